@@ -1,0 +1,181 @@
+//! The supported currencies: one table with what Stripe and arithmetic need to know of each.
+//!
+//! Exponents are Stripe's (<https://docs.stripe.com/currencies#zero-decimal>), not ISO 4217's; minimum charges are
+//! <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>. Three-decimal currencies (KWD, BHD, JOD, OMR,
+//! TND) are refused: `DECIMAL(15,2)` cannot hold their thousandths.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// A currency this system can hold: an index into the table, so that an unsupported one cannot be named.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency(&'static Row);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Row {
+    code: &'static str,
+    exponent: u32,
+    minimum_charge: i64,
+    special: Special,
+}
+
+/// Amounts that Stripe treats apart from the exponent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Special {
+    None,
+    /// Two decimals on Stripe's wire, but the last two must be zero (ISK, UGX; HUF and TWD for payouts).
+    WholeUnits,
+    /// Whole units only when paid out.
+    WholePayouts,
+}
+
+/// A currency code that is not in the table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("currency is not supported: use one of {}", Currency::codes())]
+pub struct UnsupportedCurrency;
+
+const fn row(code: &'static str, exponent: u32, minimum_charge: i64) -> Row {
+    Row { code, exponent, minimum_charge, special: Special::None }
+}
+
+const fn special(code: &'static str, minimum_charge: i64, special: Special) -> Row {
+    Row { code, exponent: 2, minimum_charge, special }
+}
+
+// Sorted by code.
+static TABLE: [Row; 24] = [
+    row("aed", 2, 200),
+    row("aud", 2, 50),
+    row("bgn", 2, 100),
+    row("brl", 2, 50),
+    row("cad", 2, 50),
+    row("chf", 2, 50),
+    row("czk", 2, 1500),
+    row("dkk", 2, 250),
+    row("eur", 2, 50),
+    row("gbp", 2, 30),
+    row("hkd", 2, 400),
+    special("huf", 17_500, Special::WholePayouts),
+    row("inr", 2, 50),
+    row("jpy", 0, 50),
+    row("krw", 0, 100),
+    row("mxn", 2, 1000),
+    row("myr", 2, 200),
+    row("nok", 2, 300),
+    row("nzd", 2, 50),
+    row("pln", 2, 200),
+    row("sek", 2, 300),
+    row("sgd", 2, 50),
+    special("ugx", 10_000, Special::WholeUnits),
+    row("usd", 2, 50),
+];
+
+static ALL: [Currency; TABLE.len()] = {
+    let mut all = [Currency(&TABLE[0]); TABLE.len()];
+    let mut index = 0;
+    while index < TABLE.len() {
+        all[index] = Currency(&TABLE[index]);
+        index += 1;
+    }
+    all
+};
+
+impl Currency {
+    /// US dollar.
+    pub const USD: Self = Self(&TABLE[23]);
+    /// Euro.
+    pub const EUR: Self = Self(&TABLE[8]);
+    /// Japanese yen, without decimals.
+    pub const JPY: Self = Self(&TABLE[13]);
+
+    /// Every supported currency, by code.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        &ALL
+    }
+
+    /// ISO 4217 code in lower case, as Stripe writes it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.0.code
+    }
+
+    /// Number of decimals: 0 or 2.
+    #[must_use]
+    pub const fn exponent(self) -> u32 {
+        self.0.exponent
+    }
+
+    /// The smallest charge Stripe accepts, in minor units.
+    #[must_use]
+    pub const fn minimum_charge_minor(self) -> i64 {
+        self.0.minimum_charge
+    }
+
+    /// Whether charges must be whole major units although Stripe's wire has two decimals.
+    #[must_use]
+    pub fn whole_units_only(self) -> bool {
+        self.0.special == Special::WholeUnits
+    }
+
+    /// Whether payouts must be whole major units.
+    #[must_use]
+    pub fn whole_payouts_only(self) -> bool {
+        self.0.special != Special::None
+    }
+
+    fn codes() -> String {
+        TABLE.iter().map(|row| row.code).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl FromStr for Currency {
+    type Err = UnsupportedCurrency;
+
+    /// Accepts any letter case.
+    fn from_str(text: &str) -> Result<Self, UnsupportedCurrency> {
+        let wanted = text.to_ascii_lowercase();
+        ALL.iter().copied().find(|currency| currency.code() == wanted).ok_or(UnsupportedCurrency)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_every_code_parses_in_any_case() {
+        assert!(TABLE.is_sorted_by(|a, b| a.code < b.code));
+        for currency in Currency::all() {
+            assert_eq!(currency.code().to_uppercase().parse::<Currency>().unwrap(), *currency);
+        }
+        assert_eq!((Currency::USD.code(), Currency::EUR.code(), Currency::JPY.code()), ("usd", "eur", "jpy"));
+    }
+
+    #[test]
+    fn what_the_column_cannot_hold_is_refused() {
+        for code in ["kwd", "bhd", "XXX", "", "us", "usd "] {
+            assert_eq!(code.parse::<Currency>(), Err(UnsupportedCurrency), "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+DROP TABLE audit_log;
+DROP TABLE revoked_sessions;
+DROP TABLE user_keys;
