@@ -1,0 +1,14 @@
+//! Talking to the person at the terminal.
+
+use std::io::Write as _;
+
+/// Prints one line on standard output at once. A reader that went away is no reason to stop.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Prints one line on standard error.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,55 @@
+//! Who runs PostgreSQL: it refuses root, so root hands it to another user and puts its files where that user can reach them.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::{Gid, Uid, User, chown, geteuid};
+
+/// The unprivileged users that packages create for PostgreSQL, and the last resort.
+const CANDIDATES: [&str; 3] = ["postgres", "_postgres", "nobody"];
+
+/// A user that a process is started as.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+}
+
+impl Account {
+    /// The user that runs PostgreSQL; `None` when we may run it ourselves, because we are not root.
+    pub(crate) fn for_postgres() -> Result<Option<Self>> {
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        for name in CANDIDATES {
+            if let Some(user) =
+                User::from_name(name).with_context(|| format!("cannot look up the user {name}"))?
+            {
+                return Ok(Some(Self {
+                    uid: user.uid,
+                    gid: user.gid,
+                }));
+            }
+        }
+        bail!("PostgreSQL refuses to run as root and none of the users {CANDIDATES:?} exists");
+    }
+
+    /// Gives a file or folder to this user.
+    pub(crate) fn own(&self, path: &Path) -> Result<()> {
+        chown(path, Some(self.uid), Some(self.gid))
+            .with_context(|| format!("cannot give {} to uid {}", path.display(), self.uid))
+    }
+
+    /// Whether this user can get to `path` through every folder above it.
+    pub(crate) fn can_reach(&self, path: &Path) -> bool {
+        path.ancestors()
+            .skip(1)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .all(|folder| {
+                folder.metadata().is_ok_and(|metadata| {
+                    metadata.permissions().mode() & 0o001 != 0 || metadata.uid() == self.uid.as_raw()
+                })
+            })
+    }
+}

@@ -1,0 +1,75 @@
+//! TCP ports on the loopback address: the usual one when it is free, otherwise any free one, so that several stacks run side by side.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use rand::Rng as _;
+
+/// Below the kernel's range for outgoing connections, so that none of those takes a port between our look and its use.
+const RANGE: std::ops::Range<u16> = 15_000..32_000;
+
+/// Ports this program has handed out: never the same one twice.
+static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+
+/// A port nobody listens on, which this program has not handed out before.
+///
+/// # Errors
+/// When a thousand random tries find none.
+pub fn free() -> Result<u16> {
+    let mut random = rand::rng();
+    for _ in 0..1000 {
+        let port = random.random_range(RANGE);
+        if claim(port) {
+            return Ok(port);
+        }
+    }
+    bail!("found no free port between {} and {}", RANGE.start, RANGE.end)
+}
+
+/// `port` when it is free, otherwise a free one.
+///
+/// # Errors
+/// As [`free`].
+pub fn prefer(port: u16) -> Result<u16> {
+    if claim(port) { Ok(port) } else { free() }
+}
+
+fn claim(port: u16) -> bool {
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = taken.get_or_insert_with(HashSet::new);
+    if taken.contains(&port) || !is_free(port) {
+        return false;
+    }
+    taken.insert(port);
+    true
+}
+
+fn is_free(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    // The connection finds a listener on all addresses, which some systems let us bind beside.
+    TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err()
+        && TcpListener::bind(address).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_replaced_by_a_free_one() {
+        let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let held = holder.local_addr().unwrap().port();
+        let other = prefer(held).unwrap();
+        assert_ne!(other, held);
+        assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, other)).is_ok());
+    }
+
+    #[test]
+    fn no_port_is_handed_out_twice() {
+        let first = free().unwrap();
+        assert_ne!(prefer(first).unwrap(), first);
+    }
+}

@@ -1,0 +1,127 @@
+//! A PostgreSQL server seen from outside: its address, and making databases on it.
+
+use anyhow::{Context as _, Result, bail};
+use tokio_postgres::{Client, NoTls};
+use url::Url;
+
+/// Where a running server is and how to get in. Its `Debug` shows the address only.
+#[derive(Clone)]
+pub struct Cluster {
+    base: Url,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "Cluster({}:{})",
+            self.base.host_str().unwrap_or_default(),
+            self.base.port().unwrap_or_default()
+        )
+    }
+}
+
+impl Cluster {
+    /// The variable by which `wallet-dev servers` tells its command of the PostgreSQL it may make databases on.
+    pub const SHARED: &str = "WALLET_TEST_POSTGRES_URL";
+
+    /// A server by the URL of any of its databases; the user must be allowed to make databases.
+    ///
+    /// # Errors
+    /// When it is not a PostgreSQL URL.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let base = Url::parse(url).context("not a URL")?;
+        if !matches!(base.scheme(), "postgres" | "postgresql") {
+            bail!("not a PostgreSQL URL");
+        }
+        Ok(Self { base })
+    }
+
+    /// The server that `wallet-dev servers` started for this program, if it did.
+    ///
+    /// # Errors
+    /// When the variable holds something else.
+    pub fn shared() -> Result<Option<Self>> {
+        match std::env::var(Self::SHARED) {
+            Ok(url) => Ok(Some(Self::from_url(&url).context(Self::SHARED)?)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The URL of one of its databases, over TCP.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        let mut url = self.base.clone();
+        url.set_path(database);
+        url.into()
+    }
+
+    /// Makes a database, as a copy of `template` when given (nobody may be connected to that one meanwhile).
+    ///
+    /// # Errors
+    /// When it exists already, the template is in use, or the server cannot be reached.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<()> {
+        let template = template
+            .map(|template| format!(" TEMPLATE {}", quoted(template)))
+            .unwrap_or_default();
+        self.execute("postgres", &format!("CREATE DATABASE {}{template}", quoted(name)))
+            .await
+    }
+
+    /// Makes a database unless it exists, and tells whether it was made.
+    ///
+    /// # Errors
+    /// As [`Self::create_database`].
+    pub async fn ensure_database(&self, name: &str) -> Result<bool> {
+        let client = self.connect("postgres").await?;
+        if client
+            .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])
+            .await?
+            .is_some()
+        {
+            return Ok(false);
+        }
+        self.create_database(name, None).await?;
+        Ok(true)
+    }
+
+    /// Drops a database, ending whoever is connected to it; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        self.execute(
+            "postgres",
+            &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name)),
+        )
+        .await
+    }
+
+    /// Runs SQL without parameters in a database, on a connection of its own.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn execute(&self, database: &str, sql: &str) -> Result<()> {
+        self.connect(database)
+            .await?
+            .batch_execute(sql)
+            .await
+            .with_context(|| format!("PostgreSQL refused: {sql}"))
+    }
+
+    /// Opens a connection to a database; it ends when the client is dropped.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn connect(&self, database: &str) -> Result<Client> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls)
+            .await
+            .context("cannot connect to PostgreSQL")?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}

@@ -1,0 +1,359 @@
+//! A child process with its log file: in a process group of its own, stopped with a signal and a grace, and never outliving this program.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::account::Account;
+use super::env::Env;
+use super::watchdog::Watchdog;
+
+/// How often a process that should end is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How long a dropped process may take before it is killed.
+const DROP_GRACE: Duration = Duration::from_secs(3);
+
+/// What to start and how it ends.
+#[derive(Debug)]
+pub struct ProcessSpec {
+    name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Env,
+    log: PathBuf,
+    account: Option<Account>,
+    stop_signal: Signal,
+    drop_signal: Signal,
+    grace: Duration,
+}
+
+impl ProcessSpec {
+    /// `program` under a name for people, with its output appended to the file `log`. It is stopped by SIGTERM with 10 s of grace.
+    #[must_use]
+    pub fn new(name: &str, program: &Path, log: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: program.to_owned(),
+            args: Vec::new(),
+            env: Env::new(),
+            log: log.to_owned(),
+            account: None,
+            stop_signal: Signal::SIGTERM,
+            drop_signal: Signal::SIGKILL,
+            grace: Duration::from_secs(10),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets its environment; of the variables that decide (see [`super::env::DECIDING`]) it gets these only.
+    #[must_use]
+    pub fn env(mut self, env: Env) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Sets how long [`Process::stop`] waits before it kills.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Starts it as another user.
+    pub(crate) fn account(mut self, account: Option<Account>) -> Self {
+        self.account = account;
+        self
+    }
+
+    /// Sets the signal of an orderly stop, and the one it gets when it is merely dropped.
+    pub(crate) fn signals(mut self, stop: Signal, drop: Signal) -> Self {
+        self.stop_signal = stop;
+        self.drop_signal = drop;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the log cannot be opened or the program cannot be run.
+    pub fn spawn(self) -> Result<Process> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .with_context(|| format!("cannot open {}", self.log.display()))?;
+        let watchdog = Watchdog::of_this_program()?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        self.env.apply(&mut command);
+        if let Some(account) = &self.account {
+            command
+                .uid(account.uid.as_raw())
+                .gid(account.gid.as_raw())
+                .current_dir("/");
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot run {} ({})", self.program.display(), self.name))?;
+        let process = Process {
+            spec: self,
+            child,
+            ended: None,
+        };
+        watchdog.add(process.pid(), process.spec.stop_signal)?;
+        Ok(process)
+    }
+}
+
+/// A running (or ended) child process. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Process {
+    spec: ProcessSpec,
+    child: Child,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Its name for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its process id, which is also the id of its group.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its output goes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.spec.log
+    }
+
+    /// The last `lines` lines of its output.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> Vec<String> {
+        tail(&self.spec.log, lines).unwrap_or_default()
+    }
+
+    /// How it ended, or `None` while it runs.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        if self.ended.is_none() {
+            self.ended = self
+                .child
+                .try_wait()
+                .with_context(|| format!("cannot wait for {}", self.spec.name))?;
+            if self.ended.is_some() {
+                // What it started goes with it.
+                self.signal(Signal::SIGKILL);
+                if let Ok(watchdog) = Watchdog::of_this_program() {
+                    watchdog.remove(self.pid());
+                }
+            }
+        }
+        Ok(self.ended)
+    }
+
+    /// Waits until it ends by itself, or `None` after `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::try_wait`].
+    pub async fn wait(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(Some(status));
+            }
+            if start.elapsed() >= limit {
+                return Ok(None);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Asks it to stop, waits for the grace, then kills it.
+    ///
+    /// # Errors
+    /// When the system does not tell how it ended.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        self.stop_with(self.spec.stop_signal).await
+    }
+
+    /// Kills it and all it started (SIGKILL), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the system does not tell how it ended.
+    pub async fn kill(&mut self) -> Result<ExitStatus> {
+        self.stop_with(Signal::SIGKILL).await
+    }
+
+    pub(crate) async fn stop_with(&mut self, signal: Signal) -> Result<ExitStatus> {
+        if let Some(status) = self.try_wait()? {
+            return Ok(status);
+        }
+        self.signal(signal);
+        if let Some(status) = self.wait(self.spec.grace).await? {
+            return Ok(status);
+        }
+        self.signal(Signal::SIGKILL);
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Freezes it where it stands (SIGSTOP), as a stalled machine would.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen process go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Sends a signal to its whole group; one that is gone needs none.
+    pub fn signal(&self, signal: Signal) {
+        if let Ok(group) = i32::try_from(self.pid()) {
+            let _ = killpg(Pid::from_raw(group), signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !matches!(self.try_wait(), Ok(None)) {
+            return;
+        }
+        self.thaw();
+        self.signal(self.spec.drop_signal);
+        let start = Instant::now();
+        while start.elapsed() < DROP_GRACE {
+            if !matches!(self.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+        self.signal(Signal::SIGKILL);
+        let _ = self.child.wait();
+        let _ = self.try_wait();
+    }
+}
+
+/// The last lines of a file, read from its last 64 KiB.
+pub(crate) fn tail(file: &Path, lines: usize) -> std::io::Result<Vec<String>> {
+    let mut file = File::open(file)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(64 * 1024)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut last: Vec<String> = text.lines().rev().take(lines).map(str::to_owned).collect();
+    last.reverse();
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(folder: &Path, script: &str) -> ProcessSpec {
+        ProcessSpec::new("test", Path::new("sh"), &folder.join("test.log")).args(["-c", script])
+    }
+
+    fn exists(pid: u32) -> bool {
+        nix::sys::signal::kill(Pid::from_raw(i32::try_from(pid).unwrap()), None).is_ok()
+    }
+
+    #[tokio::test]
+    async fn an_orderly_stop_lets_it_finish() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = sh(
+            folder.path(),
+            "trap 'echo done; exit 7' TERM; echo ready; while :; do sleep 0.05; done",
+        )
+        .spawn()
+        .unwrap();
+        while process.log_tail(1).is_empty() {
+            tokio::time::sleep(POLL).await;
+        }
+        assert_eq!(process.stop().await.unwrap().code(), Some(7));
+        assert_eq!(process.log_tail(1), ["done"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_ignores_the_request_is_killed_after_its_grace() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = sh(
+            folder.path(),
+            "trap '' TERM; echo ready; while :; do sleep 0.05; done",
+        )
+        .grace(Duration::from_millis(200));
+        let mut process = spec.spawn().unwrap();
+        while process.log_tail(1).is_empty() {
+            tokio::time::sleep(POLL).await;
+        }
+        assert_eq!(process.stop().await.unwrap().code(), None);
+    }
+
+    #[test]
+    fn dropping_it_ends_its_children_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = sh(folder.path(), "sleep 100 & echo $!; wait").spawn().unwrap();
+        while process.log_tail(1).is_empty() {
+            std::thread::sleep(POLL);
+        }
+        let grandchild: u32 = process.log_tail(1)[0].parse().unwrap();
+        assert!(exists(grandchild));
+        drop(process);
+        let start = Instant::now();
+        while exists(grandchild) && start.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(POLL);
+        }
+        assert!(!exists(grandchild));
+    }
+
+    #[test]
+    fn the_death_of_the_parent_ends_the_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let watchdog = Watchdog::start(None).unwrap();
+        let mut child = Command::new("sleep").arg("100").process_group(0).spawn().unwrap();
+        watchdog.add(child.id(), Signal::SIGTERM).unwrap();
+        watchdog.add_folder(&scratch).unwrap();
+        // What the kernel does to the pipe of a parent that dies. The child is ours, so that we have to reap it meanwhile.
+        let death = std::thread::spawn(move || drop(watchdog));
+        let status = child.wait().unwrap();
+        death.join().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+        assert!(!scratch.exists());
+    }
+}

@@ -1,0 +1,66 @@
+//! `wallet-dev up`: the whole system in a folder, until Ctrl-C or a crash.
+
+mod greeting;
+mod running;
+mod signals;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+pub use self::running::Running;
+pub use self::signals::Signals;
+use crate::say::say;
+use crate::stack::Progress;
+
+/// What `up` is told.
+#[derive(Debug, Clone)]
+pub struct UpOptions {
+    /// The folder of data, logs and secrets (`.dev`).
+    pub folder: PathBuf,
+    /// The port of the API when it is free; without one, 8080.
+    pub port: Option<u16>,
+}
+
+/// Starts everything, tells how to use it, and stops it at Ctrl-C.
+///
+/// # Errors
+/// When something does not come up, or a process ends by itself: the message names it and shows the end of its log.
+pub async fn up(options: &UpOptions) -> Result<()> {
+    session(options, async |running| {
+        say(&greeting::greeting(running)?);
+        let crash = running.crash().await?;
+        bail!("{crash}")
+    })
+    .await
+}
+
+/// Starts everything, does something with it, and stops it, whether that succeeds, fails or is interrupted.
+///
+/// # Errors
+/// What went wrong with the start, with `work`, or with the stop.
+pub async fn session(options: &UpOptions, work: impl AsyncFnOnce(&mut Running) -> Result<()>) -> Result<()> {
+    let mut signals = Signals::catch()?;
+    let progress = Progress::new(|what, took| say(&format!("  {what}  ({})", seconds(took))));
+    let mut running = tokio::select! {
+        running = Running::start(options, &progress) => running?,
+        // Dropping what was begun stops it.
+        () = signals.next() => return Ok(()),
+    };
+    let result = tokio::select! {
+        result = work(&mut running) => result,
+        () = signals.next() => Ok(()),
+    };
+    say("stopping (once more Ctrl-C: at once)");
+    tokio::select! {
+        stopped = running.stop() => stopped?,
+        () = signals.next() => {}
+    }
+    say("stopped");
+    result
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{}.{} s", took.as_secs(), took.subsec_millis() / 100)
+}

@@ -1,0 +1,150 @@
+//! The whole system running in a folder: servers, payments, API and worker, with the note that tells others of it.
+
+use anyhow::{Result, bail};
+
+use super::UpOptions;
+use super::greeting;
+use crate::stack::record::{self, Addresses, Locking, ProcessNote, Record};
+use crate::stack::{
+    Home, Payments, Process, Progress, Secrets, SimulatorOptions, Stack, StackOptions, port,
+    stripe_from_shell,
+};
+
+/// The usual ports, taken when they are free.
+const API_PORT: u16 = 8080;
+const METRICS_PORT: u16 = 9090;
+const SIMULATOR_PORT: u16 = 12_111;
+
+/// How many lines of a crashed program's log are shown.
+const LAST_WORDS: usize = 25;
+
+/// The running system. Dropping it stops it at once; [`Self::stop`] does so in good order.
+pub struct Running {
+    // In the order of their end: programs before what they use.
+    worker: Process,
+    api: Process,
+    stack: Stack,
+    home: Home,
+    secrets: Secrets,
+}
+
+impl Running {
+    /// Takes the folder and starts everything in it.
+    ///
+    /// # Errors
+    /// When a stack runs there already, or something does not come up.
+    pub async fn start(options: &UpOptions, progress: &Progress) -> Result<Self> {
+        let home = Home::new(&options.folder)?;
+        let api_port = port::prefer(options.port.unwrap_or(API_PORT))?;
+        let payments = match stripe_from_shell(&format!("http://127.0.0.1:{api_port}/wallet/webhook"))? {
+            Some(stripe) => stripe,
+            None => Payments::Simulator(SimulatorOptions {
+                port: Some(port::prefer(SIMULATOR_PORT)?),
+                effect_log: Some(home.folder().join("stripe-effects.jsonl")),
+                args: Vec::new(),
+            }),
+        };
+        if let Locking::Taken(record) = record::lock(&home.lock_file(), &home.record_file())? {
+            bail!("{}", greeting::already_running(home.folder(), record.as_deref()));
+        }
+        // From here on a run that dies can be recognised by the next one.
+        let mut note = Record {
+            supervisor: ProcessNote::of_this_program(),
+            addresses: None,
+            processes: Vec::new(),
+            env: Default::default(),
+        };
+        note.save(&home.record_file())?;
+
+        let secrets = Secrets::load_or_create(&home.secrets_file())?;
+        let mut stack = Stack::start(StackOptions {
+            folder: Some(home.folder().to_owned()),
+            secrets: secrets.clone(),
+            payments,
+            api_port: Some(api_port),
+            metrics_port: Some(port::prefer(METRICS_PORT)?),
+            progress: progress.clone(),
+        })
+        .await?;
+        note.processes = stack
+            .processes_mut()
+            .map(|process| ProcessNote::of(process))
+            .collect();
+        note.save(&home.record_file())?;
+
+        stack.migrate().await?;
+        let api = stack.start_api().await?;
+        let worker = stack.start_worker().await?;
+        note.processes
+            .extend([ProcessNote::of(&api), ProcessNote::of(&worker)]);
+        note.env = stack.env().clone();
+        note.addresses = Some(Addresses {
+            api: stack.api_base().to_owned(),
+            worker: stack.worker_base().to_owned(),
+            simulator: stack
+                .simulator
+                .as_ref()
+                .map(|simulator| simulator.base().to_owned()),
+        });
+        note.save(&home.record_file())?;
+        Ok(Self {
+            worker,
+            api,
+            stack,
+            home,
+            secrets,
+        })
+    }
+
+    /// The stack under the programs.
+    #[must_use]
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Where it all lies.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Its secrets.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Returns when a process has ended by itself, with its name and last words.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub async fn crash(&mut self) -> Result<String> {
+        loop {
+            for process in self
+                .stack
+                .processes_mut()
+                .chain([&mut self.api, &mut self.worker])
+            {
+                if let Some(status) = process.try_wait()? {
+                    let (log, last) = (process.log().display(), process.log_tail(LAST_WORDS).join("\n"));
+                    return Ok(format!(
+                        "{} ended ({status}). The end of {log}:\n{last}",
+                        process.name()
+                    ));
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops everything in good order: worker and API finish what they have begun.
+    ///
+    /// # Errors
+    /// When the system does not tell how one ended.
+    pub async fn stop(mut self) -> Result<()> {
+        tokio::try_join!(self.worker.stop(), self.api.stop())?;
+        self.stack.stop().await?;
+        let _ = std::fs::remove_file(self.home.record_file());
+        Ok(())
+    }
+}
