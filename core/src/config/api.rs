@@ -1,0 +1,198 @@
+//! What only the API needs: its port, whom it believes, its limits.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::env::{flag, parsed, required};
+use super::{ConfigError, DatabaseConfig, Env, JwtConfig, JwtKey, LogConfig, RedisConfig, StripeConfig};
+use super::{encryption, grace, stripe};
+use crate::crypto::{KeyProblem, WrappingKeys};
+
+const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_RATE: u32 = 600;
+
+/// Everything `wallet-api` needs.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// Stripe: the API makes one kind of call itself, the onboarding.
+    pub stripe: StripeConfig,
+    /// `STRIPE_WEBHOOK_SECRET`: one or more, each `whsec_…`.
+    pub webhook_secrets: Vec<SecretString>,
+    /// The keys that wrap data keys.
+    pub encryption: WrappingKeys,
+    /// Whom it believes.
+    pub jwt: JwtConfig,
+    /// `PORT`; 0 lets the system choose.
+    pub port: u16,
+    /// `RATE_LIMIT_PER_MINUTE`: requests a user may send; none for no limit.
+    pub rate_limit_per_minute: Option<NonZeroU32>,
+    /// `GRAPHIQL`: whether `GET /graphql` serves GraphiQL.
+    pub graphiql: bool,
+    /// Logs and traces.
+    pub logs: LogConfig,
+    /// `SHUTDOWN_GRACE_SECONDS`: how long open requests may take to end after SIGTERM.
+    pub shutdown_grace: Duration,
+}
+
+impl ApiConfig {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// The first variable that is missing or unsafe.
+    pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        let config = Self {
+            database: DatabaseConfig::read(env)?,
+            redis: RedisConfig::read(env)?,
+            stripe: StripeConfig::read(env)?,
+            webhook_secrets: stripe::webhook_secrets(env)?,
+            encryption: encryption::wrapping_keys(env)?,
+            jwt: JwtConfig::read(env)?,
+            port: parsed(env, "PORT", DEFAULT_PORT, "set it to a port, such as 8080")?,
+            rate_limit_per_minute: NonZeroU32::new(parsed(
+                env,
+                "RATE_LIMIT_PER_MINUTE",
+                DEFAULT_RATE,
+                "set it to a number of requests, or to 0 for no limit",
+            )?),
+            graphiql: flag(env, "GRAPHIQL")?,
+            logs: LogConfig::read(env)?,
+            shutdown_grace: grace(env)?,
+        };
+        one_secret_one_use(env, &config)?;
+        Ok(config)
+    }
+}
+
+/// A secret that serves two purposes is lost for both when it is lost for one.
+fn one_secret_one_use(env: &dyn Env, config: &ApiConfig) -> Result<(), ConfigError> {
+    let mend = "give each its own (`openssl rand -base64 48`)";
+    let encryption = SecretString::from(required(env, encryption::KEY, KeyProblem::MEND)?);
+    for key in &config.jwt.keys {
+        let JwtKey::Hs256(secret) = key else { continue };
+        let secret = secret.expose_secret();
+        if secret == encryption.expose_secret() {
+            return Err(ConfigError::new(
+                "JWT_SECRET",
+                "is the same as ENCRYPTION_SECRET_KEY",
+                mend,
+            ));
+        }
+        if config
+            .webhook_secrets
+            .iter()
+            .any(|webhook| webhook.expose_secret() == secret)
+        {
+            return Err(ConfigError::new(
+                "JWT_SECRET",
+                "is the same as STRIPE_WEBHOOK_SECRET",
+                mend,
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{KEY, error_of, good, good_with, without};
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let config = ApiConfig::read(&good()).unwrap();
+        assert_eq!(config.port, 8080);
+        assert_eq!(config.rate_limit_per_minute.map(NonZeroU32::get), Some(600));
+        assert!(!config.graphiql);
+        assert_eq!(config.stripe.api_base.as_str(), "https://api.stripe.com/");
+        assert_eq!(config.shutdown_grace.as_secs(), 25);
+    }
+
+    #[test]
+    fn each_required_variable_is_named_when_it_is_missing() {
+        for needed in [
+            "DATABASE_URL",
+            "REDIS_URL",
+            "STRIPE_SECRET_KEY",
+            "STRIPE_WEBHOOK_SECRET",
+            "ENCRYPTION_SECRET_KEY",
+            "JWT_SECRET",
+        ] {
+            let line = error_of(ApiConfig::read(&without(&[needed])));
+            assert!(line.starts_with(&format!("{needed}: is not set; ")), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_api_does_not_look_at_what_is_the_workers() {
+        let env = good_with(&[
+            ("WORKER_CONCURRENCY", "0"),
+            ("WORKER_QUEUES", "x"),
+            ("METRICS_PORT", "x"),
+        ]);
+        assert!(ApiConfig::read(&env).is_ok());
+    }
+
+    #[test]
+    fn its_own_variables_are_read() {
+        let config = ApiConfig::read(&good_with(&[
+            ("PORT", "0"),
+            ("RATE_LIMIT_PER_MINUTE", "0"),
+            ("GRAPHIQL", "TRUE"),
+        ]))
+        .unwrap();
+        assert_eq!(
+            (config.port, config.rate_limit_per_minute, config.graphiql),
+            (0, None, true)
+        );
+        for (name, value) in [
+            ("PORT", "http"),
+            ("PORT", "65536"),
+            ("RATE_LIMIT_PER_MINUTE", "-1"),
+            ("GRAPHIQL", "maybe"),
+            ("SHUTDOWN_GRACE_SECONDS", "soon"),
+            ("LOG_FORMAT", "xml"),
+            ("RUST_LOG", "wallet_core=loud"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
+        ] {
+            let line = error_of(ApiConfig::read(&good_with(&[(name, value)])));
+            assert!(line.starts_with(&format!("{name}: ")), "{line}");
+        }
+    }
+
+    #[test]
+    fn one_secret_for_two_uses_is_refused() {
+        let line = error_of(ApiConfig::read(&good_with(&[("JWT_SECRET", KEY)])));
+        assert!(
+            line.starts_with("JWT_SECRET: is the same as ENCRYPTION_SECRET_KEY; "),
+            "{line}"
+        );
+        let shared = "whsec_5f2b6a9be1c74d0fb2a8a1c09b6ae5d4";
+        let line = error_of(ApiConfig::read(&good_with(&[
+            ("JWT_SECRET", shared),
+            ("STRIPE_WEBHOOK_SECRET", shared),
+        ])));
+        assert!(
+            line.starts_with("JWT_SECRET: is the same as STRIPE_WEBHOOK_SECRET; "),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_whole_configuration_prints_no_secret() {
+        let config = ApiConfig::read(&good_with(&[
+            ("DATABASE_URL", "postgres://u:hunter2@db/w"),
+            ("REDIS_URL", "redis://:hunter2@r"),
+        ]))
+        .unwrap();
+        let printed = format!("{config:?}");
+        for secret in ["hunter2", "sk_test_", "whsec_", KEY, crate::config::testing::JWT] {
+            assert!(!printed.contains(secret), "{secret} in {printed}");
+        }
+    }
+}

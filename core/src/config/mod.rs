@@ -1,0 +1,104 @@
+//! Configuration: read once at the start, from the environment, into one struct per concern.
+//!
+//! A missing or unsafe variable is a [`ConfigError`], one line that names the variable and the mend; programs print it to
+//! standard error and exit with [`CONFIG_EXIT_CODE`]. Each program reads only what it needs: [`ApiConfig`], [`WorkerConfig`],
+//! [`MigrateConfig`]. Secrets do not print. An empty value counts as not set.
+//!
+//! Beside the variables every operator knows there are two of our own, both with safe defaults:
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `DATABASE_POOL_SIZE` | 10 | most database connections of one process |
+//! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
+
+mod api;
+mod database;
+mod encryption;
+mod env;
+mod error;
+mod jwt;
+mod logs;
+mod redis;
+mod stripe;
+mod worker;
+
+#[cfg(test)]
+mod testing;
+
+use std::time::Duration;
+
+pub use api::ApiConfig;
+pub use database::DatabaseConfig;
+pub use env::{Env, ProcessEnv};
+pub use error::{CONFIG_EXIT_CODE, ConfigError};
+pub use jwt::{JwtConfig, JwtKey};
+pub use logs::{LogConfig, LogFormat};
+pub use redis::RedisConfig;
+pub use stripe::StripeConfig;
+pub use worker::{MetricsPort, WorkerConfig};
+
+/// What `wallet-worker migrate` needs: the database and nothing else.
+#[derive(Debug, Clone)]
+pub struct MigrateConfig {
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// Logs and traces.
+    pub logs: LogConfig,
+}
+
+impl MigrateConfig {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        Ok(Self {
+            database: DatabaseConfig::read(env)?,
+            logs: LogConfig::read(env)?,
+        })
+    }
+}
+
+fn grace(env: &dyn Env) -> Result<Duration, ConfigError> {
+    const NAME: &str = "SHUTDOWN_GRACE_SECONDS";
+    const MEND: &str = "set it to a number of seconds from 0 to 3600";
+    let seconds: u32 = env::parsed(env, NAME, 25, MEND)?;
+    if seconds > 3_600 {
+        return Err(ConfigError::new(NAME, "is more than an hour", MEND));
+    }
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::with;
+    use super::*;
+
+    #[test]
+    fn migrating_needs_the_database_alone() {
+        assert!(MigrateConfig::read(&with(&[("DATABASE_URL", "postgres://u@db/w")])).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_that_names_variable_problem_and_mend() {
+        let error = ConfigError::new(
+            "STRIPE_WEBHOOK_SECRET",
+            "is empty",
+            "set it to the endpoint's signing secret (whsec_…)",
+        );
+        assert_eq!(
+            error.to_string(),
+            "STRIPE_WEBHOOK_SECRET: is empty; set it to the endpoint's signing secret (whsec_…)"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        let env = |name: &str| (name == "DATABASE_URL").then(|| std::ffi::OsString::from_vec(vec![0xff]));
+        assert_eq!(
+            super::testing::error_of(MigrateConfig::read(&env)),
+            "DATABASE_URL: is not UTF-8; set it to plain text"
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! `REDIS_URL` and `REDLOCK_URLS`.
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::env::{required, secret_list};
+use super::{ConfigError, Env};
+
+/// Redis: the queue's node and the lock nodes.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// `REDIS_URL`: queue, sessions, caches, rate limits.
+    pub url: SecretString,
+    /// `REDLOCK_URLS`: independent lock nodes, each named once; [`RedisConfig::url`] alone when not set.
+    pub lock_urls: Vec<SecretString>,
+}
+
+impl RedisConfig {
+    /// Reads the two variables.
+    ///
+    /// # Errors
+    /// The first that is missing or wrong.
+    pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        let url = SecretString::from(required(env, "REDIS_URL", "set it to redis://host:6379")?);
+        check("REDIS_URL", &url)?;
+        let mut lock_urls = secret_list(env, "REDLOCK_URLS")?;
+        let mut seen = Vec::new();
+        for lock_url in &lock_urls {
+            check("REDLOCK_URLS", lock_url)?;
+            if seen.contains(&lock_url.expose_secret()) {
+                // One node that votes twice would be a quorum by itself.
+                return Err(ConfigError::new(
+                    "REDLOCK_URLS",
+                    "names a node twice",
+                    "list each independent node once",
+                ));
+            }
+            seen.push(lock_url.expose_secret());
+        }
+        if lock_urls.is_empty() {
+            lock_urls.push(url.clone());
+        }
+        Ok(Self { url, lock_urls })
+    }
+}
+
+fn check(name: &'static str, text: &SecretString) -> Result<(), ConfigError> {
+    let mend = "use redis://host:6379, rediss:// with TLS, or redis+unix:///path";
+    let url = Url::parse(text.expose_secret())
+        .map_err(|error| ConfigError::new(name, format!("is not a URL ({error})"), mend))?;
+    match url.scheme() {
+        "redis" | "rediss" if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
+        "redis" | "rediss" => Err(ConfigError::new(name, "names no host", mend)),
+        "redis+unix" | "unix" => Ok(()),
+        _ => Err(ConfigError::new(name, "is not a Redis URL", mend)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{error_of, with};
+
+    #[test]
+    fn the_queue_node_is_the_lock_node_unless_others_are_named() {
+        let alone = RedisConfig::read(&with(&[("REDIS_URL", "redis://redis:6379")])).unwrap();
+        assert_eq!(alone.lock_urls.len(), 1);
+        assert_eq!(alone.lock_urls[0].expose_secret(), "redis://redis:6379");
+        let env = with(&[
+            ("REDIS_URL", "rediss://:pw@redis:6380/1"),
+            (
+                "REDLOCK_URLS",
+                "redis://127.0.0.1:1, redis://127.0.0.1:2,redis+unix:///tmp/r.sock,",
+            ),
+        ]);
+        assert_eq!(RedisConfig::read(&env).unwrap().lock_urls.len(), 3);
+    }
+
+    #[test]
+    fn wrong_urls_are_refused_without_printing_the_password() {
+        for url in ["", "redis:6379", "http://:hunter2@redis", "redis://", "::"] {
+            let line = error_of(RedisConfig::read(&with(&[("REDIS_URL", url)])));
+            assert!(
+                line.starts_with("REDIS_URL: ") && !line.contains("hunter2"),
+                "{line}"
+            );
+        }
+        let twice = with(&[
+            ("REDIS_URL", "redis://r"),
+            ("REDLOCK_URLS", "redis://a,redis://b,redis://a"),
+        ]);
+        assert_eq!(
+            error_of(RedisConfig::read(&twice)),
+            "REDLOCK_URLS: names a node twice; list each independent node once"
+        );
+    }
+}

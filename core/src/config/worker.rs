@@ -1,0 +1,170 @@
+//! What only the worker needs: `WORKER_QUEUES`, `WORKER_CONCURRENCY`, `METRICS_PORT`.
+
+use std::num::NonZeroUsize;
+
+use super::env::{items, optional, parsed};
+use super::{ConfigError, DatabaseConfig, Env, LogConfig, RedisConfig, StripeConfig, encryption, grace};
+use crate::crypto::WrappingKeys;
+use crate::jobs::QueueName;
+
+const METRICS: &str = "METRICS_PORT";
+const CONCURRENCY: &str = "WORKER_CONCURRENCY";
+const DEFAULT_METRICS_PORT: u16 = 9090;
+const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+const MOST_CONCURRENCY: usize = 1_000;
+
+/// Where the worker serves metrics and health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsPort {
+    /// Not set: this port, or the next free one, logged.
+    FirstFreeFrom(u16),
+    /// Exactly this one.
+    Fixed(u16),
+    /// `0`: nowhere.
+    Off,
+}
+
+/// Everything `wallet-worker run` needs.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// Stripe.
+    pub stripe: StripeConfig,
+    /// The keys that wrap data keys.
+    pub encryption: WrappingKeys,
+    /// `WORKER_QUEUES`: each once, in the order of [`QueueName::ALL`]; never empty.
+    pub queues: Vec<QueueName>,
+    /// `WORKER_CONCURRENCY`: jobs at once per queue.
+    pub concurrency: NonZeroUsize,
+    /// `METRICS_PORT`.
+    pub metrics_port: MetricsPort,
+    /// Logs and traces.
+    pub logs: LogConfig,
+    /// `SHUTDOWN_GRACE_SECONDS`: how long running jobs may take to end after SIGTERM.
+    pub shutdown_grace: std::time::Duration,
+}
+
+impl WorkerConfig {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// The first variable that is missing or unsafe.
+    pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        Ok(Self {
+            database: DatabaseConfig::read(env)?,
+            redis: RedisConfig::read(env)?,
+            stripe: StripeConfig::read(env)?,
+            encryption: encryption::wrapping_keys(env)?,
+            queues: queues(env)?,
+            concurrency: concurrency(env)?,
+            metrics_port: metrics_port(env)?,
+            logs: LogConfig::read(env)?,
+            shutdown_grace: grace(env)?,
+        })
+    }
+}
+
+fn queues(env: &dyn Env) -> Result<Vec<QueueName>, ConfigError> {
+    const NAME: &str = "WORKER_QUEUES";
+    let mend =
+        "list some of transfers, deposits, withdrawals, webhooks, maintenance, or remove it to serve all";
+    let Some(text) = optional(env, NAME)? else {
+        return Ok(QueueName::ALL.to_vec());
+    };
+    let mut named = Vec::new();
+    for item in items(&text) {
+        let queue: QueueName = item
+            .parse()
+            .map_err(|_| ConfigError::new(NAME, format!("names the unknown queue {item:?}"), mend))?;
+        named.push(queue);
+    }
+    if named.is_empty() {
+        return Err(ConfigError::new(NAME, "names no queue", mend));
+    }
+    Ok(QueueName::ALL
+        .into_iter()
+        .filter(|queue| named.contains(queue))
+        .collect())
+}
+
+fn concurrency(env: &dyn Env) -> Result<NonZeroUsize, ConfigError> {
+    let mend = "set it to a number from 1 to 1000";
+    let jobs = parsed(env, CONCURRENCY, DEFAULT_CONCURRENCY, mend)?;
+    if jobs.get() > MOST_CONCURRENCY {
+        return Err(ConfigError::new(CONCURRENCY, "is more than 1000", mend));
+    }
+    Ok(jobs)
+}
+
+fn metrics_port(env: &dyn Env) -> Result<MetricsPort, ConfigError> {
+    if optional(env, METRICS)?.is_none() {
+        return Ok(MetricsPort::FirstFreeFrom(DEFAULT_METRICS_PORT));
+    }
+    match parsed(env, METRICS, 0_u16, "set it to a port, or to 0 for none")? {
+        0 => Ok(MetricsPort::Off),
+        port => Ok(MetricsPort::Fixed(port)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{error_of, good, good_with, without};
+
+    #[test]
+    fn the_worker_needs_neither_the_webhook_secret_nor_a_token_key() {
+        let config = WorkerConfig::read(&without(&["STRIPE_WEBHOOK_SECRET", "JWT_SECRET"])).unwrap();
+        assert_eq!(config.queues, QueueName::ALL);
+        assert_eq!(config.concurrency.get(), 16);
+        assert_eq!(config.metrics_port, MetricsPort::FirstFreeFrom(9090));
+        assert_eq!(config.shutdown_grace.as_secs(), 25);
+        for needed in [
+            "DATABASE_URL",
+            "REDIS_URL",
+            "STRIPE_SECRET_KEY",
+            "ENCRYPTION_SECRET_KEY",
+        ] {
+            let line = error_of(WorkerConfig::read(&without(&[needed])));
+            assert!(line.starts_with(&format!("{needed}: is not set; ")), "{line}");
+        }
+    }
+
+    #[test]
+    fn its_own_variables_are_read() {
+        let env = good_with(&[
+            ("WORKER_QUEUES", "webhooks, transfers,webhooks"),
+            (CONCURRENCY, "4"),
+            (METRICS, "9100"),
+        ]);
+        let config = WorkerConfig::read(&env).unwrap();
+        assert_eq!(config.queues, [QueueName::Transfers, QueueName::Webhooks]);
+        assert_eq!(config.concurrency.get(), 4);
+        assert_eq!(config.metrics_port, MetricsPort::Fixed(9100));
+        assert_eq!(
+            WorkerConfig::read(&good_with(&[(METRICS, "0")]))
+                .unwrap()
+                .metrics_port,
+            MetricsPort::Off
+        );
+        assert!(WorkerConfig::read(&good()).is_ok());
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for (name, value) in [
+            ("WORKER_QUEUES", "transfers,refunds"),
+            ("WORKER_QUEUES", ","),
+            (CONCURRENCY, "0"),
+            (CONCURRENCY, "1001"),
+            (CONCURRENCY, "lots"),
+            (METRICS, "http"),
+            (METRICS, "70000"),
+        ] {
+            let line = error_of(WorkerConfig::read(&good_with(&[(name, value)])));
+            assert!(line.starts_with(&format!("{name}: ")), "{line}");
+        }
+    }
+}
