@@ -27,7 +27,7 @@ mod watchdog;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 pub use self::env::Env;
 pub use self::home::Home;
@@ -146,7 +146,8 @@ impl Stack {
         let worker_base = format!("http://127.0.0.1:{}", or_free(metrics_port)?);
 
         let servers = Servers::start(&keep, &progress).await?;
-        servers.postgres.cluster().ensure_database(DATABASE).await?;
+        let made = servers.postgres.cluster().ensure_database(DATABASE).await;
+        made.context("cannot get into the database; if its secrets were lost, remove the stack's folder")?;
         let mut env = servers.env(DATABASE);
         env.set("PORT", port_of(&api_base));
         env.set("METRICS_PORT", port_of(&worker_base));

@@ -35,6 +35,9 @@ impl Running {
     /// When a stack runs there already, or something does not come up.
     pub async fn start(options: &UpOptions, progress: &Progress) -> Result<Self> {
         let home = Home::new(&options.folder)?;
+        if let Locking::Taken(record) = record::lock(&home.lock_file(), &home.record_file())? {
+            bail!("{}", greeting::already_running(home.folder(), record.as_deref()));
+        }
         let api_port = port::prefer(options.port.unwrap_or(API_PORT))?;
         let payments = match stripe_from_shell(&format!("http://127.0.0.1:{api_port}/wallet/webhook"))? {
             Some(stripe) => stripe,
@@ -44,9 +47,6 @@ impl Running {
                 args: Vec::new(),
             }),
         };
-        if let Locking::Taken(record) = record::lock(&home.lock_file(), &home.record_file())? {
-            bail!("{}", greeting::already_running(home.folder(), record.as_deref()));
-        }
         // From here on a run that dies can be recognised by the next one.
         let mut note = Record {
             supervisor: ProcessNote::of_this_program(),
