@@ -1,0 +1,58 @@
+//! Who asks.
+
+use crate::ids::UserId;
+
+/// What a token lets its holder do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Their own wallets.
+    User,
+    /// Reads other people's.
+    Support,
+    /// Also watches and repairs.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// Its name in the token.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Support => "support",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of a claim.
+    #[must_use]
+    pub fn from_claim(claim: &str) -> Option<Self> {
+        [Self::User, Self::Support, Self::Operator, Self::Admin].into_iter().find(|role| role.as_str() == claim)
+    }
+
+    /// Whether it may read what belongs to others.
+    #[must_use]
+    pub fn reads_others(self) -> bool {
+        self >= Self::Support
+    }
+
+    /// Whether it may create wallets for others.
+    #[must_use]
+    pub fn creates_for_others(self) -> bool {
+        self >= Self::Operator
+    }
+}
+
+/// The person behind a request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The `sub` of the token.
+    pub user_id: UserId,
+    /// The `role` of the token.
+    pub role: Role,
+    /// The id under which the request is logged.
+    pub request_id: Option<String>,
+}

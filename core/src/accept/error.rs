@@ -1,0 +1,63 @@
+//! Why a request is not accepted; each is a code of the public contract.
+
+use crate::crypto::CryptoError;
+use crate::db::{AsDbError, DbError};
+
+/// Why a request is not accepted. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// A field of the input is wrong.
+    #[error("{field} {problem}")]
+    Validation {
+        /// The field, as GraphQL names it.
+        field: &'static str,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+    /// No such wallet, or somebody else's.
+    #[error("there is no such wallet")]
+    WalletNotFound,
+    /// No such transaction, or somebody else's.
+    #[error("there is no such transaction")]
+    TransactionNotFound,
+    /// The wallet was deactivated.
+    #[error("the wallet is not active; ask support to activate it")]
+    WalletInactive,
+    /// Less is spendable than asked for.
+    #[error("the wallet's balance is too low")]
+    InsufficientFunds,
+    /// Two wallets of different currencies.
+    #[error("the wallets hold different currencies")]
+    CurrencyMismatch,
+    /// The key stood for another request before.
+    #[error("this idempotency key was used for another request; use a new one")]
+    IdempotencyConflict,
+    /// The state of things does not allow it.
+    #[error("{0}")]
+    InvalidState(String),
+    /// Not with this role.
+    #[error("your role does not allow this")]
+    Forbidden,
+    /// The database failed.
+    #[error("the database failed")]
+    Db(#[from] DbError),
+    /// Sealing failed.
+    #[error("sealing failed")]
+    Crypto(#[from] CryptoError),
+}
+
+impl AcceptError {
+    /// A wrong field.
+    pub fn validation(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Validation { field, problem: problem.into() }
+    }
+}
+
+impl AsDbError for AcceptError {
+    fn as_db_error(&self) -> Option<&DbError> {
+        match self {
+            Self::Db(error) => Some(error),
+            _ => None,
+        }
+    }
+}

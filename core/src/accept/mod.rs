@@ -1,0 +1,150 @@
+//! Accepting a request: check it, then write the pending transaction, its job, its first timeline line, its idempotency key and
+//! its audit record in one transaction. Nothing here changes a balance.
+
+mod caller;
+mod checks;
+mod deposit;
+mod error;
+mod idempotency;
+mod text;
+mod transfer;
+mod wallet;
+mod withdraw;
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+pub use caller::{Caller, Role};
+pub use deposit::DepositInput;
+pub use error::AcceptError;
+pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey};
+pub use transfer::TransferInput;
+pub use wallet::{BankDetails, CreateWalletInput};
+pub use withdraw::WithdrawInput;
+
+use crate::audit::{self, Actor, AuditRecord};
+use crate::clock::SharedClock;
+use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
+use crate::db::{Db, DbError, PgConn};
+use crate::flows::Stage;
+use crate::ids::{JobId, SharedIds, TransactionId, UserId};
+use crate::jobs::{self, JobKind, NewJob, QueueName};
+use crate::money::Money;
+use crate::transactions::{self, SealedDetails, TimelineKind, Transaction, TransactionType};
+use crate::wallets::Wallet;
+
+/// A transaction that was accepted, now or before under the same key.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The stored row.
+    pub transaction: Transaction,
+    /// The new job, marked as handed over: the caller pushes its id to Redis after this returns. `None` for a repeated key, or when
+    /// the hand-over is left to a dispatcher.
+    pub job: Option<(QueueName, JobId)>,
+}
+
+/// Accepts requests.
+#[derive(Clone)]
+pub struct Acceptor {
+    db: Db,
+    clock: SharedClock,
+    ids: SharedIds,
+    vault: Arc<Vault>,
+}
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acceptor").finish_non_exhaustive()
+    }
+}
+
+impl Acceptor {
+    /// An acceptor on this database.
+    #[must_use]
+    pub fn new(db: Db, clock: SharedClock, ids: SharedIds, vault: Arc<Vault>) -> Self {
+        Self { db, clock, ids, vault }
+    }
+
+    /// Seals a value for a column of a row, or leaves it out.
+    async fn seal(
+        &self,
+        table: &'static str,
+        column: &'static str,
+        row: uuid::Uuid,
+        owner: UserId,
+        value: Option<String>,
+    ) -> Result<Option<String>, CryptoError> {
+        let Some(value) = value else { return Ok(None) };
+        let place = Place::new(table, column, row, KeyOwner::User(owner));
+        Ok(Some(self.vault.seal(&place, &value.into()).await?.into_string()))
+    }
+
+    /// A new, pending transaction of `wallet`; the caller fills in what its type needs.
+    fn pending(&self, id: TransactionId, kind: TransactionType, wallet: &Wallet, amount: Money) -> Transaction {
+        let now = self.clock.now();
+        Transaction {
+            id,
+            wallet_id: wallet.id,
+            user_id: wallet.user_id,
+            transaction_type: kind,
+            status: Stage::Accepted.status(),
+            stage: Stage::Accepted,
+            amount,
+            fee: None,
+            reference: None,
+            counterparty_wallet_id: None,
+            related_transaction_id: None,
+            stripe_payment_intent_id: None,
+            stripe_transfer_id: None,
+            stripe_payout_id: None,
+            stripe_account_id: None,
+            stripe_payment_method_id: None,
+            encrypted_client_secret: None,
+            encrypted_bank_id: None,
+            payment_method: None,
+            description: None,
+            metadata: None,
+            failure_reason: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// The transaction that a repeated key stands for.
+    async fn repeated(conn: &mut PgConn, subject: idempotency::Subject) -> Result<Accepted, AcceptError> {
+        // The fingerprint names the operation, so a transaction's key never stands for a wallet.
+        let idempotency::Subject::Transaction(id) = subject else { return Err(AcceptError::IdempotencyConflict) };
+        let transaction = transactions::find(conn, id).await?.ok_or(AcceptError::TransactionNotFound)?;
+        Ok(Accepted { transaction, job: None })
+    }
+
+    /// Writes everything that makes a request accepted; the idempotency key is already there.
+    async fn write(
+        &self,
+        conn: &mut PgConn,
+        caller: &Caller,
+        new: &Transaction,
+        sealed: &SealedDetails,
+        kind: JobKind,
+        handed_over: bool,
+    ) -> Result<Accepted, DbError> {
+        transactions::insert(conn, new, sealed).await?;
+        let job = NewJob { handed_over, ..NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at) };
+        let job = jobs::insert(conn, &job).await?;
+        let message = format!("{} of {} accepted", new.transaction_type, new.amount);
+        transactions::record(conn, new.id, self.ids.next(), new.created_at, TimelineKind::Accepted, &message, None).await?;
+        let entry = AuditRecord {
+            at: new.created_at,
+            actor: &Actor::User(caller.user_id),
+            action: "accept",
+            request_id: caller.request_id.as_deref(),
+            transactions: &[new.id],
+            wallets: &new.wallets(),
+            detail: json!({ "type": new.transaction_type.as_str(), "role": caller.role.as_str() }),
+        };
+        audit::record(conn, &entry).await?;
+        let job = job.filter(|_| handed_over).map(|id| (kind.queue(), id));
+        Ok(Accepted { transaction: new.clone(), job })
+    }
+}

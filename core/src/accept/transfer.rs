@@ -1,0 +1,85 @@
+//! Accepting a transfer from the caller's wallet to another one.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
+use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use crate::ids::TransactionId;
+use crate::jobs::JobKind;
+use crate::transactions::{SealedDetails, TransactionType};
+use crate::wallets;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TransferInput {
+    /// The receiving wallet.
+    pub to_wallet_id: String,
+    /// Major units, as written by the client.
+    pub amount: String,
+    /// About the receiver; sealed.
+    pub receiver_details: Option<Value>,
+    /// The client's own words.
+    pub description: Option<String>,
+    /// The client's own reference.
+    pub reference: Option<String>,
+    /// The client's own data.
+    pub metadata: Option<Value>,
+}
+
+impl Acceptor {
+    /// Accepts a transfer out of `from`. `hand_over`: the caller pushes the new job to Redis itself.
+    ///
+    /// # Errors
+    /// Every reason of [`AcceptError`]; nothing is stored then.
+    pub async fn transfer(
+        &self,
+        caller: &Caller,
+        from: &str,
+        input: &TransferInput,
+        key: Option<&IdempotencyKey>,
+        hand_over: bool,
+    ) -> Result<Accepted, AcceptError> {
+        let from = checks::wallet_id(from)?;
+        text::description(input.description.as_deref())?;
+        text::reference(input.reference.as_deref())?;
+        text::object("metadata", input.metadata.as_ref())?;
+        text::object("receiverDetails", input.receiver_details.as_ref())?;
+        let id = TransactionId::from_uuid(self.ids.next());
+        let details = input.receiver_details.as_ref().map(Value::to_string);
+        let receiver_details =
+            self.seal("wallet_transactions", "encrypted_receiver_details", id.uuid(), caller.user_id, details).await?;
+        let sealed = SealedDetails { receiver_details, ..SealedDetails::default() };
+        self.db
+            .transaction(async |conn| {
+                let wallet = checks::own_wallet(conn, caller, from).await?;
+                let amount = checks::amount(&input.amount, wallet.currency())?;
+                let normal = TransferInput { amount: amount.to_string(), ..input.clone() };
+                let fingerprint = Fingerprint::of("transfer", &(from, normal));
+                let subject = Subject::Transaction(id);
+                if let KeyUse::Repeated(subject) =
+                    idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
+                {
+                    return Self::repeated(conn, subject).await;
+                }
+                let to = checks::wallet_id(&input.to_wallet_id)?;
+                if to == from {
+                    return Err(AcceptError::validation("toWalletId", "must be another wallet than the sending one"));
+                }
+                checks::active(&wallet)?;
+                let payee = wallets::find(conn, to).await?.ok_or(AcceptError::WalletNotFound)?;
+                checks::active(&payee)?;
+                if payee.currency() != wallet.currency() {
+                    return Err(AcceptError::CurrencyMismatch);
+                }
+                checks::spendable(&wallet, amount)?;
+                let mut new = self.pending(id, TransactionType::Transfer, &wallet, amount);
+                new.counterparty_wallet_id = Some(to);
+                new.description.clone_from(&input.description);
+                new.reference.clone_from(&input.reference);
+                new.metadata.clone_from(&input.metadata);
+                Ok(self.write(conn, caller, &new, &sealed, JobKind::Transfer, hand_over).await?)
+            })
+            .await
+    }
+}

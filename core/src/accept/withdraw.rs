@@ -1,0 +1,93 @@
+//! Accepting a withdrawal from the caller's wallet to its bank.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
+use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use crate::ids::TransactionId;
+use crate::jobs::JobKind;
+use crate::money::Money;
+use crate::transactions::{SealedDetails, TransactionType};
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct WithdrawInput {
+    /// Major units, as written by the client.
+    pub amount: String,
+    /// `ba_…` or `card_…`: the external account of the connected account to pay out to; its default when left out. Sealed.
+    pub bank_id: Option<String>,
+    /// The holder's name, for the record. Sealed.
+    pub account_name: Option<String>,
+    /// The client's own words.
+    pub description: Option<String>,
+    /// The client's own reference.
+    pub reference: Option<String>,
+    /// The client's own data.
+    pub metadata: Option<Value>,
+}
+
+impl Acceptor {
+    /// Accepts a withdrawal from `wallet`. `hand_over`: the caller pushes the new job to Redis itself.
+    ///
+    /// # Errors
+    /// Every reason of [`AcceptError`]; nothing is stored then.
+    pub async fn withdraw(
+        &self,
+        caller: &Caller,
+        wallet: &str,
+        input: &WithdrawInput,
+        key: Option<&IdempotencyKey>,
+        hand_over: bool,
+    ) -> Result<Accepted, AcceptError> {
+        let wallet_id = checks::wallet_id(wallet)?;
+        text::description(input.description.as_deref())?;
+        text::reference(input.reference.as_deref())?;
+        text::line("accountName", input.account_name.as_deref(), 255)?;
+        text::object("metadata", input.metadata.as_ref())?;
+        checks::stripe_id("bankId", input.bank_id.as_deref(), &["ba_", "card_"])?;
+        let id = TransactionId::from_uuid(self.ids.next());
+        let seal = async |column, value| self.seal("wallet_transactions", column, id.uuid(), caller.user_id, value).await;
+        let bank_id = seal("encrypted_bank_id", input.bank_id.clone()).await?;
+        let account_name = seal("encrypted_account_name", input.account_name.clone()).await?;
+        let sealed = SealedDetails { account_name, ..SealedDetails::default() };
+        self.db
+            .transaction(async |conn| {
+                let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
+                let amount = checks::amount(&input.amount, wallet.currency())?;
+                let normal = WithdrawInput { amount: amount.to_string(), ..input.clone() };
+                let fingerprint = Fingerprint::of("withdraw", &(wallet_id, normal));
+                let subject = Subject::Transaction(id);
+                if let KeyUse::Repeated(subject) =
+                    idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
+                {
+                    return Self::repeated(conn, subject).await;
+                }
+                checks::active(&wallet)?;
+                let Some(account) = wallet.stripe_account_id.clone() else {
+                    return Err(AcceptError::InvalidState(
+                        "the wallet has no payout account; create it with stripeAccountId or call onboardPayouts first".to_owned(),
+                    ));
+                };
+                payable(amount)?;
+                checks::spendable(&wallet, amount)?;
+                let mut new = self.pending(id, TransactionType::Withdrawal, &wallet, amount);
+                new.stripe_account_id = Some(account);
+                new.encrypted_bank_id.clone_from(&bank_id);
+                new.description.clone_from(&input.description);
+                new.reference.clone_from(&input.reference);
+                new.metadata.clone_from(&input.metadata);
+                Ok(self.write(conn, caller, &new, &sealed, JobKind::WithdrawalHold, hand_over).await?)
+            })
+            .await
+    }
+}
+
+/// What a bank could not receive is refused here, with the mend.
+fn payable(amount: Money) -> Result<(), AcceptError> {
+    let currency = amount.currency();
+    if currency.whole_payouts_only() && !amount.amount().fract().is_zero() {
+        return Err(AcceptError::validation("amount", format!("payouts in {currency} must be whole")));
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The audit trail: who did what to which rows, written in the transaction of what it records.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::db::{DbError, PgConn, sql};
+use crate::ids::{TransactionId, UserId, WalletId};
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A person with a token.
+    User(UserId),
+    /// A worker process, by its name.
+    Worker(String),
+    /// Stripe, by an event.
+    Stripe,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Worker(name) => write!(f, "worker:{name}"),
+            Self::Stripe => f.write_str("stripe"),
+        }
+    }
+}
+
+/// One record; it may cover a batch.
+#[derive(Debug, Clone)]
+pub struct AuditRecord<'a> {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub actor: &'a Actor,
+    /// What.
+    pub action: &'static str,
+    /// In which request.
+    pub request_id: Option<&'a str>,
+    /// To which transactions.
+    pub transactions: &'a [TransactionId],
+    /// To which wallets.
+    pub wallets: &'a [WalletId],
+    /// More, in ids and codes only.
+    pub detail: Value,
+}
+
+/// Writes a record in the caller's transaction.
+///
+/// # Errors
+/// When the database refuses, which must end the caller's transaction as well.
+pub async fn record(conn: &mut PgConn, entry: &AuditRecord<'_>) -> Result<(), DbError> {
+    sql("INSERT INTO audit_log (at, actor, action, request_id, transaction_ids, wallet_ids, detail)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)")
+    .bind::<Timestamptz, _>(entry.at)
+    .bind::<Text, _>(entry.actor.to_string())
+    .bind::<Text, _>(entry.action)
+    .bind::<Nullable<Text>, _>(entry.request_id)
+    .bind::<Array<SqlUuid>, _>(entry.transactions.iter().map(|id| id.uuid()).collect::<Vec<Uuid>>())
+    .bind::<Array<SqlUuid>, _>(entry.wallets.iter().map(|id| id.uuid()).collect::<Vec<Uuid>>())
+    .bind::<Jsonb, _>(entry.detail.clone())
+    .execute(conn)
+    .await?;
+    Ok(())
+}

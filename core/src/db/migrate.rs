@@ -1,0 +1,59 @@
+//! Running the migrations, which are compiled into the programs.
+
+use diesel::pg::Pg;
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::pool::connect_once;
+use super::{DbError, DbOptions, PgConn, sql};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// Applies what is missing and returns the names of what was applied, oldest first.
+///
+/// # Errors
+/// When the database cannot be reached or a migration fails; those before it stay applied.
+pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
+    run(url, |harness| {
+        let done = harness.run_pending_migrations(MIGRATIONS).map_err(DbError::Migration)?;
+        Ok(done.iter().map(ToString::to_string).collect())
+    })
+    .await
+}
+
+/// Takes every migration back, newest first: for tests of the `down` scripts.
+///
+/// # Errors
+/// When the database cannot be reached or a script fails.
+pub async fn revert_all(url: &str) -> Result<Vec<String>, DbError> {
+    run(url, |harness| {
+        let done = harness.revert_all_migrations(MIGRATIONS).map_err(DbError::Migration)?;
+        Ok(done.iter().map(ToString::to_string).collect())
+    })
+    .await
+}
+
+/// The names of migrations not yet applied.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn pending_migrations(url: &str) -> Result<Vec<String>, DbError> {
+    run(url, |harness| {
+        let pending = harness.pending_migrations(MIGRATIONS).map_err(DbError::Migration)?;
+        Ok(pending.iter().map(|migration| diesel::migration::Migration::<Pg>::name(migration).to_string()).collect())
+    })
+    .await
+}
+
+async fn run<T>(url: &str, work: impl FnOnce(&mut AsyncMigrationHarness<PgConn>) -> Result<T, DbError>) -> Result<T, DbError> {
+    let options = DbOptions {
+        application_name: "wallet-migrate",
+        statement_timeout: std::time::Duration::ZERO,
+        lock_timeout: std::time::Duration::from_secs(60),
+        ..DbOptions::default()
+    };
+    let mut conn = connect_once(url, &options).await?;
+    // Two releases that start at once must not migrate at once; the lock goes with the connection.
+    sql("SELECT pg_advisory_lock(7237001)").execute(&mut conn).await?;
+    work(&mut AsyncMigrationHarness::new(conn))
+}

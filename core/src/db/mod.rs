@@ -1,0 +1,18 @@
+//! PostgreSQL: the only truth.
+//!
+//! A pool of checked connections, whole transactions that are repeated when PostgreSQL asks for it, the schema as diesel sees
+//! it, and the migrations. Only this module and the subjects' own `store` files know tables.
+
+mod error;
+mod migrate;
+mod partitions;
+mod pool;
+pub mod schema;
+mod sql;
+pub mod types;
+
+pub use error::DbError;
+pub use migrate::{migrate, pending_migrations, revert_all};
+pub use partitions::{MONTHS_AHEAD, ensure_partitions, months_ahead};
+pub use pool::{AsDbError, Conn, Db, DbOptions, PgConn};
+pub use sql::{Sql, sql};

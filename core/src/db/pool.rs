@@ -1,0 +1,211 @@
+//! The pool of connections and whole transactions on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rand::Rng;
+
+use super::DbError;
+
+/// One connection.
+pub type PgConn = AsyncPgConnection;
+
+/// A connection lent by the pool; given back when dropped, closed instead if a transaction was left open on it.
+pub type Conn<'a> = bb8::PooledConnection<'a, AsyncDieselConnectionManager<AsyncPgConnection>>;
+
+/// How a process uses the database.
+#[derive(Debug, Clone)]
+pub struct DbOptions {
+    /// Shown in `pg_stat_activity`.
+    pub application_name: &'static str,
+    /// Most connections at once.
+    pub pool_size: u32,
+    /// Longest wait for a connection.
+    pub get_timeout: Duration,
+    /// Longest run of one statement.
+    pub statement_timeout: Duration,
+    /// Longest wait for a lock.
+    pub lock_timeout: Duration,
+}
+
+impl Default for DbOptions {
+    fn default() -> Self {
+        Self {
+            application_name: "wallet",
+            pool_size: 10,
+            get_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(15),
+            lock_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The database of a process: cheap to clone.
+///
+/// bb8 checks a connection when it comes back, so a request that was cancelled in the middle of a transaction cannot leave
+/// its locks behind.
+#[derive(Clone)]
+pub struct Db {
+    pool: bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("connections", &self.pool.state().connections).finish()
+    }
+}
+
+/// How often a transaction that PostgreSQL rolled back is run again.
+const REPEATS: u32 = 10;
+
+impl Db {
+    /// A pool on `url`; connections are made when first needed.
+    ///
+    /// # Errors
+    /// When the URL cannot be read.
+    pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, DbError> {
+        let config = configure(url, options)?;
+        let mut manager_config = ManagerConfig::<AsyncPgConnection>::default();
+        // A broken connection shows itself when its driver task ends; asking before each use would cost a round trip.
+        manager_config.recycling_method = RecyclingMethod::Fast;
+        manager_config.custom_setup = Box::new(move |_| establish(Arc::clone(&config)));
+        let manager = AsyncDieselConnectionManager::new_with_config(url, manager_config);
+        let pool = bb8::Pool::builder()
+            .max_size(options.pool_size)
+            .connection_timeout(options.get_timeout)
+            .test_on_check_out(true)
+            .build(manager)
+            .await
+            .map_err(|error| DbError::Unavailable(Box::new(error)))?;
+        Ok(Self { pool })
+    }
+
+    /// A connection, waiting for one at most as long as configured.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when there is none in time.
+    pub async fn conn(&self) -> Result<Conn<'_>, DbError> {
+        self.pool.get().await.map_err(|error| DbError::Unavailable(Box::new(error)))
+    }
+
+    /// Runs `work` in one transaction: committed when it returns `Ok`, rolled back otherwise, and run again from the start when
+    /// PostgreSQL asks for it. `work` must have no effect outside the database.
+    ///
+    /// # Errors
+    /// Those of `work`, and those of the connection, the begin and the commit. After a failed commit the outcome is unknown:
+    /// the caller reads again, or lets the client repeat its key.
+    pub async fn transaction<T, E, F>(&self, mut work: F) -> Result<T, E>
+    where
+        F: AsyncFnMut(&mut PgConn) -> Result<T, E>,
+        E: From<DbError> + AsDbError,
+    {
+        let mut repeats = 0;
+        loop {
+            let error = match self.once(&mut work).await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            if repeats >= REPEATS || !error.as_db_error().is_some_and(DbError::asks_for_repeat) {
+                return Err(error);
+            }
+            repeats += 1;
+            let most = 5_u64 << repeats.min(6);
+            let pause = rand::rng().random_range(1..=most);
+            tracing::debug!(repeats, pause, "transaction rolled back by PostgreSQL, running it again");
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    async fn once<T, E, F>(&self, work: &mut F) -> Result<T, E>
+    where
+        F: AsyncFnMut(&mut PgConn) -> Result<T, E>,
+        E: From<DbError> + AsDbError,
+    {
+        let mut conn = self.conn().await?;
+        let conn: &mut PgConn = &mut conn;
+        AnsiTransactionManager::begin_transaction(conn).await.map_err(DbError::from)?;
+        match work(conn).await {
+            Ok(done) => {
+                AnsiTransactionManager::commit_transaction(conn).await.map_err(DbError::from)?;
+                Ok(done)
+            }
+            Err(error) => {
+                // A connection that cannot roll back is closed by the pool, which rolls back as well.
+                if let Err(failed) = AnsiTransactionManager::rollback_transaction(conn).await {
+                    tracing::debug!(error = %failed, "rollback failed, closing the connection");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// An error that may have come from the database, so that a transaction knows when to run again.
+pub trait AsDbError {
+    /// The database error it wraps, if any.
+    fn as_db_error(&self) -> Option<&DbError>;
+}
+
+impl AsDbError for DbError {
+    fn as_db_error(&self) -> Option<&DbError> {
+        Some(self)
+    }
+}
+
+/// One connection outside any pool.
+pub(super) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
+    establish(configure(url, options)?).await.map_err(|error| DbError::Unavailable(Box::new(error)))
+}
+
+fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Config>, DbError> {
+    let mut config: tokio_postgres::Config =
+        url.parse().map_err(|error: tokio_postgres::Error| DbError::Unavailable(Box::new(error)))?;
+    config.application_name(options.application_name);
+    config.connect_timeout(options.get_timeout);
+    config.keepalives_idle(Duration::from_secs(30));
+    config.options(format!(
+        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=5000 -c timezone=UTC \
+         -c client_connection_check_interval=2000 -c plan_cache_mode=auto",
+        options.statement_timeout.as_millis(),
+        options.lock_timeout.as_millis(),
+    ));
+    Ok(Arc::new(config))
+}
+
+fn establish(config: Arc<tokio_postgres::Config>) -> BoxFuture<'static, Result<AsyncPgConnection, ConnectionError>> {
+    async move {
+        let bad = |error: tokio_postgres::Error| {
+            ConnectionError::BadConnection(match error.as_db_error() {
+                Some(refusal) => refusal.message().to_owned(),
+                None => error.to_string(),
+            })
+        };
+        if config.get_ssl_mode() == tokio_postgres::config::SslMode::Disable {
+            let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
+            return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+        }
+        let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls_config()?);
+        let (client, connection) = config.connect(tls).await.map_err(bad)?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+    }
+    .boxed()
+}
+
+fn tls_config() -> Result<rustls::ClientConfig, ConnectionError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for certificate in found.certs {
+        // A root this library cannot read is no reason to distrust the others.
+        let _ = roots.add(certificate);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,110 @@
+//! Withdrawal: pending → hold (processing) → transfer to the connected account → payout to the bank → paid, completed.
+//!
+//! A payout that fails before that: the transfer is reversed, then the amount is available again, failed. The hold is never
+//! released while an outcome is unknown, and never once the bank has the money.
+
+use serde_json::json;
+
+use super::decide::{Changes, Decided, Decision, foreign, step};
+use super::{Command, Event, FailureCode, FailureReason, Stage};
+use crate::jobs::JobKind;
+use crate::ledger::{Account, Books, Leg, PlatformAccount};
+use crate::transactions::{TimelineKind, Transaction, external_ref};
+
+const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
+const IN_TRANSIT: Account = Account::Platform(PlatformAccount::StripeInTransit);
+
+pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command) -> Decided {
+    let amount = transaction.amount;
+    let available = Account::Available(transaction.wallet_id);
+    let frozen = Account::Frozen(transaction.wallet_id);
+    match command {
+        Command::Hold => {
+            let Some(stage) = step(transaction, Event::HoldPlaced)? else { return Ok(None) };
+            if books.wallet(transaction.wallet_id).is_some_and(|wallet| !wallet.is_active) {
+                let reason = FailureReason::new(FailureCode::WalletInactive, "the wallet is not active");
+                return Ok(Some(Decision::failed(&reason)));
+            }
+            Ok(Some(
+                Decision::to(stage)
+                    .legs(Leg::pair(available, frozen, amount))
+                    .says(TimelineKind::Posted, format!("{amount} held for the withdrawal"))
+                    .then(JobKind::WithdrawalTransfer),
+            ))
+        }
+        Command::RecordTransfer { transfer } => Ok(step(transaction, Event::TransferCreated)?.map(|stage| {
+            Decision::to(stage)
+                .changes(Changes { transfer: Some(transfer.clone()), ..Changes::default() })
+                .refers(external_ref::TRANSFER, transfer)
+                .legs(Leg::pair(IN_TRANSIT, CLEARING, amount))
+                .says_with(TimelineKind::StripeAnswer, "sent to your payout account", json!({ "transfer": transfer }))
+                .then(JobKind::WithdrawalPayout)
+        })),
+        Command::RecordPayout { payout } => {
+            check_payout(transaction, payout)?;
+            Ok(step(transaction, Event::PayoutCreated)?.map(|stage| {
+                known_payout(transaction, Decision::to(stage), payout).says_with(
+                    TimelineKind::StripeAnswer,
+                    "payout to your bank started",
+                    json!({ "payout": payout }),
+                )
+            }))
+        }
+        Command::SettlePayout { payout } => {
+            check_payout(transaction, payout)?;
+            Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
+                known_payout(transaction, Decision::to(stage), payout)
+                    .legs(Leg::pair(frozen, IN_TRANSIT, amount))
+                    .says_with(TimelineKind::Completed, format!("{amount} paid to your bank"), json!({ "payout": payout }))
+            }))
+        }
+        Command::FailPayout { payout, reason } => {
+            if let Some(payout) = payout {
+                check_payout(transaction, payout)?;
+            }
+            Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
+                let mut decision = Decision::to(stage);
+                if let Some(payout) = payout {
+                    decision = known_payout(transaction, decision, payout);
+                }
+                decision.changes.failure_reason = Some(reason.to_string());
+                let detail = json!({ "code": reason.code.as_str(), "payout": payout });
+                decision.says_with(TimelineKind::StripeAnswer, reason.sentence.clone(), detail).then(JobKind::WithdrawalReversal)
+            }))
+        }
+        Command::RecordReversal { reversal } => Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
+            Decision::to(stage)
+                .refers(external_ref::REVERSAL, reversal)
+                .legs(Leg::pair(CLEARING, IN_TRANSIT, amount))
+                .legs(Leg::pair(frozen, available, amount))
+                .says_with(
+                    TimelineKind::Failed,
+                    format!("{amount} taken back and available again"),
+                    json!({ "reversal": reversal }),
+                )
+        })),
+        Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| {
+            let decision = Decision::failed(reason);
+            // Only a hold has moved anything by now.
+            if transaction.stage == Stage::Held { decision.legs(Leg::pair(frozen, available, amount)) } else { decision }
+        })),
+        other => foreign(other),
+    }
+}
+
+/// Another payout than the one recorded is never this withdrawal's.
+fn check_payout(transaction: &Transaction, payout: &str) -> Result<(), String> {
+    match &transaction.stripe_payout_id {
+        Some(known) if known != payout => Err(format!("payout {payout} is not the recorded {known}")),
+        _ => Ok(()),
+    }
+}
+
+fn known_payout(transaction: &Transaction, mut decision: Decision, payout: &str) -> Decision {
+    if transaction.stripe_payout_id.is_none() {
+        decision.changes.payout = Some(payout.to_owned());
+        decision.refers(external_ref::PAYOUT, payout)
+    } else {
+        decision
+    }
+}

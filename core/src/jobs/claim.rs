@@ -1,0 +1,137 @@
+//! Claiming a job: the fence and the lease.
+//!
+//! A claim is one statement, committed before any work. It raises the fence, so that whoever held the job before can no longer
+//! write; it counts the attempt before the work starts, so that a crash is counted too. Leases run by PostgreSQL's clock.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Int4, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::JobKind;
+use crate::db::{Db, DbError, sql};
+use crate::ids::{JobId, TransactionId, WalletId};
+
+/// How long a claim lasts without a renewal.
+pub const LEASE: Duration = Duration::from_secs(15);
+
+/// How often a claim is renewed while its job runs.
+pub const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// The right to write the effect of a job: void as soon as somebody else has claimed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The job.
+    pub job: JobId,
+    /// The fence that this claim raised.
+    pub fence: i64,
+}
+
+/// A job that this worker may do now.
+#[derive(Debug, Clone)]
+pub struct ClaimedJob {
+    /// The right to write.
+    pub claim: Claim,
+    /// What to do; none when the kind belongs to a newer version.
+    pub kind: Option<JobKind>,
+    /// With which transaction.
+    pub transaction: Option<TransactionId>,
+    /// The wallets to lock before the posting.
+    pub wallets: Vec<WalletId>,
+    /// Ids.
+    pub payload: Value,
+    /// Starts that used up the budget, this one included.
+    pub attempts: i32,
+    /// Starts since the last orderly end, this one included: more than one after a crash.
+    pub starts: i32,
+    /// When it was queued.
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct ClaimRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    transaction_id: Option<Uuid>,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    wallet_ids: Vec<Uuid>,
+    #[diesel(sql_type = Jsonb)]
+    payload: Value,
+    #[diesel(sql_type = Int4)]
+    attempts: i32,
+    #[diesel(sql_type = Int4)]
+    starts: i32,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+}
+
+/// Claims those of `ids` that are due and free, in the order of their acceptance; the others are somebody else's, done, parked or not due.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn claim(db: &Db, ids: &[JobId], owner: &str, now: DateTime<Utc>) -> Result<Vec<ClaimedJob>, DbError> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let mut rows: Vec<ClaimRow> = sql(
+        "WITH due AS (SELECT id FROM jobs WHERE id = ANY($1) AND parked_at IS NULL AND run_at <= $2
+                         AND (lease_until IS NULL OR lease_until < clock_timestamp())
+                       ORDER BY id FOR UPDATE SKIP LOCKED)
+         UPDATE jobs SET fence = fence + 1, attempts = attempts + 1, starts = starts + 1,
+                         lease_owner = $3, lease_until = clock_timestamp() + $4
+           FROM due WHERE jobs.id = due.id
+         RETURNING jobs.id, fence, kind, transaction_id, wallet_ids, payload, attempts, starts, created_at",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Text, _>(owner)
+    .bind::<Interval, _>(interval(LEASE))
+    .load(&mut db.conn().await?)
+    .await?;
+    rows.sort_unstable_by_key(|row| row.id);
+    Ok(rows
+        .into_iter()
+        .map(|row| ClaimedJob {
+            claim: Claim { job: JobId(row.id), fence: row.fence },
+            kind: JobKind::from_name(&row.kind),
+            transaction: row.transaction_id.map(TransactionId::from_uuid),
+            wallets: row.wallet_ids.into_iter().map(WalletId::from_uuid).collect(),
+            payload: row.payload,
+            attempts: row.attempts,
+            starts: row.starts,
+            created_at: row.created_at,
+        })
+        .collect())
+}
+
+#[derive(QueryableByName)]
+struct RenewedRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Renews these claims and returns the jobs that are still held; a missing one was taken over or has ended.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn renew(db: &Db, claims: &[Claim]) -> Result<Vec<JobId>, DbError> {
+    let rows: Vec<RenewedRow> = sql("UPDATE jobs SET lease_until = clock_timestamp() + $3
+           FROM unnest($1, $2) AS held (id, fence) WHERE jobs.id = held.id AND jobs.fence = held.fence RETURNING jobs.id")
+    .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.job.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.fence).collect::<Vec<_>>())
+    .bind::<Interval, _>(interval(LEASE))
+    .load(&mut db.conn().await?)
+    .await?;
+    Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+}
+
+pub(super) fn interval(duration: Duration) -> diesel::pg::data_types::PgInterval {
+    diesel::pg::data_types::PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,84 @@
+//! What the dispatcher asks of the table: which jobs to hand to Redis now, and which Redis has lost.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Interval, Text, Timestamptz};
+use diesel_async::RunQueryDsl;
+
+use super::QueueName;
+use super::claim::interval;
+use crate::db::{Db, DbError, sql};
+use crate::ids::JobId;
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Takes up to `limit` jobs that are due and not handed over, marks them as handed over and returns them in the order of their
+/// acceptance. Selected by their state, never by a cursor: ids are not committed in their order.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn take_due(db: &Db, queue: QueueName, limit: i64, now: DateTime<Utc>) -> Result<Vec<JobId>, DbError> {
+    let mut rows: Vec<IdRow> = sql("WITH due AS (SELECT id FROM jobs
+                      WHERE queue = $1 AND handed_over_at IS NULL AND parked_at IS NULL AND run_at <= $2
+                      ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
+         UPDATE jobs SET handed_over_at = clock_timestamp() FROM due WHERE jobs.id = due.id RETURNING jobs.id")
+    .bind::<Text, _>(queue.as_str())
+    .bind::<Timestamptz, _>(now)
+    .bind::<BigInt, _>(limit)
+    .load(&mut db.conn().await?)
+    .await?;
+    rows.sort_unstable_by_key(|row| row.id);
+    Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+}
+
+/// Marks these jobs as not handed over, because Redis did not take them.
+///
+/// # Errors
+/// When the database cannot be reached; the jobs are then found again by [`hand_over_anew`].
+pub async fn forget_hand_over(db: &Db, ids: &[JobId]) -> Result<usize, DbError> {
+    Ok(sql("UPDATE jobs SET handed_over_at = NULL WHERE id = ANY($1) AND lease_until IS NULL")
+        .bind::<Array<BigInt>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+        .execute(&mut db.conn().await?)
+        .await?)
+}
+
+/// Has the jobs of a queue handed over again that were handed over longer than `older_than` ago and that nobody holds: Redis
+/// has forgotten them, or their worker died and its lease ran out. Returns how many.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn hand_over_anew(db: &Db, queue: QueueName, older_than: Duration) -> Result<usize, DbError> {
+    Ok(sql("WITH lost AS (SELECT id FROM jobs
+                       WHERE queue = $1 AND parked_at IS NULL AND handed_over_at < clock_timestamp() - $2
+                         AND (lease_until IS NULL OR lease_until < clock_timestamp())
+                       ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)
+         UPDATE jobs SET handed_over_at = NULL FROM lost WHERE jobs.id = lost.id")
+    .bind::<Text, _>(queue.as_str())
+    .bind::<Interval, _>(interval(older_than))
+    .execute(&mut db.conn().await?)
+    .await?)
+}
+
+/// How many jobs of a queue are not parked.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn count_waiting(db: &Db, queue: QueueName) -> Result<i64, DbError> {
+    let row: CountRow = sql("SELECT count(*) AS count FROM jobs WHERE queue = $1 AND parked_at IS NULL")
+        .bind::<Text, _>(queue.as_str())
+        .get_result(&mut db.conn().await?)
+        .await?;
+    Ok(row.count)
+}

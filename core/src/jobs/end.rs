@@ -1,0 +1,118 @@
+//! The ends of a job other than its effect, which [`crate::settle`] writes together with the deletion.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz};
+use diesel_async::RunQueryDsl;
+
+use super::Claim;
+use super::claim::interval;
+use crate::alarms;
+use crate::db::{Db, DbError, PgConn, sql};
+use crate::ids::JobId;
+
+/// A job started this often without an orderly end kills its workers: it is parked.
+pub const MAX_STARTS: i32 = 3;
+
+/// Giving a job back unfinished although nothing is wrong with it: its attempt is returned.
+#[derive(Debug, Clone, Copy)]
+pub struct HandBack {
+    /// The claim to give up.
+    pub claim: Claim,
+    /// Not before this instant.
+    pub run_at: DateTime<Utc>,
+}
+
+/// Gives jobs back (lock busy, Stripe unavailable, drain): no attempt is used up. Claims that are void are left alone.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn hand_back(db: &Db, jobs: &[HandBack], reason: &str) -> Result<usize, DbError> {
+    reschedule(db, jobs, reason, true).await
+}
+
+/// Has a job tried again later: the attempt counts.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn retry_later(db: &Db, claim: Claim, run_at: DateTime<Utc>, error: &str) -> Result<bool, DbError> {
+    Ok(reschedule(db, &[HandBack { claim, run_at }], error, false).await? == 1)
+}
+
+async fn reschedule(db: &Db, jobs: &[HandBack], reason: &str, return_attempt: bool) -> Result<usize, DbError> {
+    Ok(sql("UPDATE jobs SET run_at = given.run_at, handed_over_at = NULL, lease_until = NULL, lease_owner = NULL, starts = 0,
+                         attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END, last_error = $4
+           FROM unnest($1, $2, $3) AS given (id, fence, run_at) WHERE jobs.id = given.id AND jobs.fence = given.fence")
+    .bind::<Array<BigInt>, _>(jobs.iter().map(|job| job.claim.job.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(jobs.iter().map(|job| job.claim.fence).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(jobs.iter().map(|job| job.run_at).collect::<Vec<_>>())
+    .bind::<Text, _>(reason)
+    .bind::<Bool, _>(return_attempt)
+    .execute(&mut db.conn().await?)
+    .await?)
+}
+
+/// Parks a job with an alarm: it waits for an operator, its transaction stays as it is with the funds held.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn park(db: &Db, claim: Claim, now: DateTime<Utc>, reason: &str) -> Result<bool, DbError> {
+    db.transaction(async |conn| {
+        let parked = sql("UPDATE jobs SET parked_at = $3, lease_until = NULL, lease_owner = NULL, last_error = $4
+                           WHERE id = $1 AND fence = $2 AND parked_at IS NULL")
+        .bind::<BigInt, _>(claim.job.0)
+        .bind::<BigInt, _>(claim.fence)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(reason)
+        .execute(conn)
+        .await?;
+        if parked == 1 {
+            alarms::raise(conn, "job_parked", &claim.job.to_string(), reason, now).await?;
+        }
+        Ok::<bool, DbError>(parked == 1)
+    })
+    .await
+}
+
+#[derive(QueryableByName)]
+struct ParkedRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Parks every job that was started [`MAX_STARTS`] times without an orderly end and whose lease has run out.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Result<Vec<JobId>, DbError> {
+    db.transaction(async |conn| {
+        let rows: Vec<ParkedRow> = sql("UPDATE jobs SET parked_at = $1, lease_until = NULL, lease_owner = NULL,
+                             last_error = 'started ' || starts || ' times without an end; it may be what ends its workers'
+                       WHERE parked_at IS NULL AND starts >= $2 AND lease_until < clock_timestamp() - $3 RETURNING id")
+        .bind::<Timestamptz, _>(now)
+        .bind::<diesel::sql_types::Int4, _>(MAX_STARTS)
+        .bind::<diesel::sql_types::Interval, _>(interval(grace))
+        .load(conn)
+        .await?;
+        for row in &rows {
+            let message = "a job was started several times without an end";
+            alarms::raise(conn, "job_parked", &row.id.to_string(), message, now).await?;
+        }
+        Ok::<_, DbError>(rows.into_iter().map(|row| JobId(row.id)).collect())
+    })
+    .await
+}
+
+/// Ends jobs that have nothing (more) to do; part of the caller's transaction. Returns how many claims were still valid.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn finish(conn: &mut PgConn, claims: &[Claim]) -> Result<usize, DbError> {
+    Ok(sql("DELETE FROM jobs USING unnest($1, $2) AS done (id, fence) WHERE jobs.id = done.id AND jobs.fence = done.fence")
+        .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.job.0).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.fence).collect::<Vec<_>>())
+        .execute(conn)
+        .await?)
+}

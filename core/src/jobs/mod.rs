@@ -1,0 +1,16 @@
+//! Jobs: what waits to be done, as rows of PostgreSQL.
+//!
+//! A job is accepted in the transaction of its request, claimed with a fence and a lease, and deleted in the transaction of
+//! its effect. Attempts, retries and parking are columns here; Redis only carries ids ([`crate::queue`]).
+
+mod claim;
+mod dispatch;
+mod end;
+mod kind;
+mod new;
+
+pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, renew};
+pub use dispatch::{count_waiting, forget_hand_over, hand_over_anew, take_due};
+pub use end::{HandBack, MAX_STARTS, finish, hand_back, park, park_crashed, retry_later};
+pub use kind::{JobKind, QueueName, UnknownQueue};
+pub use new::{NewJob, insert};

@@ -1,0 +1,12 @@
+//! The double-entry ledger: accounts, signed legs, and the one function that writes them.
+//!
+//! Signs: what the platform owes is positive. So −Σ `stripe:clearing` is the platform's balance at Stripe, −Σ `stripe:in_transit`
+//! is what connected accounts hold and payouts not yet paid, and everything together sums to zero for each currency.
+
+mod account;
+mod books;
+mod post;
+
+pub use account::{Account, Leg, PlatformAccount};
+pub use books::{Balance, Books, PostingError};
+pub(crate) use post::post;

@@ -1,0 +1,124 @@
+//! Locking what a batch touches: jobs, then wallets, then transactions, each in the order of their ids.
+//!
+//! Lock and read are the same statement for each kind of row, after the locks before it are held, so that what is read is what
+//! the locks protect.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt};
+use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use super::Step;
+use crate::db::schema::{wallet_transactions, wallets};
+use crate::db::{DbError, PgConn, sql};
+use crate::ids::{JobId, TransactionId, UserId, WalletId};
+use crate::ledger::{Balance, Books};
+use crate::money::{Currency, Money};
+use crate::transactions::{Transaction, TransactionRow};
+
+/// What the batch has locked.
+pub(super) struct Locked {
+    /// The fence of each job that still exists.
+    pub(super) fences: HashMap<JobId, i64>,
+    /// The wallets.
+    pub(super) books: Books,
+    /// The transactions.
+    pub(super) transactions: HashMap<TransactionId, Transaction>,
+}
+
+pub(super) async fn lock(conn: &mut PgConn, steps: &[Step]) -> Result<Locked, DbError> {
+    let fences = lock_jobs(conn, steps).await?;
+    let alive = |step: &&Step| step.claim.is_none_or(|claim| fences.get(&claim.job) == Some(&claim.fence));
+    let live: Vec<&Step> = steps.iter().filter(alive).collect();
+    let books = lock_wallets(conn, live.iter().flat_map(|step| step.wallets.iter().copied()).collect()).await?;
+    let transactions = lock_transactions(conn, live.iter().map(|step| step.transaction).collect()).await?;
+    Ok(Locked { fences, books, transactions })
+}
+
+#[derive(QueryableByName)]
+struct FenceRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+}
+
+async fn lock_jobs(conn: &mut PgConn, steps: &[Step]) -> Result<HashMap<JobId, i64>, DbError> {
+    let ids: Vec<i64> = steps.iter().filter_map(|step| step.claim).map(|claim| claim.job.0).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<FenceRow> = sql("SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE")
+        .bind::<Array<BigInt>, _>(ids)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (JobId(row.id), row.fence)).collect())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = wallets)]
+#[diesel(check_for_backend(diesel::pg::Pg))]
+struct WalletRow {
+    id: Uuid,
+    user_id: Uuid,
+    currency: String,
+    balance: Decimal,
+    frozen_balance: Decimal,
+    is_active: bool,
+}
+
+async fn lock_wallets(conn: &mut PgConn, wanted: HashSet<WalletId>) -> Result<Books, DbError> {
+    let ids: Vec<Uuid> = wanted.into_iter().map(WalletId::uuid).collect();
+    if ids.is_empty() {
+        return Ok(Books::default());
+    }
+    // Not FOR UPDATE: accepting a request reads the wallet's key for its foreign key and must not wait for a posting.
+    let rows: Vec<WalletRow> = wallets::table
+        .filter(wallets::id.eq_any(ids))
+        .order(wallets::id.asc())
+        .select(WalletRow::as_select())
+        .for_no_key_update()
+        .load(conn)
+        .await?;
+    let mut balances = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let wrong = |column| DbError::Inconsistent { table: "wallets", column, row: row.id.to_string() };
+        let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
+        let balance = Balance {
+            user_id: UserId::from_uuid(row.user_id),
+            is_active: row.is_active,
+            available: Money::new(row.balance, currency).map_err(|_| wrong("balance"))?,
+            frozen: Money::new(row.frozen_balance, currency).map_err(|_| wrong("frozen_balance"))?,
+        };
+        balances.insert(WalletId::from_uuid(row.id), balance);
+    }
+    Ok(Books::new(balances))
+}
+
+async fn lock_transactions(
+    conn: &mut PgConn,
+    wanted: HashSet<TransactionId>,
+) -> Result<HashMap<TransactionId, Transaction>, DbError> {
+    let ids: Vec<Uuid> = wanted.into_iter().map(TransactionId::uuid).collect();
+    let (Some(least), Some(most)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
+        return Ok(HashMap::new());
+    };
+    let rows: Vec<TransactionRow> = wallet_transactions::table
+        .filter(wallet_transactions::id.eq_any(ids))
+        // Without the bounds the list would not prune partitions.
+        .filter(wallet_transactions::id.between(least, most))
+        .order(wallet_transactions::id.asc())
+        .select(TransactionRow::as_select())
+        .for_no_key_update()
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let transaction = Transaction::try_from(row)?;
+            Ok((transaction.id, transaction))
+        })
+        .collect()
+}

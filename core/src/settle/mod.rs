@@ -1,0 +1,120 @@
+//! The one door through which money moves and a status changes.
+//!
+//! A worker's result, a webhook and a second worker all come here. In one database transaction: the jobs are locked and those
+//! with an older fence dropped; then the wallets, then the transactions, each in the order of their ids; the flows decide in
+//! memory, one step after the other; then balances, entries, statuses, timeline, references, follow-up jobs, the audit record
+//! and the ends of the jobs are written by a handful of statements, however many steps there are. A single step is a batch of
+//! one. A step that is stale, refused or contradictory never takes its neighbours with it.
+
+mod lock;
+mod plan;
+mod write;
+
+use crate::audit::Actor;
+use crate::clock::SharedClock;
+use crate::db::{Db, DbError};
+use crate::flows::{Command, Stage};
+use crate::ids::{SharedIds, TransactionId, WalletId};
+use crate::jobs::{Claim, QueueName};
+
+/// One thing to do to one transaction.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The job whose effect this is; it ends with the step. `None` when the job goes on.
+    pub claim: Option<Claim>,
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// The wallets to lock: those of the transaction.
+    pub wallets: Vec<WalletId>,
+    /// What to do.
+    pub command: Command,
+    /// The stored Stripe event that is processed by it.
+    pub stripe_event: Option<String>,
+}
+
+impl Step {
+    /// A step that is the effect of a job.
+    #[must_use]
+    pub fn new(claim: Claim, transaction: TransactionId, wallets: Vec<WalletId>, command: Command) -> Self {
+        Self { claim: Some(claim), transaction, wallets, command, stripe_event: None }
+    }
+
+    /// Also marks the stored Stripe event as processed.
+    #[must_use]
+    pub fn of_event(mut self, event: impl Into<String>) -> Self {
+        self.stripe_event = Some(event.into());
+        self
+    }
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Written; the transaction is now at this stage.
+    Applied(Stage),
+    /// It had happened before; the job ended, nothing else changed.
+    AlreadyApplied,
+    /// Somebody else has claimed the job since: nothing changed.
+    StaleFence,
+    /// It cannot follow what has happened: an alarm was raised, the job ended, nothing else changed.
+    Contradiction(String),
+    /// There is no such transaction: the job ended, an alarm was raised.
+    UnknownTransaction,
+}
+
+/// What a settlement did.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// One for each step, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// Queues that have new jobs since: worth waking a dispatcher.
+    pub queues: Vec<QueueName>,
+}
+
+impl Settled {
+    /// The outcome of the only step.
+    #[must_use]
+    pub fn single(&self) -> Option<&Outcome> {
+        self.outcomes.first()
+    }
+}
+
+/// Settles steps on behalf of one process.
+#[derive(Clone)]
+pub struct Settler {
+    db: Db,
+    clock: SharedClock,
+    ids: SharedIds,
+    actor: Actor,
+}
+
+impl std::fmt::Debug for Settler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settler").field("actor", &self.actor).finish_non_exhaustive()
+    }
+}
+
+impl Settler {
+    /// A settler that writes as `actor`.
+    #[must_use]
+    pub fn new(db: Db, clock: SharedClock, ids: SharedIds, actor: Actor) -> Self {
+        Self { db, clock, ids, actor }
+    }
+
+    /// Carries out these steps, in their order, in one database transaction.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or a row is inconsistent; then nothing was written, or, after a failed commit, all of it
+    /// may have been: asking again is safe.
+    pub async fn settle(&self, steps: &[Step]) -> Result<Settled, DbError> {
+        self.db
+            .transaction(async |conn| {
+                let now = self.clock.now();
+                let locked = lock::lock(conn, steps).await?;
+                let plan = plan::plan(locked, steps);
+                write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
+                Ok(plan.into_settled())
+            })
+            .await
+    }
+}

@@ -1,0 +1,177 @@
+//! Writing a planned batch: one statement for each kind of row.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::plan::Plan;
+use crate::alarms;
+use crate::audit::{self, Actor, AuditRecord};
+use crate::db::{DbError, PgConn, sql};
+use crate::ids::{IdSource, TransactionId, WalletId};
+use crate::jobs;
+use crate::ledger;
+
+pub(super) async fn write(
+    conn: &mut PgConn,
+    ids: &dyn IdSource,
+    actor: &Actor,
+    now: DateTime<Utc>,
+    plan: &Plan,
+) -> Result<(), DbError> {
+    ledger::post(conn, ids, now, &plan.books, &plan.postings()).await?;
+    write_transactions(conn, now, plan).await?;
+    write_timeline(conn, ids, now, plan).await?;
+    write_refs(conn, now, plan).await?;
+    for job in plan.follow_ups(now) {
+        jobs::insert(conn, &job).await?;
+    }
+    for (kind, subject, message) in &plan.alarms {
+        alarms::raise(conn, kind, subject, message, now).await?;
+    }
+    write_events(conn, now, &plan.processed_events).await?;
+    write_audit(conn, actor, now, plan).await?;
+    if !plan.finished.is_empty() {
+        jobs::finish(conn, &plan.finished).await?;
+    }
+    Ok(())
+}
+
+async fn write_transactions(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
+    // A transaction with several steps in one batch is written once for each, in their order.
+    let mut rest: Vec<&super::plan::Planned> = plan.planned.iter().filter(|planned| planned.decision.to.is_some()).collect();
+    while !rest.is_empty() {
+        let mut round: Vec<&super::plan::Planned> = Vec::with_capacity(rest.len());
+        let mut later = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for planned in rest {
+            if seen.insert(planned.transaction) { round.push(planned) } else { later.push(planned) }
+        }
+        write_round(conn, now, &round).await?;
+        rest = later;
+    }
+    Ok(())
+}
+
+async fn write_round(conn: &mut PgConn, now: DateTime<Utc>, round: &[&super::plan::Planned]) -> Result<(), DbError> {
+    let ids: Vec<Uuid> = round.iter().map(|planned| planned.transaction.uuid()).collect();
+    let (Some(least), Some(most)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
+        return Ok(());
+    };
+    let stages = |pick: fn(&super::plan::Planned) -> &'static str| round.iter().map(|planned| pick(planned)).collect::<Vec<_>>();
+    let column = |pick: fn(&crate::flows::Changes) -> &Option<String>| {
+        round.iter().map(|planned| pick(&planned.decision.changes).clone()).collect::<Vec<Option<String>>>()
+    };
+    let written = sql(
+        "UPDATE wallet_transactions AS t
+            SET stage = n.stage, status = n.status::transaction_status, updated_at = $12,
+                stripe_payment_intent_id = COALESCE(n.payment_intent, t.stripe_payment_intent_id),
+                encrypted_client_secret = COALESCE(n.client_secret, t.encrypted_client_secret),
+                stripe_transfer_id = COALESCE(n.transfer, t.stripe_transfer_id),
+                stripe_payout_id = COALESCE(n.payout, t.stripe_payout_id),
+                failure_reason = COALESCE(n.failure_reason, t.failure_reason)
+           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             AS n (id, from_stage, stage, status, payment_intent, client_secret, transfer, payout, failure_reason)
+          WHERE t.id = n.id AND t.stage = n.from_stage AND t.id BETWEEN $10 AND $11",
+    )
+    .bind::<Array<SqlUuid>, _>(&ids)
+    .bind::<Array<Text>, _>(stages(|planned| planned.from.as_str()))
+    .bind::<Array<Text>, _>(stages(|planned| planned.decision.to.unwrap_or(planned.from).as_str()))
+    .bind::<Array<Text>, _>(stages(|planned| planned.decision.to.unwrap_or(planned.from).status().as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.payment_intent))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.sealed_client_secret))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.transfer))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.payout))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.failure_reason))
+    .bind::<SqlUuid, _>(least)
+    .bind::<SqlUuid, _>(most)
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    if written == round.len() {
+        Ok(())
+    } else {
+        // The rows are locked and were just read: a difference means that somebody writes past this door.
+        Err(DbError::Inconsistent { table: "wallet_transactions", column: "stage", row: format!("{ids:?}") })
+    }
+}
+
+async fn write_timeline(conn: &mut PgConn, ids: &dyn IdSource, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
+    let lines: Vec<_> = plan
+        .planned
+        .iter()
+        .flat_map(|planned| planned.decision.timeline.iter().map(move |line| (planned.transaction, line)))
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    sql("INSERT INTO transaction_events (transaction_id, id, kind, message, detail, created_at)
+         SELECT e.*, $6 FROM unnest($1, $2, $3, $4, $5) AS e")
+    .bind::<Array<SqlUuid>, _>(lines.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(lines.iter().map(|_| ids.next()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.0.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.1.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Jsonb>>, _>(lines.iter().map(|(_, line)| line.2.clone()).collect::<Vec<Option<Value>>>())
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn write_refs(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
+    let refs: Vec<_> = plan
+        .planned
+        .iter()
+        .flat_map(|planned| planned.decision.refs.iter().map(move |(kind, id)| (*kind, id.as_str(), planned.transaction)))
+        .collect();
+    if refs.is_empty() {
+        return Ok(());
+    }
+    // A violation of the primary key ends the batch: one Stripe object never belongs to two transactions.
+    sql("INSERT INTO external_refs (kind, external_id, transaction_id, created_at)
+         SELECT r.*, $4 FROM unnest($1, $2, $3) AS r")
+    .bind::<Array<Text>, _>(refs.iter().map(|(kind, _, _)| *kind).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(refs.iter().map(|(_, id, _)| *id).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(refs.iter().map(|(_, _, transaction)| transaction.uuid()).collect::<Vec<_>>())
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn write_events(conn: &mut PgConn, now: DateTime<Utc>, events: &[String]) -> Result<(), DbError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    sql("UPDATE stripe_events SET state = 'processed', processed_at = $2 WHERE id = ANY($1) AND state <> 'processed'")
+        .bind::<Array<Text>, _>(events)
+        .bind::<Timestamptz, _>(now)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn write_audit(conn: &mut PgConn, actor: &Actor, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
+    let moved: Vec<_> = plan.planned.iter().filter(|planned| planned.decision.to.is_some()).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let transactions: Vec<TransactionId> = moved.iter().map(|planned| planned.transaction).collect();
+    let wallets: Vec<WalletId> = plan.books.changed().map(|(id, _)| id).collect();
+    let stages: Vec<[&str; 2]> = moved
+        .iter()
+        .map(|planned| [planned.from.as_str(), planned.decision.to.unwrap_or(planned.from).as_str()])
+        .collect();
+    let entry = AuditRecord {
+        at: now,
+        actor,
+        action: "settle",
+        request_id: None,
+        transactions: &transactions,
+        wallets: &wallets,
+        detail: json!({ "stages": stages }),
+    };
+    audit::record(conn, &entry).await
+}

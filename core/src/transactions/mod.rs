@@ -1,0 +1,14 @@
+//! Wallet transactions: what was asked for, how far it is, and what is told about it.
+
+mod kinds;
+mod row;
+mod store;
+mod timeline;
+
+pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
+pub use row::{Transaction, TransactionRow};
+pub use store::{
+    HistoryFilter, HistoryPage, SealedDetails, count_quiet, external_ref, find, find_by_external_ref, find_visible, history, insert,
+    load_many,
+};
+pub use timeline::{TimelineEntry, TimelineKind, record, timeline};

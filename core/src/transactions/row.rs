@@ -1,0 +1,147 @@
+//! A transaction as the domain sees it, and its row.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use super::{PaymentMethod, TransactionStatus, TransactionType};
+use crate::db::DbError;
+use crate::db::schema::wallet_transactions;
+use crate::flows::Stage;
+use crate::ids::{TransactionId, UserId, WalletId};
+use crate::money::{Currency, Money};
+
+/// One transaction. What is secret stays sealed here; opening it is the caller's business.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// Its id.
+    pub id: TransactionId,
+    /// The wallet that asked for it: the payer, or the payee of a deposit.
+    pub wallet_id: WalletId,
+    /// The wallet's owner.
+    pub user_id: UserId,
+    /// What kind of movement it is.
+    pub transaction_type: TransactionType,
+    /// How far it is, for clients.
+    pub status: TransactionStatus,
+    /// How far it is, exactly.
+    pub stage: Stage,
+    /// What leaves the payer.
+    pub amount: Money,
+    /// The part of it that the platform keeps.
+    pub fee: Option<Money>,
+    /// The client's own reference.
+    pub reference: Option<String>,
+    /// The other wallet of a transfer or payment.
+    pub counterparty_wallet_id: Option<WalletId>,
+    /// The transaction that this one refunds.
+    pub related_transaction_id: Option<TransactionId>,
+    /// `pi_…` of a deposit.
+    pub stripe_payment_intent_id: Option<String>,
+    /// `tr_…` of a withdrawal.
+    pub stripe_transfer_id: Option<String>,
+    /// `po_…` of a withdrawal.
+    pub stripe_payout_id: Option<String>,
+    /// `acct_…` a withdrawal goes to.
+    pub stripe_account_id: Option<String>,
+    /// `pm_…` that a deposit is confirmed with by the server.
+    pub stripe_payment_method_id: Option<String>,
+    /// Sealed secret with which the payer's client confirms a deposit.
+    pub encrypted_client_secret: Option<String>,
+    /// Sealed external account to pay out to.
+    pub encrypted_bank_id: Option<String>,
+    /// How a deposit is paid.
+    pub payment_method: Option<PaymentMethod>,
+    /// The client's own words.
+    pub description: Option<String>,
+    /// The client's own data.
+    pub metadata: Option<serde_json::Value>,
+    /// Why it failed or was cancelled: `CODE: sentence`.
+    pub failure_reason: Option<String>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Transaction {
+    /// The wallets whose balances it may change, in the order in which they are locked.
+    #[must_use]
+    pub fn wallets(&self) -> Vec<WalletId> {
+        let mut wallets: Vec<WalletId> = std::iter::once(self.wallet_id).chain(self.counterparty_wallet_id).collect();
+        wallets.sort_unstable();
+        wallets
+    }
+}
+
+/// The row as diesel reads it.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = wallet_transactions)]
+#[diesel(check_for_backend(diesel::pg::Pg))]
+pub struct TransactionRow {
+    id: Uuid,
+    wallet_id: Uuid,
+    user_id: Uuid,
+    transaction_type: TransactionType,
+    status: TransactionStatus,
+    stage: String,
+    amount: Decimal,
+    fee: Option<Decimal>,
+    currency: String,
+    reference: Option<String>,
+    counterparty_wallet_id: Option<Uuid>,
+    related_transaction_id: Option<Uuid>,
+    stripe_payment_intent_id: Option<String>,
+    stripe_transfer_id: Option<String>,
+    stripe_payout_id: Option<String>,
+    stripe_account_id: Option<String>,
+    stripe_payment_method_id: Option<String>,
+    encrypted_client_secret: Option<String>,
+    encrypted_bank_id: Option<String>,
+    payment_method: Option<PaymentMethod>,
+    description: Option<String>,
+    metadata: Option<serde_json::Value>,
+    failure_reason: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<TransactionRow> for Transaction {
+    type Error = DbError;
+
+    fn try_from(row: TransactionRow) -> Result<Self, DbError> {
+        let wrong = |column| DbError::Inconsistent { table: "wallet_transactions", column, row: row.id.to_string() };
+        let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
+        let stage = Stage::from_name(&row.stage).ok_or_else(|| wrong("stage"))?;
+        if stage.status() != row.status {
+            return Err(wrong("status"));
+        }
+        Ok(Self {
+            id: TransactionId::from_uuid(row.id),
+            wallet_id: WalletId::from_uuid(row.wallet_id),
+            user_id: UserId::from_uuid(row.user_id),
+            transaction_type: row.transaction_type,
+            status: row.status,
+            stage,
+            amount: Money::new(row.amount, currency).map_err(|_| wrong("amount"))?,
+            fee: row.fee.map(|fee| Money::new(fee, currency)).transpose().map_err(|_| wrong("fee"))?,
+            reference: row.reference,
+            counterparty_wallet_id: row.counterparty_wallet_id.map(WalletId::from_uuid),
+            related_transaction_id: row.related_transaction_id.map(TransactionId::from_uuid),
+            stripe_payment_intent_id: row.stripe_payment_intent_id,
+            stripe_transfer_id: row.stripe_transfer_id,
+            stripe_payout_id: row.stripe_payout_id,
+            stripe_account_id: row.stripe_account_id,
+            stripe_payment_method_id: row.stripe_payment_method_id,
+            encrypted_client_secret: row.encrypted_client_secret,
+            encrypted_bank_id: row.encrypted_bank_id,
+            payment_method: row.payment_method,
+            description: row.description,
+            metadata: row.metadata,
+            failure_reason: row.failure_reason,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}

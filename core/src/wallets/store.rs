@@ -1,0 +1,128 @@
+//! Reading and adding wallets. Their balances are written by [`crate::ledger`] alone.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{Wallet, WalletRow};
+use crate::db::schema::{stripe_customers, wallets};
+use crate::db::{DbError, PgConn};
+use crate::ids::{UserId, WalletId};
+
+/// Adds a wallet without money.
+///
+/// # Errors
+/// When the database refuses or cannot be reached.
+pub async fn insert(conn: &mut PgConn, new: &Wallet) -> Result<(), DbError> {
+    diesel::insert_into(wallets::table)
+        .values((
+            wallets::id.eq(new.id.uuid()),
+            wallets::user_id.eq(new.user_id.uuid()),
+            wallets::currency.eq(new.currency().code()),
+            wallets::stripe_customer_id.eq(new.stripe_customer_id.as_deref()),
+            wallets::stripe_account_id.eq(new.stripe_account_id.as_deref()),
+            wallets::encrypted_bank_details.eq(new.encrypted_bank_details.as_deref()),
+            wallets::is_active.eq(new.is_active),
+            wallets::created_at.eq(new.created_at),
+            wallets::updated_at.eq(new.updated_at),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The wallet of an id.
+///
+/// # Errors
+/// When the database cannot be reached or the row is inconsistent.
+pub async fn find(conn: &mut PgConn, id: WalletId) -> Result<Option<Wallet>, DbError> {
+    let row: Option<WalletRow> =
+        wallets::table.find(id.uuid()).select(WalletRow::as_select()).first(conn).await.optional()?;
+    row.map(Wallet::try_from).transpose()
+}
+
+/// The wallet of an id if `owner` owns it: somebody else's looks like one that does not exist.
+///
+/// # Errors
+/// When the database cannot be reached or the row is inconsistent.
+pub async fn find_owned(conn: &mut PgConn, id: WalletId, owner: UserId) -> Result<Option<Wallet>, DbError> {
+    Ok(find(conn, id).await?.filter(|wallet| wallet.user_id == owner))
+}
+
+/// The wallets of several ids, in no order; unknown ids are left out.
+///
+/// # Errors
+/// When the database cannot be reached or a row is inconsistent.
+pub async fn load_many(conn: &mut PgConn, ids: &[WalletId]) -> Result<Vec<Wallet>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<WalletRow> =
+        wallets::table.filter(wallets::id.eq_any(ids)).select(WalletRow::as_select()).load(conn).await?;
+    rows.into_iter().map(Wallet::try_from).collect()
+}
+
+/// A person's wallets, oldest first.
+///
+/// # Errors
+/// When the database cannot be reached or a row is inconsistent.
+pub async fn of_user(conn: &mut PgConn, user: UserId) -> Result<Vec<Wallet>, DbError> {
+    let rows: Vec<WalletRow> = wallets::table
+        .filter(wallets::user_id.eq(user.uuid()))
+        .order(wallets::id.asc())
+        .select(WalletRow::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Wallet::try_from).collect()
+}
+
+/// The person's Stripe customer, if one was recorded.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn customer_of(conn: &mut PgConn, user: UserId) -> Result<Option<String>, DbError> {
+    Ok(stripe_customers::table
+        .find(user.uuid())
+        .select(stripe_customers::stripe_customer_id)
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// Records the person's Stripe customer on their wallets and returns the one that counts: the first recorded.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn record_customer(conn: &mut PgConn, user: UserId, customer: &str, now: DateTime<Utc>) -> Result<String, DbError> {
+    diesel::insert_into(stripe_customers::table)
+        .values((
+            stripe_customers::user_id.eq(user.uuid()),
+            stripe_customers::stripe_customer_id.eq(customer),
+            stripe_customers::created_at.eq(now),
+        ))
+        .on_conflict(stripe_customers::user_id)
+        .do_nothing()
+        .execute(conn)
+        .await?;
+    let counts: String = stripe_customers::table
+        .find(user.uuid())
+        .select(stripe_customers::stripe_customer_id)
+        .first(conn)
+        .await?;
+    diesel::update(wallets::table.filter(wallets::user_id.eq(user.uuid())).filter(wallets::stripe_customer_id.is_null()))
+        .set((wallets::stripe_customer_id.eq(&counts), wallets::updated_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(counts)
+}
+
+/// Activates or deactivates a wallet: an operator's decision. Returns whether it exists.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn set_active(conn: &mut PgConn, id: WalletId, active: bool, now: DateTime<Utc>) -> Result<bool, DbError> {
+    let changed = diesel::update(wallets::table.find(id.uuid()))
+        .set((wallets::is_active.eq(active), wallets::updated_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(changed == 1)
+}
