@@ -1,0 +1,203 @@
+//! The library's objects as ours.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::failure::unreadable;
+use crate::money::{Currency, Money};
+use crate::stripe::errors::GatewayError;
+use crate::stripe::params::Tags;
+use crate::stripe::types::{
+    Account, ClientSecret, Customer, Decline, Metadata, PaymentIntent, PaymentIntentStatus, Payout,
+    PayoutStatus, Reversal, Transfer,
+};
+
+/// Why an object of Stripe is none of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// In a currency that we never use, so made by somebody else on the same account.
+    Foreign,
+    /// Not as its type promises.
+    Malformed,
+}
+
+/// The one object of an answer.
+pub(super) fn one<T>(converted: Result<T, Unfit>) -> Result<T, GatewayError> {
+    converted.map_err(|_| unreadable())
+}
+
+/// The objects of a page that can be ours.
+pub(super) fn ours<S, T>(
+    page: Vec<S>,
+    convert: impl Fn(S) -> Result<T, Unfit>,
+) -> Result<Vec<T>, GatewayError> {
+    page.into_iter()
+        .filter_map(|object| match convert(object) {
+            Ok(object) => Some(Ok(object)),
+            Err(Unfit::Foreign) => None,
+            Err(Unfit::Malformed) => Some(Err(unreadable())),
+        })
+        .collect()
+}
+
+/// The library's currency of ours.
+pub(super) fn wire_currency(currency: Currency) -> stripe_types::Currency {
+    let Ok(currency) = currency.code().parse();
+    currency
+}
+
+/// The library's minor units of ours.
+pub(super) fn wire_amount(money: Money) -> Result<i64, GatewayError> {
+    money
+        .minor()
+        .map_err(|_| GatewayError::refused_here("amount_too_large", "the amount is too large"))
+}
+
+/// `metadata` of an object made for a transaction.
+pub(super) fn wire_tags(tags: Tags) -> HashMap<String, String> {
+    HashMap::from([
+        ("transaction_id".to_owned(), tags.transaction_id.to_string()),
+        ("wallet_id".to_owned(), tags.wallet_id.to_string()),
+    ])
+}
+
+pub(super) fn customer(customer: stripe_shared::Customer) -> Result<Customer, Unfit> {
+    Ok(Customer {
+        id: id(customer.id.as_str())?,
+        metadata: metadata(customer.metadata.as_ref()),
+    })
+}
+
+pub(super) fn payment_intent(intent: stripe_shared::PaymentIntent) -> Result<PaymentIntent, Unfit> {
+    let last_payment_error = intent.last_payment_error.map(|error| Decline {
+        code: error.code.map(|code| code.as_str().to_owned()),
+        decline_code: error.decline_code,
+        message: error.message,
+    });
+    Ok(PaymentIntent {
+        id: id(intent.id.as_str())?,
+        status: PaymentIntentStatus::from_name(intent.status.as_str()),
+        amount: money(intent.amount, &intent.currency)?,
+        amount_received: money(intent.amount_received, &intent.currency)?,
+        client_secret: intent.client_secret.map(ClientSecret::new),
+        customer: intent
+            .customer
+            .and_then(|customer| customer.id().as_str().parse().ok()),
+        latest_charge: intent
+            .latest_charge
+            .and_then(|charge| charge.id().as_str().parse().ok()),
+        last_payment_error,
+        metadata: Metadata::from_map(&intent.metadata),
+        created: time(intent.created)?,
+    })
+}
+
+pub(super) fn account(account: stripe_shared::Account) -> Result<Account, Unfit> {
+    let metadata = metadata(account.metadata.as_ref());
+    let (disabled_reason, mut requirements_due, past_due) = match account.requirements {
+        None => (None, Vec::new(), Vec::new()),
+        Some(requirements) => (
+            requirements
+                .disabled_reason
+                .map(|reason| reason.as_str().to_owned()),
+            requirements.currently_due.unwrap_or_default(),
+            requirements.past_due.unwrap_or_default(),
+        ),
+    };
+    requirements_due.extend(past_due);
+    requirements_due.sort_unstable();
+    requirements_due.dedup();
+    Ok(Account {
+        id: id(account.id.as_str())?,
+        payouts_enabled: account.payouts_enabled.unwrap_or(false),
+        metadata,
+        disabled_reason,
+        requirements_due,
+    })
+}
+
+pub(super) fn transfer(transfer: stripe_shared::Transfer) -> Result<Transfer, Unfit> {
+    Ok(Transfer {
+        id: id(transfer.id.as_str())?,
+        amount: money(transfer.amount, &transfer.currency)?,
+        amount_reversed: money(transfer.amount_reversed, &transfer.currency)?,
+        reversed: transfer.reversed,
+        destination: transfer
+            .destination
+            .and_then(|account| account.id().as_str().parse().ok()),
+        metadata: Metadata::from_map(&transfer.metadata),
+        created: time(transfer.created)?,
+    })
+}
+
+pub(super) fn reversal(reversal: stripe_shared::TransferReversal) -> Result<Reversal, Unfit> {
+    Ok(Reversal {
+        id: id(reversal.id.as_str())?,
+        transfer: id(reversal.transfer.id().as_str())?,
+        amount: money(reversal.amount, &reversal.currency)?,
+        metadata: metadata(reversal.metadata.as_ref()),
+        created: time(reversal.created)?,
+    })
+}
+
+pub(super) fn payout(payout: stripe_shared::Payout) -> Result<Payout, Unfit> {
+    Ok(Payout {
+        id: id(payout.id.as_str())?,
+        status: PayoutStatus::from_name(&payout.status),
+        amount: money(payout.amount, &payout.currency)?,
+        metadata: metadata(payout.metadata.as_ref()),
+        failure_code: payout.failure_code,
+        failure_message: payout.failure_message,
+        failure_balance_transaction: payout
+            .failure_balance_transaction
+            .and_then(|entry| entry.id().as_str().parse().ok()),
+        arrival_date: time(payout.arrival_date).ok(),
+        destination: payout
+            .destination
+            .and_then(|account| account.id().as_str().parse().ok()),
+        created: time(payout.created)?,
+    })
+}
+
+fn id<T: std::str::FromStr>(text: &str) -> Result<T, Unfit> {
+    text.parse().map_err(|_| Unfit::Malformed)
+}
+
+fn money(minor: i64, currency: &stripe_types::Currency) -> Result<Money, Unfit> {
+    let currency: Currency = currency.to_string().parse().map_err(|_| Unfit::Foreign)?;
+    Money::from_minor(minor, currency).map_err(|_| Unfit::Malformed)
+}
+
+fn time(seconds: i64) -> Result<DateTime<Utc>, Unfit> {
+    DateTime::from_timestamp(seconds, 0).ok_or(Unfit::Malformed)
+}
+
+fn metadata(map: Option<&HashMap<String, String>>) -> Metadata {
+    map.map(Metadata::from_map).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_currency_of_ours_is_one_of_the_library_and_comes_back() {
+        for currency in Currency::all() {
+            let wire = wire_currency(*currency);
+            assert!(!matches!(wire, stripe_types::Currency::Unknown(_)), "{currency}");
+            assert_eq!(
+                money(100, &wire).unwrap(),
+                Money::from_minor(100, *currency).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn an_object_in_a_currency_we_never_use_is_left_out_of_lists_and_a_malformed_one_is_not() {
+        let convert = |code: &str| money(1, &code.parse().unwrap());
+        assert_eq!(ours(vec!["usd", "kwd", "tomorrow"], convert).unwrap().len(), 1);
+        assert!(ours(vec![1_i64], |_| Err::<(), _>(Unfit::Malformed)).is_err());
+        assert!(one(convert("kwd")).is_err());
+    }
+}

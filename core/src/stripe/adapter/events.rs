@@ -1,0 +1,54 @@
+//! Events, for what the webhooks did not bring.
+
+use stripe::{Client, StripeRequest};
+use stripe_core::event::{ListEvent, RetrieveEvent};
+use stripe_types::RangeQueryTs;
+
+use super::PAGE;
+use super::failure::{failure, unreadable};
+use crate::stripe::errors::GatewayError;
+use crate::stripe::event::Envelope;
+use crate::stripe::ids::{AccountId, EventId};
+use crate::stripe::params::{EventCursor, EventQuery};
+use crate::stripe::types::{EventPage, StripeEvent};
+
+pub(super) async fn retrieve(
+    client: &Client,
+    account: Option<&AccountId>,
+    id: &EventId,
+) -> Result<StripeEvent, GatewayError> {
+    let mut request = RetrieveEvent::new(id.as_str()).customize();
+    if let Some(account) = account {
+        request = request.account_id(account.as_str().into());
+    }
+    convert(&request.send(client).await.map_err(failure)?)
+}
+
+pub(super) async fn list(client: &Client, query: &EventQuery) -> Result<EventPage, GatewayError> {
+    let mut request = ListEvent::new().limit(PAGE);
+    if let Some(since) = query.created_since {
+        request = request.created(RangeQueryTs::gte(since.timestamp()));
+    }
+    match &query.cursor {
+        Some(EventCursor::NewerThan(event)) => request = request.ending_before(event.as_str()),
+        Some(EventCursor::OlderThan(event)) => request = request.starting_after(event.as_str()),
+        None => {}
+    }
+    let mut request = request.customize();
+    if let Some(account) = &query.account {
+        request = request.account_id(account.as_str().into());
+    }
+    let page = request.send(client).await.map_err(failure)?;
+    let events = page.data.iter().map(convert).collect::<Result<_, _>>()?;
+    Ok(EventPage {
+        events,
+        has_more: page.has_more,
+    })
+}
+
+/// The library keeps the object inside as plain JSON, so that an event in the shape of another API version is no error.
+fn convert(event: &stripe_shared::Event) -> Result<StripeEvent, GatewayError> {
+    let body = serde_json::to_vec(event).map_err(|_| unreadable())?;
+    let envelope = Envelope::from_json(&body).map_err(|_| unreadable())?;
+    Ok(StripeEvent { envelope, body })
+}

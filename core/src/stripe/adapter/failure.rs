@@ -1,0 +1,180 @@
+//! From the library's errors to what is known of the effect.
+
+use stripe::StripeError;
+
+use super::convert;
+use crate::stripe::errors::{ErrorClass, Failure, GatewayError, UNREADABLE_ANSWER, classify};
+
+/// What hyper-util's client says when no connection was made: refused, unresolved, or TLS failed. The library passes only the
+/// text on; a test below holds it, since taking this for an unknown outcome would be safe, and the reverse would not.
+const NOT_CONNECTED: &str = "client error (Connect)";
+
+/// Sorts an error of the library.
+pub(super) fn failure(error: StripeError) -> GatewayError {
+    match error {
+        StripeError::Stripe(answer, status) => answered(*answer, status),
+        StripeError::ClientError(text) if text == NOT_CONNECTED => seen(Failure::NotSent),
+        StripeError::ClientError(_) | StripeError::Timeout => seen(Failure::NoAnswer),
+        StripeError::JSONDeserialize(_) => unreadable(),
+        StripeError::ConfigError(_) => seen(Failure::NotBuilt),
+    }
+}
+
+/// An answer that is not what its type promises: whatever was asked may well have happened.
+pub(super) fn unreadable() -> GatewayError {
+    tracing::error!("an answer of stripe could not be read: its outcome counts as unknown");
+    seen(Failure::Unreadable)
+}
+
+fn seen(failure: Failure<'_>) -> GatewayError {
+    let code = match failure {
+        Failure::NotBuilt => "not_built",
+        Failure::NotSent => "not_connected",
+        Failure::Unreadable => UNREADABLE_ANSWER,
+        _ => "no_answer",
+    };
+    GatewayError {
+        code: Some(code.to_owned()),
+        ..GatewayError::new(classify(failure))
+    }
+}
+
+fn answered(answer: stripe_shared::ApiErrors, status: u16) -> GatewayError {
+    let code = answer.code.as_ref().map(|code| code.as_str().to_owned());
+    let class = classify(Failure::Answer {
+        status,
+        kind: answer.type_.as_str(),
+        code: code.as_deref(),
+        decline_code: answer.decline_code.as_deref(),
+    });
+    // Stripe writes the messages of card errors for the payer; others name keys, ids and parameters.
+    let message = match (class, answer.message) {
+        (ErrorClass::Declined | ErrorClass::AuthenticationRequired, Some(message)) => message,
+        _ => class.sentence().to_owned(),
+    };
+    GatewayError {
+        status: Some(status),
+        code,
+        decline_code: answer.decline_code,
+        message,
+        request_id: answer.request_log_url.as_deref().and_then(request_id),
+        payment_intent: answer
+            .payment_intent
+            .and_then(|intent| convert::payment_intent(intent).ok())
+            .map(Box::new),
+        ..GatewayError::new(class)
+    }
+}
+
+/// The `req_…` in `https://dashboard.stripe.com/test/logs/req_…?t=…`.
+fn request_id(log_url: &str) -> Option<String> {
+    let path = log_url.split('?').next()?;
+    let id = path.rsplit('/').next()?;
+    let plain = id.len() <= 255
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (plain && id.starts_with("req_")).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use secrecy::SecretString;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::stripe::PaymentGateway;
+    use crate::stripe::adapter::{AsyncStripeGateway, GatewayOptions};
+
+    async fn call(port: u16, timeout: Duration) -> GatewayError {
+        let key = SecretString::from("sk_test_0123456789".to_owned());
+        let options = GatewayOptions {
+            timeout,
+            ..GatewayOptions::new(key, format!("http://127.0.0.1:{port}"))
+        };
+        let gateway = AsyncStripeGateway::new(&options).unwrap();
+        gateway
+            .retrieve_account(&"acct_1".parse().unwrap())
+            .await
+            .unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_is_certain_to_have_no_effect() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        assert_eq!(
+            call(port, Duration::from_secs(5)).await.class,
+            ErrorClass::Unreachable
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_after_sending_leaves_the_outcome_unknown() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            assert!(socket.read(&mut [0; 1024]).await.unwrap() > 0);
+        });
+        assert_eq!(
+            call(port, Duration::from_secs(5)).await.class,
+            ErrorClass::Unknown
+        );
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_answer_in_time_leaves_the_outcome_unknown() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(
+            call(port, Duration::from_millis(50)).await.class,
+            ErrorClass::Unknown
+        );
+    }
+
+    #[test]
+    fn the_request_id_comes_from_the_log_url() {
+        let url = "https://dashboard.stripe.com/test/logs/req_Ab1?t=1700000000";
+        assert_eq!(request_id(url).as_deref(), Some("req_Ab1"));
+        assert_eq!(request_id("https://dashboard.stripe.com/test/logs/"), None);
+        assert_eq!(request_id("req_<script>"), None);
+    }
+
+    #[test]
+    fn only_card_errors_speak_to_the_user_in_words_of_stripe() {
+        let told = |kind: stripe_shared::ApiErrorsType, status| {
+            let answer = stripe_shared::ApiErrors {
+                advice_code: None,
+                charge: None,
+                code: None,
+                decline_code: None,
+                doc_url: None,
+                message: Some("Invalid API Key provided: sk_test_canary".to_owned()),
+                network_advice_code: None,
+                network_decline_code: None,
+                param: None,
+                payment_intent: None,
+                payment_method: None,
+                payment_method_type: None,
+                request_log_url: None,
+                setup_intent: None,
+                source: None,
+                type_: kind,
+            };
+            failure(StripeError::Stripe(Box::new(answer), status)).message
+        };
+        assert!(told(stripe_shared::ApiErrorsType::CardError, 402).contains("canary"));
+        for status in [400, 401, 403, 404, 409, 429, 500] {
+            assert!(
+                !told(stripe_shared::ApiErrorsType::InvalidRequestError, status).contains("canary"),
+                "{status}"
+            );
+        }
+    }
+}

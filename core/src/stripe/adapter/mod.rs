@@ -1,0 +1,206 @@
+//! The port over async-stripe: the only place that names its crates.
+//!
+//! Requests are its typed builders, answers its typed objects, turned at once into ours. Each call is sent exactly once: the
+//! library's retrying strategies make a key of their own per call, which after a crash would be another key and the money sent
+//! twice. What the library keeps to itself cannot be used here: the headers `Request-Id` (taken from the error's log URL
+//! where there is one), `Stripe-Should-Retry` and `Idempotent-Replayed`. It also makes a connection per call.
+
+mod accounts;
+mod convert;
+mod customers;
+mod events;
+mod failure;
+mod pages;
+mod payment_intents;
+mod payouts;
+mod transfers;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use stripe::RequestStrategy;
+
+use super::errors::{ErrorClass, GatewayError};
+use super::gateway::PaymentGateway;
+use super::ids::{
+    AccountId, CustomerId, EventId, IdempotencyKey, PaymentIntentId, PayoutId, StripeTransferId,
+};
+use super::params::{
+    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer, EventQuery,
+};
+use super::types::{Account, Customer, EventPage, PaymentIntent, Payout, Reversal, StripeEvent, Transfer};
+use crate::ids::TransactionId;
+
+/// The longest a call may take. Stripe's own libraries wait 80 s; a worker's lease and a person's patience are shorter, and
+/// giving up early is safe with a stored key.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Objects on one page, the most that Stripe gives.
+const PAGE: i64 = 100;
+
+/// Pages that are read of one list. More objects than these cannot belong to one transaction's look-up.
+const MOST_PAGES: usize = 50;
+
+/// How to reach Stripe.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// `sk_…` or `rk_…`.
+    pub secret_key: SecretString,
+    /// `https://api.stripe.com`, or the simulator's base URL.
+    pub api_base: String,
+    /// The longest a call may take.
+    pub timeout: Duration,
+}
+
+impl GatewayOptions {
+    /// Options with [`CALL_TIMEOUT`].
+    #[must_use]
+    pub fn new(secret_key: SecretString, api_base: impl Into<String>) -> Self {
+        Self {
+            secret_key,
+            api_base: api_base.into(),
+            timeout: CALL_TIMEOUT,
+        }
+    }
+}
+
+/// The gateway cannot be built from its options.
+#[derive(Debug, thiserror::Error)]
+#[error("the stripe client cannot be configured: check STRIPE_SECRET_KEY and STRIPE_API_BASE")]
+pub struct GatewayConfigError(#[source] stripe::StripeError);
+
+/// Stripe behind [`PaymentGateway`]; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AsyncStripeGateway {
+    client: stripe::Client,
+}
+
+impl AsyncStripeGateway {
+    /// A gateway; no request is sent yet.
+    ///
+    /// # Errors
+    /// When the base URL is no URL, or the key cannot be a header.
+    ///
+    /// # Panics
+    /// Inside the library, when the machine has no trusted root certificates at all, even for a plain `http` base.
+    pub fn new(options: &GatewayOptions) -> Result<Self, GatewayConfigError> {
+        // The library appends `v1/…` to the base as it is.
+        let base = format!("{}/", options.api_base.trim_end_matches('/'));
+        let client = stripe::ClientBuilder::new(options.secret_key.expose_secret())
+            .url(base)
+            .timeout(options.timeout)
+            .request_strategy(RequestStrategy::Once)
+            .app_info("wallet", Some(env!("CARGO_PKG_VERSION").to_owned()), None)
+            .build()
+            .map_err(GatewayConfigError)?;
+        Ok(Self { client })
+    }
+}
+
+/// Sent once, under our key.
+fn once(key: &IdempotencyKey) -> Result<RequestStrategy, GatewayError> {
+    stripe::IdempotencyKey::new(key.as_str())
+        .map(RequestStrategy::Idempotent)
+        .map_err(|_| GatewayError::new(ErrorClass::Misuse))
+}
+
+#[async_trait]
+impl PaymentGateway for AsyncStripeGateway {
+    async fn create_customer(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateCustomer,
+    ) -> Result<Customer, GatewayError> {
+        customers::create(&self.client, key, params).await
+    }
+
+    async fn create_payment_intent(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreatePaymentIntent,
+    ) -> Result<PaymentIntent, GatewayError> {
+        payment_intents::create(&self.client, key, params).await
+    }
+
+    async fn retrieve_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
+        payment_intents::retrieve(&self.client, id).await
+    }
+
+    async fn cancel_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
+        payment_intents::cancel(&self.client, id).await
+    }
+
+    async fn list_payment_intents(
+        &self,
+        customer: &CustomerId,
+        created_since: DateTime<Utc>,
+    ) -> Result<Vec<PaymentIntent>, GatewayError> {
+        payment_intents::list(&self.client, customer, created_since).await
+    }
+
+    async fn retrieve_account(&self, id: &AccountId) -> Result<Account, GatewayError> {
+        accounts::retrieve(&self.client, id).await
+    }
+
+    async fn create_transfer(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateTransfer,
+    ) -> Result<Transfer, GatewayError> {
+        transfers::create(&self.client, key, params).await
+    }
+
+    async fn retrieve_transfer(&self, id: &StripeTransferId) -> Result<Transfer, GatewayError> {
+        transfers::retrieve(&self.client, id).await
+    }
+
+    async fn list_transfers(&self, group: TransactionId) -> Result<Vec<Transfer>, GatewayError> {
+        transfers::list(&self.client, group).await
+    }
+
+    async fn create_reversal(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateReversal,
+    ) -> Result<Reversal, GatewayError> {
+        transfers::reverse(&self.client, key, params).await
+    }
+
+    async fn list_reversals(&self, transfer: &StripeTransferId) -> Result<Vec<Reversal>, GatewayError> {
+        transfers::list_reversals(&self.client, transfer).await
+    }
+
+    async fn create_payout(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreatePayout,
+    ) -> Result<Payout, GatewayError> {
+        payouts::create(&self.client, key, params).await
+    }
+
+    async fn retrieve_payout(&self, account: &AccountId, id: &PayoutId) -> Result<Payout, GatewayError> {
+        payouts::retrieve(&self.client, account, id).await
+    }
+
+    async fn list_payouts(
+        &self,
+        account: &AccountId,
+        created_since: DateTime<Utc>,
+    ) -> Result<Vec<Payout>, GatewayError> {
+        payouts::list(&self.client, account, created_since).await
+    }
+
+    async fn retrieve_event(
+        &self,
+        account: Option<&AccountId>,
+        id: &EventId,
+    ) -> Result<StripeEvent, GatewayError> {
+        events::retrieve(&self.client, account, id).await
+    }
+
+    async fn list_events(&self, query: &EventQuery) -> Result<EventPage, GatewayError> {
+        events::list(&self.client, query).await
+    }
+}

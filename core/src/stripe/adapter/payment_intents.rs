@@ -1,0 +1,202 @@
+//! Payment intents.
+
+use chrono::{DateTime, Utc};
+use stripe::{Client, StripeRequest};
+use stripe_core::payment_intent::{
+    self, CancelPaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
+    CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, CreatePaymentIntentOffSession,
+    ListPaymentIntent, RetrievePaymentIntent,
+};
+use stripe_shared::PaymentIntentAllowedPaymentMethodTypes as AllowedMethod;
+use stripe_types::RangeQueryTs;
+
+use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
+use super::failure::failure;
+use super::{PAGE, once, pages::Pages};
+use crate::stripe::errors::GatewayError;
+use crate::stripe::ids::{CustomerId, IdempotencyKey, PaymentIntentId};
+use crate::stripe::params::{CreatePaymentIntent, MethodChoice};
+use crate::stripe::types::PaymentIntent;
+
+pub(super) async fn create(
+    client: &Client,
+    key: &IdempotencyKey,
+    params: &CreatePaymentIntent,
+) -> Result<PaymentIntent, GatewayError> {
+    let request = request(params)?;
+    let answer = request
+        .customize()
+        .request_strategy(once(key)?)
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::payment_intent(answer))
+}
+
+fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePaymentIntent, GatewayError> {
+    let currency = params.amount.currency();
+    let mut request =
+        payment_intent::CreatePaymentIntent::new(wire_amount(params.amount)?, wire_currency(currency))
+            .customer(params.customer.as_str())
+            .metadata(wire_tags(params.tags));
+    // `payment_method_types` is gone from API version 2026-09-30.endive, which the library pins; what replaced it excludes
+    // `automatic_payment_methods` (<https://docs.stripe.com/changelog/endive>).
+    request = match params.method {
+        MethodChoice::Automatic => {
+            let mut methods = CreatePaymentIntentAutomaticPaymentMethods::new(true);
+            if params.payment_method.is_some() {
+                // Nobody is there to be sent anywhere.
+                methods.allow_redirects =
+                    Some(CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects::Never);
+            }
+            request.automatic_payment_methods(methods)
+        }
+        MethodChoice::Card => request.allowed_payment_method_types([AllowedMethod::Card]),
+        MethodChoice::BankDebit => {
+            let debit = MethodChoice::bank_debit(currency).ok_or_else(|| {
+                GatewayError::refused_here("payment_method_unavailable", "this currency has no bank debit")
+            })?;
+            let Ok(debit) = debit.parse::<AllowedMethod>();
+            request.allowed_payment_method_types([debit])
+        }
+    };
+    if let Some(method) = &params.payment_method {
+        request = request
+            .payment_method(method.as_str())
+            .confirm(true)
+            .off_session(CreatePaymentIntentOffSession::Bool(true));
+    }
+    Ok(request)
+}
+
+pub(super) async fn retrieve(client: &Client, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
+    let answer = RetrievePaymentIntent::new(id.as_str())
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::payment_intent(answer))
+}
+
+pub(super) async fn cancel(client: &Client, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
+    let answer = CancelPaymentIntent::new(id.as_str())
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::payment_intent(answer))
+}
+
+pub(super) async fn list(
+    client: &Client,
+    customer: &CustomerId,
+    created_since: DateTime<Utc>,
+) -> Result<Vec<PaymentIntent>, GatewayError> {
+    let mut pages = Pages::new();
+    while let Some(cursor) = pages.next()? {
+        let mut request = ListPaymentIntent::new()
+            .customer(customer.as_str())
+            .created(RangeQueryTs::gte(created_since.timestamp()))
+            .limit(PAGE);
+        if let Some(cursor) = cursor {
+            request = request.starting_after(cursor);
+        }
+        let page = request.send(client).await.map_err(failure)?;
+        pages.take(page, convert::payment_intent)?;
+    }
+    Ok(pages.into_objects())
+}
+
+#[cfg(test)]
+mod tests {
+    use stripe::StripeRequest;
+
+    use super::*;
+    use crate::money::{Currency, Money};
+    use crate::stripe::params::Tags;
+
+    fn body(
+        currency: Currency,
+        method: MethodChoice,
+        payment_method: Option<&str>,
+    ) -> Result<String, GatewayError> {
+        let params = CreatePaymentIntent {
+            amount: Money::from_minor(1250, currency).unwrap(),
+            customer: "cus_1".parse().unwrap(),
+            method,
+            payment_method: payment_method.map(|id| id.parse().unwrap()),
+            tags: Tags {
+                transaction_id: "018f2f5e-7b3c-7000-8000-000000000001".parse().unwrap(),
+                wallet_id: "018f2f5e-7b3c-7000-8000-000000000002".parse().unwrap(),
+            },
+        };
+        request(&params).map(|request| {
+            request
+                .build()
+                .body
+                .unwrap()
+                .replace("%5B", "[")
+                .replace("%5D", "]")
+        })
+    }
+
+    fn has(body: &str, wanted: &[&str]) {
+        for item in wanted {
+            assert!(
+                body.split('&').any(|pair| pair == *item),
+                "{item} is not in {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_intent_for_the_client_is_not_confirmed_and_carries_its_tags() {
+        let body = body(Currency::USD, MethodChoice::Automatic, None).unwrap();
+        has(
+            &body,
+            &[
+                "amount=1250",
+                "currency=usd",
+                "customer=cus_1",
+                "automatic_payment_methods[enabled]=true",
+                "metadata[transaction_id]=018f2f5e-7b3c-7000-8000-000000000001",
+                "metadata[wallet_id]=018f2f5e-7b3c-7000-8000-000000000002",
+            ],
+        );
+        assert!(
+            !body.contains("confirm") && !body.contains("allow_redirects"),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn with_a_payment_method_it_is_confirmed_off_session_and_never_redirects() {
+        let automatic = body(Currency::USD, MethodChoice::Automatic, Some("pm_card_visa")).unwrap();
+        has(
+            &automatic,
+            &[
+                "confirm=true",
+                "off_session=true",
+                "payment_method=pm_card_visa",
+                "automatic_payment_methods[allow_redirects]=never",
+            ],
+        );
+        let card = body(Currency::USD, MethodChoice::Card, Some("pm_card_visa")).unwrap();
+        has(&card, &["confirm=true", "allowed_payment_method_types[0]=card"]);
+        assert!(!card.contains("automatic"), "{card}");
+    }
+
+    #[test]
+    fn a_bank_debit_is_that_of_the_currency_or_refused_before_sending() {
+        for (code, debit) in [
+            ("usd", "us_bank_account"),
+            ("eur", "sepa_debit"),
+            ("gbp", "bacs_debit"),
+            ("cad", "acss_debit"),
+            ("aud", "au_becs_debit"),
+        ] {
+            let body = body(code.parse().unwrap(), MethodChoice::BankDebit, None).unwrap();
+            has(&body, &[&format!("allowed_payment_method_types[0]={debit}")]);
+        }
+        let refused = body(Currency::JPY, MethodChoice::BankDebit, None).unwrap_err();
+        assert_eq!(refused.code.as_deref(), Some("payment_method_unavailable"));
+    }
+}

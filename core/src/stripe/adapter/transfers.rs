@@ -1,0 +1,89 @@
+//! Transfers to connected accounts, and taking them back.
+
+use stripe::{Client, StripeRequest};
+use stripe_connect::transfer::{self, ListTransfer, RetrieveTransfer};
+use stripe_connect::transfer_reversal::{CreateIdTransferReversal, ListIdTransferReversal};
+
+use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
+use super::failure::failure;
+use super::{PAGE, once, pages::Pages};
+use crate::ids::TransactionId;
+use crate::stripe::errors::GatewayError;
+use crate::stripe::ids::{IdempotencyKey, StripeTransferId};
+use crate::stripe::params::{CreateReversal, CreateTransfer};
+use crate::stripe::types::{Reversal, Transfer};
+
+pub(super) async fn create(
+    client: &Client,
+    key: &IdempotencyKey,
+    params: &CreateTransfer,
+) -> Result<Transfer, GatewayError> {
+    let request = transfer::CreateTransfer::new(
+        wire_currency(params.amount.currency()),
+        params.destination.as_str(),
+    )
+    .amount(wire_amount(params.amount)?)
+    .transfer_group(params.tags.transaction_id.to_string())
+    .metadata(wire_tags(params.tags));
+    let answer = request
+        .customize()
+        .request_strategy(once(key)?)
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::transfer(answer))
+}
+
+pub(super) async fn retrieve(client: &Client, id: &StripeTransferId) -> Result<Transfer, GatewayError> {
+    let answer = RetrieveTransfer::new(id.as_str())
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::transfer(answer))
+}
+
+pub(super) async fn list(client: &Client, group: TransactionId) -> Result<Vec<Transfer>, GatewayError> {
+    let mut pages = Pages::new();
+    while let Some(cursor) = pages.next()? {
+        let mut request = ListTransfer::new().transfer_group(group.to_string()).limit(PAGE);
+        if let Some(cursor) = cursor {
+            request = request.starting_after(cursor);
+        }
+        let page = request.send(client).await.map_err(failure)?;
+        pages.take(page, convert::transfer)?;
+    }
+    Ok(pages.into_objects())
+}
+
+pub(super) async fn reverse(
+    client: &Client,
+    key: &IdempotencyKey,
+    params: &CreateReversal,
+) -> Result<Reversal, GatewayError> {
+    let request = CreateIdTransferReversal::new(params.transfer.as_str())
+        .amount(wire_amount(params.amount)?)
+        .metadata(wire_tags(params.tags));
+    let answer = request
+        .customize()
+        .request_strategy(once(key)?)
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::reversal(answer))
+}
+
+pub(super) async fn list_reversals(
+    client: &Client,
+    transfer: &StripeTransferId,
+) -> Result<Vec<Reversal>, GatewayError> {
+    let mut pages = Pages::new();
+    while let Some(cursor) = pages.next()? {
+        let mut request = ListIdTransferReversal::new(transfer.as_str()).limit(PAGE);
+        if let Some(cursor) = cursor {
+            request = request.starting_after(cursor);
+        }
+        let page = request.send(client).await.map_err(failure)?;
+        pages.take(page, convert::reversal)?;
+    }
+    Ok(pages.into_objects())
+}

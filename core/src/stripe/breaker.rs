@@ -1,0 +1,279 @@
+//! Circuit breakers: while Stripe does not work for a lane of calls, its jobs wait in PostgreSQL instead of hammering.
+//!
+//! Closed lets everything through and counts; open refuses until a time; half-open lets one probe through, whose outcome closes
+//! or opens again, twice as long. Pure but for the mutex: time comes in as a parameter. Losing this state costs a few calls.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::errors::ErrorClass;
+
+/// Calls that share their fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Customers and payment intents.
+    Deposits,
+    /// Accounts, transfers, payouts and reversals.
+    Withdrawals,
+    /// Fetching what events are about.
+    Webhooks,
+    /// Look-ups and paging of the housekeeping.
+    Maintenance,
+    /// Onboarding, which a person waits for.
+    Onboarding,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 5] = [
+        Self::Deposits,
+        Self::Withdrawals,
+        Self::Webhooks,
+        Self::Maintenance,
+        Self::Onboarding,
+    ];
+
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deposits => "deposits",
+            Self::Withdrawals => "withdrawals",
+            Self::Webhooks => "webhooks",
+            Self::Maintenance => "maintenance",
+            Self::Onboarding => "onboarding",
+        }
+    }
+}
+
+/// When a breaker opens and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Calls in a row without an answer, or without a connection.
+    pub failures: u32,
+    /// Calls in a row that were too many for Stripe.
+    pub rate_limited: u32,
+    /// How long it stays open the first time; doubled after each failed probe.
+    pub pause: TimeDelta,
+    /// The longest it stays open.
+    pub longest_pause: TimeDelta,
+    /// How long a probe may take before another one is let through.
+    pub probe: TimeDelta,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            rate_limited: 10,
+            pause: TimeDelta::seconds(5),
+            longest_pause: TimeDelta::seconds(120),
+            probe: TimeDelta::seconds(30),
+        }
+    }
+}
+
+/// The lane is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("calls to the payment provider are paused until {until}")]
+pub struct LaneClosed {
+    /// When to ask again.
+    pub until: DateTime<Utc>,
+}
+
+/// Leave to make one call; give it back with its outcome.
+#[derive(Debug)]
+#[must_use = "the outcome of the call is recorded with it"]
+pub struct Permit {
+    lane: Lane,
+    probe: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed {
+        failures: u32,
+        rate_limited: u32,
+    },
+    Open {
+        until: DateTime<Utc>,
+        pauses: u32,
+    },
+    /// A probe is out; if it never comes back, another one may go at `until`.
+    Probing {
+        until: DateTime<Utc>,
+        pauses: u32,
+    },
+}
+
+const CLOSED: State = State::Closed {
+    failures: 0,
+    rate_limited: 0,
+};
+
+/// The breakers of a process, one per lane.
+#[derive(Debug)]
+pub struct Breakers {
+    settings: BreakerSettings,
+    states: Mutex<[State; Lane::ALL.len()]>,
+}
+
+impl Breakers {
+    /// Breakers that are all closed.
+    #[must_use]
+    pub const fn new(settings: BreakerSettings) -> Self {
+        Self {
+            settings,
+            states: Mutex::new([CLOSED; Lane::ALL.len()]),
+        }
+    }
+
+    /// Leave for one call on `lane`.
+    ///
+    /// # Errors
+    /// When the lane is paused: hand the job back until then, without counting an attempt.
+    pub fn permit(&self, lane: Lane, now: DateTime<Utc>) -> Result<Permit, LaneClosed> {
+        self.with(lane, |state, settings| match *state {
+            State::Closed { .. } => Ok(Permit { lane, probe: false }),
+            State::Open { until, .. } | State::Probing { until, .. } if now < until => {
+                Err(LaneClosed { until })
+            }
+            State::Open { pauses, .. } | State::Probing { pauses, .. } => {
+                *state = State::Probing {
+                    until: now + settings.probe,
+                    pauses,
+                };
+                Ok(Permit { lane, probe: true })
+            }
+        })
+    }
+
+    /// Takes the outcome of a permitted call: none for a success, else the class of its error.
+    pub fn record(&self, permit: Permit, outcome: Option<ErrorClass>, now: DateTime<Utc>) {
+        let Permit { lane, probe } = permit;
+        if outcome == Some(ErrorClass::Unauthorized) {
+            // The key is everybody's.
+            for lane in Lane::ALL {
+                self.with(lane, |state, settings| *state = opened(*state, settings, now));
+            }
+            tracing::error!(
+                lane = lane.as_str(),
+                "stripe does not accept the API key: every lane is paused"
+            );
+            return;
+        }
+        let opens = self.with(lane, |state, settings| {
+            let next = after(*state, outcome, probe, settings, now);
+            let opens = matches!(next, State::Open { .. }) && !matches!(*state, State::Open { .. });
+            *state = next;
+            opens
+        });
+        if opens {
+            tracing::warn!(lane = lane.as_str(), "calls to stripe are paused");
+        }
+    }
+
+    /// Until when the lane is paused, for metrics and readiness; none when it is not.
+    #[must_use]
+    pub fn paused_until(&self, lane: Lane, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.with(lane, |state, _| match *state {
+            State::Open { until, .. } | State::Probing { until, .. } if now < until => Some(until),
+            _ => None,
+        })
+    }
+
+    fn with<T>(&self, lane: Lane, change: impl FnOnce(&mut State, &BreakerSettings) -> T) -> T {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let [deposits, withdrawals, webhooks, maintenance, onboarding] = &mut *states;
+        let state = match lane {
+            Lane::Deposits => deposits,
+            Lane::Withdrawals => withdrawals,
+            Lane::Webhooks => webhooks,
+            Lane::Maintenance => maintenance,
+            Lane::Onboarding => onboarding,
+        };
+        change(state, &self.settings)
+    }
+}
+
+/// The state after a call came back.
+fn after(
+    state: State,
+    outcome: Option<ErrorClass>,
+    probe: bool,
+    settings: &BreakerSettings,
+    now: DateTime<Utc>,
+) -> State {
+    use ErrorClass::{InUse, ObjectBusy, RateLimited, Unknown, Unreachable};
+    match (state, outcome) {
+        // About one key or one object: tells nothing about the lane, except that Stripe answers a probe.
+        (_, Some(InUse | ObjectBusy)) => {
+            if probe {
+                CLOSED
+            } else {
+                state
+            }
+        }
+        (
+            State::Closed {
+                failures,
+                rate_limited,
+            },
+            Some(Unknown | Unreachable),
+        ) => {
+            let failures = failures.saturating_add(1);
+            if failures >= settings.failures {
+                opened(state, settings, now)
+            } else {
+                State::Closed {
+                    failures,
+                    rate_limited,
+                }
+            }
+        }
+        (
+            State::Closed {
+                failures,
+                rate_limited,
+            },
+            Some(RateLimited),
+        ) => {
+            let rate_limited = rate_limited.saturating_add(1);
+            if rate_limited >= settings.rate_limited {
+                opened(state, settings, now)
+            } else {
+                State::Closed {
+                    failures,
+                    rate_limited,
+                }
+            }
+        }
+        (_, Some(Unknown | Unreachable | RateLimited)) if probe => opened(state, settings, now),
+        // Calls that were under way when the breaker opened decide nothing.
+        (State::Open { .. } | State::Probing { .. }, _) if !probe => state,
+        // Everything else is an answer: Stripe works.
+        _ => CLOSED,
+    }
+}
+
+fn opened(state: State, settings: &BreakerSettings, now: DateTime<Utc>) -> State {
+    let pauses = match state {
+        State::Closed { .. } => 0,
+        State::Probing { pauses, .. } => pauses.saturating_add(1),
+        // Already open: another call of the same wave.
+        State::Open { .. } => return state,
+    };
+    let factor = 1_i32.checked_shl(pauses.min(30)).unwrap_or(i32::MAX);
+    let pause = settings
+        .pause
+        .checked_mul(factor)
+        .map_or(settings.longest_pause, |pause| pause.min(settings.longest_pause));
+    State::Open {
+        until: now + pause,
+        pauses,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The breaker's states, with time as a number.
+
+use super::*;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+}
+
+fn breakers() -> Breakers {
+    Breakers::new(BreakerSettings::default())
+}
+
+fn call(breakers: &Breakers, lane: Lane, outcome: Option<ErrorClass>, seconds: i64) {
+    let permit = breakers.permit(lane, at(seconds)).unwrap();
+    breakers.record(permit, outcome, at(seconds));
+}
+
+#[test]
+fn a_streak_without_answers_opens_its_lane_only() {
+    for class in [ErrorClass::Unknown, ErrorClass::Unreachable] {
+        let breakers = breakers();
+        for _ in 0..4 {
+            call(&breakers, Lane::Deposits, Some(class), 0);
+        }
+        assert_eq!(breakers.paused_until(Lane::Deposits, at(0)), None, "{class}");
+        call(&breakers, Lane::Deposits, Some(class), 0);
+        assert_eq!(
+            breakers.permit(Lane::Deposits, at(4)).unwrap_err(),
+            LaneClosed { until: at(5) }
+        );
+        assert!(breakers.permit(Lane::Withdrawals, at(4)).is_ok());
+    }
+}
+
+#[test]
+fn an_answer_of_any_kind_ends_the_streak() {
+    let breakers = breakers();
+    for outcome in [
+        None,
+        Some(ErrorClass::Declined),
+        Some(ErrorClass::Refused),
+        Some(ErrorClass::NotFound),
+    ] {
+        for _ in 0..4 {
+            call(&breakers, Lane::Deposits, Some(ErrorClass::Unknown), 0);
+        }
+        call(&breakers, Lane::Deposits, outcome, 0);
+    }
+    assert_eq!(breakers.paused_until(Lane::Deposits, at(0)), None);
+}
+
+#[test]
+fn an_unaccepted_key_opens_every_lane_at_once() {
+    let breakers = breakers();
+    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    for lane in Lane::ALL {
+        assert!(breakers.permit(lane, at(1)).is_err(), "{}", lane.as_str());
+    }
+}
+
+#[test]
+fn a_storm_of_rate_limits_opens_and_busy_objects_do_not() {
+    let breakers = breakers();
+    for _ in 0..20 {
+        call(&breakers, Lane::Deposits, Some(ErrorClass::ObjectBusy), 0);
+        call(&breakers, Lane::Deposits, Some(ErrorClass::InUse), 0);
+    }
+    for _ in 0..10 {
+        assert_eq!(breakers.paused_until(Lane::Deposits, at(0)), None);
+        call(&breakers, Lane::Deposits, Some(ErrorClass::RateLimited), 0);
+    }
+    assert!(breakers.permit(Lane::Deposits, at(0)).is_err());
+}
+
+#[test]
+fn one_probe_goes_through_and_closes_the_breaker_when_it_succeeds() {
+    let breakers = breakers();
+    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    let probe = breakers.permit(Lane::Deposits, at(5)).unwrap();
+    assert!(
+        breakers.permit(Lane::Deposits, at(6)).is_err(),
+        "a second call beside the probe"
+    );
+    breakers.record(probe, None, at(7));
+    assert!(breakers.permit(Lane::Deposits, at(7)).is_ok());
+    assert!(breakers.permit(Lane::Deposits, at(7)).is_ok());
+}
+
+#[test]
+fn failed_probes_double_the_pause_up_to_the_longest() {
+    let breakers = breakers();
+    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    let mut now = 0;
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        let until = breakers.paused_until(Lane::Deposits, at(now)).unwrap();
+        pauses.push((until - at(now)).num_seconds());
+        now = (until - at(0)).num_seconds();
+        call(&breakers, Lane::Deposits, Some(ErrorClass::Unreachable), now);
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 120, 120]);
+}
+
+#[test]
+fn a_probe_that_never_comes_back_does_not_close_the_lane_for_ever() {
+    let breakers = breakers();
+    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    drop(breakers.permit(Lane::Deposits, at(5)).unwrap());
+    assert!(breakers.permit(Lane::Deposits, at(34)).is_err());
+    assert!(breakers.permit(Lane::Deposits, at(35)).is_ok());
+}
+
+#[test]
+fn calls_from_before_the_opening_decide_nothing() {
+    let breakers = breakers();
+    let early = breakers.permit(Lane::Deposits, at(0)).unwrap();
+    let late = breakers.permit(Lane::Deposits, at(0)).unwrap();
+    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    breakers.record(early, None, at(1));
+    assert!(
+        breakers.permit(Lane::Deposits, at(1)).is_err(),
+        "opened again by an old success"
+    );
+    breakers.record(late, Some(ErrorClass::Unknown), at(1));
+    assert_eq!(breakers.paused_until(Lane::Deposits, at(1)), Some(at(5)));
+}

@@ -1,0 +1,293 @@
+//! The only way a creating call is made: its key and parameters are committed before the first try.
+//!
+//! The key is `<operation>:<subject>:<attempt>`. While the outcome is unknown, every later run sends the same key with the
+//! parameters of the row, whatever its caller brings, so that Stripe repeats its first answer instead of its effect. A definite
+//! refusal ends the attempt; the next run starts another. When the key can no longer tell what happened (Stripe forgets keys
+//! after 24 hours and repeats a stored 500 for ever), the run ends with [`CallError::LookUpFirst`]: the caller looks for the
+//! object at Stripe and says what it found.
+
+mod operations;
+mod store;
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+pub use operations::{Operation, StripeCall};
+use store::{Attempt, CallStore, Outcome};
+
+use super::breaker::{Breakers, Lane, LaneClosed};
+use super::errors::{Disposition, ErrorClass, GatewayError, UNREADABLE_ANSWER};
+use super::gateway::PaymentGateway;
+use super::ids::IdempotencyKey;
+use super::types::StripeObject;
+use crate::clock::SharedClock;
+use crate::crypto::{CryptoError, Vault};
+use crate::db::{Db, DbError};
+
+/// How old a key may be when it is sent again. Stripe keeps keys for at least 24 hours; the hour covers clocks and the call.
+const KEY_LIFETIME: TimeDelta = TimeDelta::hours(23);
+
+/// How often the same stored failure is asked for before it counts as all the key will ever say.
+const REPLAYS: i32 = 3;
+
+/// [`GatewayError::code`] kept for a 500, which Stripe stores under the key.
+const STORED_FAILURE: &str = "http_500";
+
+/// The answer to a creating call.
+#[derive(Debug)]
+pub enum CallOutcome<T> {
+    /// Stripe answered now, with the object.
+    Fresh(T),
+    /// An earlier run made the object: fetch it, since it may have changed.
+    Recorded {
+        /// Its id at Stripe.
+        object_id: String,
+    },
+}
+
+/// A key that can no longer tell whether its call had an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookUp {
+    /// The key, for [`StripeCalls::resolve_found`] and [`StripeCalls::resolve_absent`].
+    pub key: IdempotencyKey,
+    /// When it was first sent: the object, if there is one, was created then or later.
+    pub first_tried_at: DateTime<Utc>,
+}
+
+impl fmt::Display for LookUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, first sent at {}", self.key, self.first_tried_at)
+    }
+}
+
+/// Why a call brought no object.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Stripe, or the way to it, failed; the row of the call says how.
+    #[error("the call to the payment provider failed")]
+    Gateway(#[from] GatewayError),
+    /// The lane is paused; nothing was sent.
+    #[error(transparent)]
+    LaneClosed(#[from] LaneClosed),
+    /// Nothing was sent: look for the object at Stripe by its metadata, then say what was found.
+    #[error("the outcome of a call must be looked up ({0})")]
+    LookUpFirst(LookUp),
+    /// The row of the call could not be read or written. What was sent stays unknown until the next run.
+    #[error("the record of a call could not be kept")]
+    Db(#[from] DbError),
+    /// The parameters could not be sealed or opened.
+    #[error("the parameters of a call could not be sealed or opened")]
+    Crypto(#[from] CryptoError),
+    /// The stored parameters are not those of this operation.
+    #[error("the stored parameters of a call cannot be read")]
+    Params(#[source] serde_json::Error),
+}
+
+impl CallError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn disposition(&self) -> Disposition {
+        match self {
+            Self::Gateway(error) => error.disposition(),
+            Self::LaneClosed(_) => Disposition::RetrySameKey { counts: false },
+            Self::LookUpFirst(_) => Disposition::LookUp,
+            Self::Db(_) | Self::Crypto(CryptoError::Store(_) | CryptoError::WrappingKeyMissing(_)) => {
+                Disposition::RetrySameKey { counts: true }
+            }
+            Self::Crypto(_) | Self::Params(_) => Disposition::NeedsReview,
+        }
+    }
+}
+
+/// Makes calls to Stripe and keeps their records.
+#[derive(Clone)]
+pub struct StripeCalls {
+    store: CallStore,
+    gateway: Arc<dyn PaymentGateway>,
+    breakers: Arc<Breakers>,
+    clock: SharedClock,
+}
+
+impl StripeCalls {
+    /// Calls over this gateway, kept in this database.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        vault: Arc<Vault>,
+        gateway: Arc<dyn PaymentGateway>,
+        breakers: Arc<Breakers>,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            store: CallStore::new(db, vault),
+            gateway,
+            breakers,
+            clock,
+        }
+    }
+
+    /// The gateway, for questions that create nothing; ask them through [`StripeCalls::ask`].
+    #[must_use]
+    pub fn gateway(&self) -> &dyn PaymentGateway {
+        &*self.gateway
+    }
+
+    /// Asks Stripe something that has no effect, or none when repeated, under the lane's breaker.
+    ///
+    /// # Errors
+    /// [`CallError::LaneClosed`] when the lane is paused, else those of the gateway.
+    pub async fn ask<T>(
+        &self,
+        lane: Lane,
+        question: impl Future<Output = Result<T, GatewayError>>,
+    ) -> Result<T, CallError> {
+        let permit = self.breakers.permit(lane, self.clock.now())?;
+        let answer = question.await;
+        self.breakers.record(
+            permit,
+            answer.as_ref().err().map(|error| error.class),
+            self.clock.now(),
+        );
+        Ok(answer?)
+    }
+
+    /// Makes the call for `subject` (the transaction; the person for a customer), or finds that it was made.
+    ///
+    /// Hold no database transaction open meanwhile. Dropping the future leaves the outcome unknown, which the next run clears up.
+    ///
+    /// # Errors
+    /// See [`CallError::disposition`] for what each asks for. After a decline of an intent confirmed by the server the error
+    /// carries the intent, and the next run brings it as [`CallOutcome::Recorded`].
+    pub async fn run<C: StripeCall>(
+        &self,
+        subject: Uuid,
+        call: C,
+    ) -> Result<CallOutcome<C::Object>, CallError> {
+        let attempt = self
+            .store
+            .prepare(C::OPERATION, subject, &call, self.clock.now())
+            .await?;
+        if let Outcome::Succeeded { object_id } = attempt.outcome {
+            return Ok(CallOutcome::Recorded { object_id });
+        }
+        if let Some(look_up) = exhausted(&attempt, self.clock.now()) {
+            return Err(CallError::LookUpFirst(look_up));
+        }
+        let stored: C = self.store.params(&attempt).await?;
+        let permit = self.breakers.permit(C::OPERATION.lane(), self.clock.now())?;
+        let Some(before) = self.store.begin_try(&attempt.key, self.clock.now()).await? else {
+            return self.ended_meanwhile(&attempt.key).await;
+        };
+
+        let answer = stored.send(&*self.gateway, &attempt.key).await;
+
+        let now = self.clock.now();
+        self.breakers
+            .record(permit, answer.as_ref().err().map(|error| error.class), now);
+        match answer {
+            Ok(object) => {
+                self.store
+                    .succeeded(&attempt.key, object.object_id(), None, None, now)
+                    .await?;
+                Ok(CallOutcome::Fresh(object))
+            }
+            Err(error) => {
+                tracing::info!(key = %attempt.key, class = %error.class, code = error.code, request = error.request_id, "stripe call failed");
+                self.failed::<C>(&before, &error, now).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Says that the look-up found the object: later runs bring it as [`CallOutcome::Recorded`].
+    ///
+    /// # Errors
+    /// When the row cannot be written.
+    pub async fn resolve_found(&self, key: &IdempotencyKey, object_id: &str) -> Result<(), CallError> {
+        Ok(self
+            .store
+            .succeeded(key, object_id, None, None, self.clock.now())
+            .await?)
+    }
+
+    /// Says that the look-up proved that there is no object: the next run starts a new attempt.
+    ///
+    /// # Errors
+    /// When the row cannot be written.
+    pub async fn resolve_absent(&self, key: &IdempotencyKey) -> Result<(), CallError> {
+        Ok(self.store.refused(key, "absent", None, self.clock.now()).await?)
+    }
+
+    async fn failed<C: StripeCall>(
+        &self,
+        before: &Attempt,
+        error: &GatewayError,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        let request_id = error.request_id.as_deref();
+        let code = code_of(error);
+        if !error.class.ends_attempt() {
+            let untouched = error.class.leaves_key_unused();
+            return self
+                .store
+                .undecided(before, untouched, &code, request_id, now)
+                .await;
+        }
+        match &error.payment_intent {
+            // The payment failed, but the intent was made: another attempt would make a second one.
+            Some(intent) if C::OPERATION == Operation::PaymentIntent => {
+                self.store
+                    .succeeded(&before.key, intent.id.as_str(), Some(&code), request_id, now)
+                    .await
+            }
+            _ => self.store.refused(&before.key, &code, request_id, now).await,
+        }
+    }
+
+    /// Another worker ended the attempt between our reading it and our try.
+    async fn ended_meanwhile<T>(&self, key: &IdempotencyKey) -> Result<CallOutcome<T>, CallError> {
+        match self.store.outcome(key).await? {
+            Some(Outcome::Succeeded { object_id }) => Ok(CallOutcome::Recorded { object_id }),
+            // Refused: whoever was refused decides; this run comes again and finds what was decided.
+            _ => Err(CallError::Gateway(GatewayError::new(ErrorClass::InUse))),
+        }
+    }
+}
+
+impl fmt::Debug for StripeCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StripeCalls")
+            .field("breakers", &self.breakers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The look-up that an attempt needs before anything may be sent.
+fn exhausted(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
+    let first_tried_at = attempt.first_tried_at?;
+    let too_old = now.signed_duration_since(first_tried_at) >= KEY_LIFETIME;
+    let stored = matches!(
+        attempt.error_code.as_deref(),
+        Some(STORED_FAILURE | UNREADABLE_ANSWER)
+    );
+    (too_old || (stored && attempt.tries >= REPLAYS)).then(|| LookUp {
+        key: attempt.key.clone(),
+        first_tried_at,
+    })
+}
+
+/// What the row remembers of a failure.
+fn code_of(error: &GatewayError) -> String {
+    match (error.status, &error.code) {
+        (Some(500), _) => STORED_FAILURE.to_owned(),
+        (_, Some(code)) => code.clone(),
+        (Some(status), None) => format!("http_{status}"),
+        (None, None) => error.class.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,368 @@
+//! The rows of `stripe_calls`. Every method is one short transaction; none is open while Stripe is asked.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel_async::RunQueryDsl;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::CallError;
+use super::operations::{Operation, StripeCall};
+use crate::crypto::{KeyOwner, Place, Sealed, Vault};
+use crate::db::schema::stripe_calls;
+use crate::db::{Db, DbError};
+use crate::stripe::ids::IdempotencyKey;
+
+const TABLE: &str = "stripe_calls";
+
+/// How often another worker may get ahead of us while we prepare a row.
+const RACES: u32 = 5;
+
+/// The longest `error_code` the column takes.
+const LONGEST_CODE: usize = 64;
+
+/// How an attempt stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Never sent.
+    Prepared,
+    /// Sent, without a trustworthy answer.
+    Unknown,
+    /// Made an object.
+    Succeeded {
+        /// Its id at Stripe.
+        object_id: String,
+    },
+    /// Made nothing and never will.
+    Refused,
+}
+
+/// One row.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) key: IdempotencyKey,
+    pub(super) outcome: Outcome,
+    /// Tries that may have had an effect.
+    pub(super) tries: i32,
+    pub(super) first_tried_at: Option<DateTime<Utc>>,
+    pub(super) error_code: Option<String>,
+    number: i32,
+    params: Option<Sealed>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = stripe_calls, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    idempotency_key: String,
+    attempt: i32,
+    encrypted_params: Option<String>,
+    outcome: String,
+    tries: i32,
+    first_tried_at: Option<DateTime<Utc>>,
+    stripe_object_id: Option<String>,
+    error_code: Option<String>,
+}
+
+impl TryFrom<Row> for Attempt {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self, DbError> {
+        let wrong = |column| DbError::Inconsistent {
+            table: TABLE,
+            column,
+            row: row.idempotency_key.clone(),
+        };
+        let outcome = match (row.outcome.as_str(), row.stripe_object_id) {
+            ("prepared", _) => Outcome::Prepared,
+            ("unknown", _) => Outcome::Unknown,
+            ("refused", _) => Outcome::Refused,
+            ("succeeded", Some(object_id)) => Outcome::Succeeded { object_id },
+            ("succeeded", None) => return Err(wrong("stripe_object_id")),
+            _ => return Err(wrong("outcome")),
+        };
+        let params = row
+            .encrypted_params
+            .map(Sealed::parse)
+            .transpose()
+            .map_err(|_| wrong("encrypted_params"))?;
+        Ok(Self {
+            key: row
+                .idempotency_key
+                .parse()
+                .map_err(|_| wrong("idempotency_key"))?,
+            outcome,
+            tries: row.tries,
+            first_tried_at: row.first_tried_at,
+            error_code: row.error_code,
+            number: row.attempt,
+            params,
+        })
+    }
+}
+
+#[cfg(test)]
+impl Attempt {
+    pub(super) fn sample(
+        key: IdempotencyKey,
+        first_tried_at: Option<DateTime<Utc>>,
+        tries: i32,
+        code: Option<&str>,
+    ) -> Self {
+        let error_code = code.map(ToOwned::to_owned);
+        Self {
+            key,
+            outcome: Outcome::Unknown,
+            tries,
+            first_tried_at,
+            error_code,
+            number: 1,
+            params: None,
+        }
+    }
+}
+
+/// The rows, and the vault that seals their parameters.
+#[derive(Clone)]
+pub(super) struct CallStore {
+    db: Db,
+    vault: Arc<Vault>,
+}
+
+impl CallStore {
+    pub(super) const fn new(db: Db, vault: Arc<Vault>) -> Self {
+        Self { db, vault }
+    }
+
+    /// The attempt to go on with: the open or the successful one if there is one, else a new one with these parameters.
+    pub(super) async fn prepare<C: StripeCall>(
+        &self,
+        operation: Operation,
+        subject: Uuid,
+        params: &C,
+        now: DateTime<Utc>,
+    ) -> Result<Attempt, CallError> {
+        for _ in 0..RACES {
+            let number = match self.latest(operation, subject).await? {
+                None => 1,
+                Some(attempt) if attempt.outcome == Outcome::Refused => attempt.number.saturating_add(1),
+                Some(attempt) => return Ok(attempt),
+            };
+            // Whoever inserts first, this worker or another, decides the parameters: read back what is there.
+            self.insert(operation, subject, number, params, now).await?;
+        }
+        Err(DbError::Inconsistent {
+            table: TABLE,
+            column: "outcome",
+            row: format!("{}:{subject}", operation.as_str()),
+        }
+        .into())
+    }
+
+    /// The parameters that every try of this attempt sends.
+    pub(super) async fn params<C: StripeCall>(&self, attempt: &Attempt) -> Result<C, CallError> {
+        let sealed = attempt.params.as_ref().ok_or_else(|| DbError::Inconsistent {
+            table: TABLE,
+            column: "encrypted_params",
+            row: attempt.key.to_string(),
+        })?;
+        let text = self.vault.open(&place(&attempt.key), sealed).await?;
+        serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
+    }
+
+    /// Counts a try, before it is sent, and returns the attempt as it was before; none when it has ended meanwhile.
+    pub(super) async fn begin_try(
+        &self,
+        key: &IdempotencyKey,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Attempt>, DbError> {
+        self.db
+            .transaction(async |conn| {
+                let row: Option<Row> = stripe_calls::table
+                    .find(key.as_str())
+                    .filter(stripe_calls::outcome.eq_any(OPEN))
+                    .select(Row::as_select())
+                    .for_no_key_update()
+                    .first(conn)
+                    .await
+                    .optional()?;
+                let Some(row) = row else { return Ok(None) };
+                let before = Attempt::try_from(row)?;
+                diesel::update(stripe_calls::table.find(key.as_str()))
+                    .set((
+                        stripe_calls::outcome.eq("unknown"),
+                        stripe_calls::tries.eq(stripe_calls::tries + 1),
+                        stripe_calls::first_tried_at.eq(before.first_tried_at.unwrap_or(now)),
+                        stripe_calls::updated_at.eq(now),
+                    ))
+                    .execute(conn)
+                    .await?;
+                Ok(Some(before))
+            })
+            .await
+    }
+
+    /// The call made this object. Stripe's word is final: it also overrides a refusal, which then was wrong.
+    pub(super) async fn succeeded(
+        &self,
+        key: &IdempotencyKey,
+        object_id: &str,
+        code: Option<&str>,
+        request_id: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        if self.outcome(key).await? == Some(Outcome::Refused) {
+            tracing::error!(%key, object_id, "a call recorded as refused made an object: a second attempt may have made another");
+        }
+        diesel::update(stripe_calls::table.find(key.as_str()))
+            .set((
+                stripe_calls::outcome.eq("succeeded"),
+                stripe_calls::stripe_object_id.eq(object_id),
+                stripe_calls::stripe_request_id.eq(request_id),
+                stripe_calls::error_code.eq(code.map(short)),
+                stripe_calls::encrypted_params.eq(None::<String>),
+                stripe_calls::updated_at.eq(now),
+            ))
+            .execute(&mut self.db.conn().await?)
+            .await?;
+        Ok(())
+    }
+
+    /// The call made nothing and never will.
+    pub(super) async fn refused(
+        &self,
+        key: &IdempotencyKey,
+        code: &str,
+        request_id: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        diesel::update(
+            stripe_calls::table
+                .find(key.as_str())
+                .filter(stripe_calls::outcome.eq_any(OPEN)),
+        )
+        .set((
+            stripe_calls::outcome.eq("refused"),
+            stripe_calls::stripe_request_id.eq(request_id),
+            stripe_calls::error_code.eq(short(code)),
+            stripe_calls::encrypted_params.eq(None::<String>),
+            stripe_calls::updated_at.eq(now),
+        ))
+        .execute(&mut self.db.conn().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// The outcome is open. When the try is certain to have touched nothing, the row goes back to how it was before it, unless
+    /// another try began meanwhile.
+    pub(super) async fn undecided(
+        &self,
+        before: &Attempt,
+        untouched: bool,
+        code: &str,
+        request_id: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        let conn = &mut self.db.conn().await?;
+        let open = stripe_calls::table
+            .find(before.key.as_str())
+            .filter(stripe_calls::outcome.eq_any(OPEN));
+        if untouched {
+            let outcome = if before.outcome == Outcome::Prepared {
+                "prepared"
+            } else {
+                "unknown"
+            };
+            diesel::update(open.filter(stripe_calls::tries.eq(before.tries.saturating_add(1))))
+                .set((
+                    stripe_calls::outcome.eq(outcome),
+                    stripe_calls::tries.eq(before.tries),
+                    stripe_calls::first_tried_at.eq(before.first_tried_at),
+                    stripe_calls::updated_at.eq(now),
+                ))
+                .execute(conn)
+                .await?;
+        } else {
+            diesel::update(open)
+                .set((
+                    stripe_calls::stripe_request_id.eq(request_id),
+                    stripe_calls::error_code.eq(short(code)),
+                    stripe_calls::updated_at.eq(now),
+                ))
+                .execute(conn)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// How the attempt stands; none when there is no such key.
+    pub(super) async fn outcome(&self, key: &IdempotencyKey) -> Result<Option<Outcome>, DbError> {
+        let row: Option<Row> = stripe_calls::table
+            .find(key.as_str())
+            .select(Row::as_select())
+            .first(&mut self.db.conn().await?)
+            .await
+            .optional()?;
+        row.map(|row| Attempt::try_from(row).map(|attempt| attempt.outcome))
+            .transpose()
+    }
+
+    async fn latest(&self, operation: Operation, subject: Uuid) -> Result<Option<Attempt>, DbError> {
+        let row: Option<Row> = stripe_calls::table
+            .filter(stripe_calls::operation.eq(operation.as_str()))
+            .filter(stripe_calls::subject_id.eq(subject))
+            .order(stripe_calls::attempt.desc())
+            .select(Row::as_select())
+            .first(&mut self.db.conn().await?)
+            .await
+            .optional()?;
+        row.map(Attempt::try_from).transpose()
+    }
+
+    async fn insert<C: StripeCall>(
+        &self,
+        operation: Operation,
+        subject: Uuid,
+        number: i32,
+        params: &C,
+        now: DateTime<Utc>,
+    ) -> Result<(), CallError> {
+        let text = format!("{}:{subject}:{number}", operation.as_str());
+        let key: IdempotencyKey = text.parse().map_err(|_| DbError::Inconsistent {
+            table: TABLE,
+            column: "idempotency_key",
+            row: text,
+        })?;
+        let params = SecretString::from(serde_json::to_string(params).map_err(CallError::Params)?);
+        // Before the connection: the vault may need one of its own.
+        let sealed = self.vault.seal(&place(&key), &params).await?;
+        diesel::insert_into(stripe_calls::table)
+            .values((
+                stripe_calls::idempotency_key.eq(key.as_str()),
+                stripe_calls::operation.eq(operation.as_str()),
+                stripe_calls::subject_id.eq(subject),
+                stripe_calls::attempt.eq(number),
+                stripe_calls::encrypted_params.eq(sealed.as_str()),
+                stripe_calls::outcome.eq("prepared"),
+                stripe_calls::created_at.eq(now),
+                stripe_calls::updated_at.eq(now),
+            ))
+            .on_conflict_do_nothing()
+            .execute(&mut self.db.conn().await?)
+            .await
+            .map_err(DbError::from)?;
+        Ok(())
+    }
+}
+
+/// The outcomes that a later try may still change.
+const OPEN: [&str; 2] = ["prepared", "unknown"];
+
+fn place(key: &IdempotencyKey) -> Place {
+    Place::new(TABLE, "encrypted_params", key, KeyOwner::System)
+}
+
+fn short(code: &str) -> String {
+    code.chars().take(LONGEST_CODE).collect()
+}

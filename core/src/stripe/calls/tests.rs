@@ -1,0 +1,73 @@
+//! When a key is spent, and what each failure asks for; the rows themselves are tested against PostgreSQL.
+
+use super::*;
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap()
+}
+
+fn attempt(first_tried_at: Option<DateTime<Utc>>, tries: i32, code: Option<&str>) -> Attempt {
+    Attempt::sample(
+        "transfer:018f2f5e-7b3c-7000-8000-000000000001:1".parse().unwrap(),
+        first_tried_at,
+        tries,
+        code,
+    )
+}
+
+#[test]
+fn a_key_older_than_23_hours_is_never_sent_again() {
+    let tried = attempt(Some(at(0)), 1, Some("no_answer"));
+    assert_eq!(exhausted(&tried, at(23 * 60 - 1)), None);
+    let look_up = exhausted(&tried, at(23 * 60)).unwrap();
+    assert_eq!((look_up.key, look_up.first_tried_at), (tried.key, at(0)));
+}
+
+#[test]
+fn a_key_that_was_never_sent_does_not_age() {
+    assert_eq!(exhausted(&attempt(None, 0, None), at(100_000)), None);
+}
+
+#[test]
+fn a_stored_failure_that_comes_back_three_times_is_looked_up() {
+    for code in ["http_500", "unreadable_answer"] {
+        assert_eq!(
+            exhausted(&attempt(Some(at(0)), 2, Some(code)), at(1)),
+            None,
+            "{code}"
+        );
+        assert!(
+            exhausted(&attempt(Some(at(0)), 3, Some(code)), at(1)).is_some(),
+            "{code}"
+        );
+    }
+    for code in [
+        None,
+        Some("no_answer"),
+        Some("http_503"),
+        Some("idempotency_key_in_use"),
+    ] {
+        assert_eq!(exhausted(&attempt(Some(at(0)), 9, code), at(1)), None, "{code:?}");
+    }
+}
+
+#[test]
+fn the_row_tells_a_stored_500_from_an_error_on_the_way() {
+    let error = |status, code: Option<&str>| GatewayError {
+        status,
+        code: code.map(ToOwned::to_owned),
+        ..GatewayError::new(ErrorClass::Unknown)
+    };
+    assert_eq!(code_of(&error(Some(500), Some("api_error"))), "http_500");
+    assert_eq!(code_of(&error(Some(503), None)), "http_503");
+    assert_eq!(code_of(&error(None, Some("no_answer"))), "no_answer");
+    assert_eq!(code_of(&error(None, None)), "unknown");
+}
+
+#[test]
+fn what_was_not_sent_does_not_count() {
+    let paused = CallError::LaneClosed(LaneClosed { until: at(1) });
+    assert_eq!(paused.disposition(), Disposition::RetrySameKey { counts: false });
+    let spent = CallError::LookUpFirst(exhausted(&attempt(Some(at(0)), 1, None), at(10_000)).unwrap());
+    assert_eq!(spent.disposition(), Disposition::LookUp);
+}

@@ -1,0 +1,256 @@
+//! One row for each answer that asks for a decision.
+
+use super::ErrorClass::{
+    AuthenticationRequired, Declined, InUse, InsufficientPlatformFunds, Misuse, NotFound, ObjectBusy,
+    RateLimited, Refused, Unauthorized, Unknown, Unreachable,
+};
+use super::*;
+
+type Row = (
+    u16,
+    &'static str,
+    Option<&'static str>,
+    Option<&'static str>,
+    ErrorClass,
+);
+
+const ANSWERS: &[Row] = &[
+    (500, "api_error", None, None, Unknown),
+    (502, "api_error", None, None, Unknown),
+    (503, "api_error", None, None, Unknown),
+    (504, "api_error", None, None, Unknown),
+    (500, "invalid_request_error", Some("lock_timeout"), None, Unknown),
+    (424, "api_error", None, None, Unknown),
+    (408, "api_error", None, None, Unknown),
+    (302, "", None, None, Unknown),
+    (200, "card_error", Some("card_declined"), None, Unknown),
+    (
+        409,
+        "idempotency_error",
+        Some("idempotency_key_in_use"),
+        None,
+        InUse,
+    ),
+    (
+        409,
+        "invalid_request_error",
+        Some("idempotency_key_in_use"),
+        None,
+        InUse,
+    ),
+    (409, "invalid_request_error", None, None, InUse),
+    (
+        429,
+        "invalid_request_error",
+        Some("rate_limit"),
+        None,
+        RateLimited,
+    ),
+    (429, "api_error", None, None, RateLimited),
+    (
+        429,
+        "invalid_request_error",
+        Some("lock_timeout"),
+        None,
+        ObjectBusy,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("lock_timeout"),
+        None,
+        ObjectBusy,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("balance_insufficient"),
+        None,
+        InsufficientPlatformFunds,
+    ),
+    (
+        402,
+        "card_error",
+        Some("card_declined"),
+        Some("generic_decline"),
+        Declined,
+    ),
+    (
+        402,
+        "card_error",
+        Some("card_declined"),
+        Some("insufficient_funds"),
+        Declined,
+    ),
+    (402, "card_error", Some("expired_card"), None, Declined),
+    (402, "card_error", Some("incorrect_cvc"), None, Declined),
+    (402, "card_error", Some("processing_error"), None, Declined),
+    (
+        402,
+        "invalid_request_error",
+        Some("bank_account_declined"),
+        None,
+        Declined,
+    ),
+    (
+        402,
+        "card_error",
+        Some("authentication_required"),
+        Some("authentication_required"),
+        AuthenticationRequired,
+    ),
+    (
+        402,
+        "card_error",
+        Some("card_declined"),
+        Some("authentication_required"),
+        AuthenticationRequired,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("parameter_missing"),
+        None,
+        Refused,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("amount_too_small"),
+        None,
+        Refused,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("resource_missing"),
+        None,
+        Refused,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("payment_intent_unexpected_state"),
+        None,
+        Refused,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("payouts_not_allowed"),
+        None,
+        Refused,
+    ),
+    (
+        400,
+        "invalid_request_error",
+        Some("a_code_of_tomorrow"),
+        None,
+        Refused,
+    ),
+    (400, "a_type_of_tomorrow", None, None, Refused),
+    (
+        403,
+        "invalid_request_error",
+        Some("account_invalid"),
+        None,
+        Refused,
+    ),
+    (400, "idempotency_error", None, None, Misuse),
+    (
+        404,
+        "invalid_request_error",
+        Some("resource_missing"),
+        None,
+        NotFound,
+    ),
+    (401, "invalid_request_error", None, None, Unauthorized),
+    (
+        401,
+        "invalid_request_error",
+        Some("api_key_expired"),
+        None,
+        Unauthorized,
+    ),
+    (403, "invalid_request_error", None, None, Unauthorized),
+    (
+        403,
+        "invalid_request_error",
+        Some("secret_key_required"),
+        None,
+        Unauthorized,
+    ),
+];
+
+#[test]
+fn every_answer_of_stripe_has_its_class() {
+    for &(status, kind, code, decline_code, class) in ANSWERS {
+        let got = classify(Failure::Answer {
+            status,
+            kind,
+            code,
+            decline_code,
+        });
+        assert_eq!(got, class, "{status} {kind} {code:?} {decline_code:?}");
+    }
+}
+
+#[test]
+fn what_was_never_sent_is_not_taken_for_what_may_have_happened() {
+    assert_eq!(classify(Failure::NotSent), Unreachable);
+    assert_eq!(classify(Failure::NotBuilt), Misuse);
+    assert_eq!(classify(Failure::NoAnswer), Unknown);
+    assert_eq!(classify(Failure::Unreadable), Unknown);
+}
+
+#[test]
+fn every_class_has_its_disposition() {
+    let table = [
+        (Unknown, Disposition::RetrySameKey { counts: true }),
+        (InUse, Disposition::RetrySameKey { counts: false }),
+        (RateLimited, Disposition::RetrySameKey { counts: false }),
+        (ObjectBusy, Disposition::RetrySameKey { counts: false }),
+        (Unreachable, Disposition::RetrySameKey { counts: false }),
+        (InsufficientPlatformFunds, Disposition::WaitForFunds),
+        (Declined, Disposition::FailDefinite),
+        (Refused, Disposition::FailDefinite),
+        (AuthenticationRequired, Disposition::AwaitPayer),
+        (NotFound, Disposition::NeedsReview),
+        (Misuse, Disposition::NeedsReview),
+        (Unauthorized, Disposition::PauseLane),
+    ];
+    for (class, disposition) in table {
+        assert_eq!(class.disposition(), disposition, "{class}");
+    }
+}
+
+#[test]
+fn an_attempt_ends_only_when_the_outcome_is_certain() {
+    for class in [Unknown, InUse, Misuse] {
+        assert!(!class.ends_attempt() && !class.leaves_key_unused(), "{class}");
+    }
+    for class in [RateLimited, ObjectBusy, Unauthorized, Unreachable] {
+        assert!(!class.ends_attempt() && class.leaves_key_unused(), "{class}");
+    }
+    for class in [
+        InsufficientPlatformFunds,
+        Declined,
+        AuthenticationRequired,
+        Refused,
+        NotFound,
+    ] {
+        assert!(class.ends_attempt() && !class.leaves_key_unused(), "{class}");
+    }
+}
+
+#[test]
+fn an_error_shows_its_class_and_status() {
+    let error = GatewayError {
+        status: Some(500),
+        ..GatewayError::new(Unknown)
+    };
+    assert_eq!(
+        error.to_string(),
+        "stripe call failed (unknown, http 500): the payment provider has not confirmed the outcome yet"
+    );
+}

@@ -1,0 +1,104 @@
+//! The port: what the wallet asks of a payment provider.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::errors::GatewayError;
+use super::ids::{
+    AccountId, CustomerId, EventId, IdempotencyKey, PaymentIntentId, PayoutId, StripeTransferId,
+};
+use super::params::{
+    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer, EventQuery,
+};
+use super::types::{Account, Customer, EventPage, PaymentIntent, Payout, Reversal, StripeEvent, Transfer};
+use crate::ids::TransactionId;
+
+/// Money in and out of the platform.
+///
+/// Each method sends one request and never repeats it; [`GatewayError::class`] tells what is known of its effect. Creating
+/// methods are called through [`super::StripeCalls`] only, which owns the keys. Lists hold every match, over all pages: a list
+/// that is too long or could not be read to its end is an error, so an object that is absent from one is absent.
+#[async_trait]
+pub trait PaymentGateway: Send + Sync {
+    /// Makes a customer.
+    async fn create_customer(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateCustomer,
+    ) -> Result<Customer, GatewayError>;
+
+    /// Makes a payment intent, and confirms it at once when a payment method is given. A decline is an error that carries the
+    /// intent, which exists all the same.
+    async fn create_payment_intent(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreatePaymentIntent,
+    ) -> Result<PaymentIntent, GatewayError>;
+
+    /// The intent as it is now.
+    async fn retrieve_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError>;
+
+    /// Gives an intent up, so that it can never succeed. Repeating it is harmless; one that is final already is refused with
+    /// `payment_intent_unexpected_state` and the intent.
+    async fn cancel_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError>;
+
+    /// A customer's intents created at `created_since` or later, newest first.
+    async fn list_payment_intents(
+        &self,
+        customer: &CustomerId,
+        created_since: DateTime<Utc>,
+    ) -> Result<Vec<PaymentIntent>, GatewayError>;
+
+    /// A connected account as it is now.
+    async fn retrieve_account(&self, id: &AccountId) -> Result<Account, GatewayError>;
+
+    /// Sends money from the platform's balance to a connected account.
+    async fn create_transfer(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateTransfer,
+    ) -> Result<Transfer, GatewayError>;
+
+    /// The transfer as it is now.
+    async fn retrieve_transfer(&self, id: &StripeTransferId) -> Result<Transfer, GatewayError>;
+
+    /// The transfers made for a transaction, by their `transfer_group`.
+    async fn list_transfers(&self, group: TransactionId) -> Result<Vec<Transfer>, GatewayError>;
+
+    /// Takes a transfer back, whole or in part.
+    async fn create_reversal(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateReversal,
+    ) -> Result<Reversal, GatewayError>;
+
+    /// What was taken back of a transfer.
+    async fn list_reversals(&self, transfer: &StripeTransferId) -> Result<Vec<Reversal>, GatewayError>;
+
+    /// Pays a connected account's balance out to its bank.
+    async fn create_payout(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreatePayout,
+    ) -> Result<Payout, GatewayError>;
+
+    /// A payout of a connected account as it is now.
+    async fn retrieve_payout(&self, account: &AccountId, id: &PayoutId) -> Result<Payout, GatewayError>;
+
+    /// A connected account's payouts created at `created_since` or later, newest first.
+    async fn list_payouts(
+        &self,
+        account: &AccountId,
+        created_since: DateTime<Utc>,
+    ) -> Result<Vec<Payout>, GatewayError>;
+
+    /// One event; none as the account means the platform's own.
+    async fn retrieve_event(
+        &self,
+        account: Option<&AccountId>,
+        id: &EventId,
+    ) -> Result<StripeEvent, GatewayError>;
+
+    /// One page of events, newest first: the only list that is not read to its end, since weeks of events can wait.
+    async fn list_events(&self, query: &EventQuery) -> Result<EventPage, GatewayError>;
+}

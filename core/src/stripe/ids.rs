@@ -1,0 +1,237 @@
+//! Stripe's ids as types: one cannot be taken for another, and none can smuggle anything into a path or a column.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest id, and the longest idempotency key, that Stripe accepts and our columns hold.
+const LONGEST: usize = 255;
+
+/// A text that is not an id of the expected kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a Stripe {kind} id")]
+pub struct InvalidStripeId {
+    kind: &'static str,
+}
+
+fn is_id(text: &str, prefixes: &[&str]) -> bool {
+    text.len() <= LONGEST
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && prefixes
+            .iter()
+            .any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
+}
+
+macro_rules! stripe_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $($prefix:literal)|+) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as Stripe writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidStripeId;
+
+            fn try_from(text: String) -> Result<Self, InvalidStripeId> {
+                if is_id(&text, &[$($prefix),+]) { Ok(Self(text)) } else { Err(InvalidStripeId { kind: $kind }) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidStripeId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidStripeId> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+stripe_id!(
+    /// A person at Stripe, `cus_…`.
+    CustomerId, "customer", "cus_"
+);
+stripe_id!(
+    /// A payment under way or done, `pi_…`.
+    PaymentIntentId, "payment intent", "pi_"
+);
+stripe_id!(
+    /// A way to pay, `pm_…`; older cards and bank accounts keep their own prefixes.
+    PaymentMethodId, "payment method", "pm_" | "card_" | "src_" | "ba_"
+);
+stripe_id!(
+    /// A charge, `ch_…`; `py_…` when a bank account was debited.
+    ChargeId, "charge", "ch_" | "py_"
+);
+stripe_id!(
+    /// A connected account, `acct_…`.
+    AccountId, "account", "acct_"
+);
+stripe_id!(
+    /// A bank account or debit card of a connected account that payouts go to, `ba_…` or `card_…`.
+    ExternalAccountId, "external account", "ba_" | "card_"
+);
+stripe_id!(
+    /// Money sent from the platform to a connected account, `tr_…`. Not a transfer between two wallets.
+    StripeTransferId, "transfer", "tr_"
+);
+stripe_id!(
+    /// A transfer taken back, `trr_…`.
+    ReversalId, "transfer reversal", "trr_"
+);
+stripe_id!(
+    /// Money sent from a connected account to its bank, `po_…`.
+    PayoutId, "payout", "po_"
+);
+stripe_id!(
+    /// A refund, `re_…`; `pyr_…` when a bank account had been debited.
+    RefundId, "refund", "re_" | "pyr_"
+);
+stripe_id!(
+    /// A movement of a Stripe balance, `txn_…`.
+    BalanceTransactionId, "balance transaction", "txn_"
+);
+stripe_id!(
+    /// An event, `evt_…`.
+    EventId, "event", "evt_"
+);
+
+/// The `Idempotency-Key` of one creating call: `<operation>:<subject>:<attempt>`, made and committed before the first try.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The key as it goes into the header.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for IdempotencyKey {
+    type Error = InvalidStripeId;
+
+    /// Accepts 1 to 255 visible ASCII characters.
+    fn try_from(text: String) -> Result<Self, InvalidStripeId> {
+        let valid =
+            !text.is_empty() && text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if valid {
+            Ok(Self(text))
+        } else {
+            Err(InvalidStripeId {
+                kind: "idempotency key",
+            })
+        }
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidStripeId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStripeId> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl From<IdempotencyKey> for String {
+    fn from(key: IdempotencyKey) -> Self {
+        key.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_its_prefix_and_nothing_that_could_leave_its_place() {
+        assert_eq!("pi_3Abc".parse::<PaymentIntentId>().unwrap().as_str(), "pi_3Abc");
+        let long = format!("pi_{}", "x".repeat(253));
+        for wrong in [
+            "",
+            "pi_",
+            "ch_1",
+            "pi_1/../x",
+            "pi_1?a",
+            "pi_1\n",
+            "pi_1 ",
+            "pi_ä",
+            "PI_1",
+            &long,
+        ] {
+            assert!(wrong.parse::<PaymentIntentId>().is_err(), "{wrong:?}");
+        }
+        assert!("py_1".parse::<ChargeId>().is_ok());
+        assert!("pyr_1".parse::<RefundId>().is_ok());
+        assert!("trr_1".parse::<StripeTransferId>().is_err());
+    }
+
+    #[test]
+    fn stored_ids_are_checked_when_read_back() {
+        assert_eq!(
+            serde_json::from_str::<AccountId>("\"acct_1\"").unwrap().as_str(),
+            "acct_1"
+        );
+        assert!(serde_json::from_str::<AccountId>("\"cus_1\"").is_err());
+    }
+
+    #[test]
+    fn a_key_is_short_visible_ascii() {
+        assert!(
+            "transfer:018f2f5e-7b3c-7000-8000-000000000001:1"
+                .parse::<IdempotencyKey>()
+                .is_ok()
+        );
+        for wrong in [
+            String::new(),
+            "x".repeat(256),
+            "a b".into(),
+            "a\nb".into(),
+            "ä".into(),
+        ] {
+            assert!(IdempotencyKey::try_from(wrong.clone()).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Stripe: the port the domain speaks to, and everything that makes a call to it safe to repeat.
+//!
+//! [`PaymentGateway`] is the port in our own types; [`AsyncStripeGateway`] is the only place that names async-stripe. A worker makes a
+//! creating call only through [`StripeCalls`], which commits key and parameters before the first try. [`classify`] says once
+//! what each failure means, [`Breakers`] keeps a failing lane from hammering Stripe, [`Verifier`] checks webhooks and
+//! [`Envelope`] reads what little of an event we trust.
+
+mod adapter;
+mod breaker;
+mod calls;
+mod errors;
+mod event;
+mod gateway;
+mod ids;
+mod params;
+mod signature;
+mod types;
+
+pub use adapter::{AsyncStripeGateway, CALL_TIMEOUT, GatewayConfigError, GatewayOptions};
+pub use breaker::{BreakerSettings, Breakers, Lane, LaneClosed, Permit};
+pub use calls::{CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls};
+pub use errors::{Disposition, ErrorClass, Failure, GatewayError, classify};
+pub use event::{Envelope, EventError, EventObject};
+pub use gateway::PaymentGateway;
+pub use ids::{
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, EventId, ExternalAccountId, IdempotencyKey,
+    InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId, StripeTransferId,
+};
+pub use params::{
+    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer, EventCursor,
+    EventQuery, MethodChoice, Tags,
+};
+pub use signature::{
+    InvalidWebhookSecret, SIGNATURE_HEADER, SignatureError, Verified, Verifier, WebhookSecret,
+};
+pub use types::{
+    Account, ClientSecret, Customer, Decline, EventPage, Metadata, PaymentIntent, PaymentIntentStatus,
+    Payout, PayoutStatus, Reversal, StripeEvent, StripeObject, Transfer,
+};
