@@ -1,0 +1,176 @@
+//! The inbox of Stripe's events: stored first, understood later.
+//!
+//! An event whose signature is right is never refused and never lost. It is stored, sealed, with a job to process it, before
+//! Stripe gets its 200; one that cannot be understood is stored as well, parked with an alarm.
+
+mod store;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub use store::{StoredEvent, find, ignore, park};
+
+use crate::alarms;
+use crate::clock::SharedClock;
+use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
+use crate::db::{AsDbError, Db, DbError};
+use crate::ids::JobId;
+use crate::jobs::{self, JobKind, NewJob, QueueName};
+use crate::stripe::Envelope;
+
+/// Why an event could not be stored: Stripe must send it again.
+#[derive(Debug, thiserror::Error)]
+pub enum InboxError {
+    /// The database failed.
+    #[error("the event could not be stored")]
+    Db(#[from] DbError),
+    /// Sealing failed.
+    #[error("the event could not be sealed")]
+    Crypto(#[from] CryptoError),
+}
+
+impl AsDbError for InboxError {
+    fn as_db_error(&self) -> Option<&DbError> {
+        match self {
+            Self::Db(error) => Some(error),
+            Self::Crypto(_) => None,
+        }
+    }
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// Stored for the first time, with this job, marked as handed over if that was asked for.
+    New(Option<(QueueName, JobId)>),
+    /// Stored before.
+    Duplicate,
+    /// Stored for the first time, but not understood: parked with an alarm.
+    Parked,
+}
+
+/// Stores events.
+#[derive(Clone)]
+pub struct Inbox {
+    db: Db,
+    clock: SharedClock,
+    vault: Arc<Vault>,
+    livemode: bool,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("livemode", &self.livemode).finish_non_exhaustive()
+    }
+}
+
+/// An event as it will be stored.
+struct Arrived {
+    id: String,
+    envelope: Envelope,
+    body_sha256: Vec<u8>,
+    sealed_body: String,
+    /// Why it cannot be processed, if it cannot.
+    obstacle: Option<String>,
+    at: DateTime<Utc>,
+}
+
+impl Inbox {
+    /// An inbox for events of live mode, or of test mode.
+    #[must_use]
+    pub fn new(db: Db, clock: SharedClock, vault: Arc<Vault>, livemode: bool) -> Self {
+        Self { db, clock, vault, livemode }
+    }
+
+    /// Stores the body of a delivery whose signature was right. `hand_over`: the caller pushes the new job to Redis itself.
+    ///
+    /// # Errors
+    /// When it could not be stored; it must then be delivered again.
+    pub async fn receive(&self, body: &[u8], hand_over: bool) -> Result<Received, InboxError> {
+        let arrived = self.understand(body).await?;
+        self.db
+            .transaction(async |conn| {
+                if !store::insert(conn, &arrived).await? {
+                    if store::body_differs(conn, &arrived).await? {
+                        let message = "an event came again with another body; the first one counts";
+                        alarms::raise(conn, "event_body_differs", &arrived.id, message, arrived.at).await?;
+                    }
+                    return Ok(Received::Duplicate);
+                }
+                if let Some(obstacle) = &arrived.obstacle {
+                    alarms::raise(conn, "event_parked", &arrived.id, obstacle, arrived.at).await?;
+                    return Ok(Received::Parked);
+                }
+                let job = NewJob {
+                    kind: JobKind::StripeEvent,
+                    transaction: None,
+                    wallets: Vec::new(),
+                    payload: json!({ "v": 1, "event": arrived.id }),
+                    unique_key: Some(format!("event:{}", arrived.id)),
+                    run_at: arrived.at,
+                    handed_over: hand_over,
+                };
+                let job = jobs::insert(conn, &job).await?;
+                Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
+            })
+            .await
+    }
+
+    async fn understand(&self, body: &[u8]) -> Result<Arrived, InboxError> {
+        let (envelope, obstacle) = match Envelope::from_json(body) {
+            Ok(envelope) => {
+                let obstacle = self.obstacle(&envelope);
+                (envelope, obstacle)
+            }
+            Err(error) => (Envelope::default(), Some(error.to_string())),
+        };
+        let body_sha256 = digest(body);
+        let id = match &envelope.id {
+            Some(id) => id.as_str().to_owned(),
+            None => format!("sha256:{}", hex::encode(&body_sha256)),
+        };
+        let place = Place::new("stripe_events", "encrypted_body", &id, KeyOwner::System);
+        let sealed_body = self.vault.seal_bytes(&place, body).await?.into_string();
+        Ok(Arrived { id, envelope, body_sha256, sealed_body, obstacle, at: self.clock.now() })
+    }
+
+    fn obstacle(&self, envelope: &Envelope) -> Option<String> {
+        if envelope.id.is_none() {
+            Some("the event has no id".to_owned())
+        } else if envelope.event_type.is_none() {
+            Some("the event has no type".to_owned())
+        } else if envelope.livemode == Some(!self.livemode) {
+            Some(format!("the event's livemode is {}, this system's is {}", !self.livemode, self.livemode))
+        } else {
+            None
+        }
+    }
+}
+
+/// A digest that two deliveries of one event share: `pending_webhooks` counts down from one to the next.
+fn digest(body: &[u8]) -> Vec<u8> {
+    let stable = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(mut event)) => {
+            event.remove("pending_webhooks");
+            serde_json::to_vec(&event).unwrap_or_else(|_| body.to_vec())
+        }
+        _ => body.to_vec(),
+    };
+    Sha256::digest(stable).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_of_one_event_have_one_digest() {
+        let first = digest(br#"{"id":"evt_1","pending_webhooks":2,"type":"x"}"#);
+        assert_eq!(first, digest(br#"{"type":"x","id":"evt_1","pending_webhooks":1}"#));
+        assert_ne!(first, digest(br#"{"type":"y","id":"evt_1","pending_webhooks":1}"#));
+        assert_ne!(digest(b"no json"), digest(b"no json "));
+    }
+}
