@@ -68,7 +68,10 @@ has_redis() {
 }
 
 install_with_apt() {
-  local packages=$1
+  local packages=$1 package new_servers=""
+  for package in redis-server postgresql; do
+    case $packages in *"$package"*) is_installed "$package" || new_servers="$new_servers $package" ;; esac
+  done
   # An old or empty package list is the only reason to fetch a new one.
   # shellcheck disable=SC2086 # a list of names
   apt-get install --simulate $packages >/dev/null 2>&1 || step "updated the package list" with_root apt-get update
@@ -85,9 +88,10 @@ install_with_apt() {
   # shellcheck disable=SC2086 # a list of names
   step "installed$packages" apt_install $packages
   release_services
-  case $packages in *redis*) disable_at_boot redis-server ;; esac
-  case $packages in *postgresql*) disable_at_boot postgresql ;; esac
+  for package in $new_servers; do disable_at_boot "$package"; done
 }
+
+is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q ' installed$'; }
 
 apt_install() {
   # A package of today's list can be gone from the server: then the list is fetched again, once.
@@ -127,7 +131,10 @@ release_services() {
 
 disable_at_boot() {
   if have systemctl; then
-    with_root systemctl --quiet disable "$1" >/dev/null 2>&1 || true
+    with_root systemctl --quiet disable "$1.service" >/dev/null 2>&1 || true
+  elif have deb-systemd-helper; then
+    # No systemd here, but one may boot this system later (a container's image, a chroot). The helper insists on a package's name.
+    with_root env DPKG_MAINTSCRIPT_PACKAGE="$1" deb-systemd-helper disable "$1.service" >/dev/null 2>&1 || true
   fi
 }
 

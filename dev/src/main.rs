@@ -1,15 +1,18 @@
 //! wallet-dev: runs the local stack, the Stripe simulator and the demonstration; issues tokens. `wallet-dev --help` tells more.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 use wallet_dev::say::{complain, say};
 use wallet_dev::stack::record::Record;
 use wallet_dev::stack::{Cluster, Home, Postgres, PostgresOptions, Secrets, UnusableEnvironment};
+use wallet_dev::stripe::{self, Settings, SimulatorConfig, WebhookTarget};
 use wallet_dev::token::{self, Role};
 use wallet_dev::up::{self, Signals, UpOptions};
 
@@ -25,6 +28,8 @@ struct Cli {
 enum Command {
     /// Start everything and print how to use it; Ctrl-C stops it. The real Stripe is used when STRIPE_SECRET_KEY is set.
     Up(StackArgs),
+    /// Run the Stripe simulator alone.
+    Stripe(StripeArgs),
     /// Print an access token.
     Token(TokenArgs),
     /// Print the environment of the running stack: eval "$(bin/dev env)"
@@ -51,6 +56,36 @@ struct StackArgs {
     /// The port of the API [default: 8080, or a free one when that is taken]
     #[arg(long)]
     port: Option<u16>,
+}
+
+#[derive(Args)]
+struct StripeArgs {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 12_111)]
+    port: u16,
+    /// Where events are sent; POST /_control/webhook sets it later.
+    #[arg(long, value_name = "URL", requires = "webhook_secret")]
+    webhook_url: Option<String>,
+    /// What signs them: the platform's secret and, after a comma, the one for events of connected accounts.
+    #[arg(
+        long,
+        value_name = "SECRET[,SECRET]",
+        env = "STRIPE_WEBHOOK_SECRET",
+        hide_env_values = true
+    )]
+    webhook_secret: Option<String>,
+    /// Append every effect to this file, as a JSON line.
+    #[arg(long, value_name = "FILE")]
+    effect_log: Option<PathBuf>,
+    /// What the platform owns at the start, in minor units; can be repeated.
+    #[arg(long, value_name = "CURRENCY=AMOUNT", value_parser = parse_balance)]
+    balance: Vec<(String, i64)>,
+    /// Delays, fees and modes, as for POST /_control/settings: '{"payout_mode": "manual"}'
+    #[arg(long, value_name = "JSON", value_parser = parse_settings, default_value = "{}")]
+    settings: Settings,
+    /// Seeds random faults, so that a run can be repeated.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
 }
 
 #[derive(Args)]
@@ -96,11 +131,52 @@ async fn run(command: Command) -> Result<ExitCode> {
             })
             .await?
         }
+        Command::Stripe(args) => simulate(args).await?,
         Command::Token(args) => say(&issue(args)?),
         Command::Env(args) => say(environment(&args.dir)?.trim_end()),
         Command::WithPostgres { command } => return with_postgres(&command).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn simulate(args: StripeArgs) -> Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let mut signals = Signals::catch()?;
+    let webhook = args.webhook_url.zip(args.webhook_secret).map(|(url, secrets)| {
+        let (platform, connect) = secrets.split_once(',').unwrap_or((&secrets, ""));
+        WebhookTarget::new(url, platform, Some(connect.to_owned()))
+    });
+    let simulator = stripe::start(SimulatorConfig {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),
+        webhook,
+        effects_file: args.effect_log,
+        opening_balance: args.balance,
+        settings: args.settings,
+        seed: args.seed,
+        ..SimulatorConfig::default()
+    })
+    .await?;
+    say(&format!(
+        "Stripe simulator on {}  (Ctrl-C stops it)",
+        simulator.url()
+    ));
+    signals.next().await;
+    simulator.shutdown().await;
+    Ok(())
+}
+
+fn parse_balance(text: &str) -> Result<(String, i64), String> {
+    let expected = || format!("\"{text}\" is no balance such as usd=100000");
+    let (currency, amount) = text.split_once('=').ok_or_else(expected)?;
+    Ok((currency.to_owned(), amount.parse().map_err(|_| expected())?))
+}
+
+fn parse_settings(text: &str) -> Result<Settings, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn issue(args: TokenArgs) -> Result<String> {

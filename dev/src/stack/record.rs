@@ -23,6 +23,9 @@ use super::watchdog::Watchdog;
 /// How long a dying stack may take to be cleaned up by its watchdog, or by us.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a stack may hold the lock without a note: between its stop and its end, or its start and its note.
+const TRANSITION_LIMIT: Duration = Duration::from_secs(3);
+
 /// One process of a stack.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessNote {
@@ -147,10 +150,14 @@ pub fn lock(lock_file: &Path, record_file: &Path) -> Result<Locking> {
             }
         }
         let record = Record::load(record_file);
-        let dying = record
-            .as_ref()
-            .is_some_and(|record| !record.supervisor.is_alive());
-        if !dying || start.elapsed() > CLEANUP_LIMIT {
+        let patience = match &record {
+            Some(record) if record.supervisor.is_alive() => Duration::ZERO,
+            // Killed: its watchdog is stopping what it left.
+            Some(_) => CLEANUP_LIMIT,
+            // It is just ending, or just starting.
+            None => TRANSITION_LIMIT,
+        };
+        if start.elapsed() >= patience {
             return Ok(Locking::Taken(record.map(Box::new)));
         }
         std::thread::sleep(Duration::from_millis(50));

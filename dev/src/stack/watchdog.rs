@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 
 const SCRIPT: &str = include_str!("watchdog.sh");
@@ -57,8 +57,11 @@ impl Watchdog {
 
     /// Starts the watchdog of this program holding `lock`; call it before anything else is started.
     pub(crate) fn install_with_lock(lock: File) -> Result<()> {
-        let watchdog = Arc::new(Self::start(Some(lock))?);
-        *INSTALLED.lock().unwrap_or_else(PoisonError::into_inner) = Some(watchdog);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if installed.is_some() {
+            bail!("a folder is to be locked before anything is started");
+        }
+        *installed = Some(Arc::new(Self::start(Some(lock))?));
         Ok(())
     }
 
