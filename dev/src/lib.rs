@@ -8,5 +8,6 @@
 
 pub mod say;
 pub mod stack;
+pub mod stripe;
 pub mod token;
 pub mod up;

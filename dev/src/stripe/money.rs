@@ -1,0 +1,129 @@
+//! Currencies the simulator knows, with Stripe's exponents and minimum charges. Amounts are `i64` in minor units.
+
+use serde::{Serialize, Serializer};
+
+use super::errors::ApiError;
+
+/// Stripe's limit for one charge: eight digits.
+pub(crate) const LARGEST_CHARGE: i64 = 99_999_999;
+
+/// Limit for transfers, payouts and top-ups, far below what could overflow a balance.
+pub(crate) const LARGEST_MOVEMENT: i64 = 999_999_999_999;
+
+/// A currency Stripe settles in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Currency {
+    code: &'static str,
+    symbol: &'static str,
+    decimals: u8,
+    minimum_charge: i64,
+}
+
+const fn currency(code: &'static str, symbol: &'static str, decimals: u8, minimum_charge: i64) -> Currency {
+    Currency {
+        code,
+        symbol,
+        decimals,
+        minimum_charge,
+    }
+}
+
+const CURRENCIES: &[Currency] = &[
+    currency("usd", "$", 2, 50),
+    currency("aed", "", 2, 200),
+    currency("aud", "$", 2, 50),
+    currency("bgn", "", 2, 100),
+    currency("brl", "R$", 2, 50),
+    currency("cad", "$", 2, 50),
+    currency("chf", "", 2, 50),
+    currency("clp", "", 0, 500),
+    currency("czk", "", 2, 1_500),
+    currency("dkk", "", 2, 250),
+    currency("eur", "€", 2, 50),
+    currency("gbp", "£", 2, 30),
+    currency("hkd", "$", 2, 400),
+    currency("huf", "", 2, 17_500),
+    currency("idr", "", 2, 1_000_000),
+    currency("inr", "₹", 2, 50),
+    currency("isk", "", 2, 10_000),
+    currency("jpy", "¥", 0, 50),
+    currency("krw", "₩", 0, 500),
+    currency("mxn", "$", 2, 1_000),
+    currency("myr", "", 2, 200),
+    currency("nok", "", 2, 300),
+    currency("nzd", "$", 2, 50),
+    currency("pln", "", 2, 200),
+    currency("pyg", "", 0, 5_000),
+    currency("ron", "", 2, 200),
+    currency("sek", "", 2, 300),
+    currency("sgd", "$", 2, 50),
+    currency("thb", "", 2, 1_000),
+    currency("try", "", 2, 1_500),
+    currency("twd", "$", 2, 2_000),
+    currency("ugx", "", 0, 2_500),
+    currency("vnd", "₫", 0, 15_000),
+    currency("xaf", "", 0, 400),
+    currency("xof", "", 0, 400),
+    currency("zar", "", 2, 1_000),
+];
+
+impl Currency {
+    /// Finds the currency by its ISO code, in either case.
+    ///
+    /// # Errors
+    /// Stripe's `Invalid currency` refusal for a code that is not in the table.
+    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
+        CURRENCIES
+            .iter()
+            .find(|currency| currency.code.eq_ignore_ascii_case(text))
+            .copied()
+            .ok_or_else(|| {
+                let known: Vec<&str> = CURRENCIES.iter().map(|currency| currency.code).collect();
+                ApiError::invalid_param(
+                    "currency",
+                    format!(
+                        "Invalid currency: {}. Stripe currently supports these currencies: {}",
+                        text.to_lowercase(),
+                        known.join(", ")
+                    ),
+                )
+            })
+    }
+
+    /// The lower-case ISO code.
+    pub(crate) const fn code(self) -> &'static str {
+        self.code
+    }
+
+    /// The smallest amount Stripe charges in this currency.
+    pub(crate) const fn minimum_charge(self) -> i64 {
+        self.minimum_charge
+    }
+
+    /// An amount as Stripe's messages show it, such as `$0.50`.
+    pub(crate) fn show(self, amount: i64) -> String {
+        if self.decimals == 0 {
+            return format!("{}{amount}", self.symbol);
+        }
+        let (units, cents) = (amount.div_euclid(100), amount.rem_euclid(100));
+        format!("{}{units}.{cents:02}", self.symbol)
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_shown_with_the_currency_s_decimals() {
+        assert_eq!(Currency::parse("USD").unwrap().show(50), "$0.50");
+        assert_eq!(Currency::parse("jpy").unwrap().show(50), "¥50");
+        assert!(Currency::parse("xyz").is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! Balances and the balance transactions that explain every change of them.
+
+use serde_json::{Value, json};
+
+use super::{Id, Owner, Resource, fixture, group, shape};
+use crate::stripe::clock::Moment;
+use crate::stripe::list::{Group, GroupBy, Table};
+use crate::stripe::money::Currency;
+use crate::stripe::state::State;
+
+fixture!(EXAMPLE, "balance_transaction");
+
+/// What an account holds in one currency, in minor units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Funds {
+    /// Can be transferred and paid out.
+    pub(crate) available: i64,
+    /// Becomes available later.
+    pub(crate) pending: i64,
+}
+
+/// Why a balance changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransactionKind {
+    Charge,
+    Payment,
+    Refund,
+    PaymentRefund,
+    RefundFailure,
+    Transfer,
+    TransferRefund,
+    Payout,
+    PayoutCancel,
+    PayoutFailure,
+    Dispute,
+    DisputeReversal,
+    Topup,
+}
+
+impl TransactionKind {
+    /// Stripe's `type`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Charge => "charge",
+            Self::Payment => "payment",
+            Self::Refund => "refund",
+            Self::PaymentRefund => "payment_refund",
+            Self::RefundFailure => "refund_failure",
+            Self::Transfer => "transfer",
+            Self::TransferRefund => "transfer_refund",
+            Self::Payout => "payout",
+            Self::PayoutCancel => "payout_cancel",
+            Self::PayoutFailure => "payout_failure",
+            Self::Dispute | Self::DisputeReversal => "adjustment",
+            Self::Topup => "topup",
+        }
+    }
+
+    /// Stripe's `reporting_category`.
+    const fn category(self) -> &'static str {
+        match self {
+            Self::Charge | Self::Payment => "charge",
+            Self::Refund | Self::PaymentRefund => "refund",
+            Self::RefundFailure => "refund_failure",
+            Self::Transfer => "transfer",
+            Self::TransferRefund => "transfer_reversal",
+            Self::Payout => "payout",
+            Self::PayoutCancel | Self::PayoutFailure => "payout_reversal",
+            Self::Dispute => "dispute",
+            Self::DisputeReversal => "dispute_reversal",
+            Self::Topup => "topup",
+        }
+    }
+}
+
+/// One change of a balance.
+#[derive(Debug, Clone)]
+pub(crate) struct BalanceTransaction {
+    pub(crate) id: Id<BalanceTransaction>,
+    pub(crate) owner: Owner,
+    pub(crate) created: Moment,
+    pub(crate) kind: TransactionKind,
+    pub(crate) amount: i64,
+    pub(crate) fee: i64,
+    pub(crate) currency: Currency,
+    pub(crate) available_on: Moment,
+    pub(crate) available: bool,
+    pub(crate) source: Option<String>,
+    pub(crate) description: Option<String>,
+}
+
+impl BalanceTransaction {
+    /// What the balance changed by.
+    pub(crate) const fn net(&self) -> i64 {
+        self.amount - self.fee
+    }
+}
+
+impl Resource for BalanceTransaction {
+    const PREFIX: &'static str = "txn_";
+    const NOUN: &'static str = "balance transaction";
+
+    fn id(&self) -> &Id<Self> {
+        &self.id
+    }
+
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    fn created(&self) -> Moment {
+        self.created
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        self.source
+            .iter()
+            .map(|source| group(GroupBy::Source, source))
+            .collect()
+    }
+
+    fn render(&self, _state: &State) -> Value {
+        let details = if self.fee == 0 {
+            json!([])
+        } else {
+            json!([{
+                "amount": self.fee, "application": null, "currency": self.currency,
+                "description": "Stripe processing fees", "type": "stripe_fee",
+            }])
+        };
+        shape(
+            &EXAMPLE,
+            json!({
+                "id": self.id,
+                "created": self.created.seconds(),
+                "amount": self.amount,
+                "available_on": self.available_on.seconds(),
+                "currency": self.currency,
+                "description": self.description,
+                "fee": self.fee,
+                "fee_details": details,
+                "net": self.net(),
+                "reporting_category": self.kind.category(),
+                "source": self.source,
+                "status": if self.available { "available" } else { "pending" },
+                "type": self.kind.name(),
+            }),
+        )
+    }
+
+    fn table(state: &State) -> &Table<Self> {
+        &state.balance_transactions
+    }
+
+    fn table_mut(state: &mut State) -> &mut Table<Self> {
+        &mut state.balance_transactions
+    }
+}

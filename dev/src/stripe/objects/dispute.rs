@@ -1,0 +1,133 @@
+//! Disputes: a payer's bank takes a charge back.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{BalanceTransaction, Charge, Id, Owner, PaymentIntent, Resource, fixture, group, shape};
+use crate::stripe::clock::Moment;
+use crate::stripe::form::Metadata;
+use crate::stripe::list::{Group, GroupBy, Table};
+use crate::stripe::money::Currency;
+use crate::stripe::state::State;
+
+fixture!(EXAMPLE, "dispute");
+
+/// Where a dispute stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisputeStatus {
+    WarningNeedsResponse,
+    WarningUnderReview,
+    WarningClosed,
+    NeedsResponse,
+    UnderReview,
+    Won,
+    Lost,
+}
+
+impl DisputeStatus {
+    /// Stripe's name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::WarningNeedsResponse => "warning_needs_response",
+            Self::WarningUnderReview => "warning_under_review",
+            Self::WarningClosed => "warning_closed",
+            Self::NeedsResponse => "needs_response",
+            Self::UnderReview => "under_review",
+            Self::Won => "won",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether the dispute is an inquiry, which moves no money.
+    pub(crate) const fn is_inquiry(self) -> bool {
+        matches!(
+            self,
+            Self::WarningNeedsResponse | Self::WarningUnderReview | Self::WarningClosed
+        )
+    }
+
+    /// Whether nothing follows this status.
+    pub(crate) const fn is_closed(self) -> bool {
+        matches!(self, Self::WarningClosed | Self::Won | Self::Lost)
+    }
+}
+
+/// A charge that the payer's bank questions.
+#[derive(Debug, Clone)]
+pub(crate) struct Dispute {
+    pub(crate) id: Id<Dispute>,
+    pub(crate) owner: Owner,
+    pub(crate) created: Moment,
+    pub(crate) amount: i64,
+    pub(crate) currency: Currency,
+    pub(crate) status: DisputeStatus,
+    pub(crate) reason: String,
+    pub(crate) charge: Id<Charge>,
+    pub(crate) payment_intent: Option<Id<PaymentIntent>>,
+    pub(crate) balance_transactions: Vec<Id<BalanceTransaction>>,
+    pub(crate) submissions: u32,
+    pub(crate) metadata: Metadata,
+}
+
+impl Resource for Dispute {
+    const PREFIX: &'static str = "du_";
+    const NOUN: &'static str = "dispute";
+
+    fn id(&self) -> &Id<Self> {
+        &self.id
+    }
+
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    fn created(&self) -> Moment {
+        self.created
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let intent = self.payment_intent.iter().map(|id| group(GroupBy::Intent, id));
+        intent.chain([group(GroupBy::Charge, &self.charge)]).collect()
+    }
+
+    fn render(&self, state: &State) -> Value {
+        let transactions: Vec<Value> = self
+            .balance_transactions
+            .iter()
+            .map(|id| state.rendered(id))
+            .collect();
+        let week = 7 * 24 * 3600;
+        shape(
+            &EXAMPLE,
+            json!({
+                "id": self.id,
+                "created": self.created.seconds(),
+                "amount": self.amount,
+                "balance_transactions": transactions,
+                "charge": self.charge,
+                "currency": self.currency,
+                "evidence_details": {
+                    "due_by": self.created.seconds() + week,
+                    "enhanced_eligibility": {},
+                    "has_evidence": self.submissions > 0,
+                    "past_due": false,
+                    "submission_count": self.submissions,
+                },
+                "is_charge_refundable": self.status.is_inquiry(),
+                "metadata": self.metadata,
+                "payment_intent": self.payment_intent,
+                "reason": self.reason,
+                "status": self.status.name(),
+            }),
+        )
+    }
+
+    fn table(state: &State) -> &Table<Self> {
+        &state.disputes
+    }
+
+    fn table_mut(state: &mut State) -> &mut Table<Self> {
+        &mut state.disputes
+    }
+}

@@ -1,0 +1,160 @@
+//! `/v1/events`, and how every other resource announces what happened.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Call, Route, allow_list};
+use crate::stripe::faults::{EventSubject, WebhookFault, glob};
+use crate::stripe::objects::{Event, Id, Owner};
+use crate::stripe::state::{Origin, State, Timer};
+use crate::stripe::webhooks::Delivery;
+use rand::Rng;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route::get("/v1/events", "events.list", list),
+    Route::get("/v1/events/{}", "events.retrieve", super::retrieve::<Event>),
+];
+
+fn list(state: &mut State, call: &Call) -> Answer {
+    allow_list(call, &["type", "types", "delivery_success"])?;
+    let mut kinds = call.params.list("types");
+    kinds.extend(call.params.text("type"));
+    let delivered = call.params.boolean("delivery_success")?;
+    state.list(&call.owner, &call.params, &call.path, None, |event: &Event| {
+        (kinds.is_empty() || kinds.iter().any(|kind| glob(kind, &event.kind)))
+            && delivered.is_none_or(|delivered| delivered != event.undelivered)
+    })
+}
+
+impl State {
+    /// Makes an event with a snapshot of `object` and plans its webhook.
+    pub(crate) fn emit(
+        &mut self,
+        origin: &Origin,
+        owner: &Owner,
+        kind: &str,
+        object: &Value,
+        previous: Option<Value>,
+    ) -> Id<Event> {
+        let mut data = json!({ "object": object });
+        if let (Some(previous), Value::Object(data)) = (previous, &mut data) {
+            data.insert("previous_attributes".to_owned(), previous);
+        }
+        let id = Id::generate();
+        let created = self.now();
+        let plan = self.webhook_plan(kind, owner);
+        self.events.insert(Event {
+            id: Id::clone(&id),
+            owner: owner.clone(),
+            created,
+            kind: kind.to_owned(),
+            data: RawValue::from_string(data.to_string()).unwrap_or_default(),
+            api_version: self.settings.api_version.clone(),
+            request_id: origin.request_id.clone(),
+            idempotency_key: origin.idempotency_key.clone(),
+            pending_webhooks: u32::from(plan.is_some()),
+            undelivered: plan.is_some(),
+        });
+        if let Some(fault) = plan.filter(|fault| !fault.drop) {
+            self.plan_webhooks(&id, &fault);
+        }
+        id
+    }
+
+    /// Makes an update event whose `previous_attributes` are what differs between the two snapshots.
+    pub(crate) fn emit_update(
+        &mut self,
+        origin: &Origin,
+        owner: &Owner,
+        kind: &str,
+        before: &Value,
+        after: &Value,
+    ) {
+        self.emit(origin, owner, kind, after, Some(changed(before, after)));
+    }
+
+    /// Sends an event's webhook once more, now.
+    pub(crate) fn resend(&mut self, id: &Id<Event>) {
+        self.ready.push(Delivery {
+            event: id.clone(),
+            attempt: 0,
+            retried: false,
+            bad_signature: false,
+        });
+    }
+
+    /// Whether the endpoint wants such an event, and the fault that applies to its webhook.
+    fn webhook_plan(&mut self, kind: &str, owner: &Owner) -> Option<WebhookFault> {
+        let wanted = self.webhook.as_ref().map(|target| &target.enabled_events)?;
+        if !wanted.is_empty() && !wanted.iter().any(|pattern| glob(pattern, kind)) {
+            return None;
+        }
+        let subject = EventSubject {
+            kind,
+            account: owner.account(),
+        };
+        Some(
+            self.webhook_faults
+                .select(&subject, &mut self.rng)
+                .unwrap_or_default(),
+        )
+    }
+
+    fn plan_webhooks(&mut self, event: &Id<Event>, fault: &WebhookFault) {
+        for copy in 0..=fault.duplicate {
+            let delivery = Delivery {
+                event: event.clone(),
+                attempt: 0,
+                retried: copy == 0,
+                bad_signature: fault.bad_signature,
+            };
+            let shuffled = if fault.reorder_ms == 0 {
+                0
+            } else {
+                self.rng.random_range(0..=fault.reorder_ms)
+            };
+            match fault.delay_ms.saturating_add(shuffled) {
+                0 => self.ready.push(delivery),
+                delay => self.plan(delay, Timer::Deliver(delivery)),
+            }
+        }
+    }
+}
+
+/// The fields of `before` that `after` has otherwise; nested objects are compared field by field.
+fn changed(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else {
+        return before.clone();
+    };
+    let mut previous = Map::new();
+    for (key, old) in before {
+        match after.get(key) {
+            Some(new) if new == old => {}
+            Some(new @ Value::Object(_)) if old.is_object() => {
+                previous.insert(key.clone(), changed(old, new));
+            }
+            _ => {
+                previous.insert(key.clone(), old.clone());
+            }
+        }
+    }
+    for key in after.keys().filter(|key| !before.contains_key(*key)) {
+        previous.insert(key.clone(), Value::Null);
+    }
+    Value::Object(previous)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn previous_attributes_name_only_what_changed() {
+        let before = json!({ "a": 1, "b": { "x": 1, "y": 2 }, "c": 3 });
+        let after = json!({ "a": 1, "b": { "x": 1, "y": 5 }, "c": 4, "d": 5 });
+        assert_eq!(
+            changed(&before, &after),
+            json!({ "b": { "y": 2 }, "c": 3, "d": null })
+        );
+    }
+}
