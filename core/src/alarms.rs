@@ -1,10 +1,27 @@
 //! Alarms: contradictions and parked work, open until somebody closes them.
 
 use chrono::{DateTime, Utc};
+use diesel::prelude::*;
 use diesel::sql_types::{Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
-use crate::db::{DbError, PgConn, sql};
+use crate::db::schema::alarms;
+use crate::db::{Db, DbError, PgConn, sql};
+
+/// An alarm that nobody has closed.
+#[derive(Debug, Clone)]
+pub struct OpenAlarm {
+    /// What kind of trouble.
+    pub kind: String,
+    /// With what.
+    pub subject: String,
+    /// In words.
+    pub message: String,
+    /// How often it was raised.
+    pub seen: i32,
+    /// When first.
+    pub raised_at: DateTime<Utc>,
+}
 
 /// Raises an alarm, or counts it again if one of the same kind and subject is open. `message` carries no secret and no personal data.
 ///
@@ -21,4 +38,33 @@ pub async fn raise(conn: &mut PgConn, kind: &str, subject: &str, message: &str, 
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Closes the open alarm of this kind and subject, if there is one.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn close(conn: &mut PgConn, kind: &str, subject: &str, now: DateTime<Utc>) -> Result<bool, DbError> {
+    let open = alarms::table
+        .filter(alarms::kind.eq(kind))
+        .filter(alarms::subject.eq(subject))
+        .filter(alarms::closed_at.is_null());
+    Ok(diesel::update(open).set(alarms::closed_at.eq(now)).execute(conn).await? == 1)
+}
+
+/// Every open alarm, oldest first.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn list_open(db: &Db) -> Result<Vec<OpenAlarm>, DbError> {
+    let rows: Vec<(String, String, String, i32, DateTime<Utc>)> = alarms::table
+        .filter(alarms::closed_at.is_null())
+        .order(alarms::raised_at.asc())
+        .select((alarms::kind, alarms::subject, alarms::message, alarms::seen, alarms::raised_at))
+        .load(&mut db.conn().await?)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(kind, subject, message, seen, raised_at)| OpenAlarm { kind, subject, message, seen, raised_at })
+        .collect())
 }

@@ -136,7 +136,7 @@ pub fn lowest_uuid_at(at: DateTime<Utc>) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{Clock, SystemClock};
 
     #[test]
     fn new_ids_grow() {

@@ -1,1 +1,18 @@
-//! worker
+//! The worker: takes jobs, locks wallets, calls Stripe and settles.
+//!
+//! [`run`] starts everything and drains it at the end. The way of a job: a [`wallet_core::queue::Consumer`] brings ids, the
+//! `executor` claims them (fence and lease), one file of `jobs` does what its kind says, and `outcome` ends the job when it
+//! was not ended by its own settlement. Transfers go through `batch` instead, many in one database transaction.
+
+mod batch;
+mod executor;
+mod health;
+mod jobs;
+mod lease;
+mod maintenance;
+mod outcome;
+mod run;
+mod worker;
+
+pub use run::{RunError, run};
+pub use worker::Worker;

@@ -1,5 +1,6 @@
 //! Accepting a deposit into the caller's wallet.
 
+use crate::db::in_transaction;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -59,8 +60,7 @@ impl Acceptor {
         let sender_details =
             self.seal("wallet_transactions", "encrypted_sender_details", id.uuid(), caller.user_id, details).await?;
         let sealed = SealedDetails { sender_details, ..SealedDetails::default() };
-        self.db
-            .transaction(async |conn| {
+        in_transaction!(self.db, conn => {
                 let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
                 let amount = checks::amount(&input.amount, wallet.currency())?;
                 let normal = DepositInput { amount: amount.to_string(), ..input.clone() };
@@ -81,7 +81,6 @@ impl Acceptor {
                 new.metadata.clone_from(&input.metadata);
                 Ok(self.write(conn, caller, &new, &sealed, JobKind::DepositIntent, hand_over).await?)
             })
-            .await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Accepting a transfer from the caller's wallet to another one.
 
+use crate::db::in_transaction;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,8 +51,7 @@ impl Acceptor {
         let receiver_details =
             self.seal("wallet_transactions", "encrypted_receiver_details", id.uuid(), caller.user_id, details).await?;
         let sealed = SealedDetails { receiver_details, ..SealedDetails::default() };
-        self.db
-            .transaction(async |conn| {
+        in_transaction!(self.db, conn => {
                 let wallet = checks::own_wallet(conn, caller, from).await?;
                 let amount = checks::amount(&input.amount, wallet.currency())?;
                 let normal = TransferInput { amount: amount.to_string(), ..input.clone() };
@@ -80,6 +80,5 @@ impl Acceptor {
                 new.metadata.clone_from(&input.metadata);
                 Ok(self.write(conn, caller, &new, &sealed, JobKind::Transfer, hand_over).await?)
             })
-            .await
     }
 }

@@ -1,5 +1,6 @@
 //! Creating a wallet: the only request that is done when it is accepted.
 
+use crate::db::in_transaction;
 use serde::Serialize;
 use serde_json::json;
 
@@ -60,8 +61,7 @@ impl Acceptor {
         let encrypted_bank_details = self.seal("wallets", "encrypted_bank_details", id.uuid(), owner, details).await?;
         let normal = CreateWalletInput { user_id: Some(owner.to_string()), currency: currency.to_string(), ..input.clone() };
         let fingerprint = Fingerprint::of("createWallet", &normal);
-        self.db
-            .transaction(async |conn| {
+        in_transaction!(self.db, conn => {
                 let now = self.clock.now();
                 let taken = idempotency::take(conn, caller.user_id, key, &fingerprint, Subject::Wallet(id), now).await?;
                 if let KeyUse::Repeated(subject) = taken {
@@ -93,7 +93,6 @@ impl Acceptor {
                 audit::record(conn, &entry).await?;
                 Ok(new)
             })
-            .await
     }
 }
 

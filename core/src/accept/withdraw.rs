@@ -1,5 +1,6 @@
 //! Accepting a withdrawal from the caller's wallet to its bank.
 
+use crate::db::in_transaction;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -51,8 +52,7 @@ impl Acceptor {
         let bank_id = seal("encrypted_bank_id", input.bank_id.clone()).await?;
         let account_name = seal("encrypted_account_name", input.account_name.clone()).await?;
         let sealed = SealedDetails { account_name, ..SealedDetails::default() };
-        self.db
-            .transaction(async |conn| {
+        in_transaction!(self.db, conn => {
                 let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
                 let amount = checks::amount(&input.amount, wallet.currency())?;
                 let normal = WithdrawInput { amount: amount.to_string(), ..input.clone() };
@@ -79,7 +79,6 @@ impl Acceptor {
                 new.metadata.clone_from(&input.metadata);
                 Ok(self.write(conn, caller, &new, &sealed, JobKind::WithdrawalHold, hand_over).await?)
             })
-            .await
     }
 }
 

@@ -4,11 +4,12 @@
 //! standard error and exit with [`CONFIG_EXIT_CODE`]. Each program reads only what it needs: [`ApiConfig`], [`WorkerConfig`],
 //! [`MigrateConfig`]. Secrets do not print. An empty value counts as not set.
 //!
-//! Beside the variables every operator knows there are two of our own, both with safe defaults:
+//! Beside the variables every operator knows there are three of our own, all with safe defaults:
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `DATABASE_POOL_SIZE` | 10 | most database connections of one process |
+//! | `REDIS_NAMESPACE` | `wallet` | begins every key of ours but the locks', so that several systems can share one Redis |
 //! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
 
 mod api;

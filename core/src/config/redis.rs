@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::env::{required, secret_list};
+use super::env::{optional, required, secret_list};
 use super::{ConfigError, Env};
 
 /// Redis: the queue's node and the lock nodes.
@@ -11,6 +11,8 @@ use super::{ConfigError, Env};
 pub struct RedisConfig {
     /// `REDIS_URL`: queue, sessions, caches, rate limits.
     pub url: SecretString,
+    /// `REDIS_NAMESPACE`: begins every key of ours but the locks', so that several systems can share one Redis.
+    pub namespace: String,
     /// `REDLOCK_URLS`: independent lock nodes, each named once; [`RedisConfig::url`] alone when not set.
     pub lock_urls: Vec<SecretString>,
 }
@@ -40,8 +42,15 @@ impl RedisConfig {
         if lock_urls.is_empty() {
             lock_urls.push(url.clone());
         }
-        Ok(Self { url, lock_urls })
+        Ok(Self { url, namespace: namespace(env)?, lock_urls })
     }
+}
+
+fn namespace(env: &dyn Env) -> Result<String, ConfigError> {
+    const NAME: &str = "REDIS_NAMESPACE";
+    let name = optional(env, NAME)?.unwrap_or_else(|| "wallet".to_owned());
+    let fits = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if fits { Ok(name) } else { Err(ConfigError::new(NAME, "has characters that a key must not have", "use up to 64 letters, digits, - and _")) }
 }
 
 fn check(name: &'static str, text: &SecretString) -> Result<(), ConfigError> {

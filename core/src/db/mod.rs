@@ -9,10 +9,15 @@ mod partitions;
 mod pool;
 pub mod schema;
 mod sql;
+mod transaction;
 pub mod types;
 
 pub use error::DbError;
 pub use migrate::{migrate, pending_migrations, revert_all};
 pub use partitions::{MONTHS_AHEAD, ensure_partitions, months_ahead};
-pub use pool::{AsDbError, Conn, Db, DbOptions, PgConn};
+pub use pool::{Conn, Db, DbOptions, PgConn};
 pub use sql::{Sql, sql};
+pub use transaction::{AsDbError, Ended, Repeats, end};
+
+#[doc(inline)]
+pub use crate::__in_transaction as in_transaction;

@@ -1,5 +1,6 @@
 //! Monthly partitions: made ahead of time by `wallet-worker migrate` and by every worker.
 
+use crate::db::in_transaction;
 use chrono::{DateTime, Datelike, Months, TimeZone, Utc};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
@@ -38,7 +39,7 @@ pub async fn ensure_partitions(db: &Db, now: DateTime<Utc>) -> Result<usize, DbE
             continue;
         };
         for table in PARTITIONED {
-            made += usize::from(db.transaction(async |conn| make_one(conn, table, month).await).await?);
+            made += usize::from(in_transaction!(db, conn => make_one(conn, table, month).await)?);
         }
     }
     Ok(made)

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+use diesel_async::AsyncPgConnection;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rand::Rng;
 
 use super::DbError;
 
@@ -60,9 +59,6 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// How often a transaction that PostgreSQL rolled back is run again.
-const REPEATS: u32 = 10;
-
 impl Db {
     /// A pool on `url`; connections are made when first needed.
     ///
@@ -91,69 +87,6 @@ impl Db {
     /// [`DbError::Unavailable`] when there is none in time.
     pub async fn conn(&self) -> Result<Conn<'_>, DbError> {
         self.pool.get().await.map_err(|error| DbError::Unavailable(Box::new(error)))
-    }
-
-    /// Runs `work` in one transaction: committed when it returns `Ok`, rolled back otherwise, and run again from the start when
-    /// PostgreSQL asks for it. `work` must have no effect outside the database.
-    ///
-    /// # Errors
-    /// Those of `work`, and those of the connection, the begin and the commit. After a failed commit the outcome is unknown:
-    /// the caller reads again, or lets the client repeat its key.
-    pub async fn transaction<T, E, F>(&self, mut work: F) -> Result<T, E>
-    where
-        F: AsyncFnMut(&mut PgConn) -> Result<T, E>,
-        E: From<DbError> + AsDbError,
-    {
-        let mut repeats = 0;
-        loop {
-            let error = match self.once(&mut work).await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            if repeats >= REPEATS || !error.as_db_error().is_some_and(DbError::asks_for_repeat) {
-                return Err(error);
-            }
-            repeats += 1;
-            let most = 5_u64 << repeats.min(6);
-            let pause = rand::rng().random_range(1..=most);
-            tracing::debug!(repeats, pause, "transaction rolled back by PostgreSQL, running it again");
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-        }
-    }
-
-    async fn once<T, E, F>(&self, work: &mut F) -> Result<T, E>
-    where
-        F: AsyncFnMut(&mut PgConn) -> Result<T, E>,
-        E: From<DbError> + AsDbError,
-    {
-        let mut conn = self.conn().await?;
-        let conn: &mut PgConn = &mut conn;
-        AnsiTransactionManager::begin_transaction(conn).await.map_err(DbError::from)?;
-        match work(conn).await {
-            Ok(done) => {
-                AnsiTransactionManager::commit_transaction(conn).await.map_err(DbError::from)?;
-                Ok(done)
-            }
-            Err(error) => {
-                // A connection that cannot roll back is closed by the pool, which rolls back as well.
-                if let Err(failed) = AnsiTransactionManager::rollback_transaction(conn).await {
-                    tracing::debug!(error = %failed, "rollback failed, closing the connection");
-                }
-                Err(error)
-            }
-        }
-    }
-}
-
-/// An error that may have come from the database, so that a transaction knows when to run again.
-pub trait AsDbError {
-    /// The database error it wraps, if any.
-    fn as_db_error(&self) -> Option<&DbError>;
-}
-
-impl AsDbError for DbError {
-    fn as_db_error(&self) -> Option<&DbError> {
-        Some(self)
     }
 }
 

@@ -16,7 +16,7 @@ pub use store::{StoredEvent, find, ignore, park};
 use crate::alarms;
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
-use crate::db::{AsDbError, Db, DbError};
+use crate::db::{AsDbError, Db, DbError, in_transaction};
 use crate::ids::JobId;
 use crate::jobs::{self, JobKind, NewJob, QueueName};
 use crate::stripe::Envelope;
@@ -91,8 +91,7 @@ impl Inbox {
     /// When it could not be stored; it must then be delivered again.
     pub async fn receive(&self, body: &[u8], hand_over: bool) -> Result<Received, InboxError> {
         let arrived = self.understand(body).await?;
-        self.db
-            .transaction(async |conn| {
+        in_transaction!(self.db, conn => {
                 if !store::insert(conn, &arrived).await? {
                     if store::body_differs(conn, &arrived).await? {
                         let message = "an event came again with another body; the first one counts";
@@ -116,7 +115,6 @@ impl Inbox {
                 let job = jobs::insert(conn, &job).await?;
                 Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
             })
-            .await
     }
 
     async fn understand(&self, body: &[u8]) -> Result<Arrived, InboxError> {

@@ -48,6 +48,8 @@ pub struct ClaimedJob {
     pub attempts: i32,
     /// Starts since the last orderly end, this one included: more than one after a crash.
     pub starts: i32,
+    /// What was wrong the last time, if it came back.
+    pub last_error: Option<String>,
     /// When it was queued.
     pub created_at: DateTime<Utc>,
 }
@@ -70,6 +72,8 @@ struct ClaimRow {
     attempts: i32,
     #[diesel(sql_type = Int4)]
     starts: i32,
+    #[diesel(sql_type = Nullable<Text>)]
+    last_error: Option<String>,
     #[diesel(sql_type = Timestamptz)]
     created_at: DateTime<Utc>,
 }
@@ -87,7 +91,7 @@ pub async fn claim(db: &Db, ids: &[JobId], owner: &str, now: DateTime<Utc>) -> R
          UPDATE jobs SET fence = fence + 1, attempts = attempts + 1, starts = starts + 1,
                          lease_owner = $3, lease_until = clock_timestamp() + $4
            FROM due WHERE jobs.id = due.id
-         RETURNING jobs.id, fence, kind, transaction_id, wallet_ids, payload, attempts, starts, created_at",
+         RETURNING jobs.id, fence, kind, transaction_id, wallet_ids, payload, attempts, starts, last_error, created_at",
     )
     .bind::<Array<BigInt>, _>(ids)
     .bind::<Timestamptz, _>(now)
@@ -106,6 +110,7 @@ pub async fn claim(db: &Db, ids: &[JobId], owner: &str, now: DateTime<Utc>) -> R
             payload: row.payload,
             attempts: row.attempts,
             starts: row.starts,
+            last_error: row.last_error,
             created_at: row.created_at,
         })
         .collect())

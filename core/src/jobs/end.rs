@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use super::Claim;
 use super::claim::interval;
 use crate::alarms;
-use crate::db::{Db, DbError, PgConn, sql};
+use crate::db::{Db, DbError, PgConn, sql, in_transaction};
 use crate::ids::JobId;
 
 /// A job started this often without an orderly end kills its workers: it is parked.
@@ -59,7 +59,7 @@ async fn reschedule(db: &Db, jobs: &[HandBack], reason: &str, return_attempt: bo
 /// # Errors
 /// When the database cannot be reached.
 pub async fn park(db: &Db, claim: Claim, now: DateTime<Utc>, reason: &str) -> Result<bool, DbError> {
-    db.transaction(async |conn| {
+    in_transaction!(db, conn => {
         let parked = sql("UPDATE jobs SET parked_at = $3, lease_until = NULL, lease_owner = NULL, last_error = $4
                            WHERE id = $1 AND fence = $2 AND parked_at IS NULL")
         .bind::<BigInt, _>(claim.job.0)
@@ -73,7 +73,6 @@ pub async fn park(db: &Db, claim: Claim, now: DateTime<Utc>, reason: &str) -> Re
         }
         Ok::<bool, DbError>(parked == 1)
     })
-    .await
 }
 
 #[derive(QueryableByName)]
@@ -87,7 +86,7 @@ struct ParkedRow {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Result<Vec<JobId>, DbError> {
-    db.transaction(async |conn| {
+    in_transaction!(db, conn => {
         let rows: Vec<ParkedRow> = sql("UPDATE jobs SET parked_at = $1, lease_until = NULL, lease_owner = NULL,
                              last_error = 'started ' || starts || ' times without an end; it may be what ends its workers'
                        WHERE parked_at IS NULL AND starts >= $2 AND lease_until < clock_timestamp() - $3 RETURNING id")
@@ -102,7 +101,6 @@ pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Resul
         }
         Ok::<_, DbError>(rows.into_iter().map(|row| JobId(row.id)).collect())
     })
-    .await
 }
 
 /// Ends jobs that have nothing (more) to do; part of the caller's transaction. Returns how many claims were still valid.

@@ -12,7 +12,7 @@ mod write;
 
 use crate::audit::Actor;
 use crate::clock::SharedClock;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, in_transaction};
 use crate::flows::{Command, Stage};
 use crate::ids::{SharedIds, TransactionId, WalletId};
 use crate::jobs::{Claim, QueueName};
@@ -107,14 +107,12 @@ impl Settler {
     /// When the database cannot be reached or a row is inconsistent; then nothing was written, or, after a failed commit, all of it
     /// may have been: asking again is safe.
     pub async fn settle(&self, steps: &[Step]) -> Result<Settled, DbError> {
-        self.db
-            .transaction(async |conn| {
+        in_transaction!(self.db, conn => {
                 let now = self.clock.now();
                 let locked = lock::lock(conn, steps).await?;
                 let plan = plan::plan(locked, steps);
                 write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
                 Ok(plan.into_settled())
             })
-            .await
     }
 }

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 pub use operations::{Operation, StripeCall};
-use store::{Attempt, CallStore, Outcome};
+use store::{Attempt, Begun, CallStore, Outcome};
 
 use super::breaker::{Breakers, Lane, LaneClosed};
 use super::errors::{Disposition, ErrorClass, GatewayError, UNREADABLE_ANSWER};
@@ -26,6 +26,7 @@ use super::types::StripeObject;
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, Vault};
 use crate::db::{Db, DbError};
+use crate::jobs::Claim;
 
 /// How old a key may be when it is sent again. Stripe keeps keys for at least 24 hours; the hour covers clocks and the call.
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(23);
@@ -81,6 +82,9 @@ pub enum CallError {
     /// The parameters could not be sealed or opened.
     #[error("the parameters of a call could not be sealed or opened")]
     Crypto(#[from] CryptoError),
+    /// Somebody else has claimed the job: nothing was sent.
+    #[error("the job was taken over by another worker")]
+    ClaimVoid,
     /// The stored parameters are not those of this operation.
     #[error("the stored parameters of a call cannot be read")]
     Params(#[source] serde_json::Error),
@@ -92,7 +96,7 @@ impl CallError {
     pub const fn disposition(&self) -> Disposition {
         match self {
             Self::Gateway(error) => error.disposition(),
-            Self::LaneClosed(_) => Disposition::RetrySameKey { counts: false },
+            Self::LaneClosed(_) | Self::ClaimVoid => Disposition::RetrySameKey { counts: false },
             Self::LookUpFirst(_) => Disposition::LookUp,
             Self::Db(_) | Self::Crypto(CryptoError::Store(_) | CryptoError::WrappingKeyMissing(_)) => {
                 Disposition::RetrySameKey { counts: true }
@@ -156,6 +160,9 @@ impl StripeCalls {
 
     /// Makes the call for `subject` (the transaction; the person for a customer), or finds that it was made.
     ///
+    /// `claim` is the job's: a worker whose claim is void sends nothing any more, so whoever claimed the job after it can rely on
+    /// what the rows of the calls say.
+    ///
     /// Hold no database transaction open meanwhile. Dropping the future leaves the outcome unknown, which the next run clears up.
     ///
     /// # Errors
@@ -163,6 +170,7 @@ impl StripeCalls {
     /// carries the intent, and the next run brings it as [`CallOutcome::Recorded`].
     pub async fn run<C: StripeCall>(
         &self,
+        claim: Claim,
         subject: Uuid,
         call: C,
     ) -> Result<CallOutcome<C::Object>, CallError> {
@@ -178,8 +186,14 @@ impl StripeCalls {
         }
         let stored: C = self.store.params(&attempt).await?;
         let permit = self.breakers.permit(C::OPERATION.lane(), self.clock.now())?;
-        let Some(before) = self.store.begin_try(&attempt.key, self.clock.now()).await? else {
-            return self.ended_meanwhile(&attempt.key).await;
+        let before = match self
+            .store
+            .begin_try(claim, &attempt.key, self.clock.now())
+            .await?
+        {
+            Begun::Try(before) => *before,
+            Begun::Ended => return self.ended_meanwhile(&attempt.key).await,
+            Begun::ClaimVoid => return Err(CallError::ClaimVoid),
         };
 
         let answer = stored.send(&*self.gateway, &attempt.key).await;
@@ -200,6 +214,14 @@ impl StripeCalls {
                 Err(error.into())
             }
         }
+    }
+
+    /// Whether a call for `subject` may have been sent and its outcome is not known: then only Stripe's answer may decide.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
+        Ok(self.store.is_undecided(operation, subject).await?)
     }
 
     /// Says that the look-up found the object: later runs bring it as [`CallOutcome::Recorded`].

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::CallError;
 use super::operations::{Operation, StripeCall};
 use crate::crypto::{KeyOwner, Place, Sealed, Vault};
-use crate::db::schema::stripe_calls;
-use crate::db::{Db, DbError};
+use crate::db::schema::{jobs, stripe_calls};
+use crate::db::{Db, DbError, in_transaction};
+use crate::jobs::Claim;
 use crate::stripe::ids::IdempotencyKey;
 
 const TABLE: &str = "stripe_calls";
@@ -102,6 +103,16 @@ impl TryFrom<Row> for Attempt {
     }
 }
 
+/// What came of the wish to try.
+pub(super) enum Begun {
+    /// It is counted; the attempt as it was before.
+    Try(Box<Attempt>),
+    /// The attempt has ended meanwhile.
+    Ended,
+    /// The job was claimed by another worker.
+    ClaimVoid,
+}
+
 #[cfg(test)]
 impl Attempt {
     pub(super) fn sample(
@@ -171,36 +182,47 @@ impl CallStore {
         serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
     }
 
-    /// Counts a try, before it is sent, and returns the attempt as it was before; none when it has ended meanwhile.
+    /// Counts a try, before it is sent, unless the attempt has ended meanwhile or the job was claimed by somebody else.
     pub(super) async fn begin_try(
         &self,
+        claim: Claim,
         key: &IdempotencyKey,
         now: DateTime<Utc>,
-    ) -> Result<Option<Attempt>, DbError> {
-        self.db
-            .transaction(async |conn| {
-                let row: Option<Row> = stripe_calls::table
-                    .find(key.as_str())
-                    .filter(stripe_calls::outcome.eq_any(OPEN))
-                    .select(Row::as_select())
-                    .for_no_key_update()
-                    .first(conn)
-                    .await
-                    .optional()?;
-                let Some(row) = row else { return Ok(None) };
-                let before = Attempt::try_from(row)?;
-                diesel::update(stripe_calls::table.find(key.as_str()))
-                    .set((
-                        stripe_calls::outcome.eq("unknown"),
-                        stripe_calls::tries.eq(stripe_calls::tries + 1),
-                        stripe_calls::first_tried_at.eq(before.first_tried_at.unwrap_or(now)),
-                        stripe_calls::updated_at.eq(now),
-                    ))
-                    .execute(conn)
-                    .await?;
-                Ok(Some(before))
-            })
-            .await
+    ) -> Result<Begun, DbError> {
+        in_transaction!(self.db, conn => {
+            // Locked, so that no other worker can claim the job between this look and the count.
+            let fence: Option<i64> = jobs::table
+                .find(claim.job.0)
+                .filter(jobs::parked_at.is_null())
+                .select(jobs::fence)
+                .for_share()
+                .first(conn)
+                .await
+                .optional()?;
+            if fence != Some(claim.fence) {
+                return Ok(Begun::ClaimVoid);
+            }
+            let row: Option<Row> = stripe_calls::table
+                .find(key.as_str())
+                .filter(stripe_calls::outcome.eq_any(OPEN))
+                .select(Row::as_select())
+                .for_no_key_update()
+                .first(conn)
+                .await
+                .optional()?;
+            let Some(row) = row else { return Ok(Begun::Ended) };
+            let before = Attempt::try_from(row)?;
+            diesel::update(stripe_calls::table.find(key.as_str()))
+                .set((
+                    stripe_calls::outcome.eq("unknown"),
+                    stripe_calls::tries.eq(stripe_calls::tries + 1),
+                    stripe_calls::first_tried_at.eq(before.first_tried_at.unwrap_or(now)),
+                    stripe_calls::updated_at.eq(now),
+                ))
+                .execute(conn)
+                .await?;
+            Ok(Begun::Try(Box::new(before)))
+        })
     }
 
     /// The call made this object. Stripe's word is final: it also overrides a refusal, which then was wrong.
@@ -294,6 +316,17 @@ impl CallStore {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
+    pub(super) async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
+        Ok(self
+            .latest(operation, subject)
+            .await?
+            .is_some_and(|attempt| match attempt.outcome {
+                Outcome::Unknown | Outcome::Succeeded { .. } => true,
+                Outcome::Prepared | Outcome::Refused => false,
+            }))
     }
 
     /// How the attempt stands; none when there is no such key.

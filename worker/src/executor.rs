@@ -1,0 +1,60 @@
+//! From ids to jobs: claim, run, end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use wallet_core::ids::JobId;
+use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, MAX_STARTS};
+
+use crate::jobs as handlers;
+use crate::outcome::{self, JobError};
+use crate::worker::Worker;
+
+/// The longest that one run of a job may take; then it is dropped and its lease runs out.
+const LONGEST_RUN: Duration = Duration::from_secs(120);
+
+/// Runs those of `ids` that are free and due, one after the other.
+pub(crate) async fn execute(worker: Arc<Worker>, ids: Vec<JobId>) {
+    for job in claim(&worker, &ids).await {
+        let kept = worker.leases.keep(vec![job.claim]);
+        match tokio::time::timeout(LONGEST_RUN, handlers::run(&worker, &job)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => outcome::end(&worker, &job, &error).await,
+            Err(_) => tracing::error!(job = %job.claim.job, "the job took too long; its lease will run out"),
+        }
+        drop(kept);
+    }
+}
+
+/// Claims what may be run; parks what was started too often and leaves what a newer version understands.
+pub(crate) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
+    let claimed = match jobs::claim(&worker.db, ids, &worker.name, worker.clock.now()).await {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            // A dispatcher hands them over again.
+            tracing::warn!(error = &error as &dyn std::error::Error, "jobs could not be claimed");
+            return Vec::new();
+        }
+    };
+    let mut runnable = Vec::with_capacity(claimed.len());
+    for job in claimed {
+        if job.starts > MAX_STARTS {
+            let reason = format!("started {} times without an end", job.starts - 1);
+            outcome::end(worker, &job, &JobError::Park(reason)).await;
+        } else if job.kind.is_none() {
+            let back = HandBack { claim: job.claim, run_at: worker.clock.now() + TimeDelta::seconds(30) };
+            if let Err(error) = jobs::hand_back(&worker.db, &[back], "waits for a newer worker").await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a job of a newer version could not be given back");
+            }
+        } else {
+            runnable.push(job);
+        }
+    }
+    runnable
+}
+
+/// Whether jobs of this kind are executed in batches.
+pub(crate) fn is_batched(job: &ClaimedJob) -> bool {
+    job.kind == Some(JobKind::Transfer)
+}

@@ -1,0 +1,83 @@
+//! The worker's own small HTTP server: health for whoever restarts it, metrics for whoever watches it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wallet_core::config::MetricsPort;
+use wallet_core::jobs::QueueName;
+use wallet_core::queue::ConsumerHealth;
+
+use crate::worker::Worker;
+
+/// A queue whose worker has not polled for this long stands still.
+const STILL: Duration = Duration::from_secs(15);
+/// How many ports above the default are tried when it is taken.
+const PORTS_TRIED: u16 = 100;
+
+/// What the server tells about.
+pub(crate) struct Health {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) consumers: Vec<(QueueName, ConsumerHealth)>,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+/// Binds the port that the configuration asks for; none when it is off.
+pub(crate) async fn bind(port: MetricsPort) -> std::io::Result<Option<TcpListener>> {
+    let at = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    match port {
+        MetricsPort::Off => Ok(None),
+        MetricsPort::Fixed(port) => TcpListener::bind(at(port)).await.map(Some),
+        MetricsPort::FirstFreeFrom(first) => {
+            let mut last = None;
+            for port in first..first.saturating_add(PORTS_TRIED) {
+                match TcpListener::bind(at(port)).await {
+                    Ok(listener) => return Ok(Some(listener)),
+                    Err(error) => last = Some(error),
+                }
+            }
+            Err(last.unwrap_or_else(|| std::io::Error::other("no port to try")))
+        }
+    }
+}
+
+/// Serves until `shutdown`.
+pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: CancellationToken) {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.cancelled().await }).await;
+    if let Err(error) = served {
+        tracing::warn!(%error, "the metrics server ended");
+    }
+}
+
+/// Ready while the database answers and every queue's worker has polled Redis lately.
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
+    let database = health.worker.db.conn().await.is_ok();
+    let mut report = format!("database {}\n", if database { "ok" } else { "unreachable" });
+    for (queue, consumer) in &health.consumers {
+        let polled = consumer.since_last_poll();
+        let line = match polled {
+            Some(ago) if ago < STILL => format!("{queue} ok\n"),
+            Some(ago) => format!("{queue} has not polled for {} s\n", ago.as_secs()),
+            None => format!("{queue} has not polled yet\n"),
+        };
+        report.push_str(&line);
+    }
+    // Without Redis the work waits; restarting this process would not help.
+    (if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> String {
+    health.metrics.render()
+}

@@ -1,0 +1,34 @@
+//! One file for each kind of job. A handler ends its job itself, in the transaction of its effect; an error is ended by
+//! [`crate::outcome`].
+
+mod deposit_intent;
+mod stripe_event;
+mod withdrawal_hold;
+mod withdrawal_payout;
+mod withdrawal_reversal;
+mod withdrawal_transfer;
+
+use wallet_core::jobs::{ClaimedJob, JobKind};
+use wallet_core::settle::Step;
+use wallet_core::transactions::Transaction;
+
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+/// Does what the job's kind says.
+pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
+    match job.kind {
+        Some(JobKind::DepositIntent) => deposit_intent::run(worker, job).await,
+        Some(JobKind::WithdrawalHold) => withdrawal_hold::run(worker, job).await,
+        Some(JobKind::WithdrawalTransfer) => withdrawal_transfer::run(worker, job).await,
+        Some(JobKind::WithdrawalPayout) => withdrawal_payout::run(worker, job).await,
+        Some(JobKind::WithdrawalReversal) => withdrawal_reversal::run(worker, job).await,
+        Some(JobKind::StripeEvent) => stripe_event::run(worker, job).await,
+        Some(JobKind::Transfer) | None => Err(JobError::Park("no handler serves this kind of job one by one".to_owned())),
+    }
+}
+
+/// A step that ends the job with its effect on the transaction.
+fn step(job: &ClaimedJob, transaction: &Transaction, command: wallet_core::flows::Command) -> Step {
+    Step::new(job.claim, transaction.id, transaction.wallets(), command)
+}

@@ -1,0 +1,137 @@
+//! The ends of a job that its own settlement did not write: later, given back, or parked.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use wallet_core::db::DbError;
+use wallet_core::jobs::{self, ClaimedJob, HandBack};
+use wallet_core::locks::LockError;
+use wallet_core::retry::RetryPolicy;
+use wallet_core::stripe::{CallError, Disposition, GatewayError};
+use wallet_core::transactions::{self, TimelineKind};
+
+use crate::worker::Worker;
+
+/// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
+const MOST_ATTEMPTS: i32 = 100;
+
+/// Why a job did not come to its end this time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobError {
+    /// A person has to look: the transaction stays as it is, with the funds held.
+    #[error("{0}")]
+    Park(String),
+    /// The way is clear again at once, for example after a look-up.
+    #[error("{0}")]
+    Again(&'static str),
+    /// The database failed.
+    #[error("the database failed")]
+    Db(#[from] DbError),
+    /// The wallets are locked by somebody else, or the lock nodes are away.
+    #[error("waiting for the lock")]
+    Lock(#[from] LockError),
+    /// A call to Stripe brought nothing that the job can decide by.
+    #[error("{}", call_sentence(.0))]
+    Call(#[from] CallError),
+    /// Sealing or opening failed.
+    #[error("sealing or opening failed")]
+    Crypto(#[from] wallet_core::crypto::CryptoError),
+}
+
+/// What to do with a job after an error.
+enum End {
+    /// Its attempt counts.
+    Retry(Duration),
+    /// Its attempt is returned.
+    HandBack(Duration),
+    Park,
+}
+
+/// Ends a job after an error. The job is left to its lease when even that fails.
+pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
+    if matches!(error, JobError::Call(CallError::ClaimVoid)) {
+        return;
+    }
+    let reason = error.to_string();
+    let now = worker.clock.now();
+    let done = match decide(job, error) {
+        End::Park => jobs::park(&worker.db, job.claim, now, &reason).await.map(|_| ()),
+        End::Retry(delay) => {
+            tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = error as &dyn std::error::Error, "trying again later");
+            jobs::retry_later(&worker.db, job.claim, now + time(delay), &reason).await.map(|_| ())
+        }
+        End::HandBack(delay) => {
+            let back = HandBack { claim: job.claim, run_at: now + time(delay) };
+            jobs::hand_back(&worker.db, &[back], &reason).await.map(|_| ())
+        }
+    };
+    if let Err(error) = done {
+        tracing::warn!(job = %job.claim.job, error = &error as &dyn std::error::Error, "the job's lease will run out");
+    }
+    tell_owner(worker, job, error, &reason).await;
+}
+
+/// One line of the timeline for each new reason to wait, not for each try.
+async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason: &str) {
+    let Some(transaction) = job.transaction else { return };
+    if job.last_error.as_deref() == Some(reason) || matches!(error, JobError::Again(_)) {
+        return;
+    }
+    let parked = matches!(decide(job, error), End::Park);
+    let kind = if parked { TimelineKind::NeedsReview } else { TimelineKind::Waiting };
+    let message = if parked { "support has been told and will look at it" } else { reason };
+    let told = async {
+        let conn = &mut worker.db.conn().await?;
+        transactions::record(conn, transaction, worker.ids.next(), worker.clock.now(), kind, message, None).await
+    };
+    if let Err(error) = told.await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "a line of the timeline was not written");
+    }
+}
+
+fn decide(job: &ClaimedJob, error: &JobError) -> End {
+    let failures = u32::try_from(job.attempts).unwrap_or(1);
+    let draw = |policy: RetryPolicy| policy.delay(failures, &mut rand::rng());
+    let end = match error {
+        JobError::Park(_) => End::Park,
+        JobError::Again(_) => End::HandBack(Duration::ZERO),
+        JobError::Db(error) if error.is_transient() => End::Retry(draw(RetryPolicy::STORE_AWAY)),
+        JobError::Db(_) | JobError::Crypto(_) => End::Retry(draw(RetryPolicy::DEFAULT)),
+        JobError::Lock(_) => End::HandBack(RetryPolicy::CONTENDED.delay(4, &mut rand::rng())),
+        JobError::Call(CallError::LaneClosed(_)) => End::HandBack(RetryPolicy::STRIPE_THROTTLED.delay(3, &mut rand::rng())),
+        JobError::Call(error) => match (error.disposition(), error) {
+            (Disposition::RetrySameKey { counts: true }, CallError::Gateway(error)) => End::Retry(draw(policy_of(error))),
+            (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
+            (Disposition::RetrySameKey { counts: false } | Disposition::PauseLane | Disposition::WaitForFunds, error) => {
+                let policy = match error {
+                    CallError::Gateway(error) => policy_of(error),
+                    _ => RetryPolicy::STRIPE_THROTTLED,
+                };
+                // Attempts are returned, so the delay cannot grow with them.
+                End::HandBack(policy.delay(2, &mut rand::rng()))
+            }
+            // Decided by the job itself; one that reaches this place was not expected.
+            _ => End::Park,
+        },
+    };
+    match end {
+        End::Retry(_) if job.attempts >= MOST_ATTEMPTS => End::Park,
+        end => end,
+    }
+}
+
+const fn policy_of(error: &GatewayError) -> RetryPolicy {
+    error.class.retry_policy()
+}
+
+fn call_sentence(error: &CallError) -> String {
+    match error {
+        CallError::Gateway(error) => error.class.sentence().to_owned(),
+        CallError::LaneClosed(_) => "the payment provider cannot be reached; waiting until it answers again".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn time(delay: Duration) -> TimeDelta {
+    TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX)
+}

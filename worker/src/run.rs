@@ -1,0 +1,132 @@
+//! Starting everything, and draining it at the end.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::join_all;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+use wallet_core::clock::SharedClock;
+use wallet_core::config::WorkerConfig;
+use wallet_core::db::{self, Db, DbError, DbOptions};
+use wallet_core::dispatch::Dispatcher;
+use wallet_core::jobs::QueueName;
+use wallet_core::locks::{LockError, WalletLocks};
+use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
+use wallet_core::stripe::{
+    AsyncStripeGateway, BreakerSettings, Breakers, GatewayConfigError, GatewayOptions, StripeCalls,
+};
+
+use crate::batch::Batcher;
+use crate::executor;
+use crate::health::{self, Health};
+use crate::maintenance;
+use crate::worker::Worker;
+
+/// Why a worker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// PostgreSQL.
+    #[error("the database cannot be used")]
+    Db(#[from] DbError),
+    /// Redis.
+    #[error("the queue cannot be used")]
+    Carrier(#[from] CarrierError),
+    /// The lock nodes.
+    #[error("the lock nodes cannot be used")]
+    Locks(#[from] LockError),
+    /// Stripe.
+    #[error("the payment provider cannot be used")]
+    Gateway(#[from] GatewayConfigError),
+    /// The metrics port.
+    #[error("the metrics port cannot be bound; set METRICS_PORT to a free one, or to 0")]
+    Port(#[source] std::io::Error),
+}
+
+/// Works until `shutdown`, then lets running jobs end within the configured grace.
+///
+/// # Errors
+/// When the configuration cannot be put to use; a service that is merely away is waited for.
+pub async fn run(config: WorkerConfig, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
+    let options = DbOptions {
+        application_name: "wallet-worker",
+        pool_size: config.database.pool_size.get(),
+        ..DbOptions::default()
+    };
+    let db = Db::connect(config.database.url.expose_secret(), &options).await?;
+    let carrier = Carrier::connect(config.redis.url.expose_secret(), &config.redis.namespace).await?;
+    let lock_urls: Vec<&str> = config.redis.lock_urls.iter().map(ExposeSecret::expose_secret).collect();
+    let locks = WalletLocks::new(&lock_urls)?;
+    let gateway = Arc::new(AsyncStripeGateway::new(&GatewayOptions::new(
+        config.stripe.secret_key.clone(),
+        config.stripe.api_base.as_str(),
+    ))?);
+    let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
+    let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
+    let worker = Arc::new(Worker::new(
+        &config,
+        db,
+        clock,
+        |db, vault, clock| StripeCalls::new(db.clone(), Arc::clone(vault), gateway, breakers, Arc::clone(clock)),
+        locks,
+        dispatcher.clone(),
+    ));
+    if let Err(error) = db::ensure_partitions(&worker.db, worker.clock.now()).await {
+        // Housekeeping tries again; months are made ahead of time.
+        tracing::warn!(error = &error as &dyn std::error::Error, "partitions could not be checked at the start");
+    }
+
+    // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
+    let drained = CancellationToken::new();
+    let mut background = vec![
+        tokio::spawn(dispatcher.run(drained.clone())),
+        tokio::spawn(worker.leases.clone().run(drained.clone())),
+        tokio::spawn(maintenance::run(Arc::clone(&worker), drained.clone())),
+    ];
+    let consumers = consumers(&config, &worker, &carrier, &drained);
+    let health = Arc::new(Health {
+        worker: Arc::clone(&worker),
+        consumers: consumers.iter().map(|(queue, consumer)| (*queue, consumer.health())).collect(),
+        metrics: PrometheusBuilder::new().build_recorder().handle(),
+    });
+    if let Some(listener) = health::bind(config.metrics_port).await.map_err(RunError::Port)? {
+        if let Ok(at) = listener.local_addr() {
+            tracing::info!(port = at.port(), "metrics and health");
+        }
+        background.push(tokio::spawn(health::serve(listener, health, drained.clone())));
+    }
+    tracing::info!(worker = %worker.name, queues = ?config.queues, concurrency = config.concurrency, "working");
+    let grace = config.shutdown_grace;
+    join_all(consumers.into_iter().map(|(_, consumer)| consumer.run(shutdown.clone(), grace))).await;
+    drained.cancel();
+    join_all(background).await;
+    tracing::info!("drained");
+    Ok(())
+}
+
+fn consumers(
+    config: &WorkerConfig,
+    worker: &Arc<Worker>,
+    carrier: &Carrier,
+    drained: &CancellationToken,
+) -> Vec<(QueueName, Consumer)> {
+    config
+        .queues
+        .iter()
+        .map(|queue| {
+            let handler: TaskHandler = if *queue == QueueName::Transfers {
+                let batcher = Batcher::start(Arc::clone(worker), drained.clone());
+                Arc::new(move |ids| {
+                    let batcher = batcher.clone();
+                    async move { batcher.execute(ids).await }.boxed()
+                })
+            } else {
+                let worker = Arc::clone(worker);
+                Arc::new(move |ids| executor::execute(Arc::clone(&worker), ids).boxed())
+            };
+            let consumer = Consumer::new(carrier.clone(), *queue, config.concurrency.get(), handler, &worker.name);
+            (*queue, consumer)
+        })
+        .collect()
+}

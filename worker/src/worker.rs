@@ -1,0 +1,143 @@
+//! What every job may use.
+
+use std::sync::Arc;
+
+use rand::Rng;
+use wallet_core::audit::Actor;
+use wallet_core::clock::SharedClock;
+use wallet_core::config::WorkerConfig;
+use wallet_core::crypto::{PgKeyStore, Vault};
+use wallet_core::db::{Db, DbError, in_transaction};
+use wallet_core::dispatch::Dispatcher;
+use wallet_core::ids::{SharedIds, SystemIds, WalletId};
+use wallet_core::inbox;
+use wallet_core::jobs::{self, ClaimedJob};
+use wallet_core::locks::WalletLocks;
+use wallet_core::settle::{Settled, Settler, Step};
+use wallet_core::stripe::StripeCalls;
+use wallet_core::transactions::{self, Transaction};
+
+use crate::lease::Leases;
+use crate::outcome::JobError;
+
+/// The tools of a worker process, shared by all its jobs.
+pub struct Worker {
+    /// `host:pid:nonce`, in leases and in the audit trail.
+    pub name: String,
+    /// PostgreSQL.
+    pub db: Db,
+    /// Now.
+    pub clock: SharedClock,
+    /// New ids.
+    pub ids: SharedIds,
+    /// Sealing and opening.
+    pub vault: Arc<Vault>,
+    /// Stripe, with the record of every call.
+    pub calls: StripeCalls,
+    /// RedLock.
+    pub locks: WalletLocks,
+    /// The door through which money moves.
+    pub settler: Settler,
+    /// Hands follow-up jobs to Redis.
+    pub dispatcher: Dispatcher,
+    pub(crate) leases: Leases,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// Puts the tools together.
+    #[must_use]
+    pub fn new(
+        config: &WorkerConfig,
+        db: Db,
+        clock: SharedClock,
+        calls: impl FnOnce(&Db, &Arc<Vault>, &SharedClock) -> StripeCalls,
+        locks: WalletLocks,
+        dispatcher: Dispatcher,
+    ) -> Self {
+        let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+        let host = host.trim();
+        let host = if host.is_empty() { "host" } else { host };
+        let name = format!("{host}:{}:{:08x}", std::process::id(), rand::rng().random::<u32>());
+        let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
+        let store = Arc::new(PgKeyStore::new(db.clone()));
+        let vault = Arc::new(Vault::new(config.encryption.clone(), store, Arc::clone(&clock), Arc::clone(&ids)));
+        let settler = Settler::new(db.clone(), Arc::clone(&clock), Arc::clone(&ids), Actor::Worker(name.clone()));
+        Self {
+            calls: calls(&db, &vault, &clock),
+            leases: Leases::new(db.clone()),
+            name,
+            db,
+            clock,
+            ids,
+            vault,
+            locks,
+            settler,
+            dispatcher,
+        }
+    }
+
+    /// The job's transaction.
+    pub(crate) async fn transaction(&self, job: &ClaimedJob) -> Result<Transaction, JobError> {
+        let id = job.transaction.ok_or_else(|| JobError::Park("the job names no transaction".to_owned()))?;
+        let conn = &mut self.db.conn().await?;
+        transactions::find(conn, id).await?.ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
+    }
+
+    /// Settles steps that change no balance, or whose wallets are locked by the caller.
+    pub(crate) async fn settle(&self, steps: &[Step]) -> Result<Settled, JobError> {
+        let settled = self.settler.settle(steps).await?;
+        if !settled.queues.is_empty() {
+            self.dispatcher.wake();
+        }
+        for (step, outcome) in steps.iter().zip(&settled.outcomes) {
+            tracing::debug!(transaction = %step.transaction, ?outcome, "settled");
+        }
+        Ok(settled)
+    }
+
+    /// Settles steps that change balances, with the wallets locked against other workers.
+    pub(crate) async fn settle_locked(&self, wallets: &[WalletId], steps: &[Step]) -> Result<Settled, JobError> {
+        let guard = self.locks.lock(wallets).await?;
+        // Should the lock be lost from here on, the fence and the row locks still decide.
+        let settled = self.settle(steps).await;
+        guard.release().await;
+        settled
+    }
+
+    /// Ends a job that turned out to have nothing to do.
+    pub(crate) async fn finish(&self, job: &ClaimedJob) -> Result<(), JobError> {
+        jobs::finish(&mut *self.db.conn().await?, &[job.claim]).await?;
+        Ok(())
+    }
+
+    /// Ends the job of a Stripe event that is about nothing of ours.
+    pub(crate) async fn ignore_event(&self, job: &ClaimedJob, event: &str, note: &str) -> Result<(), JobError> {
+        let now = self.clock.now();
+        in_transaction!(self.db, conn => {
+                if jobs::finish(conn, &[job.claim]).await? == 1 {
+                    inbox::ignore(conn, event, note, now).await?;
+                }
+                Ok::<(), DbError>(())
+            })?;
+        Ok(())
+    }
+
+    /// Ends the job of a Stripe event that a person has to look at.
+    pub(crate) async fn park_event(&self, job: &ClaimedJob, event: &str, note: &str) -> Result<(), JobError> {
+        let now = self.clock.now();
+        in_transaction!(self.db, conn => {
+                if jobs::finish(conn, &[job.claim]).await? == 1 {
+                    inbox::park(conn, event, note, now).await?;
+                    wallet_core::alarms::raise(conn, "event_parked", event, note, now).await?;
+                }
+                Ok::<(), DbError>(())
+            })?;
+        Ok(())
+    }
+}
