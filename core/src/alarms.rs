@@ -27,7 +27,13 @@ pub struct OpenAlarm {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn raise(conn: &mut PgConn, kind: &str, subject: &str, message: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn raise(
+    conn: &mut PgConn,
+    kind: &str,
+    subject: &str,
+    message: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     tracing::warn!(alarm = kind, subject, "{message}");
     sql("INSERT INTO alarms (kind, subject, message, raised_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO UPDATE SET seen = alarms.seen + 1, message = excluded.message")
@@ -44,12 +50,21 @@ pub async fn raise(conn: &mut PgConn, kind: &str, subject: &str, message: &str, 
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn close(conn: &mut PgConn, kind: &str, subject: &str, now: DateTime<Utc>) -> Result<bool, DbError> {
+pub async fn close(
+    conn: &mut PgConn,
+    kind: &str,
+    subject: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
     let open = alarms::table
         .filter(alarms::kind.eq(kind))
         .filter(alarms::subject.eq(subject))
         .filter(alarms::closed_at.is_null());
-    Ok(diesel::update(open).set(alarms::closed_at.eq(now)).execute(conn).await? == 1)
+    Ok(diesel::update(open)
+        .set(alarms::closed_at.eq(now))
+        .execute(conn)
+        .await?
+        == 1)
 }
 
 /// Every open alarm, oldest first.
@@ -60,11 +75,23 @@ pub async fn list_open(db: &Db) -> Result<Vec<OpenAlarm>, DbError> {
     let rows: Vec<(String, String, String, i32, DateTime<Utc>)> = alarms::table
         .filter(alarms::closed_at.is_null())
         .order(alarms::raised_at.asc())
-        .select((alarms::kind, alarms::subject, alarms::message, alarms::seen, alarms::raised_at))
+        .select((
+            alarms::kind,
+            alarms::subject,
+            alarms::message,
+            alarms::seen,
+            alarms::raised_at,
+        ))
         .load(&mut db.conn().await?)
         .await?;
     Ok(rows
         .into_iter()
-        .map(|(kind, subject, message, seen, raised_at)| OpenAlarm { kind, subject, message, seen, raised_at })
+        .map(|(kind, subject, message, seen, raised_at)| OpenAlarm {
+            kind,
+            subject,
+            message,
+            seen,
+            raised_at,
+        })
         .collect())
 }

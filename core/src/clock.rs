@@ -22,7 +22,10 @@ pub type SharedClock = Arc<dyn Clock>;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the wall clock"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
@@ -37,7 +40,8 @@ pub struct MovableClock {
 impl MovableClock {
     /// Moves the clock forward (or back, with a negative step) for every holder.
     pub fn advance(&self, step: TimeDelta) {
-        self.offset_ms.fetch_add(step.num_milliseconds(), Ordering::SeqCst);
+        self.offset_ms
+            .fetch_add(step.num_milliseconds(), Ordering::SeqCst);
     }
 }
 

@@ -112,7 +112,10 @@ impl SystemIds {
     /// A source that takes its time from `clock`.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, context: Mutex::new(uuid::ContextV7::new()) }
+        Self {
+            clock,
+            context: Mutex::new(uuid::ContextV7::new()),
+        }
     }
 }
 
@@ -122,7 +125,11 @@ impl IdSource for SystemIds {
         let now = self.clock.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
         let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        Uuid::new_v7(uuid::Timestamp::from_unix(&*context, seconds, now.timestamp_subsec_nanos()))
+        Uuid::new_v7(uuid::Timestamp::from_unix(
+            &*context,
+            seconds,
+            now.timestamp_subsec_nanos(),
+        ))
     }
 }
 
@@ -150,7 +157,12 @@ mod tests {
     fn an_id_has_one_spelling() {
         let text = "018f2f5e-7b3c-7000-8000-000000000001";
         assert_eq!(text.parse::<WalletId>().unwrap().to_string(), text);
-        for wrong in ["", "018f2f5e7b3c70008000000000000001", "{018f2f5e-7b3c-7000-8000-00000000001}", "x"] {
+        for wrong in [
+            "",
+            "018f2f5e7b3c70008000000000000001",
+            "{018f2f5e-7b3c-7000-8000-00000000001}",
+            "x",
+        ] {
             assert!(wrong.parse::<WalletId>().is_err(), "{wrong}");
         }
     }

@@ -13,6 +13,7 @@ use wallet_core::flows::Command;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, ClaimedJob, HandBack};
 use wallet_core::settle::Step;
+use wallet_core::telemetry::chain;
 
 use crate::executor;
 use crate::outcome::{self, JobError};
@@ -74,18 +75,29 @@ async fn run(worker: &Worker, ids: &[JobId]) {
     let claimed = executor::claim(worker, ids).await;
     let (transfers, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(executor::is_batched);
     for job in &others {
-        outcome::end(worker, job, &JobError::Park("a job of another kind in the queue of transfers".to_owned())).await;
+        outcome::end(
+            worker,
+            job,
+            &JobError::Park("a job of another kind in the queue of transfers".to_owned()),
+        )
+        .await;
     }
     if transfers.is_empty() {
         return;
     }
-    let kept = worker.leases.keep(transfers.iter().map(|job| job.claim).collect());
-    let mut wallets: Vec<_> = transfers.iter().flat_map(|job| job.wallets.iter().copied()).collect();
+    let kept = worker
+        .leases
+        .keep(transfers.iter().map(|job| job.claim).collect());
+    let mut wallets: Vec<_> = transfers
+        .iter()
+        .flat_map(|job| job.wallets.iter().copied())
+        .collect();
     wallets.sort_unstable();
     wallets.dedup();
     let guard = worker.locks.try_lock_each(&wallets).await;
-    let (free, busy): (Vec<_>, Vec<_>) =
-        transfers.into_iter().partition(|job| job.wallets.iter().all(|wallet| guard.holds(*wallet)));
+    let (free, busy): (Vec<_>, Vec<_>) = transfers
+        .into_iter()
+        .partition(|job| job.wallets.iter().all(|wallet| guard.holds(*wallet)));
     settle(worker, &free).await;
     guard.release().await;
     give_back(worker, &busy).await;
@@ -98,14 +110,16 @@ async fn settle(worker: &Worker, jobs: &[ClaimedJob]) {
     if steps.is_empty() {
         return;
     }
-    let Err(error) = worker.settle(&steps).await else { return };
+    let Err(error) = worker.settle(&steps).await else {
+        return;
+    };
     if jobs.len() == 1 || matches!(&error, JobError::Db(error) if error.is_transient()) {
         for job in jobs {
             outcome::end(worker, job, &error).await;
         }
         return;
     }
-    tracing::warn!(transfers = jobs.len(), error = &error as &dyn std::error::Error, "a batch failed, settling one by one");
+    tracing::warn!(transfers = jobs.len(), error = %chain(&error), "a batch failed, settling one by one");
     for job in jobs {
         let Some(step) = step(job) else { continue };
         if let Err(error) = worker.settle(&[step]).await {
@@ -116,7 +130,12 @@ async fn settle(worker: &Worker, jobs: &[ClaimedJob]) {
 
 fn step(job: &ClaimedJob) -> Option<Step> {
     let transaction = job.transaction?;
-    Some(Step::new(job.claim, transaction, job.wallets.clone(), Command::Execute))
+    Some(Step::new(
+        job.claim,
+        transaction,
+        job.wallets.clone(),
+        Command::Execute,
+    ))
 }
 
 /// Gives back the transfers of wallets that somebody else has locked: soon for a fresh one, since another batch is done in
@@ -132,13 +151,16 @@ async fn give_back(worker: &Worker, busy: &[ClaimedJob]) {
             let waited = now.signed_duration_since(job.created_at).num_milliseconds();
             let ceiling = (waited / 4).clamp(30, 1_000);
             let delay = TimeDelta::milliseconds(rand::rng().random_range(ceiling / 3..=ceiling));
-            HandBack { claim: job.claim, run_at: now + delay }
+            HandBack {
+                claim: job.claim,
+                run_at: now + delay,
+            }
         })
         .collect();
     match jobs::hand_back(&worker.db, &backs, "waiting for the wallet's lock").await {
         Ok(_) => wake_later(worker),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "transfers could not be given back");
+            tracing::warn!(error = %chain(&error), "transfers could not be given back");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, MAX_STARTS};
+use wallet_core::telemetry::chain;
 
 use crate::jobs as handlers;
 use crate::outcome::{self, JobError};
@@ -33,7 +34,7 @@ pub(crate) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
         Ok(claimed) => claimed,
         Err(error) => {
             // A dispatcher hands them over again.
-            tracing::warn!(error = &error as &dyn std::error::Error, "jobs could not be claimed");
+            tracing::warn!(error = %chain(&error), "jobs could not be claimed");
             return Vec::new();
         }
     };
@@ -43,9 +44,12 @@ pub(crate) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
             let reason = format!("started {} times without an end", job.starts - 1);
             outcome::end(worker, &job, &JobError::Park(reason)).await;
         } else if job.kind.is_none() {
-            let back = HandBack { claim: job.claim, run_at: worker.clock.now() + TimeDelta::seconds(30) };
+            let back = HandBack {
+                claim: job.claim,
+                run_at: worker.clock.now() + TimeDelta::seconds(30),
+            };
             if let Err(error) = jobs::hand_back(&worker.db, &[back], "waits for a newer worker").await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a job of a newer version could not be given back");
+                tracing::warn!(error = %chain(&error), "a job of a newer version could not be given back");
             }
         } else {
             runnable.push(job);

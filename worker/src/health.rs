@@ -55,7 +55,9 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: 
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.cancelled().await }).await;
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { shutdown.cancelled().await })
+        .await;
     if let Err(error) = served {
         tracing::warn!(%error, "the metrics server ended");
     }
@@ -75,7 +77,14 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
         report.push_str(&line);
     }
     // Without Redis the work waits; restarting this process would not help.
-    (if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
+    (
+        if database {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        },
+        report,
+    )
 }
 
 async fn metrics(State(health): State<Arc<Health>>) -> String {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_core::db::Db;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, Claim, RENEW_EVERY};
+use wallet_core::telemetry::chain;
 
 /// The claims that this process works on.
 #[derive(Clone)]
@@ -23,14 +24,20 @@ pub(crate) struct Kept {
 
 impl Leases {
     pub(crate) fn new(db: Db) -> Self {
-        Self { db, held: Arc::default() }
+        Self {
+            db,
+            held: Arc::default(),
+        }
     }
 
     /// Has these claims renewed while the result lives.
     pub(crate) fn keep(&self, claims: Vec<Claim>) -> Kept {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.extend(claims.iter().map(|claim| (claim.job, claim.fence)));
-        Kept { leases: self.clone(), claims }
+        Kept {
+            leases: self.clone(),
+            claims,
+        }
     }
 
     /// Renews until `shutdown`.
@@ -42,7 +49,12 @@ impl Leases {
             }
             let claims: Vec<Claim> = {
                 let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                held.iter().map(|(job, fence)| Claim { job: *job, fence: *fence }).collect()
+                held.iter()
+                    .map(|(job, fence)| Claim {
+                        job: *job,
+                        fence: *fence,
+                    })
+                    .collect()
             };
             if claims.is_empty() {
                 continue;
@@ -50,10 +62,14 @@ impl Leases {
             match jobs::renew(&self.db, &claims).await {
                 Ok(renewed) if renewed.len() < claims.len() => {
                     // Ended a moment ago, or taken over: whatever it still writes is refused by the fence.
-                    tracing::debug!(held = claims.len(), renewed = renewed.len(), "some claims are no longer ours");
+                    tracing::debug!(
+                        held = claims.len(),
+                        renewed = renewed.len(),
+                        "some claims are no longer ours"
+                    );
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "leases could not be renewed"),
+                Err(error) => tracing::warn!(error = %chain(&error), "leases could not be renewed"),
             }
         }
     }

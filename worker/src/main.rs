@@ -60,7 +60,11 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "a start that fails may have no log yet")]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("wallet-worker: {error:#}");
-    if error.is::<ConfigError>() { ExitCode::from(CONFIG_EXIT_CODE) } else { ExitCode::FAILURE }
+    if error.is::<ConfigError>() {
+        ExitCode::from(CONFIG_EXIT_CODE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn config() -> anyhow::Result<WorkerConfig> {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_core::alarms;
 use wallet_core::db::{self, DbError};
 use wallet_core::jobs;
+use wallet_core::telemetry::chain;
 
 use crate::worker::Worker;
 
@@ -20,8 +21,8 @@ const LEAST_MONTHS: i64 = 2;
 pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
     let mut round = 0_u32;
     while !shutdown.is_cancelled() {
-        if let Err(error) = tidy(&worker, round % ROUNDS_BETWEEN_PARTITIONS == 0).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping failed, trying again");
+        if let Err(error) = tidy(&worker, round.is_multiple_of(ROUNDS_BETWEEN_PARTITIONS)).await {
+            tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
         }
         round = round.wrapping_add(1);
         tokio::select! {

@@ -24,9 +24,19 @@ pub(crate) async fn migrate(config: &MigrateConfig, now: DateTime<Utc>) -> anyho
     for name in &done {
         say(&format!("applied {name}"))?;
     }
-    let db = Db::connect(url, &DbOptions { application_name: "wallet-migrate", ..DbOptions::default() }).await?;
+    let db = Db::connect(
+        url,
+        &DbOptions {
+            application_name: "wallet-migrate",
+            ..DbOptions::default()
+        },
+    )
+    .await?;
     let made = db::ensure_partitions(&db, now).await?;
-    say(&format!("the schema is current ({} applied), {made} partitions made", done.len()))
+    say(&format!(
+        "the schema is current ({} applied), {made} partitions made",
+        done.len()
+    ))
 }
 
 /// Lists what waits for a person.
@@ -35,13 +45,23 @@ pub(crate) async fn parked(config: &WorkerConfig) -> anyhow::Result<()> {
     let parked = jobs::list_parked(&db).await?;
     for job in &parked {
         let transaction = job.transaction.map(|id| id.to_string()).unwrap_or_default();
-        say(&format!("job {}  {}  {transaction}  {}", job.id, job.kind, job.reason))?;
+        say(&format!(
+            "job {}  {}  {transaction}  {}",
+            job.id, job.kind, job.reason
+        ))?;
     }
     let open = alarms::list_open(&db).await?;
     for alarm in &open {
-        say(&format!("alarm {}  {} ×{}  {}", alarm.kind, alarm.subject, alarm.seen, alarm.message))?;
+        say(&format!(
+            "alarm {}  {} ×{}  {}",
+            alarm.kind, alarm.subject, alarm.seen, alarm.message
+        ))?;
     }
-    say(&format!("{} parked jobs, {} open alarms", parked.len(), open.len()))
+    say(&format!(
+        "{} parked jobs, {} open alarms",
+        parked.len(),
+        open.len()
+    ))
 }
 
 /// Puts a parked job back.
@@ -57,7 +77,12 @@ pub(crate) async fn requeue(config: &WorkerConfig, job: i64) -> anyhow::Result<(
 pub(crate) async fn rotate_keys(config: &WorkerConfig) -> anyhow::Result<()> {
     let db = connect(config).await?;
     let ids = Arc::new(SystemIds::new(clock()));
-    let vault = Vault::new(config.encryption.clone(), Arc::new(PgKeyStore::new(db)), clock(), ids);
+    let vault = Vault::new(
+        config.encryption.clone(),
+        Arc::new(PgKeyStore::new(db)),
+        clock(),
+        ids,
+    );
     let report = vault.rewrap_all().await?;
     say(&format!("{report:?}"))
 }
@@ -67,6 +92,9 @@ fn clock() -> SharedClock {
 }
 
 async fn connect(config: &WorkerConfig) -> anyhow::Result<Db> {
-    let options = DbOptions { application_name: "wallet-operator", ..DbOptions::default() };
+    let options = DbOptions {
+        application_name: "wallet-operator",
+        ..DbOptions::default()
+    };
     Ok(Db::connect(config.database.url.expose_secret(), &options).await?)
 }

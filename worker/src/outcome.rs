@@ -8,6 +8,7 @@ use wallet_core::jobs::{self, ClaimedJob, HandBack};
 use wallet_core::locks::LockError;
 use wallet_core::retry::RetryPolicy;
 use wallet_core::stripe::{CallError, Disposition, GatewayError};
+use wallet_core::telemetry::chain;
 use wallet_core::transactions::{self, TimelineKind};
 
 use crate::worker::Worker;
@@ -57,35 +58,59 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     let done = match decide(job, error) {
         End::Park => jobs::park(&worker.db, job.claim, now, &reason).await.map(|_| ()),
         End::Retry(delay) => {
-            tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = error as &dyn std::error::Error, "trying again later");
-            jobs::retry_later(&worker.db, job.claim, now + time(delay), &reason).await.map(|_| ())
+            tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
+            jobs::retry_later(&worker.db, job.claim, now + time(delay), &reason)
+                .await
+                .map(|_| ())
         }
         End::HandBack(delay) => {
-            let back = HandBack { claim: job.claim, run_at: now + time(delay) };
+            let back = HandBack {
+                claim: job.claim,
+                run_at: now + time(delay),
+            };
             jobs::hand_back(&worker.db, &[back], &reason).await.map(|_| ())
         }
     };
     if let Err(error) = done {
-        tracing::warn!(job = %job.claim.job, error = &error as &dyn std::error::Error, "the job's lease will run out");
+        tracing::warn!(job = %job.claim.job, error = %chain(&error), "the job's lease will run out");
     }
     tell_owner(worker, job, error, &reason).await;
 }
 
 /// One line of the timeline for each new reason to wait, not for each try.
 async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason: &str) {
-    let Some(transaction) = job.transaction else { return };
+    let Some(transaction) = job.transaction else {
+        return;
+    };
     if job.last_error.as_deref() == Some(reason) || matches!(error, JobError::Again(_)) {
         return;
     }
     let parked = matches!(decide(job, error), End::Park);
-    let kind = if parked { TimelineKind::NeedsReview } else { TimelineKind::Waiting };
-    let message = if parked { "support has been told and will look at it" } else { reason };
+    let kind = if parked {
+        TimelineKind::NeedsReview
+    } else {
+        TimelineKind::Waiting
+    };
+    let message = if parked {
+        "support has been told and will look at it"
+    } else {
+        reason
+    };
     let told = async {
         let conn = &mut worker.db.conn().await?;
-        transactions::record(conn, transaction, worker.ids.next(), worker.clock.now(), kind, message, None).await
+        transactions::record(
+            conn,
+            transaction,
+            worker.ids.next(),
+            worker.clock.now(),
+            kind,
+            message,
+            None,
+        )
+        .await
     };
     if let Err(error) = told.await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a line of the timeline was not written");
+        tracing::debug!(error = %chain(&error), "a line of the timeline was not written");
     }
 }
 
@@ -98,11 +123,20 @@ fn decide(job: &ClaimedJob, error: &JobError) -> End {
         JobError::Db(error) if error.is_transient() => End::Retry(draw(RetryPolicy::STORE_AWAY)),
         JobError::Db(_) | JobError::Crypto(_) => End::Retry(draw(RetryPolicy::DEFAULT)),
         JobError::Lock(_) => End::HandBack(RetryPolicy::CONTENDED.delay(4, &mut rand::rng())),
-        JobError::Call(CallError::LaneClosed(_)) => End::HandBack(RetryPolicy::STRIPE_THROTTLED.delay(3, &mut rand::rng())),
+        JobError::Call(CallError::LaneClosed(_)) => {
+            End::HandBack(RetryPolicy::STRIPE_THROTTLED.delay(3, &mut rand::rng()))
+        }
         JobError::Call(error) => match (error.disposition(), error) {
-            (Disposition::RetrySameKey { counts: true }, CallError::Gateway(error)) => End::Retry(draw(policy_of(error))),
+            (Disposition::RetrySameKey { counts: true }, CallError::Gateway(error)) => {
+                End::Retry(draw(policy_of(error)))
+            }
             (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
-            (Disposition::RetrySameKey { counts: false } | Disposition::PauseLane | Disposition::WaitForFunds, error) => {
+            (
+                Disposition::RetrySameKey { counts: false }
+                | Disposition::PauseLane
+                | Disposition::WaitForFunds,
+                error,
+            ) => {
                 let policy = match error {
                     CallError::Gateway(error) => policy_of(error),
                     _ => RetryPolicy::STRIPE_THROTTLED,
@@ -127,7 +161,9 @@ const fn policy_of(error: &GatewayError) -> RetryPolicy {
 fn call_sentence(error: &CallError) -> String {
     match error {
         CallError::Gateway(error) => error.class.sentence().to_owned(),
-        CallError::LaneClosed(_) => "the payment provider cannot be reached; waiting until it answers again".to_owned(),
+        CallError::LaneClosed(_) => {
+            "the payment provider cannot be reached; waiting until it answers again".to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -17,6 +17,7 @@ use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayConfigError, GatewayOptions, StripeCalls,
 };
+use wallet_core::telemetry::chain;
 
 use crate::batch::Batcher;
 use crate::executor;
@@ -48,7 +49,11 @@ pub enum RunError {
 ///
 /// # Errors
 /// When the configuration cannot be put to use; a service that is merely away is waited for.
-pub async fn run(config: WorkerConfig, clock: SharedClock, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(
+    config: WorkerConfig,
+    clock: SharedClock,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
     let options = DbOptions {
         application_name: "wallet-worker",
         pool_size: config.database.pool_size.get(),
@@ -56,7 +61,12 @@ pub async fn run(config: WorkerConfig, clock: SharedClock, shutdown: Cancellatio
     };
     let db = Db::connect(config.database.url.expose_secret(), &options).await?;
     let carrier = Carrier::connect(config.redis.url.expose_secret(), &config.redis.namespace).await?;
-    let lock_urls: Vec<&str> = config.redis.lock_urls.iter().map(ExposeSecret::expose_secret).collect();
+    let lock_urls: Vec<&str> = config
+        .redis
+        .lock_urls
+        .iter()
+        .map(ExposeSecret::expose_secret)
+        .collect();
     let locks = WalletLocks::new(&lock_urls)?;
     let gateway = Arc::new(AsyncStripeGateway::new(&GatewayOptions::new(
         config.stripe.secret_key.clone(),
@@ -68,13 +78,21 @@ pub async fn run(config: WorkerConfig, clock: SharedClock, shutdown: Cancellatio
         &config,
         db,
         clock,
-        |db, vault, clock| StripeCalls::new(db.clone(), Arc::clone(vault), gateway, breakers, Arc::clone(clock)),
+        |db, vault, clock| {
+            StripeCalls::new(
+                db.clone(),
+                Arc::clone(vault),
+                gateway,
+                breakers,
+                Arc::clone(clock),
+            )
+        },
         locks,
         dispatcher.clone(),
     ));
     if let Err(error) = db::ensure_partitions(&worker.db, worker.clock.now()).await {
         // Housekeeping tries again; months are made ahead of time.
-        tracing::warn!(error = &error as &dyn std::error::Error, "partitions could not be checked at the start");
+        tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
     }
 
     // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
@@ -87,7 +105,10 @@ pub async fn run(config: WorkerConfig, clock: SharedClock, shutdown: Cancellatio
     let consumers = consumers(&config, &worker, &carrier, &drained);
     let health = Arc::new(Health {
         worker: Arc::clone(&worker),
-        consumers: consumers.iter().map(|(queue, consumer)| (*queue, consumer.health())).collect(),
+        consumers: consumers
+            .iter()
+            .map(|(queue, consumer)| (*queue, consumer.health()))
+            .collect(),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
     });
     if let Some(listener) = health::bind(config.metrics_port).await.map_err(RunError::Port)? {
@@ -98,7 +119,12 @@ pub async fn run(config: WorkerConfig, clock: SharedClock, shutdown: Cancellatio
     }
     tracing::info!(worker = %worker.name, queues = ?config.queues, concurrency = config.concurrency, "working");
     let grace = config.shutdown_grace;
-    join_all(consumers.into_iter().map(|(_, consumer)| consumer.run(shutdown.clone(), grace))).await;
+    join_all(
+        consumers
+            .into_iter()
+            .map(|(_, consumer)| consumer.run(shutdown.clone(), grace)),
+    )
+    .await;
     drained.cancel();
     join_all(background).await;
     tracing::info!("drained");
@@ -125,7 +151,13 @@ fn consumers(
                 let worker = Arc::clone(worker);
                 Arc::new(move |ids| executor::execute(Arc::clone(&worker), ids).boxed())
             };
-            let consumer = Consumer::new(carrier.clone(), *queue, config.concurrency.get(), handler, &worker.name);
+            let consumer = Consumer::new(
+                carrier.clone(),
+                *queue,
+                config.concurrency.get(),
+                handler,
+                &worker.name,
+            );
             (*queue, consumer)
         })
         .collect()

@@ -45,7 +45,9 @@ pub struct Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,11 +65,25 @@ impl Worker {
         let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
         let host = host.trim();
         let host = if host.is_empty() { "host" } else { host };
-        let name = format!("{host}:{}:{:08x}", std::process::id(), rand::rng().random::<u32>());
+        let name = format!(
+            "{host}:{}:{:08x}",
+            std::process::id(),
+            rand::rng().random::<u32>()
+        );
         let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
         let store = Arc::new(PgKeyStore::new(db.clone()));
-        let vault = Arc::new(Vault::new(config.encryption.clone(), store, Arc::clone(&clock), Arc::clone(&ids)));
-        let settler = Settler::new(db.clone(), Arc::clone(&clock), Arc::clone(&ids), Actor::Worker(name.clone()));
+        let vault = Arc::new(Vault::new(
+            config.encryption.clone(),
+            store,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        ));
+        let settler = Settler::new(
+            db.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            Actor::Worker(name.clone()),
+        );
         Self {
             calls: calls(&db, &vault, &clock),
             leases: Leases::new(db.clone()),
@@ -84,9 +100,13 @@ impl Worker {
 
     /// The job's transaction.
     pub(crate) async fn transaction(&self, job: &ClaimedJob) -> Result<Transaction, JobError> {
-        let id = job.transaction.ok_or_else(|| JobError::Park("the job names no transaction".to_owned()))?;
+        let id = job
+            .transaction
+            .ok_or_else(|| JobError::Park("the job names no transaction".to_owned()))?;
         let conn = &mut self.db.conn().await?;
-        transactions::find(conn, id).await?.ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
+        transactions::find(conn, id)
+            .await?
+            .ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
     }
 
     /// Settles steps that change no balance, or whose wallets are locked by the caller.
@@ -102,7 +122,11 @@ impl Worker {
     }
 
     /// Settles steps that change balances, with the wallets locked against other workers.
-    pub(crate) async fn settle_locked(&self, wallets: &[WalletId], steps: &[Step]) -> Result<Settled, JobError> {
+    pub(crate) async fn settle_locked(
+        &self,
+        wallets: &[WalletId],
+        steps: &[Step],
+    ) -> Result<Settled, JobError> {
         let guard = self.locks.lock(wallets).await?;
         // Should the lock be lost from here on, the fence and the row locks still decide.
         let settled = self.settle(steps).await;
@@ -117,14 +141,19 @@ impl Worker {
     }
 
     /// Ends the job of a Stripe event that is about nothing of ours.
-    pub(crate) async fn ignore_event(&self, job: &ClaimedJob, event: &str, note: &str) -> Result<(), JobError> {
+    pub(crate) async fn ignore_event(
+        &self,
+        job: &ClaimedJob,
+        event: &str,
+        note: &str,
+    ) -> Result<(), JobError> {
         let now = self.clock.now();
         in_transaction!(self.db, conn => {
-                if jobs::finish(conn, &[job.claim]).await? == 1 {
-                    inbox::ignore(conn, event, note, now).await?;
-                }
-                Ok::<(), DbError>(())
-            })?;
+            if jobs::finish(conn, &[job.claim]).await? == 1 {
+                inbox::ignore(conn, event, note, now).await?;
+            }
+            Ok::<(), DbError>(())
+        })?;
         Ok(())
     }
 
@@ -132,12 +161,12 @@ impl Worker {
     pub(crate) async fn park_event(&self, job: &ClaimedJob, event: &str, note: &str) -> Result<(), JobError> {
         let now = self.clock.now();
         in_transaction!(self.db, conn => {
-                if jobs::finish(conn, &[job.claim]).await? == 1 {
-                    inbox::park(conn, event, note, now).await?;
-                    wallet_core::alarms::raise(conn, "event_parked", event, note, now).await?;
-                }
-                Ok::<(), DbError>(())
-            })?;
+            if jobs::finish(conn, &[job.claim]).await? == 1 {
+                inbox::park(conn, event, note, now).await?;
+                wallet_core::alarms::raise(conn, "event_parked", event, note, now).await?;
+            }
+            Ok::<(), DbError>(())
+        })?;
         Ok(())
     }
 }

@@ -30,7 +30,9 @@ impl Role {
     /// The role of a claim.
     #[must_use]
     pub fn from_claim(claim: &str) -> Option<Self> {
-        [Self::User, Self::Support, Self::Operator, Self::Admin].into_iter().find(|role| role.as_str() == claim)
+        [Self::User, Self::Support, Self::Operator, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == claim)
     }
 
     /// Whether it may read what belongs to others.

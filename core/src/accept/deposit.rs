@@ -31,7 +31,10 @@ pub struct DepositInput {
     pub metadata: Option<Value>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
 fn label<S: serde::Serializer>(method: &PaymentMethod, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(method.as_str())
 }
@@ -54,54 +57,82 @@ impl Acceptor {
         text::reference(input.reference.as_deref())?;
         text::object("metadata", input.metadata.as_ref())?;
         text::object("senderDetails", input.sender_details.as_ref())?;
-        checks::stripe_id("stripePaymentMethodId", input.stripe_payment_method_id.as_deref(), &["pm_", "card_", "ba_"])?;
+        checks::stripe_id(
+            "stripePaymentMethodId",
+            input.stripe_payment_method_id.as_deref(),
+            &["pm_", "card_", "ba_"],
+        )?;
         let id = TransactionId::from_uuid(self.ids.next());
         let details = input.sender_details.as_ref().map(Value::to_string);
-        let sender_details =
-            self.seal("wallet_transactions", "encrypted_sender_details", id.uuid(), caller.user_id, details).await?;
-        let sealed = SealedDetails { sender_details, ..SealedDetails::default() };
+        let sender_details = self
+            .seal(
+                "wallet_transactions",
+                "encrypted_sender_details",
+                id.uuid(),
+                caller.user_id,
+                details,
+            )
+            .await?;
+        let sealed = SealedDetails {
+            sender_details,
+            ..SealedDetails::default()
+        };
         in_transaction!(self.db, conn => {
-                let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
-                let amount = checks::amount(&input.amount, wallet.currency())?;
-                let normal = DepositInput { amount: amount.to_string(), ..input.clone() };
-                let fingerprint = Fingerprint::of("deposit", &(wallet_id, normal));
-                let subject = Subject::Transaction(id);
-                if let KeyUse::Repeated(subject) =
-                    idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
-                {
-                    return Self::repeated(conn, subject).await;
-                }
-                checks::active(&wallet)?;
-                chargeable(amount, input.payment_method)?;
-                let mut new = self.pending(id, TransactionType::Deposit, &wallet, amount);
-                new.payment_method = Some(input.payment_method);
-                new.stripe_payment_method_id.clone_from(&input.stripe_payment_method_id);
-                new.description.clone_from(&input.description);
-                new.reference.clone_from(&input.reference);
-                new.metadata.clone_from(&input.metadata);
-                Ok(self.write(conn, caller, &new, &sealed, JobKind::DepositIntent, hand_over).await?)
-            })
+            let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
+            let amount = checks::amount(&input.amount, wallet.currency())?;
+            let normal = DepositInput { amount: amount.to_string(), ..input.clone() };
+            let fingerprint = Fingerprint::of("deposit", &(wallet_id, normal));
+            let subject = Subject::Transaction(id);
+            if let KeyUse::Repeated(subject) =
+                idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
+            {
+                return Self::repeated(conn, subject).await;
+            }
+            checks::active(&wallet)?;
+            chargeable(amount, input.payment_method)?;
+            let mut new = self.pending(id, TransactionType::Deposit, &wallet, amount);
+            new.payment_method = Some(input.payment_method);
+            new.stripe_payment_method_id.clone_from(&input.stripe_payment_method_id);
+            new.description.clone_from(&input.description);
+            new.reference.clone_from(&input.reference);
+            new.metadata.clone_from(&input.metadata);
+            Ok(self.write(conn, caller, &new, &sealed, JobKind::DepositIntent, hand_over).await?)
+        })
     }
 }
 
 /// What Stripe would refuse is refused here, with the mend.
 fn chargeable(amount: Money, method: PaymentMethod) -> Result<(), AcceptError> {
     let currency = amount.currency();
-    let minor = amount.minor().map_err(|error| AcceptError::validation("amount", error.to_string()))?;
+    let minor = amount
+        .minor()
+        .map_err(|error| AcceptError::validation("amount", error.to_string()))?;
     if minor < currency.minimum_charge_minor() {
         let least = Money::from_minor(currency.minimum_charge_minor(), currency)
             .map_err(|error| AcceptError::validation("amount", error.to_string()))?;
-        return Err(AcceptError::validation("amount", format!("is below the smallest deposit of {least}")));
+        return Err(AcceptError::validation(
+            "amount",
+            format!("is below the smallest deposit of {least}"),
+        ));
     }
     // Stripe charges at most eight digits: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
     if minor > 99_999_999 {
-        return Err(AcceptError::validation("amount", "is above what can be charged at once; split it"));
+        return Err(AcceptError::validation(
+            "amount",
+            "is above what can be charged at once; split it",
+        ));
     }
     if currency.whole_units_only() && !amount.amount().fract().is_zero() {
-        return Err(AcceptError::validation("amount", format!("must be whole {currency}")));
+        return Err(AcceptError::validation(
+            "amount",
+            format!("must be whole {currency}"),
+        ));
     }
     if method == PaymentMethod::BankTransfer && !has_bank_debit(currency) {
-        return Err(AcceptError::validation("paymentMethod", format!("BANK_TRANSFER is not available in {currency}")));
+        return Err(AcceptError::validation(
+            "paymentMethod",
+            format!("BANK_TRANSFER is not available in {currency}"),
+        ));
     }
     Ok(())
 }

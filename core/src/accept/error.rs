@@ -49,7 +49,10 @@ pub enum AcceptError {
 impl AcceptError {
     /// A wrong field.
     pub fn validation(field: &'static str, problem: impl Into<String>) -> Self {
-        Self::Validation { field, problem: problem.into() }
+        Self::Validation {
+            field,
+            problem: problem.into(),
+        }
     }
 }
 

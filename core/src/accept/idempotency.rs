@@ -30,7 +30,11 @@ impl IdempotencyKey {
     /// When it is empty, longer than 255 characters or has others than visible ASCII.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidKey) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidKey)
+        }
     }
 
     /// The text.
@@ -104,7 +108,11 @@ pub(super) async fn take(
     }
     let (known, wallet, transaction): (Vec<u8>, Option<Uuid>, Option<Uuid>) = idempotency_keys::table
         .find((user.uuid(), key.as_str()))
-        .select((idempotency_keys::fingerprint, idempotency_keys::wallet_id, idempotency_keys::transaction_id))
+        .select((
+            idempotency_keys::fingerprint,
+            idempotency_keys::wallet_id,
+            idempotency_keys::transaction_id,
+        ))
         .first(conn)
         .await
         .map_err(DbError::from)?;
@@ -113,10 +121,15 @@ pub(super) async fn take(
     }
     match (wallet, transaction) {
         (Some(id), _) => Ok(KeyUse::Repeated(Subject::Wallet(WalletId::from_uuid(id)))),
-        (_, Some(id)) => Ok(KeyUse::Repeated(Subject::Transaction(TransactionId::from_uuid(id)))),
-        (None, None) => {
-            Err(DbError::Inconsistent { table: "idempotency_keys", column: "transaction_id", row: key.as_str().to_owned() }.into())
+        (_, Some(id)) => Ok(KeyUse::Repeated(Subject::Transaction(TransactionId::from_uuid(
+            id,
+        )))),
+        (None, None) => Err(DbError::Inconsistent {
+            table: "idempotency_keys",
+            column: "transaction_id",
+            row: key.as_str().to_owned(),
         }
+        .into()),
     }
 }
 
@@ -137,8 +150,17 @@ mod tests {
     #[test]
     fn equal_requests_have_equal_fingerprints_whatever_the_order_of_their_fields() {
         let one = Fingerprint::of("transfer", &json!({ "a": 1, "b": { "x": 1, "y": 2 } }));
-        assert_eq!(one, Fingerprint::of("transfer", &json!({ "b": { "y": 2, "x": 1 }, "a": 1 })));
-        assert_ne!(one, Fingerprint::of("deposit", &json!({ "a": 1, "b": { "x": 1, "y": 2 } })));
-        assert_ne!(one, Fingerprint::of("transfer", &json!({ "a": 2, "b": { "x": 1, "y": 2 } })));
+        assert_eq!(
+            one,
+            Fingerprint::of("transfer", &json!({ "b": { "y": 2, "x": 1 }, "a": 1 }))
+        );
+        assert_ne!(
+            one,
+            Fingerprint::of("deposit", &json!({ "a": 1, "b": { "x": 1, "y": 2 } }))
+        );
+        assert_ne!(
+            one,
+            Fingerprint::of("transfer", &json!({ "a": 2, "b": { "x": 1, "y": 2 } }))
+        );
     }
 }

@@ -63,7 +63,12 @@ impl Acceptor {
     /// An acceptor on this database.
     #[must_use]
     pub fn new(db: Db, clock: SharedClock, ids: SharedIds, vault: Arc<Vault>) -> Self {
-        Self { db, clock, ids, vault }
+        Self {
+            db,
+            clock,
+            ids,
+            vault,
+        }
     }
 
     /// Seals a value for a column of a row, or leaves it out.
@@ -81,7 +86,13 @@ impl Acceptor {
     }
 
     /// A new, pending transaction of `wallet`; the caller fills in what its type needs.
-    fn pending(&self, id: TransactionId, kind: TransactionType, wallet: &Wallet, amount: Money) -> Transaction {
+    fn pending(
+        &self,
+        id: TransactionId,
+        kind: TransactionType,
+        wallet: &Wallet,
+        amount: Money,
+    ) -> Transaction {
         let now = self.clock.now();
         Transaction {
             id,
@@ -114,9 +125,16 @@ impl Acceptor {
     /// The transaction that a repeated key stands for.
     async fn repeated(conn: &mut PgConn, subject: idempotency::Subject) -> Result<Accepted, AcceptError> {
         // The fingerprint names the operation, so a transaction's key never stands for a wallet.
-        let idempotency::Subject::Transaction(id) = subject else { return Err(AcceptError::IdempotencyConflict) };
-        let transaction = transactions::find(conn, id).await?.ok_or(AcceptError::TransactionNotFound)?;
-        Ok(Accepted { transaction, job: None })
+        let idempotency::Subject::Transaction(id) = subject else {
+            return Err(AcceptError::IdempotencyConflict);
+        };
+        let transaction = transactions::find(conn, id)
+            .await?
+            .ok_or(AcceptError::TransactionNotFound)?;
+        Ok(Accepted {
+            transaction,
+            job: None,
+        })
     }
 
     /// Writes everything that makes a request accepted; the idempotency key is already there.
@@ -130,10 +148,22 @@ impl Acceptor {
         handed_over: bool,
     ) -> Result<Accepted, DbError> {
         transactions::insert(conn, new, sealed).await?;
-        let job = NewJob { handed_over, ..NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at) };
+        let job = NewJob {
+            handed_over,
+            ..NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at)
+        };
         let job = jobs::insert(conn, &job).await?;
         let message = format!("{} of {} accepted", new.transaction_type, new.amount);
-        transactions::record(conn, new.id, self.ids.next(), new.created_at, TimelineKind::Accepted, &message, None).await?;
+        transactions::record(
+            conn,
+            new.id,
+            self.ids.next(),
+            new.created_at,
+            TimelineKind::Accepted,
+            &message,
+            None,
+        )
+        .await?;
         let entry = AuditRecord {
             at: new.created_at,
             actor: &Actor::User(caller.user_id),
@@ -145,6 +175,9 @@ impl Acceptor {
         };
         audit::record(conn, &entry).await?;
         let job = job.filter(|_| handed_over).map(|id| (kind.queue(), id));
-        Ok(Accepted { transaction: new.clone(), job })
+        Ok(Accepted {
+            transaction: new.clone(),
+            job,
+        })
     }
 }

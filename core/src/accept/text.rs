@@ -17,10 +17,16 @@ const JSON_DEPTH: usize = 16;
 pub(super) fn line(field: &'static str, text: Option<&str>, most: usize) -> Result<(), AcceptError> {
     let Some(text) = text else { return Ok(()) };
     if text.chars().count() > most {
-        return Err(AcceptError::validation(field, format!("is longer than {most} characters")));
+        return Err(AcceptError::validation(
+            field,
+            format!("is longer than {most} characters"),
+        ));
     }
     if text.chars().any(deceives) {
-        return Err(AcceptError::validation(field, "contains control or invisible characters; remove them"));
+        return Err(AcceptError::validation(
+            field,
+            "contains control or invisible characters; remove them",
+        ));
     }
     Ok(())
 }
@@ -40,14 +46,23 @@ pub(super) fn object(field: &'static str, value: Option<&Value>) -> Result<(), A
         return Err(AcceptError::validation(field, "must be a JSON object"));
     }
     if depth_exceeds(value, JSON_DEPTH) {
-        return Err(AcceptError::validation(field, format!("is nested deeper than {JSON_DEPTH} levels")));
+        return Err(AcceptError::validation(
+            field,
+            format!("is nested deeper than {JSON_DEPTH} levels"),
+        ));
     }
     let written = value.to_string();
     if written.len() > JSON_BYTES {
-        return Err(AcceptError::validation(field, format!("is larger than {JSON_BYTES} bytes")));
+        return Err(AcceptError::validation(
+            field,
+            format!("is larger than {JSON_BYTES} bytes"),
+        ));
     }
     if has_nul(value) {
-        return Err(AcceptError::validation(field, "contains a NUL character; remove it"));
+        return Err(AcceptError::validation(
+            field,
+            "contains a NUL character; remove it",
+        ));
     }
     Ok(())
 }
@@ -65,7 +80,9 @@ fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(key, inner)| key.contains('\0') || has_nul(inner)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, inner)| key.contains('\0') || has_nul(inner)),
         _ => false,
     }
 }

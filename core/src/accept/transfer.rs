@@ -48,37 +48,47 @@ impl Acceptor {
         text::object("receiverDetails", input.receiver_details.as_ref())?;
         let id = TransactionId::from_uuid(self.ids.next());
         let details = input.receiver_details.as_ref().map(Value::to_string);
-        let receiver_details =
-            self.seal("wallet_transactions", "encrypted_receiver_details", id.uuid(), caller.user_id, details).await?;
-        let sealed = SealedDetails { receiver_details, ..SealedDetails::default() };
+        let receiver_details = self
+            .seal(
+                "wallet_transactions",
+                "encrypted_receiver_details",
+                id.uuid(),
+                caller.user_id,
+                details,
+            )
+            .await?;
+        let sealed = SealedDetails {
+            receiver_details,
+            ..SealedDetails::default()
+        };
         in_transaction!(self.db, conn => {
-                let wallet = checks::own_wallet(conn, caller, from).await?;
-                let amount = checks::amount(&input.amount, wallet.currency())?;
-                let normal = TransferInput { amount: amount.to_string(), ..input.clone() };
-                let fingerprint = Fingerprint::of("transfer", &(from, normal));
-                let subject = Subject::Transaction(id);
-                if let KeyUse::Repeated(subject) =
-                    idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
-                {
-                    return Self::repeated(conn, subject).await;
-                }
-                let to = checks::wallet_id(&input.to_wallet_id)?;
-                if to == from {
-                    return Err(AcceptError::validation("toWalletId", "must be another wallet than the sending one"));
-                }
-                checks::active(&wallet)?;
-                let payee = wallets::find(conn, to).await?.ok_or(AcceptError::WalletNotFound)?;
-                checks::active(&payee)?;
-                if payee.currency() != wallet.currency() {
-                    return Err(AcceptError::CurrencyMismatch);
-                }
-                checks::spendable(&wallet, amount)?;
-                let mut new = self.pending(id, TransactionType::Transfer, &wallet, amount);
-                new.counterparty_wallet_id = Some(to);
-                new.description.clone_from(&input.description);
-                new.reference.clone_from(&input.reference);
-                new.metadata.clone_from(&input.metadata);
-                Ok(self.write(conn, caller, &new, &sealed, JobKind::Transfer, hand_over).await?)
-            })
+            let wallet = checks::own_wallet(conn, caller, from).await?;
+            let amount = checks::amount(&input.amount, wallet.currency())?;
+            let normal = TransferInput { amount: amount.to_string(), ..input.clone() };
+            let fingerprint = Fingerprint::of("transfer", &(from, normal));
+            let subject = Subject::Transaction(id);
+            if let KeyUse::Repeated(subject) =
+                idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
+            {
+                return Self::repeated(conn, subject).await;
+            }
+            let to = checks::wallet_id(&input.to_wallet_id)?;
+            if to == from {
+                return Err(AcceptError::validation("toWalletId", "must be another wallet than the sending one"));
+            }
+            checks::active(&wallet)?;
+            let payee = wallets::find(conn, to).await?.ok_or(AcceptError::WalletNotFound)?;
+            checks::active(&payee)?;
+            if payee.currency() != wallet.currency() {
+                return Err(AcceptError::CurrencyMismatch);
+            }
+            checks::spendable(&wallet, amount)?;
+            let mut new = self.pending(id, TransactionType::Transfer, &wallet, amount);
+            new.counterparty_wallet_id = Some(to);
+            new.description.clone_from(&input.description);
+            new.reference.clone_from(&input.reference);
+            new.metadata.clone_from(&input.metadata);
+            Ok(self.write(conn, caller, &new, &sealed, JobKind::Transfer, hand_over).await?)
+        })
     }
 }

@@ -51,55 +51,76 @@ impl Acceptor {
         key: Option<&IdempotencyKey>,
     ) -> Result<Wallet, AcceptError> {
         let owner = owner(caller, input.user_id.as_deref())?;
-        let currency: Currency = input.currency.parse().map_err(
-            |error: crate::money::UnsupportedCurrency| AcceptError::validation("currency", error.to_string()),
-        )?;
+        let currency: Currency =
+            input
+                .currency
+                .parse()
+                .map_err(|error: crate::money::UnsupportedCurrency| {
+                    AcceptError::validation("currency", error.to_string())
+                })?;
         checks::stripe_id("stripeAccountId", input.stripe_account_id.as_deref(), &["acct_"])?;
         check_bank(input.bank_details.as_ref())?;
         let id = WalletId::from_uuid(self.ids.next());
-        let details = input.bank_details.as_ref().and_then(|details| serde_json::to_string(details).ok());
-        let encrypted_bank_details = self.seal("wallets", "encrypted_bank_details", id.uuid(), owner, details).await?;
-        let normal = CreateWalletInput { user_id: Some(owner.to_string()), currency: currency.to_string(), ..input.clone() };
+        let details = input
+            .bank_details
+            .as_ref()
+            .and_then(|details| serde_json::to_string(details).ok());
+        let encrypted_bank_details = self
+            .seal("wallets", "encrypted_bank_details", id.uuid(), owner, details)
+            .await?;
+        let normal = CreateWalletInput {
+            user_id: Some(owner.to_string()),
+            currency: currency.to_string(),
+            ..input.clone()
+        };
         let fingerprint = Fingerprint::of("createWallet", &normal);
         in_transaction!(self.db, conn => {
-                let now = self.clock.now();
-                let taken = idempotency::take(conn, caller.user_id, key, &fingerprint, Subject::Wallet(id), now).await?;
-                if let KeyUse::Repeated(subject) = taken {
-                    let Subject::Wallet(id) = subject else { return Err(AcceptError::IdempotencyConflict) };
-                    return wallets::find(conn, id).await?.ok_or(AcceptError::WalletNotFound);
-                }
-                let new = Wallet {
-                    id,
-                    user_id: owner,
-                    balance: Money::zero(currency),
-                    frozen_balance: Money::zero(currency),
-                    stripe_customer_id: wallets::customer_of(conn, owner).await?,
-                    stripe_account_id: input.stripe_account_id.clone(),
-                    encrypted_bank_details: encrypted_bank_details.clone(),
-                    is_active: true,
-                    created_at: now,
-                    updated_at: now,
-                };
-                wallets::insert(conn, &new).await?;
-                let entry = AuditRecord {
-                    at: now,
-                    actor: &Actor::User(caller.user_id),
-                    action: "create_wallet",
-                    request_id: caller.request_id.as_deref(),
-                    transactions: &[],
-                    wallets: &[id],
-                    detail: json!({ "owner": owner, "currency": currency, "role": caller.role.as_str() }),
-                };
-                audit::record(conn, &entry).await?;
-                Ok(new)
-            })
+            let now = self.clock.now();
+            let taken = idempotency::take(conn, caller.user_id, key, &fingerprint, Subject::Wallet(id), now).await?;
+            if let KeyUse::Repeated(subject) = taken {
+                let Subject::Wallet(id) = subject else { return Err(AcceptError::IdempotencyConflict) };
+                return wallets::find(conn, id).await?.ok_or(AcceptError::WalletNotFound);
+            }
+            let new = Wallet {
+                id,
+                user_id: owner,
+                balance: Money::zero(currency),
+                frozen_balance: Money::zero(currency),
+                stripe_customer_id: wallets::customer_of(conn, owner).await?,
+                stripe_account_id: input.stripe_account_id.clone(),
+                encrypted_bank_details: encrypted_bank_details.clone(),
+                is_active: true,
+                created_at: now,
+                updated_at: now,
+            };
+            wallets::insert(conn, &new).await?;
+            let entry = AuditRecord {
+                at: now,
+                actor: &Actor::User(caller.user_id),
+                action: "create_wallet",
+                request_id: caller.request_id.as_deref(),
+                transactions: &[],
+                wallets: &[id],
+                detail: json!({ "owner": owner, "currency": currency, "role": caller.role.as_str() }),
+            };
+            audit::record(conn, &entry).await?;
+            Ok(new)
+        })
     }
 }
 
 fn owner(caller: &Caller, named: Option<&str>) -> Result<UserId, AcceptError> {
-    let Some(named) = named else { return Ok(caller.user_id) };
-    let named: UserId = named.parse().map_err(|_| AcceptError::validation("userId", "must be a UUID"))?;
-    if named == caller.user_id || caller.role.creates_for_others() { Ok(named) } else { Err(AcceptError::Forbidden) }
+    let Some(named) = named else {
+        return Ok(caller.user_id);
+    };
+    let named: UserId = named
+        .parse()
+        .map_err(|_| AcceptError::validation("userId", "must be a UUID"))?;
+    if named == caller.user_id || caller.role.creates_for_others() {
+        Ok(named)
+    } else {
+        Err(AcceptError::Forbidden)
+    }
 }
 
 fn check_bank(details: Option<&BankDetails>) -> Result<(), AcceptError> {
@@ -116,7 +137,10 @@ fn check_bank(details: Option<&BankDetails>) -> Result<(), AcceptError> {
     text::line("bankDetails.bankName", details.bank_name.as_deref(), 255)?;
     let country = details.country.as_deref();
     if country.is_some_and(|code| code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_alphabetic())) {
-        return Err(AcceptError::validation("bankDetails.country", "must be a country code of two letters"));
+        return Err(AcceptError::validation(
+            "bankDetails.country",
+            "must be a country code of two letters",
+        ));
     }
     Ok(())
 }

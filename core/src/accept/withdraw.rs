@@ -48,37 +48,43 @@ impl Acceptor {
         text::object("metadata", input.metadata.as_ref())?;
         checks::stripe_id("bankId", input.bank_id.as_deref(), &["ba_", "card_"])?;
         let id = TransactionId::from_uuid(self.ids.next());
-        let seal = async |column, value| self.seal("wallet_transactions", column, id.uuid(), caller.user_id, value).await;
+        let seal = async |column, value| {
+            self.seal("wallet_transactions", column, id.uuid(), caller.user_id, value)
+                .await
+        };
         let bank_id = seal("encrypted_bank_id", input.bank_id.clone()).await?;
         let account_name = seal("encrypted_account_name", input.account_name.clone()).await?;
-        let sealed = SealedDetails { account_name, ..SealedDetails::default() };
+        let sealed = SealedDetails {
+            account_name,
+            ..SealedDetails::default()
+        };
         in_transaction!(self.db, conn => {
-                let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
-                let amount = checks::amount(&input.amount, wallet.currency())?;
-                let normal = WithdrawInput { amount: amount.to_string(), ..input.clone() };
-                let fingerprint = Fingerprint::of("withdraw", &(wallet_id, normal));
-                let subject = Subject::Transaction(id);
-                if let KeyUse::Repeated(subject) =
-                    idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
-                {
-                    return Self::repeated(conn, subject).await;
-                }
-                checks::active(&wallet)?;
-                let Some(account) = wallet.stripe_account_id.clone() else {
-                    return Err(AcceptError::InvalidState(
-                        "the wallet has no payout account; create it with stripeAccountId or call onboardPayouts first".to_owned(),
-                    ));
-                };
-                payable(amount)?;
-                checks::spendable(&wallet, amount)?;
-                let mut new = self.pending(id, TransactionType::Withdrawal, &wallet, amount);
-                new.stripe_account_id = Some(account);
-                new.encrypted_bank_id.clone_from(&bank_id);
-                new.description.clone_from(&input.description);
-                new.reference.clone_from(&input.reference);
-                new.metadata.clone_from(&input.metadata);
-                Ok(self.write(conn, caller, &new, &sealed, JobKind::WithdrawalHold, hand_over).await?)
-            })
+            let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
+            let amount = checks::amount(&input.amount, wallet.currency())?;
+            let normal = WithdrawInput { amount: amount.to_string(), ..input.clone() };
+            let fingerprint = Fingerprint::of("withdraw", &(wallet_id, normal));
+            let subject = Subject::Transaction(id);
+            if let KeyUse::Repeated(subject) =
+                idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
+            {
+                return Self::repeated(conn, subject).await;
+            }
+            checks::active(&wallet)?;
+            let Some(account) = wallet.stripe_account_id.clone() else {
+                return Err(AcceptError::InvalidState(
+                    "the wallet has no payout account; create it with stripeAccountId or call onboardPayouts first".to_owned(),
+                ));
+            };
+            payable(amount)?;
+            checks::spendable(&wallet, amount)?;
+            let mut new = self.pending(id, TransactionType::Withdrawal, &wallet, amount);
+            new.stripe_account_id = Some(account);
+            new.encrypted_bank_id.clone_from(&bank_id);
+            new.description.clone_from(&input.description);
+            new.reference.clone_from(&input.reference);
+            new.metadata.clone_from(&input.metadata);
+            Ok(self.write(conn, caller, &new, &sealed, JobKind::WithdrawalHold, hand_over).await?)
+        })
     }
 }
 
@@ -86,7 +92,10 @@ impl Acceptor {
 fn payable(amount: Money) -> Result<(), AcceptError> {
     let currency = amount.currency();
     if currency.whole_payouts_only() && !amount.amount().fract().is_zero() {
-        return Err(AcceptError::validation("amount", format!("payouts in {currency} must be whole")));
+        return Err(AcceptError::validation(
+            "amount",
+            format!("payouts in {currency} must be whole"),
+        ));
     }
     Ok(())
 }

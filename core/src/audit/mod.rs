@@ -56,13 +56,21 @@ pub struct AuditRecord<'a> {
 /// # Errors
 /// When the database refuses, which must end the caller's transaction as well.
 pub async fn record(conn: &mut PgConn, entry: &AuditRecord<'_>) -> Result<(), DbError> {
-    sql("INSERT INTO audit_log (at, actor, action, request_id, transaction_ids, wallet_ids, detail)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)")
+    sql(
+        "INSERT INTO audit_log (at, actor, action, request_id, transaction_ids, wallet_ids, detail)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
     .bind::<Timestamptz, _>(entry.at)
     .bind::<Text, _>(entry.actor.to_string())
     .bind::<Text, _>(entry.action)
     .bind::<Nullable<Text>, _>(entry.request_id)
-    .bind::<Array<SqlUuid>, _>(entry.transactions.iter().map(|id| id.uuid()).collect::<Vec<Uuid>>())
+    .bind::<Array<SqlUuid>, _>(
+        entry
+            .transactions
+            .iter()
+            .map(|id| id.uuid())
+            .collect::<Vec<Uuid>>(),
+    )
     .bind::<Array<SqlUuid>, _>(entry.wallets.iter().map(|id| id.uuid()).collect::<Vec<Uuid>>())
     .bind::<Jsonb, _>(entry.detail.clone())
     .execute(conn)

@@ -42,15 +42,30 @@ impl RedisConfig {
         if lock_urls.is_empty() {
             lock_urls.push(url.clone());
         }
-        Ok(Self { url, namespace: namespace(env)?, lock_urls })
+        Ok(Self {
+            url,
+            namespace: namespace(env)?,
+            lock_urls,
+        })
     }
 }
 
 fn namespace(env: &dyn Env) -> Result<String, ConfigError> {
     const NAME: &str = "REDIS_NAMESPACE";
     let name = optional(env, NAME)?.unwrap_or_else(|| "wallet".to_owned());
-    let fits = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if fits { Ok(name) } else { Err(ConfigError::new(NAME, "has characters that a key must not have", "use up to 64 letters, digits, - and _")) }
+    let fits = name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if fits {
+        Ok(name)
+    } else {
+        Err(ConfigError::new(
+            NAME,
+            "has characters that a key must not have",
+            "use up to 64 letters, digits, - and _",
+        ))
+    }
 }
 
 fn check(name: &'static str, text: &SecretString) -> Result<(), ConfigError> {

@@ -29,10 +29,11 @@ pub enum DbError {
 impl From<Error> for DbError {
     fn from(error: Error) -> Self {
         match &error {
-            Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Error::BrokenTransactionManager => {
+            Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+            | Error::BrokenTransactionManager => Self::Unavailable(Box::new(error)),
+            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => {
                 Self::Unavailable(Box::new(error))
             }
-            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Self::Unavailable(Box::new(error)),
             _ => Self::Query(error),
         }
     }
@@ -55,13 +56,23 @@ impl DbError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
-            Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::CheckViolation, _)) => false,
+            Self::Query(Error::DatabaseError(
+                DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::CheckViolation,
+                _,
+            )) => false,
             Self::Query(Error::DatabaseError(_, info)) => {
                 let message = info.message();
                 self.asks_for_repeat()
-                    || ["terminating connection", "statement timeout", "lock timeout", "shutting down", "starting up", "connection"]
-                        .iter()
-                        .any(|sign| message.contains(sign))
+                    || [
+                        "terminating connection",
+                        "statement timeout",
+                        "lock timeout",
+                        "shutting down",
+                        "starting up",
+                        "connection",
+                    ]
+                    .iter()
+                    .any(|sign| message.contains(sign))
             }
             _ => false,
         }
@@ -71,7 +82,9 @@ impl DbError {
     #[must_use]
     pub fn unique_violation(&self) -> Option<&str> {
         match self {
-            Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info)) => info.constraint_name(),
+            Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info)) => {
+                info.constraint_name()
+            }
             _ => None,
         }
     }

@@ -15,7 +15,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 /// When the database cannot be reached or a migration fails; those before it stay applied.
 pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
     run(url, |harness| {
-        let done = harness.run_pending_migrations(MIGRATIONS).map_err(DbError::Migration)?;
+        let done = harness
+            .run_pending_migrations(MIGRATIONS)
+            .map_err(DbError::Migration)?;
         Ok(done.iter().map(ToString::to_string).collect())
     })
     .await
@@ -27,7 +29,9 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
 /// When the database cannot be reached or a script fails.
 pub async fn revert_all(url: &str) -> Result<Vec<String>, DbError> {
     run(url, |harness| {
-        let done = harness.revert_all_migrations(MIGRATIONS).map_err(DbError::Migration)?;
+        let done = harness
+            .revert_all_migrations(MIGRATIONS)
+            .map_err(DbError::Migration)?;
         Ok(done.iter().map(ToString::to_string).collect())
     })
     .await
@@ -39,13 +43,21 @@ pub async fn revert_all(url: &str) -> Result<Vec<String>, DbError> {
 /// When the database cannot be reached.
 pub async fn pending_migrations(url: &str) -> Result<Vec<String>, DbError> {
     run(url, |harness| {
-        let pending = harness.pending_migrations(MIGRATIONS).map_err(DbError::Migration)?;
-        Ok(pending.iter().map(|migration| diesel::migration::Migration::<Pg>::name(migration).to_string()).collect())
+        let pending = harness
+            .pending_migrations(MIGRATIONS)
+            .map_err(DbError::Migration)?;
+        Ok(pending
+            .iter()
+            .map(|migration| diesel::migration::Migration::<Pg>::name(migration).to_string())
+            .collect())
     })
     .await
 }
 
-async fn run<T>(url: &str, work: impl FnOnce(&mut AsyncMigrationHarness<PgConn>) -> Result<T, DbError>) -> Result<T, DbError> {
+async fn run<T>(
+    url: &str,
+    work: impl FnOnce(&mut AsyncMigrationHarness<PgConn>) -> Result<T, DbError>,
+) -> Result<T, DbError> {
     let options = DbOptions {
         application_name: "wallet-migrate",
         statement_timeout: std::time::Duration::ZERO,

@@ -34,8 +34,10 @@ struct Count {
 pub async fn ensure_partitions(db: &Db, now: DateTime<Utc>) -> Result<usize, DbError> {
     let mut made = 0;
     for offset in 0..=MONTHS_AHEAD + 1 {
-        let Some(month) = month_start(now).and_then(|this| this.checked_sub_months(Months::new(1))?.checked_add_months(Months::new(offset)))
-        else {
+        let Some(month) = month_start(now).and_then(|this| {
+            this.checked_sub_months(Months::new(1))?
+                .checked_add_months(Months::new(offset))
+        }) else {
             continue;
         };
         for table in PARTITIONED {

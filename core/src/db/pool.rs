@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::ConnectionError;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -55,7 +55,9 @@ pub struct Db {
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Db").field("connections", &self.pool.state().connections).finish()
+        f.debug_struct("Db")
+            .field("connections", &self.pool.state().connections)
+            .finish()
     }
 }
 
@@ -86,18 +88,24 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when there is none in time.
     pub async fn conn(&self) -> Result<Conn<'_>, DbError> {
-        self.pool.get().await.map_err(|error| DbError::Unavailable(Box::new(error)))
+        self.pool
+            .get()
+            .await
+            .map_err(|error| DbError::Unavailable(Box::new(error)))
     }
 }
 
 /// One connection outside any pool.
 pub(super) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
-    establish(configure(url, options)?).await.map_err(|error| DbError::Unavailable(Box::new(error)))
+    establish(configure(url, options)?)
+        .await
+        .map_err(|error| DbError::Unavailable(Box::new(error)))
 }
 
 fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Config>, DbError> {
-    let mut config: tokio_postgres::Config =
-        url.parse().map_err(|error: tokio_postgres::Error| DbError::Unavailable(Box::new(error)))?;
+    let mut config: tokio_postgres::Config = url
+        .parse()
+        .map_err(|error: tokio_postgres::Error| DbError::Unavailable(Box::new(error)))?;
     config.application_name(options.application_name);
     config.connect_timeout(options.get_timeout);
     config.keepalives_idle(Duration::from_secs(30));
@@ -110,7 +118,9 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Confi
     Ok(Arc::new(config))
 }
 
-fn establish(config: Arc<tokio_postgres::Config>) -> BoxFuture<'static, Result<AsyncPgConnection, ConnectionError>> {
+fn establish(
+    config: Arc<tokio_postgres::Config>,
+) -> BoxFuture<'static, Result<AsyncPgConnection, ConnectionError>> {
     async move {
         let bad = |error: tokio_postgres::Error| {
             ConnectionError::BadConnection(match error.as_db_error() {

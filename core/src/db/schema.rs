@@ -1,5 +1,8 @@
 //! The tables as diesel sees them; a test compares them with the migrated database.
-#![expect(missing_docs, reason = "diesel's macro makes the items; the migrations document the columns")]
+#![expect(
+    missing_docs,
+    reason = "diesel's macro makes the items; the migrations document the columns"
+)]
 
 diesel::table! {
     wallets (id) {

@@ -39,7 +39,14 @@ pub const fn sql(text: &'static str) -> Sql {
 impl<Binds> Sql<Binds> {
     /// Binds the next value as the SQL type `ST`.
     pub fn bind<ST, Value>(self, value: Value) -> Sql<Bind<Binds, Value, ST>> {
-        Sql { text: self.text, binds: Bind { before: self.binds, value, sql_type: PhantomData } }
+        Sql {
+            text: self.text,
+            binds: Bind {
+                before: self.binds,
+                value,
+                sql_type: PhantomData,
+            },
+        }
     }
 }
 

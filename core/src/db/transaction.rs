@@ -73,7 +73,11 @@ where
     repeats.0 += 1;
     let most = 5_u64 << repeats.0.min(6);
     let pause = rand::rng().random_range(1..=most);
-    tracing::debug!(repeats = repeats.0, pause, "transaction rolled back by PostgreSQL, running it again");
+    tracing::debug!(
+        repeats = repeats.0,
+        pause,
+        "transaction rolled back by PostgreSQL, running it again"
+    );
     tokio::time::sleep(Duration::from_millis(pause)).await;
     Ended::Repeat
 }

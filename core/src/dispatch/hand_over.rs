@@ -29,7 +29,9 @@ pub struct HandOver {
 
 impl std::fmt::Debug for HandOver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HandOver").field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("HandOver")
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,7 +40,10 @@ impl HandOver {
     #[must_use]
     pub fn start(db: Db, carrier: Carrier, shutdown: CancellationToken) -> Self {
         let (ids, received) = mpsc::channel(BUFFER);
-        let handle = Self { ids, waiting: Arc::new(std::array::from_fn(|_| AtomicU64::new(u64::MAX))) };
+        let handle = Self {
+            ids,
+            waiting: Arc::new(std::array::from_fn(|_| AtomicU64::new(u64::MAX))),
+        };
         tokio::spawn(watch(handle.clone(), carrier.clone(), shutdown.clone()));
         tokio::spawn(push_all(handle.clone(), db, carrier, received, shutdown));
         handle
@@ -48,7 +53,10 @@ impl HandOver {
     /// not, it is left to a dispatcher.
     #[must_use]
     pub fn is_open(&self, queue: QueueName) -> bool {
-        self.ids.capacity() > BUFFER / 2 && self.slot(queue).is_some_and(|slot| slot.load(Ordering::Relaxed) < OPEN_BELOW)
+        self.ids.capacity() > BUFFER / 2
+            && self
+                .slot(queue)
+                .is_some_and(|slot| slot.load(Ordering::Relaxed) < OPEN_BELOW)
     }
 
     /// Hands over a job that was committed as handed over. Never waits: should the buffer be full, the job is found again by a
@@ -60,7 +68,10 @@ impl HandOver {
     }
 
     fn slot(&self, queue: QueueName) -> Option<&AtomicU64> {
-        QueueName::ALL.iter().position(|one| *one == queue).and_then(|index| self.waiting.get(index))
+        QueueName::ALL
+            .iter()
+            .position(|one| *one == queue)
+            .and_then(|index| self.waiting.get(index))
     }
 
     fn note(&self, queue: QueueName, waiting: u64) {
@@ -116,7 +127,9 @@ async fn push_all(
 
 async fn push(handle: &HandOver, db: &Db, carrier: &Carrier, queue: QueueName, jobs: &[JobId]) {
     let groups: Vec<Vec<JobId>> = jobs.chunks(group_size(queue)).map(<[JobId]>::to_vec).collect();
-    let Err(error) = carrier.push(queue, groups).await else { return };
+    let Err(error) = carrier.push(queue, groups).await else {
+        return;
+    };
     tracing::warn!(%queue, jobs = jobs.len(), %error, "Redis did not take jobs; a dispatcher will hand them over");
     handle.note(queue, u64::MAX);
     if let Err(error) = jobs::forget_hand_over(db, jobs).await {

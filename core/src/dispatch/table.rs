@@ -13,6 +13,7 @@ use crate::db::{Db, DbError};
 use crate::ids::JobId;
 use crate::jobs::{self, QueueName};
 use crate::queue::{Carrier, CarrierError};
+use crate::telemetry::chain;
 
 /// How often the table is looked at without a wake-up.
 const POLL_EVERY: Duration = Duration::from_millis(200);
@@ -53,7 +54,12 @@ impl Dispatcher {
     /// A dispatcher; [`Dispatcher::run`] makes it work.
     #[must_use]
     pub fn new(db: Db, carrier: Carrier, clock: SharedClock) -> Self {
-        Self { db, carrier, clock, wake: Arc::new(Notify::new()) }
+        Self {
+            db,
+            carrier,
+            clock,
+            wake: Arc::new(Notify::new()),
+        }
     }
 
     /// Has the table looked at now: this process has just committed jobs.
@@ -74,7 +80,7 @@ impl Dispatcher {
             for queue in QueueName::ALL {
                 if let Err(error) = self.round(queue, check).await {
                     if !failing {
-                        tracing::warn!(%queue, error = &error as &dyn std::error::Error, "dispatching failed, trying on");
+                        tracing::warn!(%queue, error = %chain(&error), "dispatching failed, trying on");
                     }
                     failed = true;
                 }
@@ -94,10 +100,18 @@ impl Dispatcher {
         }
         loop {
             let waiting = self.carrier.waiting(queue).await?;
-            let Some(room) = window(queue).checked_sub(waiting).filter(|room| *room > 0) else { return Ok(()) };
+            let Some(room) = window(queue).checked_sub(waiting).filter(|room| *room > 0) else {
+                return Ok(());
+            };
             let per_task = u64::try_from(group_size(queue)).unwrap_or(1);
             let limit = room.saturating_mul(per_task).min(TAKEN_AT_ONCE);
-            let due = jobs::take_due(&self.db, queue, i64::try_from(limit).unwrap_or(i64::MAX), self.clock.now()).await?;
+            let due = jobs::take_due(
+                &self.db,
+                queue,
+                i64::try_from(limit).unwrap_or(i64::MAX),
+                self.clock.now(),
+            )
+            .await?;
             if due.is_empty() {
                 return Ok(());
             }

@@ -61,7 +61,10 @@ pub struct FailureReason {
 impl FailureReason {
     /// A reason.
     pub fn new(code: FailureCode, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into() }
+        Self {
+            code,
+            sentence: sentence.into(),
+        }
     }
 }
 

@@ -58,7 +58,10 @@ pub struct Decision {
 
 impl Decision {
     pub(super) fn to(stage: Stage) -> Self {
-        Self { to: Some(stage), ..Self::default() }
+        Self {
+            to: Some(stage),
+            ..Self::default()
+        }
     }
 
     pub(super) fn legs(mut self, legs: impl IntoIterator<Item = Leg>) -> Self {
@@ -93,17 +96,27 @@ impl Decision {
 
     /// The end without effect, for this reason.
     pub(super) fn failed(reason: &FailureReason) -> Self {
-        let changes = Changes { failure_reason: Some(reason.to_string()), ..Changes::default() };
-        Self::to(Stage::Failed)
-            .changes(changes)
-            .says_with(TimelineKind::Failed, reason.sentence.clone(), json!({ "code": reason.code.as_str() }))
+        let changes = Changes {
+            failure_reason: Some(reason.to_string()),
+            ..Changes::default()
+        };
+        Self::to(Stage::Failed).changes(changes).says_with(
+            TimelineKind::Failed,
+            reason.sentence.clone(),
+            json!({ "code": reason.code.as_str() }),
+        )
     }
 }
 
 /// What `command` means for `transaction`, given the balances of its locked wallets. Pure.
 #[must_use]
 pub fn decide(transaction: &Transaction, books: &Books, command: &Command) -> Verdict {
-    if let Command::Note { kind, message, detail } = command {
+    if let Command::Note {
+        kind,
+        message,
+        detail,
+    } = command
+    {
         let mut decision = Decision::default();
         decision.timeline.push((*kind, message.clone(), detail.clone()));
         return Verdict::Apply(Box::new(decision));
@@ -113,7 +126,9 @@ pub fn decide(transaction: &Transaction, books: &Books, command: &Command) -> Ve
         TransactionType::Deposit => deposit::decide(transaction, books, command),
         TransactionType::Withdrawal => withdrawal::decide(transaction, books, command),
         // Not accepted by this version; one accepted by a newer version waits for its worker.
-        TransactionType::Payment | TransactionType::Refund => Err("this version does not know the flow".to_owned()),
+        TransactionType::Payment | TransactionType::Refund => {
+            Err("this version does not know the flow".to_owned())
+        }
     };
     match decided {
         Ok(Some(decision)) => Verdict::Apply(Box::new(decision)),

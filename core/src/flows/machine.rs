@@ -134,8 +134,10 @@ pub const WITHDRAWAL: &[Edge] = &[
 ];
 
 /// Transfers and payments: one posting, no Stripe.
-pub const TRANSFER: &[Edge] =
-    &[edge(Stage::Accepted, Event::Executed, Stage::Completed), edge(Stage::Accepted, Event::Refused, Stage::Failed)];
+pub const TRANSFER: &[Edge] = &[
+    edge(Stage::Accepted, Event::Executed, Stage::Completed),
+    edge(Stage::Accepted, Event::Refused, Stage::Failed),
+];
 
 /// The table of a type of transaction.
 #[must_use]
@@ -161,16 +163,28 @@ pub enum Next {
 /// What `event` means at `stage`: the edge of the table; or nothing, if the stage is one that follows from the event; or a contradiction.
 #[must_use]
 pub fn next(table: &[Edge], stage: Stage, event: Event) -> Next {
-    if let Some(edge) = table.iter().find(|edge| edge.from == stage && edge.event == event) {
+    if let Some(edge) = table
+        .iter()
+        .find(|edge| edge.from == stage && edge.event == event)
+    {
         return Next::To(edge.to);
     }
-    let happened = table.iter().any(|edge| edge.event == event && leads_to(table, edge.to, stage));
-    if happened { Next::Already } else { Next::Contradiction }
+    let happened = table
+        .iter()
+        .any(|edge| edge.event == event && leads_to(table, edge.to, stage));
+    if happened {
+        Next::Already
+    } else {
+        Next::Contradiction
+    }
 }
 
 fn leads_to(table: &[Edge], from: Stage, to: Stage) -> bool {
     // The tables have no cycles (tested), so this ends.
-    from == to || table.iter().any(|edge| edge.from == from && leads_to(table, edge.to, to))
+    from == to
+        || table
+            .iter()
+            .any(|edge| edge.from == from && leads_to(table, edge.to, to))
 }
 
 #[cfg(test)]
@@ -210,7 +224,11 @@ mod tests {
         for table in TABLES {
             for edge in table {
                 assert!(leads_to(table, Stage::Accepted, edge.to), "{edge:?}");
-                assert!(Stage::ALL.iter().any(|stage| stage.status().is_final() && leads_to(table, edge.to, *stage)));
+                assert!(
+                    Stage::ALL
+                        .iter()
+                        .any(|stage| stage.status().is_final() && leads_to(table, edge.to, *stage))
+                );
             }
         }
     }
@@ -226,9 +244,18 @@ mod tests {
 
     #[test]
     fn success_after_failure_is_a_contradiction() {
-        assert_eq!(next(DEPOSIT, Stage::Failed, Event::PaymentSucceeded), Next::Contradiction);
-        assert_eq!(next(WITHDRAWAL, Stage::Completed, Event::PayoutFailed), Next::Contradiction);
-        assert_eq!(next(WITHDRAWAL, Stage::Returning, Event::PayoutPaid), Next::Contradiction);
+        assert_eq!(
+            next(DEPOSIT, Stage::Failed, Event::PaymentSucceeded),
+            Next::Contradiction
+        );
+        assert_eq!(
+            next(WITHDRAWAL, Stage::Completed, Event::PayoutFailed),
+            Next::Contradiction
+        );
+        assert_eq!(
+            next(WITHDRAWAL, Stage::Returning, Event::PayoutPaid),
+            Next::Contradiction
+        );
     }
 
     proptest! {

@@ -20,8 +20,13 @@ pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command
     let frozen = Account::Frozen(transaction.wallet_id);
     match command {
         Command::Hold => {
-            let Some(stage) = step(transaction, Event::HoldPlaced)? else { return Ok(None) };
-            if books.wallet(transaction.wallet_id).is_some_and(|wallet| !wallet.is_active) {
+            let Some(stage) = step(transaction, Event::HoldPlaced)? else {
+                return Ok(None);
+            };
+            if books
+                .wallet(transaction.wallet_id)
+                .is_some_and(|wallet| !wallet.is_active)
+            {
                 let reason = FailureReason::new(FailureCode::WalletInactive, "the wallet is not active");
                 return Ok(Some(Decision::failed(&reason)));
             }
@@ -34,10 +39,17 @@ pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command
         }
         Command::RecordTransfer { transfer } => Ok(step(transaction, Event::TransferCreated)?.map(|stage| {
             Decision::to(stage)
-                .changes(Changes { transfer: Some(transfer.clone()), ..Changes::default() })
+                .changes(Changes {
+                    transfer: Some(transfer.clone()),
+                    ..Changes::default()
+                })
                 .refers(external_ref::TRANSFER, transfer)
                 .legs(Leg::pair(IN_TRANSIT, CLEARING, amount))
-                .says_with(TimelineKind::StripeAnswer, "sent to your payout account", json!({ "transfer": transfer }))
+                .says_with(
+                    TimelineKind::StripeAnswer,
+                    "sent to your payout account",
+                    json!({ "transfer": transfer }),
+                )
                 .then(JobKind::WithdrawalPayout)
         })),
         Command::RecordPayout { payout } => {
@@ -55,7 +67,11 @@ pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
                 known_payout(transaction, Decision::to(stage), payout)
                     .legs(Leg::pair(frozen, IN_TRANSIT, amount))
-                    .says_with(TimelineKind::Completed, format!("{amount} paid to your bank"), json!({ "payout": payout }))
+                    .says_with(
+                        TimelineKind::Completed,
+                        format!("{amount} paid to your bank"),
+                        json!({ "payout": payout }),
+                    )
             }))
         }
         Command::FailPayout { payout, reason } => {
@@ -69,24 +85,32 @@ pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command
                 }
                 decision.changes.failure_reason = Some(reason.to_string());
                 let detail = json!({ "code": reason.code.as_str(), "payout": payout });
-                decision.says_with(TimelineKind::StripeAnswer, reason.sentence.clone(), detail).then(JobKind::WithdrawalReversal)
+                decision
+                    .says_with(TimelineKind::StripeAnswer, reason.sentence.clone(), detail)
+                    .then(JobKind::WithdrawalReversal)
             }))
         }
-        Command::RecordReversal { reversal } => Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
-            Decision::to(stage)
-                .refers(external_ref::REVERSAL, reversal)
-                .legs(Leg::pair(CLEARING, IN_TRANSIT, amount))
-                .legs(Leg::pair(frozen, available, amount))
-                .says_with(
-                    TimelineKind::Failed,
-                    format!("{amount} taken back and available again"),
-                    json!({ "reversal": reversal }),
-                )
-        })),
+        Command::RecordReversal { reversal } => {
+            Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
+                Decision::to(stage)
+                    .refers(external_ref::REVERSAL, reversal)
+                    .legs(Leg::pair(CLEARING, IN_TRANSIT, amount))
+                    .legs(Leg::pair(frozen, available, amount))
+                    .says_with(
+                        TimelineKind::Failed,
+                        format!("{amount} taken back and available again"),
+                        json!({ "reversal": reversal }),
+                    )
+            }))
+        }
         Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| {
             let decision = Decision::failed(reason);
             // Only a hold has moved anything by now.
-            if transaction.stage == Stage::Held { decision.legs(Leg::pair(frozen, available, amount)) } else { decision }
+            if transaction.stage == Stage::Held {
+                decision.legs(Leg::pair(frozen, available, amount))
+            } else {
+                decision
+            }
         })),
         other => foreign(other),
     }

@@ -63,7 +63,9 @@ pub struct Inbox {
 
 impl std::fmt::Debug for Inbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbox").field("livemode", &self.livemode).finish_non_exhaustive()
+        f.debug_struct("Inbox")
+            .field("livemode", &self.livemode)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,7 +84,12 @@ impl Inbox {
     /// An inbox for events of live mode, or of test mode.
     #[must_use]
     pub fn new(db: Db, clock: SharedClock, vault: Arc<Vault>, livemode: bool) -> Self {
-        Self { db, clock, vault, livemode }
+        Self {
+            db,
+            clock,
+            vault,
+            livemode,
+        }
     }
 
     /// Stores the body of a delivery whose signature was right. `hand_over`: the caller pushes the new job to Redis itself.
@@ -92,29 +99,29 @@ impl Inbox {
     pub async fn receive(&self, body: &[u8], hand_over: bool) -> Result<Received, InboxError> {
         let arrived = self.understand(body).await?;
         in_transaction!(self.db, conn => {
-                if !store::insert(conn, &arrived).await? {
-                    if store::body_differs(conn, &arrived).await? {
-                        let message = "an event came again with another body; the first one counts";
-                        alarms::raise(conn, "event_body_differs", &arrived.id, message, arrived.at).await?;
-                    }
-                    return Ok(Received::Duplicate);
+            if !store::insert(conn, &arrived).await? {
+                if store::body_differs(conn, &arrived).await? {
+                    let message = "an event came again with another body; the first one counts";
+                    alarms::raise(conn, "event_body_differs", &arrived.id, message, arrived.at).await?;
                 }
-                if let Some(obstacle) = &arrived.obstacle {
-                    alarms::raise(conn, "event_parked", &arrived.id, obstacle, arrived.at).await?;
-                    return Ok(Received::Parked);
-                }
-                let job = NewJob {
-                    kind: JobKind::StripeEvent,
-                    transaction: None,
-                    wallets: Vec::new(),
-                    payload: json!({ "v": 1, "event": arrived.id }),
-                    unique_key: Some(format!("event:{}", arrived.id)),
-                    run_at: arrived.at,
-                    handed_over: hand_over,
-                };
-                let job = jobs::insert(conn, &job).await?;
-                Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
-            })
+                return Ok(Received::Duplicate);
+            }
+            if let Some(obstacle) = &arrived.obstacle {
+                alarms::raise(conn, "event_parked", &arrived.id, obstacle, arrived.at).await?;
+                return Ok(Received::Parked);
+            }
+            let job = NewJob {
+                kind: JobKind::StripeEvent,
+                transaction: None,
+                wallets: Vec::new(),
+                payload: json!({ "v": 1, "event": arrived.id }),
+                unique_key: Some(format!("event:{}", arrived.id)),
+                run_at: arrived.at,
+                handed_over: hand_over,
+            };
+            let job = jobs::insert(conn, &job).await?;
+            Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
+        })
     }
 
     async fn understand(&self, body: &[u8]) -> Result<Arrived, InboxError> {
@@ -132,7 +139,14 @@ impl Inbox {
         };
         let place = Place::new("stripe_events", "encrypted_body", &id, KeyOwner::System);
         let sealed_body = self.vault.seal_bytes(&place, body).await?.into_string();
-        Ok(Arrived { id, envelope, body_sha256, sealed_body, obstacle, at: self.clock.now() })
+        Ok(Arrived {
+            id,
+            envelope,
+            body_sha256,
+            sealed_body,
+            obstacle,
+            at: self.clock.now(),
+        })
     }
 
     fn obstacle(&self, envelope: &Envelope) -> Option<String> {
@@ -141,7 +155,10 @@ impl Inbox {
         } else if envelope.event_type.is_none() {
             Some("the event has no type".to_owned())
         } else if envelope.livemode == Some(!self.livemode) {
-            Some(format!("the event's livemode is {}, this system's is {}", !self.livemode, self.livemode))
+            Some(format!(
+                "the event's livemode is {}, this system's is {}",
+                !self.livemode, self.livemode
+            ))
         } else {
             None
         }
@@ -167,8 +184,14 @@ mod tests {
     #[test]
     fn deliveries_of_one_event_have_one_digest() {
         let first = digest(br#"{"id":"evt_1","pending_webhooks":2,"type":"x"}"#);
-        assert_eq!(first, digest(br#"{"type":"x","id":"evt_1","pending_webhooks":1}"#));
-        assert_ne!(first, digest(br#"{"type":"y","id":"evt_1","pending_webhooks":1}"#));
+        assert_eq!(
+            first,
+            digest(br#"{"type":"x","id":"evt_1","pending_webhooks":1}"#)
+        );
+        assert_ne!(
+            first,
+            digest(br#"{"type":"y","id":"evt_1","pending_webhooks":1}"#)
+        );
         assert_ne!(digest(b"no json"), digest(b"no json "));
     }
 }

@@ -36,7 +36,11 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
             stripe_events::object_id.eq(envelope.object.id.as_deref()),
             stripe_events::encrypted_body.eq(&arrived.sealed_body),
             stripe_events::body_sha256.eq(&arrived.body_sha256),
-            stripe_events::state.eq(if arrived.obstacle.is_some() { "parked" } else { "received" }),
+            stripe_events::state.eq(if arrived.obstacle.is_some() {
+                "parked"
+            } else {
+                "received"
+            }),
             stripe_events::note.eq(arrived.obstacle.as_deref()),
             stripe_events::received_at.eq(arrived.at),
         ))
@@ -48,8 +52,11 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
 
 /// Whether the stored body is another one.
 pub(super) async fn body_differs(conn: &mut PgConn, arrived: &Arrived) -> Result<bool, DbError> {
-    let stored: Vec<u8> =
-        stripe_events::table.find(&arrived.id).select(stripe_events::body_sha256).first(conn).await?;
+    let stored: Vec<u8> = stripe_events::table
+        .find(&arrived.id)
+        .select(stripe_events::body_sha256)
+        .first(conn)
+        .await?;
     Ok(stored != arrived.body_sha256)
 }
 
@@ -71,13 +78,15 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
         .first(conn)
         .await
         .optional()?;
-    Ok(row.map(|(id, event_type, account, object_id, state)| StoredEvent {
-        id,
-        event_type: event_type.unwrap_or_default(),
-        account,
-        object_id,
-        is_done: state != "received",
-    }))
+    Ok(
+        row.map(|(id, event_type, account, object_id, state)| StoredEvent {
+            id,
+            event_type: event_type.unwrap_or_default(),
+            account,
+            object_id,
+            is_done: state != "received",
+        }),
+    )
 }
 
 /// Marks an event as none of ours, with the reason.
@@ -96,10 +105,24 @@ pub async fn park(conn: &mut PgConn, id: &str, note: &str, now: DateTime<Utc>) -
     close(conn, id, "parked", note, now).await
 }
 
-async fn close(conn: &mut PgConn, id: &str, state: &str, note: &str, now: DateTime<Utc>) -> Result<(), DbError> {
-    diesel::update(stripe_events::table.find(id).filter(stripe_events::state.eq("received")))
-        .set((stripe_events::state.eq(state), stripe_events::note.eq(note), stripe_events::processed_at.eq(now)))
-        .execute(conn)
-        .await?;
+async fn close(
+    conn: &mut PgConn,
+    id: &str,
+    state: &str,
+    note: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    diesel::update(
+        stripe_events::table
+            .find(id)
+            .filter(stripe_events::state.eq("received")),
+    )
+    .set((
+        stripe_events::state.eq(state),
+        stripe_events::note.eq(note),
+        stripe_events::processed_at.eq(now),
+    ))
+    .execute(conn)
+    .await?;
     Ok(())
 }

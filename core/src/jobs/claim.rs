@@ -82,7 +82,12 @@ struct ClaimRow {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn claim(db: &Db, ids: &[JobId], owner: &str, now: DateTime<Utc>) -> Result<Vec<ClaimedJob>, DbError> {
+pub async fn claim(
+    db: &Db,
+    ids: &[JobId],
+    owner: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<ClaimedJob>, DbError> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     let mut rows: Vec<ClaimRow> = sql(
         "WITH due AS (SELECT id FROM jobs WHERE id = ANY($1) AND parked_at IS NULL AND run_at <= $2
@@ -103,7 +108,10 @@ pub async fn claim(db: &Db, ids: &[JobId], owner: &str, now: DateTime<Utc>) -> R
     Ok(rows
         .into_iter()
         .map(|row| ClaimedJob {
-            claim: Claim { job: JobId(row.id), fence: row.fence },
+            claim: Claim {
+                job: JobId(row.id),
+                fence: row.fence,
+            },
             kind: JobKind::from_name(&row.kind),
             transaction: row.transaction_id.map(TransactionId::from_uuid),
             wallets: row.wallet_ids.into_iter().map(WalletId::from_uuid).collect(),
@@ -138,5 +146,7 @@ pub async fn renew(db: &Db, claims: &[Claim]) -> Result<Vec<JobId>, DbError> {
 }
 
 pub(super) fn interval(duration: Duration) -> diesel::pg::data_types::PgInterval {
-    diesel::pg::data_types::PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+    diesel::pg::data_types::PgInterval::from_microseconds(
+        i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
+    )
 }

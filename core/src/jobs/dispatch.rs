@@ -29,7 +29,12 @@ struct CountRow {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn take_due(db: &Db, queue: QueueName, limit: i64, now: DateTime<Utc>) -> Result<Vec<JobId>, DbError> {
+pub async fn take_due(
+    db: &Db,
+    queue: QueueName,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<JobId>, DbError> {
     let mut rows: Vec<IdRow> = sql("WITH due AS (SELECT id FROM jobs
                       WHERE queue = $1 AND handed_over_at IS NULL AND parked_at IS NULL AND run_at <= $2
                       ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
@@ -48,10 +53,12 @@ pub async fn take_due(db: &Db, queue: QueueName, limit: i64, now: DateTime<Utc>)
 /// # Errors
 /// When the database cannot be reached; the jobs are then found again by [`hand_over_anew`].
 pub async fn forget_hand_over(db: &Db, ids: &[JobId]) -> Result<usize, DbError> {
-    Ok(sql("UPDATE jobs SET handed_over_at = NULL WHERE id = ANY($1) AND lease_until IS NULL")
-        .bind::<Array<BigInt>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
-        .execute(&mut db.conn().await?)
-        .await?)
+    Ok(
+        sql("UPDATE jobs SET handed_over_at = NULL WHERE id = ANY($1) AND lease_until IS NULL")
+            .bind::<Array<BigInt>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+            .execute(&mut db.conn().await?)
+            .await?,
+    )
 }
 
 /// Has the jobs of a queue handed over again that were handed over longer than `older_than` ago and that nobody holds: Redis

@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use super::Claim;
 use super::claim::interval;
 use crate::alarms;
-use crate::db::{Db, DbError, PgConn, sql, in_transaction};
+use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::ids::JobId;
 
 /// A job started this often without an orderly end kills its workers: it is parked.
@@ -41,7 +41,12 @@ pub async fn retry_later(db: &Db, claim: Claim, run_at: DateTime<Utc>, error: &s
     Ok(reschedule(db, &[HandBack { claim, run_at }], error, false).await? == 1)
 }
 
-async fn reschedule(db: &Db, jobs: &[HandBack], reason: &str, return_attempt: bool) -> Result<usize, DbError> {
+async fn reschedule(
+    db: &Db,
+    jobs: &[HandBack],
+    reason: &str,
+    return_attempt: bool,
+) -> Result<usize, DbError> {
     Ok(sql("UPDATE jobs SET run_at = given.run_at, handed_over_at = NULL, lease_until = NULL, lease_owner = NULL, starts = 0,
                          attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END, last_error = $4
            FROM unnest($1, $2, $3) AS given (id, fence, run_at) WHERE jobs.id = given.id AND jobs.fence = given.fence")

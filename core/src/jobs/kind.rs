@@ -20,7 +20,13 @@ pub enum QueueName {
 
 impl QueueName {
     /// Every queue.
-    pub const ALL: [Self; 5] = [Self::Transfers, Self::Deposits, Self::Withdrawals, Self::Webhooks, Self::Maintenance];
+    pub const ALL: [Self; 5] = [
+        Self::Transfers,
+        Self::Deposits,
+        Self::Withdrawals,
+        Self::Webhooks,
+        Self::Maintenance,
+    ];
 
     /// Its name in SQL, Redis, metrics and `WORKER_QUEUES`.
     #[must_use]
@@ -50,7 +56,10 @@ impl FromStr for QueueName {
     type Err = UnknownQueue;
 
     fn from_str(text: &str) -> Result<Self, UnknownQueue> {
-        Self::ALL.into_iter().find(|queue| queue.as_str() == text).ok_or_else(|| UnknownQueue(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|queue| queue.as_str() == text)
+            .ok_or_else(|| UnknownQueue(text.to_owned()))
     }
 }
 

@@ -33,7 +33,12 @@ pub struct NewJob {
 impl NewJob {
     /// A job about a transaction, due at once.
     #[must_use]
-    pub fn for_transaction(kind: JobKind, transaction: TransactionId, wallets: Vec<WalletId>, now: DateTime<Utc>) -> Self {
+    pub fn for_transaction(
+        kind: JobKind,
+        transaction: TransactionId,
+        wallets: Vec<WalletId>,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             kind,
             transaction: Some(transaction),

@@ -78,6 +78,12 @@ impl Leg {
     /// The two legs that move `amount` from one account to another.
     #[must_use]
     pub fn pair(from: Account, to: Account, amount: Money) -> [Self; 2] {
-        [Self { account: from, amount: amount.negated() }, Self { account: to, amount }]
+        [
+            Self {
+                account: from,
+                amount: amount.negated(),
+            },
+            Self { account: to, amount },
+        ]
     }
 }

@@ -61,7 +61,10 @@ impl Books {
     /// Books of these locked wallets.
     #[must_use]
     pub fn new(wallets: HashMap<WalletId, Balance>) -> Self {
-        Self { wallets, changed: Vec::new() }
+        Self {
+            wallets,
+            changed: Vec::new(),
+        }
     }
 
     /// A locked wallet as it stands now.
@@ -84,8 +87,14 @@ impl Books {
                 Some(balance) => *balance,
                 None => return Err(PostingError::NotLocked(id)),
             };
-            let side = if matches!(leg.account, Account::Available(_)) { &mut balance.available } else { &mut balance.frozen };
-            *side = side.checked_add(leg.amount).map_err(|source| PostingError::Money { wallet: id, source })?;
+            let side = if matches!(leg.account, Account::Available(_)) {
+                &mut balance.available
+            } else {
+                &mut balance.frozen
+            };
+            *side = side
+                .checked_add(leg.amount)
+                .map_err(|source| PostingError::Money { wallet: id, source })?;
             after.insert(id, balance);
         }
         for (id, balance) in &after {
@@ -104,7 +113,9 @@ impl Books {
 
     /// The wallets whose balances changed, as they stand now.
     pub fn changed(&self) -> impl Iterator<Item = (WalletId, &Balance)> {
-        self.changed.iter().filter_map(|id| self.wallets.get(id).map(|balance| (*id, balance)))
+        self.changed
+            .iter()
+            .filter_map(|id| self.wallets.get(id).map(|balance| (*id, balance)))
     }
 }
 
@@ -113,9 +124,15 @@ fn check_sums(legs: &[Leg]) -> Result<(), PostingError> {
     for leg in legs {
         let currency = leg.amount.currency();
         let sum = sums.entry(currency).or_insert_with(|| Money::zero(currency));
-        *sum = sum.checked_add(leg.amount).map_err(|_| PostingError::Unbalanced)?;
+        *sum = sum
+            .checked_add(leg.amount)
+            .map_err(|_| PostingError::Unbalanced)?;
     }
-    if sums.values().all(|sum| *sum == Money::zero(sum.currency())) { Ok(()) } else { Err(PostingError::Unbalanced) }
+    if sums.values().all(|sum| *sum == Money::zero(sum.currency())) {
+        Ok(())
+    } else {
+        Err(PostingError::Unbalanced)
+    }
 }
 
 #[cfg(test)]
@@ -140,8 +157,12 @@ mod tests {
             (0..)
                 .zip(available)
                 .map(|(n, minor)| {
-                    let balance =
-                        Balance { user_id: owner, is_active: true, available: usd(*minor), frozen: Money::zero(Currency::USD) };
+                    let balance = Balance {
+                        user_id: owner,
+                        is_active: true,
+                        available: usd(*minor),
+                        frozen: Money::zero(Currency::USD),
+                    };
                     (wallet(n), balance)
                 })
                 .collect(),
@@ -168,7 +189,11 @@ mod tests {
     #[test]
     fn a_refused_posting_changes_nothing() {
         let mut books = books(&[100, 0]);
-        let legs = Leg::pair(Account::Available(wallet(0)), Account::Available(wallet(1)), usd(101));
+        let legs = Leg::pair(
+            Account::Available(wallet(0)),
+            Account::Available(wallet(1)),
+            usd(101),
+        );
         assert_eq!(books.book(&legs), Err(PostingError::InsufficientFunds(wallet(0))));
         assert_eq!(books.changed().count(), 0);
         assert_eq!(books.wallet(wallet(1)).unwrap().available, usd(0));
@@ -177,10 +202,16 @@ mod tests {
     #[test]
     fn legs_that_do_not_sum_to_zero_are_refused() {
         let mut books = books(&[100]);
-        let leg = Leg { account: Account::Available(wallet(0)), amount: usd(1) };
+        let leg = Leg {
+            account: Account::Available(wallet(0)),
+            amount: usd(1),
+        };
         assert_eq!(books.book(&[leg]), Err(PostingError::Unbalanced));
         let eur = Money::from_minor(1, Currency::EUR).unwrap().negated();
-        let other = Leg { account: Account::Platform(PlatformAccount::StripeClearing), amount: eur };
+        let other = Leg {
+            account: Account::Platform(PlatformAccount::StripeClearing),
+            amount: eur,
+        };
         assert_eq!(books.book(&[leg, other]), Err(PostingError::Unbalanced));
     }
 
@@ -188,7 +219,11 @@ mod tests {
     fn an_overflow_fails_its_own_posting_alone() {
         let most = crate::money::MAX_MAJOR * 100;
         let mut books = books(&[100, most]);
-        let legs = Leg::pair(Account::Available(wallet(0)), Account::Available(wallet(1)), usd(1));
+        let legs = Leg::pair(
+            Account::Available(wallet(0)),
+            Account::Available(wallet(1)),
+            usd(1),
+        );
         assert!(matches!(books.book(&legs), Err(PostingError::Money { .. })));
         assert_eq!(books.wallet(wallet(0)).unwrap().available, usd(100));
     }

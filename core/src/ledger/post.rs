@@ -29,19 +29,26 @@ async fn write_entries(
     now: DateTime<Utc>,
     postings: &[(TransactionId, Vec<Leg>)],
 ) -> Result<(), DbError> {
-    let legs: Vec<(TransactionId, &Leg)> =
-        postings.iter().flat_map(|(transaction, legs)| legs.iter().map(|leg| (*transaction, leg))).collect();
+    let legs: Vec<(TransactionId, &Leg)> = postings
+        .iter()
+        .flat_map(|(transaction, legs)| legs.iter().map(|leg| (*transaction, leg)))
+        .collect();
     if legs.is_empty() {
         return Ok(());
     }
     let transactions: Vec<Uuid> = legs.iter().map(|(transaction, _)| transaction.uuid()).collect();
     let entry_ids: Vec<Uuid> = legs.iter().map(|_| ids.next()).collect();
-    let wallets: Vec<Option<Uuid>> = legs.iter().map(|(_, leg)| leg.account.wallet().map(|id| id.uuid())).collect();
+    let wallets: Vec<Option<Uuid>> = legs
+        .iter()
+        .map(|(_, leg)| leg.account.wallet().map(|id| id.uuid()))
+        .collect();
     let accounts: Vec<&str> = legs.iter().map(|(_, leg)| leg.account.as_str()).collect();
     let amounts: Vec<Decimal> = legs.iter().map(|(_, leg)| leg.amount.amount()).collect();
     let currencies: Vec<&str> = legs.iter().map(|(_, leg)| leg.amount.currency().code()).collect();
-    sql("INSERT INTO ledger_entries (transaction_id, id, wallet_id, account, amount, currency, created_at)
-         SELECT e.*, $7 FROM unnest($1, $2, $3, $4, $5, $6) AS e")
+    sql(
+        "INSERT INTO ledger_entries (transaction_id, id, wallet_id, account, amount, currency, created_at)
+         SELECT e.*, $7 FROM unnest($1, $2, $3, $4, $5, $6) AS e",
+    )
     .bind::<Array<SqlUuid>, _>(transactions)
     .bind::<Array<SqlUuid>, _>(entry_ids)
     .bind::<Array<Nullable<SqlUuid>>, _>(wallets)
@@ -64,8 +71,10 @@ async fn write_balances(conn: &mut PgConn, now: DateTime<Utc>, books: &Books) ->
     if ids.is_empty() {
         return Ok(());
     }
-    sql("UPDATE wallets SET balance = n.available, frozen_balance = n.frozen, updated_at = $4
-           FROM unnest($1, $2, $3) AS n (id, available, frozen) WHERE wallets.id = n.id")
+    sql(
+        "UPDATE wallets SET balance = n.available, frozen_balance = n.frozen, updated_at = $4
+           FROM unnest($1, $2, $3) AS n (id, available, frozen) WHERE wallets.id = n.id",
+    )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Numeric>, _>(available)
     .bind::<Array<Numeric>, _>(frozen)

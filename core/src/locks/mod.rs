@@ -4,7 +4,7 @@
 //! on it: the fence of the job and the row locks of PostgreSQL decide. What the lock saves is the work that would lose there.
 //!
 //! The crate `rslock` does the work on a node: a key set if absent with a random value and a time to live, released and
-//! extended by compare-and-set. Each node has a `LockManager` of its own and the majority is counted here ([`quorum`]),
+//! extended by compare-and-set. Each node has a `LockManager` of its own and the majority is counted here,
 //! because over several nodes the manager
 //!
 //! - waits for the slowest node: one that hangs costs every lock half a second to a second, and its time limits cannot be set;
@@ -123,7 +123,10 @@ impl WalletLocks {
         let nodes = urls.iter().zip(1..).map(|(url, position)| {
             Node::open(url.as_ref(), position).map_err(|source| LockError::InvalidUrl { position, source })
         });
-        Ok(Self { nodes: Arc::new(Nodes::new(nodes.collect::<Result<_, _>>()?, timing.ttl)), timing })
+        Ok(Self {
+            nodes: Arc::new(Nodes::new(nodes.collect::<Result<_, _>>()?, timing.ttl)),
+            timing,
+        })
     }
 
     /// Locks all of `wallets`, or none: when one is not free, those taken are released before the next try.
@@ -140,10 +143,11 @@ impl WalletLocks {
             let locks = self.clone();
             let set = Arc::clone(&wallets);
             // A task of its own: a caller that goes away in the middle must not leave keys behind.
-            let refused = match joined(tokio::spawn(async move { locks.try_set(&set, tries == 1).await })).await {
-                Ok(lease) => return Ok(WalletGuard::new(lease)),
-                Err(refused) => refused,
-            };
+            let refused =
+                match joined(tokio::spawn(async move { locks.try_set(&set, tries == 1).await })).await {
+                    Ok(lease) => return Ok(WalletGuard::new(lease)),
+                    Err(refused) => refused,
+                };
             if tries >= self.timing.tries {
                 return Err(refused);
             }
@@ -179,7 +183,11 @@ impl WalletLocks {
             refused.get_or_insert(error);
         }
         match refused {
-            None => Ok(Lease::start(Arc::clone(&self.nodes), held, self.timing.renew_every)),
+            None => Ok(Lease::start(
+                Arc::clone(&self.nodes),
+                held,
+                self.timing.renew_every,
+            )),
             Some(error) => {
                 join_all(held.iter().map(Held::release)).await;
                 Err(error)
@@ -202,7 +210,10 @@ impl WalletLocks {
     }
 
     fn no_quorum(&self) -> LockError {
-        LockError::NoQuorum { needed: self.nodes.quorum(), nodes: self.nodes.count() }
+        LockError::NoQuorum {
+            needed: self.nodes.quorum(),
+            nodes: self.nodes.count(),
+        }
     }
 
     /// Half to one and a half of the spacing. Only times depend on it, so it needs no seed.
@@ -214,7 +225,12 @@ impl WalletLocks {
 }
 
 fn unique_sorted(wallets: &[WalletId]) -> Vec<WalletId> {
-    wallets.iter().copied().collect::<BTreeSet<_>>().into_iter().collect()
+    wallets
+        .iter()
+        .copied()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// The outcome of a task of this module; a panic in it goes on in the caller.

@@ -1,7 +1,7 @@
 //! One lock node: what it answers, how long it is waited for, and when it counts as down.
 //!
-//! A node that has not answered for [`PATIENCE`] is asked once more over a connection of its own (PING). If that fails too, the
-//! node is down: it is skipped, and counts as unreachable for the majority, until a probe in the background gets an answer.
+//! A node that has been silent for [`PATIENCE`] is asked once more over a connection of its own (PING): one that is merely busy
+//! answers, and is waited for a little longer. If that fails too, the node is down: it is skipped, and counts as unreachable for the majority, until a probe in the background gets an answer.
 //! So a node that hangs costs its time limit once, not with every lock.
 
 use std::pin::Pin;
@@ -88,7 +88,6 @@ impl Node {
                         late.release().await;
                     }
                 });
-                self.suspect();
                 Vote::Unreachable
             }
         }
@@ -126,7 +125,6 @@ impl Node {
             tokio::spawn(request);
         } else if let Err(unanswered) = self.wait(request).await {
             tokio::spawn(unanswered);
-            self.suspect();
         }
     }
 
@@ -157,14 +155,14 @@ impl Node {
     }
 
     /// Waits as long as the node says anything at all, up to a limit; gives the request back when it did not answer.
-    async fn wait<F: Future>(&self, mut request: Pin<Box<F>>) -> Result<F::Output, Pin<Box<F>>> {
+    async fn wait<F: Future>(self: &Arc<Self>, mut request: Pin<Box<F>>) -> Result<F::Output, Pin<Box<F>>> {
         let started = Instant::now();
         loop {
             let since = Instant::now();
             if let Ok(answer) = timeout(PATIENCE, &mut request).await {
                 return Ok(answer);
             }
-            if started.elapsed() >= LONGEST_WAIT || !self.answered_since(since) {
+            if started.elapsed() >= LONGEST_WAIT || !self.verify(since).await {
                 return Err(request);
             }
         }

@@ -12,21 +12,30 @@ pub(crate) struct RedisProcess {
 
 impl RedisProcess {
     pub(crate) fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let mut server = Self { port, child: None };
-        server.start_again();
-        server
+        // Another process may take a free port before our server does: then the next one.
+        loop {
+            let port = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
+            let mut server = Self { port, child: None };
+            if server.try_start() {
+                return server;
+            }
+        }
     }
 
     /// Starts an empty server on the same port, after [`RedisProcess::kill`].
-    #[expect(clippy::disallowed_methods, reason = "a test may wait")]
     pub(crate) fn start_again(&mut self) {
+        assert!(self.try_start(), "port {} is no longer free", self.port);
+    }
+
+    /// Starts the server and waits until it is the one that answers; false if it cannot have the port.
+    #[expect(clippy::disallowed_methods, reason = "a test may wait")]
+    fn try_start(&mut self) -> bool {
         let port = self.port.to_string();
-        let child = Command::new("redis-server")
+        let mut child = Command::new("redis-server")
             .args([
                 "--port",
                 &port,
@@ -42,17 +51,26 @@ impl RedisProcess {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server must be in PATH (apt-get install redis-server)");
-        self.child = Some(child);
+        let ours = format!("process_id:{}\r", child.id());
         let begun = Instant::now();
         let client = redis::Client::open(self.url()).unwrap();
-        let ping = || redis::cmd("PING").query::<String>(&mut client.get_connection()?);
-        while ping().is_err() {
+        let info = || {
+            redis::cmd("INFO")
+                .arg("server")
+                .query::<String>(&mut client.get_connection()?)
+        };
+        while !info().is_ok_and(|info| info.contains(&ours)) {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
             assert!(
                 begun.elapsed() < Duration::from_secs(10),
                 "redis-server does not start"
             );
             std::thread::sleep(Duration::from_millis(10));
         }
+        self.child = Some(child);
+        true
     }
 
     pub(crate) fn kill(&mut self) {

@@ -252,7 +252,7 @@ async fn overlapping_sets_in_any_order_exclude_each_other_and_never_deadlock() {
         tokio::spawn(async move {
             for _ in 0..25 {
                 let guard = locks
-                    .lock(&pair.map(|number| wallet(number as u128)))
+                    .lock(&pair.map(|number| wallet(number.try_into().unwrap())))
                     .await
                     .unwrap();
                 for number in pair {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Serialize, Serializer};
 
@@ -37,11 +38,21 @@ enum Special {
 pub struct UnsupportedCurrency;
 
 const fn row(code: &'static str, exponent: u32, minimum_charge: i64) -> Row {
-    Row { code, exponent, minimum_charge, special: Special::None }
+    Row {
+        code,
+        exponent,
+        minimum_charge,
+        special: Special::None,
+    }
 }
 
 const fn special(code: &'static str, minimum_charge: i64, special: Special) -> Row {
-    Row { code, exponent: 2, minimum_charge, special }
+    Row {
+        code,
+        exponent: 2,
+        minimum_charge,
+        special,
+    }
 }
 
 // Sorted by code.
@@ -72,15 +83,7 @@ static TABLE: [Row; 24] = [
     row("usd", 2, 50),
 ];
 
-static ALL: [Currency; TABLE.len()] = {
-    let mut all = [Currency(&TABLE[0]); TABLE.len()];
-    let mut index = 0;
-    while index < TABLE.len() {
-        all[index] = Currency(&TABLE[index]);
-        index += 1;
-    }
-    all
-};
+static ALL: LazyLock<Vec<Currency>> = LazyLock::new(|| TABLE.iter().map(Currency).collect());
 
 impl Currency {
     /// US dollar.
@@ -93,7 +96,7 @@ impl Currency {
     /// Every supported currency, by code.
     #[must_use]
     pub fn all() -> &'static [Self] {
-        &ALL
+        ALL.as_slice()
     }
 
     /// ISO 4217 code in lower case, as Stripe writes it.
@@ -137,7 +140,10 @@ impl FromStr for Currency {
     /// Accepts any letter case.
     fn from_str(text: &str) -> Result<Self, UnsupportedCurrency> {
         let wanted = text.to_ascii_lowercase();
-        ALL.iter().copied().find(|currency| currency.code() == wanted).ok_or(UnsupportedCurrency)
+        ALL.iter()
+            .copied()
+            .find(|currency| currency.code() == wanted)
+            .ok_or(UnsupportedCurrency)
     }
 }
 
@@ -167,9 +173,15 @@ mod tests {
     fn the_table_is_sorted_and_every_code_parses_in_any_case() {
         assert!(TABLE.is_sorted_by(|a, b| a.code < b.code));
         for currency in Currency::all() {
-            assert_eq!(currency.code().to_uppercase().parse::<Currency>().unwrap(), *currency);
+            assert_eq!(
+                currency.code().to_uppercase().parse::<Currency>().unwrap(),
+                *currency
+            );
         }
-        assert_eq!((Currency::USD.code(), Currency::EUR.code(), Currency::JPY.code()), ("usd", "eur", "jpy"));
+        assert_eq!(
+            (Currency::USD.code(), Currency::EUR.code(), Currency::JPY.code()),
+            ("usd", "eur", "jpy")
+        );
     }
 
     #[test]

@@ -123,7 +123,10 @@ impl Money {
     /// When the currencies differ or the sum is out of range.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
-        let sum = self.amount.checked_add(other.amount).ok_or(MoneyError::OutOfRange)?;
+        let sum = self
+            .amount
+            .checked_add(other.amount)
+            .ok_or(MoneyError::OutOfRange)?;
         Self::new(sum, self.currency)
     }
 
@@ -138,14 +141,20 @@ impl Money {
     /// The same amount with the other sign.
     #[must_use]
     pub fn negated(self) -> Self {
-        Self { amount: -self.amount, currency: self.currency }
+        Self {
+            amount: -self.amount,
+            currency: self.currency,
+        }
     }
 
     fn same_currency(self, other: Self) -> Result<(), MoneyError> {
         if self.currency == other.currency {
             Ok(())
         } else {
-            Err(MoneyError::CurrencyMismatch { left: self.currency, right: other.currency })
+            Err(MoneyError::CurrencyMismatch {
+                left: self.currency,
+                right: other.currency,
+            })
         }
     }
 }
@@ -198,7 +207,10 @@ mod tests {
     #[test]
     fn currencies_never_mix() {
         let jpy = Money::from_minor(100, Currency::JPY).unwrap();
-        assert!(matches!(usd(100).checked_add(jpy), Err(MoneyError::CurrencyMismatch { .. })));
+        assert!(matches!(
+            usd(100).checked_add(jpy),
+            Err(MoneyError::CurrencyMismatch { .. })
+        ));
     }
 
     #[test]
@@ -213,7 +225,10 @@ mod tests {
             Money::new(Decimal::new(1005, 1), Currency::JPY),
             Err(MoneyError::TooPrecise { exponent: 0, .. })
         ));
-        assert_eq!(Money::from_minor(100, Currency::JPY).unwrap().to_string(), "100 jpy");
+        assert_eq!(
+            Money::from_minor(100, Currency::JPY).unwrap().to_string(),
+            "100 jpy"
+        );
         assert_eq!(usd(1250).to_string(), "12.50 usd");
     }
 }

@@ -25,7 +25,9 @@ pub enum AmountError {
 /// When the text is no such number, not positive, has more decimals than the currency or is out of range.
 pub fn parse_amount(text: &str, currency: Currency) -> Result<Money, AmountError> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
+    let (whole, fraction) = digits
+        .split_once('.')
+        .map_or((digits, None), |(w, f)| (w, Some(f)));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !plain(whole) || fraction.is_some_and(|part| !plain(part)) {
         return Err(AmountError::NotANumber);
@@ -39,7 +41,11 @@ pub fn parse_amount(text: &str, currency: Currency) -> Result<Money, AmountError
     }
     let amount = Decimal::from_str_exact(text).map_err(|_| AmountError::Money(MoneyError::OutOfRange))?;
     let money = Money::new(amount, currency)?;
-    if money.is_positive() { Ok(money) } else { Err(AmountError::NotPositive) }
+    if money.is_positive() {
+        Ok(money)
+    } else {
+        Err(AmountError::NotPositive)
+    }
 }
 
 #[cfg(test)]
@@ -48,17 +54,42 @@ mod tests {
 
     #[test]
     fn only_plain_positive_decimals_are_amounts() {
-        for wrong in ["", ".", "1.", ".5", " 10 ", "10,00", "1e3", "NaN", "Infinity", "0x10", "１０", "١٠", "+1", "--1", "1.2.3"] {
-            assert_eq!(parse_amount(wrong, Currency::USD), Err(AmountError::NotANumber), "{wrong:?}");
+        for wrong in [
+            "", ".", "1.", ".5", " 10 ", "10,00", "1e3", "NaN", "Infinity", "0x10", "１０", "١٠", "+1",
+            "--1", "1.2.3",
+        ] {
+            assert_eq!(
+                parse_amount(wrong, Currency::USD),
+                Err(AmountError::NotANumber),
+                "{wrong:?}"
+            );
         }
         for wrong in ["0", "-1", "-0.00", "0.00"] {
-            assert_eq!(parse_amount(wrong, Currency::USD), Err(AmountError::NotPositive), "{wrong:?}");
+            assert_eq!(
+                parse_amount(wrong, Currency::USD),
+                Err(AmountError::NotPositive),
+                "{wrong:?}"
+            );
         }
-        for wrong in ["0.001", "9223372036854775807", "9223372036854775808", "99999999999999999999999999999999"] {
-            assert!(matches!(parse_amount(wrong, Currency::USD), Err(AmountError::Money(_))), "{wrong:?}");
+        for wrong in [
+            "0.001",
+            "9223372036854775807",
+            "9223372036854775808",
+            "99999999999999999999999999999999",
+        ] {
+            assert!(
+                matches!(parse_amount(wrong, Currency::USD), Err(AmountError::Money(_))),
+                "{wrong:?}"
+            );
         }
-        assert_eq!(parse_amount("12.5", Currency::USD).unwrap().to_string(), "12.50 usd");
-        assert!(matches!(parse_amount("12.500", Currency::USD), Err(AmountError::Money(MoneyError::TooPrecise { .. }))));
+        assert_eq!(
+            parse_amount("12.5", Currency::USD).unwrap().to_string(),
+            "12.50 usd"
+        );
+        assert!(matches!(
+            parse_amount("12.500", Currency::USD),
+            Err(AmountError::Money(MoneyError::TooPrecise { .. }))
+        ));
         assert!(parse_amount("100.0", Currency::JPY).is_err());
     }
 }

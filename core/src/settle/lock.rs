@@ -31,11 +31,24 @@ pub(super) struct Locked {
 
 pub(super) async fn lock(conn: &mut PgConn, steps: &[Step]) -> Result<Locked, DbError> {
     let fences = lock_jobs(conn, steps).await?;
-    let alive = |step: &&Step| step.claim.is_none_or(|claim| fences.get(&claim.job) == Some(&claim.fence));
+    let alive = |step: &&Step| {
+        step.claim
+            .is_none_or(|claim| fences.get(&claim.job) == Some(&claim.fence))
+    };
     let live: Vec<&Step> = steps.iter().filter(alive).collect();
-    let books = lock_wallets(conn, live.iter().flat_map(|step| step.wallets.iter().copied()).collect()).await?;
+    let books = lock_wallets(
+        conn,
+        live.iter()
+            .flat_map(|step| step.wallets.iter().copied())
+            .collect(),
+    )
+    .await?;
     let transactions = lock_transactions(conn, live.iter().map(|step| step.transaction).collect()).await?;
-    Ok(Locked { fences, books, transactions })
+    Ok(Locked {
+        fences,
+        books,
+        transactions,
+    })
 }
 
 #[derive(QueryableByName)]
@@ -47,14 +60,19 @@ struct FenceRow {
 }
 
 async fn lock_jobs(conn: &mut PgConn, steps: &[Step]) -> Result<HashMap<JobId, i64>, DbError> {
-    let ids: Vec<i64> = steps.iter().filter_map(|step| step.claim).map(|claim| claim.job.0).collect();
+    let ids: Vec<i64> = steps
+        .iter()
+        .filter_map(|step| step.claim)
+        .map(|claim| claim.job.0)
+        .collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<FenceRow> = sql("SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE")
-        .bind::<Array<BigInt>, _>(ids)
-        .load(conn)
-        .await?;
+    let rows: Vec<FenceRow> =
+        sql("SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE")
+            .bind::<Array<BigInt>, _>(ids)
+            .load(conn)
+            .await?;
     Ok(rows.into_iter().map(|row| (JobId(row.id), row.fence)).collect())
 }
 
@@ -85,7 +103,11 @@ async fn lock_wallets(conn: &mut PgConn, wanted: HashSet<WalletId>) -> Result<Bo
         .await?;
     let mut balances = HashMap::with_capacity(rows.len());
     for row in rows {
-        let wrong = |column| DbError::Inconsistent { table: "wallets", column, row: row.id.to_string() };
+        let wrong = |column| DbError::Inconsistent {
+            table: "wallets",
+            column,
+            row: row.id.to_string(),
+        };
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         let balance = Balance {
             user_id: UserId::from_uuid(row.user_id),

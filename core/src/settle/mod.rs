@@ -36,7 +36,13 @@ impl Step {
     /// A step that is the effect of a job.
     #[must_use]
     pub fn new(claim: Claim, transaction: TransactionId, wallets: Vec<WalletId>, command: Command) -> Self {
-        Self { claim: Some(claim), transaction, wallets, command, stripe_event: None }
+        Self {
+            claim: Some(claim),
+            transaction,
+            wallets,
+            command,
+            stripe_event: None,
+        }
     }
 
     /// Also marks the stored Stripe event as processed.
@@ -90,7 +96,9 @@ pub struct Settler {
 
 impl std::fmt::Debug for Settler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settler").field("actor", &self.actor).finish_non_exhaustive()
+        f.debug_struct("Settler")
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +106,12 @@ impl Settler {
     /// A settler that writes as `actor`.
     #[must_use]
     pub fn new(db: Db, clock: SharedClock, ids: SharedIds, actor: Actor) -> Self {
-        Self { db, clock, ids, actor }
+        Self {
+            db,
+            clock,
+            ids,
+            actor,
+        }
     }
 
     /// Carries out these steps, in their order, in one database transaction.
@@ -108,11 +121,11 @@ impl Settler {
     /// may have been: asking again is safe.
     pub async fn settle(&self, steps: &[Step]) -> Result<Settled, DbError> {
         in_transaction!(self.db, conn => {
-                let now = self.clock.now();
-                let locked = lock::lock(conn, steps).await?;
-                let plan = plan::plan(locked, steps);
-                write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
-                Ok(plan.into_settled())
-            })
+            let now = self.clock.now();
+            let locked = lock::lock(conn, steps).await?;
+            let plan = plan::plan(locked, steps);
+            write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
+            Ok(plan.into_settled())
+        })
     }
 }

@@ -33,31 +33,42 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn postings(&self) -> Vec<(TransactionId, Vec<Leg>)> {
-        self.planned.iter().map(|planned| (planned.transaction, planned.decision.legs.clone())).collect()
+        self.planned
+            .iter()
+            .map(|planned| (planned.transaction, planned.decision.legs.clone()))
+            .collect()
     }
 
     pub(super) fn follow_ups(&self, now: chrono::DateTime<chrono::Utc>) -> Vec<NewJob> {
         self.planned
             .iter()
             .flat_map(|planned| {
-                planned
-                    .decision
-                    .follow_ups
-                    .iter()
-                    .map(move |next| NewJob::for_transaction(next.0, planned.transaction, planned.wallets.clone(), now))
+                planned.decision.follow_ups.iter().map(move |next| {
+                    NewJob::for_transaction(next.0, planned.transaction, planned.wallets.clone(), now)
+                })
             })
             .collect()
     }
 
     pub(super) fn into_settled(self) -> Settled {
-        let queues: BTreeSet<QueueName> =
-            self.planned.iter().flat_map(|planned| planned.decision.follow_ups.iter().map(|next| next.0.queue())).collect();
-        Settled { outcomes: self.outcomes, queues: queues.into_iter().collect() }
+        let queues: BTreeSet<QueueName> = self
+            .planned
+            .iter()
+            .flat_map(|planned| planned.decision.follow_ups.iter().map(|next| next.0.queue()))
+            .collect();
+        Settled {
+            outcomes: self.outcomes,
+            queues: queues.into_iter().collect(),
+        }
     }
 }
 
 pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
-    let Locked { fences, books, mut transactions } = locked;
+    let Locked {
+        fences,
+        books,
+        mut transactions,
+    } = locked;
     let mut plan = Plan {
         outcomes: Vec::with_capacity(steps.len()),
         books,
@@ -67,7 +78,10 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
         alarms: Vec::new(),
     };
     for step in steps {
-        if step.claim.is_some_and(|claim| fences.get(&claim.job) != Some(&claim.fence)) {
+        if step
+            .claim
+            .is_some_and(|claim| fences.get(&claim.job) != Some(&claim.fence))
+        {
             plan.outcomes.push(Outcome::StaleFence);
             continue;
         }
@@ -82,7 +96,8 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
 fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transaction>, step: &Step) -> Outcome {
     let Some(transaction) = transactions.get_mut(&step.transaction) else {
         let message = "a step for a transaction that does not exist".to_owned();
-        plan.alarms.push(("unknown_transaction", step.transaction.to_string(), message));
+        plan.alarms
+            .push(("unknown_transaction", step.transaction.to_string(), message));
         return Outcome::UnknownTransaction;
     };
     let mut decision = match decide(transaction, &plan.books, &step.command) {
@@ -92,7 +107,8 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
     };
     if let Err(error) = plan.books.book(&decision.legs) {
         // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
-        let refused = refusal(&step.command, error).map(|reason| decide(transaction, &plan.books, &Command::Refuse(reason)));
+        let refused = refusal(&step.command, error)
+            .map(|reason| decide(transaction, &plan.books, &Command::Refuse(reason)));
         match refused {
             Some(Verdict::Apply(instead)) if plan.books.book(&instead.legs).is_ok() => decision = *instead,
             _ => return contradiction(plan, step, error.to_string()),
@@ -101,16 +117,23 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
     let from = transaction.stage;
     advance(transaction, &decision);
     for (kind, message) in &decision.alarms {
-        plan.alarms.push((kind, step.transaction.to_string(), message.clone()));
+        plan.alarms
+            .push((kind, step.transaction.to_string(), message.clone()));
     }
     let (id, wallets) = (transaction.id, transaction.wallets());
     let stage = transaction.stage;
-    plan.planned.push(Planned { transaction: id, wallets, from, decision });
+    plan.planned.push(Planned {
+        transaction: id,
+        wallets,
+        from,
+        decision,
+    });
     Outcome::Applied(stage)
 }
 
 fn contradiction(plan: &mut Plan, step: &Step, message: String) -> Outcome {
-    plan.alarms.push(("contradiction", step.transaction.to_string(), message.clone()));
+    plan.alarms
+        .push(("contradiction", step.transaction.to_string(), message.clone()));
     Outcome::Contradiction(message)
 }
 
@@ -120,15 +143,21 @@ fn refusal(command: &Command, error: PostingError) -> Option<FailureReason> {
         return None;
     }
     match error {
-        PostingError::InsufficientFunds(_) => {
-            Some(FailureReason::new(FailureCode::InsufficientFunds, "the wallet's balance is too low"))
-        }
-        PostingError::Money { source: MoneyError::CurrencyMismatch { .. }, .. } => {
-            Some(FailureReason::new(FailureCode::CurrencyMismatch, "the wallets hold different currencies"))
-        }
-        PostingError::Money { .. } => {
-            Some(FailureReason::new(FailureCode::LimitExceeded, "the receiving wallet cannot hold that much"))
-        }
+        PostingError::InsufficientFunds(_) => Some(FailureReason::new(
+            FailureCode::InsufficientFunds,
+            "the wallet's balance is too low",
+        )),
+        PostingError::Money {
+            source: MoneyError::CurrencyMismatch { .. },
+            ..
+        } => Some(FailureReason::new(
+            FailureCode::CurrencyMismatch,
+            "the wallets hold different currencies",
+        )),
+        PostingError::Money { .. } => Some(FailureReason::new(
+            FailureCode::LimitExceeded,
+            "the receiving wallet cannot hold that much",
+        )),
         PostingError::NotLocked(_) | PostingError::Unbalanced => None,
     }
 }

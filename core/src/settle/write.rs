@@ -41,13 +41,21 @@ pub(super) async fn write(
 
 async fn write_transactions(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
     // A transaction with several steps in one batch is written once for each, in their order.
-    let mut rest: Vec<&super::plan::Planned> = plan.planned.iter().filter(|planned| planned.decision.to.is_some()).collect();
+    let mut rest: Vec<&super::plan::Planned> = plan
+        .planned
+        .iter()
+        .filter(|planned| planned.decision.to.is_some())
+        .collect();
     while !rest.is_empty() {
         let mut round: Vec<&super::plan::Planned> = Vec::with_capacity(rest.len());
         let mut later = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for planned in rest {
-            if seen.insert(planned.transaction) { round.push(planned) } else { later.push(planned) }
+            if seen.insert(planned.transaction) {
+                round.push(planned)
+            } else {
+                later.push(planned)
+            }
         }
         write_round(conn, now, &round).await?;
         rest = later;
@@ -55,14 +63,23 @@ async fn write_transactions(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) 
     Ok(())
 }
 
-async fn write_round(conn: &mut PgConn, now: DateTime<Utc>, round: &[&super::plan::Planned]) -> Result<(), DbError> {
+async fn write_round(
+    conn: &mut PgConn,
+    now: DateTime<Utc>,
+    round: &[&super::plan::Planned],
+) -> Result<(), DbError> {
     let ids: Vec<Uuid> = round.iter().map(|planned| planned.transaction.uuid()).collect();
     let (Some(least), Some(most)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
         return Ok(());
     };
-    let stages = |pick: fn(&super::plan::Planned) -> &'static str| round.iter().map(|planned| pick(planned)).collect::<Vec<_>>();
+    let stages = |pick: fn(&super::plan::Planned) -> &'static str| {
+        round.iter().map(|planned| pick(planned)).collect::<Vec<_>>()
+    };
     let column = |pick: fn(&crate::flows::Changes) -> &Option<String>| {
-        round.iter().map(|planned| pick(&planned.decision.changes).clone()).collect::<Vec<Option<String>>>()
+        round
+            .iter()
+            .map(|planned| pick(&planned.decision.changes).clone())
+            .collect::<Vec<Option<String>>>()
     };
     let written = sql(
         "UPDATE wallet_transactions AS t
@@ -94,26 +111,48 @@ async fn write_round(conn: &mut PgConn, now: DateTime<Utc>, round: &[&super::pla
         Ok(())
     } else {
         // The rows are locked and were just read: a difference means that somebody writes past this door.
-        Err(DbError::Inconsistent { table: "wallet_transactions", column: "stage", row: format!("{ids:?}") })
+        Err(DbError::Inconsistent {
+            table: "wallet_transactions",
+            column: "stage",
+            row: format!("{ids:?}"),
+        })
     }
 }
 
-async fn write_timeline(conn: &mut PgConn, ids: &dyn IdSource, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
+async fn write_timeline(
+    conn: &mut PgConn,
+    ids: &dyn IdSource,
+    now: DateTime<Utc>,
+    plan: &Plan,
+) -> Result<(), DbError> {
     let lines: Vec<_> = plan
         .planned
         .iter()
-        .flat_map(|planned| planned.decision.timeline.iter().map(move |line| (planned.transaction, line)))
+        .flat_map(|planned| {
+            planned
+                .decision
+                .timeline
+                .iter()
+                .map(move |line| (planned.transaction, line))
+        })
         .collect();
     if lines.is_empty() {
         return Ok(());
     }
-    sql("INSERT INTO transaction_events (transaction_id, id, kind, message, detail, created_at)
-         SELECT e.*, $6 FROM unnest($1, $2, $3, $4, $5) AS e")
+    sql(
+        "INSERT INTO transaction_events (transaction_id, id, kind, message, detail, created_at)
+         SELECT e.*, $6 FROM unnest($1, $2, $3, $4, $5) AS e",
+    )
     .bind::<Array<SqlUuid>, _>(lines.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(lines.iter().map(|_| ids.next()).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.0.as_str()).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.1.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Jsonb>>, _>(lines.iter().map(|(_, line)| line.2.clone()).collect::<Vec<Option<Value>>>())
+    .bind::<Array<Nullable<Jsonb>>, _>(
+        lines
+            .iter()
+            .map(|(_, line)| line.2.clone())
+            .collect::<Vec<Option<Value>>>(),
+    )
     .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;
@@ -124,17 +163,29 @@ async fn write_refs(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Resul
     let refs: Vec<_> = plan
         .planned
         .iter()
-        .flat_map(|planned| planned.decision.refs.iter().map(move |(kind, id)| (*kind, id.as_str(), planned.transaction)))
+        .flat_map(|planned| {
+            planned
+                .decision
+                .refs
+                .iter()
+                .map(move |(kind, id)| (*kind, id.as_str(), planned.transaction))
+        })
         .collect();
     if refs.is_empty() {
         return Ok(());
     }
     // A violation of the primary key ends the batch: one Stripe object never belongs to two transactions.
-    sql("INSERT INTO external_refs (kind, external_id, transaction_id, created_at)
-         SELECT r.*, $4 FROM unnest($1, $2, $3) AS r")
+    sql(
+        "INSERT INTO external_refs (kind, external_id, transaction_id, created_at)
+         SELECT r.*, $4 FROM unnest($1, $2, $3) AS r",
+    )
     .bind::<Array<Text>, _>(refs.iter().map(|(kind, _, _)| *kind).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(refs.iter().map(|(_, id, _)| *id).collect::<Vec<_>>())
-    .bind::<Array<SqlUuid>, _>(refs.iter().map(|(_, _, transaction)| transaction.uuid()).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(
+        refs.iter()
+            .map(|(_, _, transaction)| transaction.uuid())
+            .collect::<Vec<_>>(),
+    )
     .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;
@@ -153,8 +204,17 @@ async fn write_events(conn: &mut PgConn, now: DateTime<Utc>, events: &[String]) 
     Ok(())
 }
 
-async fn write_audit(conn: &mut PgConn, actor: &Actor, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
-    let moved: Vec<_> = plan.planned.iter().filter(|planned| planned.decision.to.is_some()).collect();
+async fn write_audit(
+    conn: &mut PgConn,
+    actor: &Actor,
+    now: DateTime<Utc>,
+    plan: &Plan,
+) -> Result<(), DbError> {
+    let moved: Vec<_> = plan
+        .planned
+        .iter()
+        .filter(|planned| planned.decision.to.is_some())
+        .collect();
     if moved.is_empty() {
         return Ok(());
     }
@@ -162,7 +222,12 @@ async fn write_audit(conn: &mut PgConn, actor: &Actor, now: DateTime<Utc>, plan:
     let wallets: Vec<WalletId> = plan.books.changed().map(|(id, _)| id).collect();
     let stages: Vec<[&str; 2]> = moved
         .iter()
-        .map(|planned| [planned.from.as_str(), planned.decision.to.unwrap_or(planned.from).as_str()])
+        .map(|planned| {
+            [
+                planned.from.as_str(),
+                planned.decision.to.unwrap_or(planned.from).as_str(),
+            ]
+        })
         .collect();
     let entry = AuditRecord {
         at: now,

@@ -8,7 +8,7 @@ mod timeline;
 pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
 pub use row::{Transaction, TransactionRow};
 pub use store::{
-    HistoryFilter, HistoryPage, SealedDetails, count_quiet, external_ref, find, find_by_external_ref, find_visible, history, insert,
-    load_many,
+    HistoryFilter, HistoryPage, SealedDetails, count_quiet, external_ref, find, find_by_external_ref,
+    find_visible, history, insert, load_many,
 };
 pub use timeline::{TimelineEntry, TimelineKind, record, timeline};

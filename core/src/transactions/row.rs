@@ -69,7 +69,9 @@ impl Transaction {
     /// The wallets whose balances it may change, in the order in which they are locked.
     #[must_use]
     pub fn wallets(&self) -> Vec<WalletId> {
-        let mut wallets: Vec<WalletId> = std::iter::once(self.wallet_id).chain(self.counterparty_wallet_id).collect();
+        let mut wallets: Vec<WalletId> = std::iter::once(self.wallet_id)
+            .chain(self.counterparty_wallet_id)
+            .collect();
         wallets.sort_unstable();
         wallets
     }
@@ -111,7 +113,11 @@ impl TryFrom<TransactionRow> for Transaction {
     type Error = DbError;
 
     fn try_from(row: TransactionRow) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent { table: "wallet_transactions", column, row: row.id.to_string() };
+        let wrong = |column| DbError::Inconsistent {
+            table: "wallet_transactions",
+            column,
+            row: row.id.to_string(),
+        };
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         let stage = Stage::from_name(&row.stage).ok_or_else(|| wrong("stage"))?;
         if stage.status() != row.status {
@@ -125,7 +131,11 @@ impl TryFrom<TransactionRow> for Transaction {
             status: row.status,
             stage,
             amount: Money::new(row.amount, currency).map_err(|_| wrong("amount"))?,
-            fee: row.fee.map(|fee| Money::new(fee, currency)).transpose().map_err(|_| wrong("fee"))?,
+            fee: row
+                .fee
+                .map(|fee| Money::new(fee, currency))
+                .transpose()
+                .map_err(|_| wrong("fee"))?,
             reference: row.reference,
             counterparty_wallet_id: row.counterparty_wallet_id.map(WalletId::from_uuid),
             related_transaction_id: row.related_transaction_id.map(TransactionId::from_uuid),

@@ -99,14 +99,26 @@ pub async fn load_many(conn: &mut PgConn, ids: &[TransactionId]) -> Result<Vec<T
 ///
 /// # Errors
 /// When the database cannot be reached or the row is inconsistent.
-pub async fn find_visible(conn: &mut PgConn, id: TransactionId, viewer: UserId) -> Result<Option<Transaction>, DbError> {
-    let Some(found) = find(conn, id).await? else { return Ok(None) };
+pub async fn find_visible(
+    conn: &mut PgConn,
+    id: TransactionId,
+    viewer: UserId,
+) -> Result<Option<Transaction>, DbError> {
+    let Some(found) = find(conn, id).await? else {
+        return Ok(None);
+    };
     if found.user_id == viewer {
         return Ok(Some(found));
     }
-    let Some(other) = found.counterparty_wallet_id else { return Ok(None) };
-    let owner: Option<Uuid> =
-        wallets::table.find(other.uuid()).select(wallets::user_id).first(conn).await.optional()?;
+    let Some(other) = found.counterparty_wallet_id else {
+        return Ok(None);
+    };
+    let owner: Option<Uuid> = wallets::table
+        .find(other.uuid())
+        .select(wallets::user_id)
+        .first(conn)
+        .await
+        .optional()?;
     Ok((owner == Some(viewer.uuid())).then_some(found))
 }
 
@@ -114,7 +126,11 @@ pub async fn find_visible(conn: &mut PgConn, id: TransactionId, viewer: UserId) 
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn find_by_external_ref(conn: &mut PgConn, kind: &str, external_id: &str) -> Result<Option<TransactionId>, DbError> {
+pub async fn find_by_external_ref(
+    conn: &mut PgConn,
+    kind: &str,
+    external_id: &str,
+) -> Result<Option<TransactionId>, DbError> {
     let id: Option<Uuid> = external_refs::table
         .find((kind, external_id))
         .select(external_refs::transaction_id)
@@ -160,12 +176,21 @@ pub struct HistoryPage {
 ///
 /// # Errors
 /// When the database cannot be reached or a row is inconsistent.
-pub async fn history(conn: &mut PgConn, wallet: WalletId, filter: HistoryFilter, first: usize) -> Result<HistoryPage, DbError> {
+pub async fn history(
+    conn: &mut PgConn,
+    wallet: WalletId,
+    filter: HistoryFilter,
+    first: usize,
+) -> Result<HistoryPage, DbError> {
     use wallet_transactions as t;
     let limit = i64::try_from(first).unwrap_or(i64::MAX).saturating_add(1);
     // Two index scans, each already in order, instead of an OR that no index serves.
     let page = |side: bool| {
-        let mut query = t::table.select(TransactionRow::as_select()).order(t::id.desc()).limit(limit).into_boxed();
+        let mut query = t::table
+            .select(TransactionRow::as_select())
+            .order(t::id.desc())
+            .limit(limit)
+            .into_boxed();
         query = if side {
             query.filter(t::wallet_id.eq(wallet.uuid()))
         } else {
@@ -184,11 +209,17 @@ pub async fn history(conn: &mut PgConn, wallet: WalletId, filter: HistoryFilter,
     };
     let mut rows: Vec<TransactionRow> = page(true).load(conn).await?;
     rows.extend(page(false).load::<TransactionRow>(conn).await?);
-    let mut transactions = rows.into_iter().map(Transaction::try_from).collect::<Result<Vec<_>, _>>()?;
-    transactions.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+    let mut transactions = rows
+        .into_iter()
+        .map(Transaction::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    transactions.sort_unstable_by_key(|transaction| std::cmp::Reverse(transaction.id));
     let has_more = transactions.len() > first;
     transactions.truncate(first);
-    Ok(HistoryPage { transactions, has_more })
+    Ok(HistoryPage {
+        transactions,
+        has_more,
+    })
 }
 
 /// How many transactions are not final and have not changed since `before`.
@@ -197,7 +228,9 @@ pub async fn history(conn: &mut PgConn, wallet: WalletId, filter: HistoryFilter,
 /// When the database cannot be reached.
 pub async fn count_quiet(conn: &mut PgConn, before: DateTime<Utc>) -> Result<i64, DbError> {
     Ok(wallet_transactions::table
-        .filter(wallet_transactions::status.eq_any([TransactionStatus::Pending, TransactionStatus::Processing]))
+        .filter(
+            wallet_transactions::status.eq_any([TransactionStatus::Pending, TransactionStatus::Processing]),
+        )
         .filter(wallet_transactions::updated_at.lt(before))
         .count()
         .get_result(conn)

@@ -90,7 +90,12 @@ pub async fn timeline(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Timeli
         .await?;
     Ok(rows
         .into_iter()
-        .map(|row| TimelineEntry { at: row.created_at, kind: row.kind, message: row.message, detail: row.detail })
+        .map(|row| TimelineEntry {
+            at: row.created_at,
+            kind: row.kind,
+            message: row.message,
+            detail: row.detail,
+        })
         .collect())
 }
 

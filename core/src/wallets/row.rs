@@ -65,7 +65,11 @@ impl TryFrom<WalletRow> for Wallet {
     type Error = DbError;
 
     fn try_from(row: WalletRow) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent { table: "wallets", column, row: row.id.to_string() };
+        let wrong = |column| DbError::Inconsistent {
+            table: "wallets",
+            column,
+            row: row.id.to_string(),
+        };
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         Ok(Self {
             id: WalletId::from_uuid(row.id),

@@ -37,8 +37,12 @@ pub async fn insert(conn: &mut PgConn, new: &Wallet) -> Result<(), DbError> {
 /// # Errors
 /// When the database cannot be reached or the row is inconsistent.
 pub async fn find(conn: &mut PgConn, id: WalletId) -> Result<Option<Wallet>, DbError> {
-    let row: Option<WalletRow> =
-        wallets::table.find(id.uuid()).select(WalletRow::as_select()).first(conn).await.optional()?;
+    let row: Option<WalletRow> = wallets::table
+        .find(id.uuid())
+        .select(WalletRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
     row.map(Wallet::try_from).transpose()
 }
 
@@ -56,8 +60,11 @@ pub async fn find_owned(conn: &mut PgConn, id: WalletId, owner: UserId) -> Resul
 /// When the database cannot be reached or a row is inconsistent.
 pub async fn load_many(conn: &mut PgConn, ids: &[WalletId]) -> Result<Vec<Wallet>, DbError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<WalletRow> =
-        wallets::table.filter(wallets::id.eq_any(ids)).select(WalletRow::as_select()).load(conn).await?;
+    let rows: Vec<WalletRow> = wallets::table
+        .filter(wallets::id.eq_any(ids))
+        .select(WalletRow::as_select())
+        .load(conn)
+        .await?;
     rows.into_iter().map(Wallet::try_from).collect()
 }
 
@@ -92,7 +99,12 @@ pub async fn customer_of(conn: &mut PgConn, user: UserId) -> Result<Option<Strin
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn record_customer(conn: &mut PgConn, user: UserId, customer: &str, now: DateTime<Utc>) -> Result<String, DbError> {
+pub async fn record_customer(
+    conn: &mut PgConn,
+    user: UserId,
+    customer: &str,
+    now: DateTime<Utc>,
+) -> Result<String, DbError> {
     diesel::insert_into(stripe_customers::table)
         .values((
             stripe_customers::user_id.eq(user.uuid()),
@@ -108,10 +120,17 @@ pub async fn record_customer(conn: &mut PgConn, user: UserId, customer: &str, no
         .select(stripe_customers::stripe_customer_id)
         .first(conn)
         .await?;
-    diesel::update(wallets::table.filter(wallets::user_id.eq(user.uuid())).filter(wallets::stripe_customer_id.is_null()))
-        .set((wallets::stripe_customer_id.eq(&counts), wallets::updated_at.eq(now)))
-        .execute(conn)
-        .await?;
+    diesel::update(
+        wallets::table
+            .filter(wallets::user_id.eq(user.uuid()))
+            .filter(wallets::stripe_customer_id.is_null()),
+    )
+    .set((
+        wallets::stripe_customer_id.eq(&counts),
+        wallets::updated_at.eq(now),
+    ))
+    .execute(conn)
+    .await?;
     Ok(counts)
 }
 
@@ -119,7 +138,12 @@ pub async fn record_customer(conn: &mut PgConn, user: UserId, customer: &str, no
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn set_active(conn: &mut PgConn, id: WalletId, active: bool, now: DateTime<Utc>) -> Result<bool, DbError> {
+pub async fn set_active(
+    conn: &mut PgConn,
+    id: WalletId,
+    active: bool,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
     let changed = diesel::update(wallets::table.find(id.uuid()))
         .set((wallets::is_active.eq(active), wallets::updated_at.eq(now)))
         .execute(conn)

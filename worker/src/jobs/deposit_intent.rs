@@ -1,7 +1,7 @@
 //! Creates the payment intent of a deposit, and confirms it when a payment method was given.
 
-use wallet_core::db::in_transaction;
 use std::sync::Arc;
+use wallet_core::db::in_transaction;
 
 use wallet_core::crypto::{KeyOwner, Place};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
@@ -9,8 +9,9 @@ use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::settle::Step;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateCustomer, CreatePaymentIntent, CustomerId, Decline, Disposition, ErrorClass, Lane, LookUp,
-    MethodChoice, PaymentIntent, PaymentIntentId, PaymentIntentStatus, PaymentMethodId, Tags,
+    CallError, CallOutcome, CreateCustomer, CreatePaymentIntent, CustomerId, Decline, Disposition,
+    ErrorClass, Lane, LookUp, MethodChoice, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
+    PaymentMethodId, Tags,
 };
 use wallet_core::transactions::{PaymentMethod, Transaction};
 use wallet_core::wallets;
@@ -30,13 +31,17 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         customer: customer.clone(),
         method: MethodChoice::from(transaction.payment_method.unwrap_or(PaymentMethod::Stripe)),
         payment_method: payment_method_of(&transaction)?,
-        tags: Tags { transaction_id: transaction.id, wallet_id: transaction.wallet_id },
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
     };
     match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(intent)) => record(worker, job, &transaction, intent).await,
         Ok(CallOutcome::Recorded { object_id }) => {
-            let id: PaymentIntentId =
-                object_id.parse().map_err(|_| JobError::Park(format!("{object_id} is no payment intent")))?;
+            let id: PaymentIntentId = object_id
+                .parse()
+                .map_err(|_| JobError::Park(format!("{object_id} is no payment intent")))?;
             let question = worker.calls.gateway().retrieve_payment_intent(&id);
             let intent = worker.calls.ask(Lane::Deposits, question).await?;
             record(worker, job, &transaction, intent).await
@@ -48,13 +53,20 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 record(worker, job, &transaction, *intent).await
             }
             (class, None) if class.disposition() == Disposition::FailDefinite => {
-                let code = if class == ErrorClass::Declined { FailureCode::PaymentDeclined } else { FailureCode::StripeRefused };
+                let code = if class == ErrorClass::Declined {
+                    FailureCode::PaymentDeclined
+                } else {
+                    FailureCode::StripeRefused
+                };
                 let command = Command::Refuse(FailureReason::new(code, error.message));
                 worker.settle(&[step(job, &transaction, command)]).await?;
                 Ok(())
             }
             (_, payment_intent) => {
-                let error = wallet_core::stripe::GatewayError { payment_intent, ..error };
+                let error = wallet_core::stripe::GatewayError {
+                    payment_intent,
+                    ..error
+                };
                 Err(CallError::Gateway(error).into())
             }
         },
@@ -72,7 +84,11 @@ async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<
     if let Some(known) = known {
         return known.parse().map_err(|_| unreadable(&known));
     }
-    let made = match worker.calls.run(job.claim, user.uuid(), CreateCustomer { user_id: user }).await {
+    let made = match worker
+        .calls
+        .run(job.claim, user.uuid(), CreateCustomer { user_id: user })
+        .await
+    {
         Ok(CallOutcome::Fresh(customer)) => customer.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => {
@@ -88,8 +104,12 @@ async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<
 }
 
 fn payment_method_of(transaction: &Transaction) -> Result<Option<PaymentMethodId>, JobError> {
-    let Some(id) = &transaction.stripe_payment_method_id else { return Ok(None) };
-    id.parse().map(Some).map_err(|_| JobError::Park(format!("{id} is no payment method")))
+    let Some(id) = &transaction.stripe_payment_method_id else {
+        return Ok(None);
+    };
+    id.parse()
+        .map(Some)
+        .map_err(|_| JobError::Park(format!("{id} is no payment method")))
 }
 
 /// Writes down what became of the intent.
@@ -105,8 +125,12 @@ async fn record(
             // Recorded first, so that the secret and the id are known whatever follows.
             let recorded = recording(worker, transaction, &intent, "payment intent created").await?;
             let ending = ending(&intent).map(|command| step(job, transaction, command));
-            let steps: Vec<Step> =
-                std::iter::once(Step { claim: None, ..step(job, transaction, recorded) }).chain(ending).collect();
+            let steps: Vec<Step> = std::iter::once(Step {
+                claim: None,
+                ..step(job, transaction, recorded)
+            })
+            .chain(ending)
+            .collect();
             worker.settle_locked(&transaction.wallets(), &steps).await?;
             Ok(())
         }
@@ -115,7 +139,9 @@ async fn record(
         }
         status => {
             let message = match status {
-                PaymentIntentStatus::RequiresAction => "the payer must authenticate the payment; confirm it with the clientSecret",
+                PaymentIntentStatus::RequiresAction => {
+                    "the payer must authenticate the payment; confirm it with the clientSecret"
+                }
                 PaymentIntentStatus::RequiresPaymentMethod if by_server => {
                     "the payer must authenticate the payment; confirm it with the clientSecret"
                 }
@@ -132,7 +158,9 @@ async fn record(
 /// Whether the bank only asks the payer to authenticate.
 fn needs_payer(intent: &PaymentIntent) -> bool {
     let asks = |decline: &Decline| {
-        [&decline.code, &decline.decline_code].into_iter().any(|code| code.as_deref() == Some("authentication_required"))
+        [&decline.code, &decline.decline_code]
+            .into_iter()
+            .any(|code| code.as_deref() == Some("authentication_required"))
     };
     intent.last_payment_error.as_ref().is_some_and(asks)
 }
@@ -144,11 +172,22 @@ async fn give_up(
     transaction: &Transaction,
     intent: &PaymentIntent,
 ) -> Result<(), JobError> {
-    let cancelled = worker.calls.ask(Lane::Deposits, worker.calls.gateway().cancel_payment_intent(&intent.id)).await;
+    let cancelled = worker
+        .calls
+        .ask(
+            Lane::Deposits,
+            worker.calls.gateway().cancel_payment_intent(&intent.id),
+        )
+        .await;
     let now = match cancelled {
         Ok(intent) => intent,
         // It became final before we could: what it became counts.
-        Err(CallError::Gateway(error)) if error.payment_intent.as_ref().is_some_and(|intent| intent.status.is_final()) => {
+        Err(CallError::Gateway(error))
+            if error
+                .payment_intent
+                .as_ref()
+                .is_some_and(|intent| intent.status.is_final()) =>
+        {
             match error.payment_intent {
                 Some(intent) => *intent,
                 None => return Err(CallError::Gateway(error).into()),
@@ -157,13 +196,20 @@ async fn give_up(
         Err(error) => return Err(error.into()),
     };
     let command = match now.status {
-        PaymentIntentStatus::Succeeded => {
-            Command::SettlePayment { intent: now.id.as_str().to_owned(), received: now.amount_received }
-        }
+        PaymentIntentStatus::Succeeded => Command::SettlePayment {
+            intent: now.id.as_str().to_owned(),
+            received: now.amount_received,
+        },
         _ => Command::Refuse(decline_of(intent)),
     };
     let recorded = recording(worker, transaction, intent, "the payment was declined").await?;
-    let steps = [Step { claim: None, ..step(job, transaction, recorded) }, step(job, transaction, command)];
+    let steps = [
+        Step {
+            claim: None,
+            ..step(job, transaction, recorded)
+        },
+        step(job, transaction, command),
+    ];
     worker.settle_locked(&transaction.wallets(), &steps).await?;
     Ok(())
 }
@@ -182,7 +228,10 @@ fn decline_of(intent: &PaymentIntent) -> FailureReason {
 pub(super) fn ending(intent: &PaymentIntent) -> Option<Command> {
     let id = intent.id.as_str().to_owned();
     match intent.status {
-        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment { intent: id, received: intent.amount_received }),
+        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
+            intent: id,
+            received: intent.amount_received,
+        }),
         PaymentIntentStatus::Canceled => {
             let reason = FailureReason::new(FailureCode::PaymentCancelled, "the payment was cancelled");
             Some(Command::CancelIntent { intent: id, reason })
@@ -201,9 +250,19 @@ async fn recording(
     let sealed_client_secret = match &intent.client_secret {
         Some(secret) => {
             let owner = KeyOwner::User(transaction.user_id);
-            let place = Place::new("wallet_transactions", "encrypted_client_secret", transaction.id, owner);
+            let place = Place::new(
+                "wallet_transactions",
+                "encrypted_client_secret",
+                transaction.id,
+                owner,
+            );
             let vault = Arc::clone(&worker.vault);
-            Some(vault.seal_bytes(&place, secret.expose().as_bytes()).await?.into_string())
+            Some(
+                vault
+                    .seal_bytes(&place, secret.expose().as_bytes())
+                    .await?
+                    .into_string(),
+            )
         }
         None => None,
     };
@@ -221,11 +280,21 @@ async fn look(
     customer: &CustomerId,
     look_up: &LookUp,
 ) -> Result<(), JobError> {
-    let listing = worker.calls.gateway().list_payment_intents(customer, look_up.first_tried_at);
+    let listing = worker
+        .calls
+        .gateway()
+        .list_payment_intents(customer, look_up.first_tried_at);
     let intents = worker.calls.ask(Lane::Deposits, listing).await?;
-    let ours = intents.iter().find(|intent| intent.metadata.transaction_id == Some(transaction.id));
+    let ours = intents
+        .iter()
+        .find(|intent| intent.metadata.transaction_id == Some(transaction.id));
     match ours {
-        Some(intent) => worker.calls.resolve_found(&look_up.key, intent.id.as_str()).await?,
+        Some(intent) => {
+            worker
+                .calls
+                .resolve_found(&look_up.key, intent.id.as_str())
+                .await?
+        }
         None => worker.calls.resolve_absent(&look_up.key).await?,
     }
     Err(JobError::Again("the payment intent was looked up at Stripe"))

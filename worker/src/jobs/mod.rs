@@ -24,7 +24,9 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Some(JobKind::WithdrawalPayout) => withdrawal_payout::run(worker, job).await,
         Some(JobKind::WithdrawalReversal) => withdrawal_reversal::run(worker, job).await,
         Some(JobKind::StripeEvent) => stripe_event::run(worker, job).await,
-        Some(JobKind::Transfer) | None => Err(JobError::Park("no handler serves this kind of job one by one".to_owned())),
+        Some(JobKind::Transfer) | None => Err(JobError::Park(
+            "no handler serves this kind of job one by one".to_owned(),
+        )),
     }
 }
 

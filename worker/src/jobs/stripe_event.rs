@@ -19,7 +19,9 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let id = id.ok_or_else(|| JobError::Park("the job names no event".to_owned()))?;
     let event = {
         let conn = &mut worker.db.conn().await?;
-        inbox::find(conn, id).await?.ok_or_else(|| JobError::Park(format!("there is no event {id}")))?
+        inbox::find(conn, id)
+            .await?
+            .ok_or_else(|| JobError::Park(format!("there is no event {id}")))?
     };
     if event.is_done {
         return worker.finish(job).await;
@@ -28,14 +30,27 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Some("payment_intent") => payment_intent(worker, job, &event).await,
         Some("payout") => payout(worker, job, &event).await,
         // Transfers and reversals are answers to our own calls, which record them.
-        _ => worker.ignore_event(job, id, "this version acts on no event of this type").await,
+        _ => {
+            worker
+                .ignore_event(job, id, "this version acts on no event of this type")
+                .await
+        }
     };
     match done {
         // Stripe does not know the object, or will not show it: nothing to decide by.
         Err(JobError::Call(CallError::Gateway(error)))
-            if matches!(error.disposition(), Disposition::NeedsReview | Disposition::FailDefinite) =>
+            if matches!(
+                error.disposition(),
+                Disposition::NeedsReview | Disposition::FailDefinite
+            ) =>
         {
-            worker.park_event(job, id, &format!("its object cannot be fetched ({})", error.class)).await
+            worker
+                .park_event(
+                    job,
+                    id,
+                    &format!("its object cannot be fetched ({})", error.class),
+                )
+                .await
         }
         done => done,
     }
@@ -43,16 +58,23 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 
 async fn payment_intent(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) -> Result<(), JobError> {
     let Some(id) = object_id::<PaymentIntentId>(event) else {
-        return worker.park_event(job, &event.id, "the event names no payment intent").await;
+        return worker
+            .park_event(job, &event.id, "the event names no payment intent")
+            .await;
     };
     let question = worker.calls.gateway().retrieve_payment_intent(&id);
     let intent = worker.calls.ask(Lane::Webhooks, question).await?;
     let found = owner(worker, external_ref::PAYMENT_INTENT, id.as_str(), intent.metadata).await?;
     let Some(transaction) = found.filter(|found| found.transaction_type == TransactionType::Deposit) else {
-        return worker.ignore_event(job, &event.id, "the payment intent is of no deposit of ours").await;
+        return worker
+            .ignore_event(job, &event.id, "the payment intent is of no deposit of ours")
+            .await;
     };
     let command = deposit_intent::ending(&intent).unwrap_or_else(|| {
-        let failed = intent.last_payment_error.as_ref().filter(|_| event.event_type.ends_with("payment_failed"));
+        let failed = intent
+            .last_payment_error
+            .as_ref()
+            .filter(|_| event.event_type.ends_with("payment_failed"));
         let message = match failed {
             Some(decline) => {
                 let why = decline.message.as_deref().unwrap_or("the payment failed");
@@ -68,20 +90,29 @@ async fn payment_intent(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) 
 async fn payout(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) -> Result<(), JobError> {
     let account: Option<AccountId> = event.account.as_deref().and_then(|account| account.parse().ok());
     let (Some(account), Some(id)) = (account, object_id::<PayoutId>(event)) else {
-        return worker.ignore_event(job, &event.id, "a payout of the platform itself").await;
+        return worker
+            .ignore_event(job, &event.id, "a payout of the platform itself")
+            .await;
     };
     let question = worker.calls.gateway().retrieve_payout(&account, &id);
     let payout = worker.calls.ask(Lane::Webhooks, question).await?;
     let found = owner(worker, external_ref::PAYOUT, id.as_str(), payout.metadata).await?;
     // A payout of another account than the withdrawal went to is not its own, whatever its metadata says.
     let ours = |found: &Transaction| {
-        found.transaction_type == TransactionType::Withdrawal && found.stripe_account_id.as_deref() == Some(account.as_str())
+        found.transaction_type == TransactionType::Withdrawal
+            && found.stripe_account_id.as_deref() == Some(account.as_str())
     };
     let Some(transaction) = found.filter(ours) else {
-        return worker.ignore_event(job, &event.id, "the payout is of no withdrawal of ours").await;
+        return worker
+            .ignore_event(job, &event.id, "the payout is of no withdrawal of ours")
+            .await;
     };
-    let command = withdrawal_payout::command_of(&payout)
-        .unwrap_or_else(|| note(format!("the payout is {}", payout.status.as_str().replace('_', " ")), event));
+    let command = withdrawal_payout::command_of(&payout).unwrap_or_else(|| {
+        note(
+            format!("the payout is {}", payout.status.as_str().replace('_', " ")),
+            event,
+        )
+    });
     settle(worker, job, event, &transaction, command).await
 }
 
@@ -91,7 +122,11 @@ fn object_id<Id: std::str::FromStr>(event: &StoredEvent) -> Option<Id> {
 
 fn note(message: String, event: &StoredEvent) -> Command {
     let detail = serde_json::json!({ "event": event.id, "type": event.event_type });
-    Command::Note { kind: TimelineKind::StripeEvent, message, detail: Some(detail) }
+    Command::Note {
+        kind: TimelineKind::StripeEvent,
+        message,
+        detail: Some(detail),
+    }
 }
 
 /// The transaction of a Stripe object: by our record of it, else by the metadata we gave it.
@@ -103,7 +138,9 @@ async fn owner(
 ) -> Result<Option<Transaction>, JobError> {
     let conn = &mut worker.db.conn().await?;
     let recorded: Option<TransactionId> = transactions::find_by_external_ref(conn, kind, object).await?;
-    let Some(id) = recorded.or(metadata.transaction_id) else { return Ok(None) };
+    let Some(id) = recorded.or(metadata.transaction_id) else {
+        return Ok(None);
+    };
     Ok(transactions::find(conn, id).await?)
 }
 

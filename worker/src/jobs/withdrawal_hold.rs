@@ -10,6 +10,8 @@ use crate::worker::Worker;
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
     let wallets = transaction.wallets();
-    worker.settle_locked(&wallets, &[step(job, &transaction, Command::Hold)]).await?;
+    worker
+        .settle_locked(&wallets, &[step(job, &transaction, Command::Hold)])
+        .await?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use wallet_core::crypto::{KeyOwner, Place, Sealed};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreatePayout, Disposition, ExternalAccountId, Lane, LookUp, Payout, PayoutStatus, Tags,
+    CallError, CallOutcome, CreatePayout, Disposition, ExternalAccountId, Lane, LookUp, Payout, PayoutStatus,
+    Tags,
 };
 use wallet_core::transactions::Transaction;
 
@@ -23,7 +24,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         account: account_of(&transaction)?,
         amount: transaction.amount,
         destination: bank_of(worker, &transaction).await?,
-        tags: Tags { transaction_id: transaction.id, wallet_id: transaction.wallet_id },
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
     };
     let payout = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(payout)) => payout.id.as_str().to_owned(),
@@ -31,12 +35,20 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = FailureReason::new(FailureCode::PayoutFailed, error.message);
-            worker.settle(&[step(job, &transaction, Command::FailPayout { payout: None, reason })]).await?;
+            worker
+                .settle(&[step(
+                    job,
+                    &transaction,
+                    Command::FailPayout { payout: None, reason },
+                )])
+                .await?;
             return Ok(());
         }
         Err(error) => return Err(error.into()),
     };
-    worker.settle(&[step(job, &transaction, Command::RecordPayout { payout })]).await?;
+    worker
+        .settle(&[step(job, &transaction, Command::RecordPayout { payout })])
+        .await?;
     Ok(())
 }
 
@@ -46,12 +58,21 @@ pub(super) fn command_of(payout: &Payout) -> Option<Command> {
     match payout.status {
         PayoutStatus::Paid => Some(Command::SettlePayout { payout: id }),
         PayoutStatus::Failed | PayoutStatus::Canceled => {
-            let sentence = payout.failure_message.clone().unwrap_or_else(|| match payout.status {
-                PayoutStatus::Canceled => "the payout was cancelled".to_owned(),
-                _ => format!("the payout failed ({})", payout.failure_code.as_deref().unwrap_or("no reason given")),
-            });
+            let sentence = payout
+                .failure_message
+                .clone()
+                .unwrap_or_else(|| match payout.status {
+                    PayoutStatus::Canceled => "the payout was cancelled".to_owned(),
+                    _ => format!(
+                        "the payout failed ({})",
+                        payout.failure_code.as_deref().unwrap_or("no reason given")
+                    ),
+                });
             let reason = FailureReason::new(FailureCode::PayoutFailed, sentence);
-            Some(Command::FailPayout { payout: Some(id), reason })
+            Some(Command::FailPayout {
+                payout: Some(id),
+                reason,
+            })
         }
         PayoutStatus::Pending | PayoutStatus::InTransit | PayoutStatus::Unknown(_) => None,
     }
@@ -59,7 +80,9 @@ pub(super) fn command_of(payout: &Payout) -> Option<Command> {
 
 /// The external account that was asked for; none for the account's default.
 async fn bank_of(worker: &Worker, transaction: &Transaction) -> Result<Option<ExternalAccountId>, JobError> {
-    let Some(sealed) = transaction.encrypted_bank_id.clone() else { return Ok(None) };
+    let Some(sealed) = transaction.encrypted_bank_id.clone() else {
+        return Ok(None);
+    };
     let unreadable = || JobError::Park("the external account of the withdrawal cannot be read".to_owned());
     let sealed = Sealed::parse(sealed).map_err(|_| unreadable())?;
     let owner = KeyOwner::User(transaction.user_id);
@@ -71,11 +94,21 @@ async fn bank_of(worker: &Worker, transaction: &Transaction) -> Result<Option<Ex
 /// The key can no longer tell: the account's payouts since then can.
 async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
     let account = account_of(transaction)?;
-    let listing = worker.calls.gateway().list_payouts(&account, look_up.first_tried_at);
+    let listing = worker
+        .calls
+        .gateway()
+        .list_payouts(&account, look_up.first_tried_at);
     let payouts = worker.calls.ask(Lane::Withdrawals, listing).await?;
-    let ours = payouts.iter().find(|payout| payout.metadata.transaction_id == Some(transaction.id));
+    let ours = payouts
+        .iter()
+        .find(|payout| payout.metadata.transaction_id == Some(transaction.id));
     match ours {
-        Some(payout) => worker.calls.resolve_found(&look_up.key, payout.id.as_str()).await?,
+        Some(payout) => {
+            worker
+                .calls
+                .resolve_found(&look_up.key, payout.id.as_str())
+                .await?
+        }
         None => worker.calls.resolve_absent(&look_up.key).await?,
     }
     Err(JobError::Again("the payout was looked up at Stripe"))

@@ -18,7 +18,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let call = CreateReversal {
         transfer: transfer.clone(),
         amount: transaction.amount,
-        tags: Tags { transaction_id: transaction.id, wallet_id: transaction.wallet_id },
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
     };
     let reversal = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(reversal)) => reversal.id.as_str().to_owned(),
@@ -28,7 +31,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(error) => return Err(error.into()),
     };
     let wallets = transaction.wallets();
-    worker.settle_locked(&wallets, &[step(job, &transaction, Command::RecordReversal { reversal })]).await?;
+    worker
+        .settle_locked(
+            &wallets,
+            &[step(job, &transaction, Command::RecordReversal { reversal })],
+        )
+        .await?;
     Ok(())
 }
 
@@ -47,10 +55,20 @@ async fn look(
     transfer: &StripeTransferId,
     look_up: &LookUp,
 ) -> Result<(), JobError> {
-    let reversals = worker.calls.ask(Lane::Withdrawals, worker.calls.gateway().list_reversals(transfer)).await?;
-    let ours = reversals.iter().find(|reversal| reversal.metadata.transaction_id == Some(transaction.id));
+    let reversals = worker
+        .calls
+        .ask(Lane::Withdrawals, worker.calls.gateway().list_reversals(transfer))
+        .await?;
+    let ours = reversals
+        .iter()
+        .find(|reversal| reversal.metadata.transaction_id == Some(transaction.id));
     match ours {
-        Some(reversal) => worker.calls.resolve_found(&look_up.key, reversal.id.as_str()).await?,
+        Some(reversal) => {
+            worker
+                .calls
+                .resolve_found(&look_up.key, reversal.id.as_str())
+                .await?
+        }
         None => worker.calls.resolve_absent(&look_up.key).await?,
     }
     Err(JobError::Again("the reversal was looked up at Stripe"))

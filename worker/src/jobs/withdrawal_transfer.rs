@@ -18,26 +18,40 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let account = account_of(&transaction)?;
     // Once a transfer may have been sent, only Stripe's answer to it decides, whatever has become of the account.
-    if !worker.calls.is_undecided(Operation::Transfer, transaction.id.uuid()).await? {
-        if let Some(reason) = account_obstacle(worker, &transaction, &account).await? {
-            return refuse(worker, job, &transaction, reason).await;
-        }
+    if !worker
+        .calls
+        .is_undecided(Operation::Transfer, transaction.id.uuid())
+        .await?
+        && let Some(reason) = account_obstacle(worker, &transaction, &account).await?
+    {
+        return refuse(worker, job, &transaction, reason).await;
     }
     let call = CreateTransfer {
         amount: transaction.amount,
         destination: account,
-        tags: Tags { transaction_id: transaction.id, wallet_id: transaction.wallet_id },
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
     };
     let transfer = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(transfer)) => transfer.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
-            return refuse(worker, job, &transaction, FailureReason::new(FailureCode::StripeRefused, error.message)).await;
+            return refuse(
+                worker,
+                job,
+                &transaction,
+                FailureReason::new(FailureCode::StripeRefused, error.message),
+            )
+            .await;
         }
         Err(error) => return Err(error.into()),
     };
-    worker.settle(&[step(job, &transaction, Command::RecordTransfer { transfer })]).await?;
+    worker
+        .settle(&[step(job, &transaction, Command::RecordTransfer { transfer })])
+        .await?;
     Ok(())
 }
 
@@ -57,20 +71,35 @@ async fn account_obstacle(
     id: &AccountId,
 ) -> Result<Option<FailureReason>, JobError> {
     let refused = |sentence: &str| Some(FailureReason::new(FailureCode::PayoutAccountRefused, sentence));
-    let account = match worker.calls.ask(Lane::Withdrawals, worker.calls.gateway().retrieve_account(id)).await {
+    let account = match worker
+        .calls
+        .ask(Lane::Withdrawals, worker.calls.gateway().retrieve_account(id))
+        .await
+    {
         Ok(account) => account,
         Err(CallError::Gateway(error))
-            if matches!(error.disposition(), Disposition::FailDefinite | Disposition::NeedsReview) =>
+            if matches!(
+                error.disposition(),
+                Disposition::FailDefinite | Disposition::NeedsReview
+            ) =>
         {
-            return Ok(refused("the payout account does not exist or is not connected to the platform"));
+            return Ok(refused(
+                "the payout account does not exist or is not connected to the platform",
+            ));
         }
         Err(error) => return Err(error.into()),
     };
-    if account.metadata.user_id.is_some_and(|owner| owner != transaction.user_id) {
+    if account
+        .metadata
+        .user_id
+        .is_some_and(|owner| owner != transaction.user_id)
+    {
         return Ok(refused("the payout account belongs to somebody else"));
     }
     if !account.payouts_enabled {
-        return Ok(refused("payouts to the payout account are disabled; complete its details at Stripe"));
+        return Ok(refused(
+            "payouts to the payout account are disabled; complete its details at Stripe",
+        ));
     }
     Ok(None)
 }
@@ -82,15 +111,28 @@ async fn refuse(
     reason: FailureReason,
 ) -> Result<(), JobError> {
     let wallets = transaction.wallets();
-    worker.settle_locked(&wallets, &[step(job, transaction, Command::Refuse(reason))]).await?;
+    worker
+        .settle_locked(&wallets, &[step(job, transaction, Command::Refuse(reason))])
+        .await?;
     Ok(())
 }
 
 /// The key can no longer tell: the transfers of this transaction's group can.
 async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
-    let transfers = worker.calls.ask(Lane::Withdrawals, worker.calls.gateway().list_transfers(transaction.id)).await?;
+    let transfers = worker
+        .calls
+        .ask(
+            Lane::Withdrawals,
+            worker.calls.gateway().list_transfers(transaction.id),
+        )
+        .await?;
     match transfers.first() {
-        Some(transfer) => worker.calls.resolve_found(&look_up.key, transfer.id.as_str()).await?,
+        Some(transfer) => {
+            worker
+                .calls
+                .resolve_found(&look_up.key, transfer.id.as_str())
+                .await?
+        }
         None => worker.calls.resolve_absent(&look_up.key).await?,
     }
     Err(JobError::Again("the transfer was looked up at Stripe"))

@@ -1,0 +1,266 @@
+//! A consumer: the supervised worker of one queue in this process.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::life::{Begun, connect, live};
+use super::members::BEAT;
+use super::{Carrier, wake};
+use crate::ids::JobId;
+use crate::jobs::QueueName;
+
+/// The pause before the next life doubles from the first to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// A life this long was a good one: the next begins after the shortest pause.
+const GOOD_LIFE: Duration = Duration::from_secs(5);
+/// How often finished tasks are removed from Redis while there are some.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// What is done with a group of jobs. It records its outcome in PostgreSQL; a panic is caught and logged.
+pub type TaskHandler = Arc<dyn Fn(Vec<JobId>) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Everything the lives of a consumer's worker have in common.
+pub(super) struct Shared {
+    pub(super) carrier: Carrier,
+    pub(super) queue: QueueName,
+    pub(super) concurrency: usize,
+    pub(super) handler: TaskHandler,
+    /// The handlers at work, of this life and of earlier ones.
+    pub(super) running: TaskTracker,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) wake: Arc<Notify>,
+    health: ConsumerHealth,
+    finished: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn note_poll(&self) {
+        *self
+            .health
+            .0
+            .polled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(super) fn note_finished(&self) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How a consumer is doing, readable while it runs; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct ConsumerHealth(Arc<HealthState>);
+
+#[derive(Debug, Default)]
+struct HealthState {
+    polled: Mutex<Option<Instant>>,
+    restarts: AtomicU64,
+}
+
+impl ConsumerHealth {
+    /// Time since Redis last answered the worker; none before the first time. More than 15 s: it stands still.
+    #[must_use]
+    pub fn since_last_poll(&self) -> Option<Duration> {
+        self.0
+            .polled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map(|at| at.elapsed())
+    }
+
+    /// How often the worker had to be started again.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.0.restarts.load(Ordering::Relaxed)
+    }
+}
+
+/// The worker of one queue, started again whenever it ends.
+pub struct Consumer {
+    shared: Arc<Shared>,
+    name: String,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer")
+            .field("queue", &self.shared.queue)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// A consumer that gives the groups of `queue` to `handler`, up to `concurrency` of them at once (at least one).
+    ///
+    /// `worker_name_prefix` is for people (host and process id); what makes each start's name unique is added.
+    #[must_use]
+    pub fn new(
+        carrier: Carrier,
+        queue: QueueName,
+        concurrency: usize,
+        handler: TaskHandler,
+        worker_name_prefix: &str,
+    ) -> Self {
+        let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        // Only distinctness counts here, across processes that may share host name and process id (containers do).
+        let name = format!("{worker_name_prefix}:{:08x}", rand::random::<u32>());
+        let shared = Shared {
+            carrier,
+            queue,
+            concurrency,
+            handler,
+            running: TaskTracker::new(),
+            slots: Arc::new(Semaphore::new(concurrency)),
+            wake: Arc::new(Notify::new()),
+            health: ConsumerHealth::default(),
+            finished: AtomicU64::new(0),
+        };
+        Self {
+            shared: Arc::new(shared),
+            name,
+        }
+    }
+
+    /// A view of how it is doing, to be kept while it runs.
+    #[must_use]
+    pub fn health(&self) -> ConsumerHealth {
+        self.shared.health.clone()
+    }
+
+    /// Works until `shutdown`, whatever becomes of Redis. Then fetches no more and returns when the running handlers have
+    /// finished, or after `grace`.
+    pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
+        let shared = &self.shared;
+        let current = Arc::new(Mutex::new(None));
+        let give_up = CancellationToken::new();
+        let helpers = self.start_helpers(&shutdown, &current, grace, &give_up);
+
+        let mut unburied: Vec<(String, Begun)> = Vec::new();
+        let (mut pause, longest) = PAUSE;
+        for life in 0_u64.. {
+            let born = Instant::now();
+            let error = match connect(shared).await {
+                Err(error) => error.to_string(),
+                Ok(connection) => {
+                    self.bury(&mut unburied).await;
+                    let name = format!("{}:{life}", self.name);
+                    *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
+                    // In our list before it is in apalis': there is no worker that nobody would miss.
+                    let _ = shared.carrier.beat(shared.queue, &name).await;
+                    let begun = Begun::default();
+                    let ended = live(shared, connection, &name, &begun, &shutdown, &give_up).await;
+                    unburied.push((name, begun));
+                    ended.err().map(|error| error.to_string()).unwrap_or_default()
+                }
+            };
+            if shutdown.is_cancelled() {
+                break;
+            }
+            tracing::warn!(queue = %shared.queue, error, "the worker ended: it is started again");
+            shared.health.0.restarts.fetch_add(1, Ordering::Relaxed);
+            if born.elapsed() > GOOD_LIFE {
+                pause = PAUSE.0;
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = shutdown.cancelled() => break,
+            }
+            pause = (pause * 2).min(longest);
+        }
+        shared.running.close();
+        tokio::select! {
+            () = shared.running.wait() => {}
+            () = give_up.cancelled() => {
+                tracing::warn!(queue = %shared.queue, left = shared.running.len(), "handlers still run after the grace");
+            }
+        }
+        drop(helpers);
+        self.bury(&mut unburied).await;
+        let _ = shared.carrier.sweep(shared.queue).await;
+    }
+
+    /// Starts the subscription, the housekeeping and the clock of the grace; they end when what this returns is dropped.
+    fn start_helpers(
+        &self,
+        shutdown: &CancellationToken,
+        current: &Arc<Mutex<Option<String>>>,
+        grace: Duration,
+        give_up: &CancellationToken,
+    ) -> DropGuard {
+        let stop = CancellationToken::new();
+        let carrier = &self.shared.carrier;
+        let channel = carrier.names(self.shared.queue).channel().to_owned();
+        let client = carrier.link().client().clone();
+        tokio::spawn(wake::listen(
+            client,
+            channel,
+            Arc::clone(&self.shared.wake),
+            stop.clone(),
+        ));
+        tokio::spawn(keep_house(
+            Arc::clone(&self.shared),
+            Arc::clone(current),
+            stop.clone(),
+        ));
+        let (shutdown, give_up) = (shutdown.clone(), give_up.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            shutdown.cancelled().await;
+            sleep(grace).await;
+            give_up.cancel();
+        }));
+        stop.drop_guard()
+    }
+
+    /// Buries the workers of earlier lives; while Redis is away they wait.
+    async fn bury(&self, unburied: &mut Vec<(String, Begun)>) {
+        while let Some((name, begun)) = unburied.last() {
+            match self
+                .shared
+                .carrier
+                .bury(self.shared.queue, name, &begun.ids())
+                .await
+            {
+                Ok(_) => unburied.pop(),
+                Err(_) => return,
+            };
+        }
+    }
+}
+
+/// Removes finished tasks, says that the worker is alive, and moves on what a pusher left in the scheduled set.
+async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, stop: CancellationToken) {
+    let mut ticks = interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut seen, mut swept) = (0, 0);
+    let mut beaten: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        // Errors mean that Redis is away; the supervisor has said so, and the next tick tries again.
+        let finished = shared.finished.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut seen, finished);
+        let beat_due = beaten.is_none_or(|at| at.elapsed() >= BEAT);
+        // A task is acknowledged just after it has finished: only what was finished at the last tick is surely swept in this
+        // one. With every beat once more, for what other processes left.
+        if (finished != swept || beat_due) && shared.carrier.sweep(shared.queue).await.is_ok() {
+            swept = before;
+        }
+        let worker = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(worker) = worker.filter(|_| beat_due) {
+            let beat = shared.carrier.beat(shared.queue, &worker).await;
+            let _ = shared.carrier.promote(shared.queue).await;
+            beaten = beat.is_ok().then(Instant::now);
+        }
+    }
+}

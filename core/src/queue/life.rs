@@ -1,0 +1,180 @@
+//! One life of an apalis worker: from its registration under a new name to the error, or the shutdown, that ends it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use apalis::layers::WorkerBuilderExt;
+use apalis_core::backend::ext::BackendExt;
+use apalis_core::error::BoxDynError;
+use apalis_core::task::task_id::TaskId;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::context::WorkerContext;
+use apalis_core::worker::ext::event_listener::EventListenerExt;
+use apalis_redis::RedisStorage;
+use futures::FutureExt;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::consumer::Shared;
+use super::group::{Group, GroupCodec};
+use super::members::{APALIS_PATIENCE, BEAT};
+use super::wake::Ticks;
+
+/// How long a connection may take, and how long the answer to a command: a Redis that stalls for seconds (a fork, a slow
+/// script) must not end the worker.
+const TIMES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(6));
+/// Tasks fetched at once, at most: what a worker has fetched no other one can take.
+const LARGEST_FETCH: usize = 16;
+
+/// The tasks of one life that were begun and have not ended.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Begun(Arc<Mutex<HashSet<String>>>);
+
+impl Begun {
+    fn add(&self, id: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    fn remove(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
+}
+
+/// The connection of one life.
+pub(super) async fn connect(shared: &Shared) -> Result<MultiplexedConnection, redis::RedisError> {
+    let (connect, answer) = TIMES;
+    let times = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(connect))
+        .set_response_timeout(Some(answer));
+    shared
+        .carrier
+        .link()
+        .client()
+        .get_multiplexed_async_connection_with_config(&times)
+        .await
+}
+
+/// Runs a worker called `name` until an error ends it, or until `stop`: then it fetches no more, waits for its handlers until
+/// `give_up`, and puts back what it had not begun.
+pub(super) async fn live(
+    shared: &Arc<Shared>,
+    connection: MultiplexedConnection,
+    name: &str,
+    begun: &Begun,
+    stop: &CancellationToken,
+    give_up: &CancellationToken,
+) -> Result<(), BoxDynError> {
+    let config = shared
+        .carrier
+        .names(shared.queue)
+        .config()
+        .clone()
+        .batch_size((shared.concurrency / 4).clamp(1, LARGEST_FETCH))
+        .heartbeat_interval(BEAT)
+        .missed_heartbeats(APALIS_PATIENCE)
+        .persist_results(true)
+        .lock_tasks(false)
+        .emit_events(false);
+    let storage = RedisStorage::<Group, _>::new(Watched {
+        connection,
+        shared: Arc::clone(shared),
+    })
+    .with_config(config);
+    let context = WorkerContext::new(name);
+    let handler = {
+        let (shared, begun) = (Arc::clone(shared), begun.clone());
+        move |group: Group, id: TaskId| handle(Arc::clone(&shared), begun.clone(), group, id)
+    };
+    let worker = WorkerBuilder::new(&context)
+        .backend(
+            storage
+                .with_codec(GroupCodec)
+                .poll_with_strategy(Ticks::new(Arc::clone(&shared.wake))),
+        )
+        .concurrency(shared.concurrency)
+        .catch_panic()
+        .on_event(|_, _| {})
+        .build(handler);
+    let mut running = worker.run().boxed();
+    tokio::select! {
+        ended = &mut running => return Ok(ended?),
+        () = stop.cancelled() => {}
+    }
+    // An error means that it had not even begun.
+    if context.stop().is_ok() {
+        tokio::select! {
+            ended = running => ended?,
+            () = give_up.cancelled() => {}
+        }
+    }
+    Ok(())
+}
+
+/// Hands a group to the handler, in a task of its own that outlives the worker. Never fails: an error would make apalis run
+/// the task again on terms of its own, and the outcome is in PostgreSQL anyway.
+async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
+    let Group(Some(jobs)) = group else {
+        tracing::warn!(queue = %shared.queue, task = %id, "a task of another version: its jobs are handed over again");
+        return;
+    };
+    // Handlers of an earlier life may still run and count.
+    let Ok(slot) = Arc::clone(&shared.slots).acquire_owned().await else {
+        return;
+    };
+    let id = id.to_string();
+    begun.add(id.clone());
+    let handler = Arc::clone(&shared.handler);
+    let work = shared.running.spawn(async move {
+        handler(jobs).await;
+        drop(slot);
+    });
+    if work.await.is_err() {
+        tracing::error!(queue = %shared.queue, task = id, "a handler panicked");
+    }
+    begun.remove(&id);
+    shared.note_finished();
+}
+
+/// The worker's connection, which notes every answer: that is how a standstill is noticed.
+#[derive(Clone)]
+struct Watched {
+    connection: MultiplexedConnection,
+    shared: Arc<Shared>,
+}
+
+impl ConnectionLike for Watched {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        async move {
+            let answer = self.connection.req_packed_command(cmd).await;
+            if answer.is_ok() {
+                self.shared.note_poll();
+            }
+            answer
+        }
+        .boxed()
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        all: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.connection.req_packed_commands(all, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}

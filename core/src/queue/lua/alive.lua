@@ -1,0 +1,6 @@
+-- Says that a worker is alive, and which others have been silent too long, all by the clock of this server.
+--
+-- KEYS[1]: members   ARGV[1]: name of the worker   ARGV[2]: seconds of silence allowed
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. (now - ARGV[2]))
