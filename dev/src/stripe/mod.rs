@@ -43,6 +43,7 @@ mod list;
 mod listener;
 mod money;
 mod objects;
+mod request;
 mod resources;
 mod server;
 mod settings;

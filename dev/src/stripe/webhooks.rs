@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
-use super::objects::{Event, Id, Resource};
+use super::objects::{Event, Id};
 use super::server::Core;
 use super::settings::{SignatureClock, WebhookTarget};
 use super::state::{State, Timer};
@@ -137,7 +137,7 @@ fn message(state: &State, delivery: &Delivery) -> Option<Message> {
     Some(Message {
         url: target.url.clone(),
         secret,
-        body: event.render(state).to_string(),
+        body: serde_json::to_string(&event.view()).ok()?,
         timestamp: timestamp.seconds(),
         timeout: Duration::from_millis(state.settings.webhook_timeout_ms),
     })

@@ -4,7 +4,8 @@
 
 mod faults;
 mod inspect;
-mod objects;
+mod payees;
+mod payers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,11 @@ use serde_json::{Value, json};
 
 use super::effects::EffectLog;
 use super::errors::ApiError;
+use super::objects::{Id, Owner, Resource};
 use super::resources::accounts;
 use super::server::Core;
 use super::settings::{Settings, WebhookTarget};
+use super::state::State;
 
 /// The routes of the control endpoint and of the onboarding page behind account links.
 pub(super) fn router() -> Router<Arc<Core>> {
@@ -51,27 +54,27 @@ pub(super) fn router() -> Router<Arc<Core>> {
                 .delete(faults::clear_webhook),
         )
         .route("/_control/webhook_faults/{id}", delete(faults::remove_webhook))
-        .route("/_control/events", post(objects::emit))
-        .route("/_control/events/{id}/resend", post(objects::resend))
+        .route("/_control/events", post(payers::emit))
+        .route("/_control/events/{id}/resend", post(payers::resend))
         .route(
             "/_control/payment_intents/{id}/confirm",
-            post(objects::confirm_intent),
+            post(payers::confirm_intent),
         )
         .route(
             "/_control/payment_intents/{id}/authenticate",
-            post(objects::authenticate_intent),
+            post(payers::authenticate_intent),
         )
         .route(
             "/_control/payment_intents/{id}/settle",
-            post(objects::settle_intent),
+            post(payers::settle_intent),
         )
-        .route("/_control/accounts", post(objects::create_account))
-        .route("/_control/accounts/{id}", post(objects::change_account))
-        .route("/_control/payouts/{id}", post(objects::move_payout))
-        .route("/_control/refunds/{id}", post(objects::move_refund))
-        .route("/_control/disputes", post(objects::open_dispute))
-        .route("/_control/disputes/{id}", post(objects::move_dispute))
-        .route("/_control/balance/top_up", post(objects::top_up))
+        .route("/_control/accounts", post(payees::create_account))
+        .route("/_control/accounts/{id}", post(payees::change_account))
+        .route("/_control/payouts/{id}", post(payees::move_payout))
+        .route("/_control/refunds/{id}", post(payers::move_refund))
+        .route("/_control/disputes", post(payers::open_dispute))
+        .route("/_control/disputes/{id}", post(payers::move_dispute))
+        .route("/_control/balance/top_up", post(payees::top_up))
         .route("/_setup/{id}", get(onboard))
 }
 
@@ -150,6 +153,32 @@ fn known_fields<F: serde::Serialize + Default>(given: &Value) -> Result<(), Refu
         Some(unknown) => Err(Refusal::bad(format!("unknown field `{unknown}`"))),
         None => Ok(()),
     }
+}
+
+/// The id of an object in its table.
+fn id_of<T: Resource>(state: &State, id: &str) -> Result<Id<T>, Refusal> {
+    T::table(state)
+        .get(id)
+        .map(|row| row.id().clone())
+        .ok_or_else(|| Refusal::missing(T::NOUN, id))
+}
+
+/// The owner that a test names: the platform, or a connected account.
+fn owner(state: &State, account: Option<&str>) -> Result<Owner, Refusal> {
+    account.map_or(Ok(Owner::Platform), |id| id_of(state, id).map(Owner::Connected))
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// The moved object, or why it could not be moved.
+fn moved_or_refused(moved: bool, object: Value, to: &str) -> Control {
+    if moved {
+        return Ok(Json(object));
+    }
+    let now = object.get("status").and_then(Value::as_str).unwrap_or_default();
+    Err(Refusal::bad(format!("it is {now} and cannot become {to}")))
 }
 
 async fn reset(Shared(core): Shared<Arc<Core>>) -> Control {

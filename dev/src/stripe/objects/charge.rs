@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    BalanceTransaction, Customer, Decline, Id, Owner, PaymentIntent, PaymentMethod, Resource, Transfer,
-    fixture, group, shape,
+    BalanceTransaction, Customer, Decline, Id, MethodKind, Owner, PaymentIntent, PaymentMethod, Resource,
+    Transfer, fixture, group, shape,
 };
 use crate::stripe::clock::Moment;
 use crate::stripe::form::Metadata;
@@ -47,7 +47,8 @@ pub(crate) struct Charge {
     pub(crate) disputed: bool,
     pub(crate) payment_intent: Option<Id<PaymentIntent>>,
     pub(crate) payment_method: Option<Id<PaymentMethod>>,
-    pub(crate) method_details: Value,
+    /// What was charged; none for what a transfer left.
+    pub(crate) method: Option<MethodKind>,
     pub(crate) customer: Option<Id<Customer>>,
     pub(crate) balance_transaction: Option<Id<BalanceTransaction>>,
     pub(crate) source_transfer: Option<Id<Transfer>>,
@@ -91,6 +92,10 @@ impl Resource for Charge {
     }
 
     fn render(&self, _state: &State) -> Value {
+        let details = self.method.as_ref().map_or_else(
+            || json!({ "type": "stripe_account", "stripe_account": {} }),
+            MethodKind::charge_details,
+        );
         let mut fields = json!({
             "id": self.id,
             "created": self.created.seconds(),
@@ -109,7 +114,7 @@ impl Resource for Charge {
             "paid": self.status == ChargeStatus::Succeeded,
             "payment_intent": self.payment_intent,
             "payment_method": self.payment_method,
-            "payment_method_details": self.method_details,
+            "payment_method_details": details,
             "refunded": self.amount_captured > 0 && self.refundable() == 0,
             "source_transfer": self.source_transfer,
             "status": self.status.name(),

@@ -34,7 +34,7 @@ pub(crate) use balance::{BalanceTransaction, Funds, TransactionKind};
 pub(crate) use charge::{Charge, ChargeStatus};
 pub(crate) use customer::Customer;
 pub(crate) use dispute::{Dispute, DisputeStatus};
-pub(crate) use event::Event;
+pub(crate) use event::{Event, EventView};
 pub(crate) use payment_intent::{CaptureMethod, IntentStatus, PaymentIntent};
 pub(crate) use payment_method::{BankFate, Behaviour, Decline, MethodKind, PaymentMethod, test_method};
 pub(crate) use payout::{Payout, PayoutStatus};
@@ -205,4 +205,32 @@ pub(crate) fn shape(example: &Value, fields: Value) -> Value {
         target.extend(fields);
     }
     rendered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_object_can_be_parsed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/stripe");
+        let mut parsed = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let example: Value = serde_json::from_str(&text).unwrap();
+                assert!(example.is_object(), "{}", path.display());
+                parsed += 1;
+            }
+        }
+        assert!(parsed > 10, "{parsed}");
+    }
+
+    #[test]
+    fn new_ids_have_their_prefix_and_differ() {
+        let (one, two) = (Id::<Payout>::generate(), Id::<Payout>::generate());
+        assert!(one.as_str().starts_with("po_") && one.as_str().len() == 27);
+        assert_ne!(one, two);
+    }
 }

@@ -1,29 +1,66 @@
 //! `/v1/events`, and how every other resource announces what happened.
 
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
 
-use super::{Answer, Call, Route, allow_list};
+use super::{Call, Route, TextAnswer, allow_list};
 use crate::stripe::faults::{EventSubject, WebhookFault, glob};
-use crate::stripe::objects::{Event, Id, Owner};
+use crate::stripe::list::{GroupBy, Page};
+use crate::stripe::objects::{Event, EventView, Id, Owner, group};
 use crate::stripe::state::{Origin, State, Timer};
 use crate::stripe::webhooks::Delivery;
 use rand::Rng;
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/v1/events", "events.list", list),
-    Route::get("/v1/events/{}", "events.retrieve", super::retrieve::<Event>),
+    Route::text("/v1/events", "events.list", list),
+    Route::text("/v1/events/{}", "events.retrieve", retrieve),
 ];
 
-fn list(state: &mut State, call: &Call) -> Answer {
+fn list(state: &mut State, call: &Call) -> TextAnswer {
     allow_list(call, &["type", "types", "delivery_success"])?;
     let mut kinds = call.params.list("types");
     kinds.extend(call.params.text("type"));
     let delivered = call.params.boolean("delivery_success")?;
-    state.list(&call.owner, &call.params, &call.path, None, |event: &Event| {
+    let page = Page::from_params(&call.params)?;
+    let own = group(GroupBy::Owner, call.owner.key());
+    let (events, has_more) = page.pick(&state.events, &own, |event| {
         (kinds.is_empty() || kinds.iter().any(|kind| glob(kind, &event.kind)))
             && delivered.is_none_or(|delivered| delivered != event.undelivered)
-    })
+    })?;
+    let data = events.into_iter().map(Event::view).collect();
+    Ok(text(&EventList {
+        object: "list",
+        url: &call.path,
+        has_more,
+        data,
+    }))
+}
+
+fn retrieve(state: &mut State, call: &Call) -> TextAnswer {
+    call.params.allow_only(&[])?;
+    Ok(text(&state.find::<Event>(&call.owner, call.id())?.view()))
+}
+
+fn text(view: &impl Serialize) -> String {
+    serde_json::to_string(view).unwrap_or_default()
+}
+
+/// What an event carries.
+#[derive(Serialize)]
+struct Data<'a> {
+    object: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_attributes: Option<&'a Value>,
+}
+
+/// Stripe's list object of events, written as text: the snapshots are text already.
+#[derive(Serialize)]
+struct EventList<'a> {
+    object: &'static str,
+    url: &'a str,
+    has_more: bool,
+    data: Vec<EventView<'a>>,
 }
 
 impl State {
@@ -36,10 +73,6 @@ impl State {
         object: &Value,
         previous: Option<Value>,
     ) -> Id<Event> {
-        let mut data = json!({ "object": object });
-        if let (Some(previous), Value::Object(data)) = (previous, &mut data) {
-            data.insert("previous_attributes".to_owned(), previous);
-        }
         let id = Id::generate();
         let created = self.now();
         let plan = self.webhook_plan(kind, owner);
@@ -48,7 +81,11 @@ impl State {
             owner: owner.clone(),
             created,
             kind: kind.to_owned(),
-            data: RawValue::from_string(data.to_string()).unwrap_or_default(),
+            data: to_raw_value(&Data {
+                object,
+                previous_attributes: previous.as_ref(),
+            })
+            .unwrap_or_default(),
             api_version: self.settings.api_version.clone(),
             request_id: origin.request_id.clone(),
             idempotency_key: origin.idempotency_key.clone(),
@@ -147,6 +184,7 @@ fn changed(before: &Value, after: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn previous_attributes_name_only_what_changed() {

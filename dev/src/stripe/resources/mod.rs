@@ -58,8 +58,21 @@ impl Call {
 /// A handler's answer, or Stripe's refusal.
 pub(crate) type Answer = Result<Value, ApiError>;
 
+/// A handler's answer that is JSON text already, or Stripe's refusal.
+pub(crate) type TextAnswer = Result<String, ApiError>;
+
+/// Answers one kind of request with a value, in which ids can be expanded.
+pub(crate) type JsonHandler = fn(&mut State, &Call) -> Answer;
+
+/// Answers one kind of request with text.
+pub(crate) type TextHandler = fn(&mut State, &Call) -> TextAnswer;
+
 /// What answers one kind of request.
-pub(crate) type Handler = fn(&mut State, &Call) -> Answer;
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Handler {
+    Json(JsonHandler),
+    Text(TextHandler),
+}
 
 /// One endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -92,16 +105,20 @@ impl Route {
         }
     }
 
-    const fn get(pattern: &'static str, operation: &'static str, handler: Handler) -> Self {
-        Self::new("GET", pattern, operation, handler)
+    const fn get(pattern: &'static str, operation: &'static str, handler: JsonHandler) -> Self {
+        Self::new("GET", pattern, operation, Handler::Json(handler))
     }
 
-    const fn post(pattern: &'static str, operation: &'static str, handler: Handler) -> Self {
-        Self::new("POST", pattern, operation, handler)
+    const fn text(pattern: &'static str, operation: &'static str, handler: TextHandler) -> Self {
+        Self::new("GET", pattern, operation, Handler::Text(handler))
     }
 
-    const fn delete(pattern: &'static str, operation: &'static str, handler: Handler) -> Self {
-        Self::new("DELETE", pattern, operation, handler)
+    const fn post(pattern: &'static str, operation: &'static str, handler: JsonHandler) -> Self {
+        Self::new("POST", pattern, operation, Handler::Json(handler))
+    }
+
+    const fn delete(pattern: &'static str, operation: &'static str, handler: JsonHandler) -> Self {
+        Self::new("DELETE", pattern, operation, Handler::Json(handler))
     }
 
     const fn publishable(self) -> Self {

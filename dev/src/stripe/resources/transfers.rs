@@ -111,7 +111,7 @@ fn create(state: &mut State, call: &Call) -> Answer {
         disputed: false,
         payment_intent: None,
         payment_method: None,
-        method_details: serde_json::json!({ "type": "stripe_account", "stripe_account": {} }),
+        method: None,
         customer: None,
         balance_transaction: Some(received),
         source_transfer: Some(Id::clone(&id)),

@@ -305,3 +305,39 @@ async fn payouts_disabled_or_without_a_bank_account_are_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_transfer_from_a_pending_charge_waits_with_the_charge_and_is_bounded_by_it() {
+    let stripe = Fixture::new().await;
+    stripe
+        .control("settings", json!({ "card_pending_ms": 86_400_000 }))
+        .await;
+    let account = stripe.account().await;
+    let intent = stripe.paid("5000", "pm_card_visa").await;
+    let transfer = |amount: &'static str| {
+        let charge = intent["latest_charge"].as_str().unwrap().to_owned();
+        let (stripe, account) = (&stripe, account.clone());
+        async move {
+            let form = [
+                ("amount", amount),
+                ("currency", "usd"),
+                ("destination", account.as_str()),
+                ("source_transaction", charge.as_str()),
+            ];
+            stripe.post("/v1/transfers", &form).await
+        }
+    };
+    transfer("4000").await.ok();
+    assert_eq!(transfer("1001").await.status, 400);
+    assert_eq!(stripe.available(Some(&account)).await, 0);
+    stripe
+        .control("clock", json!({ "advance_seconds": 86_401 }))
+        .await;
+    assert_eq!(
+        (
+            stripe.available(None).await,
+            stripe.available(Some(&account)).await
+        ),
+        (1_000, 4_000)
+    );
+}

@@ -163,3 +163,31 @@ async fn the_effect_log_adds_up_to_the_balances() {
     assert_eq!(sum("platform_change"), stripe.available(None).await);
     assert_eq!(sum("connected_change"), stripe.available(Some(&account)).await);
 }
+
+#[tokio::test]
+async fn the_effect_log_is_also_a_file_of_json_lines_and_grows_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("effects.jsonl");
+    let config = SimulatorConfig {
+        effects_file: Some(file.clone()),
+        opening_balance: vec![("usd".to_owned(), 700)],
+        ..SimulatorConfig::default()
+    };
+    let stripe = Fixture::with(config).await;
+    stripe.paid("1000", "pm_card_visa").await;
+    let lines = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&file).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let before = lines();
+    assert_eq!(before, stripe.effects("*").await);
+    assert_eq!(before[0]["operation"], "balance.top_up");
+    stripe.control("reset", json!({})).await;
+    stripe.post("/v1/customers", &[]).await.ok();
+    assert_eq!(
+        (&lines()[..before.len()], lines().len()),
+        (&before[..], before.len() + 1)
+    );
+}

@@ -161,3 +161,24 @@ async fn a_reset_forgets_everything_but_the_settings() {
     );
     assert_eq!(stripe.get("/_control/settings").await.ok()["fee_fixed"], 0);
 }
+
+#[tokio::test]
+async fn the_simulator_stops_also_when_a_request_hangs() {
+    let stripe = Fixture::new().await;
+    stripe.order("hang_before").await;
+    let Fixture { simulator, client } = stripe;
+    let hanging = client
+        .post(format!("{}/v1/payment_intents", simulator.url()))
+        .form(&FORM)
+        .send();
+    let hanging = tokio::spawn(hanging);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::timeout(Duration::from_secs(3), simulator.shutdown())
+        .await
+        .unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(1), hanging)
+        .await
+        .unwrap()
+        .unwrap();
+    ended.unwrap_err();
+}

@@ -242,3 +242,44 @@ async fn a_webhook_arrives_before_a_delayed_answer() {
     answer.ok();
     assert_eq!(early, ["customer.created"]);
 }
+
+#[tokio::test]
+async fn reordered_webhooks_all_arrive_but_in_another_order() {
+    let stripe = Fixture::new().await;
+    let endpoint = Endpoint::start(&stripe, 0).await;
+    stripe
+        .control(
+            "webhook_faults",
+            json!({ "event": "customer.created", "reorder_ms": 300 }),
+        )
+        .await;
+    let mut made = Vec::new();
+    for _ in 0..20 {
+        made.push(stripe.post("/v1/customers", &[]).await.ok()["id"].clone());
+    }
+    let received = endpoint.wait_for(20).await;
+    let mut arrived: Vec<Value> = received
+        .iter()
+        .map(|(_, event)| event["data"]["object"]["id"].clone())
+        .collect();
+    assert_ne!(arrived, made);
+    arrived.sort_by_key(Value::to_string);
+    made.sort_by_key(Value::to_string);
+    assert_eq!(arrived, made);
+}
+
+#[tokio::test]
+async fn an_endpoint_gets_only_the_events_it_wants() {
+    let stripe = Fixture::new().await;
+    let endpoint = Endpoint::start(&stripe, 0).await;
+    let mut target = stripe.get("/_control/webhook").await.ok();
+    target["enabled_events"] = json!(["payment_intent.*"]);
+    stripe.control("webhook", target).await;
+    stripe.paid("1000", "pm_card_visa").await;
+    endpoint.wait_for(2).await;
+    let undelivered = stripe.get("/v1/events?delivery_success=false").await.ok();
+    assert!(
+        undelivered["data"].as_array().unwrap().is_empty(),
+        "the unwanted one was never to be sent"
+    );
+}

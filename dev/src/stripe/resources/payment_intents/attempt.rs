@@ -311,7 +311,7 @@ fn charge(
         disputed: false,
         payment_intent: Some(intent.id),
         payment_method: intent.payment_method,
-        method_details: method.kind.charge_details(),
+        method: Some(method.kind),
         customer: intent.customer,
         balance_transaction: None,
         source_transfer: None,
