@@ -1,7 +1,8 @@
 //! One lock node: what it answers, how long it is waited for, and when it counts as down.
 //!
 //! A node that has been silent for [`PATIENCE`] is asked once more over a connection of its own (PING): one that is merely busy
-//! answers, and is waited for a little longer. If that fails too, the node is down: it is skipped, and counts as unreachable for the majority, until a probe in the background gets an answer.
+//! answers, and is waited for a little longer. If that fails too, the node is down: it is skipped, and counts as
+//! unreachable for the majority, until a probe in the background gets an answer.
 //! So a node that hangs costs its time limit once, not with every lock.
 
 use std::pin::Pin;
