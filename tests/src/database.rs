@@ -1,0 +1,166 @@
+//! A test's own database: SQL for looking and for planting faults, and the core's own pool.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use tokio_postgres::types::{FromSqlOwned, ToSql};
+use tokio_postgres::{Client, Row};
+use wallet_core::db::{Db, DbOptions};
+
+use crate::servers;
+
+/// Tables whose rows never change by themselves: compared before and after a request that must change nothing.
+const BUSINESS_TABLES: [&str; 11] = [
+    "wallets",
+    "wallet_transactions",
+    "transaction_events",
+    "ledger_entries",
+    "external_refs",
+    "idempotency_keys",
+    "jobs",
+    "stripe_calls",
+    "stripe_events",
+    "alarms",
+    "audit_log",
+];
+
+/// One database; cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    name: Arc<str>,
+    client: Arc<OnceCell<Client>>,
+    pool: Arc<OnceCell<Db>>,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Database").field(&self.name).finish()
+    }
+}
+
+impl Database {
+    /// A migrated database that nobody else uses.
+    pub async fn migrated() -> Self {
+        Self::named(servers::new_database().await)
+    }
+
+    /// A database without any table.
+    pub async fn empty() -> Self {
+        Self::named(servers::empty_database().await)
+    }
+
+    fn named(name: String) -> Self {
+        Self { name: name.into(), client: Arc::default(), pool: Arc::default() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `DATABASE_URL`.
+    pub async fn url(&self) -> String {
+        servers::without_tls(&servers::postgres().await.url(&self.name))
+    }
+
+    /// A new connection.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    pub async fn connect(&self) -> Client {
+        servers::postgres().await.connect(&self.name).await.unwrap()
+    }
+
+    /// The connection of this test.
+    pub async fn client(&self) -> &Client {
+        self.client.get_or_init(|| self.connect()).await
+    }
+
+    /// A small pool of the core's own, to call its functions with.
+    ///
+    /// # Panics
+    /// When the database cannot be used.
+    pub async fn pool(&self) -> &Db {
+        let open = async || {
+            let options = DbOptions { application_name: "wallet-tests", pool_size: 4, ..DbOptions::default() };
+            Db::connect(&self.url().await, &options).await.unwrap()
+        };
+        self.pool.get_or_init(open).await
+    }
+
+    /// The rows of a query.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
+        let rows = self.client().await.query(sql, values).await;
+        rows.unwrap_or_else(|error| panic!("{sql}: {}", told(&error)))
+    }
+
+    /// The one value of a query.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses or there is not exactly one row.
+    pub async fn value<T: FromSqlOwned>(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> T {
+        let rows = self.rows(sql, values).await;
+        assert_eq!(rows.len(), 1, "one row is expected of {sql}");
+        rows[0].get(0)
+    }
+
+    /// How many rows a query counts.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn count(&self, what: &str) -> i64 {
+        self.value(&format!("SELECT count(*) FROM {what}"), &[]).await
+    }
+
+    /// Runs a statement and says how many rows it changed.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn execute(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> u64 {
+        let done = self.client().await.execute(sql, values).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {}", told(&error)))
+    }
+
+    /// What PostgreSQL says when it refuses a statement.
+    ///
+    /// # Panics
+    /// When it does not refuse.
+    pub async fn refusal(&self, sql: &str) -> String {
+        match self.client().await.batch_execute(sql).await {
+            Ok(()) => panic!("not refused: {sql}"),
+            Err(error) => told(&error),
+        }
+    }
+
+    /// A digest of every row of every table: equal when nothing has changed.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn digest(&self) -> Vec<String> {
+        let parts: Vec<String> = BUSINESS_TABLES
+            .iter()
+            .map(|table| {
+                format!(
+                    "SELECT '{table} ' || count(*) || ' ' || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} t"
+                )
+            })
+            .collect();
+        self.rows(&parts.join(" UNION ALL "), &[]).await.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Drops it, ending whoever is still connected.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn drop(self) {
+        servers::postgres().await.drop_database(&self.name).await.unwrap();
+    }
+}
+
+fn told(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned())
+}

@@ -1,0 +1,39 @@
+//! Waiting for something to become true: by looking again, never by guessing a duration.
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test fails: far more than it needs, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+const LOOK_EVERY: Duration = Duration::from_millis(15);
+
+/// Looks until there is something to return.
+///
+/// # Panics
+/// When there is nothing after [`PATIENCE`]; `what` says what was waited for.
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look).await
+}
+
+/// As [`until`], with another deadline.
+///
+/// # Panics
+/// When there is nothing by then.
+pub async fn until_within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(start.elapsed() < patience, "waited {patience:?} in vain: {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Looks until it holds.
+///
+/// # Panics
+/// When it does not hold after [`PATIENCE`].
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    until(what, async || holds().await.then_some(())).await;
+}

@@ -1,0 +1,54 @@
+//! Our programs as processes of their own: for starts that are refused and for signals.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use wallet_dev::stack::{Env, Process, ProcessSpec, program};
+
+use crate::system::Variables;
+
+/// How long a program that is to end may take.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs one of our programs with these variables and nothing else, until it ends by itself.
+///
+/// # Panics
+/// When it has not been built, or does not end.
+pub async fn run(name: &str, args: &[&str], variables: &Variables) -> Ended {
+    let mut command = Command::new(program::find(name).unwrap());
+    command.args(args).env_clear().envs(variables.iter()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(END_WITHIN, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{name} does not end")).unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Starts one of our programs with these variables; its log lies in the system's temporary folder.
+///
+/// # Panics
+/// When it has not been built or cannot be run.
+#[must_use]
+pub fn start(name: &str, args: &[&str], variables: &Variables) -> Process {
+    let mut env = Env::new();
+    for (name, value) in variables.iter() {
+        env.set(name, value);
+    }
+    ProcessSpec::new(name, &program::find(name).unwrap(), &log(name)).args(args.iter().copied()).env(env).spawn().unwrap()
+}
+
+fn log(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{name}-{}.log", uuid::Uuid::new_v4().simple()))
+}

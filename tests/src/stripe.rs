@@ -1,0 +1,165 @@
+//! A test's own Stripe: the simulator in this process, and what tests ask of its control endpoint.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wallet_dev::stripe::{Settings, SignatureClock, Simulator, SimulatorConfig, WebhookTarget};
+
+use crate::system::{CONNECT_SECRET, PLATFORM_SECRET, STRIPE_KEY};
+
+/// What the platform owns at Stripe when a test begins, in cents.
+pub const OPENING: i64 = 100_000_000;
+
+/// A running simulator.
+pub struct Stripe {
+    simulator: Simulator,
+    client: Client,
+}
+
+impl std::fmt::Debug for Stripe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Stripe").field(&self.simulator.url()).finish()
+    }
+}
+
+impl Stripe {
+    /// Starts one that sends its webhooks to `webhook_url`. It takes no fees, so that amounts are easy to follow, and signs by its own
+    /// clock, which tests move together with the application's.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    pub async fn start(webhook_url: &str, opening: i64) -> Self {
+        let settings = Settings {
+            fee_basis_points: 0,
+            fee_fixed: 0,
+            bank_debit_ms: 50,
+            payout_in_transit_ms: 20,
+            payout_paid_ms: 20,
+            webhook_retry_base_ms: 200,
+            webhook_signature_clock: SignatureClock::Simulator,
+            ..Settings::default()
+        };
+        let config = SimulatorConfig {
+            secret_key: Some(STRIPE_KEY.to_owned()),
+            webhook: Some(WebhookTarget::new(webhook_url, PLATFORM_SECRET, Some(CONNECT_SECRET.to_owned()))),
+            opening_balance: if opening > 0 { vec![("usd".to_owned(), opening)] } else { Vec::new() },
+            settings,
+            ..SimulatorConfig::default()
+        };
+        let simulator = wallet_dev::stripe::start(config).await.unwrap();
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        Self { simulator, client }
+    }
+
+    /// `STRIPE_API_BASE`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.simulator.url()
+    }
+
+    /// Stops it.
+    pub async fn shutdown(self) {
+        self.simulator.shutdown().await;
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let mut request = self.client.request(method, format!("{}{path}", self.url())).bearer_auth(STRIPE_KEY);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
+        assert!(status.is_success(), "{path}: {status} {body}");
+        body
+    }
+
+    /// A control call.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn control(&self, path: &str, body: Value) -> Value {
+        self.request(Method::POST, &format!("/_control/{path}"), Some(&body)).await
+    }
+
+    /// What a `GET` of the API or of the control endpoint brings.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn get(&self, path: &str) -> Value {
+        self.request(Method::GET, path, None).await
+    }
+
+    /// Orders a fault of API requests; see `docs/simulator.md`.
+    pub async fn fault(&self, fault: Value) {
+        self.control("faults", fault).await;
+    }
+
+    /// Orders a fault of webhooks.
+    pub async fn webhook_fault(&self, fault: Value) {
+        self.control("webhook_faults", fault).await;
+    }
+
+    /// Calls every fault off.
+    pub async fn clear_faults(&self) {
+        self.request(Method::DELETE, "/_control/faults", None).await;
+        self.request(Method::DELETE, "/_control/webhook_faults", None).await;
+    }
+
+    /// How often the faults in force have been hit, in the order of their ordering.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn fault_hits(&self) -> Vec<u64> {
+        let faults = self.get("/_control/faults").await;
+        faults.as_array().unwrap().iter().map(|rule| rule["hit"].as_u64().unwrap()).collect()
+    }
+
+    /// Changes settings.
+    pub async fn settings(&self, changes: Value) {
+        self.control("settings", changes).await;
+    }
+
+    /// A connected account of `user` that can be paid.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn account(&self, user: Uuid) -> String {
+        let account = self.control("accounts", json!({ "user_id": user })).await;
+        account["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The payer confirms an intent.
+    pub async fn confirm(&self, intent: &str, method: &str) -> Value {
+        self.control(&format!("payment_intents/{intent}/confirm"), json!({ "payment_method": method })).await
+    }
+
+    /// The effects of one operation; `*` stands for any text.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn effects(&self, operation: &str) -> Vec<Value> {
+        self.get(&format!("/_control/effects?operation={operation}")).await.as_array().unwrap().clone()
+    }
+
+    /// The effects of one operation for one transaction.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn effects_of(&self, transaction: &str, operation: &str) -> usize {
+        let path = format!("/_control/effects?operation={operation}&transaction_id={transaction}");
+        self.get(&path).await.as_array().unwrap().len()
+    }
+
+    /// Attempts to deliver webhooks: event type and status.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn deliveries(&self) -> Vec<(String, Option<u64>)> {
+        let attempts = self.get("/_control/deliveries").await;
+        let one = |attempt: &Value| (attempt["kind"].as_str().unwrap_or_default().to_owned(), attempt["status"].as_u64());
+        attempts.as_array().unwrap().iter().map(one).collect()
+    }
+}
