@@ -6,36 +6,31 @@
 //! after 24 hours and repeats a stored 500 for ever), the run ends with [`CallError::LookUpFirst`]: the caller looks for the
 //! object at Stripe and says what it found.
 
+mod attempt;
+mod error;
 mod operations;
 mod store;
 
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use attempt::{Attempt, Outcome, code_of, exhausted};
+pub use error::{CallError, LookUp};
 pub use operations::{Operation, StripeCall};
-use store::{Attempt, Begun, CallStore, Outcome};
+use store::{Begun, CallStore};
 
-use super::breaker::{Breakers, Lane, LaneClosed};
-use super::errors::{Disposition, ErrorClass, GatewayError, UNREADABLE_ANSWER};
+use super::breaker::{Breakers, Lane};
+use super::errors::{ErrorClass, GatewayError};
 use super::gateway::PaymentGateway;
 use super::ids::IdempotencyKey;
 use super::types::StripeObject;
 use crate::clock::SharedClock;
-use crate::crypto::{CryptoError, Vault};
+use crate::crypto::Vault;
 use crate::db::{Db, DbError};
 use crate::jobs::Claim;
-
-/// How old a key may be when it is sent again. Stripe keeps keys for at least 24 hours; the hour covers clocks and the call.
-const KEY_LIFETIME: TimeDelta = TimeDelta::hours(23);
-
-/// How often the same stored failure is asked for before it counts as all the key will ever say.
-const REPLAYS: i32 = 3;
-
-/// [`GatewayError::code`] kept for a 500, which Stripe stores under the key.
-const STORED_FAILURE: &str = "http_500";
 
 /// The answer to a creating call.
 #[derive(Debug)]
@@ -47,63 +42,6 @@ pub enum CallOutcome<T> {
         /// Its id at Stripe.
         object_id: String,
     },
-}
-
-/// A key that can no longer tell whether its call had an effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LookUp {
-    /// The key, for [`StripeCalls::resolve_found`] and [`StripeCalls::resolve_absent`].
-    pub key: IdempotencyKey,
-    /// When it was first sent: the object, if there is one, was created then or later.
-    pub first_tried_at: DateTime<Utc>,
-}
-
-impl fmt::Display for LookUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, first sent at {}", self.key, self.first_tried_at)
-    }
-}
-
-/// Why a call brought no object.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// Stripe, or the way to it, failed; the row of the call says how.
-    #[error("the call to the payment provider failed")]
-    Gateway(#[from] GatewayError),
-    /// The lane is paused; nothing was sent.
-    #[error(transparent)]
-    LaneClosed(#[from] LaneClosed),
-    /// Nothing was sent: look for the object at Stripe by its metadata, then say what was found.
-    #[error("the outcome of a call must be looked up ({0})")]
-    LookUpFirst(LookUp),
-    /// The row of the call could not be read or written. What was sent stays unknown until the next run.
-    #[error("the record of a call could not be kept")]
-    Db(#[from] DbError),
-    /// The parameters could not be sealed or opened.
-    #[error("the parameters of a call could not be sealed or opened")]
-    Crypto(#[from] CryptoError),
-    /// Somebody else has claimed the job: nothing was sent.
-    #[error("the job was taken over by another worker")]
-    ClaimVoid,
-    /// The stored parameters are not those of this operation.
-    #[error("the stored parameters of a call cannot be read")]
-    Params(#[source] serde_json::Error),
-}
-
-impl CallError {
-    /// What to do about it.
-    #[must_use]
-    pub const fn disposition(&self) -> Disposition {
-        match self {
-            Self::Gateway(error) => error.disposition(),
-            Self::LaneClosed(_) | Self::ClaimVoid => Disposition::RetrySameKey { counts: false },
-            Self::LookUpFirst(_) => Disposition::LookUp,
-            Self::Db(_) | Self::Crypto(CryptoError::Store(_) | CryptoError::WrappingKeyMissing(_)) => {
-                Disposition::RetrySameKey { counts: true }
-            }
-            Self::Crypto(_) | Self::Params(_) => Disposition::NeedsReview,
-        }
-    }
 }
 
 /// Makes calls to Stripe and keeps their records.
@@ -284,30 +222,6 @@ impl fmt::Debug for StripeCalls {
         f.debug_struct("StripeCalls")
             .field("breakers", &self.breakers)
             .finish_non_exhaustive()
-    }
-}
-
-/// The look-up that an attempt needs before anything may be sent.
-fn exhausted(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
-    let first_tried_at = attempt.first_tried_at?;
-    let too_old = now.signed_duration_since(first_tried_at) >= KEY_LIFETIME;
-    let stored = matches!(
-        attempt.error_code.as_deref(),
-        Some(STORED_FAILURE | UNREADABLE_ANSWER)
-    );
-    (too_old || (stored && attempt.tries >= REPLAYS)).then(|| LookUp {
-        key: attempt.key.clone(),
-        first_tried_at,
-    })
-}
-
-/// What the row remembers of a failure.
-fn code_of(error: &GatewayError) -> String {
-    match (error.status, &error.code) {
-        (Some(500), _) => STORED_FAILURE.to_owned(),
-        (_, Some(code)) => code.clone(),
-        (Some(status), None) => format!("http_{status}"),
-        (None, None) => error.class.to_string(),
     }
 }
 

@@ -14,6 +14,7 @@ mod gateway;
 mod ids;
 mod params;
 mod signature;
+mod status;
 mod types;
 
 pub use adapter::{AsyncStripeGateway, CALL_TIMEOUT, GatewayConfigError, GatewayOptions};
@@ -33,7 +34,8 @@ pub use params::{
 pub use signature::{
     InvalidWebhookSecret, SIGNATURE_HEADER, SignatureError, Verified, Verifier, WebhookSecret,
 };
+pub use status::{PaymentIntentStatus, PayoutStatus};
 pub use types::{
-    Account, ClientSecret, Customer, Decline, EventPage, Metadata, PaymentIntent, PaymentIntentStatus,
-    Payout, PayoutStatus, Reversal, StripeEvent, StripeObject, Transfer,
+    Account, ClientSecret, Customer, Decline, EventPage, Metadata, PaymentIntent, Payout, Reversal,
+    StripeEvent, StripeObject, Transfer,
 };

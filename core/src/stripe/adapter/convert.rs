@@ -8,9 +8,9 @@ use super::failure::unreadable;
 use crate::money::{Currency, Money};
 use crate::stripe::errors::GatewayError;
 use crate::stripe::params::Tags;
+use crate::stripe::status::{PaymentIntentStatus, PayoutStatus};
 use crate::stripe::types::{
-    Account, ClientSecret, Customer, Decline, Metadata, PaymentIntent, PaymentIntentStatus, Payout,
-    PayoutStatus, Reversal, Transfer,
+    Account, ClientSecret, Customer, Decline, Metadata, PaymentIntent, Payout, Reversal, Transfer,
 };
 
 /// Why an object of Stripe is none of ours.

@@ -3,105 +3,25 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use super::CallError;
+use super::attempt::{Attempt, Outcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
-use crate::crypto::{KeyOwner, Place, Sealed, Vault};
+use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::{jobs, stripe_calls};
 use crate::db::{Db, DbError, in_transaction};
 use crate::jobs::Claim;
 use crate::stripe::ids::IdempotencyKey;
-
-const TABLE: &str = "stripe_calls";
 
 /// How often another worker may get ahead of us while we prepare a row.
 const RACES: u32 = 5;
 
 /// The longest `error_code` the column takes.
 const LONGEST_CODE: usize = 64;
-
-/// How an attempt stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Never sent.
-    Prepared,
-    /// Sent, without a trustworthy answer.
-    Unknown,
-    /// Made an object.
-    Succeeded {
-        /// Its id at Stripe.
-        object_id: String,
-    },
-    /// Made nothing and never will.
-    Refused,
-}
-
-/// One row.
-#[derive(Debug, Clone)]
-pub(super) struct Attempt {
-    pub(super) key: IdempotencyKey,
-    pub(super) outcome: Outcome,
-    /// Tries that may have had an effect.
-    pub(super) tries: i32,
-    pub(super) first_tried_at: Option<DateTime<Utc>>,
-    pub(super) error_code: Option<String>,
-    number: i32,
-    params: Option<Sealed>,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = stripe_calls, check_for_backend(diesel::pg::Pg))]
-struct Row {
-    idempotency_key: String,
-    attempt: i32,
-    encrypted_params: Option<String>,
-    outcome: String,
-    tries: i32,
-    first_tried_at: Option<DateTime<Utc>>,
-    stripe_object_id: Option<String>,
-    error_code: Option<String>,
-}
-
-impl TryFrom<Row> for Attempt {
-    type Error = DbError;
-
-    fn try_from(row: Row) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent {
-            table: TABLE,
-            column,
-            row: row.idempotency_key.clone(),
-        };
-        let outcome = match (row.outcome.as_str(), row.stripe_object_id) {
-            ("prepared", _) => Outcome::Prepared,
-            ("unknown", _) => Outcome::Unknown,
-            ("refused", _) => Outcome::Refused,
-            ("succeeded", Some(object_id)) => Outcome::Succeeded { object_id },
-            ("succeeded", None) => return Err(wrong("stripe_object_id")),
-            _ => return Err(wrong("outcome")),
-        };
-        let params = row
-            .encrypted_params
-            .map(Sealed::parse)
-            .transpose()
-            .map_err(|_| wrong("encrypted_params"))?;
-        Ok(Self {
-            key: row
-                .idempotency_key
-                .parse()
-                .map_err(|_| wrong("idempotency_key"))?,
-            outcome,
-            tries: row.tries,
-            first_tried_at: row.first_tried_at,
-            error_code: row.error_code,
-            number: row.attempt,
-            params,
-        })
-    }
-}
 
 /// What came of the wish to try.
 pub(super) enum Begun {
@@ -111,27 +31,6 @@ pub(super) enum Begun {
     Ended,
     /// The job was claimed by another worker.
     ClaimVoid,
-}
-
-#[cfg(test)]
-impl Attempt {
-    pub(super) fn sample(
-        key: IdempotencyKey,
-        first_tried_at: Option<DateTime<Utc>>,
-        tries: i32,
-        code: Option<&str>,
-    ) -> Self {
-        let error_code = code.map(ToOwned::to_owned);
-        Self {
-            key,
-            outcome: Outcome::Unknown,
-            tries,
-            first_tried_at,
-            error_code,
-            number: 1,
-            params: None,
-        }
-    }
 }
 
 /// The rows, and the vault that seals their parameters.

@@ -1,0 +1,68 @@
+//! Why a call brought no object, and what to do about it.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::crypto::CryptoError;
+use crate::db::DbError;
+use crate::stripe::breaker::LaneClosed;
+use crate::stripe::errors::{Disposition, GatewayError};
+use crate::stripe::ids::IdempotencyKey;
+
+/// A key that can no longer tell whether its call had an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookUp {
+    /// The key, for [`resolve_found`](crate::stripe::StripeCalls::resolve_found) and [`resolve_absent`](crate::stripe::StripeCalls::resolve_absent).
+    pub key: IdempotencyKey,
+    /// When it was first sent: the object, if there is one, was created then or later.
+    pub first_tried_at: DateTime<Utc>,
+}
+
+impl fmt::Display for LookUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, first sent at {}", self.key, self.first_tried_at)
+    }
+}
+
+/// Why a call brought no object.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Stripe, or the way to it, failed; the row of the call says how.
+    #[error("the call to the payment provider failed")]
+    Gateway(#[from] GatewayError),
+    /// The lane is paused; nothing was sent.
+    #[error(transparent)]
+    LaneClosed(#[from] LaneClosed),
+    /// Nothing was sent: look for the object at Stripe by its metadata, then say what was found.
+    #[error("the outcome of a call must be looked up ({0})")]
+    LookUpFirst(LookUp),
+    /// The row of the call could not be read or written. What was sent stays unknown until the next run.
+    #[error("the record of a call could not be kept")]
+    Db(#[from] DbError),
+    /// The parameters could not be sealed or opened.
+    #[error("the parameters of a call could not be sealed or opened")]
+    Crypto(#[from] CryptoError),
+    /// Somebody else has claimed the job: nothing was sent.
+    #[error("the job was taken over by another worker")]
+    ClaimVoid,
+    /// The stored parameters are not those of this operation.
+    #[error("the stored parameters of a call cannot be read")]
+    Params(#[source] serde_json::Error),
+}
+
+impl CallError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn disposition(&self) -> Disposition {
+        match self {
+            Self::Gateway(error) => error.disposition(),
+            Self::LaneClosed(_) | Self::ClaimVoid => Disposition::RetrySameKey { counts: false },
+            Self::LookUpFirst(_) => Disposition::LookUp,
+            Self::Db(_) | Self::Crypto(CryptoError::Store(_) | CryptoError::WrappingKeyMissing(_)) => {
+                Disposition::RetrySameKey { counts: true }
+            }
+            Self::Crypto(_) | Self::Params(_) => Disposition::NeedsReview,
+        }
+    }
+}
