@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rand::Rng;
+use wallet_core::alarms;
 use wallet_core::audit::Actor;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
@@ -140,33 +141,39 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends the job of a Stripe event that is about nothing of ours.
-    pub(crate) async fn ignore_event(
+    /// Ends the job of a Stripe event without a settlement.
+    pub(crate) async fn close_event(
         &self,
         job: &ClaimedJob,
         event: &str,
+        end: EventEnd,
         note: &str,
     ) -> Result<(), JobError> {
         let now = self.clock.now();
         in_transaction!(self.db, conn => {
             if jobs::finish(conn, &[job.claim]).await? == 1 {
-                inbox::ignore(conn, event, note, now).await?;
+                match end {
+                    EventEnd::Passed => inbox::pass(conn, event, note, now).await?,
+                    EventEnd::Ignored => inbox::ignore(conn, event, note, now).await?,
+                    EventEnd::Parked => {
+                        inbox::park(conn, event, note, now).await?;
+                        alarms::raise(conn, "event_parked", event, note, now).await?;
+                    }
+                }
             }
             Ok::<(), DbError>(())
         })?;
         Ok(())
     }
+}
 
-    /// Ends the job of a Stripe event that a person has to look at.
-    pub(crate) async fn park_event(&self, job: &ClaimedJob, event: &str, note: &str) -> Result<(), JobError> {
-        let now = self.clock.now();
-        in_transaction!(self.db, conn => {
-            if jobs::finish(conn, &[job.claim]).await? == 1 {
-                inbox::park(conn, event, note, now).await?;
-                wallet_core::alarms::raise(conn, "event_parked", event, note, now).await?;
-            }
-            Ok::<(), DbError>(())
-        })?;
-        Ok(())
-    }
+/// What becomes of a Stripe event that settles nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum EventEnd {
+    /// Understood, and without consequence.
+    Passed,
+    /// About nothing of ours.
+    Ignored,
+    /// A person has to look at it.
+    Parked,
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use store::{StoredEvent, find, ignore, park};
+pub use store::{StoredEvent, find, ignore, park, pass};
 
 use crate::alarms;
 use crate::clock::SharedClock;

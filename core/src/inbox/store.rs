@@ -89,6 +89,14 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
     )
 }
 
+/// Marks an event as understood and without consequence.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn pass(conn: &mut PgConn, id: &str, note: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    close(conn, id, "processed", note, now).await
+}
+
 /// Marks an event as none of ours, with the reason.
 ///
 /// # Errors

@@ -7,12 +7,14 @@ use wallet_core::flows::Command;
 use wallet_core::ids::TransactionId;
 use wallet_core::inbox::{self, StoredEvent};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{AccountId, CallError, Disposition, Lane, Metadata, PaymentIntentId, PayoutId};
+use wallet_core::stripe::{
+    AccountId, CallError, Disposition, Lane, Metadata, PaymentIntent, PaymentIntentId, PayoutId, PayoutStatus,
+};
 use wallet_core::transactions::{self, TimelineKind, Transaction, TransactionType, external_ref};
 
 use super::{deposit_intent, step, withdrawal_payout};
 use crate::outcome::JobError;
-use crate::worker::Worker;
+use crate::worker::{EventEnd, Worker};
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let id = job.payload.get("event").and_then(|id| id.as_str());
@@ -32,7 +34,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         // Transfers and reversals are answers to our own calls, which record them.
         _ => {
             worker
-                .ignore_event(job, id, "this version acts on no event of this type")
+                .close_event(
+                    job,
+                    id,
+                    EventEnd::Ignored,
+                    "this version acts on no event of this type",
+                )
                 .await
         }
     };
@@ -45,9 +52,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             ) =>
         {
             worker
-                .park_event(
+                .close_event(
                     job,
                     id,
+                    EventEnd::Parked,
                     &format!("its object cannot be fetched ({})", error.class),
                 )
                 .await
@@ -59,7 +67,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 async fn payment_intent(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) -> Result<(), JobError> {
     let Some(id) = object_id::<PaymentIntentId>(event) else {
         return worker
-            .park_event(job, &event.id, "the event names no payment intent")
+            .close_event(
+                job,
+                &event.id,
+                EventEnd::Parked,
+                "the event names no payment intent",
+            )
             .await;
     };
     let question = worker.calls.gateway().retrieve_payment_intent(&id);
@@ -67,23 +80,15 @@ async fn payment_intent(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) 
     let found = owner(worker, external_ref::PAYMENT_INTENT, id.as_str(), intent.metadata).await?;
     let Some(transaction) = found.filter(|found| found.transaction_type == TransactionType::Deposit) else {
         return worker
-            .ignore_event(job, &event.id, "the payment intent is of no deposit of ours")
+            .close_event(
+                job,
+                &event.id,
+                EventEnd::Ignored,
+                "the payment intent is of no deposit of ours",
+            )
             .await;
     };
-    let command = deposit_intent::ending(&intent).unwrap_or_else(|| {
-        let failed = intent
-            .last_payment_error
-            .as_ref()
-            .filter(|_| event.event_type.ends_with("payment_failed"));
-        let message = match failed {
-            Some(decline) => {
-                let why = decline.message.as_deref().unwrap_or("the payment failed");
-                format!("a payment attempt failed: {why} The payer may try again.")
-            }
-            None => format!("the payment is {}", intent.status.as_str().replace('_', " ")),
-        };
-        note(message, event)
-    });
+    let command = deposit_intent::ending(&intent).or_else(|| payment_note(&intent, event));
     settle(worker, job, event, &transaction, command).await
 }
 
@@ -91,7 +96,12 @@ async fn payout(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) -> Resul
     let account: Option<AccountId> = event.account.as_deref().and_then(|account| account.parse().ok());
     let (Some(account), Some(id)) = (account, object_id::<PayoutId>(event)) else {
         return worker
-            .ignore_event(job, &event.id, "a payout of the platform itself")
+            .close_event(
+                job,
+                &event.id,
+                EventEnd::Ignored,
+                "a payout of the platform itself",
+            )
             .await;
     };
     let question = worker.calls.gateway().retrieve_payout(&account, &id);
@@ -104,16 +114,33 @@ async fn payout(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) -> Resul
     };
     let Some(transaction) = found.filter(ours) else {
         return worker
-            .ignore_event(job, &event.id, "the payout is of no withdrawal of ours")
+            .close_event(
+                job,
+                &event.id,
+                EventEnd::Ignored,
+                "the payout is of no withdrawal of ours",
+            )
             .await;
     };
-    let command = withdrawal_payout::command_of(&payout).unwrap_or_else(|| {
-        note(
-            format!("the payout is {}", payout.status.as_str().replace('_', " ")),
-            event,
-        )
+    let command = withdrawal_payout::command_of(&payout).or_else(|| {
+        let told = payout.status == PayoutStatus::InTransit;
+        told.then(|| note("the payout is on its way to your bank".to_owned(), event))
     });
     settle(worker, job, event, &transaction, command).await
+}
+
+/// What the payer should know of an intent that is not final; nothing of most events.
+fn payment_note(intent: &PaymentIntent, event: &StoredEvent) -> Option<Command> {
+    let message = match (event.event_type.as_str(), &intent.last_payment_error) {
+        ("payment_intent.payment_failed", Some(decline)) => {
+            let why = decline.message.as_deref().unwrap_or("The payment failed.");
+            format!("a payment attempt failed: {why} The payer may try again.")
+        }
+        ("payment_intent.processing", _) => "the payment is under way".to_owned(),
+        ("payment_intent.requires_action", _) => "the payer must authenticate the payment".to_owned(),
+        _ => return None,
+    };
+    Some(note(message, event))
 }
 
 fn object_id<Id: std::str::FromStr>(event: &StoredEvent) -> Option<Id> {
@@ -144,13 +171,19 @@ async fn owner(
     Ok(transactions::find(conn, id).await?)
 }
 
+/// Carries out what the object's state asks for; without that, the event is only marked.
 async fn settle(
     worker: &Worker,
     job: &ClaimedJob,
     event: &StoredEvent,
     transaction: &Transaction,
-    command: Command,
+    command: Option<Command>,
 ) -> Result<(), JobError> {
+    let Some(command) = command else {
+        return worker
+            .close_event(job, &event.id, EventEnd::Passed, "nothing to do at this state")
+            .await;
+    };
     let only_a_note = matches!(command, Command::Note { .. });
     let steps = [step(job, transaction, command).of_event(&event.id)];
     if only_a_note {
