@@ -1,1 +1,20 @@
-//! api
+//! The public face of the wallet: GraphQL over HTTP, subscriptions over websockets, Stripe's webhooks, health and metrics.
+//!
+//! The API decides nothing about money. It finds out who asks, bounds what they may ask for, and hands the
+//! request to [`wallet_core::accept`], which stores it with its job in one transaction; the workers do the rest. [`serve`] is all
+//! a program or a test needs.
+
+mod auth;
+mod context;
+mod errors;
+mod graphql;
+mod metrics;
+mod rate_limit;
+mod request_id;
+mod routes;
+mod serve;
+mod state;
+
+pub use auth::KeyError;
+pub use graphql::sdl;
+pub use serve::{ServeError, serve};

@@ -1,0 +1,78 @@
+//! Revoked sessions: rows of PostgreSQL, asked at most every few seconds for each session.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::{dsl, select};
+use diesel_async::RunQueryDsl;
+use wallet_core::db::schema::revoked_sessions;
+use wallet_core::db::{Db, DbError};
+
+/// How long an answer counts: a revocation is felt within this time.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
+/// Most answers kept.
+const MOST_KNOWN: usize = 10_000;
+
+/// Knows which sessions were revoked.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    db: Db,
+    known: Mutex<HashMap<String, Answer>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    revoked: bool,
+    at: Instant,
+}
+
+impl Sessions {
+    /// The sessions of this database.
+    pub(crate) fn new(db: Db) -> Self {
+        Self {
+            db,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Whether a session was revoked.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub(crate) async fn is_revoked(&self, session: &str) -> Result<bool, DbError> {
+        if let Some(revoked) = self.known(session) {
+            return Ok(revoked);
+        }
+        let mut conn = self.db.conn().await?;
+        let row = revoked_sessions::table.filter(revoked_sessions::session_id.eq(session));
+        let revoked: bool = select(dsl::exists(row)).get_result(&mut *conn).await?;
+        self.remember(session, revoked);
+        Ok(revoked)
+    }
+
+    fn known(&self, session: &str) -> Option<bool> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(session)
+            .filter(|answer| answer.at.elapsed() < KNOWN_FOR)
+            .map(|answer| answer.revoked)
+    }
+
+    fn remember(&self, session: &str, revoked: bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.retain(|_, answer| answer.at.elapsed() < KNOWN_FOR);
+        }
+        if known.len() < MOST_KNOWN {
+            known.insert(
+                session.to_owned(),
+                Answer {
+                    revoked,
+                    at: Instant::now(),
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Every error a client can get, its code in the public contract, and where each internal error belongs.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+
+use wallet_core::accept::{AcceptError, InvalidKey};
+use wallet_core::crypto::CryptoError;
+use wallet_core::db::DbError;
+use wallet_core::inbox::InboxError;
+
+type Cause = Arc<dyn Error + Send + Sync>;
+
+/// What a client is told. The text of each is safe to send: causes are sources, which are logged and never sent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Something in the request is wrong.
+    #[error("{field} {problem}")]
+    Validation {
+        /// The field of the input, or the part of the request.
+        field: Cow<'static, str>,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// No token, or one that is not believed.
+    #[error("a valid access token is needed: send Authorization: Bearer …")]
+    Unauthenticated,
+    /// Not with this role.
+    #[error("your role does not allow this")]
+    Forbidden,
+    /// No such wallet, or somebody else's.
+    #[error("there is no such wallet")]
+    WalletNotFound,
+    /// No such transaction, or somebody else's.
+    #[error("there is no such transaction")]
+    TransactionNotFound,
+    /// The wallet was deactivated.
+    #[error("the wallet is not active; ask support to activate it")]
+    WalletInactive,
+    /// Less is spendable than asked for.
+    #[error("the wallet's balance is too low")]
+    InsufficientFunds,
+    /// Two wallets of different currencies.
+    #[error("the wallets hold different currencies")]
+    CurrencyMismatch,
+    /// The key stood for another request before.
+    #[error("this idempotency key was used for another request; use a new one")]
+    IdempotencyConflict,
+    /// The state of things does not allow it.
+    #[error("{0}")]
+    InvalidState(String),
+    /// More of something at once than is allowed.
+    #[error("{0}")]
+    LimitExceeded(&'static str),
+    /// Too many requests in a minute.
+    #[error("too many requests; try again in {retry_after} s")]
+    RateLimited {
+        /// Seconds until it is worth another try, at least one.
+        retry_after: u64,
+    },
+    /// Something we need is away; the same request may succeed later.
+    #[error("the service is not available at the moment; try again with the same idempotency key")]
+    Unavailable(#[source] Cause),
+    /// A fault of ours.
+    #[error("something went wrong on our side; tell support the request id")]
+    Internal(#[source] Cause),
+}
+
+impl ApiError {
+    /// A wrong field or part of the request.
+    pub(crate) fn validation(field: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
+        Self::Validation {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// A fault of ours.
+    pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(cause.into()))
+    }
+
+    /// Its code in the contract.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Validation { .. } => VALIDATION_ERROR,
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::WalletNotFound => "WALLET_NOT_FOUND",
+            Self::TransactionNotFound => "TRANSACTION_NOT_FOUND",
+            Self::WalletInactive => "WALLET_INACTIVE",
+            Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
+            Self::CurrencyMismatch => "CURRENCY_MISMATCH",
+            Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
+            Self::InvalidState(_) => "INVALID_STATE",
+            Self::LimitExceeded(_) => "LIMIT_EXCEEDED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Unavailable(_) => "SERVICE_UNAVAILABLE",
+            Self::Internal(_) => INTERNAL,
+        }
+    }
+}
+
+/// The code of what GraphQL itself refuses.
+pub(crate) const VALIDATION_ERROR: &str = "VALIDATION_ERROR";
+/// The code of a fault of ours.
+pub(crate) const INTERNAL: &str = "INTERNAL";
+
+impl From<AcceptError> for ApiError {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Validation { field, problem } => Self::validation(field, problem),
+            AcceptError::WalletNotFound => Self::WalletNotFound,
+            AcceptError::TransactionNotFound => Self::TransactionNotFound,
+            AcceptError::WalletInactive => Self::WalletInactive,
+            AcceptError::InsufficientFunds => Self::InsufficientFunds,
+            AcceptError::CurrencyMismatch => Self::CurrencyMismatch,
+            AcceptError::IdempotencyConflict => Self::IdempotencyConflict,
+            AcceptError::InvalidState(mend) => Self::InvalidState(mend),
+            AcceptError::Forbidden => Self::Forbidden,
+            AcceptError::Db(error) => error.into(),
+            AcceptError::Crypto(error) => error.into(),
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        if error.is_transient() {
+            Self::Unavailable(Arc::new(error))
+        } else {
+            Self::Internal(Arc::new(error))
+        }
+    }
+}
+
+impl From<CryptoError> for ApiError {
+    fn from(error: CryptoError) -> Self {
+        match error {
+            // The person was erased: their tokens may live a little longer.
+            CryptoError::Destroyed => Self::Forbidden,
+            CryptoError::Store(_) => Self::Unavailable(Arc::new(error)),
+            _ => Self::Internal(Arc::new(error)),
+        }
+    }
+}
+
+impl From<InboxError> for ApiError {
+    /// Whatever the reason, Stripe is to send it again.
+    fn from(error: InboxError) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}
+
+impl From<InvalidKey> for ApiError {
+    fn from(error: InvalidKey) -> Self {
+        Self::validation("idempotencyKey", error.to_string())
+    }
+}
+
+/// An error with its sources, in one line for a log.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_of_a_refusal_has_its_code() {
+        let unavailable = || DbError::Unavailable("down".into());
+        let broken = || DbError::Inconsistent {
+            table: "wallets",
+            column: "currency",
+            row: "1".to_owned(),
+        };
+        for (error, code) in [
+            (
+                AcceptError::validation("amount", "must be greater than zero"),
+                "VALIDATION_ERROR",
+            ),
+            (AcceptError::WalletNotFound, "WALLET_NOT_FOUND"),
+            (AcceptError::TransactionNotFound, "TRANSACTION_NOT_FOUND"),
+            (AcceptError::WalletInactive, "WALLET_INACTIVE"),
+            (AcceptError::InsufficientFunds, "INSUFFICIENT_FUNDS"),
+            (AcceptError::CurrencyMismatch, "CURRENCY_MISMATCH"),
+            (AcceptError::IdempotencyConflict, "IDEMPOTENCY_CONFLICT"),
+            (
+                AcceptError::InvalidState("no account".to_owned()),
+                "INVALID_STATE",
+            ),
+            (AcceptError::Forbidden, "FORBIDDEN"),
+            (AcceptError::Db(unavailable()), "SERVICE_UNAVAILABLE"),
+            (AcceptError::Db(broken()), "INTERNAL"),
+            (AcceptError::Crypto(CryptoError::Destroyed), "FORBIDDEN"),
+            (AcceptError::Crypto(CryptoError::ReservedOwner), "INTERNAL"),
+        ] {
+            assert_eq!(ApiError::from(error).code(), code);
+        }
+    }
+
+    #[test]
+    fn causes_are_logged_and_not_told() {
+        let error = ApiError::from(DbError::Unavailable("no route to 10.0.0.7".into()));
+        assert!(!error.to_string().contains("10.0.0.7"));
+        assert!(chain(&error).ends_with("no database connection available: no route to 10.0.0.7"));
+    }
+}

@@ -1,0 +1,193 @@
+//! The code of every error that leaves the schema, and the end of every internal text.
+
+use std::sync::Arc;
+
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextRequest, NextSubscribe};
+use async_graphql::{ErrorExtensionValues, Response, ServerError};
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use crate::errors::{ApiError, INTERNAL, VALIDATION_ERROR, chain};
+use crate::metrics::count_error;
+use crate::request_id::RequestId;
+
+/// Gives every error of a response its `extensions.code`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Codes;
+
+impl ExtensionFactory for Codes {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait]
+impl Extension for Codes {
+    async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
+        with_codes(next.run(ctx).await, ctx.data_opt())
+    }
+
+    fn subscribe<'s>(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        stream: BoxStream<'s, Response>,
+        next: NextSubscribe<'_>,
+    ) -> BoxStream<'s, Response> {
+        let id = ctx.data_opt::<RequestId>().cloned();
+        next.run(ctx, stream)
+            .map(move |response| with_codes(response, id.as_ref()))
+            .boxed()
+    }
+}
+
+fn with_codes(mut response: Response, id: Option<&RequestId>) -> Response {
+    for error in &mut response.errors {
+        set_code(error, id);
+    }
+    response
+}
+
+/// A response that consists of one error of ours.
+pub(crate) fn refusal(error: &ApiError, id: Option<&RequestId>) -> Response {
+    Response::from_errors(vec![coded(error, id)])
+}
+
+/// An error of ours as GraphQL tells it.
+fn coded(error: &ApiError, id: Option<&RequestId>) -> ServerError {
+    let mut told = ServerError::new(error.to_string(), None);
+    tell(&mut told, error, id);
+    told
+}
+
+/// Where an error came from decides its code: ours carry themselves as their source, the engine's own refusals (syntax, types,
+/// limits) carry none, and what carries anything else was never meant to be seen.
+fn set_code(error: &mut ServerError, id: Option<&RequestId>) {
+    if let Some(ours) = error
+        .source
+        .clone()
+        .and_then(|source| source.downcast::<ApiError>().ok())
+    {
+        tell(error, &ours, id);
+    } else if error.source.is_some() {
+        let stray = ApiError::internal(std::mem::take(&mut error.message));
+        error.message = stray.to_string();
+        tell(error, &stray, id);
+    } else {
+        let extensions = error.extensions.get_or_insert_default();
+        extensions.set("code", VALIDATION_ERROR);
+        extensions.set("field", field_of(&error.message));
+        count_error(VALIDATION_ERROR);
+    }
+    error.source = None;
+}
+
+fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
+    let request_id = id.map(RequestId::as_str);
+    let extensions: &mut ErrorExtensionValues = told.extensions.get_or_insert_default();
+    extensions.set("code", error.code());
+    match error {
+        ApiError::Validation { field, .. } => extensions.set("field", field.as_ref()),
+        ApiError::RateLimited { retry_after } => extensions.set("retryAfter", *retry_after),
+        ApiError::Internal(_) => {
+            extensions.set("requestId", request_id);
+            tracing::error!(request_id, error = chain(error), "{INTERNAL}");
+        }
+        ApiError::Unavailable(_) => tracing::warn!(request_id, error = chain(error), "not available"),
+        _ => {}
+    }
+    count_error(error.code());
+}
+
+/// The field that one of the engine's messages is about: it is quoted behind `field`, or behind `argument` with its path. Other
+/// messages are about the document, or about the variables sent with it.
+fn field_of(message: &str) -> &str {
+    let quoted = |label: &str| message.split_once(label)?.1.split_once('"').map(|(name, _)| name);
+    let Some(path) = quoted("argument \"") else {
+        return if message.starts_with("Variable") {
+            "variables"
+        } else {
+            "query"
+        };
+    };
+    quoted(", field \"")
+        .or_else(|| quoted(", unknown field \""))
+        .unwrap_or_else(|| path.strip_prefix("input.").unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use wallet_core::db::DbError;
+
+    use super::*;
+
+    fn told(error: impl Into<async_graphql::Error>) -> serde_json::Value {
+        let mut error = error.into().into_server_error(async_graphql::Pos::default());
+        set_code(&mut error, None);
+        serde_json::to_value(&error).unwrap()
+    }
+
+    #[test]
+    fn our_errors_keep_their_text_and_get_their_code() {
+        let error = told(ApiError::validation("amount", "must be greater than zero"));
+        assert_eq!(error["message"], "amount must be greater than zero");
+        assert_eq!(error["extensions"]["code"], "VALIDATION_ERROR");
+        assert_eq!(error["extensions"]["field"], "amount");
+        assert_eq!(
+            told(ApiError::RateLimited { retry_after: 7 })["extensions"]["retryAfter"],
+            7
+        );
+        assert_eq!(
+            told(ApiError::WalletNotFound)["extensions"]["code"],
+            "WALLET_NOT_FOUND"
+        );
+    }
+
+    #[test]
+    fn a_stray_error_is_masked() {
+        let cause = DbError::Inconsistent {
+            table: "wallets",
+            column: "currency",
+            row: "canary".to_owned(),
+        };
+        for error in [
+            told(ApiError::from(cause)),
+            told(std::io::Error::other("/etc/canary: SELECT 1")),
+        ] {
+            assert_eq!(error["extensions"]["code"], "INTERNAL");
+            assert!(!error.to_string().contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_engine_refuses_is_a_validation_error_with_a_field() {
+        for (message, field) in [
+            (
+                "Invalid value for argument \"input.amount\", expected type \"Decimal\"",
+                "amount",
+            ),
+            (
+                "Invalid value for argument \"walletId\", expected type \"String\"",
+                "walletId",
+            ),
+            (
+                "Invalid value for argument \"input\", unknown field \"balance\" of type \"DepositInput\"",
+                "balance",
+            ),
+            (
+                "Invalid value for argument \"input\", field \"amount\" of type \"Decimal!\" is required but not provided",
+                "amount",
+            ),
+            (
+                "Field \"wallet\" argument \"id\" of type \"Query\" is required but not provided",
+                "id",
+            ),
+            ("Variable \"x\" is not defined", "variables"),
+            ("Unknown field \"x\" on type \"Wallet\".", "query"),
+        ] {
+            let error = told(async_graphql::Error::new(message));
+            assert_eq!(error["extensions"]["code"], "VALIDATION_ERROR");
+            assert_eq!(error["extensions"]["field"], field, "{message}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! One mutation on its way: who asks for it, under which key, and that it reaches its end.
+
+use std::sync::Arc;
+
+use async_graphql::Context;
+use tracing::Instrument;
+use wallet_core::accept::{AcceptError, Accepted, Caller, IdempotencyKey};
+use wallet_core::jobs::QueueName;
+
+use crate::context::ContextExt;
+use crate::errors::ApiError;
+use crate::graphql::types::WalletTransaction;
+use crate::metrics::ACCEPTED;
+use crate::state::App;
+
+/// What every mutation needs.
+pub(super) struct Call {
+    pub(super) app: Arc<App>,
+    pub(super) caller: Caller,
+    pub(super) key: Option<IdempotencyKey>,
+}
+
+impl Call {
+    /// The call of this request; `key` is the input's.
+    pub(super) fn new(ctx: &Context<'_>, key: Option<&str>) -> Result<Self, ApiError> {
+        Ok(Self {
+            app: Arc::clone(ctx.app()?),
+            caller: ctx.caller()?.clone(),
+            key: ctx.idempotency_key(key)?,
+        })
+    }
+
+    /// Does `work` in a task of its own: a client that hangs up cannot stop it half way, and a server that ends waits for it.
+    pub(super) async fn to_its_end<T, F>(app: &App, work: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, AcceptError>> + Send + 'static,
+    {
+        let task = app.tasks.spawn(work.in_current_span());
+        Ok(task.await.map_err(ApiError::internal)??)
+    }
+
+    /// Accepts a transaction by `work` and hands its job over to the workers of `queue`. `work` is told whether the job will be
+    /// handed over from here; if not, a dispatcher finds it.
+    pub(super) async fn accept<W, F>(self, queue: QueueName, work: W) -> Result<WalletTransaction, ApiError>
+    where
+        W: FnOnce(Self, bool) -> F + Send + 'static,
+        F: Future<Output = Result<Accepted, AcceptError>> + Send,
+    {
+        let (app, caller) = (Arc::clone(&self.app), self.caller.clone());
+        let accepted = Self::to_its_end(&app.clone(), async move {
+            let hand_over = app.hand_over.is_open(queue);
+            let accepted = Box::pin(work(self, hand_over)).await?;
+            if let Some((queue, job)) = accepted.job {
+                app.hand_over.submit(queue, job);
+            }
+            Ok(accepted.transaction)
+        })
+        .await?;
+        metrics::counter!(ACCEPTED, "type" => accepted.transaction_type.as_str()).increment(1);
+        Ok(WalletTransaction::alone(accepted, &caller))
+    }
+}

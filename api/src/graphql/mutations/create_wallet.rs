@@ -1,0 +1,85 @@
+//! `createWallet`.
+
+use async_graphql::{Context, InputObject, Object};
+use wallet_core::accept;
+
+use super::Call;
+use crate::errors::ApiError;
+use crate::graphql::types::WalletNode;
+use crate::metrics::ACCEPTED;
+
+/// The currency of a wallet when none is named.
+const DEFAULT_CURRENCY: &str = "usd";
+
+/// Where a person is paid.
+#[derive(InputObject)]
+pub(crate) struct BankDetailsInput {
+    /// The holder.
+    account_name: String,
+    /// The account's number or IBAN.
+    account_number: String,
+    /// The bank's routing number.
+    routing_number: Option<String>,
+    /// The bank's name.
+    bank_name: Option<String>,
+    /// Country code of two letters.
+    country: Option<String>,
+}
+
+/// A new wallet.
+#[derive(InputObject)]
+pub(crate) struct CreateWalletInput {
+    /// The same key and input give the same wallet again.
+    idempotency_key: Option<String>,
+    /// The owner, when it is not the caller; operators only.
+    user_id: Option<String>,
+    /// ISO 4217 code.
+    #[graphql(default_with = "Some(DEFAULT_CURRENCY.to_owned())")]
+    currency: Option<String>,
+    /// Where the owner is paid; stored encrypted.
+    bank_details: Option<BankDetailsInput>,
+    /// The connected account at Stripe that withdrawals go to.
+    stripe_account_id: Option<String>,
+}
+
+impl From<CreateWalletInput> for accept::CreateWalletInput {
+    fn from(input: CreateWalletInput) -> Self {
+        Self {
+            user_id: input.user_id,
+            currency: input.currency.unwrap_or_else(|| DEFAULT_CURRENCY.to_owned()),
+            bank_details: input.bank_details.map(|details| accept::BankDetails {
+                account_name: details.account_name,
+                account_number: details.account_number,
+                routing_number: details.routing_number,
+                bank_name: details.bank_name,
+                country: details.country,
+            }),
+            stripe_account_id: input.stripe_account_id,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct CreateWallet;
+
+#[Object]
+impl CreateWallet {
+    /// Creates a wallet, active and empty.
+    async fn create_wallet(
+        &self,
+        ctx: &Context<'_>,
+        input: CreateWalletInput,
+    ) -> Result<WalletNode, ApiError> {
+        let call = Call::new(ctx, input.idempotency_key.as_deref())?;
+        let wanted = input.into();
+        let wallet = Call::to_its_end(&call.app.clone(), async move {
+            call.app
+                .acceptor
+                .create_wallet(&call.caller, &wanted, call.key.as_ref())
+                .await
+        })
+        .await?;
+        metrics::counter!(ACCEPTED, "type" => "wallet").increment(1);
+        Ok(WalletNode(wallet))
+    }
+}

@@ -1,0 +1,72 @@
+//! `deposit`.
+
+use async_graphql::{Context, InputObject, Object};
+use serde_json::Value;
+use wallet_core::accept;
+use wallet_core::jobs::JobKind;
+
+use super::Call;
+use crate::errors::ApiError;
+use crate::graphql::scalars::Decimal;
+use crate::graphql::types::{PaymentMethod, WalletTransaction};
+
+/// Money from outside into a wallet.
+#[derive(InputObject)]
+pub(crate) struct DepositInput {
+    /// In the wallet's currency.
+    amount: Decimal,
+    /// How it is paid.
+    #[graphql(default_with = "Some(PaymentMethod::Stripe)")]
+    payment_method: Option<PaymentMethod>,
+    /// A saved payment method: confirmed by the server. Without it the client confirms with the clientSecret.
+    stripe_payment_method_id: Option<String>,
+    /// About the sender; stored encrypted.
+    sender_details: Option<Value>,
+    /// The client's own words.
+    description: Option<String>,
+    /// The client's own reference.
+    reference: Option<String>,
+    /// The client's own data, an object.
+    metadata: Option<Value>,
+    /// The same key and input give the same transaction again.
+    idempotency_key: Option<String>,
+}
+
+impl From<DepositInput> for accept::DepositInput {
+    fn from(input: DepositInput) -> Self {
+        Self {
+            amount: input.amount.into_text(),
+            payment_method: input.payment_method.unwrap_or(PaymentMethod::Stripe).into(),
+            stripe_payment_method_id: input.stripe_payment_method_id,
+            sender_details: input.sender_details,
+            description: input.description,
+            reference: input.reference,
+            metadata: input.metadata,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Deposit;
+
+#[Object]
+impl Deposit {
+    /// Asks for money from outside; it counts once Stripe says that it came.
+    async fn deposit(
+        &self,
+        ctx: &Context<'_>,
+        wallet_id: String,
+        input: DepositInput,
+    ) -> Result<WalletTransaction, ApiError> {
+        let call = Call::new(ctx, input.idempotency_key.as_deref())?;
+        let wanted: accept::DepositInput = input.into();
+        let queue = JobKind::DepositIntent.queue();
+        call.accept(queue, async move |call: Call, hand_over| {
+            call.app
+                .acceptor
+                .deposit(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over)
+                .await
+        })
+        .await
+    }
+}

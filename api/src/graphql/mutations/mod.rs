@@ -1,0 +1,20 @@
+//! `Mutation`: one file each. A mutation is handed to [`wallet_core::accept`] and, once stored, to the workers.
+
+mod call;
+mod create_wallet;
+mod deposit;
+mod transfer;
+mod withdraw;
+
+use async_graphql::MergedObject;
+
+use self::call::Call;
+
+/// What can be asked for.
+#[derive(Debug, Default, MergedObject)]
+pub(crate) struct Mutation(
+    create_wallet::CreateWallet,
+    deposit::Deposit,
+    withdraw::Withdraw,
+    transfer::Transfer,
+);

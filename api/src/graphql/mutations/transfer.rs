@@ -1,0 +1,74 @@
+//! `transfer`.
+
+use async_graphql::{Context, InputObject, Object};
+use serde_json::Value;
+use wallet_core::accept;
+use wallet_core::jobs::JobKind;
+
+use super::Call;
+use crate::errors::ApiError;
+use crate::graphql::scalars::Decimal;
+use crate::graphql::types::WalletTransaction;
+
+/// Money from one wallet to another.
+#[derive(InputObject)]
+pub(crate) struct TransferInput {
+    /// The receiving wallet, of the same currency.
+    to_wallet_id: String,
+    /// In the wallets' currency.
+    amount: Decimal,
+    /// About the receiver; stored encrypted.
+    receiver_details: Option<Value>,
+    /// The client's own words; the receiver sees them.
+    description: Option<String>,
+    /// The client's own reference; the receiver sees it.
+    reference: Option<String>,
+    /// The client's own data, an object.
+    metadata: Option<Value>,
+    /// The same key and input give the same transaction again.
+    idempotency_key: Option<String>,
+}
+
+impl From<TransferInput> for accept::TransferInput {
+    fn from(input: TransferInput) -> Self {
+        Self {
+            to_wallet_id: input.to_wallet_id,
+            amount: input.amount.into_text(),
+            receiver_details: input.receiver_details,
+            description: input.description,
+            reference: input.reference,
+            metadata: input.metadata,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Transfer;
+
+#[Object]
+impl Transfer {
+    /// Asks for money to be moved to another wallet.
+    async fn transfer(
+        &self,
+        ctx: &Context<'_>,
+        from_wallet_id: String,
+        input: TransferInput,
+    ) -> Result<WalletTransaction, ApiError> {
+        let call = Call::new(ctx, input.idempotency_key.as_deref())?;
+        let wanted: accept::TransferInput = input.into();
+        let queue = JobKind::Transfer.queue();
+        call.accept(queue, async move |call: Call, hand_over| {
+            call.app
+                .acceptor
+                .transfer(
+                    &call.caller,
+                    &from_wallet_id,
+                    &wanted,
+                    call.key.as_ref(),
+                    hand_over,
+                )
+                .await
+        })
+        .await
+    }
+}

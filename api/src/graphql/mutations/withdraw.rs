@@ -1,0 +1,68 @@
+//! `withdraw`.
+
+use async_graphql::{Context, InputObject, Object};
+use serde_json::Value;
+use wallet_core::accept;
+use wallet_core::jobs::JobKind;
+
+use super::Call;
+use crate::errors::ApiError;
+use crate::graphql::scalars::Decimal;
+use crate::graphql::types::WalletTransaction;
+
+/// Money from a wallet to its owner's bank.
+#[derive(InputObject)]
+pub(crate) struct WithdrawInput {
+    /// In the wallet's currency.
+    amount: Decimal,
+    /// The external account to pay out to; the connected account's default when left out. Stored encrypted.
+    bank_id: Option<String>,
+    /// The holder's name, for the record. Stored encrypted.
+    account_name: Option<String>,
+    /// The client's own words.
+    description: Option<String>,
+    /// The client's own reference.
+    reference: Option<String>,
+    /// The client's own data, an object.
+    metadata: Option<Value>,
+    /// The same key and input give the same transaction again.
+    idempotency_key: Option<String>,
+}
+
+impl From<WithdrawInput> for accept::WithdrawInput {
+    fn from(input: WithdrawInput) -> Self {
+        Self {
+            amount: input.amount.into_text(),
+            bank_id: input.bank_id,
+            account_name: input.account_name,
+            description: input.description,
+            reference: input.reference,
+            metadata: input.metadata,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Withdraw;
+
+#[Object]
+impl Withdraw {
+    /// Asks for money to be paid out: held at once, completed when the bank has it.
+    async fn withdraw(
+        &self,
+        ctx: &Context<'_>,
+        wallet_id: String,
+        input: WithdrawInput,
+    ) -> Result<WalletTransaction, ApiError> {
+        let call = Call::new(ctx, input.idempotency_key.as_deref())?;
+        let wanted: accept::WithdrawInput = input.into();
+        let queue = JobKind::WithdrawalHold.queue();
+        call.accept(queue, async move |call: Call, hand_over| {
+            call.app
+                .acceptor
+                .withdraw(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over)
+                .await
+        })
+        .await
+    }
+}

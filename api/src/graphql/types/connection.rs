@@ -1,0 +1,153 @@
+//! Pages of a wallet's history, after the Relay connection specification.
+
+use async_graphql::{ComplexObject, SimpleObject};
+use wallet_core::accept::Caller;
+use wallet_core::db::{Db, DbError};
+use wallet_core::transactions::{self, HistoryFilter, HistoryPage, Transaction};
+use wallet_core::wallets::Wallet;
+
+use super::cursor::Cursor;
+use super::{TransactionStatus, TransactionType, WalletTransaction};
+use crate::errors::ApiError;
+use crate::graphql::limits::{DEFAULT_PAGE, MAX_PAGE};
+use crate::state::App;
+
+/// A page of transactions, newest first.
+#[derive(Debug, SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct TransactionConnection {
+    /// The transactions with their cursors.
+    edges: Vec<TransactionEdge>,
+    /// Whether there are more.
+    page_info: PageInfo,
+}
+
+#[ComplexObject]
+impl TransactionConnection {
+    /// The transactions alone.
+    async fn nodes(&self) -> Vec<&WalletTransaction> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+}
+
+/// A transaction and where it stands.
+#[derive(Debug, SimpleObject)]
+pub(crate) struct TransactionEdge {
+    /// Send it as after to get what follows.
+    cursor: String,
+    /// The transaction.
+    node: WalletTransaction,
+}
+
+/// Where a page lies.
+#[derive(Debug, SimpleObject)]
+pub(crate) struct PageInfo {
+    /// Whether older transactions follow.
+    has_next_page: bool,
+    /// Whether newer ones come before.
+    has_previous_page: bool,
+    /// The cursor of the first transaction of the page.
+    start_cursor: Option<String>,
+    /// The cursor of the last one: send it as after to get the next page.
+    end_cursor: Option<String>,
+}
+
+/// What a client asks of a history.
+#[derive(Debug, Default)]
+pub(super) struct PageRequest {
+    pub(super) first: Option<i32>,
+    pub(super) after: Option<String>,
+    pub(super) transaction_type: Option<TransactionType>,
+    pub(super) status: Option<TransactionStatus>,
+}
+
+impl PageRequest {
+    fn first(&self) -> Result<usize, ApiError> {
+        let first = self.first.map_or(Ok(DEFAULT_PAGE), usize::try_from);
+        first
+            .ok()
+            .filter(|first| (1..=MAX_PAGE).contains(first))
+            .ok_or_else(|| ApiError::validation("first", format!("must be from 1 to {MAX_PAGE}")))
+    }
+
+    fn filter(&self) -> Result<HistoryFilter, ApiError> {
+        let wrong = || ApiError::validation("after", "must be a cursor that an earlier page gave");
+        let after = self
+            .after
+            .as_deref()
+            .map(|text| Cursor::decode(text).ok_or_else(wrong))
+            .transpose()?;
+        Ok(HistoryFilter {
+            transaction_type: self.transaction_type.map(Into::into),
+            status: self.status.map(Into::into),
+            before: after.map(|cursor| cursor.0),
+        })
+    }
+}
+
+/// Reads a page of a wallet that `caller` may see.
+pub(super) async fn page(
+    app: &App,
+    caller: &Caller,
+    wallet: &Wallet,
+    asked: &PageRequest,
+) -> Result<TransactionConnection, ApiError> {
+    let first = asked.first()?;
+    let filter = asked.filter()?;
+    let found = match read(&app.reads, wallet, filter, first).await {
+        // A replica that is away must not hide what the primary knows.
+        Err(error) if error.is_transient() => read(&app.db, wallet, filter, first).await?,
+        found => found?,
+    };
+    let edge = |row: Transaction| TransactionEdge {
+        cursor: Cursor(row.id).encode(),
+        node: WalletTransaction::in_wallet(row, wallet.id, caller),
+    };
+    let edges: Vec<TransactionEdge> = found.transactions.into_iter().map(edge).collect();
+    let page_info = PageInfo {
+        has_next_page: found.has_more,
+        has_previous_page: filter.before.is_some(),
+        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+    };
+    Ok(TransactionConnection { edges, page_info })
+}
+
+async fn read(db: &Db, wallet: &Wallet, filter: HistoryFilter, first: usize) -> Result<HistoryPage, DbError> {
+    let mut conn = db.conn().await?;
+    transactions::history(&mut conn, wallet.id, filter, first).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(asked: &PageRequest) -> Option<String> {
+        match asked
+            .first()
+            .map(|_| ())
+            .and_then(|()| asked.filter().map(|_| ()))
+        {
+            Err(ApiError::Validation { field, .. }) => Some(field.into_owned()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_page_is_bounded_and_its_cursor_one_of_ours() {
+        let first = |first| PageRequest {
+            first: Some(first),
+            ..PageRequest::default()
+        };
+        for wrong in [-1, 0, 101, i32::MAX] {
+            assert_eq!(field(&first(wrong)).as_deref(), Some("first"), "{wrong}");
+        }
+        assert_eq!(first(100).first().unwrap(), 100);
+        assert_eq!(PageRequest::default().first().unwrap(), 20);
+        let after = PageRequest {
+            after: Some("x".to_owned()),
+            ..PageRequest::default()
+        };
+        assert_eq!(field(&after).as_deref(), Some("after"));
+    }
+}

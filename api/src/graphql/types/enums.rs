@@ -1,0 +1,58 @@
+//! The enums of the schema: the domain's, in upper case.
+
+use async_graphql::Enum;
+
+/// What kind of movement a transaction is.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "wallet_core::transactions::TransactionType")]
+pub(crate) enum TransactionType {
+    /// Money from outside into a wallet.
+    Deposit,
+    /// Money out of a wallet to its owner's bank.
+    Withdrawal,
+    /// Money from wallet to wallet.
+    Transfer,
+    /// Money from wallet to wallet, with a fee.
+    Payment,
+    /// Money back.
+    Refund,
+}
+
+/// How far a transaction is; the last three are final.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "wallet_core::transactions::TransactionStatus")]
+pub(crate) enum TransactionStatus {
+    /// Accepted, nothing has happened yet.
+    Pending,
+    /// Under way; what it needs is held.
+    Processing,
+    /// Done.
+    Completed,
+    /// Ended without effect; failureReason says why.
+    Failed,
+    /// Taken back before anything irreversible happened.
+    Cancelled,
+}
+
+/// How a deposit is paid.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "wallet_core::transactions::PaymentMethod")]
+pub(crate) enum PaymentMethod {
+    /// Whatever Stripe offers the payer.
+    Stripe,
+    /// The bank debit of the currency.
+    BankTransfer,
+    /// A credit card.
+    CreditCard,
+    /// A debit card.
+    DebitCard,
+}
+
+/// Which way the money goes, seen from a wallet.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Into the wallet.
+    In,
+    /// Out of the wallet.
+    Out,
+}

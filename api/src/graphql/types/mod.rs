@@ -1,0 +1,12 @@
+//! The object types and enums of the schema.
+
+mod connection;
+mod cursor;
+mod enums;
+mod event;
+mod transaction;
+mod wallet;
+
+pub(super) use enums::{Direction, PaymentMethod, TransactionStatus, TransactionType};
+pub(super) use transaction::WalletTransaction;
+pub(super) use wallet::WalletNode;

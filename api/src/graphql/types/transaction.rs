@@ -1,0 +1,231 @@
+//! `WalletTransaction`, as its owner, its counterparty or the staff sees it.
+
+use async_graphql::{Context, Object};
+use secrecy::ExposeSecret;
+use wallet_core::accept::Caller;
+use wallet_core::crypto::{KeyOwner, Place, Sealed};
+use wallet_core::flows::Stage;
+use wallet_core::ids::WalletId;
+use wallet_core::transactions::{self, Transaction, TransactionType as Kind};
+
+use super::event::TransactionEvent;
+use super::{Direction, PaymentMethod, TransactionStatus, TransactionType};
+use crate::context::ContextExt;
+use crate::errors::ApiError;
+use crate::graphql::scalars::{DateTime, Decimal};
+
+/// What the caller is to a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// Asked for it: sees everything.
+    Owner,
+    /// Support and above: everything but what only its owner may use.
+    Staff,
+    /// Owns the other wallet: the row, without what is the owner's own business.
+    Counterparty,
+}
+
+/// A transaction that the caller may see.
+#[derive(Debug, Clone)]
+pub(crate) struct WalletTransaction {
+    row: Transaction,
+    seen_from: WalletId,
+    relation: Relation,
+}
+
+impl WalletTransaction {
+    /// A transaction as it stands in the history of `wallet`, which `caller` may see.
+    pub(crate) fn in_wallet(row: Transaction, wallet: WalletId, caller: &Caller) -> Self {
+        let relation = relation(&row, caller);
+        Self {
+            row,
+            seen_from: wallet,
+            relation,
+        }
+    }
+
+    /// A transaction by itself: seen from the caller's own wallet, or from the owner's for staff.
+    pub(crate) fn alone(row: Transaction, caller: &Caller) -> Self {
+        let relation = relation(&row, caller);
+        let seen_from = match (relation, row.counterparty_wallet_id) {
+            (Relation::Counterparty, Some(other)) => other,
+            _ => row.wallet_id,
+        };
+        Self {
+            row,
+            seen_from,
+            relation,
+        }
+    }
+
+    /// The row behind it.
+    pub(crate) const fn row(&self) -> &Transaction {
+        &self.row
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.relation == Relation::Counterparty
+    }
+
+    fn way(&self) -> Direction {
+        let from_owner = self.seen_from == self.row.wallet_id;
+        match self.row.transaction_type {
+            Kind::Deposit => Direction::In,
+            Kind::Withdrawal => Direction::Out,
+            // From the wallet that asked for it to the other one.
+            Kind::Transfer | Kind::Payment | Kind::Refund if from_owner => Direction::Out,
+            Kind::Transfer | Kind::Payment | Kind::Refund => Direction::In,
+        }
+    }
+
+    /// The sealed secret, if the payer still needs it and the caller is the payer.
+    fn sealed_secret(&self) -> Option<&str> {
+        let waits = self.row.transaction_type == Kind::Deposit && self.row.stage == Stage::AwaitingPayment;
+        let sealed = self.row.encrypted_client_secret.as_deref();
+        sealed.filter(|_| waits && self.relation == Relation::Owner)
+    }
+}
+
+fn relation(row: &Transaction, caller: &Caller) -> Relation {
+    if row.user_id == caller.user_id {
+        Relation::Owner
+    } else if caller.role.reads_others() {
+        Relation::Staff
+    } else {
+        Relation::Counterparty
+    }
+}
+
+/// A movement of money, from the moment it was accepted.
+#[Object]
+impl WalletTransaction {
+    /// Its id.
+    async fn id(&self) -> String {
+        self.row.id.to_string()
+    }
+
+    /// The wallet that asked for it: the payer, or the payee of a deposit.
+    async fn wallet_id(&self) -> String {
+        self.row.wallet_id.to_string()
+    }
+
+    /// The owner of that wallet.
+    async fn user_id(&self) -> String {
+        self.row.user_id.to_string()
+    }
+
+    /// What kind of movement it is.
+    async fn transaction_type(&self) -> TransactionType {
+        self.row.transaction_type.into()
+    }
+
+    /// How far it is.
+    async fn status(&self) -> TransactionStatus {
+        self.row.status.into()
+    }
+
+    /// What leaves the payer.
+    async fn amount(&self) -> Decimal {
+        self.row.amount.into()
+    }
+
+    /// The part of it that the platform keeps.
+    async fn fee(&self) -> Option<Decimal> {
+        self.row.fee.map(Into::into)
+    }
+
+    /// ISO 4217 code in lower case.
+    async fn currency(&self) -> &str {
+        self.row.amount.currency().code()
+    }
+
+    /// The client's own reference.
+    async fn reference(&self) -> Option<&str> {
+        self.row.reference.as_deref()
+    }
+
+    /// The client's own words.
+    async fn description(&self) -> Option<&str> {
+        self.row.description.as_deref()
+    }
+
+    /// The client's own data; for the owner only.
+    async fn metadata(&self) -> Option<&serde_json::Value> {
+        self.row.metadata.as_ref().filter(|_| !self.is_hidden())
+    }
+
+    /// How a deposit is paid.
+    async fn payment_method(&self) -> Option<PaymentMethod> {
+        self.row.payment_method.map(Into::into)
+    }
+
+    /// The payment intent of a deposit, once the worker has it.
+    async fn stripe_payment_intent_id(&self) -> Option<&str> {
+        self.row.stripe_payment_intent_id.as_deref()
+    }
+
+    /// The transfer of a withdrawal to the connected account, once the worker has it.
+    async fn stripe_transfer_id(&self) -> Option<&str> {
+        self.row.stripe_transfer_id.as_deref()
+    }
+
+    /// With it the payer's client confirms a deposit that waits for the payer; for the owner only.
+    async fn client_secret(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
+        let Some(sealed) = self.sealed_secret() else {
+            return Ok(None);
+        };
+        let sealed = Sealed::parse(sealed).map_err(ApiError::internal)?;
+        let owner = KeyOwner::User(self.row.user_id);
+        let place = Place::new(
+            "wallet_transactions",
+            "encrypted_client_secret",
+            self.row.id,
+            owner,
+        );
+        let secret = ctx.app()?.vault.open(&place, &sealed).await?;
+        Ok(Some(secret.expose_secret().to_owned()))
+    }
+
+    /// The other wallet of a transfer or payment.
+    async fn counterparty_wallet_id(&self) -> Option<String> {
+        self.row.counterparty_wallet_id.map(|id| id.to_string())
+    }
+
+    /// The transaction that this one refunds.
+    async fn related_transaction_id(&self) -> Option<String> {
+        self.row.related_transaction_id.map(|id| id.to_string())
+    }
+
+    /// IN or OUT, seen from the wallet asked about.
+    async fn direction(&self) -> Direction {
+        self.way()
+    }
+
+    /// Why it failed or was cancelled, "CODE: sentence"; for the owner only.
+    async fn failure_reason(&self) -> Option<&str> {
+        self.row.failure_reason.as_deref().filter(|_| !self.is_hidden())
+    }
+
+    /// Every step, attempt and answer of Stripe, oldest first; for the owner only.
+    async fn timeline(&self, ctx: &Context<'_>) -> Result<Vec<TransactionEvent>, ApiError> {
+        if self.is_hidden() {
+            return Ok(Vec::new());
+        }
+        let mut conn = ctx.app()?.db.conn().await?;
+        let entries = transactions::timeline(&mut conn, self.row.id).await?;
+        Ok(entries.into_iter().map(Into::into).collect())
+    }
+
+    /// When it was accepted.
+    async fn created_at(&self) -> DateTime {
+        self.row.created_at.into()
+    }
+
+    /// When it last changed.
+    async fn updated_at(&self) -> DateTime {
+        self.row.updated_at.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

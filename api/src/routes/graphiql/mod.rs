@@ -1,0 +1,31 @@
+//! GraphiQL: a page to try the API from, in the binary itself. It loads nothing from any other host, and says so to the browser.
+
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// The page.
+pub(super) async fn page() -> Response {
+    asset("text/html; charset=utf-8", include_str!("index.html"))
+}
+
+/// Its script.
+pub(super) async fn script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("graphiql.js"))
+}
+
+/// Its style.
+pub(super) async fn style() -> Response {
+    asset("text/css; charset=utf-8", include_str!("graphiql.css"))
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
+    let headers: [(HeaderName, HeaderValue); 3] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (headers, text).into_response()
+}

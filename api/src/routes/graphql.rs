@@ -1,0 +1,126 @@
+//! `POST /graphql`: one operation as JSON.
+
+use axum::Json;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use wallet_core::accept::Caller;
+
+use super::reply::{graphql_refusal, status_of};
+use super::{Shared, body};
+use crate::context::HeaderKey;
+use crate::errors::ApiError;
+use crate::graphql::limits::{self, Shape};
+use crate::request_id::RequestId;
+
+/// Largest request.
+const MOST_BYTES: usize = 64 * 1024;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Executes one operation.
+pub(super) async fn post(
+    State(shared): State<Shared>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let (parts, sent) = request.into_parts();
+    let invalid =
+        |status, field, problem: &str| graphql_refusal(status, &ApiError::validation(field, problem), &id);
+    if !is_json(&parts.headers) {
+        body::drain(sent).await;
+        return invalid(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Content-Type",
+            "must be application/json",
+        );
+    }
+    let bytes = match body::read(sent, MOST_BYTES).await {
+        Ok(bytes) => bytes,
+        Err(why) => return invalid(why.status(), "body", why.problem()),
+    };
+    let known = match shared.app.auth.by_header(&parts.headers, &id).await {
+        Ok(principal) => Some(principal.caller),
+        // GraphiQL shows the schema before somebody has pasted a token.
+        Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
+        Err(error) => return graphql_refusal(status_of(&error), &error, &id),
+    };
+    let Some(request) = parsed(&bytes) else {
+        if known.is_none() {
+            return graphql_refusal(StatusCode::UNAUTHORIZED, &ApiError::Unauthenticated, &id);
+        }
+        let problem = "must be one JSON object with query, and operationName and variables if needed";
+        return invalid(StatusCode::BAD_REQUEST, "body", problem);
+    };
+    match execute(&shared, &parts.headers, known, request, &id).await {
+        Ok(response) => Json(response).into_response(),
+        Err(error) => graphql_refusal(status_of(&error), &error, &id),
+    }
+}
+
+/// One request; a list would be a batch, or the fields of a request without their names.
+fn parsed(body: &[u8]) -> Option<async_graphql::Request> {
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    serde_json::from_slice(body).ok().filter(|_| is_object)
+}
+
+async fn execute(
+    shared: &Shared,
+    headers: &HeaderMap,
+    caller: Option<Caller>,
+    mut request: async_graphql::Request,
+    id: &RequestId,
+) -> Result<async_graphql::Response, ApiError> {
+    let app = &shared.app;
+    let checked = limits::check(&mut request, app.graphiql);
+    let Some(caller) = caller else {
+        return match checked {
+            Ok(shape) if shape.is_introspection => Ok(shared
+                .schema
+                .execute(request.data(id.clone()).only_introspection())
+                .await),
+            _ => Err(ApiError::Unauthenticated),
+        };
+    };
+    // What is refused costs as well, or guessing would be free.
+    let cost = checked.as_ref().map_or(1, |shape| shape.cost());
+    app.limiter.take(caller.user_id, cost).await?;
+    let key = header_key(headers, checked?)?;
+    Ok(shared
+        .schema
+        .execute(request.data(caller).data(id.clone()).data(key))
+        .await)
+}
+
+/// The `Idempotency-Key` of the one mutation in a request; it means nothing to a query.
+fn header_key(headers: &HeaderMap, shape: Shape) -> Result<HeaderKey, ApiError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next().filter(|_| shape.mutations > 0) else {
+        return Ok(HeaderKey(None));
+    };
+    let wrong = |problem: &str| ApiError::validation("idempotencyKey", problem);
+    if values.next().is_some() {
+        return Err(wrong("is given by two Idempotency-Key headers"));
+    }
+    if shape.mutations > 1 {
+        return Err(wrong(
+            "cannot stand for several mutations; give each its own in the input instead of the header",
+        ));
+    }
+    let text = value
+        .to_str()
+        .map_err(|_| wrong("must be 1 to 255 visible ASCII characters without blanks"))?;
+    Ok(HeaderKey(Some(text.to_owned())))
+}
+
+/// Whether the body is said to be JSON: anything else can be sent by a form of a foreign page.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let Ok(text) = value.to_str() else { return false };
+    let (kind, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let charset = parameters.trim();
+    kind.trim().eq_ignore_ascii_case("application/json")
+        && (charset.is_empty() || charset.replace('"', "").eq_ignore_ascii_case("charset=utf-8"))
+}

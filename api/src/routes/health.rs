@@ -1,0 +1,68 @@
+//! Alive, able to serve, and measured.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use diesel_async::RunQueryDsl;
+use serde_json::json;
+use tokio::time::timeout;
+use wallet_core::db::{Db, DbError, sql};
+
+use super::Shared;
+use crate::state::App;
+
+/// How long the database may take to show that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process runs.
+pub(super) async fn alive() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// Whether requests should be sent here: the database answers and the server is not about to end. Redis is reported only; without
+/// it everything is still accepted.
+pub(super) async fn ready(State(Shared { app, .. }): State<Shared>) -> Response {
+    let (database, redis) = tokio::join!(database_answers(&app), app.carrier.ping());
+    let draining = app.is_draining();
+    let told = |answers| if answers { "ok" } else { "unavailable" };
+    let body = json!({
+        "status": if draining { "draining" } else if database { "ready" } else { "unavailable" },
+        "database": told(database),
+        "redis": told(redis.is_ok()),
+    });
+    let status = if database && !draining {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(body)).into_response()
+}
+
+async fn database_answers(app: &App) -> bool {
+    match timeout(PATIENCE, ping(&app.db)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(
+                error = crate::errors::chain(&error),
+                "not ready: the database does not answer"
+            );
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+async fn ping(db: &Db) -> Result<(), DbError> {
+    let mut conn = db.conn().await?;
+    sql("SELECT 1").execute(&mut *conn).await?;
+    Ok(())
+}
+
+/// Everything measured, for Prometheus.
+pub(super) async fn metrics(State(Shared { app, .. }): State<Shared>) -> Response {
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, text)], app.metrics.render()).into_response()
+}

@@ -1,0 +1,75 @@
+//! HTTP: which route does what, and what every response has in common.
+
+mod body;
+mod graphiql;
+mod graphql;
+mod health;
+mod observe;
+mod reply;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::graphql::{ApiSchema, build};
+use crate::state::App;
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) app: Arc<App>,
+    pub(crate) schema: ApiSchema,
+}
+
+/// All routes of the API.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let shared = Shared {
+        app: Arc::clone(&app),
+        schema: build(Arc::clone(&app)),
+    };
+    let mut graphql = post(graphql::post);
+    let mut router = Router::new();
+    if app.graphiql {
+        graphql = graphql.get(graphiql::page);
+        router = router
+            .route("/graphql/graphiql.js", get(graphiql::script))
+            .route("/graphql/graphiql.css", get(graphiql::style));
+    }
+    router
+        .route("/graphql", graphql)
+        .route("/graphql/ws", get(socket::upgrade))
+        .route("/wallet/webhook", post(webhook::receive))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(from_fn_with_state(app, observe::observe))
+        .with_state(shared)
+}
+
+async fn not_found() -> Response {
+    reply::refusal(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        "there is nothing at this address",
+    )
+}
+
+async fn not_allowed() -> Response {
+    reply::refusal(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "this address does not take this method",
+    )
+}

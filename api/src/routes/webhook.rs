@@ -1,0 +1,92 @@
+//! `POST /wallet/webhook`: Stripe's events. Verified over the raw bytes, stored, then acknowledged.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tracing::Instrument;
+use wallet_core::inbox::{InboxError, Received};
+use wallet_core::jobs::JobKind;
+use wallet_core::stripe::SIGNATURE_HEADER;
+
+use super::{Shared, body, reply};
+use crate::errors::{VALIDATION_ERROR, chain};
+use crate::metrics::WEBHOOKS;
+use crate::state::App;
+
+/// Stripe's largest events are far below it.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// Takes a delivery: 200 once it is stored, 400 when it is not Stripe's, 503 when Stripe is to send it again.
+pub(super) async fn receive(State(Shared { app, .. }): State<Shared>, request: Request) -> Response {
+    let (parts, sent) = request.into_parts();
+    let bytes = match body::read(sent, MOST_BYTES).await {
+        Ok(bytes) => bytes,
+        Err(why) => {
+            count("unread");
+            return reply::refusal(
+                why.status(),
+                VALIDATION_ERROR,
+                &format!("the body {}", why.problem()),
+            );
+        }
+    };
+    if let Err(error) = app
+        .verifier
+        .verify(signature(&parts.headers), &bytes, app.clock.now())
+    {
+        count("bad_signature");
+        tracing::warn!(%error, "webhook refused");
+        return reply::refusal(StatusCode::BAD_REQUEST, "BAD_SIGNATURE", &error.to_string());
+    }
+    // In a task of its own: what is being stored is stored, even if Stripe hangs up.
+    let storing = app.tasks.spawn(store(Arc::clone(&app), bytes).in_current_span());
+    match storing.await {
+        Ok(Ok(outcome)) => {
+            count(outcome);
+            Json(json!({ "received": true })).into_response()
+        }
+        Ok(Err(error)) => unstored(&chain(&error)),
+        Err(error) => unstored(&chain(&error)),
+    }
+}
+
+async fn store(app: Arc<App>, bytes: axum::body::Bytes) -> Result<&'static str, InboxError> {
+    let hand_over = app.hand_over.is_open(JobKind::StripeEvent.queue());
+    Ok(match app.inbox.receive(&bytes, hand_over).await? {
+        Received::New(job) => {
+            if let Some((queue, job)) = job {
+                app.hand_over.submit(queue, job);
+            }
+            "stored"
+        }
+        Received::Duplicate => "duplicate",
+        Received::Parked => "parked",
+    })
+}
+
+/// The one signature header; of two nobody could say which is Stripe's.
+fn signature(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(SIGNATURE_HEADER).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value.as_bytes()),
+        _ => None,
+    }
+}
+
+fn unstored(error: &str) -> Response {
+    count("unstored");
+    tracing::error!(error, "an event could not be stored; Stripe will send it again");
+    reply::refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "SERVICE_UNAVAILABLE",
+        "the event could not be stored; send it again",
+    )
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!(WEBHOOKS, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,165 @@
+//! Serving: from a listener to the end of the last request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wallet_core::clock::SharedClock;
+use wallet_core::config::ApiConfig;
+use wallet_core::db::DbError;
+use wallet_core::queue::CarrierError;
+use wallet_core::stripe::InvalidWebhookSecret;
+
+use crate::auth::KeyError;
+use crate::metrics;
+use crate::routes::router;
+use crate::state::App;
+
+/// How long a client may take to send the head of a request, and how long a connection may be silent between two.
+const HEAD_WITHIN: Duration = Duration::from_secs(15);
+/// Most connections at once; more wait to be accepted.
+const MOST_CONNECTIONS: usize = 4_096;
+/// The pause after the system refused to accept, for lack of descriptors for example.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long the last jobs may take to be handed over.
+const HAND_OVER_WITHIN: Duration = Duration::from_millis(200);
+
+/// Why the API could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database's URL is not understood.
+    #[error("the database cannot be used")]
+    Db(#[from] DbError),
+    /// The queue's URL is not understood.
+    #[error("the queue cannot be used")]
+    Queue(#[from] CarrierError),
+    /// The URL of Redis is not understood.
+    #[error("REDIS_URL is not understood")]
+    RedisUrl(#[source] redis::RedisError),
+    /// A key that tokens are checked with cannot be used.
+    #[error("a token key cannot be used")]
+    Jwt(#[from] KeyError),
+    /// A webhook secret is none.
+    #[error("STRIPE_WEBHOOK_SECRET cannot be used")]
+    WebhookSecret(#[from] InvalidWebhookSecret),
+    /// There is no webhook secret.
+    #[error("STRIPE_WEBHOOK_SECRET names no secret")]
+    NoWebhookSecret,
+    /// The process has another metrics recorder.
+    #[error("metrics cannot be recorded")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The listener has no address.
+    #[error("the listener cannot be used")]
+    Listener(#[source] std::io::Error),
+}
+
+/// Serves the API on `listener` until `shutdown` is cancelled, then lets open requests end within the configured grace.
+///
+/// Neither PostgreSQL nor Redis has to be there: requests are refused, or accepted without a hand-over, until they are.
+///
+/// # Errors
+/// When a value of the configuration cannot be used; nothing was served then.
+pub async fn serve(
+    config: ApiConfig,
+    clock: SharedClock,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let stopped = CancellationToken::new();
+    // However this function ends, its tasks do not outlive it.
+    let _stop = stopped.clone().drop_guard();
+    let app = App::new(&config, clock, stopped.clone()).await?;
+    let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
+    let address = listener.local_addr().map_err(ServeError::Listener)?;
+    tracing::info!(%address, graphiql = app.graphiql, "serving");
+
+    let connections = GracefulShutdown::new();
+    let router = router(Arc::clone(&app));
+    let draining = async {
+        shutdown.cancelled().await;
+        app.drain();
+        tracing::info!("ending: not ready for new requests");
+        // Whoever balances the load sees it before the door is closed.
+        tokio::time::sleep((config.shutdown_grace / 20).min(Duration::from_secs(1))).await;
+    };
+    tokio::select! {
+        () = accept(&listener, &router, &connections) => {}
+        () = draining => {}
+    }
+    drop(listener);
+    app.closing.cancel();
+    let ending = async {
+        connections.shutdown().await;
+        app.tasks.close();
+        app.tasks.wait().await;
+    };
+    if timeout(config.shutdown_grace, ending).await.is_err() {
+        tracing::warn!("some requests did not end within the grace");
+    }
+    stopped.cancel();
+    // What is not handed over by then is found by a worker's dispatcher.
+    tokio::time::sleep(HAND_OVER_WITHIN).await;
+    upkeep.abort();
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Accepts connections for ever.
+async fn accept(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let serving = connection(stream, router.clone(), connections);
+        tokio::spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    router: Router,
+    connections: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + use<> {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY not set");
+    }
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD_WITHIN)
+        .max_concurrent_streams(100);
+    let connection =
+        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+    let watched = connections.watch(connection.into_owned());
+    async move {
+        if let Err(error) = watched.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The parts of one running API, and how they are put together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wallet_core::accept::Acceptor;
+use wallet_core::clock::SharedClock;
+use wallet_core::config::ApiConfig;
+use wallet_core::crypto::{PgKeyStore, Vault};
+use wallet_core::db::{Db, DbOptions};
+use wallet_core::dispatch::HandOver;
+use wallet_core::ids::{SharedIds, SystemIds};
+use wallet_core::inbox::Inbox;
+use wallet_core::queue::Carrier;
+use wallet_core::stripe::{Verifier, WebhookSecret};
+
+use crate::auth::Authenticator;
+use crate::metrics;
+use crate::rate_limit::RateLimiter;
+use crate::serve::ServeError;
+
+/// What every key in Redis begins with.
+const REDIS_NAMESPACE: &str = "wallet";
+
+/// Most websockets of one process; each may poll the database.
+const MOST_SOCKETS: usize = 1_000;
+
+/// Everything a request may need. Shared by all requests of one server.
+pub(crate) struct App {
+    /// PostgreSQL, the primary: everything that decides.
+    pub(crate) db: Db,
+    /// Where lists and histories are read: the replica if there is one.
+    pub(crate) reads: Db,
+    pub(crate) clock: SharedClock,
+    pub(crate) ids: SharedIds,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) inbox: Inbox,
+    pub(crate) verifier: Verifier,
+    pub(crate) carrier: Carrier,
+    pub(crate) hand_over: HandOver,
+    pub(crate) auth: Authenticator,
+    pub(crate) limiter: RateLimiter,
+    pub(crate) metrics: PrometheusHandle,
+    /// Whether GraphiQL, and with it introspection, is served.
+    pub(crate) graphiql: bool,
+    /// Work that must reach its end even when the client that asked for it hangs up.
+    pub(crate) tasks: TaskTracker,
+    /// Free places for websockets.
+    pub(crate) sockets: Arc<Semaphore>,
+    /// Cancelled when open websockets are to end.
+    pub(crate) closing: CancellationToken,
+    draining: AtomicBool,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("db", &self.db)
+            .finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends the hand-over of jobs.
+    ///
+    /// # Errors
+    /// When a value of the configuration cannot be used.
+    pub(crate) async fn new(
+        config: &ApiConfig,
+        clock: SharedClock,
+        stopped: CancellationToken,
+    ) -> Result<Arc<Self>, ServeError> {
+        let options = DbOptions {
+            application_name: "wallet-api",
+            pool_size: config.database.pool_size.get(),
+            statement_timeout: Duration::from_secs(10),
+            ..DbOptions::default()
+        };
+        let db = Db::connect(config.database.url.expose_secret(), &options).await?;
+        let reads = match &config.database.replica_url {
+            Some(url) => Db::connect(url.expose_secret(), &options).await?,
+            None => db.clone(),
+        };
+        let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
+        let keys = Arc::new(PgKeyStore::new(db.clone()));
+        let vault = Arc::new(Vault::new(
+            config.encryption.clone(),
+            keys,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        ));
+        let redis_url = config.redis.url.expose_secret();
+        let carrier = Carrier::connect(redis_url, REDIS_NAMESPACE).await?;
+        Ok(Arc::new(Self {
+            acceptor: Acceptor::new(
+                db.clone(),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+                Arc::clone(&vault),
+            ),
+            inbox: Inbox::new(
+                db.clone(),
+                Arc::clone(&clock),
+                Arc::clone(&vault),
+                config.stripe.live,
+            ),
+            verifier: verifier(&config.webhook_secrets)?,
+            hand_over: HandOver::start(db.clone(), carrier.clone(), stopped),
+            auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
+            limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, REDIS_NAMESPACE)
+                .map_err(ServeError::RedisUrl)?,
+            metrics: metrics::recorder()?,
+            graphiql: config.graphiql,
+            tasks: TaskTracker::new(),
+            sockets: Arc::new(Semaphore::new(MOST_SOCKETS)),
+            closing: CancellationToken::new(),
+            draining: AtomicBool::new(false),
+            db,
+            reads,
+            clock,
+            ids,
+            vault,
+            carrier,
+        }))
+    }
+
+    /// From now on the server is not ready for new requests, though it still answers them.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+fn verifier(secrets: &[SecretString]) -> Result<Verifier, ServeError> {
+    let mut secrets = secrets.iter().map(|secret| WebhookSecret::new(secret.clone()));
+    let first = secrets.next().ok_or(ServeError::NoWebhookSecret)??;
+    Ok(Verifier::new(first, secrets.collect::<Result<_, _>>()?))
+}
