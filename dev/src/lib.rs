@@ -6,6 +6,7 @@
     reason = "a tool for the developer's machine lives by its wall clock, shell and randomness"
 )]
 
+pub mod demo;
 pub mod say;
 pub mod stack;
 pub mod stripe;

@@ -171,10 +171,9 @@ async fn ready(process: &mut Process, port: u16) -> Result<()> {
             );
         }
         // A node that still loads its file answers "-LOADING" to all but INFO, which then says so.
-        if let Ok(info) = info(port).await
-            && info.contains(&ours)
-            && info.contains("loading:0")
-        {
+        let info = info(port).await.unwrap_or_default();
+        let says = |line: &str| info.lines().any(|told| told == line);
+        if says(&ours) && says("loading:0") {
             return Ok(());
         }
         if start.elapsed() > READY_LIMIT {

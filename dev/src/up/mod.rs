@@ -34,23 +34,36 @@ pub async fn up(options: &UpOptions) -> Result<()> {
         bail!("{crash}")
     })
     .await
+    .map(drop)
+}
+
+/// How a [`session`] that did not fail came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The work is done.
+    Done,
+    /// Somebody asked for the end before.
+    Interrupted,
 }
 
 /// Starts everything, does something with it, and stops it, whether that succeeds, fails or is interrupted.
 ///
 /// # Errors
 /// What went wrong with the start, with `work`, or with the stop.
-pub async fn session(options: &UpOptions, work: impl AsyncFnOnce(&mut Running) -> Result<()>) -> Result<()> {
+pub async fn session(
+    options: &UpOptions,
+    work: impl AsyncFnOnce(&mut Running) -> Result<()>,
+) -> Result<Ended> {
     let mut signals = Signals::catch()?;
     let progress = Progress::new(|what, took| say(&format!("  {what}  ({})", seconds(took))));
     let mut running = tokio::select! {
         running = Running::start(options, &progress) => running?,
         // Dropping what was begun stops it.
-        () = signals.next() => return Ok(()),
+        () = signals.next() => return Ok(Ended::Interrupted),
     };
     let result = tokio::select! {
-        result = work(&mut running) => result,
-        () = signals.next() => Ok(()),
+        result = work(&mut running) => result.map(|()| Ended::Done),
+        () = signals.next() => Ok(Ended::Interrupted),
     };
     say("stopping (once more Ctrl-C: at once)");
     tokio::select! {

@@ -28,6 +28,13 @@ pub struct Running {
     secrets: Secrets,
 }
 
+/// A platform with funds of its own, as one that is in business, and connected accounts that are ready when they are created.
+fn simulator_args() -> Vec<String> {
+    let balances = ["usd", "eur", "gbp", "cad", "aud", "jpy"].map(|currency| format!("--balance={currency}=100000000"));
+    let settings = r#"--settings={"accounts_ready": true}"#.to_owned();
+    balances.into_iter().chain([settings]).collect()
+}
+
 impl Running {
     /// Takes the folder and starts everything in it.
     ///
@@ -44,7 +51,7 @@ impl Running {
             None => Payments::Simulator(SimulatorOptions {
                 port: Some(port::prefer(SIMULATOR_PORT)?),
                 effect_log: Some(home.folder().join("stripe-effects.jsonl")),
-                args: Vec::new(),
+                args: simulator_args(),
             }),
         };
         // From here on a run that dies can be recognised by the next one.

@@ -85,6 +85,38 @@ impl Cluster {
         Ok(true)
     }
 
+    /// Makes a database once, however many programs ask for it at the same time, and lets `fill` (which gets its URL) bring it into shape:
+    /// a template for [`Self::create_database`]. What a failed `fill` left is made anew the next time.
+    ///
+    /// # Errors
+    /// As [`Self::create_database`], or what `fill` says.
+    pub async fn ensure_template(
+        &self,
+        name: &str,
+        fill: impl AsyncFnOnce(String) -> Result<()>,
+    ) -> Result<()> {
+        // Held until the client is dropped.
+        let lock = self.connect("postgres").await?;
+        lock.execute("SELECT pg_advisory_lock(hashtext($1)::bigint)", &[&name])
+            .await?;
+        if lock
+            .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let draft = format!("{name}_draft");
+        self.drop_database(&draft).await?;
+        self.create_database(&draft, None).await?;
+        fill(self.url(&draft)).await?;
+        self.execute(
+            "postgres",
+            &format!("ALTER DATABASE {} RENAME TO {}", quoted(&draft), quoted(name)),
+        )
+        .await
+    }
+
     /// Drops a database, ending whoever is connected to it; one that does not exist is no error.
     ///
     /// # Errors
