@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
+use wallet_dev::demo;
 use wallet_dev::say::{complain, say};
 use wallet_dev::stack::record::Record;
 use wallet_dev::stack::{Cluster, Home, Postgres, PostgresOptions, Secrets, UnusableEnvironment};
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Start everything and print how to use it; Ctrl-C stops it. The real Stripe is used when STRIPE_SECRET_KEY is set.
     Up(StackArgs),
+    /// The same, then play one whole story through the public API, check every balance, and stop.
+    Demo(StackArgs),
     /// Run the Stripe simulator alone.
     Stripe(StripeArgs),
     /// Print an access token.
@@ -56,6 +59,15 @@ struct StackArgs {
     /// The port of the API [default: 8080, or a free one when that is taken]
     #[arg(long)]
     port: Option<u16>,
+}
+
+impl From<StackArgs> for UpOptions {
+    fn from(args: StackArgs) -> Self {
+        Self {
+            folder: args.home.dir,
+            port: args.port,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -124,13 +136,8 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Up(args) => {
-            up::up(&UpOptions {
-                folder: args.home.dir,
-                port: args.port,
-            })
-            .await?
-        }
+        Command::Up(args) => up::up(&args.into()).await?,
+        Command::Demo(args) => demo::demo(&args.into()).await?,
         Command::Stripe(args) => simulate(args).await?,
         Command::Token(args) => say(&issue(args)?),
         Command::Env(args) => say(environment(&args.dir)?.trim_end()),

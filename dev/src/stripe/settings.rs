@@ -94,6 +94,9 @@ pub struct Settings {
     pub webhook_signature_clock: SignatureClock,
     /// For how long idempotency keys are remembered, in seconds.
     pub idempotency_ttl_s: u64,
+    /// Whether confirming an intent that may redirect its payer needs a `return_url`, as at Stripe; off, so that a card can be
+    /// tried with the fewest parameters.
+    pub require_return_url: bool,
     /// The `api_version` of events.
     pub api_version: String,
 }
@@ -119,6 +122,7 @@ impl Default for Settings {
             webhook_timeout_ms: 10_000,
             webhook_signature_clock: SignatureClock::Real,
             idempotency_ttl_s: 86_400,
+            require_return_url: false,
             api_version: "2026-09-30.endive".to_owned(),
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         return Err(ApiError::invalid_param("off_session", message).code("payment_intent_invalid_parameter"));
     }
     if confirm {
-        require_return_url(params, automatic == Some(true))?;
+        require_return_url(state, params, automatic == Some(true))?;
         if !params.has("payment_method") && !params.has("payment_method_data") {
             let message = "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method or ConfirmationToken.";
             return Err(ApiError::refused("payment_intent_unexpected_state", message));
@@ -224,8 +224,8 @@ fn method_types(params: &Params, currency: Currency) -> Result<(Vec<String>, Opt
 }
 
 /// Payment methods from the dashboard may redirect the payer: they need somewhere to come back to.
-pub(super) fn require_return_url(params: &Params, redirects: bool) -> Result<(), ApiError> {
-    if !redirects || params.has("return_url") {
+pub(super) fn require_return_url(state: &State, params: &Params, redirects: bool) -> Result<(), ApiError> {
+    if !state.settings.require_return_url || !redirects || params.has("return_url") {
         return Ok(());
     }
     Err(ApiError::invalid_param(

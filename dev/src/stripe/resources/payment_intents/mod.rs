@@ -123,7 +123,7 @@ fn confirm(state: &mut State, call: &Call) -> Answer {
             format!("You cannot confirm this PaymentIntent because {why}."),
         ));
     }
-    create::require_return_url(&call.params, redirects)?;
+    create::require_return_url(state, &call.params, redirects)?;
     let method = match create::method_for(state, call, &id)? {
         Some(method) => method,
         None => method.ok_or_else(|| {

@@ -1,0 +1,108 @@
+//! A client of the public API.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wallet_dev::token::{self, Role};
+
+const CREATE: &str = "mutation ($input: CreateWalletInput!) { createWallet(input: $input) { id } }";
+const DEPOSIT: &str = "mutation ($walletId: String!, $input: DepositInput!) { deposit(walletId: $walletId, input: $input) { id } }";
+const TRANSFER: &str = "mutation ($fromWalletId: String!, $input: TransferInput!) { transfer(fromWalletId: $fromWalletId, input: $input) { id } }";
+const STATUS: &str = "query ($id: String!) { transaction(id: $id) { status } }";
+
+/// One person.
+#[derive(Clone)]
+pub(crate) struct Client {
+    url: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A person of their own, with a token for an hour.
+    pub(crate) fn new(base: &str, jwt_secret: &str) -> Result<Self> {
+        let token = token::issue(jwt_secret, Uuid::new_v4(), Role::User, Duration::from_secs(3_600))?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()?;
+        Ok(Self {
+            url: format!("{base}/graphql"),
+            token,
+            http,
+        })
+    }
+
+    async fn ask(&self, pointer: &str, document: &str, variables: Value) -> Result<String> {
+        let body = json!({ "query": document, "variables": variables });
+        let answer: Value = self
+            .http
+            .post(&self.url)
+            .bearer_auth(&self.token)
+            .json(&body)
+            .send()
+            .await?
+            .json()
+            .await?;
+        let found = answer
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned);
+        found.with_context(|| format!("unexpected answer: {answer}"))
+    }
+
+    /// A new, empty wallet.
+    pub(crate) async fn wallet(&self) -> Result<String> {
+        self.ask(
+            "/data/createWallet/id",
+            CREATE,
+            json!({ "input": { "currency": "usd" } }),
+        )
+        .await
+    }
+
+    /// Deposits by a test card that the server confirms, and waits for the money.
+    pub(crate) async fn fund(&self, wallet: &str, amount: &str) -> Result<()> {
+        let input = json!({ "amount": amount, "paymentMethod": "CREDIT_CARD", "stripePaymentMethodId": "pm_card_visa" });
+        let id = self
+            .ask(
+                "/data/deposit/id",
+                DEPOSIT,
+                json!({ "walletId": wallet, "input": input }),
+            )
+            .await?;
+        self.completed(&id, Duration::from_millis(20), Duration::from_secs(30))
+            .await
+    }
+
+    /// Sends a transfer and returns its id.
+    pub(crate) async fn transfer(&self, from: &str, to: &str, amount: &str) -> Result<String> {
+        let input = json!({ "toWalletId": to, "amount": amount });
+        self.ask(
+            "/data/transfer/id",
+            TRANSFER,
+            json!({ "fromWalletId": from, "input": input }),
+        )
+        .await
+    }
+
+    /// The status of a transaction.
+    pub(crate) async fn status(&self, id: &str) -> Result<String> {
+        self.ask("/data/transaction/status", STATUS, json!({ "id": id }))
+            .await
+    }
+
+    /// Polls until the transaction is completed.
+    pub(crate) async fn completed(&self, id: &str, every: Duration, patience: Duration) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            match self.status(id).await?.as_str() {
+                "COMPLETED" => return Ok(()),
+                "PENDING" | "PROCESSING" if began.elapsed() < patience => tokio::time::sleep(every).await,
+                other => bail!("transaction {id} is {other} after {:?}", began.elapsed()),
+            }
+        }
+    }
+}

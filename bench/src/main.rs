@@ -1,0 +1,93 @@
+//! `bin/bench`: measures the whole system, real servers and release builds, against the figures it promises.
+//!
+//! Each benchmark starts its own stack (PostgreSQL with fsync, queue and lock nodes, simulator), plays its load through the public API and
+//! prints what it measured beside the bar. The machine's noise is not the system's: figures are compared within one run.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::float_arithmetic,
+    reason = "a measuring tool lives by the wall clock and reports rounded figures"
+)]
+
+mod backlog;
+mod client;
+mod flush;
+mod latency;
+mod memory;
+mod report;
+mod system;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use wallet_dev::say::{complain, say};
+
+/// Measures the system on this machine.
+#[derive(Parser)]
+#[command(name = "bin/bench", version)]
+struct Arguments {
+    /// Which benchmark; all of them when left out.
+    #[command(subcommand)]
+    which: Option<Which>,
+}
+
+#[derive(Subcommand, Clone, Copy)]
+enum Which {
+    /// From sending the mutation until a 5 ms poll shows COMPLETED, one transfer at a time on an idle system.
+    Latency {
+        /// How many transfers.
+        #[arg(long, default_value_t = 1_000)]
+        samples: usize,
+    },
+    /// Many transfers queued while no worker runs, then one worker: time to finish, and what is left in Redis.
+    Backlog {
+        /// How many transfers.
+        #[arg(long, default_value_t = 20_000)]
+        transfers: usize,
+    },
+    /// FLUSHALL on the queue node while jobs wait: time until all have finished.
+    Flush {
+        /// How many transfers wait.
+        #[arg(long, default_value_t = 1_000)]
+        transfers: usize,
+    },
+    /// Resident memory of API and worker with many requests behind them.
+    Memory {
+        /// How many requests.
+        #[arg(long, default_value_t = 10_000)]
+        requests: usize,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().which).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(which: Option<Which>) -> Result<()> {
+    let all = [
+        Which::Latency { samples: 1_000 },
+        Which::Backlog { transfers: 20_000 },
+        Which::Flush { transfers: 1_000 },
+        Which::Memory { requests: 10_000 },
+    ];
+    let chosen = which.map_or_else(|| all.to_vec(), |one| vec![one]);
+    for one in chosen {
+        let lines = match one {
+            Which::Latency { samples } => latency::measure(samples).await?,
+            Which::Backlog { transfers } => backlog::measure(transfers).await?,
+            Which::Flush { transfers } => flush::measure(transfers).await?,
+            Which::Memory { requests } => memory::measure(requests).await?,
+        };
+        for line in lines {
+            say(&line.to_string());
+        }
+    }
+    Ok(())
+}
