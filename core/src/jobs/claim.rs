@@ -130,13 +130,17 @@ struct RenewedRow {
     id: i64,
 }
 
-/// Renews these claims and returns the jobs that are still held; a missing one was taken over or has ended.
+/// Renews these claims and returns the jobs that were renewed; a missing one is being settled, was taken over or has ended.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn renew(db: &Db, claims: &[Claim]) -> Result<Vec<JobId>, DbError> {
-    let rows: Vec<RenewedRow> = sql("UPDATE jobs SET lease_until = clock_timestamp() + $3
-           FROM unnest($1, $2) AS held (id, fence) WHERE jobs.id = held.id AND jobs.fence = held.fence RETURNING jobs.id")
+    // A job that is being settled at this moment is locked and needs no renewal.
+    let rows: Vec<RenewedRow> = sql(
+        "WITH held AS (SELECT jobs.id FROM jobs JOIN unnest($1, $2) AS given (id, fence) USING (id, fence)
+                        ORDER BY jobs.id FOR UPDATE OF jobs SKIP LOCKED)
+         UPDATE jobs SET lease_until = clock_timestamp() + $3 FROM held WHERE jobs.id = held.id RETURNING jobs.id",
+    )
     .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.job.0).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.fence).collect::<Vec<_>>())
     .bind::<Interval, _>(interval(LEASE))

@@ -47,9 +47,14 @@ async fn reschedule(
     reason: &str,
     return_attempt: bool,
 ) -> Result<usize, DbError> {
-    Ok(sql("UPDATE jobs SET run_at = given.run_at, handed_over_at = NULL, lease_until = NULL, lease_owner = NULL, starts = 0,
+    Ok(sql(
+        "WITH held AS (SELECT jobs.id, given.run_at
+                         FROM jobs JOIN unnest($1, $2, $3) AS given (id, fence, run_at) USING (id, fence)
+                        ORDER BY jobs.id FOR UPDATE OF jobs)
+         UPDATE jobs SET run_at = held.run_at, handed_over_at = NULL, lease_until = NULL, lease_owner = NULL, starts = 0,
                          attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END, last_error = $4
-           FROM unnest($1, $2, $3) AS given (id, fence, run_at) WHERE jobs.id = given.id AND jobs.fence = given.fence")
+           FROM held WHERE jobs.id = held.id",
+    )
     .bind::<Array<BigInt>, _>(jobs.iter().map(|job| job.claim.job.0).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(jobs.iter().map(|job| job.claim.fence).collect::<Vec<_>>())
     .bind::<Array<Timestamptz>, _>(jobs.iter().map(|job| job.run_at).collect::<Vec<_>>())
