@@ -76,16 +76,13 @@ impl Dispatcher {
             if check {
                 checked = Some(Instant::now());
             }
-            let mut failed = false;
-            for queue in QueueName::ALL {
-                if let Err(error) = self.round(queue, check).await {
-                    if !failing {
-                        tracing::warn!(%queue, error = %chain(&error), "dispatching failed, trying on");
-                    }
-                    failed = true;
-                }
+            let round = self.round(check).await;
+            if let Err(error) = &round
+                && !failing
+            {
+                tracing::warn!(error = %chain(error), "dispatching failed, trying on");
             }
-            failing = failed;
+            failing = round.is_err();
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = self.wake.notified() => {}
@@ -94,10 +91,19 @@ impl Dispatcher {
         }
     }
 
-    async fn round(&self, queue: QueueName, check: bool) -> Result<(), RoundError> {
+    async fn round(&self, check: bool) -> Result<(), RoundError> {
         if check {
-            self.find_lost(queue).await?;
+            for queue in QueueName::ALL {
+                self.find_lost(queue).await?;
+            }
         }
+        for queue in jobs::queues_due(&self.db, self.clock.now()).await? {
+            self.top_up(queue).await?;
+        }
+        Ok(())
+    }
+
+    async fn top_up(&self, queue: QueueName) -> Result<(), RoundError> {
         loop {
             let waiting = self.carrier.waiting(queue).await?;
             let Some(room) = window(queue).checked_sub(waiting).filter(|room| *room > 0) else {

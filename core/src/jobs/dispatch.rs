@@ -24,6 +24,25 @@ struct CountRow {
     count: i64,
 }
 
+#[derive(QueryableByName)]
+struct QueueRow {
+    #[diesel(sql_type = Text)]
+    queue: String,
+}
+
+/// The queues that have jobs to hand over now: one look for all of them.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn queues_due(db: &Db, now: DateTime<Utc>) -> Result<Vec<QueueName>, DbError> {
+    let rows: Vec<QueueRow> = sql("SELECT DISTINCT queue FROM jobs
+         WHERE handed_over_at IS NULL AND parked_at IS NULL AND run_at <= $1")
+    .bind::<Timestamptz, _>(now)
+    .load(&mut db.conn().await?)
+    .await?;
+    Ok(rows.iter().filter_map(|row| row.queue.parse().ok()).collect())
+}
+
 /// Takes up to `limit` jobs that are due and not handed over, marks them as handed over and returns them in the order of their
 /// acceptance. Selected by their state, never by a cursor: ids are not committed in their order.
 ///
