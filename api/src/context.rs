@@ -1,6 +1,7 @@
 //! What a resolver knows of the request it works for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::Context;
 use wallet_core::accept::{Caller, IdempotencyKey};
@@ -12,6 +13,29 @@ use crate::state::App;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeaderKey(pub(crate) Option<String>);
 
+/// How many histories and timelines one request may still read, each a query of its own. Pages are bounded before the request
+/// runs, but how many wallets a person has is only known while it does.
+#[derive(Debug)]
+pub(crate) struct ReadBudget(AtomicUsize);
+
+impl ReadBudget {
+    /// Twice the largest page.
+    const READS: usize = 200;
+
+    /// A full budget, for one request.
+    pub(crate) const fn new() -> Self {
+        Self(AtomicUsize::new(Self::READS))
+    }
+
+    fn take(&self) -> Result<(), ApiError> {
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let mend = "the request reads more histories than one may; ask for fewer wallets at once";
+        taken.map(|_| ()).map_err(|_| ApiError::LimitExceeded(mend))
+    }
+}
+
 /// Typed access to the data of a request. Data that is missing is a fault of ours, never the client's.
 pub(crate) trait ContextExt<'a> {
     /// The parts of this process.
@@ -19,6 +43,9 @@ pub(crate) trait ContextExt<'a> {
 
     /// Who asks.
     fn caller(&self) -> Result<&'a Caller, ApiError>;
+
+    /// Takes one read out of the request's budget; a subscription, whose pages are bounded like any, has none.
+    fn take_read(&self) -> Result<(), ApiError>;
 
     /// The key of a mutation: of the input, of the header, or of both if they are equal.
     fn idempotency_key(&self, input: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError>;
@@ -32,6 +59,10 @@ impl<'a> ContextExt<'a> for Context<'a> {
 
     fn caller(&self) -> Result<&'a Caller, ApiError> {
         self.data_opt().ok_or(ApiError::Unauthenticated)
+    }
+
+    fn take_read(&self) -> Result<(), ApiError> {
+        self.data_opt::<ReadBudget>().map_or(Ok(()), ReadBudget::take)
     }
 
     fn idempotency_key(&self, input: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError> {
@@ -58,6 +89,13 @@ mod tests {
 
     fn key(input: Option<&str>, header: Option<&str>) -> Result<Option<String>, ApiError> {
         Ok(one_key(input, header)?.map(|key| key.as_str().to_owned()))
+    }
+
+    #[test]
+    fn a_budget_ends() {
+        let budget = ReadBudget::new();
+        assert!((0..ReadBudget::READS).all(|_| budget.take().is_ok()));
+        assert!(matches!(budget.take(), Err(ApiError::LimitExceeded(_))));
     }
 
     #[test]

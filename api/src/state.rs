@@ -25,9 +25,6 @@ use crate::metrics;
 use crate::rate_limit::RateLimiter;
 use crate::serve::ServeError;
 
-/// What every key in Redis begins with.
-const REDIS_NAMESPACE: &str = "wallet";
-
 /// Most websockets of one process; each may poll the database.
 const MOST_SOCKETS: usize = 1_000;
 
@@ -97,7 +94,8 @@ impl App {
             Arc::clone(&ids),
         ));
         let redis_url = config.redis.url.expose_secret();
-        let carrier = Carrier::connect(redis_url, REDIS_NAMESPACE).await?;
+        let namespace = config.redis.namespace.as_str();
+        let carrier = Carrier::connect(redis_url, namespace).await?;
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),
@@ -114,7 +112,7 @@ impl App {
             verifier: verifier(&config.webhook_secrets)?,
             hand_over: HandOver::start(db.clone(), carrier.clone(), stopped),
             auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
-            limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, REDIS_NAMESPACE)
+            limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, namespace)
                 .map_err(ServeError::RedisUrl)?,
             metrics: metrics::recorder()?,
             graphiql: config.graphiql,

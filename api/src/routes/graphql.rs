@@ -8,7 +8,7 @@ use wallet_core::accept::Caller;
 
 use super::reply::{graphql_refusal, status_of};
 use super::{Shared, body};
-use crate::context::HeaderKey;
+use crate::context::{HeaderKey, ReadBudget};
 use crate::errors::ApiError;
 use crate::graphql::limits::{self, Shape};
 use crate::request_id::RequestId;
@@ -85,10 +85,12 @@ async fn execute(
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take(caller.user_id, cost).await?;
     let key = header_key(headers, checked?)?;
-    Ok(shared
-        .schema
-        .execute(request.data(caller).data(id.clone()).data(key))
-        .await)
+    let request = request
+        .data(caller)
+        .data(id.clone())
+        .data(key)
+        .data(ReadBudget::new());
+    Ok(shared.schema.execute(request).await)
 }
 
 /// The `Idempotency-Key` of the one mutation in a request; it means nothing to a query.
