@@ -20,6 +20,9 @@ use super::step;
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
+/// What the timeline says of an intent whose payment the bank refused.
+pub(super) const DECLINED: &str = "the payment was declined";
+
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
     if transaction.stage != Stage::Accepted {
@@ -122,15 +125,10 @@ async fn record(
     let by_server = transaction.stripe_payment_method_id.is_some();
     match &intent.status {
         PaymentIntentStatus::Succeeded | PaymentIntentStatus::Canceled => {
-            // Recorded first, so that the secret and the id are known whatever follows.
-            let recorded = recording(worker, transaction, &intent, "payment intent created").await?;
-            let ending = ending(&intent).map(|command| step(job, transaction, command));
-            let steps: Vec<Step> = std::iter::once(Step {
-                claim: None,
-                ..step(job, transaction, recorded)
-            })
-            .chain(ending)
-            .collect();
+            let recorded =
+                recorded_first(worker, job, transaction, &intent, "payment intent created").await?;
+            let ending = ending(transaction, &intent).map(|command| step(job, transaction, command));
+            let steps: Vec<Step> = std::iter::once(recorded).chain(ending).collect();
             worker.settle_locked(&transaction.wallets(), &steps).await?;
             Ok(())
         }
@@ -202,14 +200,8 @@ async fn give_up(
         },
         _ => Command::Refuse(decline_of(intent)),
     };
-    let recorded = recording(worker, transaction, intent, "the payment was declined").await?;
-    let steps = [
-        Step {
-            claim: None,
-            ..step(job, transaction, recorded)
-        },
-        step(job, transaction, command),
-    ];
+    let recorded = recorded_first(worker, job, transaction, intent, DECLINED).await?;
+    let steps = [recorded, step(job, transaction, command)];
     worker.settle_locked(&transaction.wallets(), &steps).await?;
     Ok(())
 }
@@ -225,19 +217,42 @@ fn decline_of(intent: &PaymentIntent) -> FailureReason {
 }
 
 /// What an intent that is final asks for; none while it is not.
-pub(super) fn ending(intent: &PaymentIntent) -> Option<Command> {
+///
+/// A cancelled intent whose payment the server had confirmed and the bank declined was cancelled by us, see [`give_up`]: the
+/// deposit failed by the decline, whether this worker says so first, the event of the cancelling, or whoever comes after a crash.
+pub(super) fn ending(transaction: &Transaction, intent: &PaymentIntent) -> Option<Command> {
     let id = intent.id.as_str().to_owned();
     match intent.status {
         PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
             intent: id,
             received: intent.amount_received,
         }),
+        PaymentIntentStatus::Canceled
+            if transaction.stripe_payment_method_id.is_some() && intent.last_payment_error.is_some() =>
+        {
+            Some(Command::Refuse(decline_of(intent)))
+        }
         PaymentIntentStatus::Canceled => {
             let reason = FailureReason::new(FailureCode::PaymentCancelled, "the payment was cancelled");
             Some(Command::CancelIntent { intent: id, reason })
         }
         _ => None,
     }
+}
+
+/// The step that records the intent before the one that ends the job, so that its id is known whatever follows.
+pub(super) async fn recorded_first(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    intent: &PaymentIntent,
+    message: &str,
+) -> Result<Step, JobError> {
+    let command = recording(worker, transaction, intent, message).await?;
+    Ok(Step {
+        claim: None,
+        ..step(job, transaction, command)
+    })
 }
 
 /// The command that records the intent, with its client secret sealed under the owner's key.

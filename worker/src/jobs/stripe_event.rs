@@ -88,7 +88,14 @@ async fn payment_intent(worker: &Worker, job: &ClaimedJob, event: &StoredEvent) 
             )
             .await;
     };
-    let command = deposit_intent::ending(&intent).or_else(|| payment_note(&intent, event));
+    let command = deposit_intent::ending(&transaction, &intent).or_else(|| payment_note(&intent, event));
+    if let Some(Command::Refuse(_)) = &command {
+        // A refusal names no intent.
+        let recorded =
+            deposit_intent::recorded_first(worker, job, &transaction, &intent, deposit_intent::DECLINED)
+                .await?;
+        worker.settle(&[recorded]).await?;
+    }
     settle(worker, job, event, &transaction, command).await
 }
 
