@@ -31,19 +31,19 @@ impl Home {
         &self.folder
     }
 
-    /// The secrets of [`Secrets::load_or_create`].
+    /// The secrets of [`super::Secrets::load_or_create`].
     #[must_use]
     pub fn secrets_file(&self) -> PathBuf {
         self.folder.join("secrets.json")
     }
 
-    /// The note of what runs, see [`record::Record`].
+    /// The note of what runs, see [`super::record::Record`].
     #[must_use]
     pub fn record_file(&self) -> PathBuf {
         self.folder.join("stack.json")
     }
 
-    /// The lock of [`record::lock`].
+    /// The lock of [`super::record::lock`].
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {
         self.folder.join("lock")
