@@ -5,6 +5,7 @@
 //! a program or a test needs.
 
 mod auth;
+mod connections;
 mod context;
 mod errors;
 mod graphql;

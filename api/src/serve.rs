@@ -3,13 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wallet_core::clock::SharedClock;
@@ -19,16 +14,11 @@ use wallet_core::queue::CarrierError;
 use wallet_core::stripe::InvalidWebhookSecret;
 
 use crate::auth::KeyError;
+use crate::connections::accept;
 use crate::metrics;
 use crate::routes::router;
 use crate::state::App;
 
-/// How long a client may take to send the head of a request, and how long a connection may be silent between two.
-const HEAD_WITHIN: Duration = Duration::from_secs(15);
-/// Most connections at once; more wait to be accepted.
-const MOST_CONNECTIONS: usize = 4_096;
-/// The pause after the system refused to accept, for lack of descriptors for example.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How long the last jobs may take to be handed over.
 const HAND_OVER_WITHIN: Duration = Duration::from_millis(200);
 
@@ -110,56 +100,4 @@ pub async fn serve(
     upkeep.abort();
     tracing::info!("ended");
     Ok(())
-}
-
-/// Accepts connections for ever.
-async fn accept(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let serving = connection(stream, router.clone(), connections);
-        tokio::spawn(async move {
-            serving.await;
-            drop(place);
-        });
-    }
-}
-
-fn connection(
-    stream: TcpStream,
-    router: Router,
-    connections: &GracefulShutdown,
-) -> impl Future<Output = ()> + Send + use<> {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY not set");
-    }
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD_WITHIN)
-        .max_concurrent_streams(100);
-    let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
-    let watched = connections.watch(connection.into_owned());
-    async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "connection ended");
-        }
-    }
 }

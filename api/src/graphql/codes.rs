@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextRequest, NextSubscribe};
+use async_graphql::extensions::{
+    Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest, NextSubscribe,
+};
 use async_graphql::{ErrorExtensionValues, Response, ServerError};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -24,8 +26,19 @@ impl ExtensionFactory for Codes {
 
 #[async_trait]
 impl Extension for Codes {
+    /// Errors of parsing and validation; the request's own data is not there yet.
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
-        with_codes(next.run(ctx).await, ctx.data_opt())
+        with_codes(next.run(ctx).await, None)
+    }
+
+    /// Errors of resolvers, with the request's id.
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        operation_name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> Response {
+        with_codes(next.run(ctx, operation_name).await, ctx.data_opt())
     }
 
     fn subscribe<'s>(
@@ -43,7 +56,13 @@ impl Extension for Codes {
 
 fn with_codes(mut response: Response, id: Option<&RequestId>) -> Response {
     for error in &mut response.errors {
-        set_code(error, id);
+        let told = error
+            .extensions
+            .as_ref()
+            .is_some_and(|told| told.get("code").is_some());
+        if !told {
+            set_code(error, id);
+        }
     }
     response
 }
