@@ -18,8 +18,15 @@ impl Answer {
     /// When there are errors or several fields.
     #[must_use]
     pub fn data(self) -> Value {
-        assert!(self.body.get("errors").is_none() && self.status == 200, "refused: {} {}", self.status, self.body);
-        let Value::Object(fields) = &self.body["data"] else { panic!("no data: {}", self.body) };
+        assert!(
+            self.body.get("errors").is_none() && self.status == 200,
+            "refused: {} {}",
+            self.status,
+            self.body
+        );
+        let Value::Object(fields) = &self.body["data"] else {
+            panic!("no data: {}", self.body)
+        };
         assert_eq!(fields.len(), 1, "one root field is expected: {}", self.body);
         fields.values().next().cloned().unwrap_or_default()
     }

@@ -104,7 +104,12 @@ pub async fn assert_balanced(db: &Database) {
             violations.push(format!("{name}: {}", row.get::<_, String>(0)));
         }
     }
-    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
+    assert!(
+        violations.is_empty(),
+        "{} violations:\n{}",
+        violations.len(),
+        violations.join("\n")
+    );
 }
 
 /// I7 and I12: every change of a stage was recorded once in the audit trail, along the edges of its flow, from its acceptance to
@@ -118,7 +123,10 @@ pub async fn assert_legal_history(db: &Database) {
     for row in db.rows(accepted, &[]).await {
         let (id, kind): (Uuid, String) = (row.get(0), row.get(1));
         let kind = TransactionType::from_label(&kind).expect("a type");
-        assert!(stages.insert(id, (kind, Stage::Accepted)).is_none(), "{id} was accepted twice");
+        assert!(
+            stages.insert(id, (kind, Stage::Accepted)).is_none(),
+            "{id} was accepted twice"
+        );
     }
     let steps = "SELECT t.id, s.stages->>0, s.stages->>1
            FROM audit_log a
@@ -127,12 +135,20 @@ pub async fn assert_legal_history(db: &Database) {
           WHERE a.action = 'settle' AND s.n = t.n ORDER BY a.id, t.n";
     for row in db.rows(steps, &[]).await {
         let (id, from, to): (Uuid, String, String) = (row.get(0), row.get(1), row.get(2));
-        let (from, to) = (Stage::from_name(&from).expect("a stage"), Stage::from_name(&to).expect("a stage"));
-        let (kind, stage) = stages.get_mut(&id).unwrap_or_else(|| panic!("{id} was settled but never accepted"));
+        let (from, to) = (
+            Stage::from_name(&from).expect("a stage"),
+            Stage::from_name(&to).expect("a stage"),
+        );
+        let (kind, stage) = stages
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("{id} was settled but never accepted"));
         assert_eq!(*stage, from, "{id}: the audit trail has a gap");
         let refused_hold = from == Stage::Accepted && to == Stage::Failed;
         let is_edge = edges(*kind).iter().any(|edge| edge.from == from && edge.to == to);
-        assert!(is_edge || refused_hold, "{id}: {from:?} → {to:?} is no edge of a {kind}");
+        assert!(
+            is_edge || refused_hold,
+            "{id}: {from:?} → {to:?} is no edge of a {kind}"
+        );
         *stage = to;
     }
     let rows = db.rows("SELECT id, stage, status::text FROM wallet_transactions WHERE reference IS DISTINCT FROM 'planted'", &[]).await;

@@ -50,7 +50,17 @@ impl Database {
     }
 
     fn named(name: String) -> Self {
-        Self { name: name.into(), client: Arc::default(), pool: Arc::default() }
+        Self {
+            name: name.into(),
+            client: Arc::default(),
+            pool: Arc::default(),
+        }
+    }
+
+    /// The same database with new connections: the old ones were ended.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self::named(self.name.to_string())
     }
 
     /// Its name.
@@ -83,7 +93,11 @@ impl Database {
     /// When the database cannot be used.
     pub async fn pool(&self) -> &Db {
         let open = async || {
-            let options = DbOptions { application_name: "wallet-tests", pool_size: 4, ..DbOptions::default() };
+            let options = DbOptions {
+                application_name: "wallet-tests",
+                pool_size: 4,
+                ..DbOptions::default()
+            };
             Db::connect(&self.url().await, &options).await.unwrap()
         };
         self.pool.get_or_init(open).await
@@ -149,7 +163,11 @@ impl Database {
                 )
             })
             .collect();
-        self.rows(&parts.join(" UNION ALL "), &[]).await.iter().map(|row| row.get(0)).collect()
+        self.rows(&parts.join(" UNION ALL "), &[])
+            .await
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
     }
 
     /// Drops it, ending whoever is still connected.
@@ -162,5 +180,31 @@ impl Database {
 }
 
 fn told(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned())
+    error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned())
+}
+
+/// What `pg_dump` says of a database, without what differs from run to run.
+///
+/// # Panics
+/// When `pg_dump` is not installed or fails.
+pub async fn dump(url: &str, args: &[&str]) -> String {
+    let output = tokio::process::Command::new("pg_dump")
+        .args(args)
+        .arg(url)
+        .output()
+        .await
+        .expect("pg_dump");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    // Since 15.14 a dump is wrapped into \restrict lines with a random word.
+    text.lines()
+        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -10,7 +10,9 @@ pub struct HeldLock {
 
 impl std::fmt::Debug for HeldLock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeldLock").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("HeldLock")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 

@@ -29,11 +29,20 @@ pub struct Ended {
 /// When it has not been built, or does not end.
 pub async fn run(name: &str, args: &[&str], variables: &Variables) -> Ended {
     let mut command = Command::new(program::find(name).unwrap());
-    command.args(args).env_clear().envs(variables.iter()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(args)
+        .env_clear()
+        .envs(variables.iter())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let output = tokio::time::timeout(END_WITHIN, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{name} does not end")).unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    Ended {
+        code: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 /// Starts one of our programs with these variables; its log lies in the system's temporary folder.
@@ -46,7 +55,11 @@ pub fn start(name: &str, args: &[&str], variables: &Variables) -> Process {
     for (name, value) in variables.iter() {
         env.set(name, value);
     }
-    ProcessSpec::new(name, &program::find(name).unwrap(), &log(name)).args(args.iter().copied()).env(env).spawn().unwrap()
+    ProcessSpec::new(name, &program::find(name).unwrap(), &log(name))
+        .args(args.iter().copied())
+        .env(env)
+        .spawn()
+        .unwrap()
 }
 
 fn log(name: &str) -> PathBuf {

@@ -22,9 +22,6 @@ use crate::poll;
 /// The migrated database that every test's own is a copy of.
 const TEMPLATE: &str = "wallet_template";
 
-/// Databases of a shared queue node: one for each test of a process.
-const REDIS_DATABASES: u32 = 4_096;
-
 /// The queue's Redis and the lock nodes.
 #[derive(Debug)]
 pub struct RedisNodes {
@@ -43,10 +40,16 @@ impl RedisNodes {
         let mut locks = Vec::new();
         for number in 1..=LOCK_NODES {
             let name = Some(format!("lock node {number}"));
-            locks.push(Redis::start(RedisOptions { name, ..RedisOptions::default() }).await.unwrap());
+            locks.push(
+                Redis::start(RedisOptions {
+                    name,
+                    ..RedisOptions::default()
+                })
+                .await
+                .unwrap(),
+            );
         }
-        let args = vec!["--databases".to_owned(), REDIS_DATABASES.to_string()];
-        let queue = Redis::start(RedisOptions { args, ..RedisOptions::default() }).await.unwrap();
+        let queue = Redis::start(RedisOptions::default()).await.unwrap();
         Self { queue, locks }
     }
 
@@ -81,13 +84,18 @@ async fn ready_cluster() -> Result<Cluster> {
         },
         (None, Err(_)) => of_this_process().await?,
     };
-    cluster.ensure_template(TEMPLATE, async |url| fill(&url).await).await?;
+    cluster
+        .ensure_template(TEMPLATE, async |url| fill(&url).await)
+        .await?;
     Ok(cluster)
 }
 
 async fn of_this_process() -> Result<Cluster> {
     static SERVER: OnceCell<Postgres> = OnceCell::const_new();
-    let options = PostgresOptions { max_connections: 400, ..PostgresOptions::default() };
+    let options = PostgresOptions {
+        max_connections: 400,
+        ..PostgresOptions::default()
+    };
     let server = SERVER.get_or_try_init(|| Postgres::start(options)).await?;
     Ok(server.cluster().clone())
 }
@@ -101,10 +109,15 @@ async fn of_this_run(run: &str) -> Result<Option<Cluster>> {
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;
     if !note.exists() {
-        let Ok(program) = program::find("wallet-dev") else { return Ok(None) };
+        let Ok(program) = program::find("wallet-dev") else {
+            return Ok(None);
+        };
         keep_while_nextest_runs(&program, &folder, &note)?;
     }
-    let url = poll::until("PostgreSQL of this nextest run", async || fs::read_to_string(&note).ok()).await;
+    let url = poll::until("PostgreSQL of this nextest run", async || {
+        fs::read_to_string(&note).ok()
+    })
+    .await;
     Ok(Some(Cluster::from_url(url.trim())?))
 }
 
@@ -130,7 +143,14 @@ fn keep_while_nextest_runs(program: &Path, folder: &Path, note: &PathBuf) -> Res
 async fn fill(url: &str) -> Result<()> {
     let url = without_tls(url);
     db::migrate(&url).await?;
-    let pool = Db::connect(&url, &DbOptions { pool_size: 1, ..DbOptions::default() }).await?;
+    let pool = Db::connect(
+        &url,
+        &DbOptions {
+            pool_size: 1,
+            ..DbOptions::default()
+        },
+    )
+    .await?;
     db::ensure_partitions(&pool, SystemClock.now()).await?;
     drop(pool);
     // A database somebody is connected to cannot be copied; ended sessions take a moment to go.

@@ -43,13 +43,25 @@ impl Stripe {
         };
         let config = SimulatorConfig {
             secret_key: Some(STRIPE_KEY.to_owned()),
-            webhook: Some(WebhookTarget::new(webhook_url, PLATFORM_SECRET, Some(CONNECT_SECRET.to_owned()))),
-            opening_balance: if opening > 0 { vec![("usd".to_owned(), opening)] } else { Vec::new() },
+            webhook: Some(WebhookTarget::new(
+                webhook_url,
+                PLATFORM_SECRET,
+                Some(CONNECT_SECRET.to_owned()),
+            )),
+            opening_balance: if opening > 0 {
+                vec![("usd".to_owned(), opening)]
+            } else {
+                Vec::new()
+            },
             settings,
             ..SimulatorConfig::default()
         };
         let simulator = wallet_dev::stripe::start(config).await.unwrap();
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()
+            .unwrap();
         Self { simulator, client }
     }
 
@@ -65,15 +77,14 @@ impl Stripe {
     }
 
     async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
-        let mut request = self.client.request(method, format!("{}{path}", self.url())).bearer_auth(STRIPE_KEY);
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.url()))
+            .bearer_auth(STRIPE_KEY);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        let body: Value = response.json().await.unwrap();
-        assert!(status.is_success(), "{path}: {status} {body}");
-        body
+        answered(request).await
     }
 
     /// A control call.
@@ -81,7 +92,8 @@ impl Stripe {
     /// # Panics
     /// When the simulator refuses it.
     pub async fn control(&self, path: &str, body: Value) -> Value {
-        self.request(Method::POST, &format!("/_control/{path}"), Some(&body)).await
+        self.request(Method::POST, &format!("/_control/{path}"), Some(&body))
+            .await
     }
 
     /// What a `GET` of the API or of the control endpoint brings.
@@ -90,6 +102,45 @@ impl Stripe {
     /// When the simulator refuses it.
     pub async fn get(&self, path: &str) -> Value {
         self.request(Method::GET, path, None).await
+    }
+
+    /// What a `GET` of the API brings on behalf of a connected account.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn get_as(&self, account: &str, path: &str) -> Value {
+        let request = self
+            .client
+            .get(format!("{}{path}", self.url()))
+            .bearer_auth(STRIPE_KEY);
+        answered(request.header("stripe-account", account)).await
+    }
+
+    /// A `POST` of the API, as somebody with the platform's key would send it.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn form(&self, path: &str, params: &[(&str, &str)]) -> Value {
+        answered(
+            self.client
+                .post(format!("{}{path}", self.url()))
+                .bearer_auth(STRIPE_KEY)
+                .form(params),
+        )
+        .await
+    }
+
+    /// The same on behalf of a connected account.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn form_as(&self, account: &str, path: &str, params: &[(&str, &str)]) -> Value {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.url()))
+            .bearer_auth(STRIPE_KEY)
+            .form(params);
+        answered(request.header("stripe-account", account)).await
     }
 
     /// Orders a fault of API requests; see `docs/simulator.md`.
@@ -105,7 +156,8 @@ impl Stripe {
     /// Calls every fault off.
     pub async fn clear_faults(&self) {
         self.request(Method::DELETE, "/_control/faults", None).await;
-        self.request(Method::DELETE, "/_control/webhook_faults", None).await;
+        self.request(Method::DELETE, "/_control/webhook_faults", None)
+            .await;
     }
 
     /// How often the faults in force have been hit, in the order of their ordering.
@@ -114,7 +166,27 @@ impl Stripe {
     /// When the simulator refuses it.
     pub async fn fault_hits(&self) -> Vec<u64> {
         let faults = self.get("/_control/faults").await;
-        faults.as_array().unwrap().iter().map(|rule| rule["hit"].as_u64().unwrap()).collect()
+        faults
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rule| rule["hit"].as_u64().unwrap())
+            .collect()
+    }
+
+    /// Calls off the orders to answer 429 that have been hit: they only had to keep a call waiting.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn end_waiting_faults(&self) {
+        let faults = self.get("/_control/faults").await;
+        for rule in faults.as_array().unwrap() {
+            let waiting = rule["outcome"] == "rate_limit";
+            if waiting && rule["hit"].as_u64().unwrap() > 0 {
+                self.request(Method::DELETE, &format!("/_control/faults/{}", rule["id"]), None)
+                    .await;
+            }
+        }
     }
 
     /// Changes settings.
@@ -131,9 +203,14 @@ impl Stripe {
         account["id"].as_str().unwrap().to_owned()
     }
 
-    /// The payer confirms an intent.
-    pub async fn confirm(&self, intent: &str, method: &str) -> Value {
-        self.control(&format!("payment_intents/{intent}/confirm"), json!({ "payment_method": method })).await
+    /// The payer confirms an intent; gives the status of Stripe's answer, 402 for a decline.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn confirm(&self, intent: &str, method: &str) -> u16 {
+        let url = format!("{}/_control/payment_intents/{intent}/confirm", self.url());
+        let request = self.client.post(url).json(&json!({ "payment_method": method }));
+        request.send().await.unwrap().status().as_u16()
     }
 
     /// The effects of one operation; `*` stands for any text.
@@ -141,7 +218,11 @@ impl Stripe {
     /// # Panics
     /// When the simulator refuses it.
     pub async fn effects(&self, operation: &str) -> Vec<Value> {
-        self.get(&format!("/_control/effects?operation={operation}")).await.as_array().unwrap().clone()
+        self.get(&format!("/_control/effects?operation={operation}"))
+            .await
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// The effects of one operation for one transaction.
@@ -159,7 +240,20 @@ impl Stripe {
     /// When the simulator refuses it.
     pub async fn deliveries(&self) -> Vec<(String, Option<u64>)> {
         let attempts = self.get("/_control/deliveries").await;
-        let one = |attempt: &Value| (attempt["kind"].as_str().unwrap_or_default().to_owned(), attempt["status"].as_u64());
+        let one = |attempt: &Value| {
+            (
+                attempt["kind"].as_str().unwrap_or_default().to_owned(),
+                attempt["status"].as_u64(),
+            )
+        };
         attempts.as_array().unwrap().iter().map(one).collect()
     }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Value {
+    let response = request.send().await.unwrap();
+    let (status, url) = (response.status(), response.url().to_string());
+    let body: Value = response.json().await.unwrap();
+    assert!(status.is_success(), "{url}: {status} {body}");
+    body
 }

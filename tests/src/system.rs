@@ -47,6 +47,20 @@ impl Variables {
         all
     }
 
+    /// The value of a variable.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The same variables without one.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut all = self.clone();
+        all.0.remove(name);
+        all
+    }
+
     /// Each name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -88,7 +102,11 @@ impl Api {
         let shutdown = CancellationToken::new();
         let serving = wallet_api::serve(config, clock, listener, shutdown.clone());
         let task = tokio::spawn(async move { serving.await.expect("the API ended badly") });
-        Self { address, shutdown, task }
+        Self {
+            address,
+            shutdown,
+            task,
+        }
     }
 
     /// Ends it in good order.
@@ -97,7 +115,10 @@ impl Api {
     /// When it does not end in time.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(END_WITHIN, self.task).await.expect("the API does not end").unwrap();
+        tokio::time::timeout(END_WITHIN, self.task)
+            .await
+            .expect("the API does not end")
+            .unwrap();
     }
 }
 
@@ -128,6 +149,9 @@ impl RunningWorker {
     /// When it does not end in time.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(END_WITHIN, self.task).await.expect("the worker does not end").unwrap();
+        tokio::time::timeout(END_WITHIN, self.task)
+            .await
+            .expect("the worker does not end")
+            .unwrap();
     }
 }

@@ -37,7 +37,7 @@ impl Default for DbOptions {
         Self {
             application_name: "wallet",
             pool_size: 10,
-            get_timeout: Duration::from_secs(2),
+            get_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(15),
             lock_timeout: Duration::from_secs(5),
         }

@@ -224,11 +224,12 @@ mod tests {
         for table in TABLES {
             for edge in table {
                 assert!(leads_to(table, Stage::Accepted, edge.to), "{edge:?}");
-                assert!(
-                    Stage::ALL
-                        .iter()
-                        .any(|stage| stage.status().is_final() && leads_to(table, edge.to, *stage))
-                );
+                // What is in review waits for a person: its ways out come with the command that decides it.
+                let ends = |stage: &&Stage| {
+                    (stage.status().is_final() || **stage == Stage::InReview)
+                        && leads_to(table, edge.to, **stage)
+                };
+                assert!(Stage::ALL.iter().any(|stage| ends(&stage)), "{edge:?}");
             }
         }
     }

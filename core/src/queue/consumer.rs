@@ -35,7 +35,10 @@ pub(super) struct Shared {
     /// The handlers at work, of this life and of earlier ones.
     pub(super) running: TaskTracker,
     pub(super) slots: Arc<Semaphore>,
+    /// Ends the wait of a fetch.
     pub(super) wake: Arc<Notify>,
+    /// Has an idle worker begin a fetch.
+    pub(super) look: Arc<Notify>,
     health: ConsumerHealth,
     finished: AtomicU64,
 }
@@ -121,6 +124,7 @@ impl Consumer {
             running: TaskTracker::new(),
             slots: Arc::new(Semaphore::new(concurrency)),
             wake: Arc::new(Notify::new()),
+            look: Arc::new(Notify::new()),
             health: ConsumerHealth::default(),
             finished: AtomicU64::new(0),
         };
@@ -203,7 +207,7 @@ impl Consumer {
         tokio::spawn(wake::listen(
             client,
             channel,
-            Arc::clone(&self.shared.wake),
+            [Arc::clone(&self.shared.wake), Arc::clone(&self.shared.look)],
             stop.clone(),
         ));
         tokio::spawn(keep_house(

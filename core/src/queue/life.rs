@@ -13,14 +13,15 @@ use apalis_core::worker::context::WorkerContext;
 use apalis_core::worker::ext::event_listener::EventListenerExt;
 use apalis_redis::RedisStorage;
 use futures::FutureExt;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, Value};
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::consumer::Shared;
 use super::group::{Group, GroupCodec};
 use super::members::{APALIS_PATIENCE, BEAT};
 use super::wake::Ticks;
+use super::watched::Watched;
 
 /// How long a connection may take, and how long the answer to a command: a Redis that stalls for seconds (a fork, a slow
 /// script) must not end the worker.
@@ -86,11 +87,8 @@ pub(super) async fn live(
         .persist_results(true)
         .lock_tasks(false)
         .emit_events(false);
-    let storage = RedisStorage::<Group, _>::new(Watched {
-        connection,
-        shared: Arc::clone(shared),
-    })
-    .with_config(config);
+    let connection = Watched::new(connection, Arc::clone(shared), stop.clone());
+    let storage = RedisStorage::<Group, _>::new(connection).with_config(config);
     let context = WorkerContext::new(name);
     let handler = {
         let (shared, begun) = (Arc::clone(shared), begun.clone());
@@ -100,7 +98,7 @@ pub(super) async fn live(
         .backend(
             storage
                 .with_codec(GroupCodec)
-                .poll_with_strategy(Ticks::new(Arc::clone(&shared.wake))),
+                .poll_with_strategy(Ticks::new(Arc::clone(&shared.look))),
         )
         .concurrency(shared.concurrency)
         .catch_panic()
@@ -144,37 +142,4 @@ async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
     }
     begun.remove(&id);
     shared.note_finished();
-}
-
-/// The worker's connection, which notes every answer: that is how a standstill is noticed.
-#[derive(Clone)]
-struct Watched {
-    connection: MultiplexedConnection,
-    shared: Arc<Shared>,
-}
-
-impl ConnectionLike for Watched {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        async move {
-            let answer = self.connection.req_packed_command(cmd).await;
-            if answer.is_ok() {
-                self.shared.note_poll();
-            }
-            answer
-        }
-        .boxed()
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        all: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        self.connection.req_packed_commands(all, offset, count)
-    }
-
-    fn get_db(&self) -> i64 {
-        self.connection.get_db()
-    }
 }

@@ -9,9 +9,9 @@
 //! - Every push goes through the *scheduled* set with the pusher's clock, and a worker fetches nothing before its own clock has
 //!   reached that time; with 8,000 tasks there it can never fetch again. [`Carrier::push`] moves them on to the active list at
 //!   once, in portions, so neither clocks nor numbers matter.
-//! - An idle worker looks again only at its next heartbeat. A message makes it look at once, an interval of 200 ms
-//!   covers lost messages. The stream strategy of apalis loses its waker now and then and sleeps until the heartbeat
-//!   all the same: the strategy here is our own.
+//! - An idle worker looks again only at its next heartbeat, or, with a poll strategy, whenever its task is polled: thousands of
+//!   times a second. Here its connection holds the fetch of an idle worker back until a message comes, or for 200 ms, which
+//!   covers lost messages. The stream strategy of apalis loses its waker now and then: the one here is our own.
 //! - Any Redis error ends the worker and drops its handlers in the middle. Handlers run in tasks of their own, and a
 //!   supervisor ([`Consumer::run`]) starts the worker again under a new name, since the old name is refused.
 //! - The tasks in the hands of a dead worker stay there: [`Carrier`] puts those that were not begun back.
@@ -33,6 +33,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 mod wake;
+mod watched;
 
 pub use carrier::{Carrier, CarrierError};
 pub use consumer::{Consumer, ConsumerHealth, TaskHandler};

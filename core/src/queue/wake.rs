@@ -25,7 +25,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 pub(super) async fn listen(
     client: redis::Client,
     channel: String,
-    wake: Arc<Notify>,
+    wake: [Arc<Notify>; 2],
     stop: CancellationToken,
 ) {
     let (mut pause, longest) = PAUSE;
@@ -49,7 +49,7 @@ pub(super) async fn listen(
 }
 
 /// Follows the channel until the connection breaks; an error if it could not be made.
-async fn follow(client: &redis::Client, channel: &str, wake: &Notify) -> Result<(), String> {
+async fn follow(client: &redis::Client, channel: &str, wake: &[Arc<Notify>; 2]) -> Result<(), String> {
     let (every, patience) = CHECK;
     let subscribed = timeout(patience, async {
         let mut subscription = client.get_async_pubsub().await?;
@@ -61,13 +61,14 @@ async fn follow(client: &redis::Client, channel: &str, wake: &Notify) -> Result<
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("no answer".to_owned()),
     };
+    let wake_all = || wake.iter().for_each(|one| one.notify_one());
     // Something may have been pushed while nobody listened.
-    wake.notify_one();
+    wake_all();
     let mut check = interval(every);
     loop {
         tokio::select! {
             message = messages.next() => match message {
-                Some(_) => wake.notify_one(),
+                Some(_) => wake_all(),
                 None => return Ok(()),
             },
             _ = check.tick() => {

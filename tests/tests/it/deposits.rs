@@ -18,13 +18,26 @@ async fn waits_for_payer(app: &TestApp, user: &User, id: &str) -> Value {
 async fn a_deposit_without_a_payment_method_waits_for_the_payer() {
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(0).await;
-    let id = id_of(&app.deposit(&alice, &wallet, json!({ "amount": "25.00" })).await.data());
+    let id = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
     let waiting = waits_for_payer(&app, &alice, &id).await;
     assert_eq!(waiting["status"], "PROCESSING");
     let intent = waiting["stripePaymentIntentId"].as_str().unwrap().to_owned();
-    assert!(waiting["clientSecret"].as_str().unwrap().starts_with(&format!("{intent}_secret_")));
+    assert!(
+        waiting["clientSecret"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{intent}_secret_"))
+    );
     let seen_by_staff = app.transaction(&User::with_role(Role::Support), &id).await;
-    assert_eq!((&seen_by_staff["id"], &seen_by_staff["clientSecret"]), (&json!(id), &Value::Null), "for its owner only");
+    assert_eq!(
+        (&seen_by_staff["id"], &seen_by_staff["clientSecret"]),
+        (&json!(id), &Value::Null),
+        "for its owner only"
+    );
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
 
     // A first card is declined, which is not the end; the second is good.
@@ -46,14 +59,23 @@ async fn a_deposit_without_a_payment_method_waits_for_the_payer() {
 async fn a_card_declined_on_the_server_ends_the_deposit_and_its_intent() {
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(0).await;
-    for card in ["pm_card_chargeDeclined", "pm_card_chargeDeclinedInsufficientFunds", "pm_card_chargeDeclinedExpiredCard"] {
-        let input = json!({ "amount": "25.00", "stripePaymentMethodId": card, "paymentMethod": "CREDIT_CARD" });
+    for card in [
+        "pm_card_chargeDeclined",
+        "pm_card_chargeDeclinedInsufficientFunds",
+        "pm_card_chargeDeclinedExpiredCard",
+    ] {
+        let input =
+            json!({ "amount": "25.00", "stripePaymentMethodId": card, "paymentMethod": "CREDIT_CARD" });
         let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
         let failed = app.failed(&alice, &id).await;
         let reason = failed["failureReason"].as_str().unwrap();
         assert!(reason.starts_with("PAYMENT_DECLINED: Your card"), "{reason}");
         let intent = failed["stripePaymentIntentId"].as_str().unwrap();
-        assert_eq!(app.stripe.get(&format!("/v1/payment_intents/{intent}")).await["status"], "canceled", "it can never succeed");
+        assert_eq!(
+            app.stripe.get(&format!("/v1/payment_intents/{intent}")).await["status"],
+            "canceled",
+            "it can never succeed"
+        );
     }
     app.at_rest().await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
@@ -68,7 +90,13 @@ async fn a_payment_method_that_does_not_exist_fails_the_deposit() {
     let input = json!({ "amount": "25.00", "stripePaymentMethodId": "pm_1NobodyKnowsThis" });
     let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
     let failed = app.failed(&alice, &id).await;
-    assert!(failed["failureReason"].as_str().unwrap().starts_with("STRIPE_REFUSED: "), "{failed:#}");
+    assert!(
+        failed["failureReason"]
+            .as_str()
+            .unwrap()
+            .starts_with("STRIPE_REFUSED: "),
+        "{failed:#}"
+    );
     app.finish().await;
 }
 
@@ -96,7 +124,11 @@ async fn a_bank_debit_is_credited_when_the_bank_has_paid() {
     let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
     app.at_stage(&id, "awaiting_payment").await;
     app.at_rest().await;
-    assert_eq!(app.balances(&alice, &wallet).await, (0, 0), "nothing is credited before");
+    assert_eq!(
+        app.balances(&alice, &wallet).await,
+        (0, 0),
+        "nothing is credited before"
+    );
     app.advance(TimeDelta::days(1)).await;
     app.completed(&alice, &id).await;
     assert_eq!(app.balances(&alice, &wallet).await, (8_000, 0));
@@ -107,13 +139,24 @@ async fn a_bank_debit_is_credited_when_the_bank_has_paid() {
 async fn an_intent_cancelled_at_stripe_cancels_its_deposit() {
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(0).await;
-    let id = id_of(&app.deposit(&alice, &wallet, json!({ "amount": "25.00" })).await.data());
+    let id = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
     let waiting = waits_for_payer(&app, &alice, &id).await;
     let intent = waiting["stripePaymentIntentId"].as_str().unwrap();
-    app.stripe.form(&format!("/v1/payment_intents/{intent}/cancel"), &[]).await;
+    app.stripe
+        .form(&format!("/v1/payment_intents/{intent}/cancel"), &[])
+        .await;
     let ended = app.ended(&alice, &id).await;
     assert_eq!(ended["status"], "CANCELLED");
-    assert!(ended["failureReason"].as_str().unwrap().starts_with("PAYMENT_CANCELLED: "));
+    assert!(
+        ended["failureReason"]
+            .as_str()
+            .unwrap()
+            .starts_with("PAYMENT_CANCELLED: ")
+    );
     app.finish().await;
 }
 
@@ -125,9 +168,21 @@ async fn a_currency_without_decimals_is_charged_in_whole_units() {
     let input = json!({ "amount": "1200", "stripePaymentMethodId": "pm_card_visa" });
     let id = id_of(&app.deposit(&user, &wallet, input).await.data());
     let done = app.completed(&user, &id).await;
-    assert_eq!((&done["amount"], &done["currency"]), (&json!("1200"), &json!("jpy")));
-    let intent = app.stripe.get(&format!("/v1/payment_intents/{}", done["stripePaymentIntentId"].as_str().unwrap())).await;
-    assert_eq!((&intent["amount_received"], &intent["currency"]), (&json!(1_200), &json!("jpy")));
+    assert_eq!(
+        (&done["amount"], &done["currency"]),
+        (&json!("1200"), &json!("jpy"))
+    );
+    let intent = app
+        .stripe
+        .get(&format!(
+            "/v1/payment_intents/{}",
+            done["stripePaymentIntentId"].as_str().unwrap()
+        ))
+        .await;
+    assert_eq!(
+        (&intent["amount_received"], &intent["currency"]),
+        (&json!(1_200), &json!("jpy"))
+    );
     app.finish().await;
 }
 
@@ -149,7 +204,12 @@ async fn a_person_has_one_customer_however_many_deposits_begin_at_once() {
     assert_eq!(app.stripe.effects("customer.create").await.len(), 1);
     let query = "{ wallets { stripeCustomerId } }";
     let wallets = app.gql(&alice, query, json!({})).await.data();
-    assert!(wallets[0]["stripeCustomerId"].as_str().unwrap().starts_with("cus_"));
+    assert!(
+        wallets[0]["stripeCustomerId"]
+            .as_str()
+            .unwrap()
+            .starts_with("cus_")
+    );
     assert_eq!(wallets[0], wallets[1]);
     assert_eq!(app.balances(&alice, &wallet).await, (6_000, 0));
     app.finish().await;
@@ -161,7 +221,11 @@ async fn money_that_was_not_asked_for_goes_to_suspense_and_to_a_person() {
     let mut app = TestApp::with_workers(0).await;
     app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
     let (alice, wallet) = app.owner(0).await;
-    let id = id_of(&app.deposit(&alice, &wallet, json!({ "amount": "25.00" })).await.data());
+    let id = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
     app.stripe
         .form(
             "/v1/payment_intents",
@@ -178,10 +242,21 @@ async fn money_that_was_not_asked_for_goes_to_suspense_and_to_a_person() {
         .await;
     app.at_stage(&id, "in_review").await;
     assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
-    assert_eq!(app.balances(&alice, &wallet).await, (0, 0), "not a cent of it is credited");
+    assert_eq!(
+        app.balances(&alice, &wallet).await,
+        (0, 0),
+        "not a cent of it is credited"
+    );
     let suspense = "SELECT sum(amount)::text FROM ledger_entries WHERE account = 'platform:suspense'";
-    assert_eq!(app.db.value::<Option<String>>(suspense, &[]).await.as_deref(), Some("99.00"));
+    assert_eq!(
+        app.db.value::<Option<String>>(suspense, &[]).await.as_deref(),
+        Some("99.00")
+    );
     // The deposit's own job comes late, and has nothing to do any more.
     app.start_worker();
-    app.finish_with(Leftovers { alarms: &["payment_mismatch"], ..Leftovers::default() }).await;
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
 }

@@ -4,7 +4,26 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests fail by panicking"
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking and live by the wall clock"
 )]
 
+mod bad_inputs;
+mod contract;
+mod deposits;
+mod flows;
+mod idempotency;
+mod jobs;
+mod layers;
+mod ledger_guards;
+mod locks;
+mod migrations;
+mod programs;
+mod queue;
+mod secrets;
+mod signals_alone;
 mod story;
+mod stripe_calls;
+mod transfers;
+mod webhooks;
+mod withdrawals;

@@ -1,0 +1,83 @@
+//! What Stripe did, held against what our rows say.
+
+use std::sync::atomic::Ordering;
+
+use super::TestApp;
+
+impl TestApp {
+    /// I1 and I2: Stripe did for each transaction exactly what its row says, and the platform's accounts are Stripe's balances.
+    ///
+    /// # Panics
+    /// When it did not.
+    pub async fn assert_effects(&self) {
+        let effects = self.stripe.effects("*").await;
+        let count = |id: &str, operation: &str| {
+            effects
+                .iter()
+                .filter(|it| it["transaction_id"] == id && it["operation"] == operation)
+                .count()
+        };
+        let rows = "SELECT id::text, transaction_type::text, stage FROM wallet_transactions WHERE reference IS DISTINCT FROM 'planted'";
+        for row in self.db.rows(rows, &[]).await {
+            let (id, kind, stage): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+            let done = |operation| count(&id, operation);
+            let told = format!("{kind} {id} at {stage}");
+            match (kind.as_str(), stage.as_str()) {
+                ("deposit", "completed") => assert_eq!(done("payment_intent.succeed"), 1, "{told}"),
+                ("deposit", "failed" | "cancelled" | "awaiting_payment") => {
+                    assert_eq!(done("payment_intent.succeed"), 0, "{told}");
+                }
+                ("withdrawal", "completed") => {
+                    assert_eq!(
+                        (
+                            done("transfer.create"),
+                            done("payout.create"),
+                            done("transfer_reversal.create")
+                        ),
+                        (1, 1, 0),
+                        "{told}"
+                    );
+                }
+                ("withdrawal", "failed") => {
+                    assert_eq!(
+                        done("transfer.create"),
+                        done("transfer_reversal.create"),
+                        "{told}"
+                    );
+                }
+                _ => {}
+            }
+            for operation in [
+                "payment_intent.create",
+                "payment_intent.succeed",
+                "transfer.create",
+                "payout.create",
+                "transfer_reversal.create",
+            ] {
+                assert!(
+                    done(operation) <= 1,
+                    "{operation} happened {} times for {told}",
+                    done(operation)
+                );
+            }
+        }
+        let changed: i64 = effects
+            .iter()
+            .filter(|it| it["currency"] == "usd")
+            .filter_map(|it| it["platform_change"].as_i64())
+            .sum();
+        let booked = "SELECT coalesce(-100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'stripe:clearing' AND currency = 'usd'";
+        let booked: i64 = self.db.value(booked, &[]).await;
+        let under_way = self
+            .db
+            .count("wallet_transactions WHERE stage IN ('accepted', 'held', 'awaiting_payment', 'returning')")
+            .await;
+        if under_way == 0 {
+            assert_eq!(
+                booked,
+                changed - self.put_in.load(Ordering::Relaxed),
+                "stripe:clearing and the platform's balance at Stripe"
+            );
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! People with wallets that hold money, without the way it came there.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{TestApp, uuid};
+use crate::User;
+
+impl TestApp {
+    /// A new person with a wallet in US dollars that holds so many cents.
+    pub async fn owner(&self, funds: i64) -> (User, String) {
+        let user = User::new();
+        let wallet = self.wallet(&user, json!({})).await;
+        if funds > 0 {
+            self.plant(&wallet, funds).await;
+        }
+        (user, wallet)
+    }
+
+    /// The same, with a connected account that can be paid.
+    pub async fn payee(&self, funds: i64) -> (User, String) {
+        let user = User::new();
+        let account = self.stripe.account(user.id).await;
+        let wallet = self.wallet(&user, json!({ "stripeAccountId": account })).await;
+        if funds > 0 {
+            self.plant(&wallet, funds).await;
+        }
+        (user, wallet)
+    }
+
+    /// Puts so many cents into a wallet in one database transaction, and the same at Stripe: as after a deposit, only quicker.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn plant(&self, wallet: &str, funds: i64) {
+        self.plant_unbacked(wallet, funds).await;
+        self.top_up(funds).await;
+    }
+
+    /// The same without the money at Stripe: for amounts that Stripe would not take at once.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn plant_unbacked(&self, wallet: &str, funds: i64) {
+        let sql = "WITH w AS (SELECT id, user_id, currency FROM wallets WHERE id = $1),
+                        t AS (INSERT INTO wallet_transactions (id, wallet_id, user_id, transaction_type, status, stage, amount, currency, reference)
+                              SELECT $2, id, user_id, 'deposit', 'completed', 'completed', $3::bigint / 100.0, currency, 'planted' FROM w
+                              RETURNING id, wallet_id, amount, currency),
+                        e AS (INSERT INTO ledger_entries (transaction_id, id, wallet_id, account, amount, currency, created_at)
+                              SELECT id, gen_random_uuid(), wallet_id, 'wallet:available', amount, currency, now() FROM t
+                              UNION ALL SELECT id, gen_random_uuid(), NULL, 'stripe:clearing', -amount, currency, now() FROM t)
+                   UPDATE wallets SET balance = balance + $3::bigint / 100.0 WHERE id = $1";
+        // UUIDv7: it lies in this month's partition.
+        let id = Uuid::now_v7();
+        let changed = self.db.execute(sql, &[&uuid(wallet), &id, &funds]).await;
+        assert_eq!(changed, 1, "no wallet {wallet}");
+        self.put_in.fetch_sub(funds, Ordering::Relaxed);
+    }
+
+    /// Adds cents to the platform's balance at Stripe, which belong to no wallet.
+    pub async fn top_up(&self, amount: i64) {
+        self.stripe
+            .control("balance/top_up", json!({ "amount": amount }))
+            .await;
+        self.put_in.fetch_add(amount, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,194 @@
+//! What tests ask of a running system through its public interface, and waiting for what becomes of it.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::TestApp;
+use crate::money::{cents, major};
+use crate::poll::{eventually, until};
+use crate::{Answer, User, webhook};
+
+/// The fields of a transaction that tests look at.
+const FIELDS: &str = "id walletId userId transactionType status amount fee currency reference description metadata paymentMethod \
+    stripePaymentIntentId stripeTransferId clientSecret counterpartyWalletId direction failureReason createdAt updatedAt \
+    timeline { kind message detail at }";
+
+impl TestApp {
+    /// Sends a GraphQL operation as `user`.
+    pub async fn gql(&self, user: &User, query: &str, variables: Value) -> Answer {
+        self.post(
+            Some(&user.token),
+            &json!({ "query": query, "variables": variables }),
+            &[],
+        )
+        .await
+    }
+
+    /// Sends any JSON to the GraphQL route, with more headers.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn post(&self, token: Option<&str>, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.client.post(format!("{}/graphql", self.base)).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            body: response.json().await.unwrap_or_default(),
+        }
+    }
+
+    /// Delivers an event's body with a signature header; gives the status.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn deliver(&self, header: Option<&str>, body: impl Into<Vec<u8>>) -> u16 {
+        let mut request = self
+            .client
+            .post(format!("{}/wallet/webhook", self.base))
+            .body(body.into());
+        if let Some(header) = header {
+            request = request.header("stripe-signature", header);
+        }
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// Delivers an event as Stripe would, now; gives the status.
+    pub async fn deliver_signed(&self, event: &Value) -> u16 {
+        let body = event.to_string();
+        let header = webhook::header(body.as_bytes());
+        self.deliver(Some(&header), body).await
+    }
+
+    /// Creates a wallet and gives its id.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn wallet(&self, user: &User, input: Value) -> String {
+        let query = "mutation($input: CreateWalletInput!) { createWallet(input: $input) { id } }";
+        self.gql(user, query, json!({ "input": input })).await.data()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Asks for a deposit.
+    pub async fn deposit(&self, user: &User, wallet: &str, input: Value) -> Answer {
+        let query = format!(
+            "mutation($w: String!, $i: DepositInput!) {{ deposit(walletId: $w, input: $i) {{ {FIELDS} }} }}"
+        );
+        self.gql(user, &query, json!({ "w": wallet, "i": input })).await
+    }
+
+    /// Asks for a withdrawal.
+    pub async fn withdraw(&self, user: &User, wallet: &str, input: Value) -> Answer {
+        let query = format!(
+            "mutation($w: String!, $i: WithdrawInput!) {{ withdraw(walletId: $w, input: $i) {{ {FIELDS} }} }}"
+        );
+        self.gql(user, &query, json!({ "w": wallet, "i": input })).await
+    }
+
+    /// Asks for a transfer.
+    pub async fn transfer(&self, user: &User, from: &str, input: Value) -> Answer {
+        let query = format!(
+            "mutation($w: String!, $i: TransferInput!) {{ transfer(fromWalletId: $w, input: $i) {{ {FIELDS} }} }}"
+        );
+        self.gql(user, &query, json!({ "w": from, "i": input })).await
+    }
+
+    /// Asks for a transfer of so many cents that must be accepted; gives its id.
+    pub async fn send(&self, user: &User, from: &str, to: &str, amount: i64) -> String {
+        let input = json!({ "toWalletId": to, "amount": major(amount) });
+        id_of(&self.transfer(user, from, input).await.data())
+    }
+
+    /// A transaction as `user` sees it; null when there is none to see.
+    pub async fn transaction(&self, user: &User, id: &str) -> Value {
+        let query = format!("query($id: String!) {{ transaction(id: $id) {{ {FIELDS} }} }}");
+        self.gql(user, &query, json!({ "id": id })).await.data()
+    }
+
+    /// Waits until a transaction is final and gives it.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ended(&self, user: &User, id: &str) -> Value {
+        until(&format!("transaction {id} to end"), async || {
+            let found = self.transaction(user, id).await;
+            matches!(
+                found["status"].as_str(),
+                Some("COMPLETED" | "FAILED" | "CANCELLED")
+            )
+            .then_some(found)
+        })
+        .await
+    }
+
+    /// Waits until a transaction is completed and gives it.
+    ///
+    /// # Panics
+    /// When it ends otherwise, or not.
+    pub async fn completed(&self, user: &User, id: &str) -> Value {
+        let ended = self.ended(user, id).await;
+        assert_eq!(ended["status"], "COMPLETED", "{ended:#}");
+        ended
+    }
+
+    /// Waits until a transaction has failed and gives it.
+    ///
+    /// # Panics
+    /// When it ends otherwise, or not.
+    pub async fn failed(&self, user: &User, id: &str) -> Value {
+        let ended = self.ended(user, id).await;
+        assert_eq!(ended["status"], "FAILED", "{ended:#}");
+        ended
+    }
+
+    /// Waits until a transaction is at a stage.
+    ///
+    /// # Panics
+    /// When it does not come there.
+    pub async fn at_stage(&self, id: &str, stage: &str) {
+        let at = "SELECT stage = $2 FROM wallet_transactions WHERE id = $1";
+        eventually(&format!("{id} to be {stage}"), async || {
+            self.db.value(at, &[&uuid(id), &stage]).await
+        })
+        .await;
+    }
+
+    /// Spendable and held cents of a wallet, as its owner sees them.
+    pub async fn balances(&self, user: &User, wallet: &str) -> (i64, i64) {
+        let query = "query($id: String!) { wallet(id: $id) { balance frozenBalance } }";
+        let found = self.gql(user, query, json!({ "id": wallet })).await.data();
+        (
+            cents(found["balance"].as_str().unwrap()),
+            cents(found["frozenBalance"].as_str().unwrap()),
+        )
+    }
+}
+
+/// The id in a transaction or wallet.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn id_of(object: &Value) -> String {
+    object["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no id: {object}"))
+        .to_owned()
+}
+
+/// An id as SQL takes it.
+///
+/// # Panics
+/// When it is no UUID.
+#[must_use]
+pub fn uuid(id: &str) -> Uuid {
+    id.parse().unwrap_or_else(|_| panic!("no id: {id}"))
+}

@@ -1,0 +1,201 @@
+//! The rules of the code's layers: which file may name what.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The programs' own code; tests, tools and benchmarks may look behind the curtain.
+const PRODUCT: [&str; 3] = ["core/src", "api/src", "worker/src"];
+
+const LONGEST_FILE: usize = 500;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every file below a folder, as path from the root and text.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(folder)];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root()).unwrap().display().to_string();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                found.push((name, text));
+            }
+        }
+    }
+    found
+}
+
+/// The files whose code holds `word`, comments and tests left out.
+fn naming(word: &str) -> Vec<String> {
+    let is_code =
+        |name: &str| name.ends_with(".rs") && !name.contains("/tests/") && !name.ends_with("/tests.rs");
+    let mut naming = Vec::new();
+    for (name, text) in PRODUCT
+        .iter()
+        .flat_map(|folder| files(folder))
+        .filter(|(name, _)| is_code(name))
+    {
+        // Unit tests stand at the end of their file.
+        let code = text.split("\n#[cfg(test)]\n").next().unwrap();
+        if code
+            .lines()
+            .any(|line| !line.trim_start().starts_with("//") && line.contains(word))
+        {
+            naming.push(name);
+        }
+    }
+    naming
+}
+
+fn assert_only(word: &str, allowed: &[&str]) {
+    let mut found = false;
+    for name in naming(word) {
+        found = true;
+        assert!(
+            allowed.iter().any(|prefix| name.starts_with(prefix)),
+            "{name} names `{word}`, which is for {allowed:?}"
+        );
+    }
+    assert!(found, "nobody names `{word}`: the rule has lost its object");
+}
+
+fn dependencies(package: &str) -> String {
+    let text = fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
+    text.split_once("[dependencies]")
+        .unwrap()
+        .1
+        .split("\n[")
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn programs_depend_on_the_core_and_not_on_each_other() {
+    for (package, never) in [
+        ("core", ["wallet-api", "wallet-worker", "wallet-dev"]),
+        ("api", ["wallet-worker", "wallet-dev", "wallet-tests"]),
+        ("worker", ["wallet-api", "wallet-dev", "wallet-tests"]),
+    ] {
+        let dependencies = dependencies(package);
+        for name in never {
+            assert!(!dependencies.contains(name), "{package} depends on {name}");
+        }
+    }
+}
+
+#[test]
+fn each_library_is_named_in_one_place() {
+    for (word, allowed) in [
+        ("apalis_redis::", &["core/src/queue/"] as &[&str]),
+        ("apalis_core::", &["core/src/queue/"]),
+        ("rslock::", &["core/src/locks/"]),
+        ("backoff::", &["core/src/retry.rs"]),
+        ("stripe_core::", &["core/src/stripe/adapter/"]),
+        ("stripe_connect::", &["core/src/stripe/adapter/"]),
+        ("stripe_shared::", &["core/src/stripe/adapter/"]),
+        ("stripe::Client", &["core/src/stripe/adapter/"]),
+        ("aes_gcm::", &["core/src/crypto/"]),
+        ("chacha20poly1305::", &["core/src/crypto/"]),
+        ("jsonwebtoken::", &["api/src/auth/"]),
+        ("async_graphql::", &["api/src/"]),
+        ("diesel_migrations::", &["core/src/db/"]),
+    ] {
+        assert_only(word, allowed);
+    }
+}
+
+#[test]
+fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
+    assert_only(
+        "schema::",
+        &[
+            "core/src/db/",
+            "core/src/accept/idempotency.rs",
+            "core/src/alarms.rs",
+            "core/src/crypto/store.rs",
+            "core/src/inbox/store.rs",
+            "core/src/jobs/parked.rs",
+            "core/src/settle/lock.rs",
+            "core/src/stripe/calls/store.rs",
+            "core/src/stripe/calls/attempt.rs",
+            "core/src/transactions/row.rs",
+            "core/src/transactions/store.rs",
+            "core/src/transactions/timeline.rs",
+            "core/src/wallets/row.rs",
+            "core/src/wallets/store.rs",
+            // Sessions are the API's own subject. `graphql/mod.rs` has another module of this name.
+            "api/src/auth/sessions.rs",
+            "api/src/graphql/mod.rs",
+        ],
+    );
+    assert!(
+        naming("schema::").iter().all(|name| !name.starts_with("worker/")),
+        "the worker knows no table"
+    );
+}
+
+#[test]
+fn money_has_one_door() {
+    assert_only("UPDATE wallets SET balance", &["core/src/ledger/post.rs"]);
+    assert_only("INSERT INTO ledger_entries", &["core/src/ledger/post.rs"]);
+    assert_only("UPDATE wallet_transactions", &["core/src/settle/write.rs"]);
+    for word in [
+        "wallets::balance.eq",
+        "wallets::frozen_balance.eq",
+        "ledger_entries::table",
+        "wallet_transactions::status.eq(",
+        "frozen_balance +",
+    ] {
+        assert_eq!(naming(word), Vec::<String>::new(), "{word}");
+    }
+    for folder in [
+        "core/src/money",
+        "core/src/ledger",
+        "core/src/flows",
+        "core/src/settle",
+    ] {
+        for (name, text) in files(folder) {
+            assert!(
+                !text.contains("f64") && !text.contains("f32"),
+                "{name} has floats"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_environment_and_the_wall_clock_are_read_in_one_place() {
+    assert_only("std::env::var", &["core/src/config/env.rs"]);
+    assert_only("Utc::now()", &["core/src/clock.rs"]);
+}
+
+#[test]
+fn no_file_is_too_long_to_read_and_none_points_outside_the_repository() {
+    let outside = ["..", "shared"].join("/");
+    for folder in [
+        "core",
+        "api",
+        "worker",
+        "dev",
+        "tests",
+        "bench",
+        "migrations",
+        "bin",
+        "docs",
+    ] {
+        for (name, text) in files(folder) {
+            let lines = text.lines().count();
+            let code = [".rs", ".sh", ".js", ".sql", ".lua"]
+                .iter()
+                .any(|ending| name.ends_with(ending));
+            assert!(!code || lines <= LONGEST_FILE, "{name} has {lines} lines");
+            assert!(!text.contains(&outside), "{name} names {outside}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The queue's Redis: emptied, standing still, and not large enough for all that waits.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use redis::aio::MultiplexedConnection;
+use uuid::Uuid;
+use wallet_tests::TestApp;
+use wallet_tests::app::{Options, id_of, uuid};
+use wallet_tests::poll::{eventually, until_within};
+
+async fn queue_of(app: &TestApp) -> MultiplexedConnection {
+    let url = app.variables.get("REDIS_URL").unwrap();
+    redis::Client::open(url)
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap()
+}
+
+async fn keys_in(queue: &mut MultiplexedConnection) -> u64 {
+    redis::cmd("DBSIZE").query_async(queue).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_was_emptied_loses_no_job() {
+    let mut app = TestApp::with(Options {
+        own_redis: true,
+        workers: 0,
+        ..Options::default()
+    })
+    .await;
+    let (alice, hers) = app.owner(100_000).await;
+    let (_, his) = app.owner(0).await;
+    let mut queue = queue_of(&app).await;
+    for _ in 0..60 {
+        app.send(&alice, &hers, &his, 10).await;
+    }
+    redis::cmd("FLUSHALL").exec_async(&mut queue).await.unwrap();
+    app.start_worker();
+    app.start_worker();
+    // And again while they work.
+    for _ in 0..6 {
+        for _ in 0..10 {
+            app.send(&alice, &hers, &his, 10).await;
+        }
+        redis::cmd("FLUSHALL").exec_async(&mut queue).await.unwrap();
+    }
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &hers).await, (100_000 - 1_200, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_stands_still_delays_and_breaks_nothing() {
+    let app = TestApp::with(Options {
+        own_redis: true,
+        workers: 2,
+        ..Options::default()
+    })
+    .await;
+    let (alice, hers) = app.payee(100_000).await;
+    let (_, his) = app.owner(0).await;
+    for round in 0..3 {
+        for _ in 0..10 {
+            app.send(&alice, &hers, &his, 10).await;
+        }
+        let _ = id_of(
+            &app.withdraw(&alice, &hers, serde_json::json!({ "amount": "1.00" }))
+                .await
+                .data(),
+        );
+        if round < 2 {
+            app.redis()
+                .queue
+                .pause(Duration::from_millis(2_000))
+                .await
+                .unwrap();
+        }
+    }
+    app.at_rest().await;
+    eventually("the withdrawals to be paid", async || {
+        app.balances(&alice, &hers).await == (100_000 - 300 - 300, 0)
+    })
+    .await;
+    app.finish().await;
+}
+
+/// Transfers of a cent that were accepted long ago, put into the tables directly.
+async fn plant_backlog(app: &TestApp, user: Uuid, from: &str, to: &str, count: usize) {
+    let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
+    let sql = "WITH n AS (SELECT unnest($1::uuid[]) AS id),
+                    t AS (INSERT INTO wallet_transactions (id, wallet_id, user_id, transaction_type, stage, amount, currency, counterparty_wallet_id)
+                          SELECT id, $2, $4, 'transfer', 'accepted', 0.01, 'usd', $3 FROM n),
+                    a AS (INSERT INTO audit_log (at, actor, action, transaction_ids, detail)
+                          SELECT now(), 'user:' || $4, 'accept', $1, '{\"type\": \"transfer\"}')
+               INSERT INTO jobs (queue, kind, transaction_id, wallet_ids, run_at, created_at)
+               SELECT 'transfers', 'transfer', id, ARRAY[$2, $3]::uuid[], now(), now() FROM n ORDER BY id";
+    assert_eq!(
+        app.db.execute(sql, &[&ids, &uuid(from), &uuid(to), &user]).await,
+        u64::try_from(count).unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nine_thousand_waiting_jobs_are_all_done_and_redis_is_as_small_as_before() {
+    const BACKLOG: usize = 8_800;
+    let mut app = TestApp::with(Options {
+        own_redis: true,
+        workers: 1,
+        ..Options::default()
+    })
+    .await;
+    let (alice, hers) = app.owner(100_000).await;
+    let (_, his) = app.owner(0).await;
+    // What Redis holds once a worker has done something: the sets of apalis, the markers.
+    let first = app.send(&alice, &hers, &his, 1).await;
+    app.completed(&alice, &first).await;
+    let mut queue = queue_of(&app).await;
+    app.at_rest().await;
+    let mut before = u64::MAX;
+    eventually("Redis to be swept", async || {
+        let keys = keys_in(&mut queue).await;
+        let steady = keys == before;
+        before = keys;
+        steady
+    })
+    .await;
+    app.stop_workers().await;
+
+    plant_backlog(&app, alice.id, &hers, &his, BACKLOG).await;
+    let (app_, alice_, hers_, his_) = (&app, &alice, &hers, &his);
+    stream::iter(0..200)
+        .map(|_| app_.send(alice_, hers_, his_, 1))
+        .buffer_unordered(16)
+        .collect::<Vec<_>>()
+        .await;
+    app.start_worker();
+    let mut most = 0;
+    until_within(Duration::from_secs(90), "the backlog to be done", async || {
+        most = most.max(keys_in(&mut queue).await);
+        (app.db.count("jobs").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &hers).await, (100_000 - 9_001, 0));
+    assert!(
+        most < 8_000,
+        "Redis held a window of what waited, not {most} keys"
+    );
+    eventually("Redis to be swept again", async || {
+        keys_in(&mut queue).await <= before + 4
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_system_begins_a_job_at_once() {
+    let app = TestApp::start().await;
+    let (alice, hers) = app.owner(10_000).await;
+    let (_, his) = app.owner(0).await;
+    let first = app.send(&alice, &hers, &his, 1).await;
+    app.completed(&alice, &first).await;
+    for _ in 0..10 {
+        let sent = app.send(&alice, &hers, &his, 1).await;
+        app.completed(&alice, &sent).await;
+    }
+    // From acceptance to completion, by the application's clock: the middle of ten, since the machine is shared.
+    let sql = "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM updated_at - created_at))::float8
+                 FROM wallet_transactions WHERE transaction_type = 'transfer'";
+    let middle: f64 = app.db.value(sql, &[]).await;
+    assert!(middle < 0.5, "half of the transfers took more than {middle} s");
+    app.finish().await;
+}

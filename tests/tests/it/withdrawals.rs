@@ -1,0 +1,361 @@
+//! Withdrawals: to the bank, back from the bank, refused, and waiting for money.
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wallet_tests::app::{Leftovers, Options, id_of, uuid};
+use wallet_tests::{TestApp, User, eventually};
+
+async fn payout_of(app: &TestApp, withdrawal: &str) -> String {
+    app.at_stage(withdrawal, "paying_out").await;
+    app.db
+        .value(
+            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(withdrawal)],
+        )
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_amount_is_held_until_the_bank_has_it() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let id = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "70.00" }))
+            .await
+            .data(),
+    );
+    let payout = payout_of(&app, &id).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (3_000, 7_000));
+    app.stripe
+        .control(&format!("payouts/{payout}"), json!({ "status": "in_transit" }))
+        .await;
+    app.at_rest().await;
+    assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
+    app.stripe
+        .control(&format!("payouts/{payout}"), json!({ "status": "paid" }))
+        .await;
+    let done = app.completed(&alice, &id).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
+    let told: Vec<&str> = done["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (told.first(), told.last()),
+        (Some(&"accepted"), Some(&"completed")),
+        "{done:#}"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_money_goes_to_the_bank_that_was_named() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let account: String = app
+        .db
+        .value(
+            "SELECT stripe_account_id FROM wallets WHERE id = $1",
+            &[&uuid(&wallet)],
+        )
+        .await;
+    let bank = app.stripe.get(&format!("/v1/accounts/{account}")).await["external_accounts"]["data"][0]["id"]
+        .clone();
+    let input = json!({ "amount": "10.00", "bankId": bank, "accountName": "Ada Lovelace" });
+    let id = id_of(&app.withdraw(&alice, &wallet, input).await.data());
+    app.completed(&alice, &id).await;
+    let payout: String = app
+        .db
+        .value(
+            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(&id)],
+        )
+        .await;
+    let payout = app
+        .stripe
+        .get_as(&account, &format!("/v1/payouts/{payout}"))
+        .await;
+    assert_eq!(payout["destination"], bank);
+    assert_eq!(
+        (
+            &payout["metadata"]["transaction_id"],
+            &payout["metadata"]["wallet_id"]
+        ),
+        (&json!(id), &json!(wallet))
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_that_fails_brings_the_money_back() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    for status in ["failed", "canceled"] {
+        let id = id_of(
+            &app.withdraw(&alice, &wallet, json!({ "amount": "70.00" }))
+                .await
+                .data(),
+        );
+        let payout = payout_of(&app, &id).await;
+        app.stripe
+            .control(
+                &format!("payouts/{payout}"),
+                json!({ "status": status, "failure_code": "account_closed" }),
+            )
+            .await;
+        let failed = app.failed(&alice, &id).await;
+        assert!(
+            failed["failureReason"]
+                .as_str()
+                .unwrap()
+                .starts_with("PAYOUT_FAILED: "),
+            "{failed:#}"
+        );
+        assert_eq!(app.stripe.effects_of(&id, "transfer_reversal.create").await, 1);
+        assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+        let account: String = app
+            .db
+            .value(
+                "SELECT stripe_account_id FROM wallets WHERE id = $1",
+                &[&uuid(&wallet)],
+            )
+            .await;
+        app.stripe
+            .control(
+                &format!("accounts/{account}"),
+                json!({ "external_account": true }),
+            )
+            .await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_that_stripe_refuses_brings_the_money_back() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.payee(10_000).await;
+    // No such bank on the account: known only when the payout is asked for.
+    let id = id_of(
+        &app.withdraw(
+            &alice,
+            &wallet,
+            json!({ "amount": "70.00", "bankId": "ba_1nobodysbank" }),
+        )
+        .await
+        .data(),
+    );
+    let failed = app.failed(&alice, &id).await;
+    assert!(
+        failed["failureReason"]
+            .as_str()
+            .unwrap()
+            .starts_with("PAYOUT_FAILED: "),
+        "{failed:#}"
+    );
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_may_not_be_paid_is_refused_and_the_hold_released() {
+    let app = TestApp::start().await;
+    let (alice, disabled) = app.payee(1_000).await;
+    let account: String = app
+        .db
+        .value(
+            "SELECT stripe_account_id FROM wallets WHERE id = $1",
+            &[&uuid(&disabled)],
+        )
+        .await;
+    app.stripe
+        .control(
+            &format!("accounts/{account}"),
+            json!({ "payouts_enabled": false }),
+        )
+        .await;
+    let strangers = app.stripe.account(Uuid::new_v4()).await;
+    let foreign = app.wallet(&alice, json!({ "stripeAccountId": strangers })).await;
+    let unknown = app
+        .wallet(&alice, json!({ "stripeAccountId": "acct_1nobodyknows" }))
+        .await;
+    for wallet in [&foreign, &unknown] {
+        app.plant(wallet, 1_000).await;
+    }
+    for (wallet, why) in [
+        (&disabled, "disabled"),
+        (&foreign, "somebody else"),
+        (&unknown, "does not exist"),
+    ] {
+        let id = id_of(
+            &app.withdraw(&alice, wallet, json!({ "amount": "10.00" }))
+                .await
+                .data(),
+        );
+        let failed = app.failed(&alice, &id).await;
+        let reason = failed["failureReason"].as_str().unwrap();
+        assert!(
+            reason.starts_with("PAYOUT_ACCOUNT_REFUSED: ") && reason.contains(why),
+            "{reason}"
+        );
+        assert_eq!(app.balances(&alice, wallet).await, (1_000, 0));
+        assert_eq!(app.stripe.effects_of(&id, "transfer.create").await, 0);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_waits_while_the_platform_has_no_money_and_ends_when_it_has() {
+    let app = TestApp::with(Options {
+        opening: 0,
+        ..Options::default()
+    })
+    .await;
+    // Card money is pending at Stripe for two days.
+    app.stripe
+        .settings(json!({ "card_pending_ms": 2 * 86_400_000_i64 }))
+        .await;
+    let (alice, wallet) = app.payee(0).await;
+    let deposit = id_of(
+        &app.deposit(
+            &alice,
+            &wallet,
+            json!({ "amount": "50.00", "stripePaymentMethodId": "pm_card_visa" }),
+        )
+        .await
+        .data(),
+    );
+    app.completed(&alice, &deposit).await;
+    let id = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "50.00" }))
+            .await
+            .data(),
+    );
+    eventually("the reason to wait to be told", async || {
+        app.transaction(&alice, &id).await["timeline"]
+            .to_string()
+            .contains("not available at the payment provider yet")
+    })
+    .await;
+    let waiting = app.transaction(&alice, &id).await;
+    assert_eq!(
+        (&waiting["status"], &waiting["stripeTransferId"]),
+        (&json!("PROCESSING"), &Value::Null)
+    );
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 5_000));
+    app.hurry_until("the withdrawal to end", TimeDelta::hours(6), async || {
+        app.transaction(&alice, &id).await["status"] == "COMPLETED"
+    })
+    .await;
+    let attempts = "SELECT max(attempt)::bigint FROM stripe_calls WHERE operation = 'transfer'";
+    assert!(
+        app.db.value::<i64>(attempts, &[]).await > 1,
+        "a refusal ends the attempt"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_hundred_withdrawals_of_everything_exactly_one_is_paid() {
+    let app = TestApp::with_workers(2).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let (app_, alice_, wallet_) = (&app, &alice, &wallet);
+    let answers =
+        join_all((0..200).map(|_| app_.withdraw(alice_, wallet_, json!({ "amount": "100.00" })))).await;
+    let mut accepted = Vec::new();
+    for answer in answers {
+        match answer.code() {
+            None => accepted.push(id_of(&answer.data())),
+            Some(code) => assert_eq!(code, "INSUFFICIENT_FUNDS"),
+        }
+    }
+    let mut completed = 0;
+    for id in &accepted {
+        let ended = app.ended(&alice, id).await;
+        if ended["status"] == "COMPLETED" {
+            completed += 1;
+        } else {
+            assert!(
+                ended["failureReason"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("INSUFFICIENT_FUNDS: "),
+                "{ended}"
+            );
+        }
+    }
+    assert_eq!(completed, 1, "of {} accepted", accepted.len());
+    assert_eq!(app.stripe.effects("transfer.create").await.len(), 1);
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_that_fails_after_it_was_paid_changes_nothing_by_itself_and_calls_a_person() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.payee(1_000).await;
+    let id = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "10.00" }))
+            .await
+            .data(),
+    );
+    app.completed(&alice, &id).await;
+    let payout: String = app
+        .db
+        .value(
+            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(&id)],
+        )
+        .await;
+    app.stripe
+        .control(
+            &format!("payouts/{payout}"),
+            json!({ "status": "failed", "failure_code": "account_closed" }),
+        )
+        .await;
+    eventually("an alarm", async || !app.alarms().await.is_empty()).await;
+    assert_eq!(
+        app.transaction(&alice, &id).await["status"],
+        "COMPLETED",
+        "a final state is final"
+    );
+    app.finish_with(Leftovers {
+        alarms: &["contradiction"],
+        ..Leftovers::default()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_withdrawal_goes_is_fixed_when_it_is_accepted() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, wallet) = app.payee(1_000).await;
+    let first: String = app
+        .db
+        .value(
+            "SELECT stripe_account_id FROM wallets WHERE id = $1",
+            &[&uuid(&wallet)],
+        )
+        .await;
+    let id = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "10.00" }))
+            .await
+            .data(),
+    );
+    let other = app.stripe.account(User::new().id).await;
+    app.db
+        .execute(
+            "UPDATE wallets SET stripe_account_id = $2 WHERE id = $1",
+            &[&uuid(&wallet), &other],
+        )
+        .await;
+    app.start_worker();
+    app.completed(&alice, &id).await;
+    assert_eq!(app.stripe.effects("transfer.create").await[0]["account"], first);
+    app.finish().await;
+}
