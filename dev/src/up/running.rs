@@ -30,7 +30,8 @@ pub struct Running {
 
 /// A platform with funds of its own, as one that is in business, and connected accounts that are ready when they are created.
 fn simulator_args() -> Vec<String> {
-    let balances = ["usd", "eur", "gbp", "cad", "aud", "jpy"].map(|currency| format!("--balance={currency}=100000000"));
+    let balances =
+        ["usd", "eur", "gbp", "cad", "aud", "jpy"].map(|currency| format!("--balance={currency}=100000000"));
     let settings = r#"--settings={"accounts_ready": true}"#.to_owned();
     balances.into_iter().chain([settings]).collect()
 }
