@@ -22,7 +22,11 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(base: &str, token: String) -> Result<Self> {
-        Ok(Self { url: format!("{base}/graphql"), token, http: http()? })
+        Ok(Self {
+            url: format!("{base}/graphql"),
+            token,
+            http: http()?,
+        })
     }
 
     /// Sends a document; an answer with errors is an answer.
@@ -46,8 +50,11 @@ impl Api {
     /// Sends a mutation that must be refused, and returns the error's code.
     pub(super) async fn refused(&self, document: &str, variables: Value) -> Result<String> {
         let answer = self.send(document, variables).await?;
-        let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
-        code.map(ToOwned::to_owned).with_context(|| format!("should have been refused: {answer}"))
+        let code = answer
+            .pointer("/errors/0/extensions/code")
+            .and_then(Value::as_str);
+        code.map(ToOwned::to_owned)
+            .with_context(|| format!("should have been refused: {answer}"))
     }
 
     /// Waits until the transaction is as `done` says.
@@ -84,7 +91,10 @@ pub(super) struct Payments {
 
 impl Payments {
     pub(super) fn new(base: &str) -> Result<Self> {
-        Ok(Self { base: base.to_owned(), http: http()? })
+        Ok(Self {
+            base: base.to_owned(),
+            http: http()?,
+        })
     }
 
     /// What the payer's browser does with Stripe.js: confirms with the client secret and a test card.
@@ -96,22 +106,36 @@ impl Payments {
             ("return_url", "https://example.com/back"),
         ];
         let url = format!("{}/v1/payment_intents/{intent}/confirm", self.base);
-        let request = self.http.post(url).bearer_auth("pk_test_demonstration").form(&form);
+        let request = self
+            .http
+            .post(url)
+            .bearer_auth("pk_test_demonstration")
+            .form(&form);
         checked(request.send().await?).await.map(drop)
     }
 
     /// A connected account that is ready for payouts, as a payee would have after onboarding.
     pub(super) async fn payee(&self, user: Uuid) -> Result<String> {
         let body = json!({ "user_id": user, "metadata": { "user_id": user } });
-        let request = self.http.post(format!("{}/_control/accounts", self.base)).json(&body);
+        let request = self
+            .http
+            .post(format!("{}/_control/accounts", self.base))
+            .json(&body);
         let account = checked(request.send().await?).await?;
-        account.get("id").and_then(Value::as_str).map(ToOwned::to_owned).context("the account has no id")
+        account
+            .get("id")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+            .context("the account has no id")
     }
 
     /// Whether payouts move by themselves or wait for the bank of the story.
     pub(super) async fn payouts_wait(&self, wait: bool) -> Result<()> {
         let body = json!({ "payout_mode": if wait { "manual" } else { "auto" } });
-        let request = self.http.post(format!("{}/_control/settings", self.base)).json(&body);
+        let request = self
+            .http
+            .post(format!("{}/_control/settings", self.base))
+            .json(&body);
         checked(request.send().await?).await.map(drop)
     }
 
@@ -123,21 +147,34 @@ impl Payments {
             .bearer_auth("sk_test_demonstration")
             .header("Stripe-Account", account);
         let payouts = checked(request.send().await?).await?;
-        let payout = payouts.pointer("/data/0/id").and_then(Value::as_str).context("there is no payout")?;
+        let payout = payouts
+            .pointer("/data/0/id")
+            .and_then(Value::as_str)
+            .context("there is no payout")?;
         let body = json!({ "status": "failed", "failure_code": "account_closed" });
-        let request = self.http.post(format!("{}/_control/payouts/{payout}", self.base)).json(&body);
+        let request = self
+            .http
+            .post(format!("{}/_control/payouts/{payout}", self.base))
+            .json(&body);
         checked(request.send().await?).await.map(drop)
     }
 }
 
 fn http() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?)
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()?)
 }
 
 async fn checked(answer: reqwest::Response) -> Result<Value> {
     let status = answer.status();
     let body: Value = answer.json().await.unwrap_or(Value::Null);
-    if status.is_success() { Ok(body) } else { bail!("the simulator answered {status}: {body}") }
+    if status.is_success() {
+        Ok(body)
+    } else {
+        bail!("the simulator answered {status}: {body}")
+    }
 }
 
 /// A text field of an object, empty when it is absent.

@@ -353,7 +353,9 @@ async fn wrong_parameters_are_refused_as_stripe_refuses_them() {
 #[tokio::test]
 async fn dashboard_methods_need_a_return_url_unless_redirects_are_off() {
     let stripe = Fixture::new().await;
-    stripe.control("settings", json!({ "require_return_url": true })).await;
+    stripe
+        .control("settings", json!({ "require_return_url": true }))
+        .await;
     let mut form = vec![
         ("amount", "100"),
         ("currency", "usd"),
