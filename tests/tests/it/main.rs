@@ -1,7 +1,8 @@
 //! The integration tests: the whole system through its public interface, on real servers.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::as_conversions,
+    clippy::string_slice,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
