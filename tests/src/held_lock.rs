@@ -17,7 +17,7 @@ impl std::fmt::Debug for HeldLock {
 }
 
 impl HeldLock {
-    /// Takes the lock of `wallet` on these nodes for a minute.
+    /// Takes the lock of `wallet` on these nodes for longer than any test.
     ///
     /// # Panics
     /// When a node cannot be reached or somebody else holds it.
@@ -28,7 +28,7 @@ impl HeldLock {
             let client = redis::Client::open(url.as_str()).unwrap();
             let mut node = client.get_multiplexed_async_connection().await.unwrap();
             let mut set = redis::cmd("SET");
-            set.arg(&key).arg("a stranger").arg("NX").arg("PX").arg(60_000);
+            set.arg(&key).arg("a stranger").arg("NX").arg("PX").arg(300_000);
             let taken: Option<String> = set.query_async(&mut node).await.unwrap();
             assert_eq!(taken.as_deref(), Some("OK"), "somebody else holds {key}");
             nodes.push(node);

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use wallet_tests::app::{Leftovers, id_of};
-use wallet_tests::{Role, TestApp, User, until};
+use wallet_tests::{Role, TestApp, User, eventually, until};
 
 async fn waits_for_payer(app: &TestApp, user: &User, id: &str) -> Value {
     until("the client secret", async || {
@@ -253,6 +253,88 @@ async fn money_that_was_not_asked_for_goes_to_suspense_and_to_a_person() {
         Some("99.00")
     );
     // The deposit's own job comes late, and has nothing to do any more.
+    app.start_worker();
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
+}
+
+/// A payment at Stripe that we did not ask for, paid, with metadata of somebody's choice.
+async fn paid_at_stripe(app: &TestApp, amount: &str, currency: &str, transaction: &str) -> String {
+    let params = [
+        ("amount", amount),
+        ("currency", currency),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_visa"),
+        ("payment_method_types[]", "card"),
+        ("metadata[transaction_id]", transaction),
+    ];
+    id_of(&app.stripe.form("/v1/payment_intents", &params).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_metadata_claims_credits_nobody() {
+    let app = TestApp::start().await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (bob, his) = app.owner(0).await;
+    let waiting = id_of(
+        &app.deposit(&alice, &hers, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
+    waits_for_payer(&app, &alice, &waiting).await;
+    let transfer = app.send(&alice, &hers, &his, 100).await;
+    app.completed(&alice, &transfer).await;
+    // An intent that is not the recorded one of a deposit; of a transaction that is no deposit; of none; of no id.
+    let claims = [
+        (waiting.as_str(), "processed"),
+        (transfer.as_str(), "ignored"),
+        ("01900000-0000-7000-8000-000000000001", "ignored"),
+        ("'; DROP TABLE wallets; --", "ignored"),
+    ];
+    for (claim, state) in claims {
+        let intent = paid_at_stripe(&app, "2500", "usd", claim).await;
+        let told = "stripe_events WHERE type = 'payment_intent.succeeded'";
+        eventually(&format!("the event about {claim}"), async || {
+            app.db
+                .count(&format!(
+                    "{told} AND object_id = '{intent}' AND state = '{state}'"
+                ))
+                .await
+                == 1
+        })
+        .await;
+    }
+    assert_eq!(app.balances(&alice, &hers).await, (900, 0));
+    assert_eq!(app.balances(&bob, &his).await, (100, 0));
+    assert_eq!(app.transaction(&alice, &waiting).await["status"], "PROCESSING");
+    app.at_rest().await;
+    assert_eq!(
+        app.alarms().await,
+        ["contradiction"],
+        "a second payment for one deposit is for a person"
+    );
+    // Stripe has money here that belongs to nobody, so its log is not compared.
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_in_another_currency_goes_to_suspense_in_that_currency() {
+    let mut app = TestApp::with_workers(0).await;
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
+    let (alice, wallet) = app.owner(0).await;
+    let id = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
+    paid_at_stripe(&app, "2500", "eur", &id).await;
+    app.at_stage(&id, "in_review").await;
+    let suspense = "SELECT amount::text || currency FROM ledger_entries WHERE account = 'platform:suspense'";
+    assert_eq!(app.db.value::<String>(suspense, &[]).await, "25.00eur");
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
     app.start_worker();
     app.finish_with(Leftovers {
         alarms: &["payment_mismatch"],

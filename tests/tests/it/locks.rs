@@ -56,6 +56,41 @@ async fn a_wallet_that_somebody_else_has_locked_waits_without_using_up_attempts(
     app.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wallet_locked_for_a_minute_is_served_as_soon_as_it_is_free() {
+    let app = TestApp::start().await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (bob, his) = app.payee(1_000).await;
+    let held = [
+        HeldLock::take(&hers, &lock_urls(&app, 2)).await,
+        HeldLock::take(&his, &lock_urls(&app, 2)).await,
+    ];
+    let sent = app.send(&alice, &hers, &his, 100).await;
+    let withdrawal = id_of(&app.withdraw(&bob, &his, json!({ "amount": "1.00" })).await.data());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        app.db
+            .count("jobs WHERE parked_at IS NULL AND attempts <= 1 AND starts <= 1")
+            .await,
+        2,
+        "neither is parked, and no attempt was used up"
+    );
+    for held in held {
+        held.release().await;
+    }
+    let start = std::time::Instant::now();
+    let ends = [
+        app.completed(&alice, &sent).await,
+        app.completed(&bob, &withdrawal).await,
+    ];
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}: {ends:#?}",
+        start.elapsed()
+    );
+    app.finish().await;
+}
+
 /// One more wallet.
 async fn third_of(app: &TestApp) -> String {
     app.owner(0).await.1

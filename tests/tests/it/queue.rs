@@ -156,20 +156,25 @@ async fn nine_thousand_waiting_jobs_are_all_done_and_redis_is_as_small_as_before
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_system_begins_a_job_at_once() {
+async fn a_job_that_comes_to_an_idle_system_is_done_at_once() {
     let app = TestApp::start().await;
     let (alice, hers) = app.owner(10_000).await;
     let (_, his) = app.owner(0).await;
-    let first = app.send(&alice, &hers, &his, 1).await;
-    app.completed(&alice, &first).await;
-    for _ in 0..10 {
+    // One at a time, after pauses of every length: each meets a worker that has just begun to wait, or has waited for long.
+    for pause in 0..60 {
         let sent = app.send(&alice, &hers, &his, 1).await;
         app.completed(&alice, &sent).await;
+        tokio::time::sleep(Duration::from_millis(pause * 7 % 61)).await;
     }
-    // From acceptance to completion, by the application's clock: the middle of ten, since the machine is shared.
-    let sql = "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM updated_at - created_at))::float8
-                 FROM wallet_transactions WHERE transaction_type = 'transfer'";
-    let middle: f64 = app.db.value(sql, &[]).await;
-    assert!(middle < 0.5, "half of the transfers took more than {middle} s");
+    // From acceptance to completion by the application's clock; the machine is shared, so the bounds are wide.
+    let times = "SELECT extract(epoch FROM updated_at - created_at)::float8 FROM wallet_transactions
+                  WHERE transaction_type = 'transfer' ORDER BY 1";
+    let rows = app.db.rows(times, &[]).await;
+    let times: Vec<f64> = rows.iter().map(|row| row.get(0)).collect();
+    let (middle, longest) = (times[times.len() / 2], times[times.len() - 1]);
+    assert!(
+        middle < 0.5 && longest < 5.0,
+        "half took {middle} s or more, the longest {longest} s"
+    );
     app.finish().await;
 }
