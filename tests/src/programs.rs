@@ -1,9 +1,9 @@
 //! Our programs as processes of their own: for starts that are refused and for signals.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::process::Command;
 use wallet_dev::stack::{Env, Process, ProcessSpec, program};
 
@@ -45,23 +45,26 @@ pub async fn run(name: &str, args: &[&str], variables: &Variables) -> Ended {
     }
 }
 
-/// Starts one of our programs with these variables; its log lies in the system's temporary folder.
+/// A program that runs on; its log goes with it.
+#[derive(Debug)]
+pub struct Program {
+    /// The running program: dropping it kills it.
+    pub process: Process,
+    _logs: TempDir,
+}
+
+/// Starts one of our programs with these variables.
 ///
 /// # Panics
 /// When it has not been built or cannot be run.
 #[must_use]
-pub fn start(name: &str, args: &[&str], variables: &Variables) -> Process {
+pub fn start(name: &str, args: &[&str], variables: &Variables) -> Program {
     let mut env = Env::new();
     for (name, value) in variables.iter() {
         env.set(name, value);
     }
-    ProcessSpec::new(name, &program::find(name).unwrap(), &log(name))
-        .args(args.iter().copied())
-        .env(env)
-        .spawn()
-        .unwrap()
-}
-
-fn log(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("{name}-{}.log", uuid::Uuid::new_v4().simple()))
+    let logs = tempfile::tempdir().unwrap();
+    let spec = ProcessSpec::new(name, &program::find(name).unwrap(), &logs.path().join("log"));
+    let process = spec.args(args.iter().copied()).env(env).spawn().unwrap();
+    Program { process, _logs: logs }
 }

@@ -6,21 +6,21 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use wallet_dev::stack::{Process, port, wait_until_ready};
+use wallet_dev::stack::{port, wait_until_ready};
 use wallet_tests::app::{id_of, uuid};
 use wallet_tests::money::major;
-use wallet_tests::programs::start;
+use wallet_tests::programs::{Program, start};
 use wallet_tests::{TestApp, eventually};
 
 use crate::flows::begin;
 
-async fn worker_of(app: &TestApp) -> Process {
+async fn worker_of(app: &TestApp) -> Program {
     let port = port::free().unwrap().to_string();
     let variables = app.variables.with(&[("METRICS_PORT", &port)]);
     let mut worker = start("wallet-worker", &["run"], &variables);
     wait_until_ready(
         &format!("http://127.0.0.1:{port}/readyz"),
-        &mut worker,
+        &mut worker.process,
         Duration::from_secs(30),
     )
     .await
@@ -49,13 +49,14 @@ async fn a_worker_that_is_asked_to_end_finishes_what_it_has_begun() {
             >= 3
     })
     .await;
-    worker.signal(Signal::SIGTERM);
+    worker.process.signal(Signal::SIGTERM);
     let ended = worker
+        .process
         .wait(Duration::from_secs(20))
         .await
         .unwrap()
         .expect("it ends within its grace");
-    assert!(ended.success(), "{ended:?}: {:?}", worker.log_tail(10));
+    assert!(ended.success(), "{ended:?}: {:?}", worker.process.log_tail(10));
     assert_eq!(
         app.db.count("jobs WHERE lease_until > now()").await,
         0,
@@ -87,7 +88,7 @@ async fn a_worker_killed_between_an_effect_and_its_record_is_replaced_without_a_
         app.stripe.fault_hits().await == [1, 1]
     })
     .await;
-    worker.kill().await.unwrap();
+    worker.process.kill().await.unwrap();
     assert_eq!(
         app.stripe.effects("transfer.create").await.len()
             + app.stripe.effects("payment_intent.create").await.len(),
@@ -117,7 +118,7 @@ async fn workers_killed_again_and_again_lose_and_double_nothing() {
         }
         // At another moment of its work each time.
         tokio::time::sleep(Duration::from_millis(20 * round)).await;
-        worker.kill().await.unwrap();
+        worker.process.kill().await.unwrap();
         app.db
             .execute(
                 "UPDATE jobs SET lease_until = now() - interval '1 s' WHERE lease_until IS NOT NULL",
@@ -141,9 +142,13 @@ async fn an_api_that_is_asked_to_end_answers_what_it_has_accepted() {
     let port = port::free().unwrap().to_string();
     let mut api = start("wallet-api", &[], &app.variables.with(&[("PORT", &port)]));
     let base = format!("http://127.0.0.1:{port}");
-    wait_until_ready(&format!("{base}/readyz"), &mut api, Duration::from_secs(30))
-        .await
-        .unwrap();
+    wait_until_ready(
+        &format!("{base}/readyz"),
+        &mut api.process,
+        Duration::from_secs(30),
+    )
+    .await
+    .unwrap();
     let (alice, hers) = app.owner(100_000).await;
     let (_, his) = app.owner(0).await;
     let send = async |n: usize| -> Option<Value> {
@@ -159,8 +164,9 @@ async fn an_api_that_is_asked_to_end_answers_what_it_has_accepted() {
     };
     let (answers, ended) = tokio::join!(join_all((0..60).map(send)), async {
         tokio::time::sleep(Duration::from_millis(60)).await;
-        api.signal(Signal::SIGTERM);
-        api.wait(Duration::from_secs(20))
+        api.process.signal(Signal::SIGTERM);
+        api.process
+            .wait(Duration::from_secs(20))
             .await
             .unwrap()
             .expect("it ends within its grace")
