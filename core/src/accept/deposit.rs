@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::{Currency, Money};
-use crate::transactions::{PaymentMethod, SealedDetails, TransactionType};
+use crate::transactions::{PaymentMethod, SealedDetails};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Serialize)]
@@ -90,7 +91,7 @@ impl Acceptor {
             }
             checks::active(&wallet)?;
             chargeable(amount, input.payment_method)?;
-            let mut new = self.pending(id, TransactionType::Deposit, &wallet, amount);
+            let mut new = self.pending(id, Flow::Deposit, &wallet, amount);
             new.payment_method = Some(input.payment_method);
             new.stripe_payment_method_id.clone_from(&input.stripe_payment_method_id);
             new.description.clone_from(&input.description);

@@ -27,11 +27,11 @@ use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
-use crate::flows::Stage;
+use crate::flows::{Flow, Stage};
 use crate::ids::{JobId, SharedIds, TransactionId, UserId};
 use crate::jobs::{self, JobKind, NewJob, QueueName};
 use crate::money::Money;
-use crate::transactions::{self, SealedDetails, TimelineKind, Transaction, TransactionType};
+use crate::transactions::{self, SealedDetails, TimelineKind, Transaction};
 use crate::wallets::Wallet;
 
 /// A transaction that was accepted, now or before under the same key.
@@ -86,19 +86,14 @@ impl Acceptor {
     }
 
     /// A new, pending transaction of `wallet`; the caller fills in what its type needs.
-    fn pending(
-        &self,
-        id: TransactionId,
-        kind: TransactionType,
-        wallet: &Wallet,
-        amount: Money,
-    ) -> Transaction {
+    fn pending(&self, id: TransactionId, flow: Flow, wallet: &Wallet, amount: Money) -> Transaction {
         let now = self.clock.now();
         Transaction {
             id,
             wallet_id: wallet.id,
             user_id: wallet.user_id,
-            transaction_type: kind,
+            transaction_type: flow.transaction_type(),
+            flow,
             status: Stage::Accepted.status(),
             stage: Stage::Accepted,
             amount,
@@ -109,6 +104,10 @@ impl Acceptor {
             stripe_payment_intent_id: None,
             stripe_transfer_id: None,
             stripe_payout_id: None,
+            stripe_refund_id: None,
+            stripe_dispute_id: None,
+            held: None,
+            available_on: None,
             stripe_account_id: None,
             stripe_payment_method_id: None,
             encrypted_client_secret: None,

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
-use crate::transactions::{SealedDetails, TransactionType};
+use crate::transactions::SealedDetails;
 use crate::wallets;
 
 /// What a client asks for.
@@ -83,7 +84,7 @@ impl Acceptor {
                 return Err(AcceptError::CurrencyMismatch);
             }
             checks::spendable(&wallet, amount)?;
-            let mut new = self.pending(id, TransactionType::Transfer, &wallet, amount);
+            let mut new = self.pending(id, Flow::Transfer, &wallet, amount);
             new.counterparty_wallet_id = Some(to);
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);

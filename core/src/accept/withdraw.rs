@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::Money;
-use crate::transactions::{SealedDetails, TransactionType};
+use crate::transactions::SealedDetails;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -77,7 +78,7 @@ impl Acceptor {
             };
             payable(amount)?;
             checks::spendable(&wallet, amount)?;
-            let mut new = self.pending(id, TransactionType::Withdrawal, &wallet, amount);
+            let mut new = self.pending(id, Flow::Withdrawal, &wallet, amount);
             new.stripe_account_id = Some(account);
             new.encrypted_bank_id.clone_from(&bank_id);
             new.description.clone_from(&input.description);

@@ -17,6 +17,39 @@ diesel::table! {
         is_active -> Bool,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        owed_balance -> Numeric,
+    }
+}
+
+diesel::table! {
+    fee_rules (id) {
+        id -> Int8,
+        currency -> Nullable<Varchar>,
+        payee_user_id -> Nullable<Uuid>,
+        basis_points -> Int4,
+        minimum -> Nullable<Numeric>,
+        maximum -> Nullable<Numeric>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    stripe_accounts (stripe_account_id) {
+        stripe_account_id -> Varchar,
+        user_id -> Uuid,
+        payouts_enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    stripe_event_cursors (account) {
+        account -> Varchar,
+        event_id -> Nullable<Varchar>,
+        read_until -> Timestamptz,
+        checked_at -> Timestamptz,
     }
 }
 
@@ -61,6 +94,12 @@ diesel::table! {
         failure_reason -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        flow -> Nullable<Varchar>,
+        held_amount -> Nullable<Numeric>,
+        stripe_refund_id -> Nullable<Varchar>,
+        stripe_dispute_id -> Nullable<Varchar>,
+        available_on -> Nullable<Timestamptz>,
+        checked_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -174,6 +213,7 @@ diesel::table! {
         note -> Nullable<Text>,
         received_at -> Timestamptz,
         processed_at -> Nullable<Timestamptz>,
+        source -> Varchar,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Event;
 use crate::money::Money;
-use crate::transactions::TimelineKind;
+use crate::transactions::{TimelineKind, external_ref};
 
 /// The stable first word of a failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,20 @@ pub enum FailureCode {
     PayoutFailed,
     /// Stripe refused for another reason.
     StripeRefused,
+    /// Its owner took it back.
+    CancelledByOwner,
+    /// Nobody paid in time.
+    PaymentExpired,
+    /// More was to be refunded than is left of the original.
+    RefundExceedsOriginal,
+    /// The payer's bank disputes the payment: it decides first.
+    Disputed,
+    /// The refund did not reach the payer.
+    RefundFailed,
+    /// The dispute ended in the payee's favour.
+    DisputeWon,
+    /// What came instead of the deposit was returned to the payer.
+    ReturnedToPayer,
 }
 
 impl FailureCode {
@@ -45,6 +60,13 @@ impl FailureCode {
             Self::PayoutAccountRefused => "PAYOUT_ACCOUNT_REFUSED",
             Self::PayoutFailed => "PAYOUT_FAILED",
             Self::StripeRefused => "STRIPE_REFUSED",
+            Self::CancelledByOwner => "CANCELLED_BY_OWNER",
+            Self::PaymentExpired => "PAYMENT_EXPIRED",
+            Self::RefundExceedsOriginal => "REFUND_EXCEEDS_ORIGINAL",
+            Self::Disputed => "DISPUTED",
+            Self::RefundFailed => "REFUND_FAILED",
+            Self::DisputeWon => "DISPUTE_WON",
+            Self::ReturnedToPayer => "RETURNED_TO_PAYER",
         }
     }
 }
@@ -74,11 +96,27 @@ impl fmt::Display for FailureReason {
     }
 }
 
+/// One movement of the platform's Stripe balance, to be booked once
+/// (<https://docs.stripe.com/api/balance_transactions/object>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalanceEntry {
+    /// `txn_…`
+    pub id: String,
+    /// Gross, signed as the platform sees it.
+    pub amount: Money,
+    /// What Stripe charged for it.
+    pub fee: Money,
+    /// When the money is available to the platform.
+    pub available_on: DateTime<Utc>,
+}
+
 /// What a worker asks of a transaction. Each is idempotent: asked again, it finds that it has happened.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Transfer: move the money.
+    /// Transfer, payment, refund of a payment, returned refund: move the money.
     Execute,
+    /// Any flow: its owner wants it undone, if nothing irreversible has happened.
+    Cancel,
     /// Any flow: it can definitely not be done; what is held is given back.
     Refuse(FailureReason),
     /// Deposit: the payment intent exists.
@@ -104,7 +142,21 @@ pub enum Command {
         /// Why.
         reason: FailureReason,
     },
-    /// Withdrawal: freeze the amount.
+    /// Deposit in review: credit what was received instead.
+    CreditReview {
+        /// How much of what lies in suspense.
+        amount: Money,
+    },
+    /// Deposit that did not complete: what lies in suspense was refunded at Stripe.
+    ReturnSuspense {
+        /// `re_…`
+        refund: String,
+        /// How much.
+        amount: Money,
+    },
+    /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform.
+    BookFee(BalanceEntry),
+    /// Withdrawal, refund of a deposit: freeze the amount.
     Hold,
     /// Withdrawal: the transfer to the connected account was made.
     RecordTransfer {
@@ -128,11 +180,48 @@ pub enum Command {
         /// Why.
         reason: FailureReason,
     },
-    /// Withdrawal: the transfer was taken back.
+    /// Withdrawal, returned payout: the transfer was taken back.
     RecordReversal {
         /// `trr_…`
         reversal: String,
     },
+    /// Withdrawal: somebody else took the transfer, or a part of it, back.
+    RecordOutsideReversal {
+        /// `trr_…`
+        reversal: String,
+        /// How much.
+        amount: Money,
+    },
+    /// Refund of a deposit: it exists at Stripe and is not final.
+    RecordRefund {
+        /// `re_…`
+        refund: String,
+        /// What is waited for, for the timeline.
+        message: String,
+    },
+    /// Refund of a deposit: the payer has the money.
+    SettleRefund {
+        /// `re_…`
+        refund: String,
+    },
+    /// Refund of a deposit: it failed or was cancelled.
+    FailRefund {
+        /// `re_…`
+        refund: String,
+        /// Why.
+        reason: FailureReason,
+    },
+    /// Dispute: the bank has taken it up.
+    OpenDispute,
+    /// Dispute: it ended in the payee's favour.
+    WinDispute {
+        /// How, for the timeline.
+        message: String,
+    },
+    /// Dispute: it ended in the payer's favour.
+    LoseDispute,
+    /// Dispute: a movement of the platform's balance that Stripe made for it.
+    BookDispute(BalanceEntry),
     /// Any flow: only a line of the timeline.
     Note {
         /// What it is about.
@@ -150,10 +239,17 @@ impl Command {
     pub const fn event(&self) -> Option<Event> {
         match self {
             Self::Execute => Some(Event::Executed),
+            Self::Cancel => Some(Event::Cancelled),
             Self::Refuse(_) => Some(Event::Refused),
             Self::RecordIntent { .. } => Some(Event::IntentCreated),
-            // Which of two events a payment is depends on what was asked for.
-            Self::SettlePayment { .. } | Self::Note { .. } => None,
+            // Which of two events a payment is depends on what was asked for; the others move no stage.
+            Self::SettlePayment { .. }
+            | Self::BookFee(_)
+            | Self::BookDispute(_)
+            | Self::RecordOutsideReversal { .. }
+            | Self::Note { .. } => None,
+            Self::CreditReview { .. } => Some(Event::ReviewCredited),
+            Self::ReturnSuspense { .. } => Some(Event::ReviewReturned),
             Self::CancelIntent { .. } => Some(Event::IntentCanceled),
             Self::Hold => Some(Event::HoldPlaced),
             Self::RecordTransfer { .. } => Some(Event::TransferCreated),
@@ -161,6 +257,29 @@ impl Command {
             Self::SettlePayout { .. } => Some(Event::PayoutPaid),
             Self::FailPayout { .. } => Some(Event::PayoutFailed),
             Self::RecordReversal { .. } => Some(Event::TransferReversed),
+            Self::RecordRefund { .. } => Some(Event::RefundCreated),
+            Self::SettleRefund { .. } => Some(Event::RefundSucceeded),
+            Self::FailRefund { .. } => Some(Event::RefundFailed),
+            Self::OpenDispute => Some(Event::DisputeOpened),
+            Self::WinDispute { .. } => Some(Event::DisputeWon),
+            Self::LoseDispute => Some(Event::DisputeLost),
+        }
+    }
+
+    /// The Stripe object that the command books once, whatever the stage: kind and id of its reference.
+    #[must_use]
+    pub fn reference(&self) -> Option<(&'static str, &str)> {
+        match self {
+            // Only money that comes when nobody waits for it any more is booked under this reference.
+            Self::SettlePayment { intent, .. } => Some((external_ref::LATE_PAYMENT, intent)),
+            Self::ReturnSuspense { refund, .. } => Some((external_ref::REFUND, refund)),
+            Self::BookFee(entry) | Self::BookDispute(entry) => {
+                Some((external_ref::BALANCE_TRANSACTION, &entry.id))
+            }
+            Self::RecordReversal { reversal } | Self::RecordOutsideReversal { reversal, .. } => {
+                Some((external_ref::REVERSAL, reversal))
+            }
+            _ => None,
         }
     }
 }

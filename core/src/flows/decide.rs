@@ -1,11 +1,17 @@
 //! From a command to what will be written: the entrance to the flows.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Command, Event, FailureReason, Next, Stage, deposit, edges, next, transfer, withdrawal};
+use super::{
+    Command, Context, Event, FailureCode, FailureReason, Flow, Next, Stage, deposit, dispute, edges, next,
+    payment_refund, refund, returned, transfer, withdrawal,
+};
+use crate::ids::WalletId;
 use crate::jobs::JobKind;
-use crate::ledger::{Books, Leg};
-use crate::transactions::{TimelineKind, Transaction, TransactionType};
+use crate::ledger::Leg;
+use crate::money::Money;
+use crate::transactions::{TimelineKind, Transaction};
 
 /// What a command means for a transaction at its stage.
 #[derive(Debug, Clone)]
@@ -20,7 +26,12 @@ pub enum Verdict {
 
 /// A job that the decision calls for, queued in the same database transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FollowUp(pub JobKind);
+pub struct FollowUp {
+    /// What to do.
+    pub job: JobKind,
+    /// Not before this much time has passed.
+    pub after: TimeDelta,
+}
 
 /// Columns that change with the stage; `None` leaves them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,8 +44,16 @@ pub struct Changes {
     pub transfer: Option<String>,
     /// `stripe_payout_id`
     pub payout: Option<String>,
+    /// `stripe_refund_id`
+    pub refund: Option<String>,
     /// `failure_reason`
     pub failure_reason: Option<String>,
+    /// `fee`
+    pub fee: Option<Money>,
+    /// `held_amount`
+    pub held: Option<Money>,
+    /// `available_on`
+    pub available_on: Option<DateTime<Utc>>,
 }
 
 /// What will be written, all of it in one database transaction.
@@ -44,6 +63,8 @@ pub struct Decision {
     pub to: Option<Stage>,
     /// The posting; empty when no money moves.
     pub legs: Vec<Leg>,
+    /// What a wallet's owner owes the platform from now on, or no longer when negative.
+    pub owes: Option<(WalletId, Money)>,
     /// Columns.
     pub changes: Changes,
     /// Lines of the timeline: kind, words, detail.
@@ -57,6 +78,12 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether anything of the transaction's own row changes.
+    #[must_use]
+    pub fn changes_row(&self) -> bool {
+        self.to.is_some() || self.changes != Changes::default()
+    }
+
     pub(super) fn to(stage: Stage) -> Self {
         Self {
             to: Some(stage),
@@ -65,7 +92,9 @@ impl Decision {
     }
 
     pub(super) fn legs(mut self, legs: impl IntoIterator<Item = Leg>) -> Self {
-        self.legs.extend(legs);
+        // A leg of nothing is none.
+        self.legs
+            .extend(legs.into_iter().filter(|leg| !leg.amount.is_zero()));
         self
     }
 
@@ -79,8 +108,22 @@ impl Decision {
         self
     }
 
-    pub(super) fn then(mut self, job: JobKind) -> Self {
-        self.follow_ups.push(FollowUp(job));
+    pub(super) fn then(self, job: JobKind) -> Self {
+        self.then_after(TimeDelta::zero(), job)
+    }
+
+    pub(super) fn then_after(mut self, after: TimeDelta, job: JobKind) -> Self {
+        self.follow_ups.push(FollowUp { job, after });
+        self
+    }
+
+    pub(super) fn owes(mut self, wallet: WalletId, amount: Money) -> Self {
+        self.owes = Some((wallet, amount));
+        self
+    }
+
+    pub(super) fn alarms(mut self, kind: &'static str, message: impl Into<String>) -> Self {
+        self.alarms.push((kind, message.into()));
         self
     }
 
@@ -108,9 +151,9 @@ impl Decision {
     }
 }
 
-/// What `command` means for `transaction`, given the balances of its locked wallets. Pure.
+/// What `command` means for `transaction`, given what is locked with it. Pure.
 #[must_use]
-pub fn decide(transaction: &Transaction, books: &Books, command: &Command) -> Verdict {
+pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Verdict {
     if let Command::Note {
         kind,
         message,
@@ -121,14 +164,14 @@ pub fn decide(transaction: &Transaction, books: &Books, command: &Command) -> Ve
         decision.timeline.push((*kind, message.clone(), detail.clone()));
         return Verdict::Apply(Box::new(decision));
     }
-    let decided = match transaction.transaction_type {
-        TransactionType::Transfer => transfer::decide(transaction, books, command),
-        TransactionType::Deposit => deposit::decide(transaction, books, command),
-        TransactionType::Withdrawal => withdrawal::decide(transaction, books, command),
-        // Not accepted by this version; one accepted by a newer version waits for its worker.
-        TransactionType::Payment | TransactionType::Refund => {
-            Err("this version does not know the flow".to_owned())
-        }
+    let decided = match transaction.flow {
+        Flow::Transfer | Flow::Payment => transfer::decide(transaction, context, command),
+        Flow::Deposit => deposit::decide(transaction, context, command),
+        Flow::Withdrawal => withdrawal::decide(transaction, context, command),
+        Flow::PaymentRefund => payment_refund::decide(transaction, context, command),
+        Flow::DepositRefund | Flow::OutsideRefund => refund::decide(transaction, context, command),
+        Flow::RefundReturn | Flow::PayoutReturn => returned::decide(transaction, context, command),
+        Flow::Dispute => dispute::decide(transaction, context, command),
     };
     match decided {
         Ok(Some(decision)) => Verdict::Apply(Box::new(decision)),
@@ -142,7 +185,7 @@ pub(super) type Decided = Result<Option<Decision>, String>;
 
 /// Takes the edge of `event`: `Ok(Some(stage))` to go on with, or what [`Decided`] says instead.
 pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
-    match next(edges(transaction.transaction_type), transaction.stage, event) {
+    match next(edges(transaction.flow), transaction.stage, event) {
         Next::To(stage) => Ok(Some(stage)),
         Next::Already => Ok(None),
         Next::Contradiction => Err(format!("{event:?} cannot follow {}", transaction.stage.as_str())),
@@ -152,4 +195,29 @@ pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Sta
 /// A command that does not belong to the flow.
 pub(super) fn foreign(command: &Command) -> Decided {
     Err(format!("the flow does not know {:?}", command.event()))
+}
+
+/// Taking back what has not become irreversible; too late is told in the timeline and changes nothing.
+pub(super) fn cancel(transaction: &Transaction, context: Context<'_>) -> Result<Option<Decision>, String> {
+    let possible = matches!(
+        next(edges(transaction.flow), transaction.stage, Event::Cancelled),
+        Next::To(_)
+    );
+    if !possible || context.money_sent {
+        let late = "it was too late to cancel it";
+        return Ok(Some(Decision::default().says(TimelineKind::Waiting, late)));
+    }
+    let reason = FailureReason::new(
+        FailureCode::CancelledByOwner,
+        "cancelled before any money had left",
+    );
+    Ok(step(transaction, Event::Cancelled)?.map(|stage| {
+        let changes = Changes {
+            failure_reason: Some(reason.to_string()),
+            ..Changes::default()
+        };
+        Decision::to(stage)
+            .changes(changes)
+            .says(TimelineKind::Cancelled, reason.sentence.clone())
+    }))
 }

@@ -2,20 +2,22 @@
 //!
 //! A failed payment attempt is not the end of a deposit that the payer's client confirms (the payer may try again);
 //! a cancelled intent is. What is credited is what Stripe received, in Stripe's currency, for an intent that is ours;
-//! anything else goes to suspense and waits for a person.
+//! anything else goes to suspense and waits for a person, as does what comes when the deposit has ended without it.
 
 use serde_json::json;
 
-use super::decide::{Changes, Decided, Decision, foreign, step};
-use super::{Command, Event, Stage};
-use crate::ledger::{Account, Books, Leg, PlatformAccount};
+use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage};
+use crate::jobs::JobKind;
+use crate::ledger::{Account, Leg, PlatformAccount};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction, external_ref};
 
 const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
+const FEES: Account = Account::Platform(PlatformAccount::StripeFees);
 const SUSPENSE: Account = Account::Platform(PlatformAccount::PlatformSuspense);
 
-pub(super) fn decide(transaction: &Transaction, _books: &Books, command: &Command) -> Decided {
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
         Command::RecordIntent {
             intent,
@@ -44,6 +46,9 @@ pub(super) fn decide(transaction: &Transaction, _books: &Books, command: &Comman
         }
         Command::SettlePayment { intent, received } => {
             check_intent(transaction, intent)?;
+            if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
+                return Ok((!context.booked).then(|| late(intent, *received)));
+            }
             if *received == transaction.amount {
                 Ok(step(transaction, Event::PaymentSucceeded)?
                     .map(|stage| credit(transaction, stage, intent, *received)))
@@ -64,9 +69,76 @@ pub(super) fn decide(transaction: &Transaction, _books: &Books, command: &Comman
                     .says(TimelineKind::Cancelled, reason.sentence.clone())
             }))
         }
+        Command::CreditReview { amount } => Ok(step(transaction, Event::ReviewCredited)?.map(|stage| {
+            Decision::to(stage)
+                .legs(Leg::pair(
+                    SUSPENSE,
+                    Account::Available(transaction.wallet_id),
+                    *amount,
+                ))
+                .says(
+                    TimelineKind::Completed,
+                    format!("support has decided: {amount} credited"),
+                )
+        })),
+        Command::ReturnSuspense { refund, amount } => {
+            if context.booked {
+                return Ok(None);
+            }
+            let decision = match transaction.stage {
+                // What came too late: the transaction stays as it ended.
+                Stage::Failed | Stage::Cancelled => Decision::default(),
+                _ => match step(transaction, Event::ReviewReturned)? {
+                    Some(_) => Decision::failed(&FailureReason::new(
+                        FailureCode::ReturnedToPayer,
+                        format!("{amount} was returned to the payer"),
+                    )),
+                    None => return Ok(None),
+                },
+            };
+            Ok(Some(
+                decision
+                    .refers(external_ref::REFUND, refund)
+                    .legs(Leg::pair(SUSPENSE, CLEARING, *amount))
+                    .says_with(
+                        TimelineKind::StripeEvent,
+                        format!("{amount} refunded to the payer"),
+                        json!({ "refund": refund }),
+                    ),
+            ))
+        }
+        Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
+        Command::Cancel => cancel(transaction, context),
         Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
         other => foreign(other),
     }
+}
+
+/// Money for a deposit that has ended without it: never dropped, and never credited unseen.
+fn late(intent: &str, received: Money) -> Decision {
+    let message =
+        format!("{received} was paid after the deposit had ended; support has been told and will decide");
+    Decision::default()
+        .refers(external_ref::LATE_PAYMENT, intent)
+        .legs(Leg::pair(CLEARING, SUSPENSE, received))
+        .says_with(
+            TimelineKind::NeedsReview,
+            message.clone(),
+            json!({ "paymentIntent": intent }),
+        )
+        .alarms("late_payment", message)
+}
+
+/// Stripe's fee is the platform's cost; the wallet was credited the gross amount.
+fn fee(entry: &BalanceEntry) -> Decision {
+    let changes = Changes {
+        available_on: Some(entry.available_on),
+        ..Changes::default()
+    };
+    Decision::default()
+        .changes(changes)
+        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .legs(Leg::pair(FEES, CLEARING, entry.fee))
 }
 
 fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money) -> Decision {
@@ -82,6 +154,7 @@ fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money
             format!("{received} received and credited"),
             json!({ "paymentIntent": intent }),
         )
+        .then(JobKind::DepositFee)
 }
 
 fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Money) -> Decision {
@@ -89,16 +162,15 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
         "{received} received instead of {}; support has been told and will decide",
         transaction.amount
     );
-    let mut decision = known_intent(transaction, Decision::to(stage), intent)
+    known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
         .legs(Leg::pair(CLEARING, SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
             message.clone(),
             json!({ "paymentIntent": intent }),
-        );
-    decision.alarms.push(("payment_mismatch", message));
-    decision
+        )
+        .alarms("payment_mismatch", message)
 }
 
 /// Another intent than the one recorded is never this deposit's, whatever its metadata says.

@@ -1,11 +1,16 @@
-//! Transfer: pending → one posting → completed, or failed with the reason. No Stripe.
+//! Transfer and payment: pending → one posting → completed, or failed with the reason. No Stripe.
+//!
+//! `amount` is what leaves the payer; the payee of a payment receives `amount` − `fee`, the platform the fee.
 
-use super::decide::{Decided, Decision, foreign, step};
-use super::{Command, Event, FailureCode, FailureReason};
-use crate::ledger::{Account, Books, Leg};
+use super::decide::{Decided, Decision, cancel, foreign, step};
+use super::{Command, Context, Event, FailureCode, FailureReason};
+use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command) -> Decided {
+pub(super) const PLATFORM_FEES: Account = Account::Platform(PlatformAccount::PlatformFees);
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
         Command::Execute => {
             let Some(stage) = step(transaction, Event::Executed)? else {
@@ -14,32 +19,36 @@ pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command
             let Some(to) = transaction.counterparty_wallet_id else {
                 return Err("a transfer without a counterparty".to_owned());
             };
-            if let Some(reason) = obstacle(transaction, books) {
+            if let Some(reason) = obstacle(transaction, context) {
                 return Ok(Some(Decision::failed(&reason)));
             }
-            let amount = transaction.amount;
-            let legs = Leg::pair(
-                Account::Available(transaction.wallet_id),
-                Account::Available(to),
-                amount,
-            );
+            let (amount, payer) = (transaction.amount, Account::Available(transaction.wallet_id));
+            let fee = transaction.fee.unwrap_or_else(|| Money::zero(amount.currency()));
+            let received = amount.checked_sub(fee).map_err(|error| error.to_string())?;
+            let words = if fee.is_zero() {
+                format!("{amount} moved")
+            } else {
+                format!("{amount} paid: {received} to the payee, {fee} fee")
+            };
             Ok(Some(
                 Decision::to(stage)
-                    .legs(legs)
-                    .says(TimelineKind::Completed, format!("{amount} moved")),
+                    .legs(Leg::pair(payer, Account::Available(to), received))
+                    .legs(Leg::pair(payer, PLATFORM_FEES, fee))
+                    .says(TimelineKind::Completed, words),
             ))
         }
+        Command::Cancel => cancel(transaction, context),
         Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
         other => foreign(other),
     }
 }
 
 /// What became of the wallets since the transfer was accepted.
-fn obstacle(transaction: &Transaction, books: &Books) -> Option<FailureReason> {
+pub(super) fn obstacle(transaction: &Transaction, context: Context<'_>) -> Option<FailureReason> {
     let wallets: Vec<_> = transaction
         .wallets()
         .into_iter()
-        .filter_map(|id| books.wallet(id))
+        .filter_map(|id| context.books.wallet(id))
         .collect();
     if wallets.iter().any(|wallet| !wallet.is_active) {
         return Some(FailureReason::new(

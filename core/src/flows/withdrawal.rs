@@ -5,16 +5,17 @@
 
 use serde_json::json;
 
-use super::decide::{Changes, Decided, Decision, foreign, step};
-use super::{Command, Event, FailureCode, FailureReason, Stage};
+use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::jobs::JobKind;
-use crate::ledger::{Account, Books, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction, external_ref};
 
 const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
 const IN_TRANSIT: Account = Account::Platform(PlatformAccount::StripeInTransit);
 
-pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command) -> Decided {
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let amount = transaction.amount;
     let available = Account::Available(transaction.wallet_id);
     let frozen = Account::Frozen(transaction.wallet_id);
@@ -23,7 +24,8 @@ pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command
             let Some(stage) = step(transaction, Event::HoldPlaced)? else {
                 return Ok(None);
             };
-            if books
+            if context
+                .books
                 .wallet(transaction.wallet_id)
                 .is_some_and(|wallet| !wallet.is_active)
             {
@@ -92,28 +94,58 @@ pub(super) fn decide(transaction: &Transaction, books: &Books, command: &Command
         }
         Command::RecordReversal { reversal } => {
             Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
-                Decision::to(stage)
-                    .refers(external_ref::REVERSAL, reversal)
-                    .legs(Leg::pair(CLEARING, IN_TRANSIT, amount))
-                    .legs(Leg::pair(frozen, available, amount))
-                    .says_with(
-                        TimelineKind::Failed,
-                        format!("{amount} taken back and available again"),
-                        json!({ "reversal": reversal }),
-                    )
+                let mut decision = Decision::to(stage);
+                // Somebody else's reversal, found before, is on the books already.
+                if !context.booked {
+                    decision = taken_back(decision, reversal, amount);
+                }
+                decision.legs(Leg::pair(frozen, available, amount)).says_with(
+                    TimelineKind::Failed,
+                    format!("{amount} taken back and available again"),
+                    json!({ "reversal": reversal }),
+                )
             }))
         }
-        Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| {
-            let decision = Decision::failed(reason);
-            // Only a hold has moved anything by now.
-            if transaction.stage == Stage::Held {
-                decision.legs(Leg::pair(frozen, available, amount))
+        Command::RecordOutsideReversal { reversal, amount } => Ok((!context.booked).then(|| {
+            let message =
+                format!("{amount} of the transfer to the payout account was taken back by somebody else");
+            taken_back(Decision::default(), reversal, *amount)
+                .says_with(
+                    TimelineKind::NeedsReview,
+                    message.clone(),
+                    json!({ "reversal": reversal }),
+                )
+                .alarms("transfer_reversed_outside", message)
+        })),
+        Command::Refuse(reason) => {
+            Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
+        }
+        Command::Cancel => Ok(cancel(transaction, context)?.map(|decision| {
+            if decision.to.is_some() {
+                release(transaction, decision)
             } else {
                 decision
             }
         })),
         other => foreign(other),
     }
+}
+
+/// What a withdrawal, or a refund of a deposit, holds is given back; before the hold nothing has moved.
+pub(super) fn release(transaction: &Transaction, decision: Decision) -> Decision {
+    if transaction.stage != Stage::Held {
+        return decision;
+    }
+    let frozen = Account::Frozen(transaction.wallet_id);
+    let available = Account::Available(transaction.wallet_id);
+    decision.legs(Leg::pair(frozen, available, transaction.amount))
+}
+
+/// Money is back from the connected account.
+pub(super) fn taken_back(decision: Decision, reversal: &str, amount: Money) -> Decision {
+    decision
+        .refers(external_ref::REVERSAL, reversal)
+        .legs(Leg::pair(CLEARING, IN_TRANSIT, amount))
 }
 
 /// Another payout than the one recorded is never this withdrawal's.

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use super::Claim;
 use super::claim::interval;
 use crate::alarms;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
-use crate::ids::JobId;
+use crate::ids::{JobId, TransactionId};
 
 /// A job started this often without an orderly end kills its workers: it is parked.
 pub const MAX_STARTS: i32 = 3;
@@ -39,6 +40,22 @@ pub async fn hand_back(db: &Db, jobs: &[HandBack], reason: &str) -> Result<usize
 /// When the database cannot be reached.
 pub async fn retry_later(db: &Db, claim: Claim, run_at: DateTime<Utc>, error: &str) -> Result<bool, DbError> {
     Ok(reschedule(db, &[HandBack { claim, run_at }], error, false).await? == 1)
+}
+
+/// Drops the jobs of transactions that were cancelled: nothing is left to do. Whoever has claimed one finds its claim void.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn drop_of(conn: &mut PgConn, transactions: &[TransactionId]) -> Result<(), DbError> {
+    if transactions.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = transactions.iter().map(|id| id.uuid()).collect();
+    sql("DELETE FROM jobs WHERE transaction_id = ANY($1)")
+        .bind::<Array<SqlUuid>, _>(ids)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 async fn reschedule(

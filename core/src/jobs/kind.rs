@@ -101,7 +101,7 @@ macro_rules! job_kinds {
 }
 
 job_kinds! {
-    /// Moves money between two wallets, in batches.
+    /// Moves money by one posting without Stripe (transfers, payments, their refunds, returned refunds), in batches.
     Transfer = "transfer" on Transfers,
     /// Creates the payment intent of a deposit, and confirms it when a payment method was given.
     DepositIntent = "deposit_intent" on Deposits,
@@ -111,6 +111,18 @@ job_kinds! {
     WithdrawalTransfer = "withdrawal_transfer" on Withdrawals,
     /// Pays the connected account out to its bank.
     WithdrawalPayout = "withdrawal_payout" on Withdrawals,
+    /// Moves the amount of a deposit's refund from available to frozen.
+    RefundHold = "refund_hold" on Deposits,
+    /// Creates the refund of a deposit at Stripe.
+    RefundCreate = "refund_create" on Deposits,
+    /// Books what Stripe kept of a deposit, once Stripe knows it.
+    DepositFee = "deposit_fee" on Maintenance,
+    /// Undoes what its owner has cancelled, if nothing irreversible has happened.
+    Cancel = "cancel" on Maintenance,
+    /// Asks Stripe how a transaction stands and settles the answer.
+    AskStripe = "ask_stripe" on Maintenance,
+    /// Reads Stripe's list of events for those that no webhook brought.
+    PageEvents = "page_events" on Maintenance,
     /// Takes the transfer back and releases the hold after a payout that failed.
     WithdrawalReversal = "withdrawal_reversal" on Withdrawals,
     /// Understands one stored Stripe event and settles what it is about.

@@ -62,22 +62,24 @@ async fn write_entries(
 }
 
 async fn write_balances(conn: &mut PgConn, now: DateTime<Utc>, books: &Books) -> Result<(), DbError> {
-    let (mut ids, mut available, mut frozen) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut available, mut frozen, mut owed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, balance) in books.changed() {
         ids.push(id.uuid());
         available.push(balance.available.amount());
         frozen.push(balance.frozen.amount());
+        owed.push(balance.owed.amount());
     }
     if ids.is_empty() {
         return Ok(());
     }
     sql(
-        "UPDATE wallets SET balance = n.available, frozen_balance = n.frozen, updated_at = $4
-           FROM unnest($1, $2, $3) AS n (id, available, frozen) WHERE wallets.id = n.id",
+        "UPDATE wallets SET balance = n.available, frozen_balance = n.frozen, owed_balance = n.owed, updated_at = $5
+           FROM unnest($1, $2, $3, $4) AS n (id, available, frozen, owed) WHERE wallets.id = n.id",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Numeric>, _>(available)
     .bind::<Array<Numeric>, _>(frozen)
+    .bind::<Array<Numeric>, _>(owed)
     .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;

@@ -117,6 +117,21 @@ impl Money {
         self.amount < Decimal::ZERO
     }
 
+    /// Nothing at all.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.amount.is_zero()
+    }
+
+    /// The smaller of the two.
+    ///
+    /// # Errors
+    /// When the currencies differ.
+    pub fn at_most(self, other: Self) -> Result<Self, MoneyError> {
+        self.same_currency(other)?;
+        Ok(if self.amount <= other.amount { self } else { other })
+    }
+
     /// The sum.
     ///
     /// # Errors

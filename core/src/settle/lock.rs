@@ -12,8 +12,9 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::Step;
-use crate::db::schema::{wallet_transactions, wallets};
+use crate::db::schema::{external_refs, jobs, stripe_calls, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn, sql};
+use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, UserId, WalletId};
 use crate::ledger::{Balance, Books};
 use crate::money::{Currency, Money};
@@ -25,8 +26,12 @@ pub(super) struct Locked {
     pub(super) fences: HashMap<JobId, i64>,
     /// The wallets.
     pub(super) books: Books,
-    /// The transactions.
+    /// The transactions, with those they relate to and what else relates to those.
     pub(super) transactions: HashMap<TransactionId, Transaction>,
+    /// Of the Stripe objects that the steps book once, those that are booked.
+    pub(super) booked: HashSet<(String, String)>,
+    /// The transactions to cancel for which a call that moves money may have been sent.
+    pub(super) money_sent: HashSet<TransactionId>,
 }
 
 pub(super) async fn lock(conn: &mut PgConn, steps: &[Step]) -> Result<Locked, DbError> {
@@ -43,11 +48,16 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step]) -> Result<Locked, Db
             .collect(),
     )
     .await?;
-    let transactions = lock_transactions(conn, live.iter().map(|step| step.transaction).collect()).await?;
+    let mut transactions =
+        lock_transactions(conn, live.iter().map(|step| step.transaction).collect()).await?;
+    // After their own transactions, against the order of ids: all of a family share the wallet that is locked before them.
+    lock_families(conn, &mut transactions).await?;
     Ok(Locked {
         fences,
         books,
         transactions,
+        booked: booked(conn, &live).await?,
+        money_sent: money_sent(conn, &live).await?,
     })
 }
 
@@ -85,6 +95,7 @@ struct WalletRow {
     currency: String,
     balance: Decimal,
     frozen_balance: Decimal,
+    owed_balance: Decimal,
     is_active: bool,
 }
 
@@ -114,6 +125,7 @@ async fn lock_wallets(conn: &mut PgConn, wanted: HashSet<WalletId>) -> Result<Bo
             is_active: row.is_active,
             available: Money::new(row.balance, currency).map_err(|_| wrong("balance"))?,
             frozen: Money::new(row.frozen_balance, currency).map_err(|_| wrong("frozen_balance"))?,
+            owed: Money::new(row.owed_balance, currency).map_err(|_| wrong("owed_balance"))?,
         };
         balances.insert(WalletId::from_uuid(row.id), balance);
     }
@@ -137,10 +149,85 @@ async fn lock_transactions(
         .for_no_key_update()
         .load(conn)
         .await?;
+    by_id(rows)
+}
+
+fn by_id(rows: Vec<TransactionRow>) -> Result<HashMap<TransactionId, Transaction>, DbError> {
     rows.into_iter()
         .map(|row| {
             let transaction = Transaction::try_from(row)?;
             Ok((transaction.id, transaction))
         })
         .collect()
+}
+
+/// The transactions that the locked ones give back, and what else gives those back.
+async fn lock_families(
+    conn: &mut PgConn,
+    transactions: &mut HashMap<TransactionId, Transaction>,
+) -> Result<(), DbError> {
+    let originals: HashSet<TransactionId> = transactions
+        .values()
+        .filter_map(|transaction| transaction.related_transaction_id)
+        .collect();
+    if originals.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = originals.iter().map(|id| id.uuid()).collect();
+    let siblings: Vec<TransactionRow> = wallet_transactions::table
+        .filter(wallet_transactions::related_transaction_id.eq_any(ids))
+        .order(wallet_transactions::id.asc())
+        .select(TransactionRow::as_select())
+        .for_no_key_update()
+        .load(conn)
+        .await?;
+    for (id, transaction) in lock_transactions(conn, originals)
+        .await?
+        .into_iter()
+        .chain(by_id(siblings)?)
+    {
+        transactions.entry(id).or_insert(transaction);
+    }
+    Ok(())
+}
+
+async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(String, String)>, DbError> {
+    let (kinds, ids): (Vec<&str>, Vec<&str>) =
+        steps.iter().filter_map(|step| step.command.reference()).unzip();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<(String, String)> = external_refs::table
+        .filter(external_refs::kind.eq_any(kinds))
+        .filter(external_refs::external_id.eq_any(ids))
+        .select((external_refs::kind, external_refs::external_id))
+        .load(conn)
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// The jobs of these transactions are locked first, so that no worker begins a call between this look and the commit.
+async fn money_sent(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<TransactionId>, DbError> {
+    let ids: Vec<Uuid> = steps
+        .iter()
+        .filter(|step| matches!(step.command, Command::Cancel))
+        .map(|step| step.transaction.uuid())
+        .collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let _jobs: Vec<i64> = jobs::table
+        .filter(jobs::transaction_id.eq_any(&ids))
+        .order(jobs::id.asc())
+        .select(jobs::id)
+        .for_update()
+        .load(conn)
+        .await?;
+    let sent: Vec<Uuid> = stripe_calls::table
+        .filter(stripe_calls::subject_id.eq_any(&ids))
+        .filter(stripe_calls::outcome.eq_any(["unknown", "succeeded"]))
+        .select(stripe_calls::subject_id)
+        .load(conn)
+        .await?;
+    Ok(sent.into_iter().map(TransactionId::from_uuid).collect())
 }

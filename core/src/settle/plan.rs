@@ -1,15 +1,15 @@
 //! Deciding a batch in memory: each step sees what the steps before it did.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::lock::Locked;
 use super::{Outcome, Settled, Step};
-use crate::flows::{Command, Decision, FailureCode, FailureReason, Stage, Verdict, decide};
+use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Stage, Verdict, decide};
 use crate::ids::{TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
 use crate::ledger::{Books, Leg, PostingError};
 use crate::money::MoneyError;
-use crate::transactions::Transaction;
+use crate::transactions::{TimelineKind, Transaction};
 
 /// A decision to write.
 pub(super) struct Planned {
@@ -24,6 +24,8 @@ pub(super) struct Planned {
 pub(super) struct Plan {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) books: Books,
+    booked: HashSet<(String, String)>,
+    money_sent: HashSet<TransactionId>,
     pub(super) planned: Vec<Planned>,
     pub(super) finished: Vec<Claim>,
     pub(super) processed_events: Vec<String>,
@@ -44,7 +46,8 @@ impl Plan {
             .iter()
             .flat_map(|planned| {
                 planned.decision.follow_ups.iter().map(move |next| {
-                    NewJob::for_transaction(next.0, planned.transaction, planned.wallets.clone(), now)
+                    let (id, wallets) = (planned.transaction, planned.wallets.clone());
+                    NewJob::for_transaction(next.job, id, wallets, now + next.after)
                 })
             })
             .collect()
@@ -54,7 +57,7 @@ impl Plan {
         let queues: BTreeSet<QueueName> = self
             .planned
             .iter()
-            .flat_map(|planned| planned.decision.follow_ups.iter().map(|next| next.0.queue()))
+            .flat_map(|planned| planned.decision.follow_ups.iter().map(|next| next.job.queue()))
             .collect();
         Settled {
             outcomes: self.outcomes,
@@ -68,10 +71,14 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
         fences,
         books,
         mut transactions,
+        booked,
+        money_sent,
     } = locked;
     let mut plan = Plan {
         outcomes: Vec::with_capacity(steps.len()),
         books,
+        booked,
+        money_sent,
         planned: Vec::new(),
         finished: Vec::new(),
         processed_events: Vec::new(),
@@ -94,34 +101,50 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
 }
 
 fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transaction>, step: &Step) -> Outcome {
-    let Some(transaction) = transactions.get_mut(&step.transaction) else {
+    let Some(transaction) = transactions.get(&step.transaction) else {
         let message = "a step for a transaction that does not exist".to_owned();
         plan.alarms
             .push(("unknown_transaction", step.transaction.to_string(), message));
         return Outcome::UnknownTransaction;
     };
-    let mut decision = match decide(transaction, &plan.books, &step.command) {
+    let mut decision = match plan.ask(transactions, transaction, &step.command) {
         Verdict::Apply(decision) => *decision,
         Verdict::Already => return Outcome::AlreadyApplied,
         Verdict::Contradiction(message) => return contradiction(plan, step, message),
     };
-    if let Err(error) = plan.books.book(&decision.legs) {
-        // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
-        let refused = refusal(&step.command, error)
-            .map(|reason| decide(transaction, &plan.books, &Command::Refuse(reason)));
-        match refused {
-            Some(Verdict::Apply(instead)) if plan.books.book(&instead.legs).is_ok() => decision = *instead,
-            _ => return contradiction(plan, step, error.to_string()),
+    match plan.books.book(&decision.legs, decision.owes) {
+        Ok(legs) => booked(&mut decision, legs),
+        Err(error) => {
+            // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
+            let refused = refusal(&step.command, error)
+                .map(|reason| plan.ask(transactions, transaction, &Command::Refuse(reason)));
+            match refused {
+                Some(Verdict::Apply(instead)) => {
+                    decision = *instead;
+                    match plan.books.book(&decision.legs, decision.owes) {
+                        Ok(legs) => booked(&mut decision, legs),
+                        Err(_) => return contradiction(plan, step, error.to_string()),
+                    }
+                }
+                _ => return contradiction(plan, step, error.to_string()),
+            }
         }
     }
-    let from = transaction.stage;
-    advance(transaction, &decision);
+    let (id, from, wallets) = (transaction.id, transaction.stage, transaction.wallets());
+    let stage = decision.to.unwrap_or(from);
+    if let Some(transaction) = transactions.get_mut(&id) {
+        advance(transaction, &decision);
+    }
     for (kind, message) in &decision.alarms {
         plan.alarms
             .push((kind, step.transaction.to_string(), message.clone()));
     }
-    let (id, wallets) = (transaction.id, transaction.wallets());
-    let stage = transaction.stage;
+    plan.booked.extend(
+        decision
+            .refs
+            .iter()
+            .map(|(kind, id)| ((*kind).to_owned(), id.clone())),
+    );
     plan.planned.push(Planned {
         transaction: id,
         wallets,
@@ -129,6 +152,55 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
         decision,
     });
     Outcome::Applied(stage)
+}
+
+impl Plan {
+    /// What the flow makes of the command, given everything as the steps before have left it.
+    fn ask(
+        &self,
+        transactions: &HashMap<TransactionId, Transaction>,
+        transaction: &Transaction,
+        command: &Command,
+    ) -> Verdict {
+        let original = transaction
+            .related_transaction_id
+            .and_then(|id| transactions.get(&id));
+        let siblings: Vec<&Transaction> = transactions
+            .values()
+            .filter(|other| {
+                original.is_some()
+                    && other.related_transaction_id == transaction.related_transaction_id
+                    && other.id != transaction.id
+            })
+            .collect();
+        let booked = command
+            .reference()
+            .is_some_and(|(kind, id)| self.booked.contains(&(kind.to_owned(), id.to_owned())));
+        let context = Context {
+            books: &self.books,
+            original,
+            siblings: &siblings,
+            money_sent: self.money_sent.contains(&transaction.id),
+            booked,
+        };
+        decide(transaction, context, command)
+    }
+}
+
+/// The posting as it was booked: a debt that was paid by it is told to the wallet's owner.
+fn booked(decision: &mut Decision, legs: Vec<Leg>) {
+    let asked = decision.legs.len();
+    let caught: Vec<Leg> = legs
+        .iter()
+        .skip(asked)
+        .filter(|leg| leg.account.wallet().is_none())
+        .copied()
+        .collect();
+    for leg in caught {
+        let message = format!("{} kept for what was owed to the platform", leg.amount);
+        decision.timeline.push((TimelineKind::Posted, message, None));
+    }
+    decision.legs = legs;
 }
 
 fn contradiction(plan: &mut Plan, step: &Step, message: String) -> Outcome {
@@ -173,10 +245,18 @@ fn advance(transaction: &mut Transaction, decision: &Decision) {
         (&mut transaction.stripe_payment_intent_id, &changes.payment_intent),
         (&mut transaction.stripe_transfer_id, &changes.transfer),
         (&mut transaction.stripe_payout_id, &changes.payout),
+        (&mut transaction.stripe_refund_id, &changes.refund),
         (&mut transaction.failure_reason, &changes.failure_reason),
     ] {
         if change.is_some() {
             column.clone_from(change);
         }
     }
+    for (column, change) in [
+        (&mut transaction.fee, changes.fee),
+        (&mut transaction.held, changes.held),
+    ] {
+        *column = change.or(*column);
+    }
+    transaction.available_on = changes.available_on.or(transaction.available_on);
 }

@@ -1,8 +1,9 @@
 //! Writing a planned batch: one statement for each kind of row.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Jsonb, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,9 +11,11 @@ use super::plan::Plan;
 use crate::alarms;
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{DbError, PgConn, sql};
+use crate::flows::Stage;
 use crate::ids::{IdSource, TransactionId, WalletId};
 use crate::jobs;
 use crate::ledger;
+use crate::money::Money;
 
 pub(super) async fn write(
     conn: &mut PgConn,
@@ -28,6 +31,13 @@ pub(super) async fn write(
     for job in plan.follow_ups(now) {
         jobs::insert(conn, &job).await?;
     }
+    let cancelled: Vec<TransactionId> = plan
+        .planned
+        .iter()
+        .filter(|planned| planned.decision.to == Some(Stage::Cancelled))
+        .map(|planned| planned.transaction)
+        .collect();
+    jobs::drop_of(conn, &cancelled).await?;
     for (kind, subject, message) in &plan.alarms {
         alarms::raise(conn, kind, subject, message, now).await?;
     }
@@ -44,7 +54,7 @@ async fn write_transactions(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) 
     let mut rest: Vec<&super::plan::Planned> = plan
         .planned
         .iter()
-        .filter(|planned| planned.decision.to.is_some())
+        .filter(|planned| planned.decision.changes_row())
         .collect();
     while !rest.is_empty() {
         let mut round: Vec<&super::plan::Planned> = Vec::with_capacity(rest.len());
@@ -81,17 +91,31 @@ async fn write_round(
             .map(|planned| pick(&planned.decision.changes).clone())
             .collect::<Vec<Option<String>>>()
     };
+    let money = |pick: fn(&crate::flows::Changes) -> Option<Money>| {
+        round
+            .iter()
+            .map(|planned| pick(&planned.decision.changes).map(Money::amount))
+            .collect::<Vec<Option<Decimal>>>()
+    };
+    let available_on: Vec<Option<DateTime<Utc>>> = round
+        .iter()
+        .map(|planned| planned.decision.changes.available_on)
+        .collect();
     let written = sql(
         "UPDATE wallet_transactions AS t
-            SET stage = n.stage, status = n.status::transaction_status, updated_at = $12,
+            SET stage = n.stage, status = n.status::transaction_status, updated_at = $16,
                 stripe_payment_intent_id = COALESCE(n.payment_intent, t.stripe_payment_intent_id),
                 encrypted_client_secret = COALESCE(n.client_secret, t.encrypted_client_secret),
                 stripe_transfer_id = COALESCE(n.transfer, t.stripe_transfer_id),
                 stripe_payout_id = COALESCE(n.payout, t.stripe_payout_id),
-                failure_reason = COALESCE(n.failure_reason, t.failure_reason)
-           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             AS n (id, from_stage, stage, status, payment_intent, client_secret, transfer, payout, failure_reason)
-          WHERE t.id = n.id AND t.stage = n.from_stage AND t.id BETWEEN $10 AND $11",
+                stripe_refund_id = COALESCE(n.refund, t.stripe_refund_id),
+                failure_reason = COALESCE(n.failure_reason, t.failure_reason),
+                fee = COALESCE(n.fee, t.fee), held_amount = COALESCE(n.held, t.held_amount),
+                available_on = COALESCE(n.available_on, t.available_on)
+           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             AS n (id, from_stage, stage, status, payment_intent, client_secret, transfer, payout, refund, failure_reason,
+                   fee, held, available_on)
+          WHERE t.id = n.id AND t.stage = n.from_stage AND t.id BETWEEN $14 AND $15",
     )
     .bind::<Array<SqlUuid>, _>(&ids)
     .bind::<Array<Text>, _>(stages(|planned| planned.from.as_str()))
@@ -101,7 +125,11 @@ async fn write_round(
     .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.sealed_client_secret))
     .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.transfer))
     .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.payout))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.refund))
     .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.failure_reason))
+    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.fee))
+    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.held))
+    .bind::<Array<Nullable<Timestamptz>>, _>(available_on)
     .bind::<SqlUuid, _>(least)
     .bind::<SqlUuid, _>(most)
     .bind::<Timestamptz, _>(now)

@@ -9,6 +9,6 @@ pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
 pub use row::{Transaction, TransactionRow};
 pub use store::{
     HistoryFilter, HistoryPage, SealedDetails, count_quiet, external_ref, find, find_by_external_ref,
-    find_visible, history, insert, load_many,
+    find_visible, history, insert, load_many, related_to,
 };
 pub use timeline::{TimelineEntry, TimelineKind, record, timeline};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{PaymentMethod, TransactionStatus, TransactionType};
 use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
-use crate::flows::Stage;
+use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
@@ -23,13 +23,15 @@ pub struct Transaction {
     pub user_id: UserId,
     /// What kind of movement it is.
     pub transaction_type: TransactionType,
+    /// Which state machine it walks.
+    pub flow: Flow,
     /// How far it is, for clients.
     pub status: TransactionStatus,
     /// How far it is, exactly.
     pub stage: Stage,
     /// What leaves the payer.
     pub amount: Money,
-    /// The part of it that the platform keeps.
+    /// The part of it that the platform keeps; of a refund, the part of the payment's fee that it gives back.
     pub fee: Option<Money>,
     /// The client's own reference.
     pub reference: Option<String>,
@@ -43,6 +45,14 @@ pub struct Transaction {
     pub stripe_transfer_id: Option<String>,
     /// `po_…` of a withdrawal.
     pub stripe_payout_id: Option<String>,
+    /// `re_…` of a refund of a deposit.
+    pub stripe_refund_id: Option<String>,
+    /// `du_…` of a dispute.
+    pub stripe_dispute_id: Option<String>,
+    /// What is frozen for an outside refund or a dispute, when that can be less than its amount.
+    pub held: Option<Money>,
+    /// When Stripe makes a deposit's money available to the platform, once that is known.
+    pub available_on: Option<DateTime<Utc>>,
     /// `acct_…` a withdrawal goes to.
     pub stripe_account_id: Option<String>,
     /// `pm_…` that a deposit is confirmed with by the server.
@@ -107,6 +117,11 @@ pub struct TransactionRow {
     failure_reason: Option<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    flow: Option<String>,
+    held_amount: Option<Decimal>,
+    stripe_refund_id: Option<String>,
+    stripe_dispute_id: Option<String>,
+    available_on: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<TransactionRow> for Transaction {
@@ -123,19 +138,33 @@ impl TryFrom<TransactionRow> for Transaction {
         if stage.status() != row.status {
             return Err(wrong("status"));
         }
+        let flow = match row.flow.as_deref() {
+            Some(name) => Flow::from_name(name),
+            None => Flow::of_type(row.transaction_type),
+        };
+        let flow = flow
+            .filter(|flow| flow.transaction_type() == row.transaction_type)
+            .ok_or_else(|| wrong("flow"))?;
+        let money = |amount: Option<Decimal>, column| {
+            amount
+                .map(|amount| Money::new(amount, currency))
+                .transpose()
+                .map_err(|_| wrong(column))
+        };
         Ok(Self {
             id: TransactionId::from_uuid(row.id),
             wallet_id: WalletId::from_uuid(row.wallet_id),
             user_id: UserId::from_uuid(row.user_id),
             transaction_type: row.transaction_type,
+            flow,
             status: row.status,
             stage,
             amount: Money::new(row.amount, currency).map_err(|_| wrong("amount"))?,
-            fee: row
-                .fee
-                .map(|fee| Money::new(fee, currency))
-                .transpose()
-                .map_err(|_| wrong("fee"))?,
+            fee: money(row.fee, "fee")?,
+            held: money(row.held_amount, "held_amount")?,
+            stripe_refund_id: row.stripe_refund_id,
+            stripe_dispute_id: row.stripe_dispute_id,
+            available_on: row.available_on,
             reference: row.reference,
             counterparty_wallet_id: row.counterparty_wallet_id.map(WalletId::from_uuid),
             related_transaction_id: row.related_transaction_id.map(TransactionId::from_uuid),

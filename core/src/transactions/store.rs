@@ -56,6 +56,8 @@ pub async fn insert(conn: &mut PgConn, new: &Transaction, sealed: &SealedDetails
                 t::metadata.eq(new.metadata.as_ref()),
                 t::created_at.eq(new.created_at),
                 t::updated_at.eq(new.updated_at),
+                t::flow.eq(new.flow.as_str()),
+                t::stripe_dispute_id.eq(new.stripe_dispute_id.as_deref()),
             ),
         ))
         .execute(conn)
@@ -89,6 +91,20 @@ pub async fn load_many(conn: &mut PgConn, ids: &[TransactionId]) -> Result<Vec<T
     let rows: Vec<TransactionRow> = wallet_transactions::table
         .filter(wallet_transactions::id.eq_any(&ids))
         .filter(wallet_transactions::id.between(least, most))
+        .select(TransactionRow::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Transaction::try_from).collect()
+}
+
+/// The transactions that relate to another one, oldest first: refunds, returns, disputes.
+///
+/// # Errors
+/// When the database cannot be reached or a row is inconsistent.
+pub async fn related_to(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Transaction>, DbError> {
+    let rows: Vec<TransactionRow> = wallet_transactions::table
+        .filter(wallet_transactions::related_transaction_id.eq(id.uuid()))
+        .order(wallet_transactions::id.asc())
         .select(TransactionRow::as_select())
         .load(conn)
         .await?;
@@ -150,6 +166,16 @@ pub mod external_ref {
     pub const PAYOUT: &str = "payout";
     /// A transfer reversal, `trr_…`.
     pub const REVERSAL: &str = "transfer_reversal";
+    /// A refund, `re_…`.
+    pub const REFUND: &str = "refund";
+    /// A dispute, `du_…`.
+    pub const DISPUTE: &str = "dispute";
+    /// A movement of a Stripe balance that was booked, `txn_…`.
+    pub const BALANCE_TRANSACTION: &str = "balance_transaction";
+    /// A payment intent whose money came after its deposit had ended.
+    pub const LATE_PAYMENT: &str = "late_payment";
+    /// A movement that brought the money of a failed refund or payout back, or the object itself when Stripe names none.
+    pub const RETURN: &str = "return";
 }
 
 /// Which of a wallet's transactions to show.

@@ -1,0 +1,100 @@
+//! Dispute: the payer's bank wants a deposit back. What the wallet has of it is frozen, the rest is owed, until the bank decides.
+//!
+//! The state comes from the dispute's status, the money from its balance transactions, never from the name or order of events
+//! (<https://docs.stripe.com/disputes/how-disputes-work>). What Stripe withdraws and gives back goes through the receivables; its fee is the
+//! platform's cost. An inquiry (`warning_…`) withdraws nothing, so nothing is frozen for it.
+
+use super::decide::{Changes, Decided, Decision, foreign, step};
+use super::owing::{self, RECEIVABLE};
+use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage};
+use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::transactions::{TimelineKind, Transaction, external_ref};
+
+const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
+const FEES: Account = Account::Platform(PlatformAccount::StripeFees);
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+    let (amount, wallet) = (transaction.amount, transaction.wallet_id);
+    match command {
+        Command::OpenDispute => {
+            let Some(stage) = step(transaction, Event::DisputeOpened)? else {
+                return Ok(None);
+            };
+            let decision = Decision::to(stage);
+            let (mut decision, owed) = owing::take(transaction, context, decision, Account::Frozen(wallet))?;
+            let words = if owed.is_zero() {
+                format!("the payer's bank disputes the payment: {amount} is held until it decides")
+            } else {
+                format!(
+                    "the payer's bank disputes the payment of {amount}: your balance is held until it decides, and {owed} is missing"
+                )
+            };
+            if let Some(deposit) = context.original
+                && amount.amount() > deposit.amount.amount()
+            {
+                let message = format!("{amount} are disputed of a payment of {}", deposit.amount);
+                decision = decision.alarms("dispute_exceeds_payment", message);
+            }
+            Ok(Some(decision.says(TimelineKind::Posted, words)))
+        }
+        Command::WinDispute { message } => {
+            let Some(stage) = step(transaction, Event::DisputeWon)? else {
+                return Ok(None);
+            };
+            let reason = FailureReason::new(FailureCode::DisputeWon, message.clone());
+            let changes = Changes {
+                failure_reason: Some(reason.to_string()),
+                ..Changes::default()
+            };
+            let decision = Decision::to(stage)
+                .changes(changes)
+                .says(TimelineKind::Cancelled, message.clone());
+            if transaction.stage == Stage::Accepted {
+                return Ok(Some(decision));
+            }
+            Ok(Some(owing::release(transaction, context, decision)?))
+        }
+        Command::LoseDispute => {
+            let Some(stage) = step(transaction, Event::DisputeLost)? else {
+                return Ok(None);
+            };
+            let words = format!("the bank has decided for the payer: {amount} went back");
+            let decision = Decision::to(stage).says(TimelineKind::Completed, words);
+            if transaction.stage == Stage::Accepted {
+                return Ok(Some(owing::take(transaction, context, decision, RECEIVABLE)?.0));
+            }
+            let (held, _) = owing::parts(transaction)?;
+            Ok(Some(decision.legs(Leg::pair(
+                Account::Frozen(wallet),
+                RECEIVABLE,
+                held,
+            ))))
+        }
+        Command::BookDispute(entry) => Ok(if context.booked { None } else { Some(moved(entry)) }),
+        other => foreign(other),
+    }
+}
+
+/// Stripe took the disputed amount and its fee, or gave them back.
+fn moved(entry: &BalanceEntry) -> Decision {
+    let (amount, fee) = (entry.amount, entry.fee);
+    let mut decision = Decision::default()
+        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .legs(Leg::pair(CLEARING, RECEIVABLE, amount))
+        .legs(Leg::pair(FEES, CLEARING, fee));
+    if amount.is_negative() {
+        decision = decision.says(
+            TimelineKind::StripeAnswer,
+            format!(
+                "the payment provider withdrew {} for the payer's bank",
+                amount.negated()
+            ),
+        );
+    } else if amount.is_positive() {
+        decision = decision.says(
+            TimelineKind::StripeAnswer,
+            format!("the payment provider gave {amount} back"),
+        );
+    }
+    decision
+}

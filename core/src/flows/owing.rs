@@ -1,0 +1,78 @@
+//! What a balance cannot cover: money that Stripe takes back from the platform whether the wallet has it or not.
+//!
+//! What the wallet has is frozen; the rest is owed. Every later credit of the wallet pays its debt first
+//! ([`crate::ledger::Books::book`]); if Stripe gives the money back, what is still owed is forgiven and what was caught returned.
+
+use super::Context;
+use super::decide::{Changes, Decision};
+use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::money::{Money, MoneyError};
+use crate::transactions::Transaction;
+
+pub(super) const RECEIVABLE: Account = Account::Platform(PlatformAccount::PlatformReceivable);
+
+/// Takes the transaction's amount out of what the wallet can spend, as far as that goes, and books it `to` this account; the rest, which
+/// is returned, is owed from now on.
+pub(super) fn take(
+    transaction: &Transaction,
+    context: Context<'_>,
+    decision: Decision,
+    to: Account,
+) -> Result<(Decision, Money), String> {
+    let wallet = transaction.wallet_id;
+    let balance = context
+        .books
+        .wallet(wallet)
+        .ok_or_else(|| format!("wallet {wallet} is not locked"))?;
+    let part = || -> Result<(Money, Money), MoneyError> {
+        let held = balance.available.at_most(transaction.amount)?;
+        Ok((held, transaction.amount.checked_sub(held)?))
+    };
+    let (held, owed) = part().map_err(|error| error.to_string())?;
+    let changes = Changes {
+        held: Some(held),
+        ..decision.changes.clone()
+    };
+    let decision = decision
+        .changes(changes)
+        .legs(Leg::pair(Account::Available(wallet), to, held))
+        .owes(wallet, owed);
+    Ok((decision, owed))
+}
+
+/// What is held of the transaction, and what was owed for it.
+pub(super) fn parts(transaction: &Transaction) -> Result<(Money, Money), String> {
+    let held = transaction
+        .held
+        .unwrap_or_else(|| Money::zero(transaction.amount.currency()));
+    let owed = transaction
+        .amount
+        .checked_sub(held)
+        .map_err(|error| error.to_string())?;
+    Ok((held, owed))
+}
+
+/// Gives everything back: what is held, what was caught, and the debt.
+pub(super) fn release(
+    transaction: &Transaction,
+    context: Context<'_>,
+    decision: Decision,
+) -> Result<Decision, String> {
+    let wallet = transaction.wallet_id;
+    let (held, owed) = parts(transaction)?;
+    let debt = context
+        .books
+        .wallet(wallet)
+        .ok_or_else(|| format!("wallet {wallet} is not locked"))?
+        .owed;
+    let split = || -> Result<(Money, Money), MoneyError> {
+        let forgiven = owed.at_most(debt)?;
+        Ok((forgiven, owed.checked_sub(forgiven)?))
+    };
+    let (forgiven, caught) = split().map_err(|error| error.to_string())?;
+    let available = Account::Available(wallet);
+    Ok(decision
+        .legs(Leg::pair(Account::Frozen(wallet), available, held))
+        .legs(Leg::pair(RECEIVABLE, available, caught))
+        .owes(wallet, forgiven.negated()))
+}

@@ -1,0 +1,87 @@
+//! Refund of a payment: one posting back from payee to payer, all of it or a part, together never more than the payment.
+//!
+//! The platform gives its fee back in the same proportion, rounded down to the currency's decimals; the refund that completes the
+//! payment gives back the rest of it. So the payee gives back what the payee received, and the payer gets the whole amount.
+
+use rust_decimal::RoundingStrategy;
+
+use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::transfer::{PLATFORM_FEES, obstacle};
+use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
+use crate::ledger::{Account, Leg};
+use crate::money::{Money, MoneyError};
+use crate::transactions::{TimelineKind, Transaction};
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+    match command {
+        Command::Execute => {
+            let Some(stage) = step(transaction, Event::Executed)? else {
+                return Ok(None);
+            };
+            let (Some(payment), Some(payer)) = (context.original, transaction.counterparty_wallet_id) else {
+                return Err("a refund without its payment".to_owned());
+            };
+            if let Some(reason) = obstacle(transaction, context) {
+                return Ok(Some(Decision::failed(&reason)));
+            }
+            let amount = transaction.amount;
+            let left = context.left(payment).map_err(|error| error.to_string())?;
+            if let Some(reason) = exceeds(payment, amount, left) {
+                return Ok(Some(Decision::failed(&reason)));
+            }
+            let fee = fee_part(payment, context, amount, left).map_err(|error| error.to_string())?;
+            let given = amount.checked_sub(fee).map_err(|error| error.to_string())?;
+            let payer = Account::Available(payer);
+            let changes = Changes {
+                fee: Some(fee),
+                ..Changes::default()
+            };
+            Ok(Some(
+                Decision::to(stage)
+                    .changes(changes)
+                    .legs(Leg::pair(Account::Available(transaction.wallet_id), payer, given))
+                    .legs(Leg::pair(PLATFORM_FEES, payer, fee))
+                    .says(
+                        TimelineKind::Completed,
+                        format!("{amount} given back to the payer"),
+                    ),
+            ))
+        }
+        Command::Cancel => cancel(transaction, context),
+        Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
+        other => foreign(other),
+    }
+}
+
+/// Why so much cannot be given back of the original, if it cannot.
+pub(super) fn exceeds(original: &Transaction, amount: Money, left: Money) -> Option<FailureReason> {
+    if original.stage == Stage::Completed && amount.amount() <= left.amount() {
+        return None;
+    }
+    let sentence = format!("only {left} of {} is left to refund", original.amount);
+    Some(FailureReason::new(FailureCode::RefundExceedsOriginal, sentence))
+}
+
+/// The part of the payment's fee that goes back with this refund.
+fn fee_part(
+    payment: &Transaction,
+    context: Context<'_>,
+    amount: Money,
+    left: Money,
+) -> Result<Money, MoneyError> {
+    let currency = amount.currency();
+    let Some(fee) = payment.fee else {
+        return Ok(Money::zero(currency));
+    };
+    let rest = fee.checked_sub(context.fee_returned(payment)?)?;
+    if amount == left {
+        return rest.at_most(amount);
+    }
+    let part = fee
+        .amount()
+        .checked_mul(amount.amount())
+        .and_then(|product| product.checked_div(payment.amount.amount()))
+        .ok_or(MoneyError::OutOfRange)?
+        .round_dp_with_strategy(currency.exponent(), RoundingStrategy::ToZero);
+    Money::new(part, currency)?.at_most(rest)
+}

@@ -1,0 +1,164 @@
+//! Refund of a deposit: pending → hold (processing) → refund at Stripe → the payer has the money, completed; or failed, and the money
+//! is back. Together never more than the deposit.
+//!
+//! A refund that somebody made at Stripe itself is only found: what the wallet has of it is frozen, the rest is owed
+//! ([`super::owing`]).
+
+use serde_json::json;
+
+use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::owing::{self, RECEIVABLE};
+use super::payment_refund::exceeds;
+use super::transfer::obstacle;
+use super::withdrawal::release;
+use super::{Command, Context, Event, FailureCode, FailureReason, Flow, Stage};
+use crate::jobs::JobKind;
+use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::transactions::{TimelineKind, Transaction, external_ref};
+
+const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+    let is_outside = transaction.flow == Flow::OutsideRefund;
+    match command {
+        Command::Hold => hold(transaction, context),
+        Command::RecordRefund { refund, message } => {
+            check_refund(transaction, refund)?;
+            let Some(stage) = step(transaction, Event::RefundCreated)? else {
+                return Ok(None);
+            };
+            let mut decision = known_refund(transaction, Decision::to(stage), refund);
+            if is_outside {
+                decision = owing::take(
+                    transaction,
+                    context,
+                    decision,
+                    Account::Frozen(transaction.wallet_id),
+                )?
+                .0;
+            }
+            Ok(Some(decision.says_with(
+                TimelineKind::StripeAnswer,
+                message.clone(),
+                json!({ "refund": refund }),
+            )))
+        }
+        Command::SettleRefund { refund } => {
+            check_refund(transaction, refund)?;
+            let Some(stage) = step(transaction, Event::RefundSucceeded)? else {
+                return Ok(None);
+            };
+            let decision = known_refund(transaction, Decision::to(stage), refund);
+            let words = format!("{} refunded to the payer", transaction.amount);
+            Ok(Some(paid(transaction, context, decision)?.says_with(
+                TimelineKind::Completed,
+                words,
+                json!({ "refund": refund }),
+            )))
+        }
+        Command::FailRefund { refund, reason } => {
+            check_refund(transaction, refund)?;
+            if step(transaction, Event::RefundFailed)?.is_none() {
+                return Ok(None);
+            }
+            let decision = Decision::failed(reason);
+            let changes = decision.changes.clone();
+            let mut decision = known_refund(transaction, decision, refund);
+            decision.changes.failure_reason = changes.failure_reason;
+            Ok(Some(given_back(transaction, context, decision)?))
+        }
+        Command::Refuse(reason) if !is_outside => {
+            Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
+        }
+        Command::Cancel if !is_outside => Ok(cancel(transaction, context)?.map(|decision| {
+            if decision.to.is_some() {
+                release(transaction, decision)
+            } else {
+                decision
+            }
+        })),
+        other => foreign(other),
+    }
+}
+
+fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
+    let Some(stage) = step(transaction, Event::HoldPlaced)? else {
+        return Ok(None);
+    };
+    let Some(deposit) = context.original else {
+        return Err("a refund without its deposit".to_owned());
+    };
+    let left = context.left(deposit).map_err(|error| error.to_string())?;
+    let reason = if context.is_disputed() {
+        let sentence = "the payer's bank disputes this payment: its decision comes first";
+        Some(FailureReason::new(FailureCode::Disputed, sentence))
+    } else {
+        exceeds(deposit, transaction.amount, left).or_else(|| obstacle(transaction, context))
+    };
+    if let Some(reason) = reason {
+        return Ok(Some(Decision::failed(&reason)));
+    }
+    let (amount, wallet) = (transaction.amount, transaction.wallet_id);
+    Ok(Some(
+        Decision::to(stage)
+            .legs(Leg::pair(
+                Account::Available(wallet),
+                Account::Frozen(wallet),
+                amount,
+            ))
+            .says(TimelineKind::Posted, format!("{amount} held for the refund"))
+            .then(JobKind::RefundCreate),
+    ))
+}
+
+/// The money has left the platform's balance at Stripe.
+fn paid(transaction: &Transaction, context: Context<'_>, decision: Decision) -> Result<Decision, String> {
+    let wallet = transaction.wallet_id;
+    if transaction.flow == Flow::DepositRefund {
+        return Ok(decision.legs(Leg::pair(Account::Frozen(wallet), CLEARING, transaction.amount)));
+    }
+    if transaction.stage == Stage::Accepted {
+        let (decision, owed) = owing::take(transaction, context, decision, CLEARING)?;
+        return Ok(decision.legs(Leg::pair(RECEIVABLE, CLEARING, owed)));
+    }
+    let (held, owed) = owing::parts(transaction)?;
+    Ok(decision
+        .legs(Leg::pair(Account::Frozen(wallet), CLEARING, held))
+        .legs(Leg::pair(RECEIVABLE, CLEARING, owed)))
+}
+
+/// The money has not left, or is back.
+fn given_back(
+    transaction: &Transaction,
+    context: Context<'_>,
+    decision: Decision,
+) -> Result<Decision, String> {
+    let (wallet, amount) = (transaction.wallet_id, transaction.amount);
+    match (transaction.flow, transaction.stage) {
+        (Flow::DepositRefund, _) => {
+            let legs = Leg::pair(Account::Frozen(wallet), Account::Available(wallet), amount);
+            Ok(decision.legs(legs))
+        }
+        (_, Stage::Refunding) => owing::release(transaction, context, decision),
+        _ => Ok(decision),
+    }
+}
+
+/// Another refund than the one recorded is never this one.
+fn check_refund(transaction: &Transaction, refund: &str) -> Result<(), String> {
+    match &transaction.stripe_refund_id {
+        Some(known) if known != refund => Err(format!("refund {refund} is not the recorded {known}")),
+        _ => Ok(()),
+    }
+}
+
+fn known_refund(transaction: &Transaction, decision: Decision, refund: &str) -> Decision {
+    if transaction.stripe_refund_id.is_some() {
+        return decision;
+    }
+    let changes = Changes {
+        refund: Some(refund.to_owned()),
+        ..Changes::default()
+    };
+    decision.changes(changes).refers(external_ref::REFUND, refund)
+}
