@@ -41,6 +41,12 @@ impl Role {
         self >= Self::Support
     }
 
+    /// Whether it may refund and cancel what belongs to others.
+    #[must_use]
+    pub fn repairs(self) -> bool {
+        self >= Self::Operator
+    }
+
     /// Whether it may create wallets for others.
     #[must_use]
     pub fn creates_for_others(self) -> bool {

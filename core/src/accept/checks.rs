@@ -2,13 +2,33 @@
 
 use super::{AcceptError, Caller};
 use crate::db::PgConn;
-use crate::ids::WalletId;
+use crate::ids::{TransactionId, WalletId};
 use crate::money::{Currency, Money, parse_amount};
+use crate::transactions::{self, Transaction};
 use crate::wallets::{self, Wallet};
 
 /// Reads an id that a client sent; one that cannot be read names nothing.
 pub(super) fn wallet_id(text: &str) -> Result<WalletId, AcceptError> {
     text.parse().map_err(|_| AcceptError::WalletNotFound)
+}
+
+/// As [`wallet_id`], of a transaction.
+pub(super) fn transaction_id(text: &str) -> Result<TransactionId, AcceptError> {
+    text.parse().map_err(|_| AcceptError::TransactionNotFound)
+}
+
+/// A transaction that the caller may see: of one of the caller's wallets, or any for those who repair.
+pub(super) async fn seen_transaction(
+    conn: &mut PgConn,
+    caller: &Caller,
+    id: TransactionId,
+) -> Result<Transaction, AcceptError> {
+    let found = if caller.role.repairs() {
+        transactions::find(conn, id).await?
+    } else {
+        transactions::find_visible(conn, id, caller.user_id).await?
+    };
+    found.ok_or(AcceptError::TransactionNotFound)
 }
 
 /// The caller's own wallet.

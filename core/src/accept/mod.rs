@@ -2,10 +2,13 @@
 //! its audit record in one transaction. Nothing here changes a balance.
 
 mod caller;
+mod cancel;
 mod checks;
 mod deposit;
 mod error;
+mod found;
 mod idempotency;
+mod refund;
 mod text;
 mod transfer;
 mod wallet;
@@ -18,7 +21,9 @@ use serde_json::json;
 pub use caller::{Caller, Role};
 pub use deposit::DepositInput;
 pub use error::AcceptError;
+pub use found::{Found, open_found};
 pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey};
+pub use refund::RefundInput;
 pub use transfer::TransferInput;
 pub use wallet::{BankDetails, CreateWalletInput};
 pub use withdraw::WithdrawInput;
@@ -170,7 +175,7 @@ impl Acceptor {
             request_id: caller.request_id.as_deref(),
             transactions: &[new.id],
             wallets: &new.wallets(),
-            detail: json!({ "type": new.transaction_type.as_str(), "role": caller.role.as_str() }),
+            detail: json!({ "type": new.transaction_type.as_str(), "flow": new.flow.as_str(), "role": caller.role.as_str() }),
         };
         audit::record(conn, &entry).await?;
         let job = job.filter(|_| handed_over).map(|id| (kind.queue(), id));

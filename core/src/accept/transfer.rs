@@ -1,14 +1,16 @@
-//! Accepting a transfer from the caller's wallet to another one.
+//! Accepting a transfer, or a payment, from the caller's wallet to another one.
 
-use crate::db::in_transaction;
+use crate::db::{PgConn, in_transaction};
+use crate::fees;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
 use crate::flows::Flow;
-use crate::ids::TransactionId;
+use crate::ids::{TransactionId, UserId};
 use crate::jobs::JobKind;
+use crate::money::Money;
 use crate::transactions::SealedDetails;
 use crate::wallets;
 
@@ -42,6 +44,35 @@ impl Acceptor {
         key: Option<&IdempotencyKey>,
         hand_over: bool,
     ) -> Result<Accepted, AcceptError> {
+        self.send(caller, Flow::Transfer, from, input, key, hand_over)
+            .await
+    }
+
+    /// Accepts a payment out of `from`: a transfer of which the platform keeps the fee of its [`crate::fees`] rule.
+    ///
+    /// # Errors
+    /// As [`Acceptor::transfer`].
+    pub async fn pay(
+        &self,
+        caller: &Caller,
+        from: &str,
+        input: &TransferInput,
+        key: Option<&IdempotencyKey>,
+        hand_over: bool,
+    ) -> Result<Accepted, AcceptError> {
+        self.send(caller, Flow::Payment, from, input, key, hand_over)
+            .await
+    }
+
+    async fn send(
+        &self,
+        caller: &Caller,
+        flow: Flow,
+        from: &str,
+        input: &TransferInput,
+        key: Option<&IdempotencyKey>,
+        hand_over: bool,
+    ) -> Result<Accepted, AcceptError> {
         let from = checks::wallet_id(from)?;
         text::description(input.description.as_deref())?;
         text::reference(input.reference.as_deref())?;
@@ -66,7 +97,7 @@ impl Acceptor {
             let wallet = checks::own_wallet(conn, caller, from).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
             let normal = TransferInput { amount: amount.to_string(), ..input.clone() };
-            let fingerprint = Fingerprint::of("transfer", &(from, normal));
+            let fingerprint = Fingerprint::of(flow.as_str(), &(from, normal));
             let subject = Subject::Transaction(id);
             if let KeyUse::Repeated(subject) =
                 idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
@@ -84,7 +115,10 @@ impl Acceptor {
                 return Err(AcceptError::CurrencyMismatch);
             }
             checks::spendable(&wallet, amount)?;
-            let mut new = self.pending(id, Flow::Transfer, &wallet, amount);
+            let mut new = self.pending(id, flow, &wallet, amount);
+            if flow == Flow::Payment {
+                new.fee = Some(fee(conn, amount, payee.user_id).await?);
+            }
             new.counterparty_wallet_id = Some(to);
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);
@@ -92,4 +126,21 @@ impl Acceptor {
             Ok(self.write(conn, caller, &new, &sealed, JobKind::Transfer, hand_over).await?)
         })
     }
+}
+
+/// What the platform will keep; a payment that would leave the payee nothing is refused.
+async fn fee(conn: &mut PgConn, amount: Money, payee: UserId) -> Result<Money, AcceptError> {
+    let Some(rule) = fees::rule_for(conn, amount.currency(), payee).await? else {
+        return Ok(Money::zero(amount.currency()));
+    };
+    let fee = rule
+        .fee_of(amount)
+        .map_err(|error| AcceptError::InvalidState(format!("the fee rule does not fit: {error}")))?;
+    if fee.amount() >= amount.amount() {
+        return Err(AcceptError::validation(
+            "amount",
+            format!("must be above the fee of {fee}"),
+        ));
+    }
+    Ok(fee)
 }

@@ -36,10 +36,7 @@ pub(super) struct Locked {
 
 pub(super) async fn lock(conn: &mut PgConn, steps: &[Step]) -> Result<Locked, DbError> {
     let fences = lock_jobs(conn, steps).await?;
-    let alive = |step: &&Step| {
-        step.claim
-            .is_none_or(|claim| fences.get(&claim.job) == Some(&claim.fence))
-    };
+    let alive = |step: &&Step| fences.get(&step.claim.job) == Some(&step.claim.fence);
     let live: Vec<&Step> = steps.iter().filter(alive).collect();
     let books = lock_wallets(
         conn,
@@ -70,11 +67,7 @@ struct FenceRow {
 }
 
 async fn lock_jobs(conn: &mut PgConn, steps: &[Step]) -> Result<HashMap<JobId, i64>, DbError> {
-    let ids: Vec<i64> = steps
-        .iter()
-        .filter_map(|step| step.claim)
-        .map(|claim| claim.job.0)
-        .collect();
+    let ids: Vec<i64> = steps.iter().map(|step| step.claim.job.0).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }

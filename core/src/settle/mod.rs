@@ -20,8 +20,10 @@ use crate::jobs::{Claim, QueueName};
 /// One thing to do to one transaction.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// The job whose effect this is; it ends with the step. `None` when the job goes on.
-    pub claim: Option<Claim>,
+    /// The job whose effect this is: a step of a job that somebody else has claimed since changes nothing.
+    pub claim: Claim,
+    /// Whether the job ends with the step.
+    pub ends_job: bool,
     /// The transaction.
     pub transaction: TransactionId,
     /// The wallets to lock: those of the transaction.
@@ -37,12 +39,20 @@ impl Step {
     #[must_use]
     pub fn new(claim: Claim, transaction: TransactionId, wallets: Vec<WalletId>, command: Command) -> Self {
         Self {
-            claim: Some(claim),
+            claim,
+            ends_job: true,
             transaction,
             wallets,
             command,
             stripe_event: None,
         }
+    }
+
+    /// A step after which the job goes on.
+    #[must_use]
+    pub fn before_others(mut self) -> Self {
+        self.ends_job = false;
+        self
     }
 
     /// Also marks the stored Stripe event as processed.

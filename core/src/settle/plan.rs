@@ -85,16 +85,13 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
         alarms: Vec::new(),
     };
     for step in steps {
-        if step
-            .claim
-            .is_some_and(|claim| fences.get(&claim.job) != Some(&claim.fence))
-        {
+        if fences.get(&step.claim.job) != Some(&step.claim.fence) {
             plan.outcomes.push(Outcome::StaleFence);
             continue;
         }
         let outcome = plan_one(&mut plan, &mut transactions, step);
         plan.outcomes.push(outcome);
-        plan.finished.extend(step.claim);
+        plan.finished.extend(step.ends_job.then_some(step.claim));
         plan.processed_events.extend(step.stripe_event.clone());
     }
     plan

@@ -57,6 +57,7 @@ pub async fn insert(conn: &mut PgConn, new: &Transaction, sealed: &SealedDetails
                 t::created_at.eq(new.created_at),
                 t::updated_at.eq(new.updated_at),
                 t::flow.eq(new.flow.as_str()),
+                t::stripe_refund_id.eq(new.stripe_refund_id.as_deref()),
                 t::stripe_dispute_id.eq(new.stripe_dispute_id.as_deref()),
             ),
         ))

@@ -1,0 +1,75 @@
+//! Accepting that a transaction is to be undone: a worker does it, if nothing irreversible has happened by then.
+
+use serde_json::json;
+
+use super::{AcceptError, Accepted, Acceptor, Caller, checks};
+use crate::audit::{self, Actor, AuditRecord};
+use crate::db::in_transaction;
+use crate::flows::{Event, Flow, Next, Stage, edges, next};
+use crate::jobs::{self, JobKind, NewJob};
+use crate::transactions::{self, TimelineKind, Transaction, TransactionStatus};
+
+impl Acceptor {
+    /// Accepts the wish to undo `transaction` and gives it as it is now. Asked twice, or of one that is cancelled already, it changes
+    /// nothing. `hand_over`: the caller pushes the new job to Redis itself.
+    ///
+    /// # Errors
+    /// Every reason of [`AcceptError`]; nothing is stored then.
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        transaction: &str,
+        hand_over: bool,
+    ) -> Result<Accepted, AcceptError> {
+        let id = checks::transaction_id(transaction)?;
+        in_transaction!(self.db, conn => {
+            let transaction = checks::seen_transaction(conn, caller, id).await?;
+            if transaction.user_id != caller.user_id && !caller.role.repairs() {
+                return Err(AcceptError::Forbidden);
+            }
+            if transaction.stage == Stage::Cancelled {
+                return Ok(Accepted { transaction, job: None });
+            }
+            check(&transaction)?;
+            let now = self.clock.now();
+            let job = NewJob {
+                unique_key: Some(format!("cancel:{id}")),
+                handed_over: hand_over,
+                ..NewJob::for_transaction(JobKind::Cancel, id, transaction.wallets(), now)
+            };
+            let Some(job) = jobs::insert(conn, &job).await? else {
+                return Ok(Accepted { transaction, job: None });
+            };
+            let words = "cancellation asked for";
+            transactions::record(conn, id, self.ids.next(), now, TimelineKind::Waiting, words, None).await?;
+            let entry = AuditRecord {
+                at: now,
+                actor: &Actor::User(caller.user_id),
+                action: "cancel",
+                request_id: caller.request_id.as_deref(),
+                transactions: &[id],
+                wallets: &transaction.wallets(),
+                detail: json!({ "stage": transaction.stage.as_str(), "role": caller.role.as_str() }),
+            };
+            audit::record(conn, &entry).await?;
+            Ok(Accepted { transaction, job: hand_over.then_some((JobKind::Cancel.queue(), job)) })
+        })
+    }
+}
+
+fn check(transaction: &Transaction) -> Result<(), AcceptError> {
+    let waits_for_payer = transaction.flow == Flow::Deposit && transaction.stage == Stage::AwaitingPayment;
+    let has_edge = matches!(
+        next(edges(transaction.flow), transaction.stage, Event::Cancelled),
+        Next::To(_)
+    );
+    if waits_for_payer || has_edge {
+        return Ok(());
+    }
+    let why = match transaction.status {
+        TransactionStatus::Completed => "it is completed; ask for a refund instead",
+        TransactionStatus::Failed => "it has failed already",
+        _ => "the money is on its way",
+    };
+    Err(AcceptError::InvalidState(format!("cannot be cancelled: {why}")))
+}

@@ -1,0 +1,139 @@
+//! Accepting a refund, all or a part, of a payment by its payee or of a deposit by its owner.
+
+use serde::Serialize;
+
+use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
+use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use crate::db::{PgConn, in_transaction};
+use crate::flows::{Flow, Stage};
+use crate::ids::{TransactionId, WalletId};
+use crate::jobs::JobKind;
+use crate::money::{Money, MoneyError};
+use crate::transactions::{self, SealedDetails, Transaction};
+use crate::wallets;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RefundInput {
+    /// Major units, as written by the client; all that is left when left out.
+    pub amount: Option<String>,
+    /// The client's own words.
+    pub reason: Option<String>,
+}
+
+impl Acceptor {
+    /// Accepts a refund of `transaction`. `hand_over`: the caller pushes the new job to Redis itself.
+    ///
+    /// # Errors
+    /// Every reason of [`AcceptError`]; nothing is stored then.
+    pub async fn refund(
+        &self,
+        caller: &Caller,
+        transaction: &str,
+        input: &RefundInput,
+        key: Option<&IdempotencyKey>,
+        hand_over: bool,
+    ) -> Result<Accepted, AcceptError> {
+        let original = checks::transaction_id(transaction)?;
+        text::line("reason", input.reason.as_deref(), 1_000)?;
+        let id = TransactionId::from_uuid(self.ids.next());
+        in_transaction!(self.db, conn => {
+            let original = checks::seen_transaction(conn, caller, original).await?;
+            let (flow, giver) = giver(&original)?;
+            let wallet = wallets::find(conn, giver).await?.ok_or(AcceptError::WalletNotFound)?;
+            if wallet.user_id != caller.user_id && !caller.role.repairs() {
+                return Err(AcceptError::Forbidden);
+            }
+            let asked = input
+                .amount
+                .as_deref()
+                .map(|amount| checks::amount(amount, original.amount.currency()))
+                .transpose()?;
+            let normal = RefundInput { amount: asked.map(|amount| amount.to_string()), ..input.clone() };
+            let fingerprint = Fingerprint::of("refund", &(original.id, normal));
+            let subject = Subject::Transaction(id);
+            if let KeyUse::Repeated(subject) =
+                idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
+            {
+                return Self::repeated(conn, subject).await;
+            }
+            let amount = refundable(conn, &original, asked).await?;
+            checks::active(&wallet)?;
+            checks::spendable(&wallet, given_at_least(&original, amount)?)?;
+            let mut new = self.pending(id, flow, &wallet, amount);
+            new.related_transaction_id = Some(original.id);
+            new.description.clone_from(&input.reason);
+            if flow == Flow::PaymentRefund {
+                new.counterparty_wallet_id = Some(original.wallet_id);
+            }
+            let job = if flow == Flow::PaymentRefund { JobKind::Transfer } else { JobKind::RefundHold };
+            Ok(self.write(conn, caller, &new, &SealedDetails::default(), job, hand_over).await?)
+        })
+    }
+}
+
+/// Whose wallet gives the money back: the payee's of a payment, the deposit's own.
+fn giver(original: &Transaction) -> Result<(Flow, WalletId), AcceptError> {
+    match (original.flow, original.counterparty_wallet_id) {
+        (Flow::Deposit, _) => Ok((Flow::DepositRefund, original.wallet_id)),
+        (Flow::Payment, Some(payee)) => Ok((Flow::PaymentRefund, payee)),
+        _ => Err(AcceptError::InvalidState(
+            "only deposits and payments can be refunded".to_owned(),
+        )),
+    }
+}
+
+/// The amount, if so much is left; the worker looks again when it counts.
+async fn refundable(
+    conn: &mut PgConn,
+    original: &Transaction,
+    asked: Option<Money>,
+) -> Result<Money, AcceptError> {
+    let refused = |sentence: String| Err(AcceptError::InvalidState(sentence));
+    if original.stage != Stage::Completed {
+        return refused(format!("the {} is not completed", original.transaction_type));
+    }
+    let refunds = transactions::related_to(conn, original.id).await?;
+    if refunds
+        .iter()
+        .any(|refund| refund.flow == Flow::Dispute && refund.stage == Stage::Disputed)
+    {
+        return refused("the payer's bank disputes this payment: its decision comes first".to_owned());
+    }
+    let left = left(original, &refunds).map_err(|error| AcceptError::InvalidState(error.to_string()))?;
+    let amount = asked.unwrap_or(left);
+    if left.is_zero() {
+        return refused("nothing is left to refund".to_owned());
+    }
+    if amount.amount() > left.amount() {
+        return refused(format!("only {left} of {} is left to refund", original.amount));
+    }
+    if original.flow == Flow::Deposit
+        && amount.currency().whole_units_only()
+        && !amount.amount().fract().is_zero()
+    {
+        return Err(AcceptError::validation(
+            "amount",
+            format!("must be whole {}", amount.currency()),
+        ));
+    }
+    Ok(amount)
+}
+
+fn left(original: &Transaction, refunds: &[Transaction]) -> Result<Money, MoneyError> {
+    refunds
+        .iter()
+        .filter(|refund| {
+            refund.flow.gives_back() && !matches!(refund.stage, Stage::Failed | Stage::Cancelled)
+        })
+        .try_fold(original.amount, |left, refund| {
+            left.checked_sub(refund.amount.at_most(left)?)
+        })
+}
+
+/// What the giver must at least have: a payment's payee got its fee never.
+fn given_at_least(original: &Transaction, amount: Money) -> Result<Money, AcceptError> {
+    let fee = original.fee.unwrap_or_else(|| Money::zero(amount.currency()));
+    let given = amount.at_most(fee).and_then(|part| amount.checked_sub(part));
+    given.map_err(|error| AcceptError::InvalidState(error.to_string()))
+}

@@ -1,0 +1,90 @@
+//! What the platform keeps of a payment.
+//!
+//! A rule takes basis points of the amount, at least `minimum` and at most `maximum`, rounded half up to the currency's decimals. The most
+//! particular rule counts: that of the payee in the currency, else that of the currency, else that of all. The fee is fixed when the payment is
+//! accepted and shown on it.
+
+mod store;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+
+pub use store::{list, remove, rule_for, set};
+
+use crate::ids::UserId;
+use crate::money::{Currency, Money, MoneyError};
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeeRule {
+    /// For payments in this currency; none for all that have no rule of their own.
+    pub currency: Option<Currency>,
+    /// For payments to this person; none for all.
+    pub payee: Option<UserId>,
+    /// Hundredths of a percent of the amount.
+    pub basis_points: u16,
+    /// At least this much, major units.
+    pub minimum: Option<Decimal>,
+    /// At most this much, major units.
+    pub maximum: Option<Decimal>,
+}
+
+impl FeeRule {
+    /// The fee of a payment of `amount`.
+    ///
+    /// # Errors
+    /// When a bound of the rule has more decimals than the currency.
+    pub fn fee_of(&self, amount: Money) -> Result<Money, MoneyError> {
+        let currency = amount.currency();
+        let part = amount
+            .amount()
+            .checked_mul(Decimal::new(i64::from(self.basis_points), 4))
+            .ok_or(MoneyError::OutOfRange)?
+            .round_dp_with_strategy(currency.exponent(), RoundingStrategy::MidpointAwayFromZero);
+        let part = self.minimum.map_or(part, |least| part.max(least));
+        let part = self.maximum.map_or(part, |most| part.min(most));
+        Money::new(part, currency)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(basis_points: u16, minimum: Option<Decimal>, maximum: Option<Decimal>) -> FeeRule {
+        FeeRule {
+            currency: None,
+            payee: None,
+            basis_points,
+            minimum,
+            maximum,
+        }
+    }
+
+    fn fee(rule: &FeeRule, minor: i64, currency: Currency) -> i64 {
+        let amount = Money::from_minor(minor, currency).unwrap();
+        rule.fee_of(amount).unwrap().minor().unwrap()
+    }
+
+    #[test]
+    fn fees_round_half_up_to_the_currencys_decimals() {
+        let one_percent = rule(100, None, None);
+        assert_eq!(fee(&one_percent, 49, Currency::USD), 0);
+        assert_eq!(fee(&one_percent, 50, Currency::USD), 1);
+        assert_eq!(fee(&one_percent, 12_345, Currency::USD), 123);
+        assert_eq!(fee(&one_percent, 149, Currency::JPY), 1);
+        assert_eq!(fee(&one_percent, 150, Currency::JPY), 2);
+    }
+
+    #[test]
+    fn fees_keep_within_their_bounds() {
+        let bounded = rule(250, Some(Decimal::new(30, 2)), Some(Decimal::new(10, 0)));
+        assert_eq!(fee(&bounded, 100, Currency::USD), 30);
+        assert_eq!(fee(&bounded, 4_000, Currency::USD), 100);
+        assert_eq!(fee(&bounded, 1_000_000, Currency::USD), 1_000);
+        assert!(
+            bounded
+                .fee_of(Money::from_minor(1, Currency::JPY).unwrap())
+                .is_err()
+        );
+    }
+}
