@@ -17,6 +17,7 @@ pub mod fees;
 pub mod flows;
 pub mod ids;
 pub mod inbox;
+pub mod janitor;
 pub mod jobs;
 pub mod ledger;
 pub mod locks;

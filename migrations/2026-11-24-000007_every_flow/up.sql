@@ -41,17 +41,21 @@ CREATE TABLE stripe_accounts (
     payouts_enabled   boolean     NOT NULL,
     -- Why payouts are not enabled, in Stripe's words.
     disabled_reason   text,
+    -- When money was last sent to it: its events are read for weeks after, since payouts can fail late.
+    paid_at           timestamptz,
     created_at        timestamptz NOT NULL,
     updated_at        timestamptz NOT NULL
 );
 CREATE INDEX stripe_accounts_user_id ON stripe_accounts (user_id);
+CREATE INDEX stripe_accounts_paid_at ON stripe_accounts (paid_at) WHERE paid_at IS NOT NULL;
 
 -- How far Stripe's list of events has been read: of the platform ('') and of each connected account.
 CREATE TABLE stripe_event_cursors (
     account    varchar(255) PRIMARY KEY,
-    event_id   varchar(255),
-    read_until timestamptz NOT NULL,
-    checked_at timestamptz NOT NULL
+    -- The creation of the newest event read; NULL before the first reading.
+    read_until timestamptz,
+    -- When the list was last to be read.
+    asked_at   timestamptz NOT NULL
 );
 
 ALTER TABLE stripe_events

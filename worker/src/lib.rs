@@ -10,6 +10,7 @@ mod health;
 mod jobs;
 mod lease;
 mod maintenance;
+mod observe;
 mod outcome;
 mod run;
 mod worker;

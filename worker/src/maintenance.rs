@@ -1,4 +1,4 @@
-//! What keeps the house in order: partitions ahead of time, jobs that end their workers, alarms about both.
+//! What keeps the house in order: questions about what is quiet, partitions ahead of time, jobs that end their workers, alarms about both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wallet_core::alarms;
 use wallet_core::db::{self, DbError};
+use wallet_core::janitor;
 use wallet_core::jobs;
 use wallet_core::telemetry::chain;
 
@@ -34,6 +35,12 @@ pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
 
 async fn tidy(worker: &Worker, partitions: bool) -> Result<(), DbError> {
     let now = worker.clock.now();
+    let queued =
+        janitor::ask_about_quiet(&worker.db, now).await? + janitor::read_events(&worker.db, now).await?;
+    if queued > 0 {
+        tracing::debug!(queued, "questions to Stripe queued");
+        worker.dispatcher.wake();
+    }
     for job in jobs::park_crashed(&worker.db, now, Duration::ZERO).await? {
         tracing::error!(%job, "parked a job that was started several times without an end");
     }

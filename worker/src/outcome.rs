@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use wallet_core::db::DbError;
-use wallet_core::jobs::{self, ClaimedJob, HandBack};
+use wallet_core::inbox::InboxError;
+use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
 use wallet_core::locks::LockError;
 use wallet_core::retry::RetryPolicy;
 use wallet_core::stripe::{CallError, Disposition, GatewayError};
@@ -25,6 +26,9 @@ pub(crate) enum JobError {
     /// The way is clear again at once, for example after a look-up.
     #[error("{0}")]
     Again(&'static str),
+    /// What it needs has not happened yet, outside or in another job.
+    #[error("{0}")]
+    NotYet(&'static str),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbError),
@@ -34,6 +38,9 @@ pub(crate) enum JobError {
     /// A call to Stripe brought nothing that the job can decide by.
     #[error("{}", call_sentence(.0))]
     Call(#[from] CallError),
+    /// An event could not be stored.
+    #[error("the event could not be stored")]
+    Inbox(#[from] InboxError),
     /// Sealing or opening failed.
     #[error("sealing or opening failed")]
     Crypto(#[from] wallet_core::crypto::CryptoError),
@@ -82,7 +89,12 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason:
     let Some(transaction) = job.transaction else {
         return;
     };
-    if job.last_error.as_deref() == Some(reason) || matches!(error, JobError::Again(_)) {
+    // Housekeeping is not the owner's business.
+    let is_quiet = matches!(error, JobError::Again(_) | JobError::NotYet(_))
+        || job
+            .kind
+            .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
+    if is_quiet || job.last_error.as_deref() == Some(reason) {
         return;
     }
     let parked = matches!(decide(job, error), End::Park);
@@ -120,8 +132,9 @@ fn decide(job: &ClaimedJob, error: &JobError) -> End {
     let end = match error {
         JobError::Park(_) => End::Park,
         JobError::Again(_) => End::HandBack(Duration::ZERO),
+        JobError::NotYet(_) => End::Retry(draw(RetryPolicy::STRIPE_UNKNOWN)),
         JobError::Db(error) if error.is_transient() => End::Retry(draw(RetryPolicy::STORE_AWAY)),
-        JobError::Db(_) | JobError::Crypto(_) => End::Retry(draw(RetryPolicy::DEFAULT)),
+        JobError::Db(_) | JobError::Crypto(_) | JobError::Inbox(_) => End::Retry(draw(RetryPolicy::DEFAULT)),
         JobError::Lock(_) => End::HandBack(RetryPolicy::CONTENDED.delay(4, &mut rand::rng())),
         JobError::Call(CallError::LaneClosed(_)) => {
             End::HandBack(RetryPolicy::STRIPE_THROTTLED.delay(3, &mut rand::rng()))

@@ -11,7 +11,7 @@ use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{Db, DbError, in_transaction};
 use wallet_core::dispatch::Dispatcher;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
-use wallet_core::inbox;
+use wallet_core::inbox::{self, Inbox};
 use wallet_core::jobs::{self, ClaimedJob};
 use wallet_core::locks::WalletLocks;
 use wallet_core::settle::{Settled, Settler, Step};
@@ -33,6 +33,8 @@ pub struct Worker {
     pub ids: SharedIds,
     /// Sealing and opening.
     pub vault: Arc<Vault>,
+    /// Stripe's events.
+    pub inbox: Inbox,
     /// Stripe, with the record of every call.
     pub calls: StripeCalls,
     /// RedLock.
@@ -86,6 +88,12 @@ impl Worker {
             Actor::Worker(name.clone()),
         );
         Self {
+            inbox: Inbox::new(
+                db.clone(),
+                Arc::clone(&clock),
+                Arc::clone(&vault),
+                config.stripe.live,
+            ),
             calls: calls(&db, &vault, &clock),
             leases: Leases::new(db.clone()),
             name,

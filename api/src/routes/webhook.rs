@@ -56,16 +56,18 @@ pub(super) async fn receive(State(Shared { app, .. }): State<Shared>, request: R
 
 async fn store(app: Arc<App>, bytes: axum::body::Bytes) -> Result<&'static str, InboxError> {
     let hand_over = app.hand_over.is_open(JobKind::StripeEvent.queue());
-    Ok(match app.inbox.receive(&bytes, hand_over).await? {
-        Received::New(job) => {
-            if let Some((queue, job)) = job {
-                app.hand_over.submit(queue, job);
+    Ok(
+        match app.inbox.receive(Source::Webhook, &bytes, hand_over).await? {
+            Received::New(job) => {
+                if let Some((queue, job)) = job {
+                    app.hand_over.submit(queue, job);
+                }
+                "stored"
             }
-            "stored"
-        }
-        Received::Duplicate => "duplicate",
-        Received::Parked => "parked",
-    })
+            Received::Duplicate => "duplicate",
+            Received::Parked => "parked",
+        },
+    )
 }
 
 /// The one signature header; of two nobody could say which is Stripe's.

@@ -39,6 +39,7 @@ diesel::table! {
         user_id -> Uuid,
         payouts_enabled -> Bool,
         disabled_reason -> Nullable<Text>,
+        paid_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -47,9 +48,8 @@ diesel::table! {
 diesel::table! {
     stripe_event_cursors (account) {
         account -> Varchar,
-        event_id -> Nullable<Varchar>,
-        read_until -> Timestamptz,
-        checked_at -> Timestamptz,
+        read_until -> Nullable<Timestamptz>,
+        asked_at -> Timestamptz,
     }
 }
 

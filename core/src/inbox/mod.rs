@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use store::{StoredEvent, find, ignore, park, pass};
+pub use store::{Replay, StoredEvent, find, ignore, park, pass, replay, unknown_of};
 
 use crate::alarms;
 use crate::clock::SharedClock;
@@ -19,7 +19,7 @@ use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{AsDbError, Db, DbError, in_transaction};
 use crate::ids::JobId;
 use crate::jobs::{self, JobKind, NewJob, QueueName};
-use crate::stripe::Envelope;
+use crate::stripe::{AccountId, Envelope};
 
 /// Why an event could not be stored: Stripe must send it again.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +69,30 @@ impl std::fmt::Debug for Inbox {
     }
 }
 
+/// How an event came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// Delivered to the webhook.
+    Webhook,
+    /// Read from Stripe's list of events: the same event, but not the same bytes.
+    List {
+        /// Whose list; none for the platform's own. Only deliveries name the account in the event itself.
+        account: Option<&'a AccountId>,
+    },
+}
+
+impl Source<'_> {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::List { .. } => "list",
+        }
+    }
+}
+
 /// An event as it will be stored.
 struct Arrived {
+    source: &'static str,
     id: String,
     envelope: Envelope,
     body_sha256: Vec<u8>,
@@ -92,15 +114,21 @@ impl Inbox {
         }
     }
 
-    /// Stores the body of a delivery whose signature was right. `hand_over`: the caller pushes the new job to Redis itself.
+    /// Stores the body of a delivery whose signature was right, or of an event that was read from Stripe's list. `hand_over`: the
+    /// caller pushes the new job to Redis itself.
     ///
     /// # Errors
-    /// When it could not be stored; it must then be delivered again.
-    pub async fn receive(&self, body: &[u8], hand_over: bool) -> Result<Received, InboxError> {
-        let arrived = self.understand(body).await?;
+    /// When it could not be stored; it must then be delivered, or read, again.
+    pub async fn receive(
+        &self,
+        source: Source<'_>,
+        body: &[u8],
+        hand_over: bool,
+    ) -> Result<Received, InboxError> {
+        let arrived = self.understand(source, body).await?;
         in_transaction!(self.db, conn => {
             if !store::insert(conn, &arrived).await? {
-                if store::body_differs(conn, &arrived).await? {
+                if source == Source::Webhook && store::body_differs(conn, &arrived).await? {
                     let message = "an event came again with another body; the first one counts";
                     alarms::raise(conn, "event_body_differs", &arrived.id, message, arrived.at).await?;
                 }
@@ -110,28 +138,23 @@ impl Inbox {
                 alarms::raise(conn, "event_parked", &arrived.id, obstacle, arrived.at).await?;
                 return Ok(Received::Parked);
             }
-            let job = NewJob {
-                kind: JobKind::StripeEvent,
-                transaction: None,
-                wallets: Vec::new(),
-                payload: json!({ "v": 1, "event": arrived.id }),
-                unique_key: Some(format!("event:{}", arrived.id)),
-                run_at: arrived.at,
-                handed_over: hand_over,
-            };
+            let job = NewJob { handed_over: hand_over, ..job_of(&arrived.id, arrived.at) };
             let job = jobs::insert(conn, &job).await?;
             Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
         })
     }
 
-    async fn understand(&self, body: &[u8]) -> Result<Arrived, InboxError> {
-        let (envelope, obstacle) = match Envelope::from_json(body) {
+    async fn understand(&self, source: Source<'_>, body: &[u8]) -> Result<Arrived, InboxError> {
+        let (mut envelope, obstacle) = match Envelope::from_json(body) {
             Ok(envelope) => {
                 let obstacle = self.obstacle(&envelope);
                 (envelope, obstacle)
             }
             Err(error) => (Envelope::default(), Some(error.to_string())),
         };
+        if let Source::List { account } = source {
+            envelope.account = envelope.account.or_else(|| account.cloned());
+        }
         let body_sha256 = digest(body);
         let id = match &envelope.id {
             Some(id) => id.as_str().to_owned(),
@@ -140,6 +163,7 @@ impl Inbox {
         let place = Place::new("stripe_events", "encrypted_body", &id, KeyOwner::System);
         let sealed_body = self.vault.seal_bytes(&place, body).await?.into_string();
         Ok(Arrived {
+            source: source.as_str(),
             id,
             envelope,
             body_sha256,
@@ -162,6 +186,19 @@ impl Inbox {
         } else {
             None
         }
+    }
+}
+
+/// The job that processes an event.
+fn job_of(event: &str, now: DateTime<Utc>) -> NewJob {
+    NewJob {
+        kind: JobKind::StripeEvent,
+        transaction: None,
+        wallets: Vec::new(),
+        payload: json!({ "v": 1, "event": event }),
+        unique_key: Some(format!("event:{event}")),
+        run_at: now,
+        handed_over: false,
     }
 }
 

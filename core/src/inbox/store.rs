@@ -1,12 +1,15 @@
 //! The table `stripe_events`.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::Arrived;
+use super::{Arrived, Source, job_of};
 use crate::db::schema::stripe_events;
 use crate::db::{DbError, PgConn};
+use crate::jobs;
 
 /// A stored event, without its body.
 #[derive(Debug, Clone)]
@@ -43,6 +46,7 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
             }),
             stripe_events::note.eq(arrived.obstacle.as_deref()),
             stripe_events::received_at.eq(arrived.at),
+            stripe_events::source.eq(arrived.source),
         ))
         .on_conflict_do_nothing()
         .execute(conn)
@@ -50,14 +54,92 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
     Ok(added == 1)
 }
 
-/// Whether the stored body is another one.
+/// Whether another body was delivered before.
 pub(super) async fn body_differs(conn: &mut PgConn, arrived: &Arrived) -> Result<bool, DbError> {
-    let stored: Vec<u8> = stripe_events::table
+    let (stored, source): (Vec<u8>, String) = stripe_events::table
         .find(&arrived.id)
-        .select(stripe_events::body_sha256)
+        .select((stripe_events::body_sha256, stripe_events::source))
         .first(conn)
         .await?;
-    Ok(stored != arrived.body_sha256)
+    Ok(source == Source::Webhook.as_str() && stored != arrived.body_sha256)
+}
+
+/// Those of `ids` that are not stored.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn unknown_of(conn: &mut PgConn, ids: &[String]) -> Result<Vec<String>, DbError> {
+    let known: HashSet<String> = stripe_events::table
+        .filter(stripe_events::id.eq_any(ids))
+        .select(stripe_events::id)
+        .load(conn)
+        .await?
+        .into_iter()
+        .collect();
+    Ok(ids.iter().filter(|id| !known.contains(*id)).cloned().collect())
+}
+
+/// Which stored events to process again; all conditions hold together.
+#[derive(Debug, Clone, Default)]
+pub struct Replay {
+    /// Only this one.
+    pub id: Option<String>,
+    /// Only of this type; a trailing `*` stands for any ending.
+    pub event_type: Option<String>,
+    /// Only those in this state.
+    pub state: Option<String>,
+    /// Only those received at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those received before.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Has stored events processed again, by the code of today: what has happened already changes nothing. Gives their ids.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Result<Vec<String>, DbError> {
+    let mut query = stripe_events::table
+        .select(stripe_events::id)
+        .filter(stripe_events::type_.is_not_null())
+        .filter(stripe_events::state.ne("received"))
+        .order(stripe_events::received_at.asc())
+        .into_boxed();
+    if let Some(id) = &which.id {
+        query = query.filter(stripe_events::id.eq(id));
+    }
+    if let Some(name) = &which.event_type {
+        query = match name.strip_suffix('*') {
+            Some(start) => query.filter(stripe_events::type_.like(format!("{}%", literal(start)))),
+            None => query.filter(stripe_events::type_.eq(name)),
+        };
+    }
+    if let Some(state) = &which.state {
+        query = query.filter(stripe_events::state.eq(state));
+    }
+    if let Some(since) = which.since {
+        query = query.filter(stripe_events::received_at.ge(since));
+    }
+    if let Some(until) = which.until {
+        query = query.filter(stripe_events::received_at.lt(until));
+    }
+    let ids: Vec<String> = query.load(conn).await?;
+    diesel::update(stripe_events::table.filter(stripe_events::id.eq_any(&ids)))
+        .set((
+            stripe_events::state.eq("received"),
+            stripe_events::processed_at.eq(None::<DateTime<Utc>>),
+        ))
+        .execute(conn)
+        .await?;
+    for id in &ids {
+        jobs::insert(conn, &job_of(id, now)).await?;
+    }
+    Ok(ids)
+}
+
+/// A text in which LIKE sees no signs of its own.
+fn literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 /// The stored event of an id.

@@ -1,9 +1,14 @@
 //! One file for each kind of job. A handler ends its job itself, in the transaction of its effect; an error is ended by
 //! [`crate::outcome`].
 
+mod ask_stripe;
+mod cancel;
+mod deposit_fee;
 mod deposit_intent;
+mod hold;
+mod page_events;
+mod refund_create;
 mod stripe_event;
-mod withdrawal_hold;
 mod withdrawal_payout;
 mod withdrawal_reversal;
 mod withdrawal_transfer;
@@ -19,7 +24,12 @@ use crate::worker::Worker;
 pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     match job.kind {
         Some(JobKind::DepositIntent) => deposit_intent::run(worker, job).await,
-        Some(JobKind::WithdrawalHold) => withdrawal_hold::run(worker, job).await,
+        Some(JobKind::DepositFee) => deposit_fee::run(worker, job).await,
+        Some(JobKind::WithdrawalHold | JobKind::RefundHold) => hold::run(worker, job).await,
+        Some(JobKind::RefundCreate) => refund_create::run(worker, job).await,
+        Some(JobKind::Cancel) => cancel::run(worker, job).await,
+        Some(JobKind::AskStripe) => ask_stripe::run(worker, job).await,
+        Some(JobKind::PageEvents) => page_events::run(worker, job).await,
         Some(JobKind::WithdrawalTransfer) => withdrawal_transfer::run(worker, job).await,
         Some(JobKind::WithdrawalPayout) => withdrawal_payout::run(worker, job).await,
         Some(JobKind::WithdrawalReversal) => withdrawal_reversal::run(worker, job).await,

@@ -5,8 +5,7 @@ use wallet_core::crypto::{KeyOwner, Place, Sealed};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreatePayout, Disposition, ExternalAccountId, Lane, LookUp, Payout, PayoutStatus,
-    Tags,
+    CallError, CallOutcome, CreatePayout, Disposition, ExternalAccountId, Lane, LookUp, Tags,
 };
 use wallet_core::transactions::Transaction;
 
@@ -50,32 +49,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .settle(&[step(job, &transaction, Command::RecordPayout { payout })])
         .await?;
     Ok(())
-}
-
-/// What a payout's state at Stripe asks for; none while it is under way.
-pub(super) fn command_of(payout: &Payout) -> Option<Command> {
-    let id = payout.id.as_str().to_owned();
-    match payout.status {
-        PayoutStatus::Paid => Some(Command::SettlePayout { payout: id }),
-        PayoutStatus::Failed | PayoutStatus::Canceled => {
-            let sentence = payout
-                .failure_message
-                .clone()
-                .unwrap_or_else(|| match payout.status {
-                    PayoutStatus::Canceled => "the payout was cancelled".to_owned(),
-                    _ => format!(
-                        "the payout failed ({})",
-                        payout.failure_code.as_deref().unwrap_or("no reason given")
-                    ),
-                });
-            let reason = FailureReason::new(FailureCode::PayoutFailed, sentence);
-            Some(Command::FailPayout {
-                payout: Some(id),
-                reason,
-            })
-        }
-        PayoutStatus::Pending | PayoutStatus::InTransit | PayoutStatus::Unknown(_) => None,
-    }
 }
 
 /// The external account that was asked for; none for the account's default.

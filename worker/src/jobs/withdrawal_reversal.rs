@@ -1,9 +1,11 @@
 //! Takes the transfer of a withdrawal back after its payout failed; then the amount is available again.
 
-use wallet_core::flows::{Command, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{CallError, CallOutcome, CreateReversal, Lane, LookUp, StripeTransferId, Tags};
-use wallet_core::transactions::Transaction;
+use wallet_core::stripe::{
+    CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, StripeTransferId, Tags,
+};
+use wallet_core::transactions::{self, Transaction};
 
 use super::step;
 use crate::outcome::JobError;
@@ -11,10 +13,13 @@ use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
+    if transaction.flow == Flow::PayoutReturn && transaction.stage == Stage::Accepted {
+        return begin_return(worker, job, &transaction).await;
+    }
     if transaction.stage != Stage::Returning {
         return worker.finish(job).await;
     }
-    let transfer = transfer_of(&transaction)?;
+    let transfer = transfer_of(worker, &transaction).await?;
     let call = CreateReversal {
         transfer: transfer.clone(),
         amount: transaction.amount,
@@ -27,7 +32,14 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Fresh(reversal)) => reversal.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &transfer, &look_up).await,
-        // A refusal here leaves the money on the connected account: outcome::end parks it for a person, funds held.
+        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+            // Perhaps somebody else has taken all of it back. If not, the money stays on the connected account: outcome::end
+            // parks the job for a person, funds held.
+            match taken_by_others(worker, &transaction, &transfer).await? {
+                Some(reversal) => reversal,
+                None => return Err(CallError::Gateway(error).into()),
+            }
+        }
         Err(error) => return Err(error.into()),
     };
     let wallets = transaction.wallets();
@@ -40,12 +52,50 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-fn transfer_of(transaction: &Transaction) -> Result<StripeTransferId, JobError> {
-    transaction
-        .stripe_transfer_id
-        .as_deref()
-        .and_then(|id| id.parse().ok())
-        .ok_or_else(|| JobError::Park("the withdrawal has no transfer to take back".to_owned()))
+/// A payout came back after it was paid: its money is on the connected account and is the wallet's, but cannot be spent yet.
+async fn begin_return(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) -> Result<(), JobError> {
+    let command = Command::FailPayout {
+        payout: None,
+        reason: FailureReason::new(
+            FailureCode::PayoutFailed,
+            "it is taken back from your payout account",
+        ),
+    };
+    worker
+        .settle_locked(&transaction.wallets(), &[step(job, transaction, command)])
+        .await?;
+    Ok(())
+}
+
+/// The reversal of the whole transfer that somebody else made.
+async fn taken_by_others(
+    worker: &Worker,
+    transaction: &Transaction,
+    transfer: &StripeTransferId,
+) -> Result<Option<String>, JobError> {
+    let reversals = worker
+        .calls
+        .ask(Lane::Withdrawals, worker.calls.gateway().list_reversals(transfer))
+        .await?;
+    let whole = reversals
+        .iter()
+        .find(|reversal| reversal.metadata.transaction_id.is_none() && reversal.amount == transaction.amount);
+    Ok(whole.map(|reversal| reversal.id.as_str().to_owned()))
+}
+
+/// The transfer to take back: a returned payout's is that of the withdrawal.
+async fn transfer_of(worker: &Worker, transaction: &Transaction) -> Result<StripeTransferId, JobError> {
+    let none = || JobError::Park("the withdrawal has no transfer to take back".to_owned());
+    let id = match (transaction.flow, transaction.related_transaction_id) {
+        (Flow::PayoutReturn, Some(withdrawal)) => {
+            let conn = &mut worker.db.conn().await?;
+            transactions::find(conn, withdrawal)
+                .await?
+                .and_then(|withdrawal| withdrawal.stripe_transfer_id)
+        }
+        _ => transaction.stripe_transfer_id.clone(),
+    };
+    id.and_then(|id| id.parse().ok()).ok_or_else(none)
 }
 
 /// The key can no longer tell: the transfer's reversals can.

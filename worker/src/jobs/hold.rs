@@ -1,4 +1,4 @@
-//! Freezes the amount of a withdrawal, or fails it for want of funds.
+//! Freezes the amount of a withdrawal, or of the refund of a deposit, or fails it for want of funds.
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;

@@ -1,0 +1,81 @@
+//! What nobody tells us is asked for: transactions that have been quiet for too long, and events that no webhook brought.
+//!
+//! Both are queued as jobs, so that they are leased, retried and settled like everything else; several workers that look at once queue
+//! each question once. Times are the application's.
+
+mod cursor;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::sql_types::{Array, Interval, Text, Timestamptz};
+use diesel_async::RunQueryDsl;
+
+pub use cursor::{read_since, record_reading};
+
+use crate::db::{Db, DbError, in_transaction, sql};
+use crate::jobs::JobKind;
+
+/// A transaction that waits for Stripe is asked about when nothing was heard of it for this long, then ever more rarely.
+const QUIET: TimeDelta = TimeDelta::seconds(60);
+/// The longest between two questions.
+const RAREST: TimeDelta = TimeDelta::hours(6);
+/// How often Stripe's list of events is read.
+const READ_EVERY: TimeDelta = TimeDelta::seconds(60);
+/// How long after money was last sent to a connected account its events are read.
+const ACCOUNT_READ_FOR: TimeDelta = TimeDelta::days(35);
+
+/// Queues a question for each transaction that waits for Stripe and has been quiet for too long; gives how many.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn ask_about_quiet(db: &Db, now: DateTime<Utc>) -> Result<usize, DbError> {
+    let waiting = ["awaiting_payment", "paying_out", "refunding", "disputed"];
+    in_transaction!(db, conn => {
+        Ok(sql(
+            "WITH quiet AS (
+                SELECT id, wallet_id FROM wallet_transactions
+                 WHERE status IN ('pending', 'processing') AND updated_at < $1 - $2 AND (stage = ANY($4) OR flow = 'dispute')
+                   AND (checked_at IS NULL OR checked_at < $1 - LEAST(GREATEST(checked_at - updated_at, $2), $3))
+                 ORDER BY updated_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED),
+             marked AS (UPDATE wallet_transactions t SET checked_at = $1 FROM quiet WHERE t.id = quiet.id)
+             INSERT INTO jobs (queue, kind, transaction_id, wallet_ids, unique_key, run_at, created_at)
+             SELECT $5, $6, id, ARRAY[wallet_id], 'ask:' || id, $1, $1 FROM quiet
+             ON CONFLICT (unique_key) DO NOTHING",
+        )
+        .bind::<Timestamptz, _>(now)
+        .bind::<Interval, _>(QUIET)
+        .bind::<Interval, _>(RAREST)
+        .bind::<Array<Text>, _>(&waiting[..])
+        .bind::<Text, _>(JobKind::AskStripe.queue().as_str())
+        .bind::<Text, _>(JobKind::AskStripe.as_str())
+        .execute(conn)
+        .await?)
+    })
+}
+
+/// Queues the reading of Stripe's list of events, of the platform and of each connected account that is in use; gives how many.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn read_events(db: &Db, now: DateTime<Utc>) -> Result<usize, DbError> {
+    in_transaction!(db, conn => {
+        Ok(sql(
+            "WITH wanted AS (
+                SELECT ''::varchar AS account
+                 UNION ALL SELECT stripe_account_id FROM stripe_accounts WHERE paid_at > $1 - $3),
+             asked AS (
+                INSERT INTO stripe_event_cursors (account, asked_at) SELECT account, $1 FROM wanted
+                ON CONFLICT (account) DO UPDATE SET asked_at = $1 WHERE stripe_event_cursors.asked_at <= $1 - $2
+                RETURNING account)
+             INSERT INTO jobs (queue, kind, payload, unique_key, run_at, created_at)
+             SELECT $4, $5, jsonb_build_object('v', 1, 'account', account), 'events:' || account, $1, $1 FROM asked
+             ON CONFLICT (unique_key) DO NOTHING",
+        )
+        .bind::<Timestamptz, _>(now)
+        .bind::<Interval, _>(READ_EVERY)
+        .bind::<Interval, _>(ACCOUNT_READ_FOR)
+        .bind::<Text, _>(JobKind::PageEvents.queue().as_str())
+        .bind::<Text, _>(JobKind::PageEvents.as_str())
+        .execute(conn)
+        .await?)
+    })
+}

@@ -1,0 +1,166 @@
+//! Refunds of deposits: to the payer's card, back from it, and those that somebody makes at Stripe itself.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use wallet_tests::app::{Leftovers, id_of, uuid};
+use wallet_tests::{TestApp, eventually};
+
+async fn intent_of(app: &TestApp, deposit: &str) -> String {
+    let sql = "SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1";
+    app.db.value(sql, &[&uuid(deposit)]).await
+}
+
+async fn owed(app: &TestApp, wallet: &str) -> i64 {
+    let sql = "SELECT (100 * owed_balance)::bigint FROM wallets WHERE id = $1";
+    app.db.value(sql, &[&uuid(wallet)]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deposit_goes_back_to_its_payer_in_parts_and_never_more_than_was_paid() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    let part = id_of(&app.refund(&alice, &deposit, json!({ "amount": "30.00" })).await.data());
+    let part = app.completed(&alice, &part).await;
+    assert_eq!((&part["direction"], &part["relatedTransactionId"]), (&json!("OUT"), &json!(deposit)));
+    assert_eq!(app.balances(&alice, &wallet).await, (7_000, 0));
+    assert_eq!(app.stripe.effects("refund.create").await.len(), 1);
+    let too_much = app.refund(&alice, &deposit, json!({ "amount": "70.01" })).await;
+    assert_eq!(too_much.code(), Some("INVALID_STATE"), "{too_much:?}");
+    let rest = id_of(&app.refund(&alice, &deposit, json!({})).await.data());
+    assert_eq!(app.completed(&alice, &rest).await["amount"], "70.00");
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_is_pending_holds_the_money_until_it_is_final() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_pendingRefund").await;
+    let ids = [
+        id_of(&app.refund(&alice, &deposit, json!({ "amount": "40.00" })).await.data()),
+        id_of(&app.refund(&alice, &deposit, json!({ "amount": "60.00" })).await.data()),
+    ];
+    for (id, status) in ids.iter().zip(["succeeded", "failed"]) {
+        app.at_stage(id, "refunding").await;
+        let refund: String = app
+            .db
+            .value("SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1", &[&uuid(id)])
+            .await;
+        app.stripe.control(&format!("refunds/{refund}"), json!({ "status": status })).await;
+    }
+    app.completed(&alice, &ids[0]).await;
+    let failed = app.failed(&alice, &ids[1]).await;
+    assert!(failed["failureReason"].as_str().unwrap().starts_with("REFUND_FAILED: "), "{failed:#}");
+    assert_eq!(app.balances(&alice, &wallet).await, (6_000, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_fails_after_it_had_succeeded_is_credited_again_once() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    let refund = id_of(&app.refund(&alice, &deposit, json!({})).await.data());
+    app.completed(&alice, &refund).await;
+    let object: String = app
+        .db
+        .value("SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1", &[&uuid(&refund)])
+        .await;
+    let body = json!({ "status": "failed", "failure_reason": "expired_or_canceled_card" });
+    app.stripe.webhook_fault(json!({ "event": "refund.*", "duplicate": 3 })).await;
+    app.stripe.control(&format!("refunds/{object}"), body).await;
+    let back = app.relative(&alice, &refund).await;
+    let back = app.completed(&alice, &id_of(&back)).await;
+    assert_eq!(
+        (&back["transactionType"], &back["direction"], &back["amount"]),
+        (&json!("REFUND"), &json!("IN"), &json!("100.00"))
+    );
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+    assert_eq!(app.transaction(&alice, &refund).await["status"], "COMPLETED");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_made_in_the_dashboard_is_booked_and_what_is_missing_is_caught_from_later_credits() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let (_, other) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    let spent = app.send(&alice, &wallet, &other, 7_000).await;
+    app.completed(&alice, &spent).await;
+    let intent = intent_of(&app, &deposit).await;
+    app.stripe
+        .control("refunds", json!({ "payment_intent": intent, "amount": 5_000 }))
+        .await;
+    let refund = app.relative(&alice, &deposit).await;
+    app.completed(&alice, &id_of(&refund)).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    assert_eq!(owed(&app, &wallet).await, 2_000);
+    // The next credit pays the debt first.
+    let next = app.deposited(&alice, &wallet, 5_000, "pm_card_visa").await;
+    assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
+    assert_eq!(owed(&app, &wallet).await, 0);
+    let told = app.transaction(&alice, &next).await;
+    assert!(told["timeline"].to_string().contains("kept for what was owed"), "{told:#}");
+    // What the dashboard took counts.
+    let more = app.refund(&alice, &deposit, json!({ "amount": "50.01" })).await;
+    assert_eq!(more.code(), Some("INVALID_STATE"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_whose_answer_and_webhooks_are_lost_happens_once_and_is_found() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    app.stripe.webhook_fault(json!({ "event": "*", "drop": true })).await;
+    app.stripe
+        .fault(json!({ "operation": "refunds.create", "times": 2, "outcome": "drop_after" }))
+        .await;
+    let refund = id_of(&app.refund(&alice, &deposit, json!({ "amount": "10.00" })).await.data());
+    app.hurry_until("the refund to end", TimeDelta::seconds(61), async || {
+        app.transaction(&alice, &refund).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.stripe.effects_of(&refund, "refund.create").await, 1);
+    app.stripe.clear_faults().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deposit_that_is_not_completed_and_what_is_no_deposit_cannot_be_refunded() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(1_000).await;
+    let (_, other) = app.owner(0).await;
+    let waiting = id_of(&app.deposit(&alice, &wallet, json!({ "amount": "10.00" })).await.data());
+    let transfer = app.send(&alice, &wallet, &other, 500).await;
+    app.completed(&alice, &transfer).await;
+    for id in [&waiting, &transfer] {
+        let refused = app.refund(&alice, id, json!({ "amount": "1.00" })).await;
+        assert_eq!(refused.code(), Some("INVALID_STATE"), "{refused:?}");
+    }
+    let unknown = app.refund(&alice, &uuid::Uuid::now_v7().to_string(), json!({})).await;
+    assert_eq!(unknown.code(), Some("TRANSACTION_NOT_FOUND"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripes_fee_is_booked_when_it_is_known_and_the_books_are_stripes_balance() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "fee_basis_points": 290, "fee_fixed": 30 })).await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+    eventually("the fee to be booked", async || {
+        let booked = "SELECT coalesce(sum(amount), 0)::float8 FROM ledger_entries WHERE account = 'stripe:fees' AND transaction_id = $1";
+        let booked: f64 = app.db.value(booked, &[&uuid(&deposit)]).await;
+        (booked + 3.2).abs() < 0.001
+    })
+    .await;
+    let known = "SELECT available_on IS NOT NULL FROM wallet_transactions WHERE id = $1";
+    assert!(app.db.value::<bool>(known, &[&uuid(&deposit)]).await);
+    app.finish_with(Leftovers::default()).await;
+}

@@ -1,0 +1,52 @@
+//! Undoes what its owner has cancelled, if nothing irreversible has happened; what was too late is told and changes nothing.
+
+use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::jobs::ClaimedJob;
+use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
+use wallet_core::transactions::Transaction;
+
+use super::step;
+use crate::observe::{Look, give_up};
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
+    let transaction = worker.transaction(job).await?;
+    if transaction.status.is_final() {
+        return worker.finish(job).await;
+    }
+    if transaction.flow == Flow::Deposit {
+        return cancel_deposit(worker, job, &transaction).await;
+    }
+    let steps = [step(job, &transaction, Command::Cancel)];
+    worker.settle_locked(&transaction.wallets(), &steps).await?;
+    Ok(())
+}
+
+/// A deposit's intent is cancelled at Stripe first, so that nobody can pay what is cancelled here.
+async fn cancel_deposit(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+) -> Result<(), JobError> {
+    let intent: Option<PaymentIntentId> = transaction
+        .stripe_payment_intent_id
+        .as_deref()
+        .and_then(|id| id.parse().ok());
+    let Some(intent) = intent.filter(|_| transaction.stage == Stage::AwaitingPayment) else {
+        let id = transaction.id.uuid();
+        if transaction.stage == Stage::Accepted
+            && worker.calls.is_undecided(Operation::PaymentIntent, id).await?
+        {
+            return Err(JobError::NotYet("the payment intent is being created"));
+        }
+        let steps = [step(job, transaction, Command::Cancel)];
+        worker.settle_locked(&transaction.wallets(), &steps).await?;
+        return Ok(());
+    };
+    let gateway = worker.calls.gateway();
+    let question = gateway.retrieve_payment_intent(&intent);
+    let intent = worker.calls.ask(Lane::Maintenance, question).await?;
+    let reason = FailureReason::new(FailureCode::CancelledByOwner, "cancelled before it was paid");
+    give_up(&Look::unasked(worker, job), transaction, &intent, reason).await
+}

@@ -1,0 +1,55 @@
+//! Books what Stripe kept of a deposit, and notes when the rest is available to the platform.
+//!
+//! Stripe's movement is often not there yet when the payment succeeds, so the deposit is credited first and this comes after.
+
+use wallet_core::alarms;
+use wallet_core::flows::{BalanceEntry, Command, Stage};
+use wallet_core::jobs::ClaimedJob;
+use wallet_core::stripe::{Lane, PaymentIntentId};
+
+use super::step;
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
+    let transaction = worker.transaction(job).await?;
+    let intent: Option<PaymentIntentId> = transaction
+        .stripe_payment_intent_id
+        .as_deref()
+        .and_then(|id| id.parse().ok());
+    let (Stage::Completed, Some(intent)) = (transaction.stage, intent) else {
+        return worker.finish(job).await;
+    };
+    let gateway = worker.calls.gateway();
+    let intent = worker
+        .calls
+        .ask(Lane::Maintenance, gateway.retrieve_payment_intent(&intent))
+        .await?;
+    let not_yet = || JobError::NotYet("the payment provider has not settled the payment yet");
+    let charge = intent.latest_charge.ok_or_else(not_yet)?;
+    let charge = worker
+        .calls
+        .ask(Lane::Maintenance, gateway.retrieve_charge(&charge))
+        .await?;
+    let movement = charge.balance_transaction.ok_or_else(not_yet)?;
+    if movement.amount != transaction.amount {
+        // A platform account that settles in another currency, for example: reconciliation has to explain it.
+        let message = format!(
+            "a deposit of {} came to the balance as {}",
+            transaction.amount, movement.amount
+        );
+        let conn = &mut worker.db.conn().await?;
+        let subject = transaction.id.to_string();
+        alarms::raise(conn, "settlement_differs", &subject, &message, worker.clock.now()).await?;
+    }
+    let entry = BalanceEntry {
+        id: movement.id.as_str().to_owned(),
+        amount: movement.amount,
+        fee: movement.fee,
+        available_on: movement.available_on,
+    };
+    worker
+        .settle(&[step(job, &transaction, Command::BookFee(entry))])
+        .await?;
+    Ok(())
+}

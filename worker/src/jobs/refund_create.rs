@@ -1,0 +1,83 @@
+//! Creates the refund of a deposit at Stripe.
+
+use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::jobs::ClaimedJob;
+use wallet_core::stripe::{
+    CallError, CallOutcome, CreateRefund, Disposition, Lane, LookUp, PaymentIntentId, RefundId, Tags,
+};
+use wallet_core::transactions::{self, Transaction};
+
+use super::step;
+use crate::observe::{self, Look, apply_refund};
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
+    let transaction = worker.transaction(job).await?;
+    if transaction.stage != Stage::Held {
+        return worker.finish(job).await;
+    }
+    let intent = intent_of(worker, &transaction).await?;
+    let call = CreateRefund {
+        payment_intent: intent.clone(),
+        amount: transaction.amount,
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
+    };
+    let look = Look::unasked(worker, job);
+    match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
+        Ok(CallOutcome::Fresh(refund)) => apply_refund(&look, &transaction, &refund).await,
+        Ok(CallOutcome::Recorded { object_id }) => {
+            let id: RefundId = object_id
+                .parse()
+                .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?;
+            observe::refund(&look, &id).await
+        }
+        Err(CallError::LookUpFirst(look_up)) => look_up_refund(worker, &transaction, &intent, &look_up).await,
+        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+            let reason = FailureReason::new(FailureCode::RefundFailed, error.message);
+            let steps = [step(job, &transaction, Command::Refuse(reason))];
+            worker.settle_locked(&transaction.wallets(), &steps).await?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The payment that is refunded.
+async fn intent_of(worker: &Worker, transaction: &Transaction) -> Result<PaymentIntentId, JobError> {
+    let none = || JobError::Park("the refund has no payment to refund".to_owned());
+    let deposit = transaction.related_transaction_id.ok_or_else(none)?;
+    let conn = &mut worker.db.conn().await?;
+    transactions::find(conn, deposit)
+        .await?
+        .and_then(|deposit| deposit.stripe_payment_intent_id)
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(none)
+}
+
+/// The key can no longer tell: the refunds of the payment can.
+async fn look_up_refund(
+    worker: &Worker,
+    transaction: &Transaction,
+    intent: &PaymentIntentId,
+    look_up: &LookUp,
+) -> Result<(), JobError> {
+    let listing = worker.calls.gateway().list_refunds(intent);
+    let refunds = worker.calls.ask(Lane::Deposits, listing).await?;
+    let ours = refunds
+        .iter()
+        .find(|refund| refund.metadata.transaction_id == Some(transaction.id));
+    match ours {
+        Some(refund) => {
+            worker
+                .calls
+                .resolve_found(&look_up.key, refund.id.as_str())
+                .await?
+        }
+        None => worker.calls.resolve_absent(&look_up.key).await?,
+    }
+    Err(JobError::Again("the refund was looked up at Stripe"))
+}

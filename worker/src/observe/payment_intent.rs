@@ -1,0 +1,216 @@
+//! A payment intent: the money of a deposit.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use wallet_core::crypto::{KeyOwner, Place};
+use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::jobs::JobKind;
+use wallet_core::stripe::{CallError, Decline, PaymentIntent, PaymentIntentId, PaymentIntentStatus};
+use wallet_core::transactions::{Transaction, external_ref};
+
+use super::Look;
+use crate::outcome::JobError;
+use crate::worker::{EventEnd, Worker};
+
+/// What nobody has paid after this time is cancelled. Bank debits under way are not unpaid.
+const EXPIRES_AFTER: TimeDelta = TimeDelta::hours(24);
+
+/// Looks at an intent and settles what its state asks for.
+pub(crate) async fn payment_intent(look: &Look<'_>, id: &PaymentIntentId) -> Result<(), JobError> {
+    let gateway = look.worker.calls.gateway();
+    let intent = look.ask(gateway.retrieve_payment_intent(id)).await?;
+    let found = look
+        .owner(external_ref::PAYMENT_INTENT, id.as_str(), Some(intent.metadata))
+        .await?;
+    match found.filter(|found| found.flow == Flow::Deposit) {
+        Some(transaction) => apply(look, &transaction, intent).await,
+        None => {
+            let note = "the payment intent is of no deposit of ours";
+            look.close(EventEnd::Ignored, note).await
+        }
+    }
+}
+
+/// Settles what the state of a deposit's intent asks for.
+pub(crate) async fn apply(
+    look: &Look<'_>,
+    transaction: &Transaction,
+    intent: PaymentIntent,
+) -> Result<(), JobError> {
+    let is_unpaid = matches!(
+        intent.status,
+        PaymentIntentStatus::RequiresPaymentMethod
+            | PaymentIntentStatus::RequiresConfirmation
+            | PaymentIntentStatus::RequiresAction
+    );
+    let is_open = matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment);
+    let declined = intent.status == PaymentIntentStatus::RequiresPaymentMethod
+        && transaction.stripe_payment_method_id.is_some()
+        && intent.last_payment_error.is_some()
+        && !needs_payer(&intent);
+    if is_open && declined {
+        return give_up(look, transaction, &intent, decline_of(&intent)).await;
+    }
+    let age = look
+        .worker
+        .clock
+        .now()
+        .signed_duration_since(transaction.created_at);
+    if is_open && is_unpaid && look.event.is_none() && age > EXPIRES_AFTER {
+        let reason = FailureReason::new(FailureCode::PaymentExpired, "nobody paid within 24 hours");
+        return give_up(look, transaction, &intent, reason).await;
+    }
+    let end = ending(transaction, &intent).or_else(|| payment_note(look, &intent));
+    let mut commands = Vec::new();
+    // Our own call's answer is always recorded; from an event only before a refusal, which names no intent.
+    let is_answer = look.job.kind == Some(JobKind::DepositIntent);
+    if transaction.stage == Stage::Accepted && (is_answer || matches!(end, Some(Command::Refuse(_)))) {
+        commands.push(recording(look.worker, transaction, &intent).await?);
+    }
+    commands.extend(end);
+    look.settle(transaction, commands).await
+}
+
+/// Cancels the intent, so that it can never succeed; then the deposit ends for this reason. A payment that won the race is booked.
+pub(crate) async fn give_up(
+    look: &Look<'_>,
+    transaction: &Transaction,
+    intent: &PaymentIntent,
+    reason: FailureReason,
+) -> Result<(), JobError> {
+    let now = cancelled(look, &intent.id).await?;
+    let mut commands = Vec::new();
+    if transaction.stage == Stage::Accepted {
+        commands.push(recording(look.worker, transaction, intent).await?);
+    }
+    let id = now.id.as_str().to_owned();
+    commands.extend(match now.status {
+        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
+            intent: id,
+            received: now.amount_received,
+        }),
+        PaymentIntentStatus::Canceled if reason.code == FailureCode::PaymentDeclined => {
+            Some(Command::Refuse(reason))
+        }
+        PaymentIntentStatus::Canceled => Some(Command::CancelIntent { intent: id, reason }),
+        // Under way meanwhile: what comes of it will be told.
+        _ => None,
+    });
+    look.settle(transaction, commands).await
+}
+
+/// The intent after the attempt to cancel it, whatever it has become.
+async fn cancelled(look: &Look<'_>, id: &PaymentIntentId) -> Result<PaymentIntent, JobError> {
+    let gateway = look.worker.calls.gateway();
+    match look.ask(gateway.cancel_payment_intent(id)).await {
+        Err(JobError::Call(CallError::Gateway(mut error))) => match error.payment_intent.take() {
+            Some(intent) => Ok(*intent),
+            None => Err(CallError::Gateway(error).into()),
+        },
+        done => done,
+    }
+}
+
+/// Whether the bank only asks the payer to authenticate.
+fn needs_payer(intent: &PaymentIntent) -> bool {
+    let asks = |decline: &Decline| {
+        [&decline.code, &decline.decline_code]
+            .into_iter()
+            .any(|code| code.as_deref() == Some("authentication_required"))
+    };
+    intent.last_payment_error.as_ref().is_some_and(asks)
+}
+
+fn decline_of(intent: &PaymentIntent) -> FailureReason {
+    let decline = intent.last_payment_error.as_ref();
+    let sentence = decline
+        .and_then(|decline| decline.message.clone())
+        .unwrap_or_else(|| "the payment was declined".to_owned());
+    let detail = decline.and_then(|decline| decline.decline_code.clone().or_else(|| decline.code.clone()));
+    let sentence = detail.map_or_else(|| sentence.clone(), |code| format!("{sentence} ({code})"));
+    FailureReason::new(FailureCode::PaymentDeclined, sentence)
+}
+
+/// What an intent that is final asks for; none while it is not.
+///
+/// A cancelled intent whose payment the server had confirmed and the bank declined was cancelled by us, see [`give_up`]: the
+/// deposit failed by the decline, whether this worker says so first, the event of the cancelling, or whoever comes after a crash.
+fn ending(transaction: &Transaction, intent: &PaymentIntent) -> Option<Command> {
+    let id = intent.id.as_str().to_owned();
+    match intent.status {
+        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
+            intent: id,
+            received: intent.amount_received,
+        }),
+        PaymentIntentStatus::Canceled
+            if transaction.stripe_payment_method_id.is_some() && intent.last_payment_error.is_some() =>
+        {
+            Some(Command::Refuse(decline_of(intent)))
+        }
+        PaymentIntentStatus::Canceled => {
+            let reason = FailureReason::new(FailureCode::PaymentCancelled, "the payment was cancelled");
+            Some(Command::CancelIntent { intent: id, reason })
+        }
+        _ => None,
+    }
+}
+
+/// What the payer should know of an intent that is not final; nothing of most events.
+fn payment_note(look: &Look<'_>, intent: &PaymentIntent) -> Option<Command> {
+    let message = match (look.event?.event_type.as_str(), &intent.last_payment_error) {
+        ("payment_intent.payment_failed", Some(decline)) => {
+            let why = decline.message.as_deref().unwrap_or("The payment failed.");
+            format!("a payment attempt failed: {why} The payer may try again.")
+        }
+        ("payment_intent.processing", _) => "the payment is under way".to_owned(),
+        ("payment_intent.requires_action", _) => "the payer must authenticate the payment".to_owned(),
+        ("payment_intent.partially_funded", _) => {
+            format!("{} received so far; waiting for the rest", intent.amount_received)
+        }
+        _ => return None,
+    };
+    look.note(message)
+}
+
+/// The command that records the intent, with its client secret sealed under the owner's key.
+async fn recording(
+    worker: &Worker,
+    transaction: &Transaction,
+    intent: &PaymentIntent,
+) -> Result<Command, JobError> {
+    let sealed_client_secret = match &intent.client_secret {
+        Some(secret) => {
+            let owner = KeyOwner::User(transaction.user_id);
+            let place = Place::new(
+                "wallet_transactions",
+                "encrypted_client_secret",
+                transaction.id,
+                owner,
+            );
+            let sealed = Arc::clone(&worker.vault)
+                .seal_bytes(&place, secret.expose().as_bytes())
+                .await?;
+            Some(sealed.into_string())
+        }
+        None => None,
+    };
+    let by_server = transaction.stripe_payment_method_id.is_some();
+    let message = match &intent.status {
+        PaymentIntentStatus::RequiresAction => {
+            "the payer must authenticate the payment; confirm it with the clientSecret"
+        }
+        PaymentIntentStatus::RequiresPaymentMethod if by_server && needs_payer(intent) => {
+            "the payer must authenticate the payment; confirm it with the clientSecret"
+        }
+        PaymentIntentStatus::RequiresPaymentMethod if by_server => "the payment was declined",
+        PaymentIntentStatus::Processing => "the payment is under way; bank debits take several days",
+        PaymentIntentStatus::Succeeded | PaymentIntentStatus::Canceled => "payment intent created",
+        _ => "waiting for the payer to confirm the payment with the clientSecret",
+    };
+    Ok(Command::RecordIntent {
+        intent: intent.id.as_str().to_owned(),
+        sealed_client_secret,
+        message: message.to_owned(),
+    })
+}

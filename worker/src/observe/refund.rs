@@ -1,0 +1,163 @@
+//! A refund of a deposit, made by us or by somebody else at Stripe. It may fail after it has succeeded.
+
+use wallet_core::accept::Found;
+use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::stripe::{Refund, RefundId, RefundStatus};
+use wallet_core::transactions::{self, Transaction, external_ref};
+
+use super::Look;
+use crate::outcome::JobError;
+use crate::worker::EventEnd;
+
+/// Looks at a refund and settles what its state asks for.
+pub(crate) async fn refund(look: &Look<'_>, id: &RefundId) -> Result<(), JobError> {
+    let gateway = look.worker.calls.gateway();
+    let refund = look.ask(gateway.retrieve_refund(id)).await?;
+    let recorded = look.owner(external_ref::REFUND, id.as_str(), None).await?;
+    if let Some(transaction) = recorded {
+        return match transaction.flow {
+            Flow::DepositRefund | Flow::OutsideRefund => apply(look, &transaction, &refund).await,
+            _ => look.close(EventEnd::Passed, "the refund was booked before").await,
+        };
+    }
+    match claimed(look, &refund).await? {
+        Some(transaction) => apply(look, &transaction, &refund).await,
+        None => outside(look, &refund).await,
+    }
+}
+
+/// Settles what the state of a refund asks for of its transaction.
+pub(crate) async fn apply(
+    look: &Look<'_>,
+    transaction: &Transaction,
+    refund: &Refund,
+) -> Result<(), JobError> {
+    let id = refund.id.as_str().to_owned();
+    let has_failed = matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled);
+    if transaction.stage == Stage::Completed && has_failed {
+        return returned(look, transaction, refund).await;
+    }
+    let command = match refund.status {
+        RefundStatus::Succeeded => Some(Command::SettleRefund { refund: id }),
+        RefundStatus::Failed | RefundStatus::Canceled => Some(Command::FailRefund {
+            refund: id,
+            reason: FailureReason::new(FailureCode::RefundFailed, sentence(refund)),
+        }),
+        RefundStatus::Pending | RefundStatus::RequiresAction => Some(Command::RecordRefund {
+            refund: id,
+            message: waits_for(refund),
+        }),
+        RefundStatus::Unknown(_) => None,
+    };
+    look.settle(transaction, command.into_iter().collect()).await
+}
+
+/// The refund that its metadata names, if it is one of the same payment: metadata alone proves nothing.
+async fn claimed(look: &Look<'_>, refund: &Refund) -> Result<Option<Transaction>, JobError> {
+    let Some(id) = refund.metadata.transaction_id else {
+        return Ok(None);
+    };
+    let conn = &mut look.worker.db.conn().await?;
+    let found = transactions::find(conn, id)
+        .await?
+        .filter(|found| found.flow == Flow::DepositRefund);
+    let Some(transaction) = found else {
+        return Ok(None);
+    };
+    let Some(deposit) = transaction.related_transaction_id else {
+        return Ok(None);
+    };
+    let intent = transactions::find(conn, deposit)
+        .await?
+        .and_then(|deposit| deposit.stripe_payment_intent_id);
+    let same = intent.as_deref() == refund.payment_intent.as_ref().map(|intent| intent.as_str());
+    Ok((same && transaction.amount == refund.amount).then_some(transaction))
+}
+
+/// A refund that this system did not make, such as one of Stripe's dashboard: its money has left, so it is booked.
+async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
+    let of_nothing = "the refund is of no deposit of ours";
+    let Some(intent) = &refund.payment_intent else {
+        return look.close(EventEnd::Ignored, of_nothing).await;
+    };
+    let found = look
+        .owner(external_ref::PAYMENT_INTENT, intent.as_str(), None)
+        .await?;
+    let Some(deposit) = found.filter(|found| found.flow == Flow::Deposit) else {
+        return look.close(EventEnd::Ignored, of_nothing).await;
+    };
+    if matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled) {
+        return look.close(EventEnd::Passed, "the refund never left").await;
+    }
+    match deposit.stage {
+        Stage::Completed if refund.amount.currency() == deposit.amount.currency() => {
+            let transaction = look
+                .open(&Found {
+                    flow: Flow::OutsideRefund,
+                    original: &deposit,
+                    reference: (external_ref::REFUND, refund.id.as_str()),
+                    amount: refund.amount,
+                    words: format!(
+                        "{} of the deposit was refunded at the payment provider",
+                        refund.amount
+                    ),
+                })
+                .await?;
+            apply(look, &transaction, refund).await
+        }
+        Stage::Completed => {
+            look.needs_a_person("the refund is in another currency than its deposit")
+                .await
+        }
+        // What lies in suspense goes back to the payer.
+        Stage::InReview | Stage::Failed | Stage::Cancelled if refund.status == RefundStatus::Succeeded => {
+            let command = Command::ReturnSuspense {
+                refund: refund.id.as_str().to_owned(),
+                amount: refund.amount,
+            };
+            look.settle(&deposit, vec![command]).await
+        }
+        Stage::InReview | Stage::Failed | Stage::Cancelled => {
+            look.close(EventEnd::Passed, "the refund is not final yet").await
+        }
+        _ => Err(JobError::NotYet(
+            "the payment that was refunded is not booked yet",
+        )),
+    }
+}
+
+/// The refund is completed and stays so: a transaction of its own brings the money back.
+async fn returned(look: &Look<'_>, original: &Transaction, refund: &Refund) -> Result<(), JobError> {
+    let movement = refund.failure_balance_transaction.as_ref();
+    let reference = movement.map_or(refund.id.as_str(), |id| id.as_str());
+    look.open(&Found {
+        flow: Flow::RefundReturn,
+        original,
+        reference: (external_ref::RETURN, reference),
+        amount: original.amount,
+        words: format!("the refund did not reach the payer: {}", sentence(refund)),
+    })
+    .await?;
+    look.close(EventEnd::Passed, "the refund came back after it had succeeded")
+        .await
+}
+
+fn sentence(refund: &Refund) -> String {
+    match (&refund.status, refund.failure_reason.as_deref()) {
+        (RefundStatus::Canceled, _) => "the refund was cancelled".to_owned(),
+        (_, Some("lost_or_stolen_card")) => "the payer's card is lost or stolen".to_owned(),
+        (_, Some("expired_or_canceled_card")) => "the payer's card is expired or cancelled".to_owned(),
+        (_, Some(reason)) => format!("the refund failed ({reason})"),
+        (_, None) => "the refund failed".to_owned(),
+    }
+}
+
+fn waits_for(refund: &Refund) -> String {
+    match (&refund.status, refund.pending_reason.as_deref()) {
+        (RefundStatus::RequiresAction, _) => "the payer is asked where the money shall go",
+        (_, Some("insufficient_funds")) => "the refund waits for funds at the payment provider",
+        (_, Some("charge_pending")) => "the refund waits until the payment itself has settled",
+        _ => "the refund is on its way to the payer",
+    }
+    .to_owned()
+}

@@ -1,0 +1,39 @@
+//! A transfer to a connected account. Our own calls record what they made; what is looked for here is what others took back of it.
+
+use wallet_core::flows::{Command, Flow};
+use wallet_core::stripe::{StripeTransferId, Transfer};
+use wallet_core::transactions::external_ref;
+
+use super::Look;
+use crate::outcome::JobError;
+use crate::worker::EventEnd;
+
+/// Looks at a transfer and books what somebody else took back of it.
+pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(), JobError> {
+    let gateway = look.worker.calls.gateway();
+    let transfer = look.ask(gateway.retrieve_transfer(id)).await?;
+    let found = look.owner(external_ref::TRANSFER, id.as_str(), None).await?;
+    let Some(transaction) = found.filter(|found| found.flow == Flow::Withdrawal) else {
+        let note = "the transfer is of no withdrawal that is recorded";
+        return look.close(EventEnd::Ignored, note).await;
+    };
+    let commands = outside_reversals(look, &transfer).await?;
+    look.settle(&transaction, commands).await
+}
+
+/// The reversals of a transfer that this system did not make.
+async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<Command>, JobError> {
+    if transfer.amount_reversed.is_zero() {
+        return Ok(Vec::new());
+    }
+    let gateway = look.worker.calls.gateway();
+    let reversals = look.ask(gateway.list_reversals(&transfer.id)).await?;
+    Ok(reversals
+        .into_iter()
+        .filter(|reversal| reversal.metadata.transaction_id.is_none())
+        .map(|reversal| Command::RecordOutsideReversal {
+            reversal: reversal.id.as_str().to_owned(),
+            amount: reversal.amount,
+        })
+        .collect())
+}
