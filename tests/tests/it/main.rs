@@ -26,5 +26,6 @@ mod signals_alone;
 mod story;
 mod stripe_calls;
 mod transfers;
+mod unclaimed_calls;
 mod webhooks;
 mod withdrawals;

@@ -81,8 +81,7 @@ impl CallStore {
         serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
     }
 
-    /// Counts a try, before it is sent, unless the attempt has ended meanwhile or the job, if it is one, was claimed by somebody
-    /// else.
+    /// Counts a try, before it is sent, unless the attempt has ended meanwhile or the job was claimed by somebody else.
     pub(super) async fn begin_try(
         &self,
         claim: Option<Claim>,
@@ -100,9 +99,7 @@ impl CallStore {
                     .first(conn)
                     .await
                     .optional()?;
-                if fence != Some(claim.fence) {
-                    return Ok(Begun::ClaimVoid);
-                }
+                if fence != Some(claim.fence) { return Ok(Begun::ClaimVoid) }
             }
             let row: Option<Row> = stripe_calls::table
                 .find(key.as_str())

@@ -1,5 +1,7 @@
 //! Every object the simulator returns is read by async-stripe's types, the ones the wallet reads them with.
 
+mod gateway;
+
 use serde::de::DeserializeOwned;
 
 use super::*;

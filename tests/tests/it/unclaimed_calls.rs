@@ -1,0 +1,152 @@
+//! Creating calls that no job makes: a person waits for them, and their rows are the only memory of them.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use serde_json::json;
+use uuid::Uuid;
+use wallet_core::clock::SharedClock;
+use wallet_core::config::WorkerConfig;
+use wallet_core::crypto::{PgKeyStore, Vault};
+use wallet_core::ids::{JobId, SystemIds, UserId};
+use wallet_core::jobs::Claim;
+use wallet_core::money::Currency;
+use wallet_core::stripe::{
+    AsyncStripeGateway, BreakerSettings, Breakers, CallError, CallOutcome, CreateAccount, ErrorClass,
+    GatewayOptions, StripeCalls, StripeObject,
+};
+use wallet_tests::TestApp;
+
+/// Calls as a process of its own would make them.
+async fn calls(app: &TestApp) -> StripeCalls {
+    let config = WorkerConfig::read(&|name: &str| app.variables.get(name).map(OsString::from)).unwrap();
+    let db = app.db.pool().await.clone();
+    let clock: SharedClock = app.clock.clone();
+    let ids = Arc::new(SystemIds::new(Arc::clone(&clock)));
+    let keys = Arc::new(PgKeyStore::new(db.clone()));
+    let vault = Arc::new(Vault::new(config.encryption, keys, Arc::clone(&clock), ids));
+    let options = GatewayOptions::new(config.stripe.secret_key, config.stripe.api_base.as_str());
+    let gateway = Arc::new(AsyncStripeGateway::new(&options).unwrap());
+    let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
+    StripeCalls::new(db, vault, gateway, breakers, clock)
+}
+
+fn account(person: Uuid) -> CreateAccount {
+    CreateAccount {
+        user_id: UserId::from_uuid(person),
+        currency: Currency::USD,
+    }
+}
+
+/// The id that an outcome tells.
+fn id<T: StripeObject>(outcome: &CallOutcome<T>) -> &str {
+    match outcome {
+        CallOutcome::Fresh(object) => object.object_id(),
+        CallOutcome::Recorded { object_id } => object_id,
+    }
+}
+
+async fn accounts_made(app: &TestApp) -> usize {
+    app.stripe.effects("account.create").await.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_without_a_job_is_made_once_and_remembered() {
+    let app = TestApp::with_workers(0).await;
+    let calls = calls(&app).await;
+    let person = Uuid::new_v4();
+    let made = calls.run_unclaimed(person, account(person)).await.unwrap();
+    assert!(
+        matches!(&made, CallOutcome::Fresh(account) if account.payout_interval.as_deref() == Some("manual"))
+    );
+    let again = calls.run_unclaimed(person, account(person)).await.unwrap();
+    assert!(matches!(&again, CallOutcome::Recorded { object_id } if object_id == id(&made)));
+    assert_eq!(accounts_made(&app).await, 1);
+    let row = "stripe_calls WHERE operation = 'account' AND outcome = 'succeeded' AND tries = 1 AND encrypted_params IS NULL";
+    assert_eq!(app.db.count(row).await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
+    let app = TestApp::with_workers(0).await;
+    app.stripe
+        .fault(json!({ "operation": "accounts.create", "nth": 1, "outcome": "drop_after" }))
+        .await;
+    let calls = calls(&app).await;
+    let person = Uuid::new_v4();
+    let lost = calls.run_unclaimed(person, account(person)).await.unwrap_err();
+    assert!(
+        matches!(&lost, CallError::Gateway(error) if error.class == ErrorClass::Unknown),
+        "{lost:?}"
+    );
+    let made = calls.run_unclaimed(person, account(person)).await.unwrap();
+    assert!(matches!(made, CallOutcome::Fresh(_)));
+    assert_eq!(accounts_made(&app).await, 1);
+    assert_eq!(app.db.count("stripe_calls WHERE tries = 2").await, 1);
+    app.advance(TimeDelta::hours(25)).await;
+    let later = calls.run_unclaimed(person, account(person)).await.unwrap();
+    assert_eq!(id(&later), id(&made), "what is recorded does not grow old");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_clicks_five_times_gets_one_account() {
+    let app = TestApp::with_workers(0).await;
+    let calls = calls(&app).await;
+    let person = Uuid::new_v4();
+    let clicks = (0..5).map(|_| calls.run_unclaimed(person, account(person)));
+    let answers: Vec<_> = join_all(clicks).await.into_iter().map(Result::unwrap).collect();
+    // They took turns: the first made it, the others found it.
+    let fresh = answers
+        .iter()
+        .filter(|it| matches!(it, CallOutcome::Fresh(_)))
+        .count();
+    assert_eq!(fresh, 1);
+    assert!(answers.iter().all(|answer| id(answer) == id(&answers[0])));
+    assert_eq!(accounts_made(&app).await, 1);
+    assert_eq!(
+        app.db.count("stripe_calls WHERE tries = 1").await,
+        1,
+        "and nobody else sent anything"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_that_make_a_call_at_once_make_one_object() {
+    let app = TestApp::with_workers(0).await;
+    let (one, other) = (calls(&app).await, calls(&app).await);
+    let person = Uuid::new_v4();
+    let (one, other) = tokio::join!(
+        one.run_unclaimed(person, account(person)),
+        other.run_unclaimed(person, account(person)),
+    );
+    for answer in [one, other] {
+        let good = match &answer {
+            Ok(_) => true,
+            Err(CallError::Gateway(error)) => error.class == ErrorClass::InUse,
+            Err(_) => false,
+        };
+        assert!(good, "{answer:?}");
+    }
+    assert_eq!(accounts_made(&app).await, 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claimed_call_still_needs_its_claim() {
+    let app = TestApp::with_workers(0).await;
+    let calls = calls(&app).await;
+    let person = Uuid::new_v4();
+    let claim = Claim {
+        job: JobId(1),
+        fence: 1,
+    };
+    let refused = calls.run(claim, person, account(person)).await.unwrap_err();
+    assert!(matches!(refused, CallError::ClaimVoid), "{refused:?}");
+    assert_eq!(accounts_made(&app).await, 0);
+    app.finish().await;
+}
