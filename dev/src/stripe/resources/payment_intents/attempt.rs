@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::balance::{Posting, post};
-use super::super::disputes;
+use super::super::disputes::NewDispute;
+use super::super::later::Move;
 use super::log;
 use crate::stripe::objects::{
     BankFate, Behaviour, CaptureMethod, Charge, ChargeStatus, Decline, DisputeStatus, Id, IntentStatus,
@@ -64,6 +65,7 @@ pub(super) fn attempt(
         Behaviour::Succeeds
         | Behaviour::BypassesPending
         | Behaviour::Disputed(_)
+        | Behaviour::Inquired
         | Behaviour::RefundFails
         | Behaviour::RefundPends => {
             pay(state, origin, id, amount, capture);
@@ -208,7 +210,9 @@ pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentInte
     state.change(&charge, |row| {
         row.status = ChargeStatus::Succeeded;
         row.captured = true;
+        row.amount = row.amount.max(amount);
         row.amount_captured = amount;
+        row.currency = intent.currency;
         row.balance_transaction = Some(transaction);
     });
     state.change(id, |row| {
@@ -231,13 +235,26 @@ pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentInte
         },
     );
     announce(state, origin, id, "payment_intent.succeeded");
-    let reason = match behaviour {
-        Behaviour::Disputed(reason) => Some(reason),
-        Behaviour::BankDebit(BankFate::Disputed) => Some("bank_cannot_process"),
-        _ => None,
+    dispute(state, &charge, behaviour);
+}
+
+/// Disputes a payment whose payment method does that, at once or as much later as the settings say.
+fn dispute(state: &mut State, charge: &Id<Charge>, behaviour: Behaviour) {
+    let (reason, status) = match behaviour {
+        Behaviour::Disputed(reason) => (reason, DisputeStatus::NeedsResponse),
+        Behaviour::Inquired => ("fraudulent", DisputeStatus::WarningNeedsResponse),
+        Behaviour::BankDebit(BankFate::Disputed) => ("bank_cannot_process", DisputeStatus::NeedsResponse),
+        _ => return,
     };
-    if let Some(reason) = reason {
-        disputes::open(state, &charge, None, reason, DisputeStatus::NeedsResponse);
+    let opened = Move::OpenDispute(NewDispute {
+        charge: charge.clone(),
+        amount: None,
+        reason: reason.to_owned(),
+        status,
+    });
+    match state.settings.dispute_after_ms {
+        0 => opened.come_due(state),
+        later => state.plan(later, Timer::Ordered(opened)),
     }
 }
 
@@ -281,6 +298,7 @@ fn decline(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, why: Decl
         row.last_payment_error = Some(error);
         row.latest_charge.clone_from(&charge);
     });
+    log(state, origin, id, "payment_intent.fail", 0);
     announce_charge(state, origin, charge.as_ref(), "charge.failed");
     announce(state, origin, id, "payment_intent.payment_failed");
     why

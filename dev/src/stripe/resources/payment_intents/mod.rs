@@ -2,6 +2,7 @@
 
 mod attempt;
 mod create;
+mod receive;
 
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ use crate::stripe::objects::{Decline, Id, IntentStatus, PaymentIntent, Resource,
 use crate::stripe::state::{Origin, State};
 
 pub(crate) use attempt::{Authentication, authenticate, settle, settle_by_fate};
+pub(crate) use receive::{Received, receive};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/payment_intents", "payment_intents.create", create::create),
