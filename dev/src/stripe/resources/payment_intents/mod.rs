@@ -3,6 +3,7 @@
 mod attempt;
 mod create;
 mod receive;
+mod take;
 
 use serde_json::Value;
 
@@ -242,7 +243,7 @@ fn capture(state: &mut State, call: &Call) -> Answer {
         .integer("amount_to_capture")?
         .unwrap_or(intent.amount_capturable);
     check_amount("amount_to_capture", amount, intent.amount_capturable)?;
-    attempt::take_money(state, &call.origin, &intent.id, amount);
+    take::take_money(state, &call.origin, &intent.id, amount);
     Ok(state.rendered(&intent.id))
 }
 

@@ -1,7 +1,7 @@
 //! Money that arrives otherwise than the intent asked for it: less, more, in another currency.
 
 use super::super::Answer;
-use super::{attempt, create, unexpected};
+use super::{create, take, unexpected};
 use crate::stripe::errors::ApiError;
 use crate::stripe::money::Currency;
 use crate::stripe::objects::{IntentStatus, PaymentIntent, Resource};
@@ -43,6 +43,6 @@ pub(crate) fn receive(state: &mut State, id: &str, received: &Received<'_>) -> A
     if let Some(currency) = received.currency {
         state.change(&id, |row| row.currency = currency);
     }
-    attempt::take_money(state, &Origin::default(), &id, received.amount);
+    take::take_money(state, &Origin::default(), &id, received.amount);
     Ok(state.rendered(&id))
 }
