@@ -6,6 +6,8 @@ const http = require('node:http');
 
 const SECRETS = { platform_secret: 'whsec_node_platform', connect_secret: 'whsec_node_connect' };
 
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** An endpoint for webhooks; `take(type)` gives the raw body and the signature of one that came. */
 async function endpoint(control) {
   const received = [];
@@ -21,7 +23,7 @@ async function endpoint(control) {
     for (let tries = 0; tries < 200; tries += 1) {
       const found = received.find((one) => JSON.parse(one.body).type === type);
       if (found) return found;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
     return assert.fail(`no webhook ${type}; ${received.length} others came`);
   };
@@ -100,10 +102,14 @@ module.exports = {
   },
 
   async 'a key in flight is a 409 that the library can wait out'({ stripe, client, refused, control }) {
-    const slow = (key) => control('faults', { operation: 'customers.create', nth: 1, latency_ms: 400 }).then(() => ({ idempotencyKey: key }));
-    const options = await slow('node-flight-1');
+    const slow = (ms) => control('faults', { operation: 'customers.create', nth: 1, latency_ms: ms });
+    const arrived = async ({ id }) => {
+      while (!(await control('faults')).some((rule) => rule.id === id && rule.hit === 1)) await pause(5);
+    };
+    const options = { idempotencyKey: 'node-flight-1' };
+    const held = await slow(1500);
     const first = stripe.customers.create({ name: 'one' }, options);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await arrived(held);
     await refused(stripe.customers.create({ name: 'one' }, options), {
       statusCode: 409,
       rawType: 'idempotency_error',
@@ -113,12 +119,11 @@ module.exports = {
     assert.equal((await stripe.customers.create({ name: 'one' }, options)).id, id);
 
     const patient = client({ retries: 3 });
-    const others = await slow('node-flight-2');
-    const two = await Promise.all([
-      patient.customers.create({ name: 'two' }, others),
-      new Promise((resolve) => setTimeout(resolve, 100)).then(() => patient.customers.create({ name: 'two' }, others)),
-    ]);
-    assert.equal(two[0].id, two[1].id);
+    const others = { idempotencyKey: 'node-flight-2' };
+    const again = await slow(400);
+    const two = patient.customers.create({ name: 'two' }, others);
+    await arrived(again);
+    assert.equal((await patient.customers.create({ name: 'two' }, others)).id, (await two).id);
   },
 
   async 'rate limits, locks and lost answers are retried under one key'({ stripe, client, refused, control }) {

@@ -129,23 +129,30 @@ def keys(api):
 
 def keys_in_flight(api):
     """a key in flight is a 409 that the library can wait out"""
-    slow = {"operation": "customers.create", "nth": 1, "latency_ms": 400}
+
+    def hold(milliseconds):
+        order = {"operation": "customers.create", "nth": 1, "latency_ms": milliseconds}
+        return control("faults", order)["id"]
+
+    def arrived(rule):
+        while not any(one["id"] == rule and one["hit"] == 1 for one in control("faults")):
+            time.sleep(0.005)
 
     def create(name, retries=0):
         params, options = {"name": name}, {"idempotency_key": f"py-flight-{name}"}
         return client(retries=retries).v1.customers.create(params=params, options=options)
 
     with ThreadPoolExecutor() as pool:
-        control("faults", slow)
+        held = hold(1_500)
         first = pool.submit(create, "one")
-        time.sleep(0.15)
+        arrived(held)
         refused(
             lambda: create("one"), stripe.APIError, status=409, code="idempotency_key_in_use", type="idempotency_error"
         )
         same(create("one", retries=3).id, first.result().id)
-        control("faults", slow)
+        held = hold(400)
         other = pool.submit(create, "two", 3)
-        time.sleep(0.15)
+        arrived(held)
         same(create("two", retries=3).id, other.result().id)
 
 

@@ -304,8 +304,14 @@ async fn an_account_that_took_our_access_away_does_not_exist_any_more() {
     }
     let gone = stripe.effects("account.deauthorize").await;
     assert_eq!(gone[0]["object"], account.as_str());
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let paid = stripe.effects("payout.paid").await;
+    let mut paid = Vec::new();
+    for _ in 0..200 {
+        paid = stripe.effects("payout.paid").await;
+        if !paid.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(
         paid[0]["object"], payout["id"],
         "what was under way there goes on"
