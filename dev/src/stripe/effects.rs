@@ -33,7 +33,7 @@ pub(crate) struct Effect {
     pub(crate) platform_change: i64,
     /// What the connected account's balance changed by, in minor units.
     pub(crate) connected_change: i64,
-    /// `metadata.transaction_id` of the object.
+    /// `metadata.transaction_id` of the object; if it has none, of the charge or transfer that it undoes.
     pub(crate) transaction_id: Option<String>,
     /// The whole metadata of the object.
     pub(crate) metadata: Metadata,
@@ -53,6 +53,13 @@ pub(crate) struct NewEffect<'a> {
     pub(crate) platform_change: i64,
     pub(crate) connected_change: i64,
     pub(crate) metadata: Metadata,
+    /// The transaction of the object that this one undoes, for objects that do not name theirs.
+    pub(crate) about: Option<String>,
+}
+
+/// The transaction that an object's metadata name.
+pub(crate) fn transaction_of(metadata: &Metadata) -> Option<String> {
+    metadata.get("transaction_id").cloned()
 }
 
 impl NewEffect<'_> {
@@ -139,7 +146,7 @@ impl State {
             account: new.account.map(str::to_owned),
             platform_change: new.platform_change,
             connected_change: new.connected_change,
-            transaction_id: new.metadata.get("transaction_id").cloned(),
+            transaction_id: transaction_of(&new.metadata).or(new.about),
             metadata: new.metadata,
             idempotency_key: origin.idempotency_key.clone(),
             request_id: origin.request_id.clone(),

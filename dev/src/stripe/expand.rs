@@ -9,6 +9,9 @@ use super::state::State;
 /// Stripe's deepest path.
 const DEEPEST: usize = 4;
 
+/// What an object does not show as long as there is none, and what can be expanded all the same.
+const ABSENT: [&str; 1] = ["failure_balance_transaction"];
+
 /// Expands every path of `paths` in `answer`.
 ///
 /// # Errors
@@ -40,6 +43,9 @@ fn walk(state: &State, owner: &Owner, path: &str, steps: &[&str], at: &mut Value
     let Some((step, rest)) = steps.split_first() else {
         return Ok(());
     };
+    if ABSENT.contains(step) && at.is_object() && at.get(*step).is_none() {
+        return Ok(());
+    }
     let Some(field) = at.get_mut(*step) else {
         return Err(ApiError::invalid_param(
             "expand",

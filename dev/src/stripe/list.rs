@@ -153,6 +153,12 @@ impl Page {
         })
     }
 
+    /// The same page without what was made before that second.
+    pub(crate) fn not_before(mut self, second: i64) -> Self {
+        self.created_from = Some(self.created_from.unwrap_or(second).max(second));
+        self
+    }
+
     /// Picks the page out of a group, newest first, and says whether there is more in the direction of travel.
     ///
     /// # Errors

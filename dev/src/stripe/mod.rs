@@ -22,11 +22,18 @@
 //! | `POST payment_intents/{id}/confirm` | the payer pays, with `payment_method` |
 //! | `POST payment_intents/{id}/authenticate` | the payer's bank says yes or, `{"passed": false}`, no |
 //! | `POST payment_intents/{id}/settle` | a bank debit ends; `{"succeeds": false}`: without money |
+//! | `POST payment_intents/{id}/receive` | other money than asked for arrives: `amount`, `currency` |
 //! | `POST accounts`, `POST accounts/{id}` | makes a connected account that is ready; changes one |
+//! | `POST accounts/{id}/deauthorize` | the payee takes our access away |
+//! | `POST transfers/{id}/reverse` | a reversal made in the dashboard |
 //! | `POST payouts/{id}` | `{"status": "in_transit" \| "paid" \| "failed", "failure_code": …}` |
+//! | `POST refunds` | a refund made in the dashboard: without our metadata |
 //! | `POST refunds/{id}` | `{"status": "pending" \| "succeeded" \| "failed" \| …, "failure_reason": …}` |
 //! | `POST disputes`, `POST disputes/{id}` | opens a dispute about a charge; changes its `status` |
+//! | `POST disputes/{id}/funds` | moves a dispute's money without a decision |
 //! | `POST balance/top_up` | adds money to the platform's balance or an account's |
+//!
+//! Payouts, refunds and disputes take `after_seconds`: it happens so much later by the simulator's clock.
 //!
 //! State and transitions are separate from HTTP: a handler is a function of the whole state and one decoded call.
 

@@ -46,6 +46,8 @@ struct Reply {
     body: Arc<str>,
     /// The first request's id, if this is a replay.
     replayed: Option<String>,
+    /// Whether the same key brings the same answer again.
+    kept: bool,
 }
 
 impl Reply {
@@ -54,6 +56,7 @@ impl Reply {
             status: error.status(),
             body: error.body(request_id).to_string().into(),
             replayed: None,
+            kept: false,
         }
     }
 }
@@ -85,6 +88,7 @@ impl Request {
                 status: saved.status,
                 body: saved.body,
                 replayed: Some(saved.request_id),
+                kept: true,
             },
             Ok(Start::Execute(ready)) => {
                 core.with(|state| execute(state, *ready, fault.outcome, &request_id))
@@ -207,6 +211,10 @@ impl Request {
         if matches!(reply.status, 409 | 429 | 503) {
             set("stripe-should-retry", "true");
         }
+        if reply.kept && reply.status == 500 {
+            // It would only be replayed; the official libraries expect to be told.
+            set("stripe-should-retry", "false");
+        }
         if reply.status == 429 && reply.body.contains("\"rate_limit\"") {
             set("stripe-rate-limited-reason", "global-rate");
         }
@@ -243,18 +251,20 @@ fn execute(state: &mut State, ready: Ready, outcome: Outcome, request_id: &str) 
         Outcome::Error500AfterEffect => answer(state, route, &call).and(Err(ApiError::server(500))),
         _ => answer(state, route, &call),
     };
-    let (reply, saved) = match result {
+    let (mut reply, saved) = match result {
         Ok(text) => (
             Reply {
                 status: 200,
                 body: text.into(),
                 replayed: None,
+                kept: false,
             },
             true,
         ),
         Err(error) => (Reply::refusal(&error, request_id), error.saved()),
     };
     if let Some(key) = key {
+        reply.kept = saved;
         let saved = saved.then(|| Saved {
             status: reply.status,
             body: Arc::clone(&reply.body),

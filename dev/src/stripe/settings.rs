@@ -70,6 +70,10 @@ pub struct Settings {
     pub fee_fixed: i64,
     /// Stripe's fee for a dispute, in minor units.
     pub dispute_fee: i64,
+    /// Whether that fee comes back when the dispute is won.
+    pub dispute_fee_returned: bool,
+    /// When payments by `pm_card_createDispute` and its kin are disputed, in milliseconds after they succeeded; 0 = at once.
+    pub dispute_after_ms: u64,
     /// Who moves payouts.
     pub payout_mode: PayoutMode,
     /// From `pending` to `in_transit`, in milliseconds.
@@ -97,6 +101,8 @@ pub struct Settings {
     /// Whether confirming an intent that may redirect its payer needs a `return_url`, as at Stripe; off, so that a card can be
     /// tried with the fewest parameters.
     pub require_return_url: bool,
+    /// For how long events can be listed and retrieved, in seconds; thirty days at Stripe.
+    pub event_retention_s: u64,
     /// The `api_version` of events.
     pub api_version: String,
 }
@@ -110,6 +116,8 @@ impl Default for Settings {
             fee_basis_points: 290,
             fee_fixed: 30,
             dispute_fee: 1_500,
+            dispute_fee_returned: false,
+            dispute_after_ms: 0,
             payout_mode: PayoutMode::Auto,
             payout_in_transit_ms: 100,
             payout_paid_ms: 100,
@@ -123,6 +131,7 @@ impl Default for Settings {
             webhook_signature_clock: SignatureClock::Real,
             idempotency_ttl_s: 86_400,
             require_return_url: false,
+            event_retention_s: 30 * 86_400,
             api_version: "2026-09-30.endive".to_owned(),
         }
     }

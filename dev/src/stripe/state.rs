@@ -16,6 +16,7 @@ use super::objects::{
     Account, BalanceTransaction, Charge, Customer, Dispute, Event, Funds, Id, Owner, PaymentIntent,
     PaymentMethod, Payout, Refund, Resource, Reversal, Transfer,
 };
+use super::resources::later::Move;
 use super::resources::{balance, payment_intents, payouts, refunds};
 use super::settings::{Settings, WebhookTarget};
 use super::webhooks::{Attempt, Delivery};
@@ -35,6 +36,8 @@ pub(crate) enum Timer {
     FailRefund(Id<Refund>),
     /// Refunds that wait for money are tried again.
     RetryRefunds,
+    /// What a test ordered for later.
+    Ordered(Move),
     /// A webhook is sent.
     Deliver(Delivery),
 }
@@ -143,6 +146,7 @@ impl State {
                 Timer::CompleteRefund(id) => refunds::complete(self, &id),
                 Timer::FailRefund(id) => refunds::fail_later(self, &id),
                 Timer::RetryRefunds => refunds::retry_waiting(self),
+                Timer::Ordered(what) => what.come_due(self),
                 Timer::Deliver(delivery) => self.ready.push(delivery),
             }
         }

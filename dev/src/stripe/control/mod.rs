@@ -4,11 +4,12 @@
 
 mod faults;
 mod inspect;
+mod machine;
+mod money_back;
 mod payees;
 mod payers;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -20,13 +21,12 @@ use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::effects::EffectLog;
 use super::errors::ApiError;
 use super::objects::{Id, Owner, Resource};
 use super::resources::accounts;
+use super::resources::later::Move;
 use super::server::Core;
-use super::settings::{Settings, WebhookTarget};
-use super::state::State;
+use super::state::{State, Timer};
 
 /// The routes of the control endpoint and of the onboarding page behind account links.
 pub(super) fn router() -> Router<Arc<Core>> {
@@ -34,14 +34,19 @@ pub(super) fn router() -> Router<Arc<Core>> {
         .route("/_control/state", get(inspect::state))
         .route("/_control/effects", get(inspect::effects))
         .route("/_control/deliveries", get(inspect::deliveries))
-        .route("/_control/reset", post(reset))
-        .route("/_control/clock", get(clock).post(advance))
-        .route("/_control/settings", get(settings).post(change_settings))
+        .route("/_control/reset", post(machine::reset))
+        .route("/_control/clock", get(machine::clock).post(machine::advance))
+        .route(
+            "/_control/settings",
+            get(machine::settings).post(machine::change_settings),
+        )
         .route(
             "/_control/webhook",
-            get(webhook).post(set_webhook).delete(clear_webhook),
+            get(machine::webhook)
+                .post(machine::set_webhook)
+                .delete(machine::clear_webhook),
         )
-        .route("/_control/outage", post(outage))
+        .route("/_control/outage", post(machine::outage))
         .route(
             "/_control/faults",
             get(faults::list).post(faults::add).delete(faults::clear),
@@ -68,12 +73,26 @@ pub(super) fn router() -> Router<Arc<Core>> {
             "/_control/payment_intents/{id}/settle",
             post(payers::settle_intent),
         )
+        .route(
+            "/_control/payment_intents/{id}/receive",
+            post(payers::receive_for_intent),
+        )
         .route("/_control/accounts", post(payees::create_account))
         .route("/_control/accounts/{id}", post(payees::change_account))
+        .route(
+            "/_control/accounts/{id}/deauthorize",
+            post(payees::deauthorize_account),
+        )
         .route("/_control/payouts/{id}", post(payees::move_payout))
-        .route("/_control/refunds/{id}", post(payers::move_refund))
-        .route("/_control/disputes", post(payers::open_dispute))
-        .route("/_control/disputes/{id}", post(payers::move_dispute))
+        .route(
+            "/_control/transfers/{id}/reverse",
+            post(money_back::reverse_transfer),
+        )
+        .route("/_control/refunds", post(money_back::refund))
+        .route("/_control/refunds/{id}", post(money_back::move_refund))
+        .route("/_control/disputes", post(money_back::open_dispute))
+        .route("/_control/disputes/{id}", post(money_back::move_dispute))
+        .route("/_control/disputes/{id}/funds", post(money_back::move_funds))
         .route("/_control/balance/top_up", post(payees::top_up))
         .route("/_setup/{id}", get(onboard))
 }
@@ -172,8 +191,19 @@ const fn yes() -> bool {
     true
 }
 
-/// The moved object, or why it could not be moved.
-fn moved_or_refused(moved: bool, object: Value, to: &str) -> Control {
+/// Moves the object called `id` now, or plans that for `after_seconds` from now. Answers the object, or why it could not be moved.
+fn move_or_plan<T: Resource>(
+    state: &mut State,
+    id: &Id<T>,
+    what: Move,
+    to: &str,
+    after_seconds: u64,
+) -> Control {
+    if after_seconds > 0 {
+        return Ok(plan(state, what, after_seconds));
+    }
+    let moved = what.carry_out(state);
+    let object = state.rendered(id);
     if moved {
         return Ok(Json(object));
     }
@@ -181,91 +211,12 @@ fn moved_or_refused(moved: bool, object: Value, to: &str) -> Control {
     Err(Refusal::bad(format!("it is {now} and cannot become {to}")))
 }
 
-async fn reset(Shared(core): Shared<Arc<Core>>) -> Control {
-    let seed = core.seed;
-    core.with(|state| {
-        let effects = EffectLog::open(state.effects.path()).map_err(Refusal::bad)?;
-        state.reset(effects, seed);
-        Ok(Json(state.summary()))
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    advance_seconds: u64,
-}
-
-async fn clock(Shared(core): Shared<Arc<Core>>) -> Json<Value> {
-    let state = core.lock();
-    Json(json!({
-        "now": state.now().rfc3339(),
-        "unix_ms": state.now().millis(),
-        "ahead_ms": state.clock.offset_millis(),
-    }))
-}
-
-async fn advance(Shared(core): Shared<Arc<Core>>, Input(by): Input<Advance>) -> Json<Value> {
-    core.with(|state| {
-        state.clock.advance(by.advance_seconds.saturating_mul(1_000));
-        let (now, ttl) = (state.now(), state.settings.idempotency_ttl_s);
-        state.keys.forget_old(now, ttl);
-        state.run_due();
-    });
-    clock(Shared(core)).await
-}
-
-async fn settings(Shared(core): Shared<Arc<Core>>) -> Control {
-    serde_json::to_value(&core.lock().settings)
-        .map(Json)
-        .map_err(Refusal::bad)
-}
-
-async fn change_settings(Shared(core): Shared<Arc<Core>>, Input(changes): Input<Value>) -> Control {
-    known_fields::<Settings>(&changes)?;
-    core.with(|state| {
-        let mut merged = serde_json::to_value(&state.settings).map_err(Refusal::bad)?;
-        if let (Value::Object(merged), Value::Object(changes)) = (&mut merged, changes) {
-            merged.extend(changes);
-        }
-        state.settings = serde_json::from_value(merged.clone()).map_err(Refusal::bad)?;
-        Ok(Json(merged))
-    })
-}
-
-async fn webhook(Shared(core): Shared<Arc<Core>>) -> Control {
-    serde_json::to_value(&core.lock().webhook)
-        .map(Json)
-        .map_err(Refusal::bad)
-}
-
-async fn set_webhook(Shared(core): Shared<Arc<Core>>, Input(target): Input<WebhookTarget>) -> Control {
-    if !target.url.starts_with("http://") {
-        return Err(Refusal::bad("`url` must begin with http://"));
-    }
-    core.with(|state| state.webhook = Some(target));
-    webhook(Shared(core)).await
-}
-
-async fn clear_webhook(Shared(core): Shared<Arc<Core>>) -> Control {
-    core.with(|state| state.webhook = None);
-    webhook(Shared(core)).await
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OutageOrder {
-    ms: u64,
-}
-
-async fn outage(Shared(core): Shared<Arc<Core>>, Input(order): Input<OutageOrder>) -> Json<Value> {
-    let (outage, lasting) = (core.outage.clone(), Duration::from_millis(order.ms));
-    // After a moment, so that this answer still gets through.
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        outage.begin(lasting);
-    });
-    Json(json!({ "refusing_for_ms": order.ms, "begins_in_ms": 20 }))
+/// Plans something for later, by the simulator's clock.
+fn plan(state: &mut State, what: Move, after_seconds: u64) -> Json<Value> {
+    let millis = after_seconds.saturating_mul(1_000);
+    let due = state.now().plus_millis(millis);
+    state.plan(millis, Timer::Ordered(what));
+    Json(json!({ "planned_for": due.rfc3339() }))
 }
 
 #[derive(Deserialize)]

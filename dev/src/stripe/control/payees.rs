@@ -7,11 +7,12 @@ use axum::extract::{Path, State as Shared};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Control, Input, Refusal, id_of, moved_or_refused, owner, yes};
+use super::{Control, Input, Refusal, id_of, move_or_plan, owner, yes};
 use crate::stripe::form::{Metadata, check_amount};
 use crate::stripe::money::{Currency, LARGEST_MOVEMENT};
-use crate::stripe::objects::{BankAccount, Id, PayoutStatus};
-use crate::stripe::resources::{accounts, balance, payouts};
+use crate::stripe::objects::{BankAccount, Id, Payout, PayoutStatus};
+use crate::stripe::resources::later::Move;
+use crate::stripe::resources::{accounts, balance};
 use crate::stripe::server::Core;
 use crate::stripe::state::Origin;
 
@@ -112,12 +113,23 @@ pub(super) async fn change_account(
     })
 }
 
+/// The payee takes our access to the account away, or closes it: from now on it does not exist for us.
+pub(super) async fn deauthorize_account(Shared(core): Shared<Arc<Core>>, Path(id): Path<String>) -> Control {
+    core.with(|state| {
+        let account = accounts::known(state, &id)?.clone();
+        accounts::disconnect(state, &Origin::default(), &account);
+        Ok(Json(state.rendered(&account.id)))
+    })
+}
+
 /// What the bank says about a payout.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayoutMove {
     status: String,
     failure_code: Option<String>,
+    #[serde(default)]
+    after_seconds: u64,
 }
 
 pub(super) async fn move_payout(
@@ -133,15 +145,9 @@ pub(super) async fn move_payout(
         other => return Err(Refusal::bad(format!("a payout cannot become `{other}`"))),
     };
     core.with(|state| {
-        let id = id_of(state, &id)?;
-        let moved = payouts::step(
-            state,
-            &Origin::default(),
-            &id,
-            next,
-            order.failure_code.as_deref(),
-        );
-        moved_or_refused(moved, state.rendered(&id), &order.status)
+        let id: Id<Payout> = id_of(state, &id)?;
+        let what = Move::Payout(id.clone(), next, order.failure_code);
+        move_or_plan(state, &id, what, &order.status, order.after_seconds)
     })
 }
 

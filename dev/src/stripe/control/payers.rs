@@ -1,4 +1,4 @@
-//! Control calls that do what payers, their banks and Stripe's own staff do: payments, refunds, disputes, events.
+//! Control calls that do what payers and their banks do about payments; and events of any kind.
 
 use std::sync::Arc;
 
@@ -7,9 +7,11 @@ use axum::extract::{Path, State as Shared};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Control, Input, Refusal, id_of, moved_or_refused, owner, yes};
-use crate::stripe::objects::{Charge, Decline, DisputeStatus, Id, IntentStatus, PaymentIntent, RefundStatus};
-use crate::stripe::resources::{disputes, payment_intents, refunds};
+use super::{Control, Input, Refusal, id_of, owner, yes};
+use crate::stripe::form::check_amount;
+use crate::stripe::money::{Currency, LARGEST_MOVEMENT};
+use crate::stripe::objects::{Decline, Id, IntentStatus, PaymentIntent};
+use crate::stripe::resources::payment_intents;
 use crate::stripe::server::Core;
 use crate::stripe::state::{Origin, State};
 
@@ -123,98 +125,28 @@ pub(super) async fn settle_intent(
     })
 }
 
-/// What becomes of a refund.
+/// What arrived for an intent.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RefundMove {
-    status: String,
-    failure_reason: Option<String>,
+pub(super) struct PayerPays {
+    /// In minor units.
+    amount: i64,
+    currency: Option<String>,
+    #[serde(default = "visa")]
+    payment_method: String,
 }
 
-pub(super) async fn move_refund(
+pub(super) async fn receive_for_intent(
     Shared(core): Shared<Arc<Core>>,
     Path(id): Path<String>,
-    Input(order): Input<RefundMove>,
+    Input(payer): Input<PayerPays>,
 ) -> Control {
-    let next = match order.status.as_str() {
-        "pending" => RefundStatus::Pending,
-        "requires_action" => RefundStatus::RequiresAction,
-        "succeeded" => RefundStatus::Succeeded,
-        "failed" => RefundStatus::Failed,
-        "canceled" => RefundStatus::Canceled,
-        other => return Err(Refusal::bad(format!("a refund cannot become `{other}`"))),
+    check_amount("amount", payer.amount, LARGEST_MOVEMENT)?;
+    let currency = payer.currency.as_deref().map(Currency::parse).transpose()?;
+    let received = payment_intents::Received {
+        amount: payer.amount,
+        currency,
+        method: &payer.payment_method,
     };
-    core.with(|state| {
-        let id = id_of(state, &id)?;
-        let moved = refunds::step(
-            state,
-            &Origin::default(),
-            &id,
-            next,
-            order.failure_reason.as_deref(),
-        );
-        moved_or_refused(moved, state.rendered(&id), &order.status)
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewDispute {
-    charge: Option<String>,
-    payment_intent: Option<String>,
-    amount: Option<i64>,
-    #[serde(default = "fraudulent")]
-    reason: String,
-    #[serde(default = "needs_response")]
-    status: DisputeStatus,
-}
-
-fn fraudulent() -> String {
-    "fraudulent".to_owned()
-}
-
-const fn needs_response() -> DisputeStatus {
-    DisputeStatus::NeedsResponse
-}
-
-pub(super) async fn open_dispute(Shared(core): Shared<Arc<Core>>, Input(new): Input<NewDispute>) -> Control {
-    core.with(|state| {
-        let intent = new.payment_intent.as_deref();
-        let charge: Id<Charge> = match (
-            new.charge.as_deref(),
-            intent.and_then(|id| state.payment_intents.get(id)),
-        ) {
-            (Some(charge), _) => id_of(state, charge)?,
-            (None, Some(intent)) => intent
-                .latest_charge
-                .clone()
-                .ok_or_else(|| Refusal::bad("the intent has no charge"))?,
-            (None, None) => {
-                return Err(Refusal::bad(
-                    "`charge` or `payment_intent` must name an existing object",
-                ));
-            }
-        };
-        let dispute = disputes::open(state, &charge, new.amount, &new.reason, new.status);
-        let dispute = dispute.ok_or_else(|| Refusal::missing("charge", charge.as_str()))?;
-        Ok(Json(state.rendered(&dispute)))
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DisputeMove {
-    status: DisputeStatus,
-}
-
-pub(super) async fn move_dispute(
-    Shared(core): Shared<Arc<Core>>,
-    Path(id): Path<String>,
-    Input(order): Input<DisputeMove>,
-) -> Control {
-    core.with(|state| {
-        let id = id_of(state, &id)?;
-        let moved = disputes::step(state, &Origin::default(), &id, order.status);
-        moved_or_refused(moved, state.rendered(&id), order.status.name())
-    })
+    core.with(|state| Ok(Json(payment_intents::receive(state, &id, &received)?)))
 }

@@ -56,6 +56,14 @@ impl TransactionKind {
         }
     }
 
+    /// What Stripe calls the fee that is taken with it.
+    const fn fee_description(self) -> &'static str {
+        match self {
+            Self::Dispute | Self::DisputeReversal => "Dispute fee",
+            _ => "Stripe processing fees",
+        }
+    }
+
     /// Stripe's `reporting_category`.
     const fn category(self) -> &'static str {
         match self {
@@ -125,7 +133,7 @@ impl Resource for BalanceTransaction {
         } else {
             json!([{
                 "amount": self.fee, "application": null, "currency": self.currency,
-                "description": "Stripe processing fees", "type": "stripe_fee",
+                "description": self.kind.fee_description(), "type": "stripe_fee",
             }])
         };
         shape(

@@ -47,7 +47,15 @@ impl DisputeStatus {
         )
     }
 
-    /// Whether nothing follows this status.
+    /// The statuses a dispute can go to from this one. A decision can be turned round later; an inquiry that is closed stays closed.
+    pub(crate) fn may_become(self, next: Self) -> bool {
+        match (self, next) {
+            (Self::Won, Self::Lost) | (Self::Lost, Self::Won) => true,
+            _ => !self.is_closed() && self != next && (self.is_inquiry() || !next.is_inquiry()),
+        }
+    }
+
+    /// Whether a decision has been made.
     pub(crate) const fn is_closed(self) -> bool {
         matches!(self, Self::WarningClosed | Self::Won | Self::Lost)
     }
@@ -97,6 +105,8 @@ impl Resource for Dispute {
             .iter()
             .map(|id| state.rendered(id))
             .collect();
+        let charge = state.charges.get(self.charge.as_str());
+        let refundable = self.status.is_inquiry() && charge.is_some_and(|charge| charge.refundable() > 0);
         let week = 7 * 24 * 3600;
         shape(
             &EXAMPLE,
@@ -114,7 +124,7 @@ impl Resource for Dispute {
                     "past_due": false,
                     "submission_count": self.submissions,
                 },
-                "is_charge_refundable": self.status.is_inquiry(),
+                "is_charge_refundable": refundable,
                 "metadata": self.metadata,
                 "payment_intent": self.payment_intent,
                 "reason": self.reason,

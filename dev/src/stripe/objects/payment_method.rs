@@ -162,6 +162,8 @@ pub(crate) enum Behaviour {
     NeedsAuthenticationThenDeclines(Decline),
     /// The charge succeeds and is disputed with this reason.
     Disputed(&'static str),
+    /// The charge succeeds and the payer's bank inquires about it.
+    Inquired,
     /// The charge succeeds; its refunds succeed and fail later.
     RefundFails,
     /// The charge succeeds; its refunds are pending first.
@@ -275,6 +277,7 @@ fn test_card(name: &str) -> Option<(MethodKind, Behaviour)> {
         }
         "createDispute" => ("0259", Behaviour::Disputed("fraudulent")),
         "createDisputeProductNotReceived" => ("2685", Behaviour::Disputed("product_not_received")),
+        "createDisputeInquiry" => ("1976", Behaviour::Inquired),
         "refundFail" => ("5126", Behaviour::RefundFails),
         "pendingRefund" => ("7726", Behaviour::RefundPends),
         _ => return None,

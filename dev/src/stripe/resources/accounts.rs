@@ -233,16 +233,29 @@ pub(crate) fn replace(state: &mut State, origin: &Origin, account: Account) {
 
 fn delete(state: &mut State, call: &Call) -> Answer {
     let account = known(state, call.id())?.clone();
+    disconnect(state, &call.origin, &account);
+    Ok(state.rendered(&account.id))
+}
+
+/// Ends our access to an account, asked for by us or by its owner. What is under way there goes on.
+pub(crate) fn disconnect(state: &mut State, origin: &Origin, account: &Account) {
     state.change(&account.id, |row| row.deleted = true);
+    let effect = NewEffect {
+        operation: "account.deauthorize",
+        object: account.id.as_str(),
+        account: Some(account.id.as_str()),
+        metadata: account.metadata.clone(),
+        ..NewEffect::default()
+    };
+    state.log_effect(origin, effect);
     let application = json!({ "id": "ca_simulator", "object": "application", "name": "Stripe simulator" });
     state.emit(
-        &call.origin,
+        origin,
         &account.as_owner(),
         "account.application.deauthorized",
         &application,
         None,
     );
-    Ok(state.rendered(&account.id))
 }
 
 fn create_link(state: &mut State, call: &Call) -> Answer {

@@ -5,9 +5,11 @@ use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
 
 use super::{Call, Route, TextAnswer, allow_list};
+use crate::stripe::errors::ApiError;
 use crate::stripe::faults::{EventSubject, WebhookFault, glob};
+use crate::stripe::form::Params;
 use crate::stripe::list::{GroupBy, Page};
-use crate::stripe::objects::{Event, EventView, Id, Owner, group};
+use crate::stripe::objects::{Event, EventView, Id, Owner, Resource, group};
 use crate::stripe::state::{Origin, State, Timer};
 use crate::stripe::webhooks::Delivery;
 use rand::Rng;
@@ -17,16 +19,18 @@ pub(super) const ROUTES: &[Route] = &[
     Route::text("/v1/events/{}", "events.retrieve", retrieve),
 ];
 
+/// How many types Stripe takes in `types`.
+const MOST_TYPES: usize = 20;
+
 fn list(state: &mut State, call: &Call) -> TextAnswer {
     allow_list(call, &["type", "types", "delivery_success"])?;
-    let mut kinds = call.params.list("types");
-    kinds.extend(call.params.text("type"));
+    let wanted = Wanted::from_params(&call.params)?;
     let delivered = call.params.boolean("delivery_success")?;
     let page = Page::from_params(&call.params)?;
     let own = group(GroupBy::Owner, call.owner.key());
+    let page = page.not_before(oldest(state));
     let (events, has_more) = page.pick(&state.events, &own, |event| {
-        (kinds.is_empty() || kinds.iter().any(|kind| glob(kind, &event.kind)))
-            && delivered.is_none_or(|delivered| delivered != event.undelivered)
+        wanted.fits(&event.kind) && delivered.is_none_or(|delivered| delivered != event.undelivered)
     })?;
     let data = events.into_iter().map(Event::view).collect();
     Ok(text(&EventList {
@@ -39,7 +43,59 @@ fn list(state: &mut State, call: &Call) -> TextAnswer {
 
 fn retrieve(state: &mut State, call: &Call) -> TextAnswer {
     call.params.allow_only(&[])?;
-    Ok(text(&state.find::<Event>(&call.owner, call.id())?.view()))
+    let event = state.find::<Event>(&call.owner, call.id())?;
+    if event.created.seconds() < oldest(state) {
+        return Err(ApiError::not_found(Event::NOUN, call.id()));
+    }
+    Ok(text(&event.view()))
+}
+
+/// The second from which on events are still kept.
+fn oldest(state: &State) -> i64 {
+    state
+        .now()
+        .seconds()
+        .saturating_sub_unsigned(state.settings.event_retention_s)
+}
+
+/// The event types that a list is asked for.
+enum Wanted<'a> {
+    All,
+    /// One type, or a group of them with `*` as wildcard.
+    Pattern(&'a str),
+    /// Any of these.
+    Listed(Vec<&'a str>),
+}
+
+impl<'a> Wanted<'a> {
+    /// Reads `type` or `types[]`.
+    ///
+    /// # Errors
+    /// Both at once, or more than 20 types.
+    fn from_params(params: &'a Params) -> Result<Self, ApiError> {
+        let listed = params.list("types");
+        if listed.len() > MOST_TYPES {
+            let message = format!("Array must have at most {MOST_TYPES} elements.");
+            return Err(ApiError::invalid_param("types", message));
+        }
+        match (params.text("type"), listed.is_empty()) {
+            (Some(_), false) => {
+                let message = "You may only specify one of these parameters: type, types.".to_owned();
+                Err(ApiError::invalid_param("types", message))
+            }
+            (Some(pattern), true) => Ok(Self::Pattern(pattern)),
+            (None, false) => Ok(Self::Listed(listed)),
+            (None, true) => Ok(Self::All),
+        }
+    }
+
+    fn fits(&self, kind: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Pattern(pattern) => glob(pattern, kind),
+            Self::Listed(listed) => listed.contains(&kind),
+        }
+    }
 }
 
 fn text(view: &impl Serialize) -> String {

@@ -10,6 +10,7 @@ pub(crate) mod customers;
 pub(crate) mod disputes;
 pub(crate) mod events;
 pub(crate) mod external_accounts;
+pub(crate) mod later;
 pub(crate) mod payment_intents;
 pub(crate) mod payment_methods;
 pub(crate) mod payouts;

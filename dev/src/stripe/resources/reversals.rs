@@ -2,12 +2,12 @@
 
 use super::balance::{Posting, available, post};
 use super::{Answer, Call, Route, allow_list};
-use crate::stripe::effects::NewEffect;
+use crate::stripe::effects::{NewEffect, transaction_of};
 use crate::stripe::errors::ApiError;
-use crate::stripe::form::check_amount;
+use crate::stripe::form::{Metadata, check_amount};
 use crate::stripe::list::GroupBy;
 use crate::stripe::objects::{Id, Owner, Resource, Reversal, TransactionKind, Transfer, group};
-use crate::stripe::state::State;
+use crate::stripe::state::{Origin, State};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/transfers/{}/reversals", "transfer_reversals.create", create),
@@ -23,9 +23,30 @@ fn create(state: &mut State, call: &Call) -> Answer {
     let params = &call.params;
     params.allow_only(&["amount", "description", "metadata", "refund_application_fee"])?;
     let transfer = state.find::<Transfer>(&call.owner, call.id())?.clone();
+    let order = Order {
+        amount: params.integer("amount")?,
+        description: params.owned("description"),
+        metadata: params.metadata()?,
+    };
+    make(state, &call.origin, &transfer, order)
+}
+
+/// A reversal to be made.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// In minor units; all that is left when absent.
+    pub(crate) amount: Option<i64>,
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: Metadata,
+}
+
+/// Takes a transfer's money back, asked for by the API or in the dashboard.
+///
+/// # Errors
+/// As the API: more than is left of the transfer, or than its account has.
+pub(crate) fn make(state: &mut State, origin: &Origin, transfer: &Transfer, order: Order) -> Answer {
     let left = transfer.amount - transfer.amount_reversed;
-    let amount = params.integer("amount")?.unwrap_or(left);
-    let metadata = params.metadata()?;
+    let amount = order.amount.unwrap_or(left);
     if left == 0 {
         return Err(ApiError::refused(
             "transfer_already_reversed",
@@ -68,13 +89,13 @@ fn create(state: &mut State, call: &Call) -> Answer {
     };
     post(state, out);
     let back = Posting {
-        owner: &call.owner,
+        owner: &transfer.owner,
         kind: TransactionKind::TransferRefund,
         amount,
         fee: 0,
         currency,
         source: id.as_str(),
-        description: params.owned("description"),
+        description: order.description,
         pending_ms: 0,
     };
     let balance_transaction = post(state, back);
@@ -82,13 +103,13 @@ fn create(state: &mut State, call: &Call) -> Answer {
     let before = transfer.render(state);
     state.reversals.insert(Reversal {
         id: Id::clone(&id),
-        owner: call.owner.clone(),
+        owner: transfer.owner.clone(),
         created,
         amount,
         currency,
         transfer: transfer.id.clone(),
         balance_transaction,
-        metadata: metadata.clone(),
+        metadata: order.metadata.clone(),
     });
     state.change(&transfer.id, |row| row.amount_reversed += amount);
     state.change(&transfer.destination_payment, |payment| {
@@ -101,11 +122,12 @@ fn create(state: &mut State, call: &Call) -> Answer {
         account: destination.account(),
         platform_change: amount,
         connected_change: -amount,
-        metadata,
+        metadata: order.metadata,
+        about: transaction_of(&transfer.metadata),
     };
-    state.log_effect(&call.origin, effect);
+    state.log_effect(origin, effect);
     let after = state.rendered(&transfer.id);
-    state.emit_update(&call.origin, &call.owner, "transfer.reversed", &before, &after);
+    state.emit_update(origin, &transfer.owner, "transfer.reversed", &before, &after);
     Ok(state.rendered(&id))
 }
 

@@ -144,6 +144,7 @@ fn create(state: &mut State, call: &Call) -> Answer {
         platform_change: -amount,
         connected_change: amount,
         metadata,
+        about: None,
     };
     state.log_effect(&call.origin, effect);
     state.emit(&call.origin, &call.owner, "transfer.created", &rendered, None);

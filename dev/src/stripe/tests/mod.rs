@@ -1,7 +1,10 @@
 //! The simulator tested over HTTP, as its users meet it.
 
 mod connect;
+mod dashboard;
+mod disputes;
 mod disputes_and_refunds;
+mod events;
 mod faults;
 mod idempotency;
 mod payments;
@@ -116,6 +119,27 @@ impl Fixture {
         )
         .await
         .ok()
+    }
+
+    /// The status of a control call that is to be refused.
+    async fn control_refused(&self, path: &str, body: Value) -> u16 {
+        let request = self.request(Method::POST, &format!("/_control/{path}"));
+        let answered = self.send(request.json(&body)).await;
+        assert!(answered.body["error"].is_string(), "{}", answered.body);
+        answered.status.as_u16()
+    }
+
+    /// The operations and transactions of the effects from number `after` on.
+    async fn done_since(&self, after: usize) -> Vec<(String, Option<String>)> {
+        let effects = self.get(&format!("/_control/effects?after={after}")).await.ok();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let one = |effect: &Value| {
+            (
+                text(&effect["operation"]).unwrap(),
+                text(&effect["transaction_id"]),
+            )
+        };
+        effects.as_array().unwrap().iter().map(one).collect()
     }
 
     async fn effects(&self, operation: &str) -> Vec<Value> {

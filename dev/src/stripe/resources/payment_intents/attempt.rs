@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::balance::{Posting, post};
-use super::super::disputes;
 use super::log;
+use super::take::take_money;
 use crate::stripe::objects::{
-    BankFate, Behaviour, CaptureMethod, Charge, ChargeStatus, Decline, DisputeStatus, Id, IntentStatus,
-    PaymentIntent, PaymentMethod, TransactionKind, random_id,
+    BankFate, Behaviour, CaptureMethod, Charge, ChargeStatus, Decline, Id, IntentStatus, PaymentIntent,
+    PaymentMethod, random_id,
 };
 use crate::stripe::state::{Origin, State, Timer};
 
@@ -64,6 +63,7 @@ pub(super) fn attempt(
         Behaviour::Succeeds
         | Behaviour::BypassesPending
         | Behaviour::Disputed(_)
+        | Behaviour::Inquired
         | Behaviour::RefundFails
         | Behaviour::RefundPends => {
             pay(state, origin, id, amount, capture);
@@ -171,76 +171,6 @@ fn start_debit(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, metho
     }
 }
 
-/// The payer's money arrives: the intent succeeds, the balance grows by the amount less Stripe's fee.
-pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, amount: i64) {
-    let Some(intent) = state.payment_intents.get(id.as_str()).cloned() else {
-        return;
-    };
-    let behaviour = method_of(state, &intent).map_or(Behaviour::Succeeds, |method| method.behaviour);
-    let captured = intent.status == IntentStatus::RequiresCapture;
-    let waiting = (captured || intent.status == IntentStatus::Processing)
-        .then(|| intent.latest_charge.clone())
-        .flatten();
-    let Some(charge) = waiting.or_else(|| charge(state, id, ChargeStatus::Succeeded, None)) else {
-        return;
-    };
-    let debit = matches!(behaviour, Behaviour::BankDebit(_));
-    let fee = state.settings.fee(amount);
-    let posting = Posting {
-        owner: &intent.owner,
-        kind: if debit {
-            TransactionKind::Payment
-        } else {
-            TransactionKind::Charge
-        },
-        amount,
-        fee,
-        currency: intent.currency,
-        source: charge.as_str(),
-        description: intent.description.clone(),
-        pending_ms: match behaviour {
-            Behaviour::BypassesPending => 0,
-            Behaviour::BankDebit(_) => state.settings.bank_pending_ms,
-            _ => state.settings.card_pending_ms,
-        },
-    };
-    let transaction = post(state, posting);
-    state.change(&charge, |row| {
-        row.status = ChargeStatus::Succeeded;
-        row.captured = true;
-        row.amount_captured = amount;
-        row.balance_transaction = Some(transaction);
-    });
-    state.change(id, |row| {
-        row.status = IntentStatus::Succeeded;
-        row.amount_received = amount;
-        row.amount_capturable = 0;
-        row.last_payment_error = None;
-        row.next_action = None;
-        row.latest_charge = Some(charge.clone());
-    });
-    log(state, origin, id, "payment_intent.succeed", amount - fee);
-    announce_charge(
-        state,
-        origin,
-        Some(&charge),
-        if captured {
-            "charge.captured"
-        } else {
-            "charge.succeeded"
-        },
-    );
-    announce(state, origin, id, "payment_intent.succeeded");
-    let reason = match behaviour {
-        Behaviour::Disputed(reason) => Some(reason),
-        Behaviour::BankDebit(BankFate::Disputed) => Some("bank_cannot_process"),
-        _ => None,
-    };
-    if let Some(reason) = reason {
-        disputes::open(state, &charge, None, reason, DisputeStatus::NeedsResponse);
-    }
-}
-
 /// The attempt failed: the intent waits for another payment method.
 fn decline(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, why: Decline) -> Decline {
     let Some(intent) = state.payment_intents.get(id.as_str()).cloned() else {
@@ -281,13 +211,14 @@ fn decline(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, why: Decl
         row.last_payment_error = Some(error);
         row.latest_charge.clone_from(&charge);
     });
+    log(state, origin, id, "payment_intent.fail", 0);
     announce_charge(state, origin, charge.as_ref(), "charge.failed");
     announce(state, origin, id, "payment_intent.payment_failed");
     why
 }
 
 /// Makes a charge for the intent's whole amount.
-fn charge(
+pub(super) fn charge(
     state: &mut State,
     id: &Id<PaymentIntent>,
     status: ChargeStatus,
@@ -323,13 +254,13 @@ fn charge(
     Some(charge)
 }
 
-fn method_of<'a>(state: &'a State, intent: &PaymentIntent) -> Option<&'a PaymentMethod> {
+pub(super) fn method_of<'a>(state: &'a State, intent: &PaymentIntent) -> Option<&'a PaymentMethod> {
     state
         .payment_methods
         .get(intent.payment_method.as_ref()?.as_str())
 }
 
-fn announce(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, kind: &str) {
+pub(super) fn announce(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, kind: &str) {
     let Some(owner) = state
         .payment_intents
         .get(id.as_str())
@@ -341,7 +272,7 @@ fn announce(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, kind: &s
     state.emit(origin, &owner, kind, &rendered, None);
 }
 
-fn announce_charge(state: &mut State, origin: &Origin, id: Option<&Id<Charge>>, kind: &str) {
+pub(super) fn announce_charge(state: &mut State, origin: &Origin, id: Option<&Id<Charge>>, kind: &str) {
     let Some(charge) = id.and_then(|id| state.charges.get(id.as_str())) else {
         return;
     };

@@ -2,6 +2,8 @@
 
 mod attempt;
 mod create;
+mod receive;
+mod take;
 
 use serde_json::Value;
 
@@ -15,6 +17,7 @@ use crate::stripe::objects::{Decline, Id, IntentStatus, PaymentIntent, Resource,
 use crate::stripe::state::{Origin, State};
 
 pub(crate) use attempt::{Authentication, authenticate, settle, settle_by_fate};
+pub(crate) use receive::{Received, receive};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/payment_intents", "payment_intents.create", create::create),
@@ -240,7 +243,7 @@ fn capture(state: &mut State, call: &Call) -> Answer {
         .integer("amount_to_capture")?
         .unwrap_or(intent.amount_capturable);
     check_amount("amount_to_capture", amount, intent.amount_capturable)?;
-    attempt::take_money(state, &call.origin, &intent.id, amount);
+    take::take_money(state, &call.origin, &intent.id, amount);
     Ok(state.rendered(&intent.id))
 }
 

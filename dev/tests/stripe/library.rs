@@ -1,0 +1,252 @@
+//! Installing one of Stripe's libraries into a cache outside the repository, and running a script with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+
+/// How long an installation may take; a slower registry counts as one that cannot be reached.
+const INSTALL_WITHIN: Duration = Duration::from_secs(150);
+
+/// What package managers say about a network that is not there, a registry that is down, or a proxy that refuses.
+const UNREACHABLE: [&str; 23] = [
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ETIMEDOUT",
+    "ERR_SOCKET_TIMEOUT",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
+    "EIDLETIMEOUT",
+    "npm error code E403",
+    "npm error code E407",
+    "npm error code E5",
+    "FETCH_ERROR",
+    "UNABLE_TO_",
+    "SELF_SIGNED_CERT",
+    "connection broken by",
+    "Connection refused",
+    "ConnectTimeoutError",
+    "Could not fetch URL",
+    // pip is silent about why it saw nothing at all.
+    "(from versions: none)",
+    "Read timed out",
+    "Temporary failure in name resolution",
+    "ProxyError",
+];
+
+/// A language that Stripe has a library for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    Node,
+    Python,
+}
+
+/// What became of an installation.
+#[derive(Debug)]
+pub(crate) enum Installation {
+    /// The library is in this folder.
+    Ready(PathBuf),
+    /// The machine lacks what it takes, for this reason.
+    Impossible(String),
+}
+
+/// A command that came to its end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) success: bool,
+    /// Standard output, then standard error.
+    pub(crate) output: String,
+}
+
+/// Runs a command; nothing when it does not end in time.
+pub(crate) async fn run(mut command: Command, within: Duration) -> Option<Ended> {
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let ended = tokio::time::timeout(within, command.output()).await.ok()?;
+    let ended = ended.map_or_else(
+        |error| Ended {
+            success: false,
+            output: error.to_string(),
+        },
+        |output| Ended {
+            success: output.status.success(),
+            output: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        },
+    );
+    Some(ended)
+}
+
+/// Where libraries are kept between runs, beside the compiled files of `bin/test`.
+pub(crate) fn cache_root() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty());
+    let cache = cache.map(PathBuf::from);
+    let home = || {
+        std::env::var_os("HOME")
+            .map_or_else(std::env::temp_dir, PathBuf::from)
+            .join(".cache")
+    };
+    cache.unwrap_or_else(home).join("wallet/stripe-clients")
+}
+
+impl Language {
+    /// What the library is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "stripe-node",
+            Self::Python => "stripe-python",
+        }
+    }
+
+    fn folder(self) -> PathBuf {
+        let folder = match self {
+            Self::Node => "stripe-clients/node",
+            Self::Python => "stripe-clients/python",
+        };
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+    }
+
+    /// The files that pin the library, with the hashes of what is to be installed.
+    const fn locks(self) -> &'static [&'static str] {
+        match self {
+            Self::Node => &["package.json", "package-lock.json"],
+            Self::Python => &["requirements.txt"],
+        }
+    }
+
+    /// Where the library is, once it is installed; another lock file means another folder.
+    pub(crate) fn home(self, cache: &Path) -> PathBuf {
+        let mut hash = Sha256::new();
+        for lock in self.locks() {
+            hash.update(fs::read(self.folder().join(lock)).unwrap());
+        }
+        let hash = hex::encode(hash.finalize());
+        cache.join(format!("{}-{}", self.name(), &hash.get(..16).unwrap()))
+    }
+
+    /// Whether the interpreter and the package manager are there; otherwise what is missing.
+    pub(crate) async fn tools(self) -> Result<(), String> {
+        let (interpreter, version, oldest, manager): (_, &[&str], _, &[&str]) = match self {
+            Self::Node => (
+                "node",
+                &["-p", "process.versions.node"],
+                (20, 0),
+                &["npm", "--version"],
+            ),
+            Self::Python => (
+                "python3",
+                &["-c", "import platform; print(platform.python_version())"],
+                (3, 10),
+                &["python3", "-m", "pip", "--version"],
+            ),
+        };
+        let asked = ask(interpreter, version).await;
+        let found = asked.ok_or_else(|| format!("{interpreter} is not installed"))?;
+        let mut numbers = found.trim().split('.').map(|part| part.parse().unwrap_or(0));
+        let found_numbers: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if found_numbers < oldest {
+            let (major, minor) = oldest;
+            return Err(format!(
+                "{interpreter} {major}.{minor} or newer is needed, this is {}",
+                found.trim()
+            ));
+        }
+        let (program, args) = manager.split_first().unwrap();
+        match ask(program, args).await {
+            Some(_) => Ok(()),
+            None => Err(format!("{} is not installed", manager.join(" "))),
+        }
+    }
+
+    fn installer(self, into: &Path) -> Command {
+        match self {
+            Self::Node => {
+                let mut npm = Command::new("npm");
+                npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+                npm.current_dir(into);
+                npm
+            }
+            Self::Python => {
+                let mut pip = Command::new("python3");
+                pip.args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--require-hashes",
+                    "--no-deps",
+                    "--no-input",
+                ]);
+                pip.args(["--only-binary", ":all:", "--disable-pip-version-check"]);
+                pip.args(["--requirement", "requirements.txt", "--target", "packages"]);
+                pip.current_dir(into);
+                pip
+            }
+        }
+    }
+
+    /// Installs the library below `cache` unless it is there already; `env` is for the package manager.
+    pub(crate) async fn install(self, cache: &Path, env: &[(&str, &str)]) -> Installation {
+        if let Err(missing) = self.tools().await {
+            return Installation::Impossible(missing);
+        }
+        let home = self.home(cache);
+        if home.exists() {
+            return Installation::Ready(home);
+        }
+        fs::create_dir_all(cache).unwrap();
+        let staging = tempfile::Builder::new()
+            .prefix(".installing-")
+            .tempdir_in(cache)
+            .unwrap();
+        for lock in self.locks() {
+            fs::copy(self.folder().join(lock), staging.path().join(lock)).unwrap();
+        }
+        let mut installer = self.installer(staging.path());
+        installer.envs(env.iter().copied());
+        let Some(ended) = run(installer, INSTALL_WITHIN).await else {
+            let slow = "the registry cannot be reached in time";
+            return Installation::Impossible(slow.to_owned());
+        };
+        if !ended.success {
+            let unreachable = UNREACHABLE.iter().any(|sign| ended.output.contains(sign));
+            assert!(unreachable, "installing {}: {}", self.name(), ended.output);
+            let last = ended.output.lines().rev().find(|line| !line.trim().is_empty());
+            let told = last.unwrap_or_default();
+            return Installation::Impossible(format!("the registry cannot be reached: {told}"));
+        }
+        // Another run may have been faster; then its folder is as good as ours.
+        let moved = fs::rename(staging.path(), &home);
+        assert!(moved.is_ok() || home.exists(), "{}: {moved:?}", home.display());
+        Installation::Ready(home)
+    }
+
+    /// The script that runs the library through everything, with the library from that folder.
+    pub(crate) fn script(self, home: &Path) -> Command {
+        let mut command = match self {
+            Self::Node => {
+                let mut node = Command::new("node");
+                node.arg("check.js").env("NODE_PATH", home.join("node_modules"));
+                node
+            }
+            Self::Python => {
+                let mut python = Command::new("python3");
+                python.arg("check.py").env("PYTHONPATH", home.join("packages"));
+                python.env("PYTHONDONTWRITEBYTECODE", "1");
+                python
+            }
+        };
+        command.current_dir(self.folder());
+        command
+    }
+}
+
+/// What a command says, if it can be run and succeeds.
+async fn ask(program: &str, args: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(args);
+    let ended = run(command, Duration::from_secs(30)).await?;
+    ended.success.then_some(ended.output)
+}
