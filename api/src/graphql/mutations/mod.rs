@@ -1,8 +1,11 @@
 //! `Mutation`: one file each. A mutation is handed to [`wallet_core::accept`] and, once stored, to the workers.
 
 mod call;
+mod cancel_transaction;
 mod create_wallet;
 mod deposit;
+mod pay;
+mod refund;
 mod transfer;
 mod withdraw;
 
@@ -17,4 +20,7 @@ pub(crate) struct Mutation(
     deposit::Deposit,
     withdraw::Withdraw,
     transfer::Transfer,
+    pay::Pay,
+    refund::Refund,
+    cancel_transaction::CancelTransaction,
 );
