@@ -8,6 +8,7 @@
 
 mod attempt;
 mod error;
+mod objects;
 mod operations;
 mod store;
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use attempt::{Attempt, Outcome, code_of, exhausted};
 pub use error::{CallError, LookUp};
+use objects::Objects;
 pub use operations::{Operation, StripeCall};
 use store::{Begun, CallStore};
 
@@ -51,6 +53,7 @@ pub struct StripeCalls {
     gateway: Arc<dyn PaymentGateway>,
     breakers: Arc<Breakers>,
     clock: SharedClock,
+    objects: Arc<Objects>,
 }
 
 impl StripeCalls {
@@ -68,6 +71,7 @@ impl StripeCalls {
             gateway,
             breakers,
             clock,
+            objects: Arc::default(),
         }
     }
 
@@ -112,6 +116,30 @@ impl StripeCalls {
         subject: Uuid,
         call: C,
     ) -> Result<CallOutcome<C::Object>, CallError> {
+        self.make(Some(claim), subject, call).await
+    }
+
+    /// As [`StripeCalls::run`], for a call that no job makes: a person waits for it.
+    ///
+    /// Two of them for one subject at once send the same key, so one object comes of it: the second run finds the object recorded, or
+    /// ends with [`ErrorClass::InUse`].
+    ///
+    /// # Errors
+    /// Those of [`StripeCalls::run`] but [`CallError::ClaimVoid`].
+    pub async fn run_unclaimed<C: StripeCall>(
+        &self,
+        subject: Uuid,
+        call: C,
+    ) -> Result<CallOutcome<C::Object>, CallError> {
+        self.make(None, subject, call).await
+    }
+
+    async fn make<C: StripeCall>(
+        &self,
+        claim: Option<Claim>,
+        subject: Uuid,
+        call: C,
+    ) -> Result<CallOutcome<C::Object>, CallError> {
         let attempt = self
             .store
             .prepare(C::OPERATION, subject, &call, self.clock.now())
@@ -123,6 +151,8 @@ impl StripeCalls {
             return Err(CallError::LookUpFirst(look_up));
         }
         let stored: C = self.store.params(&attempt).await?;
+        // Before the claim is looked at and the try is counted: while we wait here, nothing has been sent.
+        let _alone = self.objects.alone(stored.touches()).await;
         let permit = self.breakers.permit(C::OPERATION.lane(), self.clock.now())?;
         let before = match self
             .store

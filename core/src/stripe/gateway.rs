@@ -5,19 +5,24 @@ use chrono::{DateTime, Utc};
 
 use super::errors::GatewayError;
 use super::ids::{
-    AccountId, CustomerId, EventId, IdempotencyKey, PaymentIntentId, PayoutId, StripeTransferId,
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, IdempotencyKey,
+    PaymentIntentId, PayoutId, RefundId, StripeTransferId,
 };
 use super::params::{
-    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer, EventQuery,
+    BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
+    CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
 };
-use super::types::{Account, Customer, EventPage, PaymentIntent, Payout, Reversal, StripeEvent, Transfer};
+use super::types::{
+    Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, Customer, Dispute,
+    EventPage, PaymentIntent, Payout, Refund, Reversal, StripeEvent, Transfer,
+};
 use crate::ids::TransactionId;
 
 /// Money in and out of the platform.
 ///
 /// Each method sends one request and never repeats it; [`GatewayError::class`] tells what is known of its effect. Creating
-/// methods are called through [`super::StripeCalls`] only, which owns the keys. Lists hold every match, over all pages: a list
-/// that is too long or could not be read to its end is an error, so an object that is absent from one is absent.
+/// methods are called through [`super::StripeCalls`] only, which owns the keys. Lists that return a `Vec` hold every match, over all
+/// pages: one that is too long or could not be read to its end is an error, so an object that is absent from it is absent.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync {
     /// Makes a customer.
@@ -49,8 +54,60 @@ pub trait PaymentGateway: Send + Sync {
         created_since: DateTime<Utc>,
     ) -> Result<Vec<PaymentIntent>, GatewayError>;
 
+    /// Sends money of a payment back to its payer. Without funds on the platform's balance the refund is made all the same and
+    /// stays `pending`.
+    async fn create_refund(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateRefund,
+    ) -> Result<Refund, GatewayError>;
+
+    /// The refund as it is now.
+    async fn retrieve_refund(&self, id: &RefundId) -> Result<Refund, GatewayError>;
+
+    /// A payment's refunds, whoever made them, newest first.
+    async fn list_refunds(&self, payment: &PaymentIntentId) -> Result<Vec<Refund>, GatewayError>;
+
+    /// The dispute as it is now, with every movement of its money.
+    async fn retrieve_dispute(&self, id: &DisputeId) -> Result<Dispute, GatewayError>;
+
+    /// A payment's disputes, newest first.
+    async fn list_disputes(&self, payment: &PaymentIntentId) -> Result<Vec<Dispute>, GatewayError>;
+
+    /// A charge, with what it did to the platform's balance.
+    async fn retrieve_charge(&self, id: &ChargeId) -> Result<Charge, GatewayError>;
+
+    /// One movement of the platform's balance.
+    async fn retrieve_balance_transaction(
+        &self,
+        id: &BalanceTransactionId,
+    ) -> Result<BalanceTransaction, GatewayError>;
+
+    /// One page of the movements of a balance, newest first; months of them can wait. Movements in currencies that we never use
+    /// are left out.
+    async fn list_balance_transactions(
+        &self,
+        query: &BalanceTransactionQuery,
+    ) -> Result<BalanceTransactionPage, GatewayError>;
+
+    /// What an account holds; none as the account means the platform.
+    async fn retrieve_balance(&self, account: Option<&AccountId>) -> Result<Balance, GatewayError>;
+
+    /// Makes a connected account that can receive transfers once its person has completed it, and pays out only when told to.
+    async fn create_account(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateAccount,
+    ) -> Result<Account, GatewayError>;
+
     /// A connected account as it is now.
     async fn retrieve_account(&self, id: &AccountId) -> Result<Account, GatewayError>;
+
+    /// Keeps Stripe from paying a connected account out by itself. Repeating it is harmless.
+    async fn set_manual_payouts(&self, id: &AccountId) -> Result<Account, GatewayError>;
+
+    /// A fresh page on which its person completes a connected account. Each call makes another one; the older ones go on to work.
+    async fn create_account_link(&self, params: &CreateAccountLink) -> Result<AccountLink, GatewayError>;
 
     /// Sends money from the platform's balance to a connected account.
     async fn create_transfer(
@@ -99,6 +156,6 @@ pub trait PaymentGateway: Send + Sync {
         id: &EventId,
     ) -> Result<StripeEvent, GatewayError>;
 
-    /// One page of events, newest first: the only list that is not read to its end, since weeks of events can wait.
+    /// One page of events, newest first; weeks of them can wait.
     async fn list_events(&self, query: &EventQuery) -> Result<EventPage, GatewayError>;
 }

@@ -117,6 +117,10 @@ stripe_id!(
     RefundId, "refund", "re_" | "pyr_"
 );
 stripe_id!(
+    /// A payer's bank taking a charge back, `du_…`; older ones are `dp_…`.
+    DisputeId, "dispute", "du_" | "dp_"
+);
+stripe_id!(
     /// A movement of a Stripe balance, `txn_…`.
     BalanceTransactionId, "balance transaction", "txn_"
 );
@@ -206,6 +210,7 @@ mod tests {
         assert!("py_1".parse::<ChargeId>().is_ok());
         assert!("pyr_1".parse::<RefundId>().is_ok());
         assert!("trr_1".parse::<StripeTransferId>().is_err());
+        assert!("dp_1".parse::<DisputeId>().is_ok() && "du_1".parse::<DisputeId>().is_ok());
     }
 
     #[test]

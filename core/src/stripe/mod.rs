@@ -24,18 +24,20 @@ pub use errors::{Disposition, ErrorClass, Failure, GatewayError, classify};
 pub use event::{Envelope, EventError, EventObject};
 pub use gateway::PaymentGateway;
 pub use ids::{
-    AccountId, BalanceTransactionId, ChargeId, CustomerId, EventId, ExternalAccountId, IdempotencyKey,
-    InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId, StripeTransferId,
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, ExternalAccountId,
+    IdempotencyKey, InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId,
+    StripeTransferId,
 };
 pub use params::{
-    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer, EventCursor,
-    EventQuery, MethodChoice, Tags,
+    BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
+    CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventCursor, EventQuery, MethodChoice, Tags,
 };
 pub use signature::{
     InvalidWebhookSecret, SIGNATURE_HEADER, SignatureError, Verified, Verifier, WebhookSecret,
 };
-pub use status::{PaymentIntentStatus, PayoutStatus};
+pub use status::{DisputeStatus, PaymentIntentStatus, PayoutStatus, RefundStatus};
 pub use types::{
-    Account, ClientSecret, Customer, Decline, EventPage, Metadata, PaymentIntent, Payout, Reversal,
-    StripeEvent, StripeObject, Transfer,
+    Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, ClientSecret,
+    Customer, Decline, Dispute, EventPage, Metadata, PaymentIntent, Payout, Refund, Reversal, StripeEvent,
+    StripeObject, Transfer,
 };

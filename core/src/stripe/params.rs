@@ -4,7 +4,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AccountId, CustomerId, EventId, ExternalAccountId, PaymentMethodId, StripeTransferId};
+use super::ids::{
+    AccountId, BalanceTransactionId, CustomerId, EventId, ExternalAccountId, PaymentIntentId,
+    PaymentMethodId, PayoutId, StripeTransferId,
+};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 use crate::transactions::PaymentMethod;
@@ -123,6 +126,54 @@ pub struct CreatePayout {
     pub tags: Tags,
 }
 
+/// Money of a payment back to its payer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateRefund {
+    /// Which payment.
+    pub payment_intent: PaymentIntentId,
+    /// How much of it, in the currency of the payment.
+    #[serde(with = "minor_units")]
+    pub amount: Money,
+    /// What it is for.
+    pub tags: Tags,
+}
+
+/// A connected account, which its person completes at Stripe. It pays out when we say so, never by Stripe's own schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateAccount {
+    /// Whose; goes into `metadata.user_id`.
+    pub user_id: UserId,
+    /// What it is paid out in, its `default_currency`. Stripe refuses one that the account's country does not have.
+    #[serde(with = "currency_code")]
+    pub currency: Currency,
+}
+
+/// A page of Stripe's on which a person completes a connected account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateAccountLink {
+    /// Which account.
+    pub account: AccountId,
+    /// Where the person comes back to, whether or not everything was completed.
+    pub return_url: String,
+    /// Where the person goes when the link is spent or expired: it should lead to a new one.
+    pub refresh_url: String,
+}
+
+/// Which movements of a Stripe balance to list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct BalanceTransactionQuery {
+    /// Of this connected account; none means the platform's own.
+    pub account: Option<AccountId>,
+    /// Only those created at this time or later.
+    pub created_since: Option<DateTime<Utc>>,
+    /// Go on with those next older than this one. Stripe refuses it together with `newer_than`.
+    pub older_than: Option<BalanceTransactionId>,
+    /// Go on with those next newer than this one.
+    pub newer_than: Option<BalanceTransactionId>,
+    /// Only those that this payout paid out. Stripe knows them for payouts of its own schedule only.
+    pub payout: Option<PayoutId>,
+}
+
 /// From where to page through events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventCursor {
@@ -141,6 +192,23 @@ pub struct EventQuery {
     pub cursor: Option<EventCursor>,
     /// Only events created at this time or later.
     pub created_since: Option<DateTime<Utc>>,
+}
+
+/// A currency by its code.
+mod currency_code {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use crate::money::Currency;
+
+    pub(super) fn serialize<S: Serializer>(currency: &Currency, serializer: S) -> Result<S::Ok, S::Error> {
+        currency.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
 }
 
 /// An amount as Stripe's wire has it: minor units and a code.
@@ -193,6 +261,29 @@ mod tests {
             serde_json::from_str::<CreatePaymentIntent>(&text).unwrap(),
             intent
         );
+    }
+
+    #[test]
+    fn stored_parameters_of_a_refund_and_an_account_come_back_unchanged() {
+        let refund = CreateRefund {
+            payment_intent: "pi_1".parse().unwrap(),
+            amount: Money::from_minor(500, Currency::JPY).unwrap(),
+            tags: Tags {
+                transaction_id: "018f2f5e-7b3c-7000-8000-000000000001".parse().unwrap(),
+                wallet_id: "018f2f5e-7b3c-7000-8000-000000000002".parse().unwrap(),
+            },
+        };
+        let text = serde_json::to_string(&refund).unwrap();
+        assert!(text.contains(r#""minor":500,"currency":"jpy""#), "{text}");
+        assert_eq!(serde_json::from_str::<CreateRefund>(&text).unwrap(), refund);
+        let account = CreateAccount {
+            user_id: "018f2f5e-7b3c-7000-8000-000000000003".parse().unwrap(),
+            currency: Currency::EUR,
+        };
+        let text = serde_json::to_string(&account).unwrap();
+        assert_eq!(serde_json::from_str::<CreateAccount>(&text).unwrap(), account);
+        let foreign = text.replace("eur", "kwd");
+        assert!(serde_json::from_str::<CreateAccount>(&foreign).is_err());
     }
 
     #[test]

@@ -84,6 +84,46 @@ status! {
     }
 }
 
+status! {
+    /// How far a refund is. Even `succeeded` may become `failed` days later
+    /// (<https://docs.stripe.com/refunds#failed-refunds>).
+    RefundStatus {
+        /// Under way, or waiting for funds.
+        Pending = "pending",
+        /// The payer must say where the money shall go.
+        RequiresAction = "requires_action",
+        /// Sent to the payer's bank, as far as Stripe knows.
+        Succeeded = "succeeded",
+        /// Came back: the money is on the platform's balance again.
+        Failed = "failed",
+        /// Taken back before it was sent.
+        Canceled = "canceled",
+    }
+}
+
+status! {
+    /// How far a dispute is (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its balance transactions tell
+    /// which money has moved.
+    DisputeStatus {
+        /// An inquiry that asks for an answer; no money has moved.
+        WarningNeedsResponse = "warning_needs_response",
+        /// An inquiry that was answered.
+        WarningUnderReview = "warning_under_review",
+        /// An inquiry that came to nothing.
+        WarningClosed = "warning_closed",
+        /// The money was taken; the bank waits for evidence.
+        NeedsResponse = "needs_response",
+        /// The bank has the evidence.
+        UnderReview = "under_review",
+        /// The money comes back.
+        Won = "won",
+        /// The money is gone.
+        Lost = "lost",
+        /// Settled with the payer before it became a dispute.
+        Prevented = "prevented",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +135,10 @@ mod tests {
         assert_eq!(status.to_string(), "requires_luck");
         assert!(!status.is_final());
         assert_eq!(PayoutStatus::from_name("in_transit"), PayoutStatus::InTransit);
+        assert_eq!(
+            DisputeStatus::from_name("charge_refunded"),
+            DisputeStatus::Unknown("charge_refunded".to_owned())
+        );
+        assert_eq!(RefundStatus::from_name("canceled"), RefundStatus::Canceled);
     }
 }

@@ -1,10 +1,18 @@
 //! What Stripe answers, reduced to what the wallet decides by.
 
+mod accounts;
+mod balance;
+mod refunds;
+
 use std::collections::HashMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
+
+pub use accounts::{Account, AccountLink};
+pub use balance::{Balance, BalanceTransaction, BalanceTransactionPage, Charge};
+pub use refunds::{Dispute, Refund};
 
 use super::event::Envelope;
 use super::ids::{
@@ -30,7 +38,15 @@ macro_rules! stripe_object {
         })+
     };
 }
-stripe_object!(Customer, PaymentIntent, Transfer, Payout, Reversal);
+stripe_object!(
+    Customer,
+    PaymentIntent,
+    Transfer,
+    Payout,
+    Reversal,
+    Refund,
+    Account
+);
 
 /// Whom or what an object says it belongs to. Read leniently: what is missing or malformed is none, never an error, and
 /// nothing here is trusted without our own row.
@@ -136,21 +152,6 @@ impl PaymentIntent {
     pub const fn currency(&self) -> Currency {
         self.amount.currency()
     }
-}
-
-/// A connected account.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// Whether Stripe pays it out.
-    pub payouts_enabled: bool,
-    /// Carries `user_id`: a withdrawal to an account of another person is refused.
-    pub metadata: Metadata,
-    /// Why Stripe holds it back, if it does.
-    pub disabled_reason: Option<String>,
-    /// What Stripe wants to know now or already wanted to know, by field name.
-    pub requirements_due: Vec<String>,
 }
 
 /// Money sent from the platform to a connected account.

@@ -1,13 +1,64 @@
 //! Connected accounts.
 
-use stripe::Client;
-use stripe_connect::account::RetrieveAccount;
+use std::collections::HashMap;
 
-use super::convert::{self, one};
+use stripe::{Client, StripeRequest};
+use stripe_connect::account::{
+    self, CreateAccountCapabilities, CreateAccountCapabilitiesTransfers, CreateAccountSettings,
+    CreateAccountSettingsPayouts, CreateAccountSettingsPayoutsSchedule,
+    CreateAccountSettingsPayoutsScheduleInterval, CreateAccountType, RetrieveAccount, UpdateAccount,
+    UpdateAccountSettings, UpdateAccountSettingsPayouts, UpdateAccountSettingsPayoutsSchedule,
+    UpdateAccountSettingsPayoutsScheduleInterval,
+};
+use stripe_connect::account_link::{self, CreateAccountLinkType};
+
+use super::convert::{self, one, wire_currency};
 use super::failure::failure;
+use super::once;
 use crate::stripe::errors::GatewayError;
-use crate::stripe::ids::AccountId;
-use crate::stripe::types::Account;
+use crate::stripe::ids::{AccountId, IdempotencyKey};
+use crate::stripe::params::{CreateAccount, CreateAccountLink};
+use crate::stripe::types::{Account, AccountLink};
+
+pub(super) async fn create(
+    client: &Client,
+    key: &IdempotencyKey,
+    params: &CreateAccount,
+) -> Result<Account, GatewayError> {
+    let answer = creation(params)
+        .customize()
+        .request_strategy(once(key)?)
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::account(answer))
+}
+
+fn creation(params: &CreateAccount) -> account::CreateAccount {
+    account::CreateAccount::new()
+        .type_(CreateAccountType::Express)
+        .default_currency(wire_currency(params.currency))
+        .capabilities(CreateAccountCapabilities {
+            transfers: Some(CreateAccountCapabilitiesTransfers {
+                requested: Some(true),
+            }),
+            ..CreateAccountCapabilities::new()
+        })
+        .settings(CreateAccountSettings {
+            payouts: Some(CreateAccountSettingsPayouts {
+                schedule: Some(CreateAccountSettingsPayoutsSchedule {
+                    interval: Some(CreateAccountSettingsPayoutsScheduleInterval::Manual),
+                    ..CreateAccountSettingsPayoutsSchedule::new()
+                }),
+                ..CreateAccountSettingsPayouts::new()
+            }),
+            ..CreateAccountSettings::new()
+        })
+        .metadata(HashMap::from([(
+            "user_id".to_owned(),
+            params.user_id.to_string(),
+        )]))
+}
 
 pub(super) async fn retrieve(client: &Client, id: &AccountId) -> Result<Account, GatewayError> {
     let answer = RetrieveAccount::new(id.as_str())
@@ -15,4 +66,58 @@ pub(super) async fn retrieve(client: &Client, id: &AccountId) -> Result<Account,
         .await
         .map_err(failure)?;
     one(convert::account(answer))
+}
+
+pub(super) async fn set_manual_payouts(client: &Client, id: &AccountId) -> Result<Account, GatewayError> {
+    let request = UpdateAccount::new(id.as_str()).settings(UpdateAccountSettings {
+        payouts: Some(UpdateAccountSettingsPayouts {
+            schedule: Some(UpdateAccountSettingsPayoutsSchedule {
+                interval: Some(UpdateAccountSettingsPayoutsScheduleInterval::Manual),
+                ..UpdateAccountSettingsPayoutsSchedule::new()
+            }),
+            ..UpdateAccountSettingsPayouts::new()
+        }),
+        ..UpdateAccountSettings::new()
+    });
+    one(convert::account(request.send(client).await.map_err(failure)?))
+}
+
+pub(super) async fn link(client: &Client, params: &CreateAccountLink) -> Result<AccountLink, GatewayError> {
+    let request = account_link::CreateAccountLink::new(
+        params.account.as_str(),
+        CreateAccountLinkType::AccountOnboarding,
+    )
+    .return_url(params.return_url.as_str())
+    .refresh_url(params.refresh_url.as_str());
+    one(convert::account_link(
+        request.send(client).await.map_err(failure)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    #[test]
+    fn an_account_is_express_receives_transfers_and_never_pays_out_by_itself() {
+        let params = CreateAccount {
+            user_id: "018f2f5e-7b3c-7000-8000-000000000003".parse().unwrap(),
+            currency: Currency::EUR,
+        };
+        let body = creation(&params).build().body.unwrap();
+        let body = body.replace("%5B", "[").replace("%5D", "]");
+        let mut pairs: Vec<&str> = body.split('&').collect();
+        pairs.sort_unstable();
+        assert_eq!(
+            pairs,
+            [
+                "capabilities[transfers][requested]=true",
+                "default_currency=eur",
+                "metadata[user_id]=018f2f5e-7b3c-7000-8000-000000000003",
+                "settings[payouts][schedule][interval]=manual",
+                "type=express",
+            ]
+        );
+    }
 }

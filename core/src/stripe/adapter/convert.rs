@@ -1,8 +1,14 @@
 //! The library's objects as ours.
 
+mod balance;
+mod refunds;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+
+pub(super) use balance::{balance, balance_transaction, charge};
+pub(super) use refunds::{dispute, refund};
 
 use super::failure::unreadable;
 use crate::money::{Currency, Money};
@@ -10,7 +16,8 @@ use crate::stripe::errors::GatewayError;
 use crate::stripe::params::Tags;
 use crate::stripe::status::{PaymentIntentStatus, PayoutStatus};
 use crate::stripe::types::{
-    Account, ClientSecret, Customer, Decline, Metadata, PaymentIntent, Payout, Reversal, Transfer,
+    Account, AccountLink, ClientSecret, Customer, Decline, Metadata, PaymentIntent, Payout, Reversal,
+    Transfer,
 };
 
 /// Why an object of Stripe is none of ours.
@@ -111,9 +118,21 @@ pub(super) fn account(account: stripe_shared::Account) -> Result<Account, Unfit>
     Ok(Account {
         id: id(account.id.as_str())?,
         payouts_enabled: account.payouts_enabled.unwrap_or(false),
+        details_submitted: account.details_submitted.unwrap_or(false),
+        payout_interval: account
+            .settings
+            .and_then(|settings| settings.payouts)
+            .map(|payouts| payouts.schedule.interval),
         metadata,
         disabled_reason,
         requirements_due,
+    })
+}
+
+pub(super) fn account_link(link: stripe_connect::AccountLink) -> Result<AccountLink, Unfit> {
+    Ok(AccountLink {
+        url: link.url,
+        expires_at: time(link.expires_at)?,
     })
 }
 

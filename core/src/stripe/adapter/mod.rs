@@ -6,13 +6,16 @@
 //! where there is one), `Stripe-Should-Retry` and `Idempotent-Replayed`. It also makes a connection per call.
 
 mod accounts;
+mod balance;
 mod convert;
 mod customers;
+mod disputes;
 mod events;
 mod failure;
 mod pages;
 mod payment_intents;
 mod payouts;
+mod refunds;
 mod transfers;
 
 use std::time::Duration;
@@ -25,12 +28,17 @@ use stripe::RequestStrategy;
 use super::errors::{ErrorClass, GatewayError};
 use super::gateway::PaymentGateway;
 use super::ids::{
-    AccountId, CustomerId, EventId, IdempotencyKey, PaymentIntentId, PayoutId, StripeTransferId,
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, IdempotencyKey,
+    PaymentIntentId, PayoutId, RefundId, StripeTransferId,
 };
 use super::params::{
-    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer, EventQuery,
+    BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
+    CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
 };
-use super::types::{Account, Customer, EventPage, PaymentIntent, Payout, Reversal, StripeEvent, Transfer};
+use super::types::{
+    Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, Customer, Dispute,
+    EventPage, PaymentIntent, Payout, Refund, Reversal, StripeEvent, Transfer,
+};
 use crate::ids::TransactionId;
 
 /// The longest a call may take. Stripe's own libraries wait 80 s; a worker's lease and a person's patience are shorter, and
@@ -140,8 +148,70 @@ impl PaymentGateway for AsyncStripeGateway {
         payment_intents::list(&self.client, customer, created_since).await
     }
 
+    async fn create_refund(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateRefund,
+    ) -> Result<Refund, GatewayError> {
+        refunds::create(&self.client, key, params).await
+    }
+
+    async fn retrieve_refund(&self, id: &RefundId) -> Result<Refund, GatewayError> {
+        refunds::retrieve(&self.client, id).await
+    }
+
+    async fn list_refunds(&self, payment: &PaymentIntentId) -> Result<Vec<Refund>, GatewayError> {
+        refunds::list(&self.client, payment).await
+    }
+
+    async fn retrieve_dispute(&self, id: &DisputeId) -> Result<Dispute, GatewayError> {
+        disputes::retrieve(&self.client, id).await
+    }
+
+    async fn list_disputes(&self, payment: &PaymentIntentId) -> Result<Vec<Dispute>, GatewayError> {
+        disputes::list(&self.client, payment).await
+    }
+
+    async fn retrieve_charge(&self, id: &ChargeId) -> Result<Charge, GatewayError> {
+        balance::charge(&self.client, id).await
+    }
+
+    async fn retrieve_balance_transaction(
+        &self,
+        id: &BalanceTransactionId,
+    ) -> Result<BalanceTransaction, GatewayError> {
+        balance::transaction(&self.client, id).await
+    }
+
+    async fn list_balance_transactions(
+        &self,
+        query: &BalanceTransactionQuery,
+    ) -> Result<BalanceTransactionPage, GatewayError> {
+        balance::list(&self.client, query).await
+    }
+
+    async fn retrieve_balance(&self, account: Option<&AccountId>) -> Result<Balance, GatewayError> {
+        balance::retrieve(&self.client, account).await
+    }
+
+    async fn create_account(
+        &self,
+        key: &IdempotencyKey,
+        params: &CreateAccount,
+    ) -> Result<Account, GatewayError> {
+        accounts::create(&self.client, key, params).await
+    }
+
     async fn retrieve_account(&self, id: &AccountId) -> Result<Account, GatewayError> {
         accounts::retrieve(&self.client, id).await
+    }
+
+    async fn set_manual_payouts(&self, id: &AccountId) -> Result<Account, GatewayError> {
+        accounts::set_manual_payouts(&self.client, id).await
+    }
+
+    async fn create_account_link(&self, params: &CreateAccountLink) -> Result<AccountLink, GatewayError> {
+        accounts::link(&self.client, params).await
     }
 
     async fn create_transfer(

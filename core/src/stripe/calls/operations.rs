@@ -4,14 +4,18 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::ids::UserId;
 use crate::stripe::breaker::Lane;
 use crate::stripe::errors::GatewayError;
 use crate::stripe::gateway::PaymentGateway;
 use crate::stripe::ids::IdempotencyKey;
 use crate::stripe::params::{
-    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer,
+    CreateAccount, CreateCustomer, CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal,
+    CreateTransfer,
 };
-use crate::stripe::types::{Customer, PaymentIntent, Payout, Reversal, StripeObject, Transfer};
+use crate::stripe::types::{
+    Account, Customer, PaymentIntent, Payout, Refund, Reversal, StripeObject, Transfer,
+};
 
 /// What a creating call makes: the first part of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +30,10 @@ pub enum Operation {
     Payout,
     /// Taking the transfer of a withdrawal back.
     Reversal,
+    /// The refund of a deposit.
+    Refund,
+    /// A connected account, one per person. The port has no look-up of accounts; one made twice stays empty.
+    Account,
 }
 
 impl Operation {
@@ -38,6 +46,8 @@ impl Operation {
             Self::Transfer => "transfer",
             Self::Payout => "payout",
             Self::Reversal => "reversal",
+            Self::Refund => "refund",
+            Self::Account => "account",
         }
     }
 
@@ -45,8 +55,9 @@ impl Operation {
     #[must_use]
     pub const fn lane(self) -> Lane {
         match self {
-            Self::Customer | Self::PaymentIntent => Lane::Deposits,
+            Self::Customer | Self::PaymentIntent | Self::Refund => Lane::Deposits,
             Self::Transfer | Self::Payout | Self::Reversal => Lane::Withdrawals,
+            Self::Account => Lane::Onboarding,
         }
     }
 }
@@ -59,6 +70,10 @@ pub trait StripeCall: Serialize + DeserializeOwned + Send + Sync {
     /// The object it brings.
     type Object: StripeObject + Send;
 
+    /// The object at Stripe that the call locks: a second call that touches it meanwhile would be answered with `lock_timeout`
+    /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>). None when it touches no object that others may.
+    fn touches(&self) -> Option<String>;
+
     /// Sends it once, under this key.
     async fn send(
         &self,
@@ -68,11 +83,16 @@ pub trait StripeCall: Serialize + DeserializeOwned + Send + Sync {
 }
 
 macro_rules! stripe_call {
-    ($params:ty, $operation:ident, $object:ty, $method:ident) => {
+    ($params:ty, $operation:ident, $object:ty, $method:ident, $touches:expr) => {
         #[async_trait]
         impl StripeCall for $params {
             const OPERATION: Operation = Operation::$operation;
             type Object = $object;
+
+            fn touches(&self) -> Option<String> {
+                let touches: fn(&$params) -> Option<String> = $touches;
+                touches(self)
+            }
 
             async fn send(
                 &self,
@@ -85,13 +105,33 @@ macro_rules! stripe_call {
     };
 }
 
-stripe_call!(CreateCustomer, Customer, Customer, create_customer);
+stripe_call!(CreateCustomer, Customer, Customer, create_customer, |call| Some(
+    person(call.user_id)
+));
 stripe_call!(
     CreatePaymentIntent,
     PaymentIntent,
     PaymentIntent,
-    create_payment_intent
+    create_payment_intent,
+    |_| None
 );
-stripe_call!(CreateTransfer, Transfer, Transfer, create_transfer);
-stripe_call!(CreatePayout, Payout, Payout, create_payout);
-stripe_call!(CreateReversal, Reversal, Reversal, create_reversal);
+stripe_call!(CreateTransfer, Transfer, Transfer, create_transfer, |call| Some(
+    call.destination.to_string()
+));
+stripe_call!(CreatePayout, Payout, Payout, create_payout, |call| Some(
+    call.account.to_string()
+));
+stripe_call!(CreateReversal, Reversal, Reversal, create_reversal, |call| Some(
+    call.transfer.to_string()
+));
+stripe_call!(CreateRefund, Refund, Refund, create_refund, |call| Some(
+    call.payment_intent.to_string()
+));
+stripe_call!(CreateAccount, Account, Account, create_account, |call| Some(
+    person(call.user_id)
+));
+
+/// The person as an object of its own: it has none at Stripe yet, and shall not get two at once.
+fn person(user: UserId) -> String {
+    format!("user:{user}")
+}

@@ -81,25 +81,28 @@ impl CallStore {
         serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
     }
 
-    /// Counts a try, before it is sent, unless the attempt has ended meanwhile or the job was claimed by somebody else.
+    /// Counts a try, before it is sent, unless the attempt has ended meanwhile or the job, if it is one, was claimed by somebody
+    /// else.
     pub(super) async fn begin_try(
         &self,
-        claim: Claim,
+        claim: Option<Claim>,
         key: &IdempotencyKey,
         now: DateTime<Utc>,
     ) -> Result<Begun, DbError> {
         in_transaction!(self.db, conn => {
             // Locked, so that no other worker can claim the job between this look and the count.
-            let fence: Option<i64> = jobs::table
-                .find(claim.job.0)
-                .filter(jobs::parked_at.is_null())
-                .select(jobs::fence)
-                .for_share()
-                .first(conn)
-                .await
-                .optional()?;
-            if fence != Some(claim.fence) {
-                return Ok(Begun::ClaimVoid);
+            if let Some(claim) = claim {
+                let fence: Option<i64> = jobs::table
+                    .find(claim.job.0)
+                    .filter(jobs::parked_at.is_null())
+                    .select(jobs::fence)
+                    .for_share()
+                    .first(conn)
+                    .await
+                    .optional()?;
+                if fence != Some(claim.fence) {
+                    return Ok(Begun::ClaimVoid);
+                }
             }
             let row: Option<Row> = stripe_calls::table
                 .find(key.as_str())

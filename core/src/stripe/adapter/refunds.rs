@@ -1,0 +1,51 @@
+//! Refunds.
+
+use stripe::{Client, StripeRequest};
+use stripe_core::refund::{self, ListRefund, RetrieveRefund};
+
+use super::convert::{self, one, wire_amount, wire_tags};
+use super::failure::failure;
+use super::{PAGE, once, pages::Pages};
+use crate::stripe::errors::GatewayError;
+use crate::stripe::ids::{IdempotencyKey, PaymentIntentId, RefundId};
+use crate::stripe::params::CreateRefund;
+use crate::stripe::types::Refund;
+
+pub(super) async fn create(
+    client: &Client,
+    key: &IdempotencyKey,
+    params: &CreateRefund,
+) -> Result<Refund, GatewayError> {
+    let request = refund::CreateRefund::new()
+        .payment_intent(params.payment_intent.as_str())
+        .amount(wire_amount(params.amount)?)
+        .metadata(wire_tags(params.tags));
+    let answer = request
+        .customize()
+        .request_strategy(once(key)?)
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::refund(answer))
+}
+
+pub(super) async fn retrieve(client: &Client, id: &RefundId) -> Result<Refund, GatewayError> {
+    let answer = RetrieveRefund::new(id.as_str())
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::refund(answer))
+}
+
+pub(super) async fn list(client: &Client, payment: &PaymentIntentId) -> Result<Vec<Refund>, GatewayError> {
+    let mut pages = Pages::new();
+    while let Some(cursor) = pages.next()? {
+        let mut request = ListRefund::new().payment_intent(payment.as_str()).limit(PAGE);
+        if let Some(cursor) = cursor {
+            request = request.starting_after(cursor);
+        }
+        let page = request.send(client).await.map_err(failure)?;
+        pages.take(page, convert::refund)?;
+    }
+    Ok(pages.into_objects())
+}
