@@ -121,6 +121,7 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/crypto/store.rs",
             "core/src/inbox/store.rs",
             "core/src/jobs/parked.rs",
+            "core/src/payees/store.rs",
             "core/src/settle/lock.rs",
             "core/src/stripe/calls/store.rs",
             "core/src/stripe/calls/attempt.rs",

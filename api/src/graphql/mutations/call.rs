@@ -31,13 +31,14 @@ impl Call {
     }
 
     /// Does `work` in a task of its own: a client that hangs up cannot stop it half way, and a server that ends waits for it.
-    pub(super) async fn to_its_end<T, F>(app: &App, work: F) -> Result<T, ApiError>
+    pub(super) async fn to_its_end<T, E, F>(app: &App, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, AcceptError>> + Send + 'static,
+        E: Into<ApiError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let task = app.tasks.spawn(work.in_current_span());
-        Ok(task.await.map_err(ApiError::internal)??)
+        task.await.map_err(ApiError::internal)?.map_err(Into::into)
     }
 
     /// Accepts a transaction by `work` and hands its job over to the workers of one of `queues`. `work` is told whether the job
@@ -74,7 +75,7 @@ impl Call {
             if let Some((queue, job)) = accepted.job {
                 app.hand_over.submit(queue, job);
             }
-            Ok(accepted.transaction)
+            Ok::<_, AcceptError>(accepted.transaction)
         })
         .await?;
         Ok(WalletTransaction::alone(accepted, &caller))

@@ -4,6 +4,7 @@ mod call;
 mod cancel_transaction;
 mod create_wallet;
 mod deposit;
+mod onboard_payouts;
 mod pay;
 mod refund;
 mod transfer;
@@ -23,4 +24,5 @@ pub(crate) struct Mutation(
     pay::Pay,
     refund::Refund,
     cancel_transaction::CancelTransaction,
+    onboard_payouts::OnboardPayouts,
 );
