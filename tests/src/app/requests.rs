@@ -10,7 +10,7 @@ use crate::{Answer, User, webhook};
 
 /// The fields of a transaction that tests look at.
 const FIELDS: &str = "id walletId userId transactionType status amount fee currency reference description metadata paymentMethod \
-    stripePaymentIntentId stripeTransferId clientSecret counterpartyWalletId direction failureReason createdAt updatedAt \
+    stripePaymentIntentId stripeTransferId clientSecret counterpartyWalletId relatedTransactionId direction failureReason createdAt updatedAt \
     timeline { kind message detail at }";
 
 impl TestApp {
@@ -99,6 +99,54 @@ impl TestApp {
             "mutation($w: String!, $i: TransferInput!) {{ transfer(fromWalletId: $w, input: $i) {{ {FIELDS} }} }}"
         );
         self.gql(user, &query, json!({ "w": from, "i": input })).await
+    }
+
+    /// Asks for a payment.
+    pub async fn pay(&self, user: &User, from: &str, input: Value) -> Answer {
+        let query =
+            format!("mutation($w: String!, $i: PayInput!) {{ pay(walletId: $w, input: $i) {{ {FIELDS} }} }}");
+        self.gql(user, &query, json!({ "w": from, "i": input })).await
+    }
+
+    /// Asks for a refund.
+    pub async fn refund(&self, user: &User, transaction: &str, input: Value) -> Answer {
+        let query = format!(
+            "mutation($t: String!, $i: RefundInput!) {{ refund(transactionId: $t, input: $i) {{ {FIELDS} }} }}"
+        );
+        self.gql(user, &query, json!({ "t": transaction, "i": input }))
+            .await
+    }
+
+    /// Asks to undo a transaction.
+    pub async fn cancel(&self, user: &User, transaction: &str) -> Answer {
+        let query =
+            format!("mutation($t: String!) {{ cancelTransaction(transactionId: $t) {{ {FIELDS} }} }}");
+        self.gql(user, &query, json!({ "t": transaction })).await
+    }
+
+    /// A deposit of so many cents that is paid with this payment method; gives its id once it is completed.
+    ///
+    /// # Panics
+    /// When it does not complete.
+    pub async fn deposited(&self, user: &User, wallet: &str, amount: i64, method: &str) -> String {
+        let input = json!({ "amount": major(amount), "stripePaymentMethodId": method });
+        let id = id_of(&self.deposit(user, wallet, input).await.data());
+        self.completed(user, &id).await;
+        id
+    }
+
+    /// The only transaction that relates to another one, as `user` sees it, once there is one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn relative(&self, user: &User, of: &str) -> Value {
+        let related = "SELECT id::text FROM wallet_transactions WHERE related_transaction_id = $1";
+        let id: String = until(&format!("a transaction that relates to {of}"), async || {
+            let rows = self.db.rows(related, &[&uuid(of)]).await;
+            rows.first().map(|row| row.get(0))
+        })
+        .await;
+        self.transaction(user, &id).await
     }
 
     /// Asks for a transfer of so many cents that must be accepted; gives its id.
