@@ -116,9 +116,11 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
         "schema::",
         &[
             "core/src/db/",
+            "core/src/accept/found.rs",
             "core/src/accept/idempotency.rs",
             "core/src/alarms.rs",
             "core/src/crypto/store.rs",
+            "core/src/fees/store.rs",
             "core/src/inbox/store.rs",
             "core/src/jobs/parked.rs",
             "core/src/payees/store.rs",
