@@ -8,6 +8,7 @@ use wallet_core::accept::{AcceptError, InvalidKey};
 use wallet_core::crypto::CryptoError;
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
+use wallet_core::payees::OnboardError;
 
 type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -61,6 +62,12 @@ pub(crate) enum ApiError {
     /// Something we need is away; the same request may succeed later.
     #[error("the service is not available at the moment; try again with the same idempotency key")]
     Unavailable(#[source] Cause),
+    /// Something we need is away, and it is known for how long at least.
+    #[error("the service is not available at the moment; try again in {retry_after} s")]
+    Paused {
+        /// Seconds until it is worth another try, at least one.
+        retry_after: u64,
+    },
     /// A fault of ours.
     #[error("something went wrong on our side; tell support the request id")]
     Internal(#[source] Cause),
@@ -95,7 +102,7 @@ impl ApiError {
             Self::InvalidState(_) => "INVALID_STATE",
             Self::LimitExceeded(_) => "LIMIT_EXCEEDED",
             Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::Unavailable(_) => "SERVICE_UNAVAILABLE",
+            Self::Unavailable(_) | Self::Paused { .. } => "SERVICE_UNAVAILABLE",
             Self::Internal(_) => INTERNAL,
         }
     }
@@ -152,6 +159,19 @@ impl From<InboxError> for ApiError {
     }
 }
 
+impl From<OnboardError> for ApiError {
+    fn from(error: OnboardError) -> Self {
+        match error {
+            OnboardError::Refused(error) => error.into(),
+            OnboardError::Paused { seconds } => Self::Paused {
+                retry_after: seconds.max(1),
+            },
+            OnboardError::Away(_) => Self::Unavailable(Arc::new(error)),
+            OnboardError::Broken(_) => Self::Internal(Arc::new(error)),
+        }
+    }
+}
+
 impl From<InvalidKey> for ApiError {
     fn from(error: InvalidKey) -> Self {
         Self::validation("idempotencyKey", error.to_string())
@@ -172,6 +192,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wallet_core::stripe::{CallError, ErrorClass, GatewayError};
+
     use super::*;
 
     #[test]
@@ -205,6 +227,28 @@ mod tests {
         ] {
             assert_eq!(ApiError::from(error).code(), code);
         }
+    }
+
+    #[test]
+    fn each_reason_of_a_refused_onboarding_has_its_code() {
+        let call = || CallError::Gateway(GatewayError::new(ErrorClass::Unknown));
+        for (error, code) in [
+            (
+                OnboardError::Refused(AcceptError::WalletNotFound),
+                "WALLET_NOT_FOUND",
+            ),
+            (
+                OnboardError::Refused(AcceptError::InvalidState("no".to_owned())),
+                "INVALID_STATE",
+            ),
+            (OnboardError::Paused { seconds: 0 }, "SERVICE_UNAVAILABLE"),
+            (OnboardError::Away(call()), "SERVICE_UNAVAILABLE"),
+            (OnboardError::Broken(call()), "INTERNAL"),
+        ] {
+            assert_eq!(ApiError::from(error).code(), code);
+        }
+        let paused = ApiError::from(OnboardError::Paused { seconds: 0 });
+        assert!(matches!(paused, ApiError::Paused { retry_after: 1 }));
     }
 
     #[test]

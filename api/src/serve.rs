@@ -11,7 +11,7 @@ use wallet_core::clock::SharedClock;
 use wallet_core::config::ApiConfig;
 use wallet_core::db::DbError;
 use wallet_core::queue::CarrierError;
-use wallet_core::stripe::InvalidWebhookSecret;
+use wallet_core::stripe::{GatewayConfigError, InvalidWebhookSecret};
 
 use crate::auth::KeyError;
 use crate::connections::accept;
@@ -43,6 +43,9 @@ pub enum ServeError {
     /// There is no webhook secret.
     #[error("STRIPE_WEBHOOK_SECRET names no secret")]
     NoWebhookSecret,
+    /// Stripe's client cannot be built of the key and the base URL.
+    #[error("Stripe cannot be used")]
+    Stripe(#[from] GatewayConfigError),
     /// The process has another metrics recorder.
     #[error("metrics cannot be recorded")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),

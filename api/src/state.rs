@@ -17,8 +17,11 @@ use wallet_core::db::{Db, DbOptions};
 use wallet_core::dispatch::HandOver;
 use wallet_core::ids::{SharedIds, SystemIds};
 use wallet_core::inbox::Inbox;
+use wallet_core::payees::Payees;
 use wallet_core::queue::Carrier;
-use wallet_core::stripe::{Verifier, WebhookSecret};
+use wallet_core::stripe::{
+    AsyncStripeGateway, BreakerSettings, Breakers, GatewayOptions, StripeCalls, Verifier, WebhookSecret,
+};
 
 use crate::auth::Authenticator;
 use crate::metrics;
@@ -38,6 +41,8 @@ pub(crate) struct App {
     pub(crate) ids: SharedIds,
     pub(crate) vault: Arc<Vault>,
     pub(crate) acceptor: Acceptor,
+    /// The onboarding: the only calls to Stripe that the API makes itself.
+    pub(crate) payees: Payees,
     pub(crate) inbox: Inbox,
     pub(crate) verifier: Verifier,
     pub(crate) carrier: Carrier,
@@ -96,6 +101,16 @@ impl App {
         let redis_url = config.redis.url.expose_secret();
         let namespace = config.redis.namespace.as_str();
         let carrier = Carrier::connect(redis_url, namespace).await?;
+        let calls = StripeCalls::new(
+            db.clone(),
+            Arc::clone(&vault),
+            Arc::new(AsyncStripeGateway::new(&GatewayOptions::new(
+                config.stripe.secret_key.clone(),
+                config.stripe.api_base.as_str(),
+            ))?),
+            Arc::new(Breakers::new(BreakerSettings::default())),
+            Arc::clone(&clock),
+        );
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),
@@ -103,6 +118,7 @@ impl App {
                 Arc::clone(&ids),
                 Arc::clone(&vault),
             ),
+            payees: Payees::new(db.clone(), calls, Arc::clone(&clock), config.stripe.live),
             inbox: Inbox::new(
                 db.clone(),
                 Arc::clone(&clock),

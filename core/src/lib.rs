@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod locks;
 pub mod money;
+pub mod payees;
 pub mod queue;
 pub mod retry;
 pub mod settle;

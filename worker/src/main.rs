@@ -33,6 +33,9 @@ enum Command {
     },
     /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, and to repeat.
     RotateKeys,
+    /// What the platform keeps of payments: list, set and remove the rules.
+    #[command(subcommand)]
+    Fees(operator::Fees),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
             Command::Parked => operator::parked(&config()?).await,
             Command::Requeue { job } => operator::requeue(&config()?, job).await,
             Command::RotateKeys => operator::rotate_keys(&config()?).await,
+            Command::Fees(command) => operator::fees(&config()?, command).await,
         }
     });
     match done {

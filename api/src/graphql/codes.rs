@@ -107,7 +107,9 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
     extensions.set("code", error.code());
     match error {
         ApiError::Validation { field, .. } => extensions.set("field", field.as_ref()),
-        ApiError::RateLimited { retry_after } => extensions.set("retryAfter", *retry_after),
+        ApiError::RateLimited { retry_after } | ApiError::Paused { retry_after } => {
+            extensions.set("retryAfter", *retry_after);
+        }
         ApiError::Internal(_) => {
             extensions.set("requestId", request_id);
             tracing::error!(request_id, error = chain(error), "{INTERNAL}");
@@ -152,10 +154,12 @@ mod tests {
         assert_eq!(error["message"], "amount must be greater than zero");
         assert_eq!(error["extensions"]["code"], "VALIDATION_ERROR");
         assert_eq!(error["extensions"]["field"], "amount");
-        assert_eq!(
-            told(ApiError::RateLimited { retry_after: 7 })["extensions"]["retryAfter"],
-            7
-        );
+        for paused in [
+            ApiError::RateLimited { retry_after: 7 },
+            ApiError::Paused { retry_after: 7 },
+        ] {
+            assert_eq!(told(paused)["extensions"]["retryAfter"], 7);
+        }
         assert_eq!(
             told(ApiError::WalletNotFound)["extensions"]["code"],
             "WALLET_NOT_FOUND"

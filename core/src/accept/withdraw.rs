@@ -1,15 +1,16 @@
 //! Accepting a withdrawal from the caller's wallet to its bank.
 
-use crate::db::in_transaction;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use crate::db::{PgConn, in_transaction};
 use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::Money;
+use crate::payees;
 use crate::transactions::SealedDetails;
 
 /// What a client asks for.
@@ -76,6 +77,7 @@ impl Acceptor {
                     "the wallet has no payout account; create it with stripeAccountId or call onboardPayouts first".to_owned(),
                 ));
             };
+            paid_out(conn, &account).await?;
             payable(amount)?;
             checks::spendable(&wallet, amount)?;
             let mut new = self.pending(id, Flow::Withdrawal, &wallet, amount);
@@ -89,6 +91,23 @@ impl Acceptor {
     }
 }
 
+/// Whether Stripe pays the account out, as far as it has told.
+async fn paid_out(conn: &mut PgConn, account: &str) -> Result<(), AcceptError> {
+    let Some(known) = payees::find(conn, account).await? else {
+        return Ok(());
+    };
+    if known.payouts_enabled {
+        return Ok(());
+    }
+    let why = known
+        .disabled_reason
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
+    Err(AcceptError::InvalidState(format!(
+        "Stripe does not pay out to the wallet's account yet{why}; call onboardPayouts and complete what Stripe asks for"
+    )))
+}
+
 /// What a bank could not receive is refused here, with the mend.
 fn payable(amount: Money) -> Result<(), AcceptError> {
     let currency = amount.currency();
@@ -96,6 +115,14 @@ fn payable(amount: Money) -> Result<(), AcceptError> {
         return Err(AcceptError::validation(
             "amount",
             format!("payouts in {currency} must be whole"),
+        ));
+    }
+    let least = Money::from_minor(currency.minimum_payout_minor(), currency)
+        .map_err(|error| AcceptError::validation("amount", error.to_string()))?;
+    if amount.amount() < least.amount() {
+        return Err(AcceptError::validation(
+            "amount",
+            format!("is below the smallest payout of {least}"),
         ));
     }
     Ok(())

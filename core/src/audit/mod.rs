@@ -16,6 +16,8 @@ use crate::ids::{TransactionId, UserId, WalletId};
 pub enum Actor {
     /// A person with a token.
     User(UserId),
+    /// A person at the command line of the programs.
+    Operator,
     /// A worker process, by its name.
     Worker(String),
     /// Stripe, by an event.
@@ -26,6 +28,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
+            Self::Operator => f.write_str("operator"),
             Self::Worker(name) => write!(f, "worker:{name}"),
             Self::Stripe => f.write_str("stripe"),
         }

@@ -36,6 +36,7 @@ pub use jwt::{JwtConfig, JwtKey};
 pub use logs::{LogConfig, LogFormat};
 pub use redis::RedisConfig;
 pub use stripe::StripeConfig;
+pub(crate) use stripe::is_loopback;
 pub use worker::{MetricsPort, WorkerConfig};
 
 /// What `wallet-worker migrate` needs: the database and nothing else.

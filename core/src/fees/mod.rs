@@ -28,7 +28,55 @@ pub struct FeeRule {
     pub maximum: Option<Decimal>,
 }
 
+/// Why a rule cannot be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFeeRule {
+    /// More than the whole amount.
+    #[error("it takes more than 10000 basis points, which are 100 %")]
+    TooMuch,
+    /// A rule for all currencies is for all payments, without bounds.
+    #[error("a payee, a minimum or a maximum needs a currency")]
+    NeedsCurrency,
+    /// A bound is below zero.
+    #[error("a minimum or maximum is below zero")]
+    Negative,
+    /// The bounds exclude each other.
+    #[error("the minimum is above the maximum")]
+    BoundsCross,
+    /// A bound is no amount of the currency.
+    #[error("a minimum or maximum is no amount of the currency")]
+    Bound(#[from] MoneyError),
+}
+
 impl FeeRule {
+    /// Whether it can be set.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), InvalidFeeRule> {
+        if self.basis_points > 10_000 {
+            return Err(InvalidFeeRule::TooMuch);
+        }
+        let bounds = [self.minimum, self.maximum];
+        let Some(currency) = self.currency else {
+            let is_general = self.payee.is_none() && bounds.iter().all(Option::is_none);
+            return if is_general {
+                Ok(())
+            } else {
+                Err(InvalidFeeRule::NeedsCurrency)
+            };
+        };
+        for bound in bounds.into_iter().flatten() {
+            if Money::new(bound, currency)?.is_negative() {
+                return Err(InvalidFeeRule::Negative);
+            }
+        }
+        match (self.minimum, self.maximum) {
+            (Some(least), Some(most)) if least > most => Err(InvalidFeeRule::BoundsCross),
+            _ => Ok(()),
+        }
+    }
+
     /// The fee of a payment of `amount`.
     ///
     /// # Errors
@@ -73,6 +121,38 @@ mod tests {
         assert_eq!(fee(&one_percent, 12_345, Currency::USD), 123);
         assert_eq!(fee(&one_percent, 149, Currency::JPY), 1);
         assert_eq!(fee(&one_percent, 150, Currency::JPY), 2);
+    }
+
+    #[test]
+    fn only_rules_that_fit_every_payment_they_are_for_can_be_set() {
+        let cents = |minor| Some(Decimal::new(minor, 2));
+        let usd = |minimum, maximum| FeeRule {
+            currency: Some(Currency::USD),
+            ..rule(100, minimum, maximum)
+        };
+        let payee = Some(UserId::from_uuid(uuid::Uuid::from_u128(1)));
+        assert_eq!(rule(10_000, None, None).check(), Ok(()));
+        assert_eq!(rule(10_001, None, None).check(), Err(InvalidFeeRule::TooMuch));
+        assert_eq!(
+            rule(100, cents(1), None).check(),
+            Err(InvalidFeeRule::NeedsCurrency)
+        );
+        let of_payee = FeeRule {
+            payee,
+            ..rule(100, None, None)
+        };
+        assert_eq!(of_payee.check(), Err(InvalidFeeRule::NeedsCurrency));
+        assert_eq!(usd(cents(30), cents(30)).check(), Ok(()));
+        assert_eq!(
+            usd(cents(31), cents(30)).check(),
+            Err(InvalidFeeRule::BoundsCross)
+        );
+        assert_eq!(usd(cents(-1), None).check(), Err(InvalidFeeRule::Negative));
+        let yen = FeeRule {
+            currency: Some(Currency::JPY),
+            ..rule(100, cents(50), None)
+        };
+        assert!(matches!(yen.check(), Err(InvalidFeeRule::Bound(_))));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The supported currencies: one table with what Stripe and arithmetic need to know of each.
 //!
 //! Exponents are Stripe's (<https://docs.stripe.com/currencies#zero-decimal>), not ISO 4217's; minimum charges are
-//! <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>. Three-decimal currencies (KWD, BHD, JOD, OMR,
+//! <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>, minimum payouts
+//! <https://docs.stripe.com/payouts#minimum-payout-amounts>, by the country of the currency; where that page names none (KRW, UGX), one
+//! base unit, which it calls typical. A payout to another country may need more; Stripe says so when it is made. Three-decimal currencies (KWD, BHD, JOD, OMR,
 //! TND) are refused: `DECIMAL(15,2)` cannot hold their thousandths.
 
 use std::fmt;
@@ -19,6 +21,7 @@ struct Row {
     code: &'static str,
     exponent: u32,
     minimum_charge: i64,
+    minimum_payout: i64,
     special: Special,
 }
 
@@ -37,50 +40,52 @@ enum Special {
 #[error("currency is not supported: use one of {}", Currency::codes())]
 pub struct UnsupportedCurrency;
 
-const fn row(code: &'static str, exponent: u32, minimum_charge: i64) -> Row {
+const fn row(code: &'static str, exponent: u32, minimum_charge: i64, minimum_payout: i64) -> Row {
     Row {
         code,
         exponent,
         minimum_charge,
+        minimum_payout,
         special: Special::None,
     }
 }
 
-const fn special(code: &'static str, minimum_charge: i64, special: Special) -> Row {
+const fn special(code: &'static str, minimum_charge: i64, minimum_payout: i64, special: Special) -> Row {
     Row {
         code,
         exponent: 2,
         minimum_charge,
+        minimum_payout,
         special,
     }
 }
 
-// Sorted by code.
+// Sorted by code: decimals, smallest charge, smallest payout.
 static TABLE: [Row; 24] = [
-    row("aed", 2, 200),
-    row("aud", 2, 50),
-    row("bgn", 2, 100),
-    row("brl", 2, 50),
-    row("cad", 2, 50),
-    row("chf", 2, 50),
-    row("czk", 2, 1500),
-    row("dkk", 2, 250),
-    row("eur", 2, 50),
-    row("gbp", 2, 30),
-    row("hkd", 2, 400),
-    special("huf", 17_500, Special::WholePayouts),
-    row("inr", 2, 50),
-    row("jpy", 0, 50),
-    row("krw", 0, 100),
-    row("mxn", 2, 1000),
-    row("myr", 2, 200),
-    row("nok", 2, 300),
-    row("nzd", 2, 50),
-    row("pln", 2, 200),
-    row("sek", 2, 300),
-    row("sgd", 2, 50),
-    special("ugx", 10_000, Special::WholeUnits),
-    row("usd", 2, 50),
+    row("aed", 2, 200, 200),
+    row("aud", 2, 50, 1),
+    row("bgn", 2, 100, 100),
+    row("brl", 2, 50, 1),
+    row("cad", 2, 50, 1),
+    row("chf", 2, 50, 500),
+    row("czk", 2, 1500, 3000),
+    row("dkk", 2, 250, 2000),
+    row("eur", 2, 50, 100),
+    row("gbp", 2, 30, 100),
+    row("hkd", 2, 400, 1),
+    special("huf", 17_500, 36_000, Special::WholePayouts),
+    row("inr", 2, 50, 100),
+    row("jpy", 0, 50, 1),
+    row("krw", 0, 100, 1),
+    row("mxn", 2, 1000, 1000),
+    row("myr", 2, 200, 500),
+    row("nok", 2, 300, 2000),
+    row("nzd", 2, 50, 1),
+    row("pln", 2, 200, 500),
+    row("sek", 2, 300, 2000),
+    row("sgd", 2, 50, 100),
+    special("ugx", 10_000, 100, Special::WholeUnits),
+    row("usd", 2, 50, 1),
 ];
 
 static ALL: LazyLock<Vec<Currency>> = LazyLock::new(|| TABLE.iter().map(Currency).collect());
@@ -115,6 +120,12 @@ impl Currency {
     #[must_use]
     pub const fn minimum_charge_minor(self) -> i64 {
         self.0.minimum_charge
+    }
+
+    /// The smallest payout Stripe makes, in minor units.
+    #[must_use]
+    pub const fn minimum_payout_minor(self) -> i64 {
+        self.0.minimum_payout
     }
 
     /// Whether charges must be whole major units although Stripe's wire has two decimals.
@@ -182,6 +193,15 @@ mod tests {
             (Currency::USD.code(), Currency::EUR.code(), Currency::JPY.code()),
             ("usd", "eur", "jpy")
         );
+    }
+
+    #[test]
+    fn the_smallest_payout_is_one_that_could_be_paid_out() {
+        for currency in Currency::all() {
+            let least = currency.minimum_payout_minor();
+            assert!(least > 0, "{currency}");
+            assert!(!currency.whole_payouts_only() || least % 100 == 0, "{currency}");
+        }
     }
 
     #[test]

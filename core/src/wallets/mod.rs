@@ -4,4 +4,7 @@ mod row;
 mod store;
 
 pub use row::{Wallet, WalletRow};
-pub use store::{customer_of, find, find_owned, insert, load_many, of_user, record_customer, set_active};
+pub use store::{
+    customer_of, find, find_owned, insert, load_many, of_user, others_name_account, record_account,
+    record_customer, set_active,
+};

@@ -134,6 +134,44 @@ pub async fn record_customer(
     Ok(counts)
 }
 
+/// Lets the person's wallets that name no connected account pay out to this one; gives those wallets.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn record_account(
+    conn: &mut PgConn,
+    user: UserId,
+    account: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<WalletId>, DbError> {
+    let named: Vec<Uuid> = diesel::update(
+        wallets::table
+            .filter(wallets::user_id.eq(user.uuid()))
+            .filter(wallets::stripe_account_id.is_null()),
+    )
+    .set((
+        wallets::stripe_account_id.eq(account),
+        wallets::updated_at.eq(now),
+    ))
+    .returning(wallets::id)
+    .get_results(conn)
+    .await?;
+    Ok(named.into_iter().map(WalletId::from_uuid).collect())
+}
+
+/// Whether wallets of other people than `user` name this connected account.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn others_name_account(conn: &mut PgConn, account: &str, user: UserId) -> Result<bool, DbError> {
+    let named = wallets::table
+        .filter(wallets::stripe_account_id.eq(account))
+        .filter(wallets::user_id.ne(user.uuid()));
+    Ok(diesel::select(diesel::dsl::exists(named))
+        .get_result(conn)
+        .await?)
+}
+
 /// Activates or deactivates a wallet: an operator's decision. Returns whether it exists.
 ///
 /// # Errors

@@ -12,6 +12,7 @@
 mod bad_inputs;
 mod contract;
 mod deposits;
+mod fee_rules;
 mod flows;
 mod idempotency;
 mod jobs;
@@ -19,6 +20,8 @@ mod layers;
 mod ledger_guards;
 mod locks;
 mod migrations;
+mod money_back;
+mod onboarding;
 mod programs;
 mod queue;
 mod secrets;

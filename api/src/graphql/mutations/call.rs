@@ -31,33 +31,53 @@ impl Call {
     }
 
     /// Does `work` in a task of its own: a client that hangs up cannot stop it half way, and a server that ends waits for it.
-    pub(super) async fn to_its_end<T, F>(app: &App, work: F) -> Result<T, ApiError>
+    pub(super) async fn to_its_end<T, E, F>(app: &App, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, AcceptError>> + Send + 'static,
+        E: Into<ApiError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let task = app.tasks.spawn(work.in_current_span());
-        Ok(task.await.map_err(ApiError::internal)??)
+        task.await.map_err(ApiError::internal)?.map_err(Into::into)
     }
 
-    /// Accepts a transaction by `work` and hands its job over to the workers of `queue`. `work` is told whether the job will be
-    /// handed over from here; if not, a dispatcher finds it.
-    pub(super) async fn accept<W, F>(self, queue: QueueName, work: W) -> Result<WalletTransaction, ApiError>
+    /// Accepts a transaction by `work` and hands its job over to the workers of one of `queues`. `work` is told whether the job
+    /// will be handed over from here; if not, a dispatcher finds it.
+    pub(super) async fn accept<W, F>(
+        self,
+        queues: &[QueueName],
+        work: W,
+    ) -> Result<WalletTransaction, ApiError>
+    where
+        W: FnOnce(Self, bool) -> F + Send + 'static,
+        F: Future<Output = Result<Accepted, AcceptError>> + Send,
+    {
+        let accepted = self.pass_on(queues, work).await?;
+        let kind = accepted.row().transaction_type;
+        metrics::counter!(ACCEPTED, "type" => kind.as_str()).increment(1);
+        Ok(accepted)
+    }
+
+    /// As [`Call::accept`], for a job of a transaction that was accepted before.
+    pub(super) async fn pass_on<W, F>(
+        self,
+        queues: &[QueueName],
+        work: W,
+    ) -> Result<WalletTransaction, ApiError>
     where
         W: FnOnce(Self, bool) -> F + Send + 'static,
         F: Future<Output = Result<Accepted, AcceptError>> + Send,
     {
         let (app, caller) = (Arc::clone(&self.app), self.caller.clone());
+        let hand_over = queues.iter().all(|queue| app.hand_over.is_open(*queue));
         let accepted = Self::to_its_end(&app.clone(), async move {
-            let hand_over = app.hand_over.is_open(queue);
             let accepted = Box::pin(work(self, hand_over)).await?;
             if let Some((queue, job)) = accepted.job {
                 app.hand_over.submit(queue, job);
             }
-            Ok(accepted.transaction)
+            Ok::<_, AcceptError>(accepted.transaction)
         })
         .await?;
-        metrics::counter!(ACCEPTED, "type" => accepted.transaction_type.as_str()).increment(1);
         Ok(WalletTransaction::alone(accepted, &caller))
     }
 }

@@ -61,7 +61,7 @@ impl Deposit {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let wanted: accept::DepositInput = input.into();
         let queue = JobKind::DepositIntent.queue();
-        call.accept(queue, async move |call: Call, hand_over| {
+        call.accept(&[queue], async move |call: Call, hand_over| {
             call.app
                 .acceptor
                 .deposit(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over)

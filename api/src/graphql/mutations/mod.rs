@@ -1,8 +1,12 @@
 //! `Mutation`: one file each. A mutation is handed to [`wallet_core::accept`] and, once stored, to the workers.
 
 mod call;
+mod cancel_transaction;
 mod create_wallet;
 mod deposit;
+mod onboard_payouts;
+mod pay;
+mod refund;
 mod transfer;
 mod withdraw;
 
@@ -17,4 +21,8 @@ pub(crate) struct Mutation(
     deposit::Deposit,
     withdraw::Withdraw,
     transfer::Transfer,
+    pay::Pay,
+    refund::Refund,
+    cancel_transaction::CancelTransaction,
+    onboard_payouts::OnboardPayouts,
 );

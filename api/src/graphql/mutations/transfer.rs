@@ -57,7 +57,7 @@ impl Transfer {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let wanted: accept::TransferInput = input.into();
         let queue = JobKind::Transfer.queue();
-        call.accept(queue, async move |call: Call, hand_over| {
+        call.accept(&[queue], async move |call: Call, hand_over| {
             call.app
                 .acceptor
                 .transfer(

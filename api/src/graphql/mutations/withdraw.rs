@@ -57,7 +57,7 @@ impl Withdraw {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let wanted: accept::WithdrawInput = input.into();
         let queue = JobKind::WithdrawalHold.queue();
-        call.accept(queue, async move |call: Call, hand_over| {
+        call.accept(&[queue], async move |call: Call, hand_over| {
             call.app
                 .acceptor
                 .withdraw(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over)

@@ -4,9 +4,9 @@ use async_graphql::{Context, Object};
 use secrecy::ExposeSecret;
 use wallet_core::accept::Caller;
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
-use wallet_core::flows::Stage;
+use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::WalletId;
-use wallet_core::transactions::{self, Transaction, TransactionType as Kind};
+use wallet_core::transactions::{self, Transaction};
 
 use super::event::TransactionEvent;
 use super::{Direction, PaymentMethod, TransactionStatus, TransactionType};
@@ -69,18 +69,18 @@ impl WalletTransaction {
 
     fn way(&self) -> Direction {
         let from_owner = self.seen_from == self.row.wallet_id;
-        match self.row.transaction_type {
-            Kind::Deposit => Direction::In,
-            Kind::Withdrawal => Direction::Out,
-            // From the wallet that asked for it to the other one.
-            Kind::Transfer | Kind::Payment | Kind::Refund if from_owner => Direction::Out,
-            Kind::Transfer | Kind::Payment | Kind::Refund => Direction::In,
+        match self.row.flow {
+            Flow::Deposit | Flow::RefundReturn | Flow::PayoutReturn => Direction::In,
+            Flow::Withdrawal | Flow::DepositRefund | Flow::OutsideRefund | Flow::Dispute => Direction::Out,
+            // From the wallet that asked for it, or gives it back, to the other one.
+            Flow::Transfer | Flow::Payment | Flow::PaymentRefund if from_owner => Direction::Out,
+            Flow::Transfer | Flow::Payment | Flow::PaymentRefund => Direction::In,
         }
     }
 
     /// The sealed secret, if the payer still needs it and the caller is the payer.
     fn sealed_secret(&self) -> Option<&str> {
-        let waits = self.row.transaction_type == Kind::Deposit && self.row.stage == Stage::AwaitingPayment;
+        let waits = self.row.flow == Flow::Deposit && self.row.stage == Stage::AwaitingPayment;
         let sealed = self.row.encrypted_client_secret.as_deref();
         sealed.filter(|_| waits && self.relation == Relation::Owner)
     }
@@ -104,7 +104,7 @@ impl WalletTransaction {
         self.row.id.to_string()
     }
 
-    /// The wallet that asked for it: the payer, or the payee of a deposit.
+    /// The wallet that asked for it: the payer, the payee of a deposit, or the one that gives a refund.
     async fn wallet_id(&self) -> String {
         self.row.wallet_id.to_string()
     }
@@ -124,12 +124,12 @@ impl WalletTransaction {
         self.row.status.into()
     }
 
-    /// What leaves the payer.
+    /// What leaves the payer; of a payment's refund, what comes back to the payer.
     async fn amount(&self) -> Decimal {
         self.row.amount.into()
     }
 
-    /// The part of it that the platform keeps.
+    /// The part of it that the platform keeps; of a payment's refund, the part of the fee that the platform gives back.
     async fn fee(&self) -> Option<Decimal> {
         self.row.fee.map(Into::into)
     }
@@ -186,12 +186,12 @@ impl WalletTransaction {
         Ok(Some(secret.expose_secret().to_owned()))
     }
 
-    /// The other wallet of a transfer or payment.
+    /// The other wallet of a transfer, of a payment or of a payment's refund.
     async fn counterparty_wallet_id(&self) -> Option<String> {
         self.row.counterparty_wallet_id.map(|id| id.to_string())
     }
 
-    /// The transaction that this one refunds.
+    /// The transaction whose money this one gives back: refunds, disputes, and what came back of those and of payouts.
     async fn related_transaction_id(&self) -> Option<String> {
         self.row.related_transaction_id.map(|id| id.to_string())
     }

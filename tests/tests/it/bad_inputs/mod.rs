@@ -2,6 +2,7 @@
 
 mod amounts;
 mod documents;
+mod money_back;
 mod signatures;
 mod texts;
 mod tokens;

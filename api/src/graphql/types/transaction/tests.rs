@@ -21,23 +21,29 @@ fn caller(number: u128, role: Role) -> Caller {
 }
 
 /// A transaction of person 1 from wallet 10 to wallet 20, which is person 2's.
-fn row(kind: Kind) -> Transaction {
+fn row(flow: Flow) -> Transaction {
     let now = SystemClock.now();
     Transaction {
         id: TransactionId::from_uuid(uuid(100)),
         wallet_id: WalletId::from_uuid(uuid(10)),
         user_id: UserId::from_uuid(uuid(1)),
-        transaction_type: kind,
+        transaction_type: flow.transaction_type(),
+        flow,
         status: Stage::AwaitingPayment.status(),
         stage: Stage::AwaitingPayment,
         amount: Money::from_minor(1_250, Currency::USD).unwrap(),
         fee: None,
         reference: None,
-        counterparty_wallet_id: (kind == Kind::Transfer).then(|| WalletId::from_uuid(uuid(20))),
+        counterparty_wallet_id: matches!(flow, Flow::Transfer | Flow::Payment | Flow::PaymentRefund)
+            .then(|| WalletId::from_uuid(uuid(20))),
         related_transaction_id: None,
         stripe_payment_intent_id: None,
         stripe_transfer_id: None,
         stripe_payout_id: None,
+        stripe_refund_id: None,
+        stripe_dispute_id: None,
+        held: None,
+        available_on: None,
         stripe_account_id: None,
         stripe_payment_method_id: None,
         encrypted_client_secret: Some("v1.sealed".to_owned()),
@@ -53,13 +59,21 @@ fn row(kind: Kind) -> Transaction {
 
 #[test]
 fn direction_is_seen_from_the_wallet_asked_about() {
-    let seen = |kind, person| WalletTransaction::alone(row(kind), &caller(person, Role::User)).way();
-    assert_eq!(seen(Kind::Deposit, 1), Direction::In);
-    assert_eq!(seen(Kind::Withdrawal, 1), Direction::Out);
-    assert_eq!(seen(Kind::Transfer, 1), Direction::Out);
-    assert_eq!(seen(Kind::Transfer, 2), Direction::In);
+    let seen = |flow, person| WalletTransaction::alone(row(flow), &caller(person, Role::User)).way();
+    assert_eq!(seen(Flow::Deposit, 1), Direction::In);
+    assert_eq!(seen(Flow::Withdrawal, 1), Direction::Out);
+    for flow in [Flow::Transfer, Flow::Payment, Flow::PaymentRefund] {
+        assert_eq!(seen(flow, 1), Direction::Out, "{flow:?}");
+        assert_eq!(seen(flow, 2), Direction::In, "{flow:?}");
+    }
+    for flow in [Flow::DepositRefund, Flow::OutsideRefund, Flow::Dispute] {
+        assert_eq!(seen(flow, 1), Direction::Out, "{flow:?}");
+    }
+    for flow in [Flow::RefundReturn, Flow::PayoutReturn] {
+        assert_eq!(seen(flow, 1), Direction::In, "{flow:?}");
+    }
     let in_own_other_wallet = WalletTransaction::in_wallet(
-        row(Kind::Transfer),
+        row(Flow::Transfer),
         WalletId::from_uuid(uuid(20)),
         &caller(1, Role::User),
     );
@@ -69,9 +83,11 @@ fn direction_is_seen_from_the_wallet_asked_about() {
 
 #[test]
 fn the_counterparty_sees_the_row_and_not_what_is_private() {
-    assert!(WalletTransaction::alone(row(Kind::Transfer), &caller(2, Role::User)).is_hidden());
-    for (person, role) in [(1, Role::User), (3, Role::Support), (3, Role::Admin)] {
-        assert!(!WalletTransaction::alone(row(Kind::Transfer), &caller(person, role)).is_hidden());
+    for flow in [Flow::Transfer, Flow::Payment, Flow::PaymentRefund] {
+        assert!(WalletTransaction::alone(row(flow), &caller(2, Role::User)).is_hidden());
+        for (person, role) in [(1, Role::User), (3, Role::Support), (3, Role::Admin)] {
+            assert!(!WalletTransaction::alone(row(flow), &caller(person, role)).is_hidden());
+        }
     }
 }
 
@@ -81,13 +97,13 @@ fn the_client_secret_is_for_the_owner_of_a_deposit_that_waits() {
         let seen = WalletTransaction::alone(row, &caller(person, role));
         seen.sealed_secret().map(str::to_owned)
     };
-    assert!(secret(row(Kind::Deposit), 1, Role::User).is_some());
-    assert!(secret(row(Kind::Deposit), 3, Role::Admin).is_none());
-    assert!(secret(row(Kind::Withdrawal), 1, Role::User).is_none());
+    assert!(secret(row(Flow::Deposit), 1, Role::User).is_some());
+    assert!(secret(row(Flow::Deposit), 3, Role::Admin).is_none());
+    assert!(secret(row(Flow::Withdrawal), 1, Role::User).is_none());
     let done = Transaction {
         stage: Stage::Completed,
         status: Stage::Completed.status(),
-        ..row(Kind::Deposit)
+        ..row(Flow::Deposit)
     };
     assert!(secret(done, 1, Role::User).is_none());
 }

@@ -1,0 +1,73 @@
+//! `onboardPayouts`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Context, InputObject, Object, SimpleObject};
+use tokio::time::timeout;
+use wallet_core::payees::{OnboardInput, Onboarding};
+
+use super::Call;
+use crate::errors::ApiError;
+
+/// How long a person waits for Stripe's page. What was begun goes on behind the answer, and asking again finds it.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Where Stripe's page leads back to: https, or http on localhost with a test key.
+#[derive(InputObject)]
+pub(crate) struct OnboardPayoutsInput {
+    /// Where the person comes back to, whether or not everything was completed.
+    return_url: String,
+    /// Where the person goes when the page's link was used or is too old; it should ask for another one.
+    refresh_url: String,
+}
+
+/// A connected account at Stripe and the page on which its person completes it.
+#[derive(SimpleObject)]
+pub(crate) struct PayoutOnboarding {
+    /// The account that withdrawals go to.
+    stripe_account_id: String,
+    /// Stripe's page, for the person alone: it works once and for minutes.
+    url: String,
+    /// Whether Stripe pays the account out already.
+    payouts_enabled: bool,
+}
+
+impl From<Onboarding> for PayoutOnboarding {
+    fn from(onboarding: Onboarding) -> Self {
+        Self {
+            stripe_account_id: onboarding.account.as_str().to_owned(),
+            url: onboarding.url,
+            payouts_enabled: onboarding.payouts_enabled,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct OnboardPayouts;
+
+#[Object]
+impl OnboardPayouts {
+    /// Opens the account at Stripe that the caller's wallets pay out to, once, and gives a page on which to complete it. Withdrawals
+    /// are open once Stripe says so. Repeating it is harmless: it gives another page for the same account.
+    async fn onboard_payouts(
+        &self,
+        ctx: &Context<'_>,
+        wallet_id: String,
+        input: OnboardPayoutsInput,
+    ) -> Result<PayoutOnboarding, ApiError> {
+        let call = Call::new(ctx, None)?;
+        let wanted = OnboardInput {
+            return_url: input.return_url,
+            refresh_url: input.refresh_url,
+        };
+        let app = Arc::clone(&call.app);
+        let onboarding = Call::to_its_end(&app, async move {
+            Box::pin(call.app.payees.onboard(&call.caller, &wallet_id, &wanted)).await
+        });
+        let done = timeout(WITHIN, onboarding)
+            .await
+            .map_err(|elapsed| ApiError::Unavailable(Arc::new(elapsed)))?;
+        Ok(done?.into())
+    }
+}

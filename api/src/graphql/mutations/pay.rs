@@ -1,0 +1,66 @@
+//! `pay`.
+
+use async_graphql::{Context, InputObject, Object};
+use serde_json::Value;
+use wallet_core::accept;
+use wallet_core::jobs::JobKind;
+
+use super::Call;
+use crate::errors::ApiError;
+use crate::graphql::scalars::Decimal;
+use crate::graphql::types::WalletTransaction;
+
+/// Money from one wallet to another, of which the platform keeps a fee.
+#[derive(InputObject)]
+pub(crate) struct PayInput {
+    /// The receiving wallet, of the same currency.
+    to_wallet_id: String,
+    /// In the wallets' currency; the receiver gets it without the fee.
+    amount: Decimal,
+    /// The client's own words; the receiver sees them.
+    description: Option<String>,
+    /// The client's own reference; the receiver sees it.
+    reference: Option<String>,
+    /// The client's own data, an object.
+    metadata: Option<Value>,
+    /// The same key and input give the same transaction again.
+    idempotency_key: Option<String>,
+}
+
+impl From<PayInput> for accept::TransferInput {
+    fn from(input: PayInput) -> Self {
+        Self {
+            to_wallet_id: input.to_wallet_id,
+            amount: input.amount.into_text(),
+            receiver_details: None,
+            description: input.description,
+            reference: input.reference,
+            metadata: input.metadata,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Pay;
+
+#[Object]
+impl Pay {
+    /// Asks for a payment to another wallet. The fee is fixed now and shown at once.
+    async fn pay(
+        &self,
+        ctx: &Context<'_>,
+        wallet_id: String,
+        input: PayInput,
+    ) -> Result<WalletTransaction, ApiError> {
+        let call = Call::new(ctx, input.idempotency_key.as_deref())?;
+        let wanted: accept::TransferInput = input.into();
+        let queue = JobKind::Transfer.queue();
+        call.accept(&[queue], async move |call: Call, hand_over| {
+            call.app
+                .acceptor
+                .pay(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over)
+                .await
+        })
+        .await
+    }
+}

@@ -1,0 +1,252 @@
+//! Onboarding to payouts: one account each, a page to complete it, and what is refused before Stripe pays out.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use wallet_tests::app::{id_of, uuid};
+use wallet_tests::{Answer, TestApp, User};
+
+async fn onboard(app: &TestApp, user: &User, wallet: &str) -> Answer {
+    let query = "mutation($w: String!, $i: OnboardPayoutsInput!) {
+        onboardPayouts(walletId: $w, input: $i) { stripeAccountId url payoutsEnabled } }";
+    let input =
+        json!({ "returnUrl": "http://localhost:3000/back", "refreshUrl": "https://example.com/again" });
+    app.gql(user, query, json!({ "w": wallet, "i": input })).await
+}
+
+async fn accounts_of(app: &TestApp, user: &User) -> Vec<Option<String>> {
+    let rows = app
+        .db
+        .rows(
+            "SELECT stripe_account_id FROM wallets WHERE user_id = $1 ORDER BY id",
+            &[&user.id],
+        )
+        .await;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_gets_one_account_for_all_wallets_and_withdraws_once_stripe_pays_it_out() {
+    let app = TestApp::with_workers(0).await;
+    let (landlord, wallet) = app.owner(10_000).await;
+    let second = app.wallet(&landlord, json!({ "currency": "eur" })).await;
+    let (_, strangers) = app.owner(0).await;
+    let first = onboard(&app, &landlord, &wallet).await.data();
+    let account = first["stripeAccountId"].as_str().unwrap();
+    assert_eq!(first["payoutsEnabled"], false);
+    assert!(first["url"].as_str().unwrap().contains(account), "{first}");
+    assert_eq!(
+        accounts_of(&app, &landlord).await,
+        [Some(account.to_owned()), Some(account.to_owned())]
+    );
+    let of_stranger = "SELECT stripe_account_id FROM wallets WHERE id = $1";
+    assert_eq!(
+        app.db
+            .value::<Option<String>>(of_stranger, &[&uuid(&strangers)])
+            .await,
+        None
+    );
+    let at_stripe = app.stripe.get(&format!("/v1/accounts/{account}")).await;
+    assert_eq!(
+        (
+            &at_stripe["type"],
+            &at_stripe["metadata"]["user_id"],
+            &at_stripe["settings"]["payouts"]["schedule"]["interval"]
+        ),
+        (&json!("express"), &json!(landlord.id), &json!("manual"))
+    );
+
+    let before = app.db.digest().await;
+    let refused = app
+        .withdraw(&landlord, &wallet, json!({ "amount": "10.00" }))
+        .await;
+    assert_eq!(refused.code(), Some("INVALID_STATE"));
+    assert!(
+        refused.message().contains("onboardPayouts"),
+        "{}",
+        refused.message()
+    );
+    assert_eq!(app.db.digest().await, before, "a refusal stores nothing");
+
+    // Again, from another wallet, and many times at once: the same account.
+    let many = join_all([&wallet, &second, &wallet].map(|wallet| onboard(&app, &landlord, wallet))).await;
+    for again in many {
+        assert_eq!(again.data()["stripeAccountId"], account);
+    }
+    assert_eq!(app.stripe.effects("account.create").await.len(), 1);
+
+    app.stripe
+        .control(&format!("accounts/{account}"), json!({ "onboard": true }))
+        .await;
+    let done = onboard(&app, &landlord, &wallet).await.data();
+    assert_eq!(done["payoutsEnabled"], true);
+    let accepted = app
+        .withdraw(&landlord, &wallet, json!({ "amount": "10.00" }))
+        .await
+        .data();
+    assert_eq!(accepted["status"], "PENDING");
+    assert_eq!(
+        app.db.count("audit_log WHERE action = 'onboard_payouts'").await,
+        5
+    );
+    let stored: String = app
+        .db
+        .value("SELECT string_agg(detail::text, '') FROM audit_log", &[])
+        .await;
+    assert!(!stored.contains("_setup"), "the page's address is nowhere stored");
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_again_after_any_failure_of_stripe_brings_the_same_account() {
+    for (operation, outcome) in [
+        ("accounts.create", "drop_before"),
+        ("accounts.create", "drop_after"),
+        ("accounts.create", "error_500_after_effect"),
+        ("accounts.create", "error_503"),
+        ("accounts.create", "rate_limit"),
+        ("account_links.create", "drop_after"),
+        ("account_links.create", "error_500"),
+    ] {
+        let app = TestApp::with_workers(0).await;
+        let (landlord, wallet) = app.owner(0).await;
+        app.stripe
+            .fault(json!({ "operation": operation, "nth": 1, "outcome": outcome }))
+            .await;
+        let failed = onboard(&app, &landlord, &wallet).await;
+        assert_eq!(
+            failed.code(),
+            Some("SERVICE_UNAVAILABLE"),
+            "{operation} {outcome}"
+        );
+        app.stripe.clear_faults().await;
+        let mut last = onboard(&app, &landlord, &wallet).await;
+        // A stored 500 is all its key says for a while; then the account is made anew.
+        for _ in 0..3 {
+            if last.code().is_some() {
+                assert_eq!(last.code(), Some("SERVICE_UNAVAILABLE"), "{operation} {outcome}");
+                last = onboard(&app, &landlord, &wallet).await;
+            }
+        }
+        let account = last.data()["stripeAccountId"].clone();
+        assert_eq!(
+            accounts_of(&app, &landlord).await,
+            [account.as_str().map(str::to_owned)]
+        );
+        let made = app.stripe.effects("account.create").await.len();
+        let stored_failure = outcome == "error_500_after_effect";
+        assert_eq!(made, if stored_failure { 2 } else { 1 }, "{operation} {outcome}");
+        app.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripe_that_takes_too_long_is_not_waited_for_and_calls_that_are_paused_say_for_how_long() {
+    let app = TestApp::with_workers(0).await;
+    let (landlord, wallet) = app.owner(0).await;
+    app.stripe
+        .fault(json!({ "operation": "accounts.create", "nth": 1, "answer_delay_ms": 11_000 }))
+        .await;
+    let begun = std::time::Instant::now();
+    let slow = onboard(&app, &landlord, &wallet).await;
+    assert_eq!(slow.code(), Some("SERVICE_UNAVAILABLE"));
+    assert!(
+        (9..11).contains(&begun.elapsed().as_secs()),
+        "{:?}",
+        begun.elapsed()
+    );
+    app.stripe.clear_faults().await;
+    // What was begun goes on behind the answer.
+    let account = wallet_tests::until("the account", async || {
+        onboard(&app, &landlord, &wallet).await.body["data"]["onboardPayouts"]["stripeAccountId"]
+            .as_str()
+            .map(str::to_owned)
+    })
+    .await;
+    assert_eq!(app.stripe.effects("account.create").await.len(), 1);
+    assert_eq!(accounts_of(&app, &landlord).await, [Some(account)]);
+
+    app.stripe.fault(json!({ "outcome": "error_503" })).await;
+    let mut last = onboard(&app, &landlord, &wallet).await;
+    for _ in 0..10 {
+        last = onboard(&app, &landlord, &wallet).await;
+    }
+    assert_eq!(last.code(), Some("SERVICE_UNAVAILABLE"));
+    let seconds = last.body["errors"][0]["extensions"]["retryAfter"].as_u64();
+    assert!(
+        seconds.is_some_and(|seconds| (1..=6).contains(&seconds)),
+        "{last:?}"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_a_wallet_names_is_opened_to_its_own_person_only() {
+    let app = TestApp::with_workers(0).await;
+    let (landlord, thief) = (User::new(), User::new());
+    let named =
+        async |user: &User, account: &str| app.wallet(user, json!({ "stripeAccountId": account })).await;
+    let own = app.stripe.account(landlord.id).await;
+    let wallet = named(&landlord, &own).await;
+    let opened = onboard(&app, &landlord, &wallet).await.data();
+    assert_eq!(
+        (&opened["stripeAccountId"], &opened["payoutsEnabled"]),
+        (&json!(own), &json!(true))
+    );
+    assert_eq!(
+        app.stripe.effects("account.create").await.len(),
+        1,
+        "none was made"
+    );
+
+    let stolen = named(&thief, &own).await;
+    assert_eq!(onboard(&app, &thief, &stolen).await.code(), Some("INVALID_STATE"));
+    // One that does not say whose it is: its person's, unless somebody else's wallet names it.
+    let nobodys = app.stripe.control("accounts", json!({})).await;
+    let nobodys = id_of(&nobodys);
+    let other = named(&landlord, &nobodys).await;
+    let opened = onboard(&app, &landlord, &other).await.data();
+    assert_eq!(opened["stripeAccountId"], nobodys);
+    let stolen = named(&thief, &nobodys).await;
+    assert_eq!(onboard(&app, &thief, &stolen).await.code(), Some("INVALID_STATE"));
+    let unknown = named(&thief, "acct_1Unknown").await;
+    assert_eq!(
+        onboard(&app, &thief, &unknown).await.code(),
+        Some("INVALID_STATE")
+    );
+    assert_eq!(app.stripe.effects("account_link.create").await.len(), 2);
+    assert_eq!(app.db.count("stripe_accounts").await, 2);
+    let of_thief: Value = json!(accounts_of(&app, &thief).await);
+    assert_eq!(of_thief, json!([own, nobodys, "acct_1Unknown"]));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn less_than_stripe_pays_out_is_not_withdrawn() {
+    let app = TestApp::with_workers(0).await;
+    let user = User::new();
+    let account = app.stripe.account(user.id).await;
+    for (currency, too_little, least) in [
+        ("eur", "0.99", "1.00"),
+        ("czk", "29.99", "30.00"),
+        ("huf", "359", "360"),
+        ("usd", "0.001", "0.01"),
+    ] {
+        let input = json!({ "currency": currency, "stripeAccountId": account });
+        let wallet = app.wallet(&user, input).await;
+        app.plant_unbacked(&wallet, 100_000).await;
+        let before = app.db.digest().await;
+        let refused = app
+            .withdraw(&user, &wallet, json!({ "amount": too_little }))
+            .await;
+        assert_eq!(
+            (refused.code(), refused.field()),
+            (Some("VALIDATION_ERROR"), Some("amount")),
+            "{too_little} {currency}"
+        );
+        assert_eq!(app.db.digest().await, before);
+        app.withdraw(&user, &wallet, json!({ "amount": least }))
+            .await
+            .data();
+    }
+    app.abandon().await;
+}

@@ -1,0 +1,191 @@
+//! `fees`: the rules by which the platform keeps a part of payments.
+
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use rust_decimal::Decimal;
+use serde_json::json;
+use wallet_core::audit::{self, Actor, AuditRecord};
+use wallet_core::config::WorkerConfig;
+use wallet_core::db::{DbError, in_transaction};
+use wallet_core::fees::{self, FeeRule};
+use wallet_core::ids::UserId;
+use wallet_core::money::Currency;
+
+use super::{clock, connect, say};
+
+/// The commands about fee rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Fees {
+    /// List the rules, the general one first.
+    List,
+    /// Write a rule, in place of the one for the same currency and payee. Payments accepted before keep the fee that they were
+    /// accepted with.
+    Set {
+        /// Hundredths of a percent of the amount: 100 is 1 %, 0 is free, 10000 is all of it.
+        #[arg(value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        basis_points: u16,
+        #[command(flatten)]
+        of: Of,
+        /// At least this much, in major units such as 0.30; needs --currency.
+        #[arg(long, value_name = "AMOUNT", value_parser = Decimal::from_str_exact)]
+        minimum: Option<Decimal>,
+        /// At most this much, in major units; needs --currency.
+        #[arg(long, value_name = "AMOUNT", value_parser = Decimal::from_str_exact)]
+        maximum: Option<Decimal>,
+    },
+    /// Remove a rule: the next more general one counts then; without any, the platform keeps nothing.
+    Remove {
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Which payments a rule is for. The most particular rule counts: of the payee in the currency, of the currency, of all.
+#[derive(Debug, Args)]
+pub(crate) struct Of {
+    /// Payments in this currency, such as usd; all currencies without it.
+    #[arg(long, value_parser = Currency::from_str)]
+    currency: Option<Currency>,
+    /// Payments to this person, by the id of the user; needs --currency. Everybody without it.
+    #[arg(long, value_name = "USER", value_parser = UserId::from_str)]
+    payee: Option<UserId>,
+}
+
+/// Lists, writes or removes fee rules.
+pub(crate) async fn fees(config: &WorkerConfig, command: Fees) -> anyhow::Result<()> {
+    match command {
+        Fees::List => list(config).await,
+        Fees::Set {
+            basis_points,
+            of,
+            minimum,
+            maximum,
+        } => {
+            let rule = FeeRule {
+                currency: of.currency,
+                payee: of.payee,
+                basis_points,
+                minimum,
+                maximum,
+            };
+            set(config, &rule).await
+        }
+        Fees::Remove { of } => remove(config, &of).await,
+    }
+}
+
+async fn list(config: &WorkerConfig) -> anyhow::Result<()> {
+    let db = connect(config).await?;
+    let rules = fees::list(&mut *db.conn().await?).await?;
+    for rule in &rules {
+        say(&in_words(rule))?;
+    }
+    match rules.as_slice() {
+        [] => say("no rules: the platform keeps nothing of payments"),
+        [_] => say("1 rule"),
+        many => say(&format!("{} rules", many.len())),
+    }
+}
+
+async fn set(config: &WorkerConfig, rule: &FeeRule) -> anyhow::Result<()> {
+    rule.check().context("the rule cannot be set")?;
+    let db = connect(config).await?;
+    in_transaction!(db, conn => {
+        let now = clock().now();
+        fees::set(conn, rule, now).await?;
+        let detail = json!({
+            "currency": rule.currency, "payee": rule.payee, "basis_points": rule.basis_points,
+            "minimum": rule.minimum, "maximum": rule.maximum,
+        });
+        audit::record(conn, &entry("set_fee_rule", now, detail)).await?;
+        Ok::<_, DbError>(())
+    })?;
+    say(&in_words(rule))
+}
+
+async fn remove(config: &WorkerConfig, of: &Of) -> anyhow::Result<()> {
+    let db = connect(config).await?;
+    let removed = in_transaction!(db, conn => {
+        let now = clock().now();
+        let removed = fees::remove(conn, of.currency, of.payee).await?;
+        if removed {
+            let detail = json!({ "currency": of.currency, "payee": of.payee });
+            audit::record(conn, &entry("remove_fee_rule", now, detail)).await?;
+        }
+        Ok::<_, DbError>(removed)
+    })?;
+    let whose = whose(of.currency, of.payee);
+    if !removed {
+        bail!("there is no rule for {whose}; `wallet-worker fees list` lists them");
+    }
+    say(&format!("the rule for {whose} is removed"))
+}
+
+fn entry(
+    action: &'static str,
+    at: chrono::DateTime<chrono::Utc>,
+    detail: serde_json::Value,
+) -> AuditRecord<'static> {
+    AuditRecord {
+        at,
+        actor: &Actor::Operator,
+        action,
+        request_id: None,
+        transactions: &[],
+        wallets: &[],
+        detail,
+    }
+}
+
+fn in_words(rule: &FeeRule) -> String {
+    let percent = Decimal::new(i64::from(rule.basis_points), 2).normalize();
+    let bound = |words, amount: Option<Decimal>| {
+        let currency = rule.currency.map(Currency::code).unwrap_or_default();
+        amount
+            .map(|amount| format!(", {words} {amount} {currency}"))
+            .unwrap_or_default()
+    };
+    format!(
+        "{}: {percent} %{}{}",
+        whose(rule.currency, rule.payee),
+        bound("at least", rule.minimum),
+        bound("at most", rule.maximum)
+    )
+}
+
+fn whose(currency: Option<Currency>, payee: Option<UserId>) -> String {
+    let currency = currency.map_or_else(|| "all payments".to_owned(), |code| format!("payments in {code}"));
+    let payee = payee.map(|user| format!(" to {user}")).unwrap_or_default();
+    format!("{currency}{payee}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_told_in_words() {
+        let general = FeeRule {
+            currency: None,
+            payee: None,
+            basis_points: 100,
+            minimum: None,
+            maximum: None,
+        };
+        assert_eq!(in_words(&general), "all payments: 1 %");
+        let user = "018f2f5e-7b3c-7000-8000-000000000003";
+        let particular = FeeRule {
+            currency: Some(Currency::USD),
+            payee: user.parse().ok(),
+            basis_points: 255,
+            minimum: Some(Decimal::new(30, 2)),
+            maximum: Some(Decimal::new(10, 0)),
+        };
+        assert_eq!(
+            in_words(&particular),
+            format!("payments in usd to {user}: 2.55 %, at least 0.30 usd, at most 10 usd")
+        );
+    }
+}
