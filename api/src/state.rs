@@ -15,6 +15,7 @@ use wallet_core::config::ApiConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{Db, DbOptions};
 use wallet_core::dispatch::HandOver;
+use wallet_core::feed::Feed;
 use wallet_core::ids::{SharedIds, SystemIds};
 use wallet_core::inbox::Inbox;
 use wallet_core::queue::Carrier;
@@ -25,7 +26,7 @@ use crate::metrics;
 use crate::rate_limit::RateLimiter;
 use crate::serve::ServeError;
 
-/// Most websockets of one process; each may poll the database.
+/// Most websockets of one process; each may watch several rows.
 const MOST_SOCKETS: usize = 1_000;
 
 /// Everything a request may need. Shared by all requests of one server.
@@ -42,6 +43,10 @@ pub(crate) struct App {
     pub(crate) verifier: Verifier,
     pub(crate) carrier: Carrier,
     pub(crate) hand_over: HandOver,
+    /// What changes in the database, for subscriptions.
+    pub(crate) feed: Feed,
+    /// How long a watched row is not looked at when nothing was heard of it.
+    pub(crate) subscription_poll: Duration,
     pub(crate) auth: Authenticator,
     pub(crate) limiter: RateLimiter,
     pub(crate) metrics: PrometheusHandle,
@@ -49,6 +54,8 @@ pub(crate) struct App {
     pub(crate) graphiql: bool,
     /// Work that must reach its end even when the client that asked for it hangs up.
     pub(crate) tasks: TaskTracker,
+    /// Tasks of the process itself, which end when it does.
+    pub(crate) background: TaskTracker,
     /// Free places for websockets.
     pub(crate) sockets: Arc<Semaphore>,
     /// Cancelled when open websockets are to end.
@@ -65,7 +72,7 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends the hand-over of jobs.
+    /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends what runs in the background.
     ///
     /// # Errors
     /// When a value of the configuration cannot be used.
@@ -96,6 +103,9 @@ impl App {
         let redis_url = config.redis.url.expose_secret();
         let namespace = config.redis.namespace.as_str();
         let carrier = Carrier::connect(redis_url, namespace).await?;
+        let background = TaskTracker::new();
+        let (feed, listening) = Feed::start(config.database.url.clone(), stopped.clone());
+        background.spawn(listening);
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),
@@ -111,11 +121,14 @@ impl App {
             ),
             verifier: verifier(&config.webhook_secrets)?,
             hand_over: HandOver::start(db.clone(), carrier.clone(), stopped),
+            feed,
+            subscription_poll: config.subscription_poll,
             auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
             limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, namespace)
                 .map_err(ServeError::RedisUrl)?,
             metrics: metrics::recorder()?,
             graphiql: config.graphiql,
+            background,
             tasks: TaskTracker::new(),
             sockets: Arc::new(Semaphore::new(MOST_SOCKETS)),
             closing: CancellationToken::new(),

@@ -13,6 +13,7 @@ pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod dispatch;
+pub mod feed;
 pub mod flows;
 pub mod ids;
 pub mod inbox;

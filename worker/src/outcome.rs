@@ -109,8 +109,9 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason:
         )
         .await
     };
-    if let Err(error) = told.await {
-        tracing::debug!(error = %chain(&error), "a line of the timeline was not written");
+    match told.await {
+        Ok(()) => worker.announcer.announce(vec![transaction.uuid()]),
+        Err(error) => tracing::debug!(error = %chain(&error), "a line of the timeline was not written"),
     }
 }
 

@@ -11,6 +11,7 @@ use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
 use wallet_core::db::{self, Db, DbError, DbOptions};
 use wallet_core::dispatch::Dispatcher;
+use wallet_core::feed::Announcer;
 use wallet_core::jobs::QueueName;
 use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
@@ -74,6 +75,9 @@ pub async fn run(
     ))?);
     let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
     let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
+    // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
+    let drained = CancellationToken::new();
+    let (announcer, announcing) = Announcer::start(db.clone(), drained.clone());
     let worker = Arc::new(Worker::new(
         &config,
         db,
@@ -89,15 +93,15 @@ pub async fn run(
         },
         locks,
         dispatcher.clone(),
+        announcer,
     ));
     if let Err(error) = db::ensure_partitions(&worker.db, worker.clock.now()).await {
         // Housekeeping tries again; months are made ahead of time.
         tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
     }
 
-    // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
-    let drained = CancellationToken::new();
     let mut background = vec![
+        announcing,
         tokio::spawn(dispatcher.run(drained.clone())),
         tokio::spawn(worker.leases.clone().run(drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), drained.clone())),

@@ -10,6 +10,7 @@ use wallet_core::config::WorkerConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{Db, DbError, in_transaction};
 use wallet_core::dispatch::Dispatcher;
+use wallet_core::feed::Announcer;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
 use wallet_core::inbox;
 use wallet_core::jobs::{self, ClaimedJob};
@@ -41,6 +42,8 @@ pub struct Worker {
     pub settler: Settler,
     /// Hands follow-up jobs to Redis.
     pub dispatcher: Dispatcher,
+    /// Tells whoever watches what has changed.
+    pub announcer: Announcer,
     pub(crate) leases: Leases,
 }
 
@@ -62,6 +65,7 @@ impl Worker {
         calls: impl FnOnce(&Db, &Arc<Vault>, &SharedClock) -> StripeCalls,
         locks: WalletLocks,
         dispatcher: Dispatcher,
+        announcer: Announcer,
     ) -> Self {
         let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
         let host = host.trim();
@@ -84,7 +88,8 @@ impl Worker {
             Arc::clone(&clock),
             Arc::clone(&ids),
             Actor::Worker(name.clone()),
-        );
+        )
+        .announcing(announcer.clone());
         Self {
             calls: calls(&db, &vault, &clock),
             leases: Leases::new(db.clone()),
@@ -96,6 +101,7 @@ impl Worker {
             locks,
             settler,
             dispatcher,
+            announcer,
         }
     }
 

@@ -96,7 +96,7 @@ impl Db {
 }
 
 /// One connection outside any pool.
-pub(super) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
+pub(crate) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
     establish(configure(url, options)?)
         .await
         .map_err(|error| DbError::Unavailable(Box::new(error)))

@@ -25,6 +25,7 @@ mod secrets;
 mod signals_alone;
 mod story;
 mod stripe_calls;
+mod subscriptions;
 mod transfers;
 mod webhooks;
 mod withdrawals;

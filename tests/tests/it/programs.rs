@@ -44,7 +44,7 @@ fn bad_starts() -> Vec<(&'static str, &'static str, Option<&'static str>)> {
         ("DATABASE_REPLICA_URL", Some("x")),
         ("DATABASE_URL", Some("postgres:///w")),
     ];
-    let api: [(&str, Option<&str>); 13] = [
+    let api: [(&str, Option<&str>); 14] = [
         ("STRIPE_WEBHOOK_SECRET", None),
         ("STRIPE_WEBHOOK_SECRET", Some("")),
         ("STRIPE_WEBHOOK_SECRET", Some(",")),
@@ -61,6 +61,7 @@ fn bad_starts() -> Vec<(&'static str, &'static str, Option<&'static str>)> {
         ("PORT", Some("http")),
         ("RATE_LIMIT_PER_MINUTE", Some("-1")),
         ("GRAPHIQL", Some("perhaps")),
+        ("SUBSCRIPTION_POLL_SECONDS", Some("0")),
     ];
     let worker: [(&str, Option<&str>); 5] = [
         ("WORKER_QUEUES", Some("refunds")),
