@@ -24,6 +24,7 @@ pub mod money;
 pub mod queue;
 pub mod retry;
 pub mod settle;
+pub mod sessions;
 pub mod stripe;
 pub mod telemetry;
 pub mod transactions;

@@ -65,7 +65,7 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: 
 
 /// Ready while the database answers and every queue's worker has polled Redis lately.
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
-    let database = health.worker.db.conn().await.is_ok();
+    let database = health.worker.db.ping().await.is_ok();
     let mut report = format!("database {}\n", if database { "ok" } else { "unreachable" });
     for (queue, consumer) in &health.consumers {
         let polled = consumer.since_last_poll();
