@@ -29,6 +29,9 @@ use crate::serve::ServeError;
 /// Most websockets of one process; each may watch several rows.
 const MOST_SOCKETS: usize = 1_000;
 
+/// How long a request may wait for a connection to the database before it is told to try again later.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(2);
+
 /// Everything a request may need. Shared by all requests of one server.
 pub(crate) struct App {
     /// PostgreSQL, the primary: everything that decides.
@@ -84,6 +87,7 @@ impl App {
         let options = DbOptions {
             application_name: "wallet-api",
             pool_size: config.database.pool_size.get(),
+            get_timeout: CONNECTION_WITHIN,
             statement_timeout: Duration::from_secs(10),
             ..DbOptions::default()
         };
