@@ -19,9 +19,7 @@ use crate::metrics;
 use crate::routes::router;
 use crate::state::App;
 
-/// How long the last jobs may take to be handed over.
-const HAND_OVER_WITHIN: Duration = Duration::from_millis(200);
-/// How long what runs in the background may take to end.
+/// How long what runs in the background may take to end: the last jobs are handed over.
 const BACKGROUND_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the API could not be served.
@@ -98,7 +96,6 @@ pub async fn serve(
     }
     stopped.cancel();
     // What is not handed over by then is found by a worker's dispatcher.
-    tokio::time::sleep(HAND_OVER_WITHIN).await;
     app.background.close();
     if timeout(BACKGROUND_WITHIN, app.background.wait()).await.is_err() {
         tracing::warn!("what runs in the background did not end");

@@ -110,6 +110,8 @@ impl App {
         let background = TaskTracker::new();
         let (feed, listening) = Feed::start(config.database.url.clone(), stopped.clone());
         background.spawn(listening);
+        let (hand_over, handing_over) = HandOver::start(db.clone(), carrier.clone(), stopped);
+        background.spawn(handing_over);
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),
@@ -124,7 +126,7 @@ impl App {
                 config.stripe.live,
             ),
             verifier: verifier(&config.webhook_secrets)?,
-            hand_over: HandOver::start(db.clone(), carrier.clone(), stopped),
+            hand_over,
             feed,
             subscription_poll: config.subscription_poll,
             auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
