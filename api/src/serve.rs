@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::ApiConfig;
 use wallet_core::db::DbError;
+use wallet_core::metrics::RecorderError;
 use wallet_core::queue::CarrierError;
 use wallet_core::stripe::InvalidWebhookSecret;
 
 use crate::auth::KeyError;
 use crate::connections::accept;
-use crate::metrics;
 use crate::routes::router;
 use crate::state::App;
 
@@ -45,7 +45,7 @@ pub enum ServeError {
     NoWebhookSecret,
     /// The process has another metrics recorder.
     #[error("metrics cannot be recorded")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    Metrics(#[from] RecorderError),
     /// The listener has no address.
     #[error("the listener cannot be used")]
     Listener(#[source] std::io::Error),
@@ -67,7 +67,6 @@ pub async fn serve(
     // However this function ends, its tasks do not outlive it.
     let _stop = stopped.clone().drop_guard();
     let app = App::new(&config, clock, stopped.clone()).await?;
-    let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     tracing::info!(%address, graphiql = app.graphiql, "serving");
 
@@ -100,7 +99,6 @@ pub async fn serve(
     if timeout(BACKGROUND_WITHIN, app.background.wait()).await.is_err() {
         tracing::warn!("what runs in the background did not end");
     }
-    upkeep.abort();
     tracing::info!("ended");
     Ok(())
 }

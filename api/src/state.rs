@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +17,7 @@ use wallet_core::dispatch::HandOver;
 use wallet_core::feed::Feed;
 use wallet_core::ids::{SharedIds, SystemIds};
 use wallet_core::inbox::Inbox;
+use wallet_core::metrics::{Recorder, upkeep};
 use wallet_core::queue::Carrier;
 use wallet_core::stripe::{Verifier, WebhookSecret};
 
@@ -52,7 +52,7 @@ pub(crate) struct App {
     pub(crate) subscription_poll: Duration,
     pub(crate) auth: Authenticator,
     pub(crate) limiter: RateLimiter,
-    pub(crate) metrics: PrometheusHandle,
+    pub(crate) metrics: Recorder,
     /// Whether GraphiQL, and with it introspection, is served.
     pub(crate) graphiql: bool,
     /// Work that must reach its end even when the client that asked for it hangs up.
@@ -110,8 +110,10 @@ impl App {
         let background = TaskTracker::new();
         let (feed, listening) = Feed::start(config.database.url.clone(), stopped.clone());
         background.spawn(listening);
-        let (hand_over, handing_over) = HandOver::start(db.clone(), carrier.clone(), stopped);
+        let (hand_over, handing_over) = HandOver::start(db.clone(), carrier.clone(), stopped.clone());
         background.spawn(handing_over);
+        let metrics = metrics::recorder()?;
+        background.spawn(upkeep(metrics.clone(), stopped));
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),
@@ -132,7 +134,7 @@ impl App {
             auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
             limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, namespace)
                 .map_err(ServeError::RedisUrl)?,
-            metrics: metrics::recorder()?,
+            metrics,
             graphiql: config.graphiql,
             background,
             tasks: TaskTracker::new(),

@@ -10,6 +10,8 @@ mod health;
 mod jobs;
 mod lease;
 mod maintenance;
+mod measured;
+mod metrics;
 mod outcome;
 mod run;
 mod worker;

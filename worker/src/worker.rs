@@ -20,6 +20,7 @@ use wallet_core::stripe::StripeCalls;
 use wallet_core::transactions::{self, Transaction};
 
 use crate::lease::Leases;
+use crate::metrics;
 use crate::outcome::JobError;
 
 /// The tools of a worker process, shared by all its jobs.
@@ -119,6 +120,7 @@ impl Worker {
     /// Settles steps that change no balance, or whose wallets are locked by the caller.
     pub(crate) async fn settle(&self, steps: &[Step]) -> Result<Settled, JobError> {
         let settled = self.settler.settle(steps).await?;
+        metrics::count_settled(&settled.outcomes);
         if !settled.queues.is_empty() {
             self.dispatcher.wake();
         }

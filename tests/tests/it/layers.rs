@@ -105,6 +105,7 @@ fn each_library_is_named_in_one_place() {
         ("jsonwebtoken::", &["api/src/auth/"]),
         ("async_graphql::", &["api/src/"]),
         ("diesel_migrations::", &["core/src/db/"]),
+        ("metrics_exporter_prometheus::", &["core/src/metrics.rs"]),
     ] {
         assert_only(word, allowed);
     }
@@ -121,8 +122,8 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/crypto/store.rs",
             "core/src/inbox/store.rs",
             "core/src/jobs/parked.rs",
-            "core/src/settle/lock.rs",
             "core/src/sessions.rs",
+            "core/src/settle/lock.rs",
             "core/src/stripe/calls/store.rs",
             "core/src/stripe/calls/attempt.rs",
             "core/src/transactions/row.rs",
@@ -141,7 +142,6 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
 }
 
 #[test]
-#[test]
 fn only_the_core_speaks_to_the_database() {
     for word in ["diesel", "tokio_postgres"] {
         for name in naming(word) {
@@ -157,6 +157,7 @@ fn only_the_core_speaks_to_the_database() {
     }
 }
 
+#[test]
 fn money_has_one_door() {
     assert_only("UPDATE wallets SET balance", &["core/src/ledger/post.rs"]);
     assert_only("INSERT INTO ledger_entries", &["core/src/ledger/post.rs"]);

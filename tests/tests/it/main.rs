@@ -18,6 +18,7 @@ mod jobs;
 mod layers;
 mod ledger_guards;
 mod locks;
+mod metrics;
 mod migrations;
 mod programs;
 mod queue;
