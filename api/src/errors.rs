@@ -178,21 +178,10 @@ impl From<InvalidKey> for ApiError {
     }
 }
 
-/// An error with its sources, in one line for a log.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use wallet_core::stripe::{CallError, ErrorClass, GatewayError};
+    use wallet_core::telemetry::chain;
 
     use super::*;
 

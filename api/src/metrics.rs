@@ -1,9 +1,6 @@
-//! Metrics in Prometheus' text format. Labels have few values: routes, codes and types, never ids.
+//! What the API counts. Labels have few values: routes, codes and types, never ids.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use wallet_core::metrics::{Recorder, RecorderError};
 
 pub(crate) const REQUESTS: &str = "wallet_http_requests_total";
 pub(crate) const SECONDS: &str = "wallet_http_request_duration_seconds";
@@ -12,29 +9,12 @@ pub(crate) const ERRORS: &str = "wallet_api_errors_total";
 pub(crate) const WEBHOOKS: &str = "wallet_webhook_deliveries_total";
 pub(crate) const SOCKETS: &str = "wallet_websockets";
 
-/// Upper bounds of the latency histogram, in seconds.
-const BOUNDS: [f64; 12] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-];
-
-/// How often the histograms are emptied into their sums, which bounds their memory.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-
-/// The recorder of this process, installed once: tests run several servers in one process.
-static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-
-/// The recorder of this process, installed at the first call.
+/// The recorder of this process, told what each name means.
 ///
 /// # Errors
 /// When something else has installed another recorder.
-pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
-    let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*recorder {
-        return Ok(handle.clone());
-    }
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(SECONDS.to_owned()), &BOUNDS)?
-        .install_recorder()?;
+pub(crate) fn recorder() -> Result<Recorder, RecorderError> {
+    let recorder = wallet_core::metrics::recorder()?;
     metrics::describe_counter!(REQUESTS, "HTTP requests by route, method and status");
     metrics::describe_histogram!(
         SECONDS,
@@ -48,16 +28,7 @@ pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
     metrics::describe_counter!(ERRORS, "Errors told to clients, by code");
     metrics::describe_counter!(WEBHOOKS, "Deliveries of Stripe's webhooks, by outcome");
     metrics::describe_gauge!(SOCKETS, "Open websockets");
-    *recorder = Some(handle.clone());
-    Ok(handle)
-}
-
-/// Keeps the recorder's memory bounded, for as long as it is polled.
-pub(crate) async fn upkeep(handle: PrometheusHandle) {
-    loop {
-        tokio::time::sleep(UPKEEP_EVERY).await;
-        handle.run_upkeep();
-    }
+    Ok(recorder)
 }
 
 /// Counts an error that a client is told.

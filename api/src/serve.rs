@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::ApiConfig;
 use wallet_core::db::DbError;
+use wallet_core::metrics::RecorderError;
 use wallet_core::queue::CarrierError;
 use wallet_core::stripe::{GatewayConfigError, InvalidWebhookSecret};
 
 use crate::auth::KeyError;
 use crate::connections::accept;
-use crate::metrics;
 use crate::routes::router;
 use crate::state::App;
 
-/// How long the last jobs may take to be handed over.
-const HAND_OVER_WITHIN: Duration = Duration::from_millis(200);
+/// How long what runs in the background may take to end: the last jobs are handed over.
+const BACKGROUND_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the API could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum ServeError {
     Stripe(#[from] GatewayConfigError),
     /// The process has another metrics recorder.
     #[error("metrics cannot be recorded")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    Metrics(#[from] RecorderError),
     /// The listener has no address.
     #[error("the listener cannot be used")]
     Listener(#[source] std::io::Error),
@@ -70,7 +70,6 @@ pub async fn serve(
     // However this function ends, its tasks do not outlive it.
     let _stop = stopped.clone().drop_guard();
     let app = App::new(&config, clock, stopped.clone()).await?;
-    let upkeep = tokio::spawn(metrics::upkeep(app.metrics.clone()));
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     tracing::info!(%address, graphiql = app.graphiql, "serving");
 
@@ -99,8 +98,10 @@ pub async fn serve(
     }
     stopped.cancel();
     // What is not handed over by then is found by a worker's dispatcher.
-    tokio::time::sleep(HAND_OVER_WITHIN).await;
-    upkeep.abort();
+    app.background.close();
+    if timeout(BACKGROUND_WITHIN, app.background.wait()).await.is_err() {
+        tracing::warn!("what runs in the background did not end");
+    }
     tracing::info!("ended");
     Ok(())
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +14,11 @@ use wallet_core::config::ApiConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{Db, DbOptions};
 use wallet_core::dispatch::HandOver;
+use wallet_core::feed::Feed;
 use wallet_core::ids::{SharedIds, SystemIds};
 use wallet_core::inbox::Inbox;
 use wallet_core::payees::Payees;
+use wallet_core::metrics::{Recorder, upkeep};
 use wallet_core::queue::Carrier;
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayOptions, StripeCalls, Verifier, WebhookSecret,
@@ -28,8 +29,11 @@ use crate::metrics;
 use crate::rate_limit::RateLimiter;
 use crate::serve::ServeError;
 
-/// Most websockets of one process; each may poll the database.
+/// Most websockets of one process; each may watch several rows.
 const MOST_SOCKETS: usize = 1_000;
+
+/// How long a request may wait for a connection to the database before it is told to try again later.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(2);
 
 /// Everything a request may need. Shared by all requests of one server.
 pub(crate) struct App {
@@ -47,13 +51,19 @@ pub(crate) struct App {
     pub(crate) verifier: Verifier,
     pub(crate) carrier: Carrier,
     pub(crate) hand_over: HandOver,
+    /// What changes in the database, for subscriptions.
+    pub(crate) feed: Feed,
+    /// How long a watched row is not looked at when nothing was heard of it.
+    pub(crate) subscription_poll: Duration,
     pub(crate) auth: Authenticator,
     pub(crate) limiter: RateLimiter,
-    pub(crate) metrics: PrometheusHandle,
+    pub(crate) metrics: Recorder,
     /// Whether GraphiQL, and with it introspection, is served.
     pub(crate) graphiql: bool,
     /// Work that must reach its end even when the client that asked for it hangs up.
     pub(crate) tasks: TaskTracker,
+    /// Tasks of the process itself, which end when it does.
+    pub(crate) background: TaskTracker,
     /// Free places for websockets.
     pub(crate) sockets: Arc<Semaphore>,
     /// Cancelled when open websockets are to end.
@@ -70,7 +80,7 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends the hand-over of jobs.
+    /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends what runs in the background.
     ///
     /// # Errors
     /// When a value of the configuration cannot be used.
@@ -82,6 +92,7 @@ impl App {
         let options = DbOptions {
             application_name: "wallet-api",
             pool_size: config.database.pool_size.get(),
+            get_timeout: CONNECTION_WITHIN,
             statement_timeout: Duration::from_secs(10),
             ..DbOptions::default()
         };
@@ -111,6 +122,13 @@ impl App {
             Arc::new(Breakers::new(BreakerSettings::default())),
             Arc::clone(&clock),
         );
+        let background = TaskTracker::new();
+        let (feed, listening) = Feed::start(config.database.url.clone(), stopped.clone());
+        background.spawn(listening);
+        let (hand_over, handing_over) = HandOver::start(db.clone(), carrier.clone(), stopped.clone());
+        background.spawn(handing_over);
+        let metrics = metrics::recorder()?;
+        background.spawn(upkeep(metrics.clone(), stopped));
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),
@@ -126,12 +144,15 @@ impl App {
                 config.stripe.live,
             ),
             verifier: verifier(&config.webhook_secrets)?,
-            hand_over: HandOver::start(db.clone(), carrier.clone(), stopped),
+            hand_over,
+            feed,
+            subscription_poll: config.subscription_poll,
             auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
             limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, namespace)
                 .map_err(ServeError::RedisUrl)?,
-            metrics: metrics::recorder()?,
+            metrics,
             graphiql: config.graphiql,
+            background,
             tasks: TaskTracker::new(),
             sockets: Arc::new(Semaphore::new(MOST_SOCKETS)),
             closing: CancellationToken::new(),

@@ -6,7 +6,7 @@
 build() {
   local what=$1 start=$SECONDS quiet=--quiet
   shift
-  if [ -t 2 ]; then quiet=; fi
+  if [ -t 2 ]; then quiet=; else say "  building $what, the first time takes several minutes"; fi
   (cd "$ROOT" && cargo build $quiet --workspace "$@") || die "the build failed"
   say "  built $what  ($((SECONDS - start)) s)"
 }

@@ -67,6 +67,18 @@ pub async fn close(
         == 1)
 }
 
+/// How many alarms are open.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn count_open(db: &Db) -> Result<i64, DbError> {
+    Ok(alarms::table
+        .filter(alarms::closed_at.is_null())
+        .count()
+        .get_result(&mut db.conn().await?)
+        .await?)
+}
+
 /// Every open alarm, oldest first.
 ///
 /// # Errors

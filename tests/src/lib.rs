@@ -23,6 +23,7 @@ pub mod money;
 pub mod poll;
 pub mod programs;
 pub mod servers;
+pub mod socket;
 pub mod stripe;
 pub mod system;
 pub mod user;

@@ -16,6 +16,7 @@ use wallet_core::settle::Step;
 use wallet_core::telemetry::chain;
 
 use crate::executor;
+use crate::metrics::count_job;
 use crate::outcome::{self, JobError};
 use crate::worker::Worker;
 
@@ -110,8 +111,14 @@ async fn settle(worker: &Worker, jobs: &[ClaimedJob]) {
     if steps.is_empty() {
         return;
     }
-    let Err(error) = worker.settle(&steps).await else {
-        return;
+    let error = match worker.settle(&steps).await {
+        Ok(_) => {
+            for job in jobs {
+                count_job(job.kind, "done");
+            }
+            return;
+        }
+        Err(error) => error,
     };
     if jobs.len() == 1 || matches!(&error, JobError::Db(error) if error.is_transient()) {
         for job in jobs {
@@ -122,8 +129,9 @@ async fn settle(worker: &Worker, jobs: &[ClaimedJob]) {
     tracing::warn!(transfers = jobs.len(), error = %chain(&error), "a batch failed, settling one by one");
     for job in jobs {
         let Some(step) = step(job) else { continue };
-        if let Err(error) = worker.settle(&[step]).await {
-            outcome::end(worker, job, &error).await;
+        match worker.settle(&[step]).await {
+            Ok(_) => count_job(job.kind, "done"),
+            Err(error) => outcome::end(worker, job, &error).await,
         }
     }
 }
@@ -158,7 +166,12 @@ async fn give_back(worker: &Worker, busy: &[ClaimedJob]) {
         })
         .collect();
     match jobs::hand_back(&worker.db, &backs, "waiting for the wallet's lock").await {
-        Ok(_) => wake_later(worker),
+        Ok(_) => {
+            for job in busy {
+                count_job(job.kind, "handed_back");
+            }
+            wake_later(worker);
+        }
         Err(error) => {
             tracing::warn!(error = %chain(&error), "transfers could not be given back");
         }

@@ -9,6 +9,7 @@ use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, MAX_STARTS};
 use wallet_core::telemetry::chain;
 
 use crate::jobs as handlers;
+use crate::metrics::count_job;
 use crate::outcome::{self, JobError};
 use crate::worker::Worker;
 
@@ -20,9 +21,12 @@ pub(crate) async fn execute(worker: Arc<Worker>, ids: Vec<JobId>) {
     for job in claim(&worker, &ids).await {
         let kept = worker.leases.keep(vec![job.claim]);
         match tokio::time::timeout(LONGEST_RUN, handlers::run(&worker, &job)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => count_job(job.kind, "done"),
             Ok(Err(error)) => outcome::end(&worker, &job, &error).await,
-            Err(_) => tracing::error!(job = %job.claim.job, "the job took too long; its lease will run out"),
+            Err(_) => {
+                count_job(job.kind, "too_long");
+                tracing::error!(job = %job.claim.job, "the job took too long; its lease will run out");
+            }
         }
         drop(kept);
     }

@@ -8,13 +8,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wallet_core::config::MetricsPort;
 use wallet_core::jobs::QueueName;
+use wallet_core::metrics::Recorder;
 use wallet_core::queue::ConsumerHealth;
 
+use crate::metrics;
 use crate::worker::Worker;
 
 /// A queue whose worker has not polled for this long stands still.
@@ -26,7 +27,7 @@ const PORTS_TRIED: u16 = 100;
 pub(crate) struct Health {
     pub(crate) worker: Arc<Worker>,
     pub(crate) consumers: Vec<(QueueName, ConsumerHealth)>,
-    pub(crate) metrics: PrometheusHandle,
+    pub(crate) metrics: Recorder,
 }
 
 /// Binds the port that the configuration asks for; none when it is off.
@@ -53,7 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: 
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(render))
         .with_state(health);
     let served = axum::serve(listener, router)
         .with_graceful_shutdown(async move { shutdown.cancelled().await })
@@ -65,7 +66,7 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: 
 
 /// Ready while the database answers and every queue's worker has polled Redis lately.
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
-    let database = health.worker.db.conn().await.is_ok();
+    let database = health.worker.db.ping().await.is_ok();
     let mut report = format!("database {}\n", if database { "ok" } else { "unreachable" });
     for (queue, consumer) in &health.consumers {
         let polled = consumer.since_last_poll();
@@ -87,6 +88,7 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     )
 }
 
-async fn metrics(State(health): State<Arc<Health>>) -> String {
+async fn render(State(health): State<Arc<Health>>) -> String {
+    metrics::look(&health.worker).await;
     health.metrics.render()
 }

@@ -11,6 +11,8 @@ mod jobs;
 mod lease;
 mod maintenance;
 mod observe;
+mod measured;
+mod metrics;
 mod outcome;
 mod run;
 mod worker;

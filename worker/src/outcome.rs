@@ -12,6 +12,7 @@ use wallet_core::stripe::{CallError, Disposition, GatewayError};
 use wallet_core::telemetry::chain;
 use wallet_core::transactions::{self, TimelineKind};
 
+use crate::metrics::count_job;
 use crate::worker::Worker;
 
 /// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
@@ -55,6 +56,17 @@ enum End {
     Park,
 }
 
+impl End {
+    /// Its name in metrics.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Retry(_) => "retried",
+            Self::HandBack(_) => "handed_back",
+            Self::Park => "parked",
+        }
+    }
+}
+
 /// Ends a job after an error. The job is left to its lease when even that fails.
 pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     if matches!(error, JobError::Call(CallError::ClaimVoid)) {
@@ -62,7 +74,9 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     }
     let reason = error.to_string();
     let now = worker.clock.now();
-    let done = match decide(job, error) {
+    let end = decide(job, error);
+    count_job(job.kind, end.name());
+    let done = match end {
         End::Park => jobs::park(&worker.db, job.claim, now, &reason).await.map(|_| ()),
         End::Retry(delay) => {
             tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
@@ -121,8 +135,9 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason:
         )
         .await
     };
-    if let Err(error) = told.await {
-        tracing::debug!(error = %chain(&error), "a line of the timeline was not written");
+    match told.await {
+        Ok(()) => worker.announcer.announce(vec![transaction.uuid()]),
+        Err(error) => tracing::debug!(error = %chain(&error), "a line of the timeline was not written"),
     }
 }
 

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::join_all;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
 use wallet_core::db::{self, Db, DbError, DbOptions};
 use wallet_core::dispatch::Dispatcher;
+use wallet_core::feed::Announcer;
 use wallet_core::jobs::QueueName;
 use wallet_core::locks::{LockError, WalletLocks};
+use wallet_core::metrics::{RecorderError, recorder, upkeep};
 use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayConfigError, GatewayOptions, StripeCalls,
@@ -23,6 +24,8 @@ use crate::batch::Batcher;
 use crate::executor;
 use crate::health::{self, Health};
 use crate::maintenance;
+use crate::measured::Measured;
+use crate::metrics;
 use crate::worker::Worker;
 
 /// Why a worker could not start.
@@ -40,6 +43,9 @@ pub enum RunError {
     /// Stripe.
     #[error("the payment provider cannot be used")]
     Gateway(#[from] GatewayConfigError),
+    /// The process has another metrics recorder.
+    #[error("metrics cannot be recorded")]
+    Metrics(#[from] RecorderError),
     /// The metrics port.
     #[error("the metrics port cannot be bound; set METRICS_PORT to a free one, or to 0")]
     Port(#[source] std::io::Error),
@@ -68,12 +74,17 @@ pub async fn run(
         .map(ExposeSecret::expose_secret)
         .collect();
     let locks = WalletLocks::new(&lock_urls)?;
-    let gateway = Arc::new(AsyncStripeGateway::new(&GatewayOptions::new(
+    let gateway = Arc::new(Measured(AsyncStripeGateway::new(&GatewayOptions::new(
         config.stripe.secret_key.clone(),
         config.stripe.api_base.as_str(),
-    ))?);
+    ))?));
+    let recorder = recorder()?;
+    metrics::describe();
     let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
     let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
+    // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
+    let drained = CancellationToken::new();
+    let (announcer, announcing) = Announcer::start(db.clone(), drained.clone());
     let worker = Arc::new(Worker::new(
         &config,
         db,
@@ -89,15 +100,16 @@ pub async fn run(
         },
         locks,
         dispatcher.clone(),
+        announcer,
     ));
     if let Err(error) = db::ensure_partitions(&worker.db, worker.clock.now()).await {
         // Housekeeping tries again; months are made ahead of time.
         tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
     }
 
-    // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
-    let drained = CancellationToken::new();
     let mut background = vec![
+        announcing,
+        tokio::spawn(upkeep(recorder.clone(), drained.clone())),
         tokio::spawn(dispatcher.run(drained.clone())),
         tokio::spawn(worker.leases.clone().run(drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), drained.clone())),
@@ -109,7 +121,7 @@ pub async fn run(
             .iter()
             .map(|(queue, consumer)| (*queue, consumer.health()))
             .collect(),
-        metrics: PrometheusBuilder::new().build_recorder().handle(),
+        metrics: recorder,
     });
     if let Some(listener) = health::bind(config.metrics_port).await.map_err(RunError::Port)? {
         if let Ok(at) = listener.local_addr() {

@@ -10,6 +10,7 @@ use wallet_core::config::WorkerConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{Db, DbError, in_transaction};
 use wallet_core::dispatch::Dispatcher;
+use wallet_core::feed::Announcer;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
 use wallet_core::inbox::{self, Inbox};
 use wallet_core::jobs::{self, ClaimedJob};
@@ -19,6 +20,7 @@ use wallet_core::stripe::StripeCalls;
 use wallet_core::transactions::{self, Transaction};
 
 use crate::lease::Leases;
+use crate::metrics;
 use crate::outcome::JobError;
 
 /// The tools of a worker process, shared by all its jobs.
@@ -43,6 +45,8 @@ pub struct Worker {
     pub settler: Settler,
     /// Hands follow-up jobs to Redis.
     pub dispatcher: Dispatcher,
+    /// Tells whoever watches what has changed.
+    pub announcer: Announcer,
     pub(crate) leases: Leases,
 }
 
@@ -64,6 +68,7 @@ impl Worker {
         calls: impl FnOnce(&Db, &Arc<Vault>, &SharedClock) -> StripeCalls,
         locks: WalletLocks,
         dispatcher: Dispatcher,
+        announcer: Announcer,
     ) -> Self {
         let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
         let host = host.trim();
@@ -86,7 +91,8 @@ impl Worker {
             Arc::clone(&clock),
             Arc::clone(&ids),
             Actor::Worker(name.clone()),
-        );
+        )
+        .announcing(announcer.clone());
         Self {
             inbox: Inbox::new(
                 db.clone(),
@@ -104,6 +110,7 @@ impl Worker {
             locks,
             settler,
             dispatcher,
+            announcer,
         }
     }
 
@@ -121,6 +128,7 @@ impl Worker {
     /// Settles steps that change no balance, or whose wallets are locked by the caller.
     pub(crate) async fn settle(&self, steps: &[Step]) -> Result<Settled, JobError> {
         let settled = self.settler.settle(steps).await?;
+        metrics::count_settled(&settled.outcomes);
         if !settled.queues.is_empty() {
             self.dispatcher.wake();
         }

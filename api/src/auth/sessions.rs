@@ -4,11 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
-use diesel::{dsl, select};
-use diesel_async::RunQueryDsl;
-use wallet_core::db::schema::revoked_sessions;
 use wallet_core::db::{Db, DbError};
+use wallet_core::sessions;
 
 /// How long an answer counts: a revocation is felt within this time.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
@@ -45,9 +42,7 @@ impl Sessions {
         if let Some(revoked) = self.known(session) {
             return Ok(revoked);
         }
-        let mut conn = self.db.conn().await?;
-        let row = revoked_sessions::table.filter(revoked_sessions::session_id.eq(session));
-        let revoked: bool = select(dsl::exists(row)).get_result(&mut *conn).await?;
+        let revoked = sessions::is_revoked(&self.db, session).await?;
         self.remember(session, revoked);
         Ok(revoked)
     }

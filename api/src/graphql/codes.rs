@@ -9,8 +9,9 @@ use async_graphql::{ErrorExtensionValues, Response, ServerError};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use wallet_core::telemetry::chain;
 
-use crate::errors::{ApiError, INTERNAL, VALIDATION_ERROR, chain};
+use crate::errors::{ApiError, INTERNAL, VALIDATION_ERROR};
 use crate::metrics::count_error;
 use crate::request_id::RequestId;
 

@@ -8,6 +8,7 @@ mod scalars;
 mod schema;
 mod subscription;
 mod types;
+mod watch;
 
 pub(crate) use codes::refusal;
 pub use schema::sdl;

@@ -1,22 +1,22 @@
 //! `Subscription`: the current row first, then every change.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, Subscription};
 use futures::Stream;
 use futures::stream::try_unfold;
+use uuid::Uuid;
 use wallet_core::accept::Caller;
 use wallet_core::db::DbError;
+use wallet_core::ids::{TransactionId, WalletId};
+use wallet_core::transactions::{self, Transaction};
 
 use super::query::{visible_transaction, visible_wallet};
 use super::types::{WalletNode, WalletTransaction};
+use super::watch::Looks;
 use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::state::App;
-
-/// How often a row is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What can be watched.
 #[derive(Debug, Default)]
@@ -30,15 +30,17 @@ impl Subscription {
         ctx: &Context<'_>,
         id: String,
     ) -> Result<impl Stream<Item = Result<WalletTransaction, ApiError>> + use<>, ApiError> {
-        let watch = Watch::new(ctx, id)?;
+        let key: TransactionId = id.parse().map_err(|_| ApiError::TransactionNotFound)?;
+        let watch = Watch::new(ctx, id, key.uuid())?;
         Ok(try_unfold(
-            (watch, None::<WalletTransaction>),
-            |(watch, last)| async move {
-                if last.as_ref().is_some_and(|last| last.row().status.is_final()) {
+            (watch, None::<Seen>),
+            |(mut watch, last)| async move {
+                if last.as_ref().is_some_and(|last| last.row.status.is_final()) {
                     return Ok(None);
                 }
                 let now = watch.next_transaction(last.as_ref()).await?;
-                Ok(Some((now.clone(), (watch, Some(now)))))
+                let shown = WalletTransaction::alone(now.row.clone(), &watch.caller);
+                Ok(Some((shown, (watch, Some(now)))))
             },
         ))
     }
@@ -49,14 +51,42 @@ impl Subscription {
         ctx: &Context<'_>,
         id: String,
     ) -> Result<impl Stream<Item = Result<WalletNode, ApiError>> + use<>, ApiError> {
-        let watch = Watch::new(ctx, id)?;
+        let key: WalletId = id.parse().map_err(|_| ApiError::WalletNotFound)?;
+        let watch = Watch::new(ctx, id, key.uuid())?;
         Ok(try_unfold(
             (watch, None::<WalletNode>),
-            |(watch, last)| async move {
+            |(mut watch, last)| async move {
                 let now = watch.next_wallet(last.as_ref()).await?;
                 Ok(Some((now.clone(), (watch, Some(now)))))
             },
         ))
+    }
+}
+
+/// A transaction as it was told.
+struct Seen {
+    row: Transaction,
+    /// The newest line of its timeline: lines are also written between two changes of the row.
+    line: Option<Uuid>,
+}
+
+impl Seen {
+    async fn read(app: &App, caller: &Caller, id: &str) -> Result<Option<Self>, DbError> {
+        let Some(row) = visible_transaction(app, caller, id).await? else {
+            return Ok(None);
+        };
+        // Only those who may read the timeline are told of its lines.
+        let line = if WalletTransaction::shows_timeline(&row, caller) {
+            transactions::newest_line(&mut *app.db.conn().await?, row.id).await?
+        } else {
+            None
+        };
+        Ok(Some(Self { row, line }))
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.row.stage, self.row.updated_at, self.line)
+            == (other.row.stage, other.row.updated_at, other.line)
     }
 }
 
@@ -65,44 +95,38 @@ struct Watch {
     app: Arc<App>,
     caller: Caller,
     id: String,
+    looks: Looks,
 }
 
 impl Watch {
-    fn new(ctx: &Context<'_>, id: String) -> Result<Self, ApiError> {
+    /// Watches from now on: before the first look, so that nothing is missed between the two.
+    fn new(ctx: &Context<'_>, id: String, key: Uuid) -> Result<Self, ApiError> {
+        let app = Arc::clone(ctx.app()?);
         Ok(Self {
-            app: Arc::clone(ctx.app()?),
+            looks: Looks::new(app.feed.watch(key), app.subscription_poll),
             caller: ctx.caller()?.clone(),
+            app,
             id,
         })
     }
 
     /// The transaction at once, or as soon as it differs from `last`.
-    async fn next_transaction(
-        &self,
-        last: Option<&WalletTransaction>,
-    ) -> Result<WalletTransaction, ApiError> {
-        let mut is_first = last.is_none();
+    async fn next_transaction(&mut self, last: Option<&Seen>) -> Result<Seen, ApiError> {
+        let (app, caller, id) = (&self.app, &self.caller, &self.id);
         loop {
-            let row = look(is_first, || {
-                visible_transaction(&self.app, &self.caller, &self.id)
-            })
-            .await?;
-            let row = row.ok_or(ApiError::TransactionNotFound)?;
-            let is_same = |last: &WalletTransaction| {
-                (last.row().stage, last.row().updated_at) == (row.stage, row.updated_at)
-            };
-            if !last.is_some_and(is_same) {
-                return Ok(WalletTransaction::alone(row, &self.caller));
+            let seen = self.looks.look(|| Seen::read(app, caller, id)).await?;
+            let seen = seen.ok_or(ApiError::TransactionNotFound)?;
+            if !last.is_some_and(|last| last.is_same(&seen)) {
+                return Ok(seen);
             }
-            is_first = false;
         }
     }
 
     /// The wallet at once, or as soon as it differs from `last`.
-    async fn next_wallet(&self, last: Option<&WalletNode>) -> Result<WalletNode, ApiError> {
-        let mut is_first = last.is_none();
+    async fn next_wallet(&mut self, last: Option<&WalletNode>) -> Result<WalletNode, ApiError> {
+        let (app, caller, id) = (&self.app, &self.caller, &self.id);
         loop {
-            let now = look(is_first, || visible_wallet(&self.app, &self.caller, &self.id)).await?;
+            let now = self.looks.look(|| visible_wallet(app, caller, id)).await?;
             let now = now.ok_or(ApiError::WalletNotFound)?;
             let is_same = |WalletNode(last): &WalletNode| {
                 (last.balance, last.frozen_balance, last.is_active, last.updated_at)
@@ -111,25 +135,6 @@ impl Watch {
             if !last.is_some_and(is_same) {
                 return Ok(WalletNode(now));
             }
-            is_first = false;
-        }
-    }
-}
-
-/// Reads a row: the first time at once, later after a pause and as often as it takes, since a database that is away for a moment
-/// must not end what somebody is watching.
-async fn look<T, F>(is_first: bool, read: impl Fn() -> F) -> Result<Option<T>, DbError>
-where
-    F: Future<Output = Result<Option<T>, DbError>>,
-{
-    if is_first {
-        return read().await;
-    }
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        match read().await {
-            Err(error) if error.is_transient() => tracing::debug!(%error, "watched row not read, trying on"),
-            outcome => return outcome,
         }
     }
 }

@@ -6,10 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use diesel_async::RunQueryDsl;
 use serde_json::json;
 use tokio::time::timeout;
-use wallet_core::db::{Db, DbError, sql};
+use wallet_core::telemetry::chain;
 
 use super::Shared;
 use crate::state::App;
@@ -42,23 +41,14 @@ pub(super) async fn ready(State(Shared { app, .. }): State<Shared>) -> Response 
 }
 
 async fn database_answers(app: &App) -> bool {
-    match timeout(PATIENCE, ping(&app.db)).await {
+    match timeout(PATIENCE, app.db.ping()).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            tracing::warn!(
-                error = crate::errors::chain(&error),
-                "not ready: the database does not answer"
-            );
+            tracing::warn!(error = chain(&error), "not ready: the database does not answer");
             false
         }
         Err(_) => false,
     }
-}
-
-async fn ping(db: &Db) -> Result<(), DbError> {
-    let mut conn = db.conn().await?;
-    sql("SELECT 1").execute(&mut *conn).await?;
-    Ok(())
 }
 
 /// Everything measured, for Prometheus.

@@ -11,9 +11,10 @@ use tracing::Instrument;
 use wallet_core::inbox::{InboxError, Received};
 use wallet_core::jobs::JobKind;
 use wallet_core::stripe::SIGNATURE_HEADER;
+use wallet_core::telemetry::chain;
 
 use super::{Shared, body, reply};
-use crate::errors::{VALIDATION_ERROR, chain};
+use crate::errors::VALIDATION_ERROR;
 use crate::metrics::WEBHOOKS;
 use crate::state::App;
 

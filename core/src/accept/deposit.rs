@@ -9,7 +9,8 @@ use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
 use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
-use crate::money::{Currency, Money};
+use crate::money::{AmountError, Money};
+use crate::stripe::MethodChoice;
 use crate::transactions::{PaymentMethod, SealedDetails};
 
 /// What a client asks for.
@@ -105,12 +106,10 @@ impl Acceptor {
 /// What Stripe would refuse is refused here, with the mend.
 fn chargeable(amount: Money, method: PaymentMethod) -> Result<(), AcceptError> {
     let currency = amount.currency();
-    let minor = amount
-        .minor()
-        .map_err(|error| AcceptError::validation("amount", error.to_string()))?;
+    let wrong = |error| AcceptError::validation("amount", AmountError::from(error).to_string());
+    let minor = amount.minor().map_err(wrong)?;
     if minor < currency.minimum_charge_minor() {
-        let least = Money::from_minor(currency.minimum_charge_minor(), currency)
-            .map_err(|error| AcceptError::validation("amount", error.to_string()))?;
+        let least = Money::from_minor(currency.minimum_charge_minor(), currency).map_err(wrong)?;
         return Err(AcceptError::validation(
             "amount",
             format!("is below the smallest deposit of {least}"),
@@ -129,16 +128,54 @@ fn chargeable(amount: Money, method: PaymentMethod) -> Result<(), AcceptError> {
             format!("must be whole {currency}"),
         ));
     }
-    if method == PaymentMethod::BankTransfer && !has_bank_debit(currency) {
+    if !MethodChoice::from(method).available_for(currency) {
         return Err(AcceptError::validation(
             "paymentMethod",
-            format!("BANK_TRANSFER is not available in {currency}"),
+            format!(
+                "must be another one: {currency} is not paid by {}",
+                method.as_str().to_uppercase()
+            ),
         ));
     }
     Ok(())
 }
 
-/// Currencies with a bank debit at Stripe: <https://docs.stripe.com/payments/bank-debits>.
-fn has_bank_debit(currency: Currency) -> bool {
-    matches!(currency.code(), "usd" | "eur" | "gbp" | "cad" | "aud" | "nzd")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(amount: &str, currency: &str, method: PaymentMethod) -> Option<String> {
+        let amount = crate::money::parse_amount(amount, currency.parse().unwrap()).unwrap();
+        chargeable(amount, method).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_bank_transfer_is_accepted_in_the_currencies_that_stripe_debits_banks_in() {
+        let bank = PaymentMethod::BankTransfer;
+        for currency in ["usd", "eur", "gbp", "cad", "aud"] {
+            assert_eq!(refused("50.00", currency, bank), None, "{currency}");
+        }
+        for currency in ["nzd", "chf"] {
+            let told = refused("50.00", currency, bank).expect(currency);
+            assert!(told.starts_with("paymentMethod must be another one: "), "{told}");
+        }
+        assert_eq!(refused("50.00", "nzd", PaymentMethod::CreditCard), None);
+    }
+
+    #[test]
+    fn a_refusal_names_its_field_once() {
+        for (amount, currency, told) in [
+            ("0.10", "usd", "amount is below the smallest deposit of 0.50 usd"),
+            (
+                "1000000.00",
+                "usd",
+                "amount is above what can be charged at once; split it",
+            ),
+        ] {
+            assert_eq!(
+                refused(amount, currency, PaymentMethod::Stripe).as_deref(),
+                Some(told)
+            );
+        }
+    }
 }

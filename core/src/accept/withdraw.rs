@@ -114,7 +114,7 @@ fn payable(amount: Money) -> Result<(), AcceptError> {
     if currency.whole_payouts_only() && !amount.amount().fract().is_zero() {
         return Err(AcceptError::validation(
             "amount",
-            format!("payouts in {currency} must be whole"),
+            format!("must be whole {currency}, since it is paid out"),
         ));
     }
     let least = Money::from_minor(currency.minimum_payout_minor(), currency)

@@ -12,6 +12,9 @@ use crate::crypto::{KeyProblem, WrappingKeys};
 
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_RATE: u32 = 600;
+const DEFAULT_POLL: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+const POLL: &str = "SUBSCRIPTION_POLL_SECONDS";
+const LONGEST_POLL: u32 = 3_600;
 
 /// Everything `wallet-api` needs.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub struct ApiConfig {
     pub port: u16,
     /// `RATE_LIMIT_PER_MINUTE`: requests a user may send; none for no limit.
     pub rate_limit_per_minute: Option<NonZeroU32>,
+    /// `SUBSCRIPTION_POLL_SECONDS`: how long a watched row is not looked at when no change of it was announced.
+    pub subscription_poll: Duration,
     /// `GRAPHIQL`: whether `GET /graphql` serves GraphiQL.
     pub graphiql: bool,
     /// Logs and traces.
@@ -60,6 +65,7 @@ impl ApiConfig {
                 DEFAULT_RATE,
                 "set it to a number of requests, or to 0 for no limit",
             )?),
+            subscription_poll: subscription_poll(env)?,
             graphiql: flag(env, "GRAPHIQL")?,
             logs: LogConfig::read(env)?,
             shutdown_grace: grace(env)?,
@@ -67,6 +73,15 @@ impl ApiConfig {
         one_secret_one_use(env, &config)?;
         Ok(config)
     }
+}
+
+fn subscription_poll(env: &dyn Env) -> Result<Duration, ConfigError> {
+    const MEND: &str = "set it to a number of seconds from 1 to 3600";
+    let seconds = parsed(env, POLL, DEFAULT_POLL, MEND)?.get();
+    if seconds > LONGEST_POLL {
+        return Err(ConfigError::new(POLL, "is more than an hour", MEND));
+    }
+    Ok(Duration::from_secs(seconds.into()))
 }
 
 /// A secret that serves two purposes is lost for both when it is lost for one.
@@ -109,6 +124,7 @@ mod tests {
         assert_eq!(config.port, 8080);
         assert_eq!(config.rate_limit_per_minute.map(NonZeroU32::get), Some(600));
         assert!(!config.graphiql);
+        assert_eq!(config.subscription_poll.as_secs(), 2);
         assert_eq!(config.stripe.api_base.as_str(), "https://api.stripe.com/");
         assert_eq!(config.shutdown_grace.as_secs(), 25);
     }
@@ -144,8 +160,10 @@ mod tests {
             ("PORT", "0"),
             ("RATE_LIMIT_PER_MINUTE", "0"),
             ("GRAPHIQL", "TRUE"),
+            (POLL, "30"),
         ]))
         .unwrap();
+        assert_eq!(config.subscription_poll.as_secs(), 30);
         assert_eq!(
             (config.port, config.rate_limit_per_minute, config.graphiql),
             (0, None, true)
@@ -155,6 +173,8 @@ mod tests {
             ("PORT", "65536"),
             ("RATE_LIMIT_PER_MINUTE", "-1"),
             ("GRAPHIQL", "maybe"),
+            (POLL, "0"),
+            (POLL, "3601"),
             ("SHUTDOWN_GRACE_SECONDS", "soon"),
             ("LOG_FORMAT", "xml"),
             ("RUST_LOG", "wallet_core=loud"),

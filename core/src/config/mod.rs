@@ -4,12 +4,13 @@
 //! standard error and exit with [`CONFIG_EXIT_CODE`]. Each program reads only what it needs: [`ApiConfig`], [`WorkerConfig`],
 //! [`MigrateConfig`]. Secrets do not print. An empty value counts as not set.
 //!
-//! Beside the variables every operator knows there are three of our own, all with safe defaults:
+//! Beside the variables every operator knows there are four of our own, all with safe defaults:
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `DATABASE_POOL_SIZE` | 10 | most database connections of one process |
 //! | `REDIS_NAMESPACE` | `wallet` | begins every key of ours but the locks', so that several systems can share one Redis |
+//! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how long a watched row is not looked at when no change of it was announced, up to 3600 |
 //! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
 
 mod api;

@@ -1,5 +1,6 @@
 //! Running the migrations, which are compiled into the programs.
 
+use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -18,12 +19,12 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
         let done = harness
             .run_pending_migrations(MIGRATIONS)
             .map_err(DbError::Migration)?;
-        Ok(done.iter().map(ToString::to_string).collect())
+        names(&done)
     })
     .await
 }
 
-/// Takes every migration back, newest first: for tests of the `down` scripts.
+/// Takes every migration back and returns their names, newest first: for tests of the `down` scripts.
 ///
 /// # Errors
 /// When the database cannot be reached or a script fails.
@@ -32,7 +33,7 @@ pub async fn revert_all(url: &str) -> Result<Vec<String>, DbError> {
         let done = harness
             .revert_all_migrations(MIGRATIONS)
             .map_err(DbError::Migration)?;
-        Ok(done.iter().map(ToString::to_string).collect())
+        names(&done)
     })
     .await
 }
@@ -52,6 +53,18 @@ pub async fn pending_migrations(url: &str) -> Result<Vec<String>, DbError> {
             .collect())
     })
     .await
+}
+
+/// The names of migrations, such as `2026-11-24-000001_wallets`, of which diesel tells only the version.
+fn names(versions: &[MigrationVersion<'_>]) -> Result<Vec<String>, DbError> {
+    let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(DbError::Migration)?;
+    let name = |version: &MigrationVersion<'_>| {
+        let known = known
+            .iter()
+            .find(|migration| migration.name().version() == *version);
+        known.map_or_else(|| version.to_string(), |migration| migration.name().to_string())
+    };
+    Ok(versions.iter().map(name).collect())
 }
 
 async fn run<T>(

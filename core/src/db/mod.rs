@@ -15,6 +15,7 @@ pub mod types;
 pub use error::DbError;
 pub use migrate::{migrate, pending_migrations, revert_all};
 pub use partitions::{MONTHS_AHEAD, ensure_partitions, months_ahead};
+pub(crate) use pool::connect_once;
 pub use pool::{Conn, Db, DbOptions, PgConn};
 pub use sql::{Sql, sql};
 pub use transaction::{AsDbError, Ended, Repeats, end};

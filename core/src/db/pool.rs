@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::ConnectionError;
-use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::DbError;
+use super::{DbError, sql};
 
 /// One connection.
 pub type PgConn = AsyncPgConnection;
@@ -93,10 +93,19 @@ impl Db {
             .await
             .map_err(|error| DbError::Unavailable(Box::new(error)))
     }
+
+    /// Asks the server for nothing, to see whether it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sql("SELECT 1").execute(&mut *self.conn().await?).await?;
+        Ok(())
+    }
 }
 
 /// One connection outside any pool.
-pub(super) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
+pub(crate) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
     establish(configure(url, options)?)
         .await
         .map_err(|error| DbError::Unavailable(Box::new(error)))

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{OPEN_BELOW, group_size};
@@ -36,17 +37,22 @@ impl std::fmt::Debug for HandOver {
 }
 
 impl HandOver {
-    /// Starts the task that pushes, until `shutdown`.
+    /// Starts the task that pushes, until `shutdown`; then it hands over what it was given before, and the handle waits for that.
     #[must_use]
-    pub fn start(db: Db, carrier: Carrier, shutdown: CancellationToken) -> Self {
+    pub fn start(db: Db, carrier: Carrier, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
         let (ids, received) = mpsc::channel(BUFFER);
         let handle = Self {
             ids,
             waiting: Arc::new(std::array::from_fn(|_| AtomicU64::new(u64::MAX))),
         };
-        tokio::spawn(watch(handle.clone(), carrier.clone(), shutdown.clone()));
-        tokio::spawn(push_all(handle.clone(), db, carrier, received, shutdown));
-        handle
+        let watching = tokio::spawn(watch(handle.clone(), carrier.clone(), shutdown.clone()));
+        let pushing = push_all(handle.clone(), db, carrier, received, shutdown);
+        let task = tokio::spawn(async move {
+            pushing.await;
+            // Only the pushing matters at the end: a Redis that hangs is not waited for twice.
+            watching.abort();
+        });
+        (handle, task)
     }
 
     /// Whether a job of this queue may be marked as handed over when it is committed: Redis answers and its window has room. If

@@ -3,6 +3,7 @@
 //! A job is accepted in the transaction of its request, claimed with a fence and a lease, and deleted in the transaction of
 //! its effect. Attempts, retries and parking are columns here; Redis only carries ids ([`crate::queue`]).
 
+mod backlog;
 mod claim;
 mod dispatch;
 mod end;
@@ -10,6 +11,7 @@ mod kind;
 mod new;
 mod parked;
 
+pub use backlog::{Backlog, backlog};
 pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, renew};
 pub use dispatch::{count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due};
 pub use end::{HandBack, MAX_STARTS, drop_of, finish, hand_back, park, park_crashed, retry_later};

@@ -35,9 +35,9 @@ enum Special {
     WholePayouts,
 }
 
-/// A currency code that is not in the table.
+/// A currency code that is not in the table. The text goes behind the name of a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("currency is not supported: use one of {}", Currency::codes())]
+#[error("is not supported: use one of {}", Currency::codes())]
 pub struct UnsupportedCurrency;
 
 const fn row(code: &'static str, exponent: u32, minimum_charge: i64, minimum_payout: i64) -> Row {

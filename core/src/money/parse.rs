@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::{Currency, Money, MoneyError};
 
-/// Why a text is not an amount that can move.
+/// Why a text is not an amount that can move. The texts go behind the name of the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
     /// Not plain decimal digits with at most one point.
@@ -14,8 +14,19 @@ pub enum AmountError {
     #[error("must be greater than zero")]
     NotPositive,
     /// Too many decimals, or too large.
-    #[error(transparent)]
+    #[error("{}", problem(*.0))]
     Money(#[from] MoneyError),
+}
+
+/// What is wrong, in words that read well behind the name of a field.
+fn problem(error: MoneyError) -> String {
+    match error {
+        MoneyError::TooPrecise { currency, exponent } => {
+            format!("must not have more than {exponent} decimals in {currency}")
+        }
+        MoneyError::OutOfRange => "is out of range".to_owned(),
+        MoneyError::CurrencyMismatch { .. } => error.to_string(),
+    }
 }
 
 /// Reads a positive amount in major units: ASCII digits with an optional point and nothing else, so that exponents, signs,
@@ -51,6 +62,25 @@ pub fn parse_amount(text: &str, currency: Currency) -> Result<Money, AmountError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_reads_well_behind_the_name_of_its_field() {
+        let told = |text, currency| parse_amount(text, currency).unwrap_err().to_string();
+        for (told, expected) in [
+            (
+                told("1.005", Currency::USD),
+                "must not have more than 2 decimals in usd",
+            ),
+            (
+                told("1.5", Currency::JPY),
+                "must not have more than 0 decimals in jpy",
+            ),
+            (told("99999999999999", Currency::USD), "is out of range"),
+            (told("0", Currency::USD), "must be greater than zero"),
+        ] {
+            assert_eq!(told, expected);
+        }
+    }
 
     #[test]
     fn only_plain_positive_decimals_are_amounts() {

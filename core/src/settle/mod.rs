@@ -10,9 +10,12 @@ mod lock;
 mod plan;
 mod write;
 
+use uuid::Uuid;
+
 use crate::audit::Actor;
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, in_transaction};
+use crate::feed::Announcer;
 use crate::flows::{Command, Stage};
 use crate::ids::{SharedIds, TransactionId, WalletId};
 use crate::jobs::{Claim, QueueName};
@@ -102,6 +105,7 @@ pub struct Settler {
     clock: SharedClock,
     ids: SharedIds,
     actor: Actor,
+    announcer: Option<Announcer>,
 }
 
 impl std::fmt::Debug for Settler {
@@ -121,7 +125,15 @@ impl Settler {
             clock,
             ids,
             actor,
+            announcer: None,
         }
+    }
+
+    /// The same settler, which tells whoever watches what it has changed, after the commit.
+    #[must_use]
+    pub fn announcing(mut self, announcer: Announcer) -> Self {
+        self.announcer = Some(announcer);
+        self
     }
 
     /// Carries out these steps, in their order, in one database transaction.
@@ -130,12 +142,26 @@ impl Settler {
     /// When the database cannot be reached or a row is inconsistent; then nothing was written, or, after a failed commit, all of it
     /// may have been: asking again is safe.
     pub async fn settle(&self, steps: &[Step]) -> Result<Settled, DbError> {
-        in_transaction!(self.db, conn => {
+        let settled: Result<Settled, DbError> = in_transaction!(self.db, conn => {
             let now = self.clock.now();
             let locked = lock::lock(conn, steps).await?;
             let plan = plan::plan(locked, steps);
             write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
             Ok(plan.into_settled())
-        })
+        });
+        if let (Some(announcer), Ok(settled)) = (&self.announcer, &settled) {
+            announcer.announce(changed(steps, &settled.outcomes));
+        }
+        settled
     }
+}
+
+/// The ids of the rows that these steps have changed.
+fn changed(steps: &[Step], outcomes: &[Outcome]) -> Vec<Uuid> {
+    let applied = |(_, outcome): &(&Step, &Outcome)| matches!(outcome, Outcome::Applied(_));
+    let ids = |(step, _): (&Step, &Outcome)| {
+        let wallets: Vec<Uuid> = step.wallets.iter().map(|wallet| wallet.uuid()).collect();
+        std::iter::once(step.transaction.uuid()).chain(wallets)
+    };
+    steps.iter().zip(outcomes).filter(applied).flat_map(ids).collect()
 }

@@ -11,4 +11,4 @@ pub use store::{
     HistoryFilter, HistoryPage, SealedDetails, count_quiet, external_ref, find, find_by_external_ref,
     find_visible, history, insert, load_many, related_to,
 };
-pub use timeline::{TimelineEntry, TimelineKind, record, timeline};
+pub use timeline::{TimelineEntry, TimelineKind, newest_line, record, timeline};

@@ -99,6 +99,20 @@ pub async fn timeline(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Timeli
         .collect())
 }
 
+/// The id of the newest entry of a transaction.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn newest_line(conn: &mut PgConn, id: TransactionId) -> Result<Option<Uuid>, DbError> {
+    Ok(transaction_events::table
+        .filter(transaction_events::transaction_id.eq(id.uuid()))
+        .order(transaction_events::id.desc())
+        .select(transaction_events::id)
+        .first(conn)
+        .await
+        .optional()?)
+}
+
 /// Adds one entry outside a settlement: an attempt, an answer, a wait.
 ///
 /// # Errors

@@ -1,12 +1,26 @@
 //! Short-lived folders under `/tmp`: gone when dropped, and gone too when the program dies (the watchdog removes them).
+//!
+//! When the watchdog was killed as well they stay, empty at least once their server has ended; the next program removes those.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Once;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use super::account::Account;
 use super::watchdog::Watchdog;
+
+const PLACE: &str = "/tmp";
+const PREFIX: &str = "wallet-";
+/// How many letters and digits follow the prefix.
+const RANDOM: usize = 6;
+/// An empty folder that nothing happened in for so long is nobody's: a server that restarts leaves its own empty for a moment.
+const STALE_AFTER: Duration = Duration::from_secs(600);
 
 /// A folder of mode 0700 with a short path (socket paths must stay under 100 bytes).
 #[derive(Debug)]
@@ -17,9 +31,12 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes one, owned by `account` when given.
     pub(crate) fn new(account: Option<&Account>) -> Result<Self> {
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(|| sweep(Path::new(PLACE), STALE_AFTER));
         let folder = tempfile::Builder::new()
-            .prefix("wallet-")
-            .tempdir_in("/tmp")
+            .prefix(PREFIX)
+            .rand_bytes(RANDOM)
+            .tempdir_in(PLACE)
             .context("cannot make a folder in /tmp")?;
         Watchdog::of_this_program()?.add_folder(folder.path())?;
         if let Some(account) = account {
@@ -30,5 +47,81 @@ impl Scratch {
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// Removes the empty scratch folders of ours (as root: also of PostgreSQL's user) that nothing happened in for `stale_after`.
+fn sweep(place: &Path, stale_after: Duration) {
+    let account = Account::for_postgres().ok().flatten();
+    let is_ours = |uid: u32| {
+        uid == geteuid().as_raw()
+            || account
+                .as_ref()
+                .is_some_and(|account| account.uid.as_raw() == uid)
+    };
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_scratch = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .is_some_and(|rest| {
+                rest.len() == RANDOM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            });
+        // Of the entry itself: a link is not followed.
+        let Ok(found) = entry.metadata() else { continue };
+        let is_stale = found
+            .modified()
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= stale_after));
+        if is_scratch && found.is_dir() && is_ours(found.uid()) && is_stale {
+            // Succeeds for an empty folder only.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn empty_folders_that_nobody_uses_any_more_are_removed_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let make = |name: &str, age: u64, full: bool| {
+            let folder = place.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            if full {
+                fs::write(folder.join("pid"), "1").unwrap();
+            }
+            let at = SystemTime::now() - Duration::from_secs(age);
+            fs::File::open(&folder).unwrap().set_modified(at).unwrap();
+        };
+        make("wallet-aB3dE6", 700, false);
+        make("wallet-fresh1", 60, false);
+        make("wallet-full12", 700, true);
+        make("wallet-tests-1f2e", 700, false);
+        make("another-aB3dE6", 700, false);
+        std::os::unix::fs::symlink(
+            place.path().join("another-aB3dE6"),
+            place.path().join("wallet-linked"),
+        )
+        .unwrap();
+        sweep(place.path(), STALE_AFTER);
+        let mut left: Vec<_> = fs::read_dir(place.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                "another-aB3dE6",
+                "wallet-fresh1",
+                "wallet-full12",
+                "wallet-linked",
+                "wallet-tests-1f2e"
+            ]
+        );
     }
 }

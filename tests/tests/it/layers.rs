@@ -105,6 +105,7 @@ fn each_library_is_named_in_one_place() {
         ("jsonwebtoken::", &["api/src/auth/"]),
         ("async_graphql::", &["api/src/"]),
         ("diesel_migrations::", &["core/src/db/"]),
+        ("metrics_exporter_prometheus::", &["core/src/metrics.rs"]),
     ] {
         assert_only(word, allowed);
     }
@@ -124,6 +125,7 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/inbox/store.rs",
             "core/src/jobs/parked.rs",
             "core/src/payees/store.rs",
+            "core/src/sessions.rs",
             "core/src/settle/lock.rs",
             "core/src/stripe/calls/store.rs",
             "core/src/stripe/calls/attempt.rs",
@@ -132,8 +134,7 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/transactions/timeline.rs",
             "core/src/wallets/row.rs",
             "core/src/wallets/store.rs",
-            // Sessions are the API's own subject. `graphql/mod.rs` has another module of this name.
-            "api/src/auth/sessions.rs",
+            // Another module of this name.
             "api/src/graphql/mod.rs",
         ],
     );
@@ -141,6 +142,22 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
         naming("schema::").iter().all(|name| !name.starts_with("worker/")),
         "the worker knows no table"
     );
+}
+
+#[test]
+fn only_the_core_speaks_to_the_database() {
+    for word in ["diesel", "tokio_postgres"] {
+        for name in naming(word) {
+            assert!(name.starts_with("core/src/"), "{name} names {word}");
+        }
+        for package in ["api", "worker"] {
+            let dependencies = dependencies(package);
+            assert!(
+                !dependencies.contains(&word.replace('_', "-")),
+                "{package} depends on {word}"
+            );
+        }
+    }
 }
 
 #[test]

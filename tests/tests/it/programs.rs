@@ -1,6 +1,11 @@
 //! Our programs as an operator starts and ends them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
 use serde_json::{Value, json};
+use wallet_core::config::{ApiConfig, MigrateConfig, WorkerConfig};
 use wallet_tests::programs::run;
 use wallet_tests::system::Variables;
 use wallet_tests::{Database, TestApp};
@@ -44,7 +49,7 @@ fn bad_starts() -> Vec<(&'static str, &'static str, Option<&'static str>)> {
         ("DATABASE_REPLICA_URL", Some("x")),
         ("DATABASE_URL", Some("postgres:///w")),
     ];
-    let api: [(&str, Option<&str>); 13] = [
+    let api: [(&str, Option<&str>); 14] = [
         ("STRIPE_WEBHOOK_SECRET", None),
         ("STRIPE_WEBHOOK_SECRET", Some("")),
         ("STRIPE_WEBHOOK_SECRET", Some(",")),
@@ -61,6 +66,7 @@ fn bad_starts() -> Vec<(&'static str, &'static str, Option<&'static str>)> {
         ("PORT", Some("http")),
         ("RATE_LIMIT_PER_MINUTE", Some("-1")),
         ("GRAPHIQL", Some("perhaps")),
+        ("SUBSCRIPTION_POLL_SECONDS", Some("0")),
     ];
     let worker: [(&str, Option<&str>); 5] = [
         ("WORKER_QUEUES", Some("refunds")),
@@ -99,6 +105,29 @@ fn good() -> Variables {
         variables.set(name, value);
     }
     variables
+}
+
+#[test]
+fn every_variable_that_a_program_reads_is_explained_in_the_example() {
+    let good = good();
+    let asked = RefCell::new(BTreeSet::new());
+    let env = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        good.get(name).map(OsString::from)
+    };
+    ApiConfig::read(&env).unwrap();
+    WorkerConfig::read(&env).unwrap();
+    MigrateConfig::read(&env).unwrap();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let explained: BTreeSet<String> = std::fs::read_to_string(example)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once('='))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| is_name(name))
+        .collect();
+    assert_eq!(explained, asked.into_inner());
 }
 
 #[tokio::test]

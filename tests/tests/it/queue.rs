@@ -5,7 +5,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use redis::aio::MultiplexedConnection;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wallet_core::dispatch::HandOver;
+use wallet_core::ids::JobId;
+use wallet_core::jobs::QueueName;
+use wallet_core::queue::Carrier;
 use wallet_tests::TestApp;
 use wallet_tests::app::{Options, id_of, uuid};
 use wallet_tests::poll::{eventually, until_within};
@@ -17,6 +22,25 @@ async fn queue_of(app: &TestApp) -> MultiplexedConnection {
         .get_multiplexed_async_connection()
         .await
         .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_handed_over_when_a_process_ends_is_handed_over() {
+    let app = TestApp::with_workers(0).await;
+    let namespace = app.variables.get("REDIS_NAMESPACE").unwrap();
+    let carrier = Carrier::connect(app.variables.get("REDIS_URL").unwrap(), namespace)
+        .await
+        .unwrap();
+    let stopped = CancellationToken::new();
+    let pool = app.db.pool().await.clone();
+    let (hand_over, handing_over) = HandOver::start(pool, carrier.clone(), stopped.clone());
+    for job in 0..500 {
+        hand_over.submit(QueueName::Deposits, JobId(job));
+    }
+    stopped.cancel();
+    handing_over.await.unwrap();
+    assert_eq!(carrier.waiting(QueueName::Deposits).await.unwrap(), 500);
+    app.finish().await;
 }
 
 async fn keys_in(queue: &mut MultiplexedConnection) -> u64 {

@@ -58,9 +58,9 @@ impl WalletTransaction {
         }
     }
 
-    /// The row behind it.
-    pub(crate) const fn row(&self) -> &Transaction {
-        &self.row
+    /// Whether this caller reads the timeline of a transaction.
+    pub(crate) fn shows_timeline(row: &Transaction, caller: &Caller) -> bool {
+        relation(row, caller) != Relation::Counterparty
     }
 
     fn is_hidden(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::graphql::{limits, refusal};
 use crate::request_id::RequestId;
 use crate::routes::Shared;
 
-/// Most subscriptions of one websocket at once; each polls the database.
+/// Most subscriptions of one websocket at once; each reads the database again and again.
 const MOST_SUBSCRIPTIONS: usize = 10;
 
 /// The executor of one websocket.

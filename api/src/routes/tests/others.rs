@@ -15,8 +15,13 @@ async fn without_a_database_the_api_says_so_and_lives() {
         (&body["database"], &body["redis"]),
         (&json!("unavailable"), &json!("unavailable"))
     );
+    let asked = std::time::Instant::now();
     let (_, _, body) = send(&api, query("{ wallets { id } }")).await;
     assert_eq!(code(&body), "SERVICE_UNAVAILABLE");
+    assert!(
+        asked.elapsed().as_secs() < 6,
+        "a client that may try again is told so soon"
+    );
     assert!(!body.to_string().contains("127.0.0.1"), "{body}");
     let (status, headers, body) = send(&api, get("/metrics")).await;
     assert_eq!(status, StatusCode::OK);

@@ -1,0 +1,19 @@
+//! Sessions that were revoked: rows of PostgreSQL that end every token with their `sid` before its time.
+
+use diesel::prelude::*;
+use diesel::{dsl, select};
+use diesel_async::RunQueryDsl;
+
+use crate::db::schema::revoked_sessions;
+use crate::db::{Db, DbError};
+
+/// Whether a session was revoked.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_revoked(db: &Db, session: &str) -> Result<bool, DbError> {
+    let row = revoked_sessions::table.filter(revoked_sessions::session_id.eq(session));
+    Ok(select(dsl::exists(row))
+        .get_result(&mut *db.conn().await?)
+        .await?)
+}

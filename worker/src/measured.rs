@@ -1,0 +1,62 @@
+//! The way to Stripe, measured: every request is counted by its operation and by what is known of it, and timed.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use wallet_core::ids::TransactionId;
+use wallet_core::stripe::{
+    Account, AccountId, CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer,
+    Customer, CustomerId, EventId, EventPage, EventQuery, GatewayError, IdempotencyKey, PaymentGateway,
+    PaymentIntent, PaymentIntentId, Payout, PayoutId, Reversal, StripeEvent, StripeTransferId, Transfer,
+};
+
+use crate::metrics::{STRIPE_CALLS, STRIPE_SECONDS};
+
+/// A gateway that is measured.
+pub(crate) struct Measured<G>(pub(crate) G);
+
+macro_rules! measured {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        #[async_trait]
+        impl<G: PaymentGateway> PaymentGateway for Measured<G> {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, GatewayError> {
+                measure(stringify!($name), self.0.$name($($argument),*)).await
+            })+
+        }
+    };
+}
+
+measured! {
+    create_customer(key: &IdempotencyKey, params: &CreateCustomer) -> Customer;
+    create_payment_intent(key: &IdempotencyKey, params: &CreatePaymentIntent) -> PaymentIntent;
+    retrieve_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
+    cancel_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
+    list_payment_intents(customer: &CustomerId, created_since: DateTime<Utc>) -> Vec<PaymentIntent>;
+    retrieve_account(id: &AccountId) -> Account;
+    create_transfer(key: &IdempotencyKey, params: &CreateTransfer) -> Transfer;
+    retrieve_transfer(id: &StripeTransferId) -> Transfer;
+    list_transfers(group: TransactionId) -> Vec<Transfer>;
+    create_reversal(key: &IdempotencyKey, params: &CreateReversal) -> Reversal;
+    list_reversals(transfer: &StripeTransferId) -> Vec<Reversal>;
+    create_payout(key: &IdempotencyKey, params: &CreatePayout) -> Payout;
+    retrieve_payout(account: &AccountId, id: &PayoutId) -> Payout;
+    list_payouts(account: &AccountId, created_since: DateTime<Utc>) -> Vec<Payout>;
+    retrieve_event(account: Option<&AccountId>, id: &EventId) -> StripeEvent;
+    list_events(query: &EventQuery) -> EventPage;
+}
+
+async fn measure<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, GatewayError>>,
+) -> Result<T, GatewayError> {
+    let started = Instant::now();
+    let answer = call.await;
+    let class = answer
+        .as_ref()
+        .err()
+        .map_or_else(|| "ok".to_owned(), |error| error.class.to_string());
+    metrics::counter!(STRIPE_CALLS, "operation" => operation, "class" => class).increment(1);
+    metrics::histogram!(STRIPE_SECONDS, "operation" => operation).record(started.elapsed());
+    answer
+}

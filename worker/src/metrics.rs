@@ -1,0 +1,94 @@
+//! What a worker counts, and what it looks up when it is asked: how much waits, in all of the system.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use wallet_core::alarms;
+use wallet_core::db::DbError;
+use wallet_core::jobs::{self, JobKind};
+use wallet_core::settle::Outcome;
+use wallet_core::telemetry::chain;
+
+use crate::worker::Worker;
+
+pub(crate) const JOBS: &str = "wallet_jobs_total";
+pub(crate) const SETTLEMENTS: &str = "wallet_settlements_total";
+pub(crate) const STRIPE_CALLS: &str = "wallet_stripe_calls_total";
+pub(crate) const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
+const WAITING: &str = "wallet_queue_jobs";
+const OLDEST: &str = "wallet_queue_oldest_due_seconds";
+const PARKED: &str = "wallet_parked_jobs";
+const ALARMS: &str = "wallet_open_alarms";
+
+/// How long the database may take to tell how much waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Says what each name means.
+pub(crate) fn describe() {
+    metrics::describe_counter!(JOBS, "Runs of jobs by kind and outcome");
+    metrics::describe_counter!(SETTLEMENTS, "Steps that went through the settlement, by outcome");
+    metrics::describe_counter!(
+        STRIPE_CALLS,
+        "Requests to Stripe by operation and by what is known of them"
+    );
+    metrics::describe_histogram!(
+        STRIPE_SECONDS,
+        metrics::Unit::Seconds,
+        "Time that Stripe took, by operation"
+    );
+    metrics::describe_gauge!(WAITING, "Jobs that are not parked, by queue, of the whole system");
+    metrics::describe_gauge!(
+        OLDEST,
+        metrics::Unit::Seconds,
+        "How long the oldest due job has waited, by queue, of the whole system"
+    );
+    metrics::describe_gauge!(
+        PARKED,
+        "Jobs that wait for an operator, by queue, of the whole system"
+    );
+    metrics::describe_gauge!(ALARMS, "Alarms that nobody has closed, of the whole system");
+}
+
+/// Counts the end of a job's run.
+pub(crate) fn count_job(kind: Option<JobKind>, outcome: &'static str) {
+    let kind = kind.map_or("unknown", JobKind::as_str);
+    metrics::counter!(JOBS, "kind" => kind, "outcome" => outcome).increment(1);
+}
+
+/// Counts what a settlement did.
+pub(crate) fn count_settled(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        let outcome = match outcome {
+            Outcome::Applied(_) => "applied",
+            Outcome::AlreadyApplied => "already_applied",
+            Outcome::StaleFence => "stale_fence",
+            Outcome::Contradiction(_) => "contradiction",
+            Outcome::UnknownTransaction => "unknown_transaction",
+        };
+        metrics::counter!(SETTLEMENTS, "outcome" => outcome).increment(1);
+    }
+}
+
+/// Looks up how much waits, right before it is told; what cannot be looked up keeps its last value.
+pub(crate) async fn look(worker: &Worker) {
+    match timeout(PATIENCE, look_up(worker)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(error = %chain(&error), "the backlog could not be looked up"),
+        Err(_) => tracing::debug!("the backlog could not be looked up in time"),
+    }
+}
+
+async fn look_up(worker: &Worker) -> Result<(), DbError> {
+    for backlog in jobs::backlog(&worker.db, worker.clock.now()).await? {
+        let queue = backlog.queue.as_str();
+        metrics::gauge!(WAITING, "queue" => queue).set(whole(backlog.waiting));
+        metrics::gauge!(PARKED, "queue" => queue).set(whole(backlog.parked));
+        metrics::gauge!(OLDEST, "queue" => queue).set(backlog.oldest_due.unwrap_or_default());
+    }
+    metrics::gauge!(ALARMS).set(whole(alarms::count_open(&worker.db).await?));
+    Ok(())
+}
+
+fn whole(count: i64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
