@@ -10,6 +10,9 @@ mod lock;
 mod plan;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use crate::audit::Actor;
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, in_transaction};

@@ -37,41 +37,41 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     for from in [Stage::Accepted, Stage::AwaitingPayment] {
         cases.extend([
-            case(from, paid(100_00))
+            case(from, paid(10_000))
                 .to(Stage::Completed)
-                .moves(CLEARING, AVAILABLE, 100_00),
-            case(from, paid(90_00))
+                .moves(CLEARING, AVAILABLE, 10_000),
+            case(from, paid(9_000))
                 .when("90.00 received")
                 .to(Stage::InReview)
-                .moves(CLEARING, SUSPENSE, 90_00),
+                .moves(CLEARING, SUSPENSE, 9_000),
             case(from, cancelled()).to(Stage::Cancelled),
             case(from, refuse()).to(Stage::Failed),
         ]);
     }
     cases.extend([
-        case(Stage::InReview, Command::CreditReview { amount: usd(90_00) })
+        case(Stage::InReview, Command::CreditReview { amount: usd(9_000) })
             .when("90.00 received")
             .to(Stage::Completed)
-            .moves(SUSPENSE, AVAILABLE, 90_00),
-        case(Stage::InReview, returned(90_00))
+            .moves(SUSPENSE, AVAILABLE, 9_000),
+        case(Stage::InReview, returned(9_000))
             .when("90.00 received")
             .to(Stage::Failed)
-            .moves(SUSPENSE, CLEARING, 90_00),
+            .moves(SUSPENSE, CLEARING, 9_000),
         case(
             Stage::Completed,
-            Command::BookFee(entry("txn_1", usd(100_00), usd(3_20))),
+            Command::BookFee(entry("txn_1", usd(10_000), usd(320))),
         )
         .when("what Stripe keeps of it becomes known")
-        .moves(STRIPE_FEES, CLEARING, 3_20),
+        .moves(STRIPE_FEES, CLEARING, 320),
     ]);
     for from in [Stage::Failed, Stage::Cancelled] {
         cases.extend([
-            case(from, paid(100_00))
+            case(from, paid(10_000))
                 .when("money comes when nobody waits for it any more")
-                .moves(CLEARING, SUSPENSE, 100_00),
-            case(from, returned(100_00))
+                .moves(CLEARING, SUSPENSE, 10_000),
+            case(from, returned(10_000))
                 .when("what came too late was returned to the payer")
-                .moves(SUSPENSE, CLEARING, 100_00),
+                .moves(SUSPENSE, CLEARING, 10_000),
         ]);
     }
     cases

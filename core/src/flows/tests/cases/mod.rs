@@ -34,13 +34,13 @@ pub(super) struct Case {
 impl Case {
     fn new(flow: Flow, from: Stage, command: Command) -> Self {
         Self {
-            transaction: at(from, transaction(1, flow, usd(100_00))),
+            transaction: at(from, transaction(1, flow, usd(10_000))),
             command,
             to: None,
             when: "",
             original: None,
             siblings: Vec::new(),
-            available: 500_00,
+            available: 50_000,
             booked: false,
             moves: Vec::new(),
             owes: 0,
@@ -118,8 +118,8 @@ impl Case {
 
     pub(super) fn books(&self) -> Books {
         Books::new(HashMap::from([
-            (WALLET, balance(usd(self.available), usd(500_00), usd(0))),
-            (OTHER, balance(usd(500_00), usd(0), usd(0))),
+            (WALLET, balance(usd(self.available), usd(50_000), usd(0))),
+            (OTHER, balance(usd(50_000), usd(0), usd(0))),
         ]))
     }
 

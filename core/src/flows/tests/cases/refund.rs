@@ -3,7 +3,7 @@ use crate::flows::testing::{AVAILABLE, CLEARING, FROZEN, RECEIVABLE, at, reason,
 use crate::flows::{Command, FailureCode, Flow, Stage};
 
 fn case(flow: Flow, from: Stage, command: Command) -> Case {
-    let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(100_00)));
+    let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(10_000)));
     Case::new(flow, from, command).of(deposit)
 }
 
@@ -37,25 +37,25 @@ fn asked_for() -> Vec<Case> {
     let mut cases = vec![
         case(Stage::Accepted, Command::Hold)
             .to(Stage::Held)
-            .moves(AVAILABLE, FROZEN, 100_00),
+            .moves(AVAILABLE, FROZEN, 10_000),
         case(Stage::Accepted, refuse()).to(Stage::Failed),
         case(Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
         case(Stage::Held, created()).to(Stage::Refunding),
         case(Stage::Held, refuse())
             .to(Stage::Failed)
-            .moves(FROZEN, AVAILABLE, 100_00),
+            .moves(FROZEN, AVAILABLE, 10_000),
         case(Stage::Held, Command::Cancel)
             .to(Stage::Cancelled)
-            .moves(FROZEN, AVAILABLE, 100_00),
+            .moves(FROZEN, AVAILABLE, 10_000),
     ];
     for from in [Stage::Held, Stage::Refunding] {
         cases.extend([
             case(from, paid())
                 .to(Stage::Completed)
-                .moves(FROZEN, CLEARING, 100_00),
+                .moves(FROZEN, CLEARING, 10_000),
             case(from, failed())
                 .to(Stage::Failed)
-                .moves(FROZEN, AVAILABLE, 100_00),
+                .moves(FROZEN, AVAILABLE, 10_000),
         ]);
     }
     cases
@@ -68,43 +68,43 @@ fn found() -> Vec<Case> {
     vec![
         case(Stage::Accepted, created())
             .to(Stage::Refunding)
-            .moves(AVAILABLE, FROZEN, 100_00),
+            .moves(AVAILABLE, FROZEN, 10_000),
         case(Stage::Accepted, created())
             .when(lacks)
-            .has(30_00)
+            .has(3_000)
             .to(Stage::Refunding)
-            .moves(AVAILABLE, FROZEN, 30_00)
-            .owes(70_00),
+            .moves(AVAILABLE, FROZEN, 3_000)
+            .owes(7_000),
         case(Stage::Accepted, paid())
             .to(Stage::Completed)
-            .moves(AVAILABLE, CLEARING, 100_00),
+            .moves(AVAILABLE, CLEARING, 10_000),
         case(Stage::Accepted, paid())
             .when(lacks)
-            .has(30_00)
+            .has(3_000)
             .to(Stage::Completed)
-            .moves(AVAILABLE, CLEARING, 30_00)
-            .moves(RECEIVABLE, CLEARING, 70_00)
-            .owes(70_00),
+            .moves(AVAILABLE, CLEARING, 3_000)
+            .moves(RECEIVABLE, CLEARING, 7_000)
+            .owes(7_000),
         case(Stage::Accepted, failed()).to(Stage::Failed),
         case(Stage::Refunding, paid())
-            .held(100_00)
+            .held(10_000)
             .to(Stage::Completed)
-            .moves(FROZEN, CLEARING, 100_00),
+            .moves(FROZEN, CLEARING, 10_000),
         case(Stage::Refunding, paid())
             .when(held)
-            .held(30_00)
+            .held(3_000)
             .to(Stage::Completed)
-            .moves(FROZEN, CLEARING, 30_00)
-            .moves(RECEIVABLE, CLEARING, 70_00),
+            .moves(FROZEN, CLEARING, 3_000)
+            .moves(RECEIVABLE, CLEARING, 7_000),
         case(Stage::Refunding, failed())
-            .held(100_00)
+            .held(10_000)
             .to(Stage::Failed)
-            .moves(FROZEN, AVAILABLE, 100_00),
+            .moves(FROZEN, AVAILABLE, 10_000),
         case(Stage::Refunding, failed())
             .when("30.00 are held, 70.00 were caught since")
-            .held(30_00)
+            .held(3_000)
             .to(Stage::Failed)
-            .moves(FROZEN, AVAILABLE, 30_00)
-            .moves(RECEIVABLE, AVAILABLE, 70_00),
+            .moves(FROZEN, AVAILABLE, 3_000)
+            .moves(RECEIVABLE, AVAILABLE, 7_000),
     ]
 }

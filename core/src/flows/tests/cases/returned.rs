@@ -13,18 +13,18 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new(Flow::RefundReturn, Stage::Accepted, Command::Execute)
             .to(Stage::Completed)
-            .moves(CLEARING, AVAILABLE, 100_00),
+            .moves(CLEARING, AVAILABLE, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Accepted, failed)
             .to(Stage::Returning)
-            .moves(IN_TRANSIT, FROZEN, 100_00),
+            .moves(IN_TRANSIT, FROZEN, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Returning, reversed())
             .to(Stage::Completed)
-            .moves(CLEARING, IN_TRANSIT, 100_00)
-            .moves(FROZEN, AVAILABLE, 100_00),
+            .moves(CLEARING, IN_TRANSIT, 10_000)
+            .moves(FROZEN, AVAILABLE, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Returning, reversed())
             .when("somebody else's reversal, on the books already")
             .booked()
             .to(Stage::Completed)
-            .moves(FROZEN, AVAILABLE, 100_00),
+            .moves(FROZEN, AVAILABLE, 10_000),
     ]
 }

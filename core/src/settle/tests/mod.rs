@@ -1,0 +1,6 @@
+mod again;
+mod fees;
+mod lives;
+mod owing;
+mod refunds;
+mod world;
