@@ -4,7 +4,7 @@ mod deposit;
 
 use uuid::Uuid;
 
-use crate::flows::testing::{OTHER, WALLET, entry, reason, transaction};
+use crate::flows::testing::{OTHER, WALLET, reason, transaction};
 use crate::flows::{Command, FailureCode, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::money::{Currency, Money};
@@ -105,14 +105,14 @@ impl Teller {
             2 => {
                 self.begin(Flow::Transfer, minor, None);
                 self.turn(turned);
-                let command = if fate % 4 == 0 {
+                let command = if fate.is_multiple_of(4) {
                     Command::Cancel
                 } else {
                     Command::Execute
                 };
                 self.job(Stage::Accepted, command);
             }
-            _ => self.payment(more, minor, turned),
+            _ => self.payment(fate, more, minor, turned),
         }
     }
 
@@ -124,11 +124,14 @@ impl Teller {
         }
     }
 
-    fn payment(&mut self, parts: u8, minor: i64, turned: bool) {
+    fn payment(&mut self, fate: u8, parts: u8, minor: i64, turned: bool) {
         let payment = self.begin(Flow::Payment, minor, None);
         let fee = self.money(minor / 7);
         self.last().fee = Some(fee);
         self.turn(turned);
+        if fate.is_multiple_of(5) {
+            return self.job(Stage::Accepted, Command::Cancel);
+        }
         self.job(Stage::Accepted, Command::Execute);
         let parts = i64::from(parts % 5);
         for n in 0..parts {
@@ -138,7 +141,13 @@ impl Teller {
             if amount > 0 {
                 self.begin(Flow::PaymentRefund, amount, Some(payment));
                 self.turn(!turned);
-                self.job(Stage::Accepted, Command::Execute);
+                let is_cancelled = n == 1 && fate % 5 == 1;
+                let command = if is_cancelled {
+                    Command::Cancel
+                } else {
+                    Command::Execute
+                };
+                self.job(Stage::Accepted, command);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! ordered run. With little money a hold or a posting may find too little, and its transaction fails; nothing else may differ, and
 //! each wallet is worth what its completed transactions brought and took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ use super::lives::{Seed, Story, Teller};
 use super::schedule::{Choice, Refunds, in_order, shuffled};
 use super::world::World;
 use crate::flows::testing::{OTHER, WALLET};
-use crate::flows::{Command, Flow, Stage};
+use crate::flows::{Command, Flow, Stage, edges};
 use crate::ids::{TransactionId, WalletId};
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
@@ -133,6 +133,35 @@ proptest! {
             let effects: i64 = poor.transactions.values().map(|transaction| effect(&story, transaction, wallet)).sum();
             prop_assert_eq!(available + frozen - owed, opening + effects);
             prop_assert_eq!(frozen, 0, "everything has ended");
+        }
+    }
+}
+
+#[test]
+fn stories_visit_every_stage_of_every_flow() {
+    let mut visited: HashSet<(Flow, Stage)> = HashSet::new();
+    for life in 0..4 {
+        for (fate, more) in (0..70).flat_map(|fate| (0..32).map(move |more| (fate, more))) {
+            let story = story(Currency::USD, vec![(life, fate, more, 100, false)]);
+            let mut world = World::new(Currency::USD, PLENTY);
+            in_order(&mut world, &story);
+            let stages = world
+                .visited
+                .iter()
+                .map(|(id, stage)| (world.transactions[id].flow, *stage));
+            visited.extend(stages);
+        }
+    }
+    for flow in Flow::ALL {
+        for edge in edges(*flow) {
+            // These fail only for want of money, which there is plenty of.
+            let needs_poverty = edge.to == Stage::Failed
+                && matches!(flow, Flow::Transfer | Flow::Payment | Flow::PaymentRefund);
+            assert!(
+                needs_poverty || visited.contains(&(*flow, edge.to)),
+                "no {flow:?} is ever {:?}",
+                edge.to
+            );
         }
     }
 }

@@ -192,7 +192,7 @@ impl World {
             assert!(owed == 0 || available == 0, "a debt beside money to spend");
             assert_eq!(available, self.sum_of(Account::Available(*wallet)));
             assert_eq!(frozen, self.sum_of(Account::Frozen(*wallet)));
-            let held: i64 = self.of(*wallet).map(|transaction| holds(transaction)).sum();
+            let held: i64 = self.of(*wallet).map(holds).sum();
             assert_eq!(frozen, held, "frozen is what open transactions hold");
         }
         // What Stripe took and no wallet has paid, except what is held for it and not booked yet.

@@ -67,15 +67,15 @@ impl Teller {
         if part == 0 {
             return;
         }
-        if fate % 3 != 0 {
+        if !fate.is_multiple_of(3) {
             self.begin(Flow::DepositRefund, part, Some(deposit));
             self.deposit_refund(more, part);
         }
-        if fate % 2 == 0 {
+        if fate.is_multiple_of(2) {
             self.begin(Flow::OutsideRefund, part, Some(deposit));
             self.outside_refund(more / 8);
         }
-        if more % 2 == 0 {
+        if more.is_multiple_of(2) {
             self.begin(Flow::Dispute, minor - part * 2, Some(deposit));
             self.dispute(more / 4, minor - part * 2);
         }
@@ -100,7 +100,7 @@ impl Teller {
 
     fn outside_refund(&mut self, fate: u8) {
         let refund = self.id("re");
-        self.refund_made(Stage::Accepted, &refund, fate % 2 == 0);
+        self.refund_made(Stage::Accepted, &refund, fate.is_multiple_of(2));
     }
 
     fn refund_made(&mut self, since: Stage, refund: &str, fails: bool) {
@@ -123,7 +123,7 @@ impl Teller {
     fn dispute(&mut self, fate: u8, minor: i64) {
         let message = "won".to_owned();
         let won = Command::WinDispute { message };
-        if fate % 4 == 0 {
+        if fate.is_multiple_of(4) {
             // An inquiry withdraws nothing.
             return self.fact(Stage::Accepted, won);
         }
