@@ -17,8 +17,8 @@ use wallet_core::dispatch::HandOver;
 use wallet_core::feed::Feed;
 use wallet_core::ids::{SharedIds, SystemIds};
 use wallet_core::inbox::Inbox;
-use wallet_core::payees::Payees;
 use wallet_core::metrics::{Recorder, upkeep};
+use wallet_core::payees::Payees;
 use wallet_core::queue::Carrier;
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayOptions, StripeCalls, Verifier, WebhookSecret,

@@ -5,8 +5,7 @@
 use std::collections::HashMap;
 
 use uuid::Uuid;
-use wallet_core::flows::{Stage, edges};
-use wallet_core::transactions::TransactionType;
+use wallet_core::flows::{Flow, Stage, edges};
 
 use crate::Database;
 
@@ -31,11 +30,13 @@ const ALWAYS: &[(&str, &str)] = &[
     ),
     ("I15: nothing is negative", "SELECT id::text FROM wallets WHERE balance < 0 OR frozen_balance < 0"),
     (
-        "I16: what is frozen is what open withdrawals hold",
+        "I16: what is frozen is what open transactions hold",
         "SELECT w.id || ' has frozen ' || w.frozen_balance || ', held ' || s.held
            FROM wallets w CROSS JOIN LATERAL (
-                SELECT coalesce(sum(amount), 0) AS held FROM wallet_transactions t
-                 WHERE t.wallet_id = w.id AND t.stage IN ('held', 'transferred', 'paying_out', 'returning')) s
+                SELECT coalesce(sum(CASE WHEN flow IN ('outside_refund', 'dispute') THEN held_amount ELSE amount END), 0) AS held
+                  FROM wallet_transactions t
+                 WHERE t.wallet_id = w.id
+                   AND t.stage IN ('held', 'transferred', 'paying_out', 'returning', 'refunding', 'disputed')) s
           WHERE w.frozen_balance <> s.held",
     ),
     (
@@ -46,22 +47,40 @@ const ALWAYS: &[(&str, &str)] = &[
           WHERE t.id IS NULL OR w.currency <> e.currency",
     ),
     (
+        // What was caught for a debt left the wallet for the receivables; money that support credited was another amount.
         "each stage has exactly its postings",
-        "SELECT t.id || ' ' || t.transaction_type || ' ' || t.stage || ' has ' || s.n || ' entries'
-           FROM wallet_transactions t
-           CROSS JOIN LATERAL (SELECT count(*) AS n FROM ledger_entries e WHERE e.transaction_id = t.id) s
-          WHERE CASE t.transaction_type || ':' || t.stage
-                WHEN 'withdrawal:failed' THEN s.n NOT IN (0, 4, 8)
-                ELSE s.n <> CASE t.transaction_type || ':' || t.stage
-                     WHEN 'deposit:completed' THEN 2 WHEN 'deposit:in_review' THEN 2 WHEN 'transfer:completed' THEN 2
-                     WHEN 'withdrawal:held' THEN 2 WHEN 'withdrawal:transferred' THEN 4 WHEN 'withdrawal:paying_out' THEN 4
-                     WHEN 'withdrawal:returning' THEN 4 WHEN 'withdrawal:completed' THEN 6 ELSE 0 END
-                END",
+        "SELECT t.id || ' ' || t.f || ' ' || t.stage || ' moved ' || s.net
+           FROM (SELECT *, coalesce(flow, transaction_type::text) AS f FROM wallet_transactions) t
+           CROSS JOIN LATERAL (
+                SELECT coalesce(sum(amount) FILTER (WHERE account LIKE 'wallet:%' OR account = 'platform:receivable'), 0) AS net,
+                       count(*) FILTER (WHERE account = 'platform:suspense') AS suspended
+                  FROM ledger_entries e WHERE e.transaction_id = t.id AND e.currency = t.currency) s
+          WHERE t.f <> 'dispute' AND s.suspended = 0
+            AND s.net <> CASE t.f || ':' || t.stage
+                WHEN 'deposit:completed' THEN t.amount
+                WHEN 'withdrawal:completed' THEN -t.amount
+                WHEN 'payment:completed' THEN -t.fee
+                WHEN 'payment_refund:completed' THEN t.fee
+                WHEN 'deposit_refund:completed' THEN -t.amount
+                WHEN 'outside_refund:completed' THEN -t.amount
+                WHEN 'refund_return:completed' THEN t.amount
+                WHEN 'payout_return:returning' THEN t.amount
+                WHEN 'payout_return:completed' THEN t.amount
+                ELSE 0 END",
+    ),
+    (
+        "what is receivable is what Stripe took for open disputes and what is owed",
+        "SELECT r.currency || ': ' || r.receivable || ' receivable, ' || o.owed || ' owed'
+           FROM (SELECT currency, sum(amount) AS receivable FROM ledger_entries WHERE account = 'platform:receivable' GROUP BY 1) r
+           JOIN (SELECT currency, sum(owed_balance) AS owed FROM wallets GROUP BY 1) o USING (currency)
+          WHERE -r.receivable < o.owed
+            AND NOT EXISTS (SELECT 1 FROM wallet_transactions t WHERE t.flow IN ('dispute', 'outside_refund')
+                             AND t.status IN ('pending', 'processing'))",
     ),
     (
         "I3: whatever is not final is somebody's business: a job's, or Stripe's or a person's by its stage",
         "SELECT t.id || ' ' || t.stage FROM wallet_transactions t
-          WHERE t.stage IN ('accepted', 'held', 'transferred', 'returning')
+          WHERE t.stage IN ('accepted', 'held', 'transferred', 'returning') AND coalesce(t.flow, '') <> 'dispute'
             AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.transaction_id = t.id)",
     ),
     (
@@ -88,7 +107,8 @@ const ALWAYS: &[(&str, &str)] = &[
         "I19: every Stripe object on a transaction leads back to it",
         "SELECT t.id || ' ' || o.id FROM wallet_transactions t
            CROSS JOIN LATERAL (VALUES ('payment_intent', t.stripe_payment_intent_id), ('transfer', t.stripe_transfer_id),
-                                      ('payout', t.stripe_payout_id)) AS o (kind, id)
+                                      ('payout', t.stripe_payout_id), ('refund', t.stripe_refund_id),
+                                      ('dispute', t.stripe_dispute_id)) AS o (kind, id)
            LEFT JOIN external_refs r ON r.kind = o.kind AND r.external_id = o.id
           WHERE o.id IS NOT NULL AND r.transaction_id IS DISTINCT FROM t.id",
     ),
@@ -119,11 +139,11 @@ pub async fn assert_balanced(db: &Database) {
 /// # Panics
 /// When it was not.
 pub async fn assert_legal_history(db: &Database) {
-    let mut stages: HashMap<Uuid, (TransactionType, Stage)> = HashMap::new();
-    let accepted = "SELECT unnest(transaction_ids), detail->>'type' FROM audit_log WHERE action = 'accept'";
+    let mut stages: HashMap<Uuid, (Flow, Stage)> = HashMap::new();
+    let accepted = "SELECT unnest(transaction_ids), detail->>'flow' FROM audit_log WHERE action = 'accept'";
     for row in db.rows(accepted, &[]).await {
         let (id, kind): (Uuid, String) = (row.get(0), row.get(1));
-        let kind = TransactionType::from_label(&kind).expect("a type");
+        let kind = Flow::from_name(&kind).expect("a flow");
         assert!(
             stages.insert(id, (kind, Stage::Accepted)).is_none(),
             "{id} was accepted twice"
@@ -148,7 +168,7 @@ pub async fn assert_legal_history(db: &Database) {
         let is_edge = edges(*kind).iter().any(|edge| edge.from == from && edge.to == to);
         assert!(
             is_edge || refused_hold,
-            "{id}: {from:?} → {to:?} is no edge of a {kind}"
+            "{id}: {from:?} → {to:?} is no edge of {kind:?}"
         );
         *stage = to;
     }

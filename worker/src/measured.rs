@@ -6,9 +6,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use wallet_core::ids::TransactionId;
 use wallet_core::stripe::{
-    Account, AccountId, CreateCustomer, CreatePaymentIntent, CreatePayout, CreateReversal, CreateTransfer,
-    Customer, CustomerId, EventId, EventPage, EventQuery, GatewayError, IdempotencyKey, PaymentGateway,
-    PaymentIntent, PaymentIntentId, Payout, PayoutId, Reversal, StripeEvent, StripeTransferId, Transfer,
+    Account, AccountId, AccountLink, Balance, BalanceTransaction, BalanceTransactionId,
+    BalanceTransactionPage, BalanceTransactionQuery, Charge, ChargeId, CreateAccount, CreateAccountLink,
+    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal, CreateTransfer,
+    Customer, CustomerId, Dispute, DisputeId, EventId, EventPage, EventQuery, GatewayError, IdempotencyKey,
+    PaymentGateway, PaymentIntent, PaymentIntentId, Payout, PayoutId, Refund, RefundId, Reversal,
+    StripeEvent, StripeTransferId, Transfer,
 };
 
 use crate::metrics::{STRIPE_CALLS, STRIPE_SECONDS};
@@ -33,7 +36,19 @@ measured! {
     retrieve_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
     cancel_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
     list_payment_intents(customer: &CustomerId, created_since: DateTime<Utc>) -> Vec<PaymentIntent>;
+    create_refund(key: &IdempotencyKey, params: &CreateRefund) -> Refund;
+    retrieve_refund(id: &RefundId) -> Refund;
+    list_refunds(payment: &PaymentIntentId) -> Vec<Refund>;
+    retrieve_dispute(id: &DisputeId) -> Dispute;
+    list_disputes(payment: &PaymentIntentId) -> Vec<Dispute>;
+    retrieve_charge(id: &ChargeId) -> Charge;
+    retrieve_balance_transaction(id: &BalanceTransactionId) -> BalanceTransaction;
+    list_balance_transactions(query: &BalanceTransactionQuery) -> BalanceTransactionPage;
+    retrieve_balance(account: Option<&AccountId>) -> Balance;
+    create_account(key: &IdempotencyKey, params: &CreateAccount) -> Account;
     retrieve_account(id: &AccountId) -> Account;
+    set_manual_payouts(id: &AccountId) -> Account;
+    create_account_link(params: &CreateAccountLink) -> AccountLink;
     create_transfer(key: &IdempotencyKey, params: &CreateTransfer) -> Transfer;
     retrieve_transfer(id: &StripeTransferId) -> Transfer;
     list_transfers(group: TransactionId) -> Vec<Transfer>;

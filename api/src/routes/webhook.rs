@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::Instrument;
-use wallet_core::inbox::{InboxError, Received};
+use wallet_core::inbox::{InboxError, Received, Source};
 use wallet_core::jobs::JobKind;
 use wallet_core::stripe::SIGNATURE_HEADER;
 use wallet_core::telemetry::chain;

@@ -270,7 +270,7 @@ impl Command {
     #[must_use]
     pub fn reference(&self) -> Option<(&'static str, &str)> {
         match self {
-            // Only money that comes when nobody waits for it any more is booked under this reference.
+            // Only money that goes to suspense is booked under this reference.
             Self::SettlePayment { intent, .. } => Some((external_ref::LATE_PAYMENT, intent)),
             Self::ReturnSuspense { refund, .. } => Some((external_ref::REFUND, refund)),
             Self::BookFee(entry) | Self::BookDispute(entry) => {

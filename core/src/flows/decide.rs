@@ -192,6 +192,29 @@ pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Sta
     }
 }
 
+/// [`step`] of what is asked for, not told: what has ended has been answered.
+pub(super) fn answer(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
+    if transaction.stage.status().is_final() {
+        return Ok(None);
+    }
+    step(transaction, event)
+}
+
+/// [`step`] of an event that brings an object of Stripe: only of the recorded one is it true that it has happened before.
+pub(super) fn step_with(
+    transaction: &Transaction,
+    event: Event,
+    recorded: Option<&str>,
+    object: &str,
+) -> Result<Option<Stage>, String> {
+    let stage = step(transaction, event)?;
+    if stage.is_none() && recorded != Some(object) {
+        let at = transaction.stage.as_str();
+        return Err(format!("{object} cannot follow {at}: {recorded:?} is recorded"));
+    }
+    Ok(stage)
+}
+
 /// A command that does not belong to the flow.
 pub(super) fn foreign(command: &Command) -> Decided {
     Err(format!("the flow does not know {:?}", command.event()))
@@ -199,11 +222,11 @@ pub(super) fn foreign(command: &Command) -> Decided {
 
 /// Taking back what has not become irreversible; too late is told in the timeline and changes nothing.
 pub(super) fn cancel(transaction: &Transaction, context: Context<'_>) -> Result<Option<Decision>, String> {
-    let possible = matches!(
-        next(edges(transaction.flow), transaction.stage, Event::Cancelled),
-        Next::To(_)
-    );
-    if !possible || context.money_sent {
+    let next = next(edges(transaction.flow), transaction.stage, Event::Cancelled);
+    if next == Next::Already {
+        return Ok(None);
+    }
+    if next == Next::Contradiction || context.money_sent {
         let late = "it was too late to cancel it";
         return Ok(Some(Decision::default().says(TimelineKind::Waiting, late)));
     }

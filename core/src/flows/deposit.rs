@@ -127,6 +127,7 @@ fn late(intent: &str, received: Money) -> Decision {
             json!({ "paymentIntent": intent }),
         )
         .alarms("late_payment", message)
+        .then(JobKind::DepositFee)
 }
 
 /// Stripe's fee is the platform's cost; the wallet was credited the gross amount.
@@ -164,6 +165,8 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
     );
     known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
+        // Told again after it was returned, it would look like money that came too late.
+        .refers(external_ref::LATE_PAYMENT, intent)
         .legs(Leg::pair(CLEARING, SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
@@ -171,6 +174,7 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
             json!({ "paymentIntent": intent }),
         )
         .alarms("payment_mismatch", message)
+        .then(JobKind::DepositFee)
 }
 
 /// Another intent than the one recorded is never this deposit's, whatever its metadata says.

@@ -20,8 +20,8 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let Some(stage) = step(transaction, Event::DisputeOpened)? else {
                 return Ok(None);
             };
-            let decision = Decision::to(stage);
-            let (mut decision, owed) = owing::take(transaction, context, decision, Account::Frozen(wallet))?;
+            let decision = compared(transaction, context, Decision::to(stage))?;
+            let (decision, owed) = owing::take(transaction, context, decision, Account::Frozen(wallet))?;
             let words = if owed.is_zero() {
                 format!("the payer's bank disputes the payment: {amount} is held until it decides")
             } else {
@@ -29,12 +29,6 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     "the payer's bank disputes the payment of {amount}: your balance is held until it decides, and {owed} is missing"
                 )
             };
-            if let Some(deposit) = context.original
-                && amount.amount() > deposit.amount.amount()
-            {
-                let message = format!("{amount} are disputed of a payment of {}", deposit.amount);
-                decision = decision.alarms("dispute_exceeds_payment", message);
-            }
             Ok(Some(decision.says(TimelineKind::Posted, words)))
         }
         Command::WinDispute { message } => {
@@ -61,6 +55,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let words = format!("the bank has decided for the payer: {amount} went back");
             let decision = Decision::to(stage).says(TimelineKind::Completed, words);
             if transaction.stage == Stage::Accepted {
+                let decision = compared(transaction, context, decision)?;
                 return Ok(Some(owing::take(transaction, context, decision, RECEIVABLE)?.0));
             }
             let (held, _) = owing::parts(transaction)?;
@@ -73,6 +68,23 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::BookDispute(entry) => Ok(if context.booked { None } else { Some(moved(entry)) }),
         other => foreign(other),
     }
+}
+
+/// Raises an alarm when more is disputed than the payer has not got back yet: the bank takes it all the same.
+fn compared(transaction: &Transaction, context: Context<'_>, decision: Decision) -> Result<Decision, String> {
+    let Some(deposit) = context.original else {
+        return Ok(decision);
+    };
+    let left = context.left(deposit).map_err(|error| error.to_string())?;
+    let amount = transaction.amount;
+    if amount.amount() <= left.amount() {
+        return Ok(decision);
+    }
+    let message = format!(
+        "{amount} are disputed of a payment of {}, of which {left} is not given back yet",
+        deposit.amount
+    );
+    Ok(decision.alarms("dispute_exceeds_payment", message))
 }
 
 /// Stripe took the disputed amount and its fee, or gave them back.

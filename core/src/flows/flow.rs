@@ -3,11 +3,11 @@
 use crate::transactions::TransactionType;
 
 macro_rules! flows {
-    ($($(#[$doc:meta])* $name:ident = $text:literal is $kind:ident,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal is $kind:ident,)+) => {
         /// Which state machine a transaction walks.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Flow {
-            $($(#[$doc])* $name,)+
+            $($(#[doc = $doc])+ $name,)+
         }
 
         impl Flow {
@@ -27,6 +27,14 @@ macro_rules! flows {
             pub const fn transaction_type(self) -> TransactionType {
                 match self {
                     $(Self::$name => TransactionType::$kind,)+
+                }
+            }
+
+            /// What it is: the words of its documentation.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
                 }
             }
 

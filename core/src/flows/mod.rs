@@ -23,3 +23,8 @@ pub use context::Context;
 pub use decide::{Changes, Decision, FollowUp, Verdict, decide};
 pub use flow::Flow;
 pub use machine::{Edge, Event, Next, Stage, edges, next};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

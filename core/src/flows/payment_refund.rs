@@ -1,11 +1,10 @@
 //! Refund of a payment: one posting back from payee to payer, all of it or a part, together never more than the payment.
 //!
-//! The platform gives its fee back in the same proportion, rounded down to the currency's decimals; the refund that completes the
-//! payment gives back the rest of it. So the payee gives back what the payee received, and the payer gets the whole amount.
+//! The platform gives its fee back in the same proportion: of all refunds together, rounded down to the currency's decimals, so that
+//! the refund that completes the payment completes the fee. The payee never gives back more than the payee received, and the payer
+//! gets the whole amount.
 
-use rust_decimal::RoundingStrategy;
-
-use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::decide::{Changes, Decided, Decision, answer, cancel, foreign, step};
 use super::transfer::{PLATFORM_FEES, obstacle};
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::ledger::{Account, Leg};
@@ -15,7 +14,7 @@ use crate::transactions::{TimelineKind, Transaction};
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
         Command::Execute => {
-            let Some(stage) = step(transaction, Event::Executed)? else {
+            let Some(stage) = answer(transaction, Event::Executed)? else {
                 return Ok(None);
             };
             let (Some(payment), Some(payer)) = (context.original, transaction.counterparty_wallet_id) else {
@@ -62,26 +61,27 @@ pub(super) fn exceeds(original: &Transaction, amount: Money, left: Money) -> Opt
     Some(FailureReason::new(FailureCode::RefundExceedsOriginal, sentence))
 }
 
-/// The part of the payment's fee that goes back with this refund.
+/// The part of the payment's fee that goes back with this refund: what all refunds so far give back of it, less what they have.
 fn fee_part(
     payment: &Transaction,
     context: Context<'_>,
     amount: Money,
     left: Money,
 ) -> Result<Money, MoneyError> {
-    let currency = amount.currency();
     let Some(fee) = payment.fee else {
-        return Ok(Money::zero(currency));
+        return Ok(Money::zero(amount.currency()));
     };
-    let rest = fee.checked_sub(context.fee_returned(payment)?)?;
-    if amount == left {
-        return rest.at_most(amount);
-    }
-    let part = fee
-        .amount()
-        .checked_mul(amount.amount())
-        .and_then(|product| product.checked_div(payment.amount.amount()))
-        .ok_or(MoneyError::OutOfRange)?
-        .round_dp_with_strategy(currency.exponent(), RoundingStrategy::ToZero);
-    Money::new(part, currency)?.at_most(rest)
+    let refunded = payment.amount.checked_sub(left)?.checked_add(amount)?;
+    share(fee, refunded, payment.amount)?.checked_sub(context.fee_returned(payment)?)
+}
+
+/// `fee` × `part` ÷ `whole` in whole minor units, rounded down.
+fn share(fee: Money, part: Money, whole: Money) -> Result<Money, MoneyError> {
+    let [fee_minor, part, whole] = [fee.minor()?, part.minor()?, whole.minor()?].map(i128::from);
+    let share = fee_minor
+        .checked_mul(part)
+        .and_then(|product| product.checked_div(whole))
+        .and_then(|share| i64::try_from(share).ok())
+        .ok_or(MoneyError::OutOfRange)?;
+    Money::from_minor(share, fee.currency())
 }

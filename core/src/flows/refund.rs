@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::owing::{self, RECEIVABLE};
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
@@ -24,7 +24,8 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::Hold => hold(transaction, context),
         Command::RecordRefund { refund, message } => {
             check_refund(transaction, refund)?;
-            let Some(stage) = step(transaction, Event::RefundCreated)? else {
+            let recorded = transaction.stripe_refund_id.as_deref();
+            let Some(stage) = step_with(transaction, Event::RefundCreated, recorded, refund)? else {
                 return Ok(None);
             };
             let mut decision = known_refund(transaction, Decision::to(stage), refund);

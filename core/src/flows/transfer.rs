@@ -2,7 +2,7 @@
 //!
 //! `amount` is what leaves the payer; the payee of a payment receives `amount` − `fee`, the platform the fee.
 
-use super::decide::{Decided, Decision, cancel, foreign, step};
+use super::decide::{Decided, Decision, answer, cancel, foreign, step};
 use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::ledger::{Account, Leg, PlatformAccount};
 use crate::money::Money;
@@ -13,7 +13,7 @@ pub(super) const PLATFORM_FEES: Account = Account::Platform(PlatformAccount::Pla
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
         Command::Execute => {
-            let Some(stage) = step(transaction, Event::Executed)? else {
+            let Some(stage) = answer(transaction, Event::Executed)? else {
                 return Ok(None);
             };
             let Some(to) = transaction.counterparty_wallet_id else {

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg, PlatformAccount};
@@ -39,7 +39,13 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .then(JobKind::WithdrawalTransfer),
             ))
         }
-        Command::RecordTransfer { transfer } => Ok(step(transaction, Event::TransferCreated)?.map(|stage| {
+        Command::RecordTransfer { transfer } => Ok(step_with(
+            transaction,
+            Event::TransferCreated,
+            transaction.stripe_transfer_id.as_deref(),
+            transfer,
+        )?
+        .map(|stage| {
             Decision::to(stage)
                 .changes(Changes {
                     transfer: Some(transfer.clone()),
@@ -56,13 +62,16 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         })),
         Command::RecordPayout { payout } => {
             check_payout(transaction, payout)?;
-            Ok(step(transaction, Event::PayoutCreated)?.map(|stage| {
-                known_payout(transaction, Decision::to(stage), payout).says_with(
-                    TimelineKind::StripeAnswer,
-                    "payout to your bank started",
-                    json!({ "payout": payout }),
-                )
-            }))
+            let recorded = transaction.stripe_payout_id.as_deref();
+            Ok(
+                step_with(transaction, Event::PayoutCreated, recorded, payout)?.map(|stage| {
+                    known_payout(transaction, Decision::to(stage), payout).says_with(
+                        TimelineKind::StripeAnswer,
+                        "payout to your bank started",
+                        json!({ "payout": payout }),
+                    )
+                }),
+            )
         }
         Command::SettlePayout { payout } => {
             check_payout(transaction, payout)?;

@@ -9,5 +9,5 @@ mod store;
 mod urls;
 
 pub use onboard::{OnboardError, OnboardInput, Onboarding, Payees};
-pub use store::{PayeeAccount, find, record};
+pub use store::{PayeeAccount, find, mark_paid, owner_of, record};
 pub use urls::LONGEST_URL;

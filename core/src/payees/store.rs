@@ -6,7 +6,7 @@ use diesel::sql_types::{Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::db::schema::stripe_accounts;
+use crate::db::schema::{stripe_accounts, wallets};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::UserId;
 
@@ -77,5 +77,35 @@ pub async fn record(
     .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Whose an account is: as recorded, else of the wallet that names it.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn owner_of(conn: &mut PgConn, account_id: &str) -> Result<Option<UserId>, DbError> {
+    if let Some(known) = find(conn, account_id).await? {
+        return Ok(Some(known.user_id));
+    }
+    let owner: Option<Uuid> = wallets::table
+        .filter(wallets::stripe_account_id.eq(account_id))
+        .order(wallets::id.asc())
+        .select(wallets::user_id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(owner.map(UserId::from_uuid))
+}
+
+/// Notes that money is sent to an account that is recorded: from now on its list of events is read, for as long as payouts can fail.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn mark_paid(conn: &mut PgConn, account_id: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    diesel::update(stripe_accounts::table.find(account_id))
+        .set(stripe_accounts::paid_at.eq(now))
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -10,6 +10,9 @@ mod lock;
 mod plan;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use uuid::Uuid;
 
 use crate::audit::Actor;

@@ -232,7 +232,7 @@ fn refusal(command: &Command, error: PostingError) -> Option<FailureReason> {
 }
 
 /// What the following steps of the batch see.
-fn advance(transaction: &mut Transaction, decision: &Decision) {
+pub(super) fn advance(transaction: &mut Transaction, decision: &Decision) {
     if let Some(stage) = decision.to {
         transaction.stage = stage;
         transaction.status = stage.status();

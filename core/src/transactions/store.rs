@@ -173,7 +173,7 @@ pub mod external_ref {
     pub const DISPUTE: &str = "dispute";
     /// A movement of a Stripe balance that was booked, `txn_…`.
     pub const BALANCE_TRANSACTION: &str = "balance_transaction";
-    /// A payment intent whose money came after its deposit had ended.
+    /// A payment intent whose money went to suspense: it was not what was asked for, or came after its deposit had ended.
     pub const LATE_PAYMENT: &str = "late_payment";
     /// A movement that brought the money of a failed refund or payout back, or the object itself when Stripe names none.
     pub const RETURN: &str = "return";

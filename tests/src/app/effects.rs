@@ -15,9 +15,14 @@ impl TestApp {
             effects
                 .iter()
                 .filter(|it| it["transaction_id"] == id && it["operation"] == operation)
+                // Refunds and reversals that others made came by no request of ours.
+                .filter(|it| {
+                    !matches!(operation, "refund.create" | "transfer_reversal.create")
+                        || it["request_id"].is_string()
+                })
                 .count()
         };
-        let rows = "SELECT id::text, transaction_type::text, stage FROM wallet_transactions WHERE reference IS DISTINCT FROM 'planted'";
+        let rows = "SELECT id::text, coalesce(flow, transaction_type::text), stage FROM wallet_transactions WHERE reference IS DISTINCT FROM 'planted'";
         for row in self.db.rows(rows, &[]).await {
             let (id, kind, stage): (String, String, String) = (row.get(0), row.get(1), row.get(2));
             let done = |operation| count(&id, operation);
@@ -45,6 +50,8 @@ impl TestApp {
                         "{told}"
                     );
                 }
+                ("deposit_refund", "completed") => assert_eq!(done("refund.create"), 1, "{told}"),
+                ("payout_return", "completed") => assert_eq!(done("transfer_reversal.create"), 1, "{told}"),
                 _ => {}
             }
             for operation in [
@@ -53,6 +60,7 @@ impl TestApp {
                 "transfer.create",
                 "payout.create",
                 "transfer_reversal.create",
+                "refund.create",
             ] {
                 assert!(
                     done(operation) <= 1,
@@ -70,7 +78,7 @@ impl TestApp {
         let booked: i64 = self.db.value(booked, &[]).await;
         let under_way = self
             .db
-            .count("wallet_transactions WHERE stage IN ('accepted', 'held', 'awaiting_payment', 'returning')")
+            .count("wallet_transactions WHERE stage IN ('accepted', 'held', 'awaiting_payment', 'returning', 'refunding')")
             .await;
         if under_way == 0 {
             assert_eq!(

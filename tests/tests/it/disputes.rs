@@ -10,20 +10,33 @@ async fn owed(app: &TestApp, wallet: &str) -> i64 {
 }
 
 /// A dispute of so much of a deposit: the Stripe object, and our transaction.
-async fn disputed(app: &TestApp, user: &User, deposit: &str, amount: i64, more: &serde_json::Value) -> (String, String) {
+async fn disputed(
+    app: &TestApp,
+    user: &User,
+    deposit: &str,
+    amount: i64,
+    more: &serde_json::Value,
+) -> (String, String) {
     let intent: String = app
         .db
-        .value("SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1", &[&uuid(deposit)])
+        .value(
+            "SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(deposit)],
+        )
         .await;
     let mut body = json!({ "payment_intent": intent, "amount": amount, "reason": "fraudulent" });
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let dispute = app.stripe.control("disputes", body).await;
     let ours = app.relative(user, deposit).await;
     (dispute["id"].as_str().unwrap().to_owned(), id_of(&ours))
 }
 
 async fn decided(app: &TestApp, dispute: &str, status: &str) {
-    app.stripe.control(&format!("disputes/{dispute}"), json!({ "status": status })).await;
+    app.stripe
+        .control(&format!("disputes/{dispute}"), json!({ "status": status }))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,7 +101,9 @@ async fn the_status_decides_and_not_the_name_of_the_event() {
     let (dispute, ours) = disputed(&app, &alice, &deposit, 6_000, &json!({})).await;
     app.at_stage(&ours, "disputed").await;
     // Money comes back in part before the decision: that is no decision.
-    app.stripe.control(&format!("disputes/{dispute}/funds"), json!({ "amount": 300 })).await;
+    app.stripe
+        .control(&format!("disputes/{dispute}/funds"), json!({ "amount": 300 }))
+        .await;
     app.at_rest().await;
     assert_eq!(app.transaction(&alice, &ours).await["status"], "PROCESSING");
     assert_eq!(app.balances(&alice, &wallet).await, (4_000, 6_000));
@@ -147,15 +162,28 @@ async fn a_dispute_during_a_refund_during_a_withdrawal_leaves_the_sum_right_and_
     let app = TestApp::start().await;
     app.stripe.settings(json!({ "payout_mode": "manual" })).await;
     let (alice, wallet) = app.payee(0).await;
-    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_pendingRefund").await;
+    let deposit = app
+        .deposited(&alice, &wallet, 10_000, "pm_card_pendingRefund")
+        .await;
     app.top_up(10_000).await;
-    let withdrawal = id_of(&app.withdraw(&alice, &wallet, json!({ "amount": "50.00" })).await.data());
+    let withdrawal = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "50.00" }))
+            .await
+            .data(),
+    );
     app.at_stage(&withdrawal, "paying_out").await;
-    let refund = id_of(&app.refund(&alice, &deposit, json!({ "amount": "30.00" })).await.data());
+    let refund = id_of(
+        &app.refund(&alice, &deposit, json!({ "amount": "30.00" }))
+            .await
+            .data(),
+    );
     app.at_stage(&refund, "refunding").await;
     let intent: String = app
         .db
-        .value("SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1", &[&uuid(&deposit)])
+        .value(
+            "SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(&deposit)],
+        )
         .await;
     let dispute = app
         .stripe
@@ -169,18 +197,28 @@ async fn a_dispute_during_a_refund_during_a_withdrawal_leaves_the_sum_right_and_
     assert_eq!(owed(&app, &wallet).await, 8_000);
     let payout: String = app
         .db
-        .value("SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1", &[&uuid(&withdrawal)])
+        .value(
+            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(&withdrawal)],
+        )
         .await;
-    app.stripe.control(&format!("payouts/{payout}"), json!({ "status": "failed" })).await;
+    app.stripe
+        .control(&format!("payouts/{payout}"), json!({ "status": "failed" }))
+        .await;
     app.failed(&alice, &withdrawal).await;
     // What the bank returned is caught.
     assert_eq!(app.balances(&alice, &wallet).await, (0, 5_000));
     assert_eq!(owed(&app, &wallet).await, 3_000);
     let object: String = app
         .db
-        .value("SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1", &[&uuid(&refund)])
+        .value(
+            "SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(&refund)],
+        )
         .await;
-    app.stripe.control(&format!("refunds/{object}"), json!({ "status": "succeeded" })).await;
+    app.stripe
+        .control(&format!("refunds/{object}"), json!({ "status": "succeeded" }))
+        .await;
     app.completed(&alice, &refund).await;
     decided(&app, dispute["id"].as_str().unwrap(), "lost").await;
     app.completed(&alice, &ours).await;

@@ -170,16 +170,22 @@ async fn a_result_that_comes_twice_is_applied_once() {
         ids,
         Actor::Stripe,
     );
-    let step = Step {
-        claim: None,
-        transaction: TransactionId::from_uuid(uuid(&sent)),
-        wallets: vec![hers.parse().unwrap(), his.parse().unwrap()],
-        command: Command::Execute,
-        stripe_event: None,
-    };
+    let db = app.db.pool().await;
+    let job = JobId(job_of(&app, &sent, "transfer").await);
+    let claimed = jobs::claim(&db, &[job], "the test", SystemClock.now())
+        .await
+        .unwrap();
+    let wallets = vec![hers.parse().unwrap(), his.parse().unwrap()];
+    let last = Step::new(
+        claimed[0].claim,
+        TransactionId::from_uuid(uuid(&sent)),
+        wallets,
+        Command::Execute,
+    );
     // Twice in one batch, and again by eight at once.
+    let early = last.clone().before_others();
     let together = settler
-        .settle(&[step.clone(), step.clone()])
+        .settle(&[early.clone(), early.clone()])
         .await
         .unwrap()
         .outcomes;
@@ -187,17 +193,23 @@ async fn a_result_that_comes_twice_is_applied_once() {
         together,
         [Outcome::Applied(Stage::Completed), Outcome::AlreadyApplied]
     );
-    let steps = [step];
+    let steps = [early];
     let again = futures::future::join_all((0..8).map(|_| settler.settle(&steps))).await;
     assert!(
         again
             .into_iter()
             .all(|settled| settled.unwrap().outcomes == [Outcome::AlreadyApplied])
     );
+    let end = settler
+        .settle(std::slice::from_ref(&last))
+        .await
+        .unwrap()
+        .outcomes;
+    assert_eq!(end, [Outcome::AlreadyApplied]);
+    // The job has ended: nobody speaks for it any more.
+    let after = settler.settle(&[last]).await.unwrap().outcomes;
+    assert_eq!(after, [Outcome::StaleFence]);
     assert_eq!(app.balances(&alice, &hers).await, (900, 0));
-    // The job finds that it has happened.
-    let mut app = app;
-    app.start_worker();
     app.finish().await;
 }
 

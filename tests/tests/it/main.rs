@@ -12,6 +12,7 @@
 mod bad_inputs;
 mod contract;
 mod deposits;
+mod disputes;
 mod fee_rules;
 mod flows;
 mod idempotency;
@@ -23,8 +24,10 @@ mod metrics;
 mod migrations;
 mod money_back;
 mod onboarding;
+mod payments;
 mod programs;
 mod queue;
+mod refunds;
 mod secrets;
 mod signals_alone;
 mod story;

@@ -7,7 +7,8 @@ use wallet_tests::app::{id_of, uuid};
 
 /// What the platform has kept, in cents.
 async fn kept(app: &TestApp) -> i64 {
-    let sum = "SELECT coalesce(100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'platform:fees'";
+    let sum =
+        "SELECT coalesce(100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'platform:fees'";
     app.db.value(sum, &[]).await
 }
 
@@ -17,10 +18,17 @@ async fn a_payment_leaves_its_payee_the_amount_less_the_fee_and_refunds_give_all
     let (tenant, from) = app.owner(20_000).await;
     let (landlord, to) = app.owner(0).await;
     let paid = app
-        .pay(&tenant, &from, json!({ "toWalletId": to, "amount": "99.99", "reference": "rent" }))
+        .pay(
+            &tenant,
+            &from,
+            json!({ "toWalletId": to, "amount": "99.99", "reference": "rent" }),
+        )
         .await
         .data();
-    assert_eq!((&paid["transactionType"], &paid["fee"]), (&json!("PAYMENT"), &json!("1.00")));
+    assert_eq!(
+        (&paid["transactionType"], &paid["fee"]),
+        (&json!("PAYMENT"), &json!("1.00"))
+    );
     let payment = id_of(&paid);
     app.completed(&tenant, &payment).await;
     assert_eq!(app.balances(&tenant, &from).await, (10_001, 0));
@@ -28,12 +36,22 @@ async fn a_payment_leaves_its_payee_the_amount_less_the_fee_and_refunds_give_all
     assert_eq!(kept(&app).await, 100);
 
     let part = app
-        .refund(&landlord, &payment, json!({ "amount": "33.33", "reason": "broken heating" }))
+        .refund(
+            &landlord,
+            &payment,
+            json!({ "amount": "33.33", "reason": "broken heating" }),
+        )
         .await;
     let part = app.completed(&landlord, &id_of(&part.data())).await;
-    assert_eq!((&part["transactionType"], &part["fee"]), (&json!("REFUND"), &json!("0.33")));
+    assert_eq!(
+        (&part["transactionType"], &part["fee"]),
+        (&json!("REFUND"), &json!("0.33"))
+    );
     assert_eq!(part["relatedTransactionId"], json!(payment));
-    assert_eq!((&part["direction"], &part["counterpartyWalletId"]), (&json!("OUT"), &json!(from)));
+    assert_eq!(
+        (&part["direction"], &part["counterpartyWalletId"]),
+        (&json!("OUT"), &json!(from))
+    );
     assert_eq!(app.balances(&tenant, &from).await, (13_334, 0));
     assert_eq!(app.balances(&landlord, &to).await, (6_599, 0));
 
@@ -53,10 +71,13 @@ async fn of_a_hundred_refunds_of_sixty_on_a_hundred_one_is_granted() {
     let app = TestApp::with_workers(2).await;
     let (tenant, from) = app.owner(10_000).await;
     let (landlord, to) = app.owner(50_000).await;
-    let payment = app.pay(&tenant, &from, json!({ "toWalletId": to, "amount": "100.00" })).await;
+    let payment = app
+        .pay(&tenant, &from, json!({ "toWalletId": to, "amount": "100.00" }))
+        .await;
     let payment = id_of(&payment.data());
     app.completed(&tenant, &payment).await;
-    let asked = join_all((0..100).map(|_| app.refund(&landlord, &payment, json!({ "amount": "60.00" })))).await;
+    let asked =
+        join_all((0..100).map(|_| app.refund(&landlord, &payment, json!({ "amount": "60.00" })))).await;
     let mut granted = 0;
     for answer in asked {
         if answer.code().is_some() {
@@ -67,7 +88,10 @@ async fn of_a_hundred_refunds_of_sixty_on_a_hundred_one_is_granted() {
         match ended["status"].as_str() {
             Some("COMPLETED") => granted += 1,
             _ => assert!(
-                ended["failureReason"].as_str().unwrap().starts_with("REFUND_EXCEEDS_ORIGINAL"),
+                ended["failureReason"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("REFUND_EXCEEDS_ORIGINAL"),
                 "{ended:#}"
             ),
         }
@@ -83,13 +107,27 @@ async fn refunds_that_were_accepted_together_are_granted_up_to_the_payment() {
     let mut app = TestApp::start().await;
     let (tenant, from) = app.owner(10_000).await;
     let (landlord, to) = app.owner(50_000).await;
-    let payment = id_of(&app.pay(&tenant, &from, json!({ "toWalletId": to, "amount": "100.00" })).await.data());
+    let payment = id_of(
+        &app.pay(&tenant, &from, json!({ "toWalletId": to, "amount": "100.00" }))
+            .await
+            .data(),
+    );
     app.completed(&tenant, &payment).await;
     app.stop_workers().await;
-    let first = id_of(&app.refund(&landlord, &payment, json!({ "amount": "60.00" })).await.data());
-    let second = app.refund(&landlord, &payment, json!({ "amount": "60.00" })).await;
+    let first = id_of(
+        &app.refund(&landlord, &payment, json!({ "amount": "60.00" }))
+            .await
+            .data(),
+    );
+    let second = app
+        .refund(&landlord, &payment, json!({ "amount": "60.00" }))
+        .await;
     assert_eq!(second.code(), Some("INVALID_STATE"));
-    let fits = id_of(&app.refund(&landlord, &payment, json!({ "amount": "40.00" })).await.data());
+    let fits = id_of(
+        &app.refund(&landlord, &payment, json!({ "amount": "40.00" }))
+            .await
+            .data(),
+    );
     app.start_worker();
     app.completed(&landlord, &first).await;
     app.completed(&landlord, &fits).await;
@@ -101,15 +139,24 @@ async fn only_its_payee_and_operators_refund_a_payment() {
     let app = TestApp::start().await;
     let (tenant, from) = app.owner(10_000).await;
     let (landlord, to) = app.owner(0).await;
-    let payment = id_of(&app.pay(&tenant, &from, json!({ "toWalletId": to, "amount": "50.00" })).await.data());
+    let payment = id_of(
+        &app.pay(&tenant, &from, json!({ "toWalletId": to, "amount": "50.00" }))
+            .await
+            .data(),
+    );
     app.completed(&tenant, &payment).await;
     let by_payer = app.refund(&tenant, &payment, json!({ "amount": "10.00" })).await;
     assert_eq!(by_payer.code(), Some("FORBIDDEN"));
     let stranger = wallet_tests::User::new();
-    let by_stranger = app.refund(&stranger, &payment, json!({ "amount": "10.00" })).await;
+    let by_stranger = app
+        .refund(&stranger, &payment, json!({ "amount": "10.00" }))
+        .await;
     assert_eq!(by_stranger.code(), Some("TRANSACTION_NOT_FOUND"));
-    let operator = wallet_tests::User::with_role(wallet_core::accept::Role::Operator);
-    let by_operator = app.refund(&operator, &payment, json!({ "amount": "10.00" })).await.data();
+    let operator = wallet_tests::User::with_role(wallet_tests::Role::Operator);
+    let by_operator = app
+        .refund(&operator, &payment, json!({ "amount": "10.00" }))
+        .await
+        .data();
     app.completed(&landlord, &id_of(&by_operator)).await;
     assert_eq!(app.balances(&tenant, &from).await, (6_000, 0));
     app.finish().await;
@@ -124,19 +171,33 @@ async fn the_most_particular_fee_rule_counts() {
                    ('usd', NULL, 200, 0.50, 5.00), ('usd', $1, 0, NULL, NULL)";
     app.db.execute(rules, &[&landlord.id]).await;
     let fee = async |to: &str, amount: &str| {
-        let paid = app.pay(&tenant, &from, json!({ "toWalletId": to, "amount": amount })).await.data();
-        app.completed(&tenant, &id_of(&paid)).await["fee"].as_str().unwrap().to_owned()
+        let paid = app
+            .pay(&tenant, &from, json!({ "toWalletId": to, "amount": amount }))
+            .await
+            .data();
+        app.completed(&tenant, &id_of(&paid)).await["fee"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let (_, other) = app.owner(0).await;
     assert_eq!(fee(&other, "10.00").await, "0.50");
     assert_eq!(fee(&other, "100.00").await, "2.00");
     assert_eq!(fee(&other, "400.00").await, "5.00");
     assert_eq!(fee(&to, "100.00").await, "0.00");
-    let eaten = app.pay(&tenant, &from, json!({ "toWalletId": other, "amount": "0.50" })).await;
-    assert_eq!((eaten.code(), eaten.field()), (Some("VALIDATION_ERROR"), Some("amount")));
+    let eaten = app
+        .pay(&tenant, &from, json!({ "toWalletId": other, "amount": "0.50" }))
+        .await;
+    assert_eq!(
+        (eaten.code(), eaten.field()),
+        (Some("VALIDATION_ERROR"), Some("amount"))
+    );
     let rows: i64 = app
         .db
-        .value("SELECT count(*) FROM wallet_transactions WHERE wallet_id = $1 AND reference IS NULL", &[&uuid(&from)])
+        .value(
+            "SELECT count(*) FROM wallet_transactions WHERE wallet_id = $1 AND reference IS NULL",
+            &[&uuid(&from)],
+        )
         .await;
     assert_eq!(rows, 4);
     app.finish().await;

@@ -20,9 +20,16 @@ async fn a_deposit_goes_back_to_its_payer_in_parts_and_never_more_than_was_paid(
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(0).await;
     let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
-    let part = id_of(&app.refund(&alice, &deposit, json!({ "amount": "30.00" })).await.data());
+    let part = id_of(
+        &app.refund(&alice, &deposit, json!({ "amount": "30.00" }))
+            .await
+            .data(),
+    );
     let part = app.completed(&alice, &part).await;
-    assert_eq!((&part["direction"], &part["relatedTransactionId"]), (&json!("OUT"), &json!(deposit)));
+    assert_eq!(
+        (&part["direction"], &part["relatedTransactionId"]),
+        (&json!("OUT"), &json!(deposit))
+    );
     assert_eq!(app.balances(&alice, &wallet).await, (7_000, 0));
     assert_eq!(app.stripe.effects("refund.create").await.len(), 1);
     let too_much = app.refund(&alice, &deposit, json!({ "amount": "70.01" })).await;
@@ -37,22 +44,43 @@ async fn a_deposit_goes_back_to_its_payer_in_parts_and_never_more_than_was_paid(
 async fn a_refund_that_is_pending_holds_the_money_until_it_is_final() {
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(0).await;
-    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_pendingRefund").await;
+    let deposit = app
+        .deposited(&alice, &wallet, 10_000, "pm_card_pendingRefund")
+        .await;
     let ids = [
-        id_of(&app.refund(&alice, &deposit, json!({ "amount": "40.00" })).await.data()),
-        id_of(&app.refund(&alice, &deposit, json!({ "amount": "60.00" })).await.data()),
+        id_of(
+            &app.refund(&alice, &deposit, json!({ "amount": "40.00" }))
+                .await
+                .data(),
+        ),
+        id_of(
+            &app.refund(&alice, &deposit, json!({ "amount": "60.00" }))
+                .await
+                .data(),
+        ),
     ];
     for (id, status) in ids.iter().zip(["succeeded", "failed"]) {
         app.at_stage(id, "refunding").await;
         let refund: String = app
             .db
-            .value("SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1", &[&uuid(id)])
+            .value(
+                "SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1",
+                &[&uuid(id)],
+            )
             .await;
-        app.stripe.control(&format!("refunds/{refund}"), json!({ "status": status })).await;
+        app.stripe
+            .control(&format!("refunds/{refund}"), json!({ "status": status }))
+            .await;
     }
     app.completed(&alice, &ids[0]).await;
     let failed = app.failed(&alice, &ids[1]).await;
-    assert!(failed["failureReason"].as_str().unwrap().starts_with("REFUND_FAILED: "), "{failed:#}");
+    assert!(
+        failed["failureReason"]
+            .as_str()
+            .unwrap()
+            .starts_with("REFUND_FAILED: "),
+        "{failed:#}"
+    );
     assert_eq!(app.balances(&alice, &wallet).await, (6_000, 0));
     app.finish().await;
 }
@@ -66,10 +94,15 @@ async fn a_refund_that_fails_after_it_had_succeeded_is_credited_again_once() {
     app.completed(&alice, &refund).await;
     let object: String = app
         .db
-        .value("SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1", &[&uuid(&refund)])
+        .value(
+            "SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1",
+            &[&uuid(&refund)],
+        )
         .await;
     let body = json!({ "status": "failed", "failure_reason": "expired_or_canceled_card" });
-    app.stripe.webhook_fault(json!({ "event": "refund.*", "duplicate": 3 })).await;
+    app.stripe
+        .webhook_fault(json!({ "event": "refund.*", "duplicate": 3 }))
+        .await;
     app.stripe.control(&format!("refunds/{object}"), body).await;
     let back = app.relative(&alice, &refund).await;
     let back = app.completed(&alice, &id_of(&back)).await;
@@ -104,7 +137,10 @@ async fn a_refund_made_in_the_dashboard_is_booked_and_what_is_missing_is_caught_
     assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
     assert_eq!(owed(&app, &wallet).await, 0);
     let told = app.transaction(&alice, &next).await;
-    assert!(told["timeline"].to_string().contains("kept for what was owed"), "{told:#}");
+    assert!(
+        told["timeline"].to_string().contains("kept for what was owed"),
+        "{told:#}"
+    );
     // What the dashboard took counts.
     let more = app.refund(&alice, &deposit, json!({ "amount": "50.01" })).await;
     assert_eq!(more.code(), Some("INVALID_STATE"));
@@ -116,11 +152,17 @@ async fn a_refund_whose_answer_and_webhooks_are_lost_happens_once_and_is_found()
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(0).await;
     let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
-    app.stripe.webhook_fault(json!({ "event": "*", "drop": true })).await;
+    app.stripe
+        .webhook_fault(json!({ "event": "*", "drop": true }))
+        .await;
     app.stripe
         .fault(json!({ "operation": "refunds.create", "times": 2, "outcome": "drop_after" }))
         .await;
-    let refund = id_of(&app.refund(&alice, &deposit, json!({ "amount": "10.00" })).await.data());
+    let refund = id_of(
+        &app.refund(&alice, &deposit, json!({ "amount": "10.00" }))
+            .await
+            .data(),
+    );
     app.hurry_until("the refund to end", TimeDelta::seconds(61), async || {
         app.transaction(&alice, &refund).await["status"] == "COMPLETED"
     })
@@ -135,14 +177,20 @@ async fn a_deposit_that_is_not_completed_and_what_is_no_deposit_cannot_be_refund
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(1_000).await;
     let (_, other) = app.owner(0).await;
-    let waiting = id_of(&app.deposit(&alice, &wallet, json!({ "amount": "10.00" })).await.data());
+    let waiting = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "10.00" }))
+            .await
+            .data(),
+    );
     let transfer = app.send(&alice, &wallet, &other, 500).await;
     app.completed(&alice, &transfer).await;
     for id in [&waiting, &transfer] {
         let refused = app.refund(&alice, id, json!({ "amount": "1.00" })).await;
         assert_eq!(refused.code(), Some("INVALID_STATE"), "{refused:?}");
     }
-    let unknown = app.refund(&alice, &uuid::Uuid::now_v7().to_string(), json!({})).await;
+    let unknown = app
+        .refund(&alice, &uuid::Uuid::now_v7().to_string(), json!({}))
+        .await;
     assert_eq!(unknown.code(), Some("TRANSACTION_NOT_FOUND"));
     app.finish().await;
 }
@@ -150,7 +198,9 @@ async fn a_deposit_that_is_not_completed_and_what_is_no_deposit_cannot_be_refund
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripes_fee_is_booked_when_it_is_known_and_the_books_are_stripes_balance() {
     let app = TestApp::start().await;
-    app.stripe.settings(json!({ "fee_basis_points": 290, "fee_fixed": 30 })).await;
+    app.stripe
+        .settings(json!({ "fee_basis_points": 290, "fee_fixed": 30 }))
+        .await;
     let (alice, wallet) = app.owner(0).await;
     let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
     assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));

@@ -74,6 +74,12 @@ async fn understand(look: &Look<'_>, event: &StoredEvent) -> Result<(), JobError
             Some(id) => observe::transfer(look, &id).await,
             None => nameless(look).await,
         },
+        ("account.application", Some(account)) if name.ends_with(".deauthorized") => {
+            observe::disconnected(look, &account).await
+        }
+        ("account" | "capability" | "account.external_account" | "person", Some(account)) => {
+            observe::account(look, &account).await
+        }
         // Their intents, refunds and disputes have events of their own.
         ("charge", _) => look.close(EventEnd::Passed, "told by other events").await,
         _ => {

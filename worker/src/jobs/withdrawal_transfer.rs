@@ -2,8 +2,9 @@
 
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
+use wallet_core::payees;
 use wallet_core::stripe::{
-    AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, LookUp, Operation, Tags,
+    Account, AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, LookUp, Operation, Tags,
 };
 use wallet_core::transactions::Transaction;
 
@@ -96,12 +97,44 @@ async fn account_obstacle(
     {
         return Ok(refused("the payout account belongs to somebody else"));
     }
+    note_state(worker, transaction, &account).await?;
     if !account.payouts_enabled {
         return Ok(refused(
             "payouts to the payout account are disabled; complete its details at Stripe",
         ));
     }
+    // With a schedule of its own the account would pay the money out before our payout could.
+    if account
+        .payout_interval
+        .as_deref()
+        .is_some_and(|interval| interval != "manual")
+    {
+        worker
+            .calls
+            .ask(Lane::Withdrawals, worker.calls.gateway().set_manual_payouts(id))
+            .await?;
+    }
     Ok(None)
+}
+
+/// Writes down how the account stands, and that money is about to be sent to it.
+async fn note_state(worker: &Worker, transaction: &Transaction, account: &Account) -> Result<(), JobError> {
+    let now = worker.clock.now();
+    let (id, reason) = (account.id.as_str(), account.disabled_reason.as_deref());
+    let conn = &mut worker.db.conn().await?;
+    payees::record(
+        conn,
+        id,
+        transaction.user_id,
+        account.payouts_enabled,
+        reason,
+        now,
+    )
+    .await?;
+    if account.payouts_enabled {
+        payees::mark_paid(conn, id, now).await?;
+    }
+    Ok(())
 }
 
 async fn refuse(

@@ -4,12 +4,14 @@
 //! the second finds that it has happened. Whose money it is says our own row; the object's metadata only leads to it when Stripe
 //! tells of the object before our own record of it is written.
 
+mod account;
 mod dispute;
 mod payment_intent;
 mod payout;
 mod refund;
 mod transfer;
 
+pub(crate) use account::{account, disconnected};
 pub(crate) use dispute::dispute;
 pub(crate) use payment_intent::{apply as apply_payment_intent, give_up, payment_intent};
 pub(crate) use payout::payout;

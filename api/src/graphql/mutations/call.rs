@@ -53,8 +53,7 @@ impl Call {
         F: Future<Output = Result<Accepted, AcceptError>> + Send,
     {
         let accepted = self.pass_on(queues, work).await?;
-        let kind = accepted.row().transaction_type;
-        metrics::counter!(ACCEPTED, "type" => kind.as_str()).increment(1);
+        metrics::counter!(ACCEPTED, "type" => accepted.kind().as_str()).increment(1);
         Ok(accepted)
     }
 

@@ -63,6 +63,11 @@ impl WalletTransaction {
         relation(row, caller) != Relation::Counterparty
     }
 
+    /// What kind of movement it is.
+    pub(crate) const fn kind(&self) -> wallet_core::transactions::TransactionType {
+        self.row.transaction_type
+    }
+
     fn is_hidden(&self) -> bool {
         self.relation == Relation::Counterparty
     }

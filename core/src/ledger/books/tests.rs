@@ -22,6 +22,7 @@ fn books(available: &[i64]) -> Books {
                     is_active: true,
                     available: usd(*minor),
                     frozen: Money::zero(Currency::USD),
+                    owed: Money::zero(Currency::USD),
                 };
                 (wallet(n), balance)
             })

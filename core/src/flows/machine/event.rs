@@ -1,0 +1,69 @@
+//! What can happen to a transaction.
+
+macro_rules! events {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// What can happen to a transaction.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Event {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Event {
+            /// Every event.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// What it means: the words of its documentation.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The posting of a transfer, a payment or a return was made.
+    Executed,
+    /// Its owner took it back before anything irreversible had happened.
+    Cancelled,
+    /// It can definitely not be done: too little money, a refusal of Stripe, a declined payment.
+    Refused,
+    /// The payment intent exists at Stripe.
+    IntentCreated,
+    /// Stripe received the money that was asked for.
+    PaymentSucceeded,
+    /// Stripe received something else than was asked for.
+    PaymentMismatched,
+    /// An operator credited what was received instead.
+    ReviewCredited,
+    /// What was received instead was refunded to the payer at Stripe.
+    ReviewReturned,
+    /// The payment intent was cancelled at Stripe.
+    IntentCanceled,
+    /// The amount was frozen.
+    HoldPlaced,
+    /// The transfer to the connected account was made.
+    TransferCreated,
+    /// The payout to the bank was started.
+    PayoutCreated,
+    /// The bank has the money.
+    PayoutPaid,
+    /// The payout was refused, failed or was cancelled.
+    PayoutFailed,
+    /// The transfer was taken back.
+    TransferReversed,
+    /// The refund exists at Stripe.
+    RefundCreated,
+    /// The payer has the money.
+    RefundSucceeded,
+    /// The refund failed or was cancelled.
+    RefundFailed,
+    /// The payer's bank disputes the payment.
+    DisputeOpened,
+    /// The dispute ended in the payee's favour, or the inquiry was closed.
+    DisputeWon,
+    /// The dispute ended in the payer's favour.
+    DisputeLost,
+}

@@ -1,0 +1,78 @@
+use super::Case;
+use crate::flows::testing::{AVAILABLE, CLEARING, STRIPE_FEES, SUSPENSE, entry, reason, usd};
+use crate::flows::{Command, FailureCode, Flow, Stage};
+
+fn paid(minor: i64) -> Command {
+    Command::SettlePayment {
+        intent: "pi_1".to_owned(),
+        received: usd(minor),
+    }
+}
+
+fn cancelled() -> Command {
+    Command::CancelIntent {
+        intent: "pi_1".to_owned(),
+        reason: reason(FailureCode::PaymentCancelled),
+    }
+}
+
+fn returned(minor: i64) -> Command {
+    Command::ReturnSuspense {
+        refund: "re_1".to_owned(),
+        amount: usd(minor),
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |from, command| Case::new(Flow::Deposit, from, command);
+    let refuse = || Command::Refuse(reason(FailureCode::PaymentDeclined));
+    let intent = Command::RecordIntent {
+        intent: "pi_1".to_owned(),
+        sealed_client_secret: None,
+        message: String::new(),
+    };
+    let mut cases = vec![
+        case(Stage::Accepted, intent).to(Stage::AwaitingPayment),
+        case(Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
+    ];
+    for from in [Stage::Accepted, Stage::AwaitingPayment] {
+        cases.extend([
+            case(from, paid(10_000))
+                .to(Stage::Completed)
+                .moves(CLEARING, AVAILABLE, 10_000),
+            case(from, paid(9_000))
+                .when("90.00 received")
+                .to(Stage::InReview)
+                .moves(CLEARING, SUSPENSE, 9_000),
+            case(from, cancelled()).to(Stage::Cancelled),
+            case(from, refuse()).to(Stage::Failed),
+        ]);
+    }
+    cases.extend([
+        case(Stage::InReview, Command::CreditReview { amount: usd(9_000) })
+            .when("90.00 received")
+            .to(Stage::Completed)
+            .moves(SUSPENSE, AVAILABLE, 9_000),
+        case(Stage::InReview, returned(9_000))
+            .when("90.00 received")
+            .to(Stage::Failed)
+            .moves(SUSPENSE, CLEARING, 9_000),
+        case(
+            Stage::Completed,
+            Command::BookFee(entry("txn_1", usd(10_000), usd(320))),
+        )
+        .when("what Stripe keeps of it becomes known")
+        .moves(STRIPE_FEES, CLEARING, 320),
+    ]);
+    for from in [Stage::Failed, Stage::Cancelled] {
+        cases.extend([
+            case(from, paid(10_000))
+                .when("money comes when nobody waits for it any more")
+                .moves(CLEARING, SUSPENSE, 10_000),
+            case(from, returned(10_000))
+                .when("what came too late was returned to the payer")
+                .moves(SUSPENSE, CLEARING, 10_000),
+        ]);
+    }
+    cases
+}

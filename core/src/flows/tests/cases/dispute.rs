@@ -1,0 +1,66 @@
+use super::Case;
+use crate::flows::testing::{
+    AVAILABLE, CLEARING, FROZEN, RECEIVABLE, STRIPE_FEES, at, entry, transaction, usd,
+};
+use crate::flows::{Command, Flow, Stage};
+
+pub(super) fn cases() -> Vec<Case> {
+    let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(10_000)));
+    let case = |from, command| Case::new(Flow::Dispute, from, command).of(deposit.clone());
+    let won = || Command::WinDispute {
+        message: "won".to_owned(),
+    };
+    vec![
+        case(Stage::Accepted, Command::OpenDispute)
+            .to(Stage::Disputed)
+            .moves(AVAILABLE, FROZEN, 10_000),
+        case(Stage::Accepted, Command::OpenDispute)
+            .when("the wallet has 30.00")
+            .has(3_000)
+            .to(Stage::Disputed)
+            .moves(AVAILABLE, FROZEN, 3_000)
+            .owes(7_000),
+        case(Stage::Accepted, won()).to(Stage::Cancelled),
+        case(Stage::Accepted, Command::LoseDispute)
+            .to(Stage::Completed)
+            .moves(AVAILABLE, RECEIVABLE, 10_000),
+        case(Stage::Accepted, Command::LoseDispute)
+            .when("the wallet has 30.00")
+            .has(3_000)
+            .to(Stage::Completed)
+            .moves(AVAILABLE, RECEIVABLE, 3_000)
+            .owes(7_000),
+        case(Stage::Disputed, won())
+            .held(10_000)
+            .to(Stage::Cancelled)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Disputed, won())
+            .when("30.00 are held, 70.00 were caught since")
+            .held(3_000)
+            .to(Stage::Cancelled)
+            .moves(FROZEN, AVAILABLE, 3_000)
+            .moves(RECEIVABLE, AVAILABLE, 7_000),
+        case(Stage::Disputed, Command::LoseDispute)
+            .held(10_000)
+            .to(Stage::Completed)
+            .moves(FROZEN, RECEIVABLE, 10_000),
+        case(Stage::Disputed, Command::LoseDispute)
+            .when("30.00 are held, 70.00 owed")
+            .held(3_000)
+            .to(Stage::Completed)
+            .moves(FROZEN, RECEIVABLE, 3_000),
+        case(
+            Stage::Disputed,
+            Command::BookDispute(entry("txn_1", usd(-10_000), usd(1_500))),
+        )
+        .when("Stripe withdraws the amount and its fee")
+        .moves(RECEIVABLE, CLEARING, 10_000)
+        .moves(STRIPE_FEES, CLEARING, 1_500),
+        case(
+            Stage::Cancelled,
+            Command::BookDispute(entry("txn_2", usd(10_000), usd(0))),
+        )
+        .when("Stripe gives the amount back")
+        .moves(CLEARING, RECEIVABLE, 10_000),
+    ]
+}

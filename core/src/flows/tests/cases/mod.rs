@@ -1,0 +1,161 @@
+//! A case for each edge: a transaction at its stage, what it is told, and what must come of it.
+
+mod deposit;
+mod dispute;
+mod refund;
+mod returned;
+mod transfer;
+mod withdrawal;
+
+use std::collections::HashMap;
+
+use crate::flows::testing::{OTHER, WALLET, at, balance, transaction, usd};
+use crate::flows::{Command, Context, Decision, Event, Flow, Stage, Verdict, decide};
+use crate::ledger::{Account, Books, Leg};
+use crate::transactions::Transaction;
+
+/// One case. Without a word to the contrary: 100.00 usd, and the wallets have 500.00 usd to spend.
+pub(super) struct Case {
+    pub(super) transaction: Transaction,
+    pub(super) command: Command,
+    /// The stage after; none for what moves money beside the stages.
+    pub(super) to: Option<Stage>,
+    /// What is special about it, in words.
+    pub(super) when: &'static str,
+    original: Option<Transaction>,
+    siblings: Vec<Transaction>,
+    available: i64,
+    booked: bool,
+    /// From, to, how many cents.
+    moves: Vec<(Account, Account, i64)>,
+    pub(super) owes: i64,
+}
+
+impl Case {
+    fn new(flow: Flow, from: Stage, command: Command) -> Self {
+        Self {
+            transaction: at(from, transaction(1, flow, usd(10_000))),
+            command,
+            to: None,
+            when: "",
+            original: None,
+            siblings: Vec::new(),
+            available: 50_000,
+            booked: false,
+            moves: Vec::new(),
+            owes: 0,
+        }
+    }
+
+    fn to(mut self, to: Stage) -> Self {
+        self.to = Some(to);
+        self
+    }
+
+    fn when(mut self, when: &'static str) -> Self {
+        self.when = when;
+        self
+    }
+
+    fn of(mut self, original: Transaction) -> Self {
+        self.transaction.related_transaction_id = Some(original.id);
+        self.original = Some(original);
+        self
+    }
+
+    fn fee(mut self, minor: i64) -> Self {
+        self.transaction.fee = Some(usd(minor));
+        self
+    }
+
+    fn amount(mut self, minor: i64) -> Self {
+        self.transaction.amount = usd(minor);
+        self
+    }
+
+    fn held(mut self, minor: i64) -> Self {
+        self.transaction.held = Some(usd(minor));
+        self
+    }
+
+    fn has(mut self, minor: i64) -> Self {
+        self.available = minor;
+        self
+    }
+
+    fn booked(mut self) -> Self {
+        self.booked = true;
+        self
+    }
+
+    fn moves(mut self, from: Account, to: Account, minor: i64) -> Self {
+        self.moves.push((from, to, minor));
+        self
+    }
+
+    fn owes(mut self, minor: i64) -> Self {
+        self.owes = minor;
+        self
+    }
+
+    /// The event of the edge.
+    pub(super) fn event(&self) -> Option<Event> {
+        match &self.command {
+            Command::SettlePayment { received, .. } if *received == self.transaction.amount => {
+                Some(Event::PaymentSucceeded)
+            }
+            Command::SettlePayment { .. } => Some(Event::PaymentMismatched),
+            command => command.event(),
+        }
+    }
+
+    pub(super) fn legs(&self) -> Vec<Leg> {
+        self.moves
+            .iter()
+            .flat_map(|(from, to, minor)| Leg::pair(*from, *to, usd(*minor)))
+            .collect()
+    }
+
+    pub(super) fn books(&self) -> Books {
+        Books::new(HashMap::from([
+            (WALLET, balance(usd(self.available), usd(50_000), usd(0))),
+            (OTHER, balance(usd(50_000), usd(0), usd(0))),
+        ]))
+    }
+
+    /// What the flow makes of it.
+    pub(super) fn decide(&self) -> Decision {
+        let (books, siblings) = (self.books(), self.siblings.iter().collect::<Vec<_>>());
+        let context = Context {
+            books: &books,
+            original: self.original.as_ref(),
+            siblings: &siblings,
+            money_sent: false,
+            booked: self.booked,
+        };
+        match decide(&self.transaction, context, &self.command) {
+            Verdict::Apply(decision) => *decision,
+            other => panic!("{} {:?}: {other:?}", self.name(), self.event()),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        let (flow, stage) = (self.transaction.flow.as_str(), self.transaction.stage.as_str());
+        format!("{flow} at {stage} {}", self.when)
+    }
+}
+
+/// Every case.
+pub(super) fn all() -> Vec<Case> {
+    [
+        deposit::cases(),
+        withdrawal::cases(),
+        transfer::cases(),
+        refund::cases(),
+        returned::cases(),
+        dispute::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,110 @@
+use super::Case;
+use crate::flows::testing::{AVAILABLE, CLEARING, FROZEN, RECEIVABLE, at, reason, transaction, usd};
+use crate::flows::{Command, FailureCode, Flow, Stage};
+
+fn case(flow: Flow, from: Stage, command: Command) -> Case {
+    let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(10_000)));
+    Case::new(flow, from, command).of(deposit)
+}
+
+fn created() -> Command {
+    Command::RecordRefund {
+        refund: "re_1".to_owned(),
+        message: String::new(),
+    }
+}
+
+fn paid() -> Command {
+    Command::SettleRefund {
+        refund: "re_1".to_owned(),
+    }
+}
+
+fn failed() -> Command {
+    Command::FailRefund {
+        refund: "re_1".to_owned(),
+        reason: reason(FailureCode::RefundFailed),
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    asked_for().into_iter().chain(found()).collect()
+}
+
+fn asked_for() -> Vec<Case> {
+    let case = |from, command| case(Flow::DepositRefund, from, command);
+    let refuse = || Command::Refuse(reason(FailureCode::StripeRefused));
+    let mut cases = vec![
+        case(Stage::Accepted, Command::Hold)
+            .to(Stage::Held)
+            .moves(AVAILABLE, FROZEN, 10_000),
+        case(Stage::Accepted, refuse()).to(Stage::Failed),
+        case(Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
+        case(Stage::Held, created()).to(Stage::Refunding),
+        case(Stage::Held, refuse())
+            .to(Stage::Failed)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Held, Command::Cancel)
+            .to(Stage::Cancelled)
+            .moves(FROZEN, AVAILABLE, 10_000),
+    ];
+    for from in [Stage::Held, Stage::Refunding] {
+        cases.extend([
+            case(from, paid())
+                .to(Stage::Completed)
+                .moves(FROZEN, CLEARING, 10_000),
+            case(from, failed())
+                .to(Stage::Failed)
+                .moves(FROZEN, AVAILABLE, 10_000),
+        ]);
+    }
+    cases
+}
+
+fn found() -> Vec<Case> {
+    let case = |from, command| case(Flow::OutsideRefund, from, command);
+    let lacks = "the wallet has 30.00";
+    let held = "30.00 are held, 70.00 owed";
+    vec![
+        case(Stage::Accepted, created())
+            .to(Stage::Refunding)
+            .moves(AVAILABLE, FROZEN, 10_000),
+        case(Stage::Accepted, created())
+            .when(lacks)
+            .has(3_000)
+            .to(Stage::Refunding)
+            .moves(AVAILABLE, FROZEN, 3_000)
+            .owes(7_000),
+        case(Stage::Accepted, paid())
+            .to(Stage::Completed)
+            .moves(AVAILABLE, CLEARING, 10_000),
+        case(Stage::Accepted, paid())
+            .when(lacks)
+            .has(3_000)
+            .to(Stage::Completed)
+            .moves(AVAILABLE, CLEARING, 3_000)
+            .moves(RECEIVABLE, CLEARING, 7_000)
+            .owes(7_000),
+        case(Stage::Accepted, failed()).to(Stage::Failed),
+        case(Stage::Refunding, paid())
+            .held(10_000)
+            .to(Stage::Completed)
+            .moves(FROZEN, CLEARING, 10_000),
+        case(Stage::Refunding, paid())
+            .when(held)
+            .held(3_000)
+            .to(Stage::Completed)
+            .moves(FROZEN, CLEARING, 3_000)
+            .moves(RECEIVABLE, CLEARING, 7_000),
+        case(Stage::Refunding, failed())
+            .held(10_000)
+            .to(Stage::Failed)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Refunding, failed())
+            .when("30.00 are held, 70.00 were caught since")
+            .held(3_000)
+            .to(Stage::Failed)
+            .moves(FROZEN, AVAILABLE, 3_000)
+            .moves(RECEIVABLE, AVAILABLE, 7_000),
+    ]
+}

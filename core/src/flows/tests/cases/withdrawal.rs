@@ -1,0 +1,74 @@
+use super::Case;
+use crate::flows::testing::{AVAILABLE, CLEARING, FROZEN, IN_TRANSIT, reason, usd};
+use crate::flows::{Command, FailureCode, Flow, Stage};
+
+fn refuse() -> Command {
+    Command::Refuse(reason(FailureCode::PayoutAccountRefused))
+}
+
+fn reversed() -> Command {
+    Command::RecordReversal {
+        reversal: "trr_1".to_owned(),
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |from, command| Case::new(Flow::Withdrawal, from, command);
+    let sent = Command::RecordTransfer {
+        transfer: "tr_1".to_owned(),
+    };
+    let started = Command::RecordPayout {
+        payout: "po_1".to_owned(),
+    };
+    let mut cases = vec![
+        case(Stage::Accepted, Command::Hold)
+            .to(Stage::Held)
+            .moves(AVAILABLE, FROZEN, 10_000),
+        case(Stage::Accepted, refuse()).to(Stage::Failed),
+        case(Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
+        case(Stage::Held, sent)
+            .to(Stage::Transferred)
+            .moves(IN_TRANSIT, CLEARING, 10_000),
+        case(Stage::Held, refuse())
+            .to(Stage::Failed)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Held, Command::Cancel)
+            .to(Stage::Cancelled)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Transferred, started).to(Stage::PayingOut),
+    ];
+    for from in [Stage::Transferred, Stage::PayingOut] {
+        let paid = Command::SettlePayout {
+            payout: "po_1".to_owned(),
+        };
+        let failed = Command::FailPayout {
+            payout: Some("po_1".to_owned()),
+            reason: reason(FailureCode::PayoutFailed),
+        };
+        cases.extend([
+            case(from, paid)
+                .to(Stage::Completed)
+                .moves(FROZEN, IN_TRANSIT, 10_000),
+            case(from, failed).to(Stage::Returning),
+        ]);
+    }
+    let outside = Command::RecordOutsideReversal {
+        reversal: "trr_1".to_owned(),
+        amount: usd(4_000),
+    };
+    cases.extend([
+        case(Stage::Returning, reversed())
+            .to(Stage::Failed)
+            .moves(CLEARING, IN_TRANSIT, 10_000)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Returning, reversed())
+            .when("somebody else's reversal, on the books already")
+            .booked()
+            .to(Stage::Failed)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Completed, outside)
+            .when("somebody else took 40.00 of the transfer back")
+            .moves(CLEARING, IN_TRANSIT, 4_000),
+    ]);
+    cases
+}

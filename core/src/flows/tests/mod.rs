@@ -1,0 +1,3 @@
+mod cases;
+mod edges;
+mod page;

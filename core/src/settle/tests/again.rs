@@ -1,0 +1,139 @@
+//! What is told again, or told of something that cannot be.
+
+use super::lives::Teller;
+use super::world::World;
+use crate::flows::testing::{WALLET, reason};
+use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ids::TransactionId;
+use crate::jobs::JobKind;
+use crate::ledger::PlatformAccount;
+use crate::money::{Currency, Money};
+use crate::settle::Outcome;
+
+fn begun(flow: Flow) -> (World, TransactionId) {
+    let mut teller = Teller::new(Currency::USD);
+    let mut world = World::new(Currency::USD, [50_000, 0]);
+    let id = teller.begin(flow, 10_000, None);
+    world.add(teller.last());
+    (world, id)
+}
+
+fn paid(minor: i64) -> Command {
+    Command::SettlePayment {
+        intent: "pi_1".to_owned(),
+        received: Money::from_minor(minor, Currency::USD).unwrap(),
+    }
+}
+
+fn sent(transfer: &str) -> Command {
+    Command::RecordTransfer {
+        transfer: transfer.to_owned(),
+    }
+}
+
+fn is_contradiction(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Contradiction(_))
+}
+
+#[test]
+fn a_payment_told_again_after_it_was_returned_is_not_booked_again() {
+    let (mut world, id) = begun(Flow::Deposit);
+    world.tell(id, paid(9_000));
+    let amount = Money::from_minor(9_000, Currency::USD).unwrap();
+    let refund = "re_1".to_owned();
+    assert_eq!(
+        world.tell(id, Command::ReturnSuspense { refund, amount }),
+        Outcome::Applied(Stage::Failed)
+    );
+    assert_eq!(world.tell(id, paid(9_000)), Outcome::AlreadyApplied);
+    assert_eq!(world.sum(PlatformAccount::PlatformSuspense), 0);
+}
+
+#[test]
+fn what_stripe_keeps_is_asked_for_wherever_the_money_went() {
+    let asks = |world: &World, id, command| {
+        let step = world.step(id, command);
+        world.follow_ups(&[step])
+    };
+    let (world, id) = begun(Flow::Deposit);
+    assert_eq!(asks(&world, id, paid(10_000)), [JobKind::DepositFee]);
+    let (world, id) = begun(Flow::Deposit);
+    assert_eq!(asks(&world, id, paid(9_000)), [JobKind::DepositFee]);
+    let (mut world, id) = begun(Flow::Deposit);
+    world.tell(id, Command::Cancel);
+    assert_eq!(asks(&world, id, paid(10_000)), [JobKind::DepositFee]);
+}
+
+#[test]
+fn a_second_transfer_of_a_withdrawal_is_a_contradiction() {
+    let (mut world, id) = begun(Flow::Withdrawal);
+    world.tell(id, Command::Hold);
+    world.tell(id, sent("tr_1"));
+    assert_eq!(world.tell(id, sent("tr_1")), Outcome::AlreadyApplied);
+    assert!(is_contradiction(&world.tell(id, sent("tr_2"))));
+}
+
+#[test]
+fn a_transfer_for_a_withdrawal_that_was_refused_is_a_contradiction() {
+    let (mut world, id) = begun(Flow::Withdrawal);
+    world.tell(id, Command::Hold);
+    world.tell(id, Command::Refuse(reason(FailureCode::PayoutAccountRefused)));
+    assert!(is_contradiction(&world.tell(id, sent("tr_1"))));
+    assert_eq!(world.balance(WALLET), [50_000, 0, 0]);
+}
+
+#[test]
+fn a_payout_after_a_refusal_of_payouts_is_a_contradiction() {
+    let (mut world, id) = begun(Flow::Withdrawal);
+    world.tell(id, Command::Hold);
+    world.tell(id, sent("tr_1"));
+    let reason = reason(FailureCode::PayoutFailed);
+    world.tell(id, Command::FailPayout { payout: None, reason });
+    let payout = "po_1".to_owned();
+    assert!(is_contradiction(
+        &world.tell(id, Command::RecordPayout { payout })
+    ));
+}
+
+#[test]
+fn a_refund_made_for_one_that_was_refused_is_a_contradiction() {
+    let mut teller = Teller::new(Currency::USD);
+    let mut world = World::new(Currency::USD, [50_000, 0]);
+    let deposit = teller.begin(Flow::Deposit, 10_000, None);
+    world.add(teller.last());
+    world.tell(deposit, paid(10_000));
+    let id = teller.begin(Flow::DepositRefund, 10_000, Some(deposit));
+    world.add(teller.last());
+    world.tell(id, Command::Hold);
+    world.tell(id, Command::Refuse(reason(FailureCode::StripeRefused)));
+    let (refund, message) = ("re_1".to_owned(), String::new());
+    assert!(is_contradiction(
+        &world.tell(id, Command::RecordRefund { refund, message })
+    ));
+}
+
+#[test]
+fn what_is_asked_again_after_the_end_changes_nothing_and_alarms_nobody() {
+    for flow in [
+        Flow::Transfer,
+        Flow::Payment,
+        Flow::Withdrawal,
+        Flow::DepositRefund,
+    ] {
+        let ask = if matches!(flow, Flow::Transfer | Flow::Payment) {
+            Command::Execute
+        } else {
+            Command::Hold
+        };
+        for end in [
+            Command::Cancel,
+            Command::Refuse(reason(FailureCode::StripeRefused)),
+        ] {
+            let (mut world, id) = begun(flow);
+            world.tell(id, end.clone());
+            assert_eq!(world.tell(id, end), Outcome::AlreadyApplied, "{flow:?}");
+            assert_eq!(world.tell(id, ask.clone()), Outcome::AlreadyApplied, "{flow:?}");
+            assert_eq!(world.alarms, Vec::<&str>::new());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Lives of transactions: what is told of each, in order, by Stripe and by our own jobs.
+
+mod deposit;
+
+use uuid::Uuid;
+
+use crate::flows::testing::{OTHER, WALLET, reason, transaction};
+use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ids::TransactionId;
+use crate::money::{Currency, Money};
+use crate::transactions::Transaction;
+
+/// When something can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// What a job of ours does only while its transaction is at this stage.
+    At(Stage),
+    /// What happens outside, and may be told at any time once its transaction has been at this stage.
+    Since(Stage),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Act {
+    pub(super) transaction: TransactionId,
+    pub(super) when: When,
+    /// The transaction that has to be completed before there can be this one.
+    pub(super) after: Option<TransactionId>,
+    pub(super) command: Command,
+}
+
+/// Everything that happens, in order.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    pub(super) transactions: Vec<Transaction>,
+    pub(super) acts: Vec<Act>,
+}
+
+/// What a life is made of; what it means depends on the life.
+pub(super) type Seed = (u8, u8, u8, i64, bool);
+
+/// Names Stripe objects and makes amounts for one story.
+pub(super) struct Teller {
+    pub(super) currency: Currency,
+    pub(super) story: Story,
+    current: TransactionId,
+    after: Option<TransactionId>,
+}
+
+impl Teller {
+    pub(super) fn new(currency: Currency) -> Self {
+        Self {
+            currency,
+            story: Story::default(),
+            current: TransactionId::from_uuid(Uuid::nil()),
+            after: None,
+        }
+    }
+
+    pub(super) fn money(&self, minor: i64) -> Money {
+        Money::from_minor(minor, self.currency).unwrap()
+    }
+
+    /// Begins the life of a transaction, which gives back `original`.
+    pub(super) fn begin(&mut self, flow: Flow, minor: i64, original: Option<TransactionId>) -> TransactionId {
+        let n = 100 + u128::try_from(self.story.transactions.len()).unwrap();
+        let mut new = transaction(n, flow, self.money(minor));
+        new.related_transaction_id = original;
+        self.current = new.id;
+        self.after = original;
+        self.story.transactions.push(new);
+        self.current
+    }
+
+    pub(super) fn last(&mut self) -> &mut Transaction {
+        self.story.transactions.last_mut().unwrap()
+    }
+
+    /// An id of a Stripe object of the current transaction.
+    pub(super) fn id(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", self.current.uuid().simple())
+    }
+
+    pub(super) fn job(&mut self, at: Stage, command: Command) {
+        self.tell(When::At(at), command)
+    }
+
+    pub(super) fn fact(&mut self, since: Stage, command: Command) {
+        self.tell(When::Since(since), command)
+    }
+
+    fn tell(&mut self, when: When, command: Command) {
+        self.story.acts.push(Act {
+            transaction: self.current,
+            when,
+            after: self.after,
+            command,
+        });
+    }
+
+    /// One life with everything that follows from it.
+    pub(super) fn live(&mut self, (life, fate, more, minor, turned): Seed) {
+        match life % 4 {
+            0 => self.deposit(fate, more, minor),
+            1 => self.withdrawal(fate, minor),
+            2 => {
+                self.begin(Flow::Transfer, minor, None);
+                self.turn(turned);
+                let command = if fate.is_multiple_of(4) {
+                    Command::Cancel
+                } else {
+                    Command::Execute
+                };
+                self.job(Stage::Accepted, command);
+            }
+            _ => self.payment(fate, more, minor, turned),
+        }
+    }
+
+    fn turn(&mut self, turned: bool) {
+        if turned {
+            let last = self.last();
+            last.wallet_id = OTHER;
+            last.counterparty_wallet_id = Some(WALLET);
+        }
+    }
+
+    fn payment(&mut self, fate: u8, parts: u8, minor: i64, turned: bool) {
+        let payment = self.begin(Flow::Payment, minor, None);
+        let fee = self.money(minor / 7);
+        self.last().fee = Some(fee);
+        self.turn(turned);
+        if fate.is_multiple_of(5) {
+            return self.job(Stage::Accepted, Command::Cancel);
+        }
+        self.job(Stage::Accepted, Command::Execute);
+        let parts = i64::from(parts % 5);
+        for n in 0..parts {
+            // The last takes what is left of the payment, if anything.
+            let part = minor / 4;
+            let amount = if n == 3 { minor - part * 3 } else { part };
+            if amount > 0 {
+                self.begin(Flow::PaymentRefund, amount, Some(payment));
+                self.turn(!turned);
+                let is_cancelled = n == 1 && fate % 5 == 1;
+                let command = if is_cancelled {
+                    Command::Cancel
+                } else {
+                    Command::Execute
+                };
+                self.job(Stage::Accepted, command);
+            }
+        }
+    }
+
+    fn withdrawal(&mut self, fate: u8, minor: i64) {
+        let withdrawal = self.begin(Flow::Withdrawal, minor, None);
+        let (payout, reversal) = (self.id("po"), self.id("trr"));
+        let refuse = Command::Refuse(reason(FailureCode::PayoutAccountRefused));
+        match fate % 7 {
+            0 => return self.job(Stage::Accepted, Command::Cancel),
+            1 => return self.job(Stage::Accepted, refuse),
+            _ => self.job(Stage::Accepted, Command::Hold),
+        };
+        match fate % 7 {
+            2 => return self.job(Stage::Held, Command::Cancel),
+            3 => return self.job(Stage::Held, refuse),
+            _ => {}
+        }
+        let transfer = self.id("tr");
+        self.job(Stage::Held, Command::RecordTransfer { transfer });
+        let started = Command::RecordPayout {
+            payout: payout.clone(),
+        };
+        self.fact(Stage::Transferred, started);
+        let failed = Command::FailPayout {
+            payout: Some(payout.clone()),
+            reason: reason(FailureCode::PayoutFailed),
+        };
+        if fate % 7 == 4 {
+            self.fact(Stage::Transferred, failed);
+            let amount = self.money(minor);
+            let outside = Command::RecordOutsideReversal {
+                reversal: reversal.clone(),
+                amount,
+            };
+            self.fact(Stage::Returning, outside);
+            self.fact(Stage::Returning, Command::RecordReversal { reversal });
+            return;
+        }
+        self.fact(Stage::Transferred, Command::SettlePayout { payout });
+        if fate % 7 == 5 {
+            self.begin(Flow::PayoutReturn, minor, Some(withdrawal));
+            let reversal = self.id("trr");
+            self.fact(Stage::Accepted, failed);
+            self.fact(Stage::Returning, Command::RecordReversal { reversal });
+        }
+    }
+}

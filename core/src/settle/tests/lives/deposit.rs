@@ -1,0 +1,141 @@
+//! A deposit, and what is given back of it.
+
+use super::Teller;
+use crate::flows::testing::{entry, reason};
+use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ids::TransactionId;
+
+impl Teller {
+    pub(super) fn deposit(&mut self, fate: u8, more: u8, minor: i64) {
+        let deposit = self.begin(Flow::Deposit, minor, None);
+        let (intent, refund) = (self.id("pi"), self.id("re"));
+        let fee = entry(&self.id("txn"), self.money(minor), self.money(minor / 10));
+        let received = self.money(if matches!(fate % 7, 1 | 2) {
+            minor + 1
+        } else {
+            minor
+        });
+        let paid = Command::SettlePayment {
+            intent: intent.clone(),
+            received,
+        };
+        let created = Command::RecordIntent {
+            intent: intent.clone(),
+            sealed_client_secret: None,
+            message: String::new(),
+        };
+        let returned = Command::ReturnSuspense {
+            refund,
+            amount: received,
+        };
+        match fate % 7 {
+            0 => {
+                let reason = reason(FailureCode::PaymentCancelled);
+                self.fact(Stage::Accepted, created);
+                self.fact(Stage::Accepted, Command::CancelIntent { intent, reason });
+            }
+            1 => {
+                self.fact(Stage::Accepted, created);
+                self.fact(Stage::Accepted, paid);
+                self.job(Stage::InReview, Command::CreditReview { amount: received });
+                self.fact(Stage::InReview, Command::BookFee(fee));
+            }
+            2 => {
+                self.fact(Stage::Accepted, created);
+                self.fact(Stage::Accepted, paid);
+                self.fact(Stage::InReview, returned);
+                self.fact(Stage::InReview, Command::BookFee(fee));
+            }
+            3 => {
+                let refuse = Command::Refuse(reason(FailureCode::StripeRefused));
+                self.job(Stage::Accepted, refuse);
+                self.fact(Stage::Failed, paid);
+                self.fact(Stage::Failed, returned);
+            }
+            _ => {
+                self.fact(Stage::Accepted, created);
+                self.fact(Stage::Accepted, paid);
+                self.fact(Stage::Completed, Command::BookFee(fee));
+                self.given_back(deposit, fate, more, minor);
+            }
+        }
+    }
+
+    /// Refunds and disputes of a deposit, together no more than the deposit.
+    fn given_back(&mut self, deposit: TransactionId, fate: u8, more: u8, minor: i64) {
+        let part = minor / 3;
+        if part == 0 {
+            return;
+        }
+        if !fate.is_multiple_of(3) {
+            self.begin(Flow::DepositRefund, part, Some(deposit));
+            self.deposit_refund(more, part);
+        }
+        if fate.is_multiple_of(2) {
+            self.begin(Flow::OutsideRefund, part, Some(deposit));
+            self.outside_refund(more / 8);
+        }
+        if more.is_multiple_of(2) {
+            self.begin(Flow::Dispute, minor - part * 2, Some(deposit));
+            self.dispute(more / 4, minor - part * 2);
+        }
+    }
+
+    fn deposit_refund(&mut self, fate: u8, minor: i64) {
+        let (id, refund) = (self.current, self.id("re"));
+        let refuse = Command::Refuse(reason(FailureCode::StripeRefused));
+        self.job(Stage::Accepted, Command::Hold);
+        match fate % 5 {
+            0 => self.job(Stage::Held, Command::Cancel),
+            1 => self.job(Stage::Held, refuse),
+            fate => {
+                self.refund_made(Stage::Held, &refund, fate == 2);
+                if fate == 3 {
+                    self.begin(Flow::RefundReturn, minor, Some(id));
+                    self.job(Stage::Accepted, Command::Execute);
+                }
+            }
+        }
+    }
+
+    fn outside_refund(&mut self, fate: u8) {
+        let refund = self.id("re");
+        self.refund_made(Stage::Accepted, &refund, fate.is_multiple_of(2));
+    }
+
+    fn refund_made(&mut self, since: Stage, refund: &str, fails: bool) {
+        let refund = refund.to_owned();
+        let message = String::new();
+        let created = Command::RecordRefund {
+            refund: refund.clone(),
+            message,
+        };
+        let end = if fails {
+            let reason = reason(FailureCode::RefundFailed);
+            Command::FailRefund { refund, reason }
+        } else {
+            Command::SettleRefund { refund }
+        };
+        self.fact(since, created);
+        self.fact(since, end);
+    }
+
+    fn dispute(&mut self, fate: u8, minor: i64) {
+        let message = "won".to_owned();
+        let won = Command::WinDispute { message };
+        if fate.is_multiple_of(4) {
+            // An inquiry withdraws nothing.
+            return self.fact(Stage::Accepted, won);
+        }
+        let taken = entry(&self.id("out"), self.money(-minor), self.money(15));
+        let given = entry(&self.id("in"), self.money(minor), self.money(0));
+        self.fact(Stage::Accepted, Command::OpenDispute);
+        self.fact(Stage::Accepted, Command::BookDispute(taken));
+        if fate % 4 == 1 {
+            self.fact(Stage::Accepted, Command::LoseDispute);
+        } else {
+            self.fact(Stage::Accepted, Command::BookDispute(given));
+            self.fact(Stage::Accepted, won);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Settlement without a database: what would be rows is kept in maps, and the rules of the books are checked after every batch.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::flows::testing::{OTHER, WALLET, balance};
+use crate::flows::{Command, Flow, Stage};
+use crate::ids::{JobId, TransactionId, WalletId};
+use crate::jobs::{Claim, JobKind};
+use crate::ledger::{Account, Balance, Books, Leg, PlatformAccount};
+use crate::money::{Currency, Money};
+use crate::settle::lock::Locked;
+use crate::settle::plan::{advance, plan};
+use crate::settle::{Outcome, Step};
+use crate::transactions::Transaction;
+
+/// The claim of every job that is not stale.
+const LIVE: Claim = Claim {
+    job: JobId(1),
+    fence: 2,
+};
+
+pub(super) struct World {
+    pub(super) transactions: HashMap<TransactionId, Transaction>,
+    pub(super) balances: HashMap<WalletId, Balance>,
+    pub(super) alarms: Vec<&'static str>,
+    /// Every stage that a transaction has been at.
+    pub(super) visited: HashSet<(TransactionId, Stage)>,
+    refs: HashSet<(String, String)>,
+    entries: Vec<(TransactionId, Leg)>,
+    /// What Stripe moved for disputes, in minor units.
+    moved_for_disputes: i64,
+}
+
+fn minor(money: Money) -> i64 {
+    money.minor().unwrap()
+}
+
+impl World {
+    /// Two wallets with so much to spend, in minor units.
+    pub(super) fn new(currency: Currency, available: [i64; 2]) -> Self {
+        let zero = Money::zero(currency);
+        let mut world = Self {
+            transactions: HashMap::new(),
+            balances: HashMap::new(),
+            alarms: Vec::new(),
+            visited: HashSet::new(),
+            refs: HashSet::new(),
+            entries: Vec::new(),
+            moved_for_disputes: 0,
+        };
+        let opening = TransactionId::from_uuid(Uuid::nil());
+        for (wallet, minor) in [WALLET, OTHER].into_iter().zip(available) {
+            let amount = Money::from_minor(minor, currency).unwrap();
+            world.balances.insert(wallet, balance(amount, zero, zero));
+            let clearing = Account::Platform(PlatformAccount::StripeClearing);
+            let legs = Leg::pair(clearing, Account::Available(wallet), amount);
+            world.entries.extend(legs.map(|leg| (opening, leg)));
+        }
+        world
+    }
+
+    pub(super) fn add(&mut self, transaction: &Transaction) {
+        self.visited.insert((transaction.id, transaction.stage));
+        self.transactions.insert(transaction.id, transaction.clone());
+    }
+
+    pub(super) fn stage(&self, id: TransactionId) -> Stage {
+        self.transactions[&id].stage
+    }
+
+    /// Available, frozen and owed of a wallet, in minor units.
+    pub(super) fn balance(&self, wallet: WalletId) -> [i64; 3] {
+        let balance = &self.balances[&wallet];
+        [balance.available, balance.frozen, balance.owed].map(minor)
+    }
+
+    /// What an account of the platform holds, in minor units.
+    pub(super) fn sum(&self, account: PlatformAccount) -> i64 {
+        self.sum_of(Account::Platform(account))
+    }
+
+    fn sum_of(&self, account: Account) -> i64 {
+        let of_account = self.entries.iter().filter(|(_, leg)| leg.account == account);
+        of_account.map(|(_, leg)| minor(leg.amount)).sum()
+    }
+
+    pub(super) fn tell(&mut self, id: TransactionId, command: Command) -> Outcome {
+        let step = self.step(id, command);
+        self.settle(&[step]).remove(0)
+    }
+
+    pub(super) fn step(&self, id: TransactionId, command: Command) -> Step {
+        Step::new(LIVE, id, self.transactions[&id].wallets(), command)
+    }
+
+    /// The jobs that a batch calls for; nothing is kept of it.
+    pub(super) fn follow_ups(&self, steps: &[Step]) -> Vec<JobKind> {
+        let plan = plan(self.lock(steps), steps);
+        let decisions = plan.planned.iter().map(|planned| &planned.decision);
+        let next = decisions.flat_map(|decision| decision.follow_ups.iter());
+        next.map(|next| next.job).collect()
+    }
+
+    /// The step of a worker that lost its claim.
+    pub(super) fn stale(mut step: Step) -> Step {
+        step.claim.fence -= 1;
+        step
+    }
+
+    /// One batch, as the door carries it out.
+    pub(super) fn settle(&mut self, steps: &[Step]) -> Vec<Outcome> {
+        let plan = plan(self.lock(steps), steps);
+        for (wallet, balance) in plan.books.changed() {
+            self.balances.insert(wallet, *balance);
+        }
+        for planned in &plan.planned {
+            let transaction = self.transactions.get_mut(&planned.transaction).unwrap();
+            assert_eq!(transaction.stage, planned.from, "a write that is not conditional");
+            assert!(
+                !planned.from.status().is_final() || planned.decision.to.is_none(),
+                "{} left {}",
+                transaction.flow.as_str(),
+                planned.from.as_str()
+            );
+            advance(transaction, &planned.decision);
+            self.visited.insert((transaction.id, transaction.stage));
+            for (kind, id) in &planned.decision.refs {
+                let new = self.refs.insert(((*kind).to_owned(), id.clone()));
+                assert!(new, "{kind} {id} is recorded twice");
+            }
+            let legs = planned.decision.legs.iter().copied();
+            self.entries.extend(legs.map(|leg| (planned.transaction, leg)));
+        }
+        for (step, outcome) in steps.iter().zip(&plan.outcomes) {
+            if let (Command::BookDispute(entry), Outcome::Applied(_)) = (&step.command, outcome) {
+                self.moved_for_disputes += minor(entry.amount);
+            }
+        }
+        self.alarms.extend(plan.alarms.iter().map(|(kind, ..)| *kind));
+        self.check();
+        plan.outcomes
+    }
+
+    /// What the door locks: the transactions of the steps, what they give back, and what else gives that back.
+    fn lock(&self, steps: &[Step]) -> Locked {
+        let live: Vec<&Step> = steps.iter().filter(|step| step.claim == LIVE).collect();
+        let own = |step: &&Step| self.transactions.get(&step.transaction);
+        let originals: HashSet<TransactionId> = live
+            .iter()
+            .filter_map(own)
+            .filter_map(|transaction| transaction.related_transaction_id)
+            .collect();
+        let is_family = |transaction: &Transaction| {
+            let related = transaction.related_transaction_id;
+            live.iter().any(|step| step.transaction == transaction.id)
+                || originals.contains(&transaction.id)
+                || related.is_some_and(|id| originals.contains(&id))
+        };
+        Locked {
+            fences: HashMap::from([(LIVE.job, LIVE.fence)]),
+            books: Books::new(
+                live.iter()
+                    .flat_map(|step| &step.wallets)
+                    .map(|wallet| (*wallet, self.balances[wallet]))
+                    .collect(),
+            ),
+            transactions: self
+                .transactions
+                .values()
+                .filter(|transaction| is_family(transaction))
+                .map(|transaction| (transaction.id, transaction.clone()))
+                .collect(),
+            booked: self.refs.clone(),
+            money_sent: HashSet::new(),
+        }
+    }
+
+    fn check(&self) {
+        let mut sums: HashMap<TransactionId, i64> = HashMap::new();
+        for (id, leg) in &self.entries {
+            *sums.entry(*id).or_default() += minor(leg.amount);
+        }
+        assert!(sums.values().all(|sum| *sum == 0), "postings do not sum to zero");
+        for wallet in self.balances.keys() {
+            let [available, frozen, owed] = self.balance(*wallet);
+            assert!(available >= 0 && frozen >= 0 && owed >= 0, "below zero");
+            assert!(owed == 0 || available == 0, "a debt beside money to spend");
+            assert_eq!(available, self.sum_of(Account::Available(*wallet)));
+            assert_eq!(frozen, self.sum_of(Account::Frozen(*wallet)));
+            let held: i64 = self.of(*wallet).map(holds).sum();
+            assert_eq!(frozen, held, "frozen is what open transactions hold");
+        }
+        // What Stripe took and no wallet has paid, except what is held for it and not booked yet.
+        let owed: i64 = self.balances.values().map(|balance| minor(balance.owed)).sum();
+        let claims: i64 = self.transactions.values().map(claim).sum();
+        assert_eq!(
+            self.sum(PlatformAccount::PlatformReceivable) + owed,
+            self.moved_for_disputes + claims,
+            "the receivables explain what is owed"
+        );
+    }
+
+    fn of(&self, wallet: WalletId) -> impl Iterator<Item = &Transaction> {
+        let transactions = self.transactions.values();
+        transactions.filter(move |transaction| transaction.wallet_id == wallet)
+    }
+}
+
+fn held(transaction: &Transaction) -> i64 {
+    transaction.held.map_or(0, minor)
+}
+
+/// What a transaction holds of its wallet.
+fn holds(transaction: &Transaction) -> i64 {
+    match (transaction.flow, transaction.stage) {
+        (Flow::OutsideRefund, Stage::Refunding) | (Flow::Dispute, Stage::Disputed) => held(transaction),
+        (Flow::Withdrawal | Flow::DepositRefund | Flow::PayoutReturn, stage) => match stage {
+            Stage::Accepted | Stage::Completed | Stage::Failed | Stage::Cancelled => 0,
+            _ => minor(transaction.amount),
+        },
+        _ => 0,
+    }
+}
+
+/// What of a transaction the wallet has paid, or owes, into the receivables.
+fn claim(transaction: &Transaction) -> i64 {
+    let amount = minor(transaction.amount);
+    match (transaction.flow, transaction.stage) {
+        (Flow::OutsideRefund, Stage::Refunding) | (Flow::Dispute, Stage::Disputed) => {
+            amount - held(transaction)
+        }
+        (Flow::Dispute, Stage::Completed) => amount,
+        _ => 0,
+    }
+}
