@@ -13,7 +13,7 @@ use crate::token::{self, Role};
 use crate::up::{self, Ended, UpOptions};
 
 use client::{Api, Payments};
-use story::Story;
+use story::Cast;
 
 /// How long the tokens of the people in the story are valid.
 const TTL: Duration = Duration::from_secs(3_600);
@@ -34,9 +34,9 @@ pub async fn demo(options: &UpOptions) -> Result<()> {
             let token = token::issue(secret, id, Role::User, TTL)?;
             Api::new(running.stack().api_base(), token)
         };
-        let (ada, ben) = (Uuid::now_v7(), Uuid::now_v7());
-        let story = Story { ada: person(ada)?, ben: person(ben)?, ben_id: ben, payments };
-        story.play().await.context("the story did not go as it should")
+        let (ada, ben) = (person(Uuid::now_v7())?, person(Uuid::now_v7())?);
+        let cast = Cast { ada, ben, payments };
+        story::play(cast).await.context("the story did not go as it should")
     })
     .await?;
     match ended {

@@ -1,17 +1,27 @@
 //! What the people of the story use: the public API, and the simulator as the payer's browser and the bank.
 
+mod payments;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
-use uuid::Uuid;
+
+pub(super) use self::payments::Payments;
 
 /// The longest wait for a transaction to come to its end.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long until a look is taken again.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is asked of a transaction, again and again.
 const TRANSACTION: &str = "query ($id: String!) { transaction(id: $id) {
-    id status amount fee currency failureReason clientSecret stripePaymentIntentId stripeTransferId timeline { kind message } } }";
+    id status amount fee currency relatedTransactionId failureReason clientSecret stripePaymentIntentId stripeTransferId timeline { kind message } } }";
+
+/// The newest transactions of a wallet that give money back or take it back.
+const FOLLOW_UPS: &str = "query ($id: String!) { wallet(id: $id) {
+    transactions(type: REFUND, first: 10) { nodes { id relatedTransactionId } } } }";
 
 /// One person with a token.
 pub(super) struct Api {
@@ -57,6 +67,27 @@ impl Api {
             .with_context(|| format!("should have been refused: {answer}"))
     }
 
+    /// Waits for the transaction that Stripe's word makes for an earlier one of this wallet: a dispute, a refund, money that comes
+    /// back.
+    pub(super) async fn follow_up(&self, wallet: &str, of: &str) -> Result<String> {
+        let began = Instant::now();
+        loop {
+            let now = self.ask("wallet", FOLLOW_UPS, json!({ "id": wallet })).await?;
+            let nodes = now.pointer("/transactions/nodes").and_then(Value::as_array);
+            let mut nodes = nodes.into_iter().flatten();
+            if let Some(found) = nodes.find(|node| text(node, "relatedTransactionId") == of) {
+                return Ok(text(found, "id").to_owned());
+            }
+            if began.elapsed() > PATIENCE {
+                bail!(
+                    "nothing has followed transaction {of} within {} s: {now}",
+                    PATIENCE.as_secs()
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// Waits until the transaction is as `done` says.
     pub(super) async fn wait(&self, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Result<Value> {
         let began = Instant::now();
@@ -68,7 +99,7 @@ impl Api {
             if began.elapsed() > PATIENCE {
                 bail!("{what} has not happened within {} s: {now}", PATIENCE.as_secs());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -83,86 +114,11 @@ impl Api {
     }
 }
 
-/// The simulator as seen by payers, payees and banks.
-pub(super) struct Payments {
-    base: String,
-    http: reqwest::Client,
-}
-
-impl Payments {
-    pub(super) fn new(base: &str) -> Result<Self> {
-        Ok(Self {
-            base: base.to_owned(),
-            http: http()?,
-        })
-    }
-
-    /// What the payer's browser does with Stripe.js: confirms with the client secret and a test card.
-    pub(super) async fn pay(&self, intent: &str, client_secret: &str) -> Result<()> {
-        let form = [
-            ("client_secret", client_secret),
-            ("payment_method", "pm_card_visa"),
-            // Some methods that the intent accepts would send the payer away and back; a card does not.
-            ("return_url", "https://example.com/back"),
-        ];
-        let url = format!("{}/v1/payment_intents/{intent}/confirm", self.base);
-        let request = self
-            .http
-            .post(url)
-            .bearer_auth("pk_test_demonstration")
-            .form(&form);
-        checked(request.send().await?).await.map(drop)
-    }
-
-    /// A connected account that is ready for payouts, as a payee would have after onboarding.
-    pub(super) async fn payee(&self, user: Uuid) -> Result<String> {
-        let body = json!({ "user_id": user, "metadata": { "user_id": user } });
-        let request = self
-            .http
-            .post(format!("{}/_control/accounts", self.base))
-            .json(&body);
-        let account = checked(request.send().await?).await?;
-        account
-            .get("id")
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned)
-            .context("the account has no id")
-    }
-
-    /// Whether payouts move by themselves or wait for the bank of the story.
-    pub(super) async fn payouts_wait(&self, wait: bool) -> Result<()> {
-        let body = json!({ "payout_mode": if wait { "manual" } else { "auto" } });
-        let request = self
-            .http
-            .post(format!("{}/_control/settings", self.base))
-            .json(&body);
-        checked(request.send().await?).await.map(drop)
-    }
-
-    /// The bank sends a payout back.
-    pub(super) async fn send_back(&self, account: &str) -> Result<()> {
-        let request = self
-            .http
-            .get(format!("{}/v1/payouts?limit=1", self.base))
-            .bearer_auth("sk_test_demonstration")
-            .header("Stripe-Account", account);
-        let payouts = checked(request.send().await?).await?;
-        let payout = payouts
-            .pointer("/data/0/id")
-            .and_then(Value::as_str)
-            .context("there is no payout")?;
-        let body = json!({ "status": "failed", "failure_code": "account_closed" });
-        let request = self
-            .http
-            .post(format!("{}/_control/payouts/{payout}", self.base))
-            .json(&body);
-        checked(request.send().await?).await.map(drop)
-    }
-}
-
 fn http() -> Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
         .no_proxy()
+        // Where a page leads back to is looked at, not visited.
+        .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(10))
         .build()?)
 }

@@ -1,0 +1,70 @@
+//! The payer's bank wants a deposit back: what is held, what is owed, and how a debt is caught.
+
+use anyhow::{Result, bail};
+
+use super::words::{note, says, timeline};
+use super::{Story, text};
+
+impl Story {
+    pub(super) async fn dispute_won(&self) -> Result<()> {
+        self.steps
+            .next("Ada deposits 50.00 with a card she saved: the worker confirms it, no browser is needed");
+        let (deposit, intent) = self.deposit_by_saved_card("50.00").await?;
+        self.balances(("55.00", "0.00"), ("79.80", "0.00")).await?;
+
+        self.steps
+            .next("Ada's bank disputes that payment: the 50.00 are held until the bank decides");
+        let (dispute, ours) = self.disputed(&deposit, &intent).await?;
+        self.balances(("5.00", "50.00"), ("79.80", "0.00")).await?;
+
+        self.steps
+            .next("The bank decides for the platform: what was held is Ada's again");
+        self.payments.decide(&dispute, "won").await?;
+        let ended = self.ada.api.end(&ours, "CANCELLED").await?;
+        timeline(&ended);
+        note(text(&ended, "failureReason"));
+        self.balances(("55.00", "0.00"), ("79.80", "0.00")).await
+    }
+
+    pub(super) async fn dispute_lost(&self) -> Result<()> {
+        self.steps
+            .next("Ada deposits 40.00 and sends Ben 70.00, so that little is left");
+        let (deposit, intent) = self.deposit_by_saved_card("40.00").await?;
+        timeline(&self.send("70.00", "next month").await?);
+        self.balances(("25.00", "0.00"), ("149.80", "0.00")).await?;
+
+        self.steps.next(
+            "Ada's bank disputes the 40.00, but she has 25.00: those are held, and she owes the platform 15.00; Ben keeps what he got",
+        );
+        let (dispute, ours) = self.disputed(&deposit, &intent).await?;
+        self.balances(("0.00", "25.00"), ("149.80", "0.00")).await?;
+
+        self.steps
+            .next("The bank decides for Ada as the card's holder: what was held is gone, and the 15.00 are still owed");
+        self.payments.decide(&dispute, "lost").await?;
+        timeline(&self.ada.api.end(&ours, "COMPLETED").await?);
+        self.balances(("0.00", "0.00"), ("149.80", "0.00")).await
+    }
+
+    /// Gives the intent of the deposit that paid the debt, with its transaction.
+    pub(super) async fn debt_caught(&self) -> Result<(String, String)> {
+        self.steps
+            .next("Ada deposits 20.00: her debt of 15.00 is paid first, 5.00 are hers");
+        let (deposit, intent) = self.deposit_by_saved_card("20.00").await?;
+        let told = self.ada.api.end(&deposit, "COMPLETED").await?;
+        if !says(&told, "kept for what was owed") {
+            bail!("the deposit does not tell of the debt: {told}");
+        }
+        self.balances(("5.00", "0.00"), ("149.80", "0.00")).await?;
+        Ok((deposit, intent))
+    }
+
+    /// The bank disputes a deposit of Ada's; gives Stripe's dispute and our transaction once it has taken effect.
+    async fn disputed(&self, deposit: &str, intent: &str) -> Result<(String, String)> {
+        let dispute = self.payments.dispute(intent).await?;
+        let ours = self.ada.api.follow_up(&self.ada.wallet, deposit).await?;
+        let is_open = |now: &serde_json::Value| text(now, "status") == "PROCESSING";
+        timeline(&self.ada.api.wait(&ours, "the dispute's hold", is_open).await?);
+        Ok((dispute, ours))
+    }
+}
