@@ -42,7 +42,11 @@ async fn a_worker_tells_what_it_did_and_what_waits() {
     app.db.execute(parked, &[&now]).await;
 
     let url = format!("http://127.0.0.1:{port}/metrics");
-    let told = app.client().get(url).send().await.unwrap().text().await.unwrap();
+    let told = wallet_tests::until("the worker to answer", async || {
+        app.client().get(&url).send().await.ok()
+    })
+    .await;
+    let told = told.text().await.unwrap();
     for (name, labels, least) in [
         (
             "wallet_jobs_total",
