@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wallet_tests::app::{Leftovers, Options, id_of, uuid};
+use wallet_tests::app::{Options, id_of, uuid};
 use wallet_tests::{TestApp, User, eventually};
 
 async fn payout_of(app: &TestApp, withdrawal: &str) -> String {
