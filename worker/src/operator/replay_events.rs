@@ -4,7 +4,7 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use wallet_core::config::WorkerConfig;
-use wallet_core::db::{DbError, in_transaction};
+use wallet_core::db::in_transaction;
 use wallet_core::inbox::{self, Replay};
 
 use super::{clock, connect, say};
@@ -41,7 +41,7 @@ pub(crate) async fn replay_events(config: &WorkerConfig, which: ReplayEvents) ->
         until: which.until,
     };
     let now = clock().now();
-    let replayed = in_transaction!(db, conn => Ok::<_, DbError>(inbox::replay(conn, &which, now).await?))?;
+    let replayed = in_transaction!(db, conn => inbox::replay(conn, &which, now).await)?;
     if replayed.is_empty() {
         bail!("no stored event fits; those that are still to be processed need no replay");
     }
