@@ -382,8 +382,10 @@ async fn stored_events_can_be_processed_again_and_change_nothing_twice() {
         state: Some("processed".to_owned()),
         ..inbox::Replay::default()
     };
-    let conn = &mut app.db.pool().await.conn().await.unwrap();
-    let replayed = inbox::replay(conn, &which, app.clock.now()).await.unwrap();
+    let replayed = {
+        let conn = &mut app.db.pool().await.conn().await.unwrap();
+        inbox::replay(conn, &which, app.clock.now()).await.unwrap()
+    };
     assert!(!replayed.is_empty());
     app.at_rest().await;
     assert_eq!(
