@@ -140,7 +140,7 @@ pub async fn assert_balanced(db: &Database) {
 /// When it was not.
 pub async fn assert_legal_history(db: &Database) {
     let mut stages: HashMap<Uuid, (Flow, Stage)> = HashMap::new();
-    let accepted = "SELECT unnest(transaction_ids), detail->>'flow' FROM audit_log WHERE action = 'accept'";
+    let accepted = "SELECT unnest(transaction_ids), coalesce(detail->>'flow', detail->>'type') FROM audit_log WHERE action = 'accept'";
     for row in db.rows(accepted, &[]).await {
         let (id, kind): (Uuid, String) = (row.get(0), row.get(1));
         let kind = Flow::from_name(&kind).expect("a flow");

@@ -36,6 +36,8 @@ enum Command {
     /// What the platform keeps of payments: list, set and remove the rules.
     #[command(subcommand)]
     Fees(operator::Fees),
+    /// Have stored Stripe events processed again, for example those that were parked or that a newer version understands; safe to repeat.
+    ReplayEvents(operator::ReplayEvents),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
             Command::Requeue { job } => operator::requeue(&config()?, job).await,
             Command::RotateKeys => operator::rotate_keys(&config()?).await,
             Command::Fees(command) => operator::fees(&config()?, command).await,
+            Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,
         }
     });
     match done {

@@ -18,11 +18,11 @@ const ROUNDS_BETWEEN_PARTITIONS: u32 = 720;
 /// Fewer whole months ahead than this raise an alarm.
 const LEAST_MONTHS: i64 = 2;
 
-/// Works until `shutdown`.
-pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
+/// Works until `shutdown`; `asks`: whether this worker serves the questions to Stripe.
+pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationToken) {
     let mut round = 0_u32;
     while !shutdown.is_cancelled() {
-        if let Err(error) = tidy(&worker, round.is_multiple_of(ROUNDS_BETWEEN_PARTITIONS)).await {
+        if let Err(error) = tidy(&worker, asks, round.is_multiple_of(ROUNDS_BETWEEN_PARTITIONS)).await {
             tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
         }
         round = round.wrapping_add(1);
@@ -33,10 +33,14 @@ pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
     }
 }
 
-async fn tidy(worker: &Worker, partitions: bool) -> Result<(), DbError> {
+async fn tidy(worker: &Worker, asks: bool, partitions: bool) -> Result<(), DbError> {
     let now = worker.clock.now();
-    let queued =
-        janitor::ask_about_quiet(&worker.db, now).await? + janitor::read_events(&worker.db, now).await?;
+    // Who does not serve these questions does not queue them.
+    let queued = if asks {
+        janitor::ask_about_quiet(&worker.db, now).await? + janitor::read_events(&worker.db, now).await?
+    } else {
+        0
+    };
     if queued > 0 {
         tracing::debug!(queued, "questions to Stripe queued");
         worker.dispatcher.wake();

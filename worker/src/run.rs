@@ -107,12 +107,13 @@ pub async fn run(
         tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
     }
 
+    let asks = config.queues.contains(&QueueName::Maintenance);
     let mut background = vec![
         announcing,
         tokio::spawn(upkeep(recorder.clone(), drained.clone())),
         tokio::spawn(dispatcher.run(drained.clone())),
         tokio::spawn(worker.leases.clone().run(drained.clone())),
-        tokio::spawn(maintenance::run(Arc::clone(&worker), drained.clone())),
+        tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
     ];
     let consumers = consumers(&config, &worker, &carrier, &drained);
     let health = Arc::new(Health {

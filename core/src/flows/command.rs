@@ -219,7 +219,10 @@ pub enum Command {
         message: String,
     },
     /// Dispute: it ended in the payer's favour.
-    LoseDispute,
+    LoseDispute {
+        /// What Stripe took for it, all its movements together; none when it has told of no movement: then it is the whole amount.
+        taken: Option<Money>,
+    },
     /// Dispute: a movement of the platform's balance that Stripe made for it.
     BookDispute(BalanceEntry),
     /// Any flow: only a line of the timeline.
@@ -262,7 +265,7 @@ impl Command {
             Self::FailRefund { .. } => Some(Event::RefundFailed),
             Self::OpenDispute => Some(Event::DisputeOpened),
             Self::WinDispute { .. } => Some(Event::DisputeWon),
-            Self::LoseDispute => Some(Event::DisputeLost),
+            Self::LoseDispute { .. } => Some(Event::DisputeLost),
         }
     }
 

@@ -21,7 +21,8 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 return Ok(None);
             };
             let decision = compared(transaction, context, Decision::to(stage))?;
-            let (decision, owed) = owing::take(transaction, context, decision, Account::Frozen(wallet))?;
+            let (decision, owed) =
+                owing::take(transaction, context, decision, Account::Frozen(wallet), amount)?;
             let words = if owed.is_zero() {
                 format!("the payer's bank disputes the payment: {amount} is held until it decides")
             } else {
@@ -48,22 +49,24 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             }
             Ok(Some(owing::release(transaction, context, decision)?))
         }
-        Command::LoseDispute => {
+        Command::LoseDispute { taken } => {
             let Some(stage) = step(transaction, Event::DisputeLost)? else {
                 return Ok(None);
             };
-            let words = format!("the bank has decided for the payer: {amount} went back");
+            // What Stripe gave back before the decision is not lost.
+            let loss = taken
+                .unwrap_or(amount)
+                .at_most(amount)
+                .map_err(|error| error.to_string())?;
+            let words = format!("the bank has decided for the payer: {loss} went back");
             let decision = Decision::to(stage).says(TimelineKind::Completed, words);
             if transaction.stage == Stage::Accepted {
                 let decision = compared(transaction, context, decision)?;
-                return Ok(Some(owing::take(transaction, context, decision, RECEIVABLE)?.0));
+                return Ok(Some(
+                    owing::take(transaction, context, decision, RECEIVABLE, loss)?.0,
+                ));
             }
-            let (held, _) = owing::parts(transaction)?;
-            Ok(Some(decision.legs(Leg::pair(
-                Account::Frozen(wallet),
-                RECEIVABLE,
-                held,
-            ))))
+            Ok(Some(owing::lose(transaction, context, decision, loss)?))
         }
         Command::BookDispute(entry) => Ok(if context.booked { None } else { Some(moved(entry)) }),
         other => foreign(other),

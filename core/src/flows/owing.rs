@@ -11,13 +11,14 @@ use crate::transactions::Transaction;
 
 pub(super) const RECEIVABLE: Account = Account::Platform(PlatformAccount::PlatformReceivable);
 
-/// Takes the transaction's amount out of what the wallet can spend, as far as that goes, and books it `to` this account; the rest, which
+/// Takes `amount` of the transaction out of what the wallet can spend, as far as that goes, and books it `to` this account; the rest, which
 /// is returned, is owed from now on.
 pub(super) fn take(
     transaction: &Transaction,
     context: Context<'_>,
     decision: Decision,
     to: Account,
+    amount: Money,
 ) -> Result<(Decision, Money), String> {
     let wallet = transaction.wallet_id;
     let balance = context
@@ -25,8 +26,8 @@ pub(super) fn take(
         .wallet(wallet)
         .ok_or_else(|| format!("wallet {wallet} is not locked"))?;
     let part = || -> Result<(Money, Money), MoneyError> {
-        let held = balance.available.at_most(transaction.amount)?;
-        Ok((held, transaction.amount.checked_sub(held)?))
+        let held = balance.available.at_most(amount)?;
+        Ok((held, amount.checked_sub(held)?))
     };
     let (held, owed) = part().map_err(|error| error.to_string())?;
     let changes = Changes {
@@ -58,8 +59,29 @@ pub(super) fn release(
     context: Context<'_>,
     decision: Decision,
 ) -> Result<Decision, String> {
+    lose(
+        transaction,
+        context,
+        decision,
+        Money::zero(transaction.amount.currency()),
+    )
+}
+
+/// Keeps `loss` of what is held and owed for the receivables and gives the rest back: what is held, what was caught, and the debt.
+pub(super) fn lose(
+    transaction: &Transaction,
+    context: Context<'_>,
+    decision: Decision,
+    loss: Money,
+) -> Result<Decision, String> {
     let wallet = transaction.wallet_id;
     let (held, owed) = parts(transaction)?;
+    let shares = || -> Result<(Money, Money, Money), MoneyError> {
+        let kept = held.at_most(loss)?;
+        let still_owed = loss.checked_sub(kept)?.at_most(owed)?;
+        Ok((kept, held.checked_sub(kept)?, owed.checked_sub(still_owed)?))
+    };
+    let (kept, held, owed) = shares().map_err(|error| error.to_string())?;
     let debt = context
         .books
         .wallet(wallet)
@@ -72,6 +94,7 @@ pub(super) fn release(
     let (forgiven, caught) = split().map_err(|error| error.to_string())?;
     let available = Account::Available(wallet);
     Ok(decision
+        .legs(Leg::pair(Account::Frozen(wallet), RECEIVABLE, kept))
         .legs(Leg::pair(Account::Frozen(wallet), available, held))
         .legs(Leg::pair(RECEIVABLE, available, caught))
         .owes(wallet, forgiven.negated()))

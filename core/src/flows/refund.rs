@@ -35,6 +35,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     context,
                     decision,
                     Account::Frozen(transaction.wallet_id),
+                    transaction.amount,
                 )?
                 .0;
             }
@@ -119,7 +120,7 @@ fn paid(transaction: &Transaction, context: Context<'_>, decision: Decision) -> 
         return Ok(decision.legs(Leg::pair(Account::Frozen(wallet), CLEARING, transaction.amount)));
     }
     if transaction.stage == Stage::Accepted {
-        let (decision, owed) = owing::take(transaction, context, decision, CLEARING)?;
+        let (decision, owed) = owing::take(transaction, context, decision, CLEARING, transaction.amount)?;
         return Ok(decision.legs(Leg::pair(RECEIVABLE, CLEARING, owed)));
     }
     let (held, owed) = owing::parts(transaction)?;

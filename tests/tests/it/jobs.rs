@@ -172,7 +172,7 @@ async fn a_result_that_comes_twice_is_applied_once() {
     );
     let db = app.db.pool().await;
     let job = JobId(job_of(&app, &sent, "transfer").await);
-    let claimed = jobs::claim(&db, &[job], "the test", SystemClock.now())
+    let claimed = jobs::claim(db, &[job], "the test", SystemClock.now())
         .await
         .unwrap();
     let wallets = vec![hers.parse().unwrap(), his.parse().unwrap()];

@@ -123,6 +123,7 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/crypto/store.rs",
             "core/src/fees/store.rs",
             "core/src/inbox/store.rs",
+            "core/src/janitor/cursor.rs",
             "core/src/jobs/parked.rs",
             "core/src/payees/store.rs",
             "core/src/sessions.rs",
@@ -164,7 +165,12 @@ fn only_the_core_speaks_to_the_database() {
 fn money_has_one_door() {
     assert_only("UPDATE wallets SET balance", &["core/src/ledger/post.rs"]);
     assert_only("INSERT INTO ledger_entries", &["core/src/ledger/post.rs"]);
-    assert_only("UPDATE wallet_transactions", &["core/src/settle/write.rs"]);
+    assert_only("UPDATE wallet_transactions AS", &["core/src/settle/write.rs"]);
+    // When a transaction was last asked about is no part of its state.
+    assert_only(
+        "UPDATE wallet_transactions",
+        &["core/src/settle/write.rs", "core/src/janitor/mod.rs"],
+    );
     for word in [
         "wallets::balance.eq",
         "wallets::frozen_balance.eq",

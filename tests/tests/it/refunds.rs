@@ -44,6 +44,10 @@ async fn a_deposit_goes_back_to_its_payer_in_parts_and_never_more_than_was_paid(
 async fn a_refund_that_is_pending_holds_the_money_until_it_is_final() {
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(0).await;
+    // Only by hand.
+    app.stripe
+        .settings(json!({ "refund_pending_ms": 3_600_000 }))
+        .await;
     let deposit = app
         .deposited(&alice, &wallet, 10_000, "pm_card_pendingRefund")
         .await;

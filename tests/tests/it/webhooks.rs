@@ -2,6 +2,8 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use wallet_core::clock::Clock;
+use wallet_core::inbox;
 use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{TestApp, eventually, until};
 
@@ -366,5 +368,32 @@ async fn a_wave_of_events_is_stored_whole_before_it_is_worked_on() {
     app.start_worker();
     app.at_rest().await;
     assert_eq!(app.db.count("stripe_events WHERE state = 'ignored'").await, 150);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stored_events_can_be_processed_again_and_change_nothing_twice() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 2_500, "pm_card_visa").await;
+    app.at_rest().await;
+    let which = inbox::Replay {
+        event_type: Some("payment_intent.*".to_owned()),
+        state: Some("processed".to_owned()),
+        ..inbox::Replay::default()
+    };
+    let replayed = {
+        let conn = &mut app.db.pool().await.conn().await.unwrap();
+        inbox::replay(conn, &which, app.clock.now()).await.unwrap()
+    };
+    assert!(!replayed.is_empty());
+    app.at_rest().await;
+    assert_eq!(
+        app.db.count("stripe_events WHERE state = 'received'").await,
+        0,
+        "processed again"
+    );
+    app.completed(&alice, &deposit).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (2_500, 0));
     app.finish().await;
 }

@@ -17,7 +17,9 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .stripe_payment_intent_id
         .as_deref()
         .and_then(|id| id.parse().ok());
-    let (Stage::Completed, Some(intent)) = (transaction.stage, intent) else {
+    // Also of money that lies in suspense.
+    let is_paid = !matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment);
+    let Some(intent) = intent.filter(|_| is_paid) else {
         return worker.finish(job).await;
     };
     let gateway = worker.calls.gateway();
@@ -32,7 +34,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .ask(Lane::Maintenance, gateway.retrieve_charge(&charge))
         .await?;
     let movement = charge.balance_transaction.ok_or_else(not_yet)?;
-    if movement.amount != transaction.amount {
+    if transaction.stage == Stage::Completed && movement.amount != transaction.amount {
         // A platform account that settles in another currency, for example: reconciliation has to explain it.
         let message = format!(
             "a deposit of {} came to the balance as {}",

@@ -2,6 +2,7 @@
 
 use wallet_core::accept::Found;
 use wallet_core::flows::{BalanceEntry, Command, Flow, Stage};
+use wallet_core::money::Money;
 use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus};
 use wallet_core::transactions::{Transaction, external_ref};
 
@@ -81,9 +82,21 @@ fn command_of(dispute: &Dispute) -> Option<Command> {
         DisputeStatus::Won => won("the bank has decided for you: the money is yours again"),
         DisputeStatus::WarningClosed => won("the bank has closed its inquiry: nothing was taken"),
         DisputeStatus::Prevented => won("the dispute was settled before it began"),
-        DisputeStatus::Lost => Some(Command::LoseDispute),
+        DisputeStatus::Lost => Some(Command::LoseDispute {
+            taken: taken(dispute),
+        }),
         DisputeStatus::WarningNeedsResponse
         | DisputeStatus::WarningUnderReview
         | DisputeStatus::Unknown(_) => None,
     }
+}
+
+/// What Stripe took for the dispute, fees apart; none when it tells of no movement, or of some in another currency.
+fn taken(dispute: &Dispute) -> Option<Money> {
+    let (first, rest) = dispute.balance_transactions.split_first()?;
+    let sum = rest
+        .iter()
+        .try_fold(first.amount, |sum, movement| sum.checked_add(movement.amount))
+        .ok()?;
+    (sum.currency() == dispute.amount.currency() && !sum.is_positive()).then(|| sum.negated())
 }

@@ -10,13 +10,13 @@ use crate::worker::EventEnd;
 
 /// Looks at a transfer and books what somebody else took back of it.
 pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(), JobError> {
-    let gateway = look.worker.calls.gateway();
-    let transfer = look.ask(gateway.retrieve_transfer(id)).await?;
     let found = look.owner(external_ref::TRANSFER, id.as_str(), None).await?;
     let Some(transaction) = found.filter(|found| found.flow == Flow::Withdrawal) else {
         let note = "the transfer is of no withdrawal that is recorded";
         return look.close(EventEnd::Ignored, note).await;
     };
+    let gateway = look.worker.calls.gateway();
+    let transfer = look.ask(gateway.retrieve_transfer(id)).await?;
     let commands = outside_reversals(look, &transfer).await?;
     look.settle(&transaction, commands).await
 }

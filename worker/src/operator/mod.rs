@@ -3,6 +3,7 @@
 mod fees;
 mod migrate;
 mod parked;
+mod replay_events;
 mod requeue;
 mod rotate_keys;
 
@@ -18,6 +19,7 @@ use wallet_core::db::{Db, DbOptions};
 pub(crate) use fees::{Fees, fees};
 pub(crate) use migrate::migrate;
 pub(crate) use parked::parked;
+pub(crate) use replay_events::{ReplayEvents, replay_events};
 pub(crate) use requeue::requeue;
 pub(crate) use rotate_keys::rotate_keys;
 

@@ -73,7 +73,7 @@ fn a_dispute_won_gives_back_what_was_held_and_caught_and_forgives_the_rest() {
 #[test]
 fn a_dispute_lost_takes_what_was_held_and_leaves_the_debt() {
     let (mut world, [dispute]) = disputes([10_000]);
-    world.tell(dispute, Command::LoseDispute);
+    world.tell(dispute, Command::LoseDispute { taken: None });
     assert_eq!(world.balance(WALLET), [0, 0, 7_000]);
     credit(&mut world, 1, 10_000);
     assert_eq!(world.balance(WALLET), [3_000, 0, 0]);
@@ -101,7 +101,7 @@ fn what_one_dispute_gives_back_pays_what_another_still_asks() {
     // 20.00 of the debt were for it; its 30.00 come back and pay for the other.
     win(&mut world, first);
     assert_eq!(world.balance(WALLET), [0, 0, 7_000]);
-    world.tell(second, Command::LoseDispute);
+    world.tell(second, Command::LoseDispute { taken: None });
     assert_eq!(world.balance(WALLET), [0, 0, 7_000]);
     credit(&mut world, 1, 7_000);
     assert_eq!(world.balance(WALLET), [0, 0, 0]);

@@ -110,7 +110,7 @@ fn no_refund_is_granted_while_the_bank_decides() {
 fn a_dispute_of_more_than_is_left_raises_an_alarm_and_takes_what_the_bank_takes() {
     for (command, stage) in [
         (Command::OpenDispute, Stage::Disputed),
-        (Command::LoseDispute, Stage::Completed),
+        (Command::LoseDispute { taken: None }, Stage::Completed),
     ] {
         let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
         let refund = another(&mut world, &mut teller, Flow::DepositRefund, 6_000, deposit);
@@ -134,7 +134,7 @@ proptest! {
         for (minor, kind) in asked {
             let (flow, command) = match kind {
                 // The bank takes back what is left at most.
-                0 if minor <= 10_000 - given => (Flow::Dispute, Command::LoseDispute),
+                0 if minor <= 10_000 - given => (Flow::Dispute, Command::LoseDispute { taken: None }),
                 0 => continue,
                 _ => (Flow::DepositRefund, Command::Hold),
             };

@@ -21,10 +21,10 @@ pub(super) fn cases() -> Vec<Case> {
             .moves(AVAILABLE, FROZEN, 3_000)
             .owes(7_000),
         case(Stage::Accepted, won()).to(Stage::Cancelled),
-        case(Stage::Accepted, Command::LoseDispute)
+        case(Stage::Accepted, Command::LoseDispute { taken: None })
             .to(Stage::Completed)
             .moves(AVAILABLE, RECEIVABLE, 10_000),
-        case(Stage::Accepted, Command::LoseDispute)
+        case(Stage::Accepted, Command::LoseDispute { taken: None })
             .when("the wallet has 30.00")
             .has(3_000)
             .to(Stage::Completed)
@@ -40,11 +40,11 @@ pub(super) fn cases() -> Vec<Case> {
             .to(Stage::Cancelled)
             .moves(FROZEN, AVAILABLE, 3_000)
             .moves(RECEIVABLE, AVAILABLE, 7_000),
-        case(Stage::Disputed, Command::LoseDispute)
+        case(Stage::Disputed, Command::LoseDispute { taken: None })
             .held(10_000)
             .to(Stage::Completed)
             .moves(FROZEN, RECEIVABLE, 10_000),
-        case(Stage::Disputed, Command::LoseDispute)
+        case(Stage::Disputed, Command::LoseDispute { taken: None })
             .when("30.00 are held, 70.00 owed")
             .held(3_000)
             .to(Stage::Completed)

@@ -132,7 +132,7 @@ impl Teller {
         self.fact(Stage::Accepted, Command::OpenDispute);
         self.fact(Stage::Accepted, Command::BookDispute(taken));
         if fate % 4 == 1 {
-            self.fact(Stage::Accepted, Command::LoseDispute);
+            self.fact(Stage::Accepted, Command::LoseDispute { taken: None });
         } else {
             self.fact(Stage::Accepted, Command::BookDispute(given));
             self.fact(Stage::Accepted, won);
