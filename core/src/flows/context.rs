@@ -22,18 +22,6 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// The context of a transaction that relates to no other.
-    #[must_use]
-    pub const fn alone(books: &'a Books) -> Self {
-        Self {
-            books,
-            original: None,
-            siblings: &[],
-            money_sent: false,
-            booked: false,
-        }
-    }
-
     /// What of the original is not given back yet.
     pub(super) fn left(&self, original: &Transaction) -> Result<Money, MoneyError> {
         self.granted().try_fold(original.amount, |left, sibling| {

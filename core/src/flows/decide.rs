@@ -1,6 +1,6 @@
 //! From a command to what will be written: the entrance to the flows.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,15 +22,6 @@ pub enum Verdict {
     Already,
     /// It cannot follow what has happened: nothing is written, somebody has to look.
     Contradiction(String),
-}
-
-/// A job that the decision calls for, queued in the same database transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FollowUp {
-    /// What to do.
-    pub job: JobKind,
-    /// Not before this much time has passed.
-    pub after: TimeDelta,
 }
 
 /// Columns that change with the stage; `None` leaves them.
@@ -69,8 +60,8 @@ pub struct Decision {
     pub changes: Changes,
     /// Lines of the timeline: kind, words, detail.
     pub timeline: Vec<(TimelineKind, String, Option<Value>)>,
-    /// Jobs to queue.
-    pub follow_ups: Vec<FollowUp>,
+    /// Jobs to queue, in the same database transaction.
+    pub follow_ups: Vec<JobKind>,
     /// Stripe objects that from now on lead to this transaction: kind, id.
     pub refs: Vec<(&'static str, String)>,
     /// What a person has to look at: kind, message.
@@ -108,12 +99,8 @@ impl Decision {
         self
     }
 
-    pub(super) fn then(self, job: JobKind) -> Self {
-        self.then_after(TimeDelta::zero(), job)
-    }
-
-    pub(super) fn then_after(mut self, after: TimeDelta, job: JobKind) -> Self {
-        self.follow_ups.push(FollowUp { job, after });
+    pub(super) fn then(mut self, job: JobKind) -> Self {
+        self.follow_ups.push(job);
         self
     }
 

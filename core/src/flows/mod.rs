@@ -21,7 +21,7 @@ mod withdrawal;
 
 pub use command::{BalanceEntry, Command, FailureCode, FailureReason};
 pub use context::Context;
-pub use decide::{Changes, Decision, FollowUp, Verdict, decide};
+pub use decide::{Changes, Decision, Verdict, decide};
 pub use flow::Flow;
 pub use machine::{Edge, Event, Next, Stage, edges, next};
 

@@ -45,9 +45,8 @@ impl Plan {
         self.planned
             .iter()
             .flat_map(|planned| {
-                planned.decision.follow_ups.iter().map(move |next| {
-                    let (id, wallets) = (planned.transaction, planned.wallets.clone());
-                    NewJob::for_transaction(next.job, id, wallets, now + next.after)
+                planned.decision.follow_ups.iter().map(move |job| {
+                    NewJob::for_transaction(*job, planned.transaction, planned.wallets.clone(), now)
                 })
             })
             .collect()
@@ -57,7 +56,7 @@ impl Plan {
         let queues: BTreeSet<QueueName> = self
             .planned
             .iter()
-            .flat_map(|planned| planned.decision.follow_ups.iter().map(|next| next.job.queue()))
+            .flat_map(|planned| planned.decision.follow_ups.iter().map(|job| job.queue()))
             .collect();
         Settled {
             outcomes: self.outcomes,

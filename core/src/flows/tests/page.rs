@@ -93,7 +93,7 @@ fn jobs(cases: &[&Case]) -> String {
     let mut jobs: Vec<&str> = cases
         .iter()
         .flat_map(|case| case.decide().follow_ups)
-        .map(|next| next.job.as_str())
+        .map(|job| job.as_str())
         .collect();
     jobs.dedup();
     jobs.into_iter()

@@ -100,7 +100,7 @@ impl World {
         let plan = plan(self.lock(steps), steps);
         let decisions = plan.planned.iter().map(|planned| &planned.decision);
         let next = decisions.flat_map(|decision| decision.follow_ups.iter());
-        next.map(|next| next.job).collect()
+        next.copied().collect()
     }
 
     /// The step of a worker that lost its claim.
