@@ -6,7 +6,7 @@ use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::Clock;
 use crate::db::schema::external_refs;
 use crate::db::{Db, DbError, in_transaction};
-use crate::flows::{Flow, Stage};
+use crate::flows::Flow;
 use crate::ids::{IdSource, TransactionId};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::money::Money;
@@ -99,34 +99,16 @@ fn pending(found: &Found<'_>, id: TransactionId, clock: &dyn Clock) -> Transacti
     let of_kind = |wanted| (kind == wanted).then(|| external_id.to_owned());
     let original = found.original;
     Transaction {
-        id,
-        wallet_id: original.wallet_id,
-        user_id: original.user_id,
-        transaction_type: found.flow.transaction_type(),
-        flow: found.flow,
-        status: Stage::Accepted.status(),
-        stage: Stage::Accepted,
-        amount: found.amount,
-        fee: None,
-        reference: None,
-        counterparty_wallet_id: None,
         related_transaction_id: Some(original.id),
-        stripe_payment_intent_id: None,
-        stripe_transfer_id: None,
-        stripe_payout_id: None,
         stripe_refund_id: of_kind(external_ref::REFUND),
         stripe_dispute_id: of_kind(external_ref::DISPUTE),
-        held: None,
-        available_on: None,
-        stripe_account_id: None,
-        stripe_payment_method_id: None,
-        encrypted_client_secret: None,
-        encrypted_bank_id: None,
-        payment_method: None,
-        description: None,
-        metadata: None,
-        failure_reason: None,
-        created_at: now,
-        updated_at: now,
+        ..Transaction::accepted(
+            id,
+            found.flow,
+            original.wallet_id,
+            original.user_id,
+            found.amount,
+            now,
+        )
     }
 }

@@ -32,7 +32,7 @@ use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
-use crate::flows::{Flow, Stage};
+use crate::flows::Flow;
 use crate::ids::{JobId, SharedIds, TransactionId, UserId};
 use crate::jobs::{self, JobKind, NewJob, QueueName};
 use crate::money::Money;
@@ -92,38 +92,7 @@ impl Acceptor {
 
     /// A new, pending transaction of `wallet`; the caller fills in what its type needs.
     fn pending(&self, id: TransactionId, flow: Flow, wallet: &Wallet, amount: Money) -> Transaction {
-        let now = self.clock.now();
-        Transaction {
-            id,
-            wallet_id: wallet.id,
-            user_id: wallet.user_id,
-            transaction_type: flow.transaction_type(),
-            flow,
-            status: Stage::Accepted.status(),
-            stage: Stage::Accepted,
-            amount,
-            fee: None,
-            reference: None,
-            counterparty_wallet_id: None,
-            related_transaction_id: None,
-            stripe_payment_intent_id: None,
-            stripe_transfer_id: None,
-            stripe_payout_id: None,
-            stripe_refund_id: None,
-            stripe_dispute_id: None,
-            held: None,
-            available_on: None,
-            stripe_account_id: None,
-            stripe_payment_method_id: None,
-            encrypted_client_secret: None,
-            encrypted_bank_id: None,
-            payment_method: None,
-            description: None,
-            metadata: None,
-            failure_reason: None,
-            created_at: now,
-            updated_at: now,
-        }
+        Transaction::accepted(id, flow, wallet.id, wallet.user_id, amount, self.clock.now())
     }
 
     /// The transaction that a repeated key stands for.

@@ -94,10 +94,7 @@ async fn refundable(
         return refused(format!("the {} is not completed", original.transaction_type));
     }
     let refunds = transactions::related_to(conn, original.id).await?;
-    if refunds
-        .iter()
-        .any(|refund| refund.flow == Flow::Dispute && refund.stage == Stage::Disputed)
-    {
+    if refunds.iter().any(Transaction::is_open_dispute) {
         return refused("the payer's bank disputes this payment: its decision comes first".to_owned());
     }
     let left = left(original, &refunds).map_err(|error| AcceptError::InvalidState(error.to_string()))?;
@@ -121,14 +118,9 @@ async fn refundable(
 }
 
 fn left(original: &Transaction, refunds: &[Transaction]) -> Result<Money, MoneyError> {
-    refunds
-        .iter()
-        .filter(|refund| {
-            refund.flow.gives_back() && !matches!(refund.stage, Stage::Failed | Stage::Cancelled)
-        })
-        .try_fold(original.amount, |left, refund| {
-            left.checked_sub(refund.amount.at_most(left)?)
-        })
+    original.left_by(refunds.iter().filter(|refund| {
+        refund.flow.gives_back() && !matches!(refund.stage, Stage::Failed | Stage::Cancelled)
+    }))
 }
 
 /// What the giver must at least have: a payment's payee got its fee never.

@@ -4,7 +4,7 @@ use crate::ledger::Books;
 use crate::money::{Money, MoneyError};
 use crate::transactions::Transaction;
 
-use super::{Flow, Stage};
+use super::Stage;
 
 /// What a decision may look at beside the transaction itself.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +24,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// What of the original is not given back yet.
     pub(super) fn left(&self, original: &Transaction) -> Result<Money, MoneyError> {
-        self.granted().try_fold(original.amount, |left, sibling| {
-            left.checked_sub(sibling.amount.at_most(left)?)
-        })
+        original.left_by(self.granted())
     }
 
     /// The parts of the original's fee that went back with earlier refunds.
@@ -38,9 +36,7 @@ impl<'a> Context<'a> {
 
     /// Whether the payer's bank has a dispute of the original open.
     pub(super) fn is_disputed(&self) -> bool {
-        self.siblings
-            .iter()
-            .any(|sibling| sibling.flow == Flow::Dispute && sibling.stage == Stage::Disputed)
+        self.siblings.iter().any(|sibling| sibling.is_open_dispute())
     }
 
     /// Those whose money is held or gone; a request that was merely accepted has no claim yet.

@@ -9,13 +9,9 @@ use serde_json::json;
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
 use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::jobs::JobKind;
-use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction, external_ref};
-
-const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
-const FEES: Account = Account::Platform(PlatformAccount::StripeFees);
-const SUSPENSE: Account = Account::Platform(PlatformAccount::PlatformSuspense);
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
@@ -72,7 +68,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::CreditReview { amount } => Ok(step(transaction, Event::ReviewCredited)?.map(|stage| {
             Decision::to(stage)
                 .legs(Leg::pair(
-                    SUSPENSE,
+                    Account::SUSPENSE,
                     Account::Available(transaction.wallet_id),
                     *amount,
                 ))
@@ -99,7 +95,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             Ok(Some(
                 decision
                     .refers(external_ref::REFUND, refund)
-                    .legs(Leg::pair(SUSPENSE, CLEARING, *amount))
+                    .legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, *amount))
                     .says_with(
                         TimelineKind::StripeEvent,
                         format!("{amount} refunded to the payer"),
@@ -120,7 +116,7 @@ fn late(intent: &str, received: Money) -> Decision {
         format!("{received} was paid after the deposit had ended; support has been told and will decide");
     Decision::default()
         .refers(external_ref::LATE_PAYMENT, intent)
-        .legs(Leg::pair(CLEARING, SUSPENSE, received))
+        .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
             message.clone(),
@@ -139,14 +135,14 @@ fn fee(entry: &BalanceEntry) -> Decision {
     Decision::default()
         .changes(changes)
         .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
-        .legs(Leg::pair(FEES, CLEARING, entry.fee))
+        .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, entry.fee))
 }
 
 fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money) -> Decision {
     known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
         .legs(Leg::pair(
-            CLEARING,
+            Account::CLEARING,
             Account::Available(transaction.wallet_id),
             received,
         ))
@@ -167,7 +163,7 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
         .changes(intent_change(transaction, intent))
         // Told again after it was returned, it would look like money that came too late.
         .refers(external_ref::LATE_PAYMENT, intent)
-        .legs(Leg::pair(CLEARING, SUSPENSE, received))
+        .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
             message.clone(),

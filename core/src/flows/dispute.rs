@@ -5,13 +5,10 @@
 //! platform's cost. An inquiry (`warning_…`) withdraws nothing, so nothing is frozen for it.
 
 use super::decide::{Changes, Decided, Decision, foreign, step};
-use super::owing::{self, RECEIVABLE};
+use super::owing::{self};
 use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage};
-use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg};
 use crate::transactions::{TimelineKind, Transaction, external_ref};
-
-const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
-const FEES: Account = Account::Platform(PlatformAccount::StripeFees);
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let (amount, wallet) = (transaction.amount, transaction.wallet_id);
@@ -63,7 +60,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             if transaction.stage == Stage::Accepted {
                 let decision = compared(transaction, context, decision)?;
                 return Ok(Some(
-                    owing::take(transaction, context, decision, RECEIVABLE, loss)?.0,
+                    owing::take(transaction, context, decision, Account::RECEIVABLE, loss)?.0,
                 ));
             }
             Ok(Some(owing::lose(transaction, context, decision, loss)?))
@@ -95,8 +92,8 @@ fn moved(entry: &BalanceEntry) -> Decision {
     let (amount, fee) = (entry.amount, entry.fee);
     let mut decision = Decision::default()
         .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
-        .legs(Leg::pair(CLEARING, RECEIVABLE, amount))
-        .legs(Leg::pair(FEES, CLEARING, fee));
+        .legs(Leg::pair(Account::CLEARING, Account::RECEIVABLE, amount))
+        .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, fee));
     if amount.is_negative() {
         decision = decision.says(
             TimelineKind::StripeAnswer,

@@ -5,11 +5,9 @@
 
 use super::Context;
 use super::decide::{Changes, Decision};
-use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
 use crate::transactions::Transaction;
-
-pub(super) const RECEIVABLE: Account = Account::Platform(PlatformAccount::PlatformReceivable);
 
 /// Takes `amount` of the transaction out of what the wallet can spend, as far as that goes, and books it `to` this account; the rest, which
 /// is returned, is owed from now on.
@@ -94,8 +92,8 @@ pub(super) fn lose(
     let (forgiven, caught) = split().map_err(|error| error.to_string())?;
     let available = Account::Available(wallet);
     Ok(decision
-        .legs(Leg::pair(Account::Frozen(wallet), RECEIVABLE, kept))
+        .legs(Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept))
         .legs(Leg::pair(Account::Frozen(wallet), available, held))
-        .legs(Leg::pair(RECEIVABLE, available, caught))
+        .legs(Leg::pair(Account::RECEIVABLE, available, caught))
         .owes(wallet, forgiven.negated()))
 }

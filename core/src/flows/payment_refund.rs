@@ -5,7 +5,7 @@
 //! gets the whole amount.
 
 use super::decide::{Changes, Decided, Decision, answer, cancel, foreign, step};
-use super::transfer::{PLATFORM_FEES, obstacle};
+use super::transfer::obstacle;
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
@@ -39,7 +39,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 Decision::to(stage)
                     .changes(changes)
                     .legs(Leg::pair(Account::Available(transaction.wallet_id), payer, given))
-                    .legs(Leg::pair(PLATFORM_FEES, payer, fee))
+                    .legs(Leg::pair(Account::PLATFORM_FEES, payer, fee))
                     .says(
                         TimelineKind::Completed,
                         format!("{amount} given back to the payer"),

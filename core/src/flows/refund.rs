@@ -7,16 +7,14 @@
 use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
-use super::owing::{self, RECEIVABLE};
+use super::owing::{self};
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
 use super::withdrawal::release;
 use super::{Command, Context, Event, FailureCode, FailureReason, Flow, Stage};
 use crate::jobs::JobKind;
-use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg};
 use crate::transactions::{TimelineKind, Transaction, external_ref};
-
-const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let is_outside = transaction.flow == Flow::OutsideRefund;
@@ -117,16 +115,26 @@ fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
 fn paid(transaction: &Transaction, context: Context<'_>, decision: Decision) -> Result<Decision, String> {
     let wallet = transaction.wallet_id;
     if transaction.flow == Flow::DepositRefund {
-        return Ok(decision.legs(Leg::pair(Account::Frozen(wallet), CLEARING, transaction.amount)));
+        return Ok(decision.legs(Leg::pair(
+            Account::Frozen(wallet),
+            Account::CLEARING,
+            transaction.amount,
+        )));
     }
     if transaction.stage == Stage::Accepted {
-        let (decision, owed) = owing::take(transaction, context, decision, CLEARING, transaction.amount)?;
-        return Ok(decision.legs(Leg::pair(RECEIVABLE, CLEARING, owed)));
+        let (decision, owed) = owing::take(
+            transaction,
+            context,
+            decision,
+            Account::CLEARING,
+            transaction.amount,
+        )?;
+        return Ok(decision.legs(Leg::pair(Account::RECEIVABLE, Account::CLEARING, owed)));
     }
     let (held, owed) = owing::parts(transaction)?;
     Ok(decision
-        .legs(Leg::pair(Account::Frozen(wallet), CLEARING, held))
-        .legs(Leg::pair(RECEIVABLE, CLEARING, owed)))
+        .legs(Leg::pair(Account::Frozen(wallet), Account::CLEARING, held))
+        .legs(Leg::pair(Account::RECEIVABLE, Account::CLEARING, owed)))
 }
 
 /// The money has not left, or is back.

@@ -9,11 +9,8 @@ use super::decide::{Decided, Decision, foreign, step};
 use super::withdrawal::taken_back;
 use super::{Command, Context, Event, Flow};
 use crate::jobs::JobKind;
-use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg};
 use crate::transactions::{TimelineKind, Transaction};
-
-const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
-const IN_TRANSIT: Account = Account::Platform(PlatformAccount::StripeInTransit);
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let (amount, wallet) = (transaction.amount, transaction.wallet_id);
@@ -21,7 +18,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
     match (transaction.flow, command) {
         (Flow::RefundReturn, Command::Execute) => Ok(step(transaction, Event::Executed)?.map(|stage| {
             Decision::to(stage)
-                .legs(Leg::pair(CLEARING, available, amount))
+                .legs(Leg::pair(Account::CLEARING, available, amount))
                 .says(
                     TimelineKind::Completed,
                     format!("{amount} is yours again: the refund did not reach the payer"),
@@ -30,7 +27,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         (Flow::PayoutReturn, Command::FailPayout { reason, .. }) => {
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
                 Decision::to(stage)
-                    .legs(Leg::pair(IN_TRANSIT, frozen, amount))
+                    .legs(Leg::pair(Account::IN_TRANSIT, frozen, amount))
                     .says_with(
                         TimelineKind::Posted,
                         format!("your bank returned {amount}: {}", reason.sentence),

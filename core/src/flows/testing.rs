@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{BalanceEntry, FailureCode, FailureReason, Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
-use crate::ledger::{Account, Balance, PlatformAccount};
+use crate::ledger::{Account, Balance};
 use crate::money::{Currency, Money};
 use crate::transactions::Transaction;
 
@@ -17,12 +17,6 @@ pub(crate) const OTHER: WalletId = WalletId::from_uuid(Uuid::from_u128(2));
 pub(crate) const AVAILABLE: Account = Account::Available(WALLET);
 pub(crate) const FROZEN: Account = Account::Frozen(WALLET);
 pub(crate) const OTHERS: Account = Account::Available(OTHER);
-pub(crate) const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
-pub(crate) const IN_TRANSIT: Account = Account::Platform(PlatformAccount::StripeInTransit);
-pub(crate) const STRIPE_FEES: Account = Account::Platform(PlatformAccount::StripeFees);
-pub(crate) const PLATFORM_FEES: Account = Account::Platform(PlatformAccount::PlatformFees);
-pub(crate) const SUSPENSE: Account = Account::Platform(PlatformAccount::PlatformSuspense);
-pub(crate) const RECEIVABLE: Account = Account::Platform(PlatformAccount::PlatformReceivable);
 
 /// An amount in cents.
 pub(crate) fn usd(minor: i64) -> Money {
@@ -32,36 +26,17 @@ pub(crate) fn usd(minor: i64) -> Money {
 /// An accepted transaction of [`WALLET`], with [`OTHER`] where the flow has a counterparty.
 pub(crate) fn transaction(n: u128, flow: Flow, amount: Money) -> Transaction {
     let has_counterparty = matches!(flow, Flow::Transfer | Flow::Payment | Flow::PaymentRefund);
+    let (id, owner) = (Uuid::from_u128(n), UserId::from_uuid(Uuid::nil()));
     Transaction {
-        id: TransactionId::from_uuid(Uuid::from_u128(n)),
-        wallet_id: WALLET,
-        user_id: UserId::from_uuid(Uuid::nil()),
-        transaction_type: flow.transaction_type(),
-        flow,
-        status: Stage::Accepted.status(),
-        stage: Stage::Accepted,
-        amount,
-        fee: None,
-        reference: None,
         counterparty_wallet_id: has_counterparty.then_some(OTHER),
-        related_transaction_id: None,
-        stripe_payment_intent_id: None,
-        stripe_transfer_id: None,
-        stripe_payout_id: None,
-        stripe_refund_id: None,
-        stripe_dispute_id: None,
-        held: None,
-        available_on: None,
-        stripe_account_id: None,
-        stripe_payment_method_id: None,
-        encrypted_client_secret: None,
-        encrypted_bank_id: None,
-        payment_method: None,
-        description: None,
-        metadata: None,
-        failure_reason: None,
-        created_at: DateTime::UNIX_EPOCH,
-        updated_at: DateTime::UNIX_EPOCH,
+        ..Transaction::accepted(
+            TransactionId::from_uuid(id),
+            flow,
+            WALLET,
+            owner,
+            amount,
+            DateTime::UNIX_EPOCH,
+        )
     }
 }
 

@@ -4,11 +4,9 @@
 
 use super::decide::{Decided, Decision, answer, cancel, foreign, step};
 use super::{Command, Context, Event, FailureCode, FailureReason};
-use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction};
-
-pub(super) const PLATFORM_FEES: Account = Account::Platform(PlatformAccount::PlatformFees);
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
@@ -33,7 +31,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             Ok(Some(
                 Decision::to(stage)
                     .legs(Leg::pair(payer, Account::Available(to), received))
-                    .legs(Leg::pair(payer, PLATFORM_FEES, fee))
+                    .legs(Leg::pair(payer, Account::PLATFORM_FEES, fee))
                     .says(TimelineKind::Completed, words),
             ))
         }

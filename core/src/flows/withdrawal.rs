@@ -8,12 +8,9 @@ use serde_json::json;
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::jobs::JobKind;
-use crate::ledger::{Account, Leg, PlatformAccount};
+use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction, external_ref};
-
-const CLEARING: Account = Account::Platform(PlatformAccount::StripeClearing);
-const IN_TRANSIT: Account = Account::Platform(PlatformAccount::StripeInTransit);
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let amount = transaction.amount;
@@ -52,7 +49,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     ..Changes::default()
                 })
                 .refers(external_ref::TRANSFER, transfer)
-                .legs(Leg::pair(IN_TRANSIT, CLEARING, amount))
+                .legs(Leg::pair(Account::IN_TRANSIT, Account::CLEARING, amount))
                 .says_with(
                     TimelineKind::StripeAnswer,
                     "sent to your payout account",
@@ -77,7 +74,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
                 known_payout(transaction, Decision::to(stage), payout)
-                    .legs(Leg::pair(frozen, IN_TRANSIT, amount))
+                    .legs(Leg::pair(frozen, Account::IN_TRANSIT, amount))
                     .says_with(
                         TimelineKind::Completed,
                         format!("{amount} paid to your bank"),
@@ -152,9 +149,11 @@ pub(super) fn release(transaction: &Transaction, decision: Decision) -> Decision
 
 /// Money is back from the connected account.
 pub(super) fn taken_back(decision: Decision, reversal: &str, amount: Money) -> Decision {
-    decision
-        .refers(external_ref::REVERSAL, reversal)
-        .legs(Leg::pair(CLEARING, IN_TRANSIT, amount))
+    decision.refers(external_ref::REVERSAL, reversal).legs(Leg::pair(
+        Account::CLEARING,
+        Account::IN_TRANSIT,
+        amount,
+    ))
 }
 
 /// Another payout than the one recorded is never this withdrawal's.

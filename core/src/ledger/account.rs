@@ -34,6 +34,19 @@ pub enum Account {
 }
 
 impl Account {
+    /// [`PlatformAccount::StripeClearing`]
+    pub const CLEARING: Self = Self::Platform(PlatformAccount::StripeClearing);
+    /// [`PlatformAccount::StripeInTransit`]
+    pub const IN_TRANSIT: Self = Self::Platform(PlatformAccount::StripeInTransit);
+    /// [`PlatformAccount::StripeFees`]
+    pub const STRIPE_FEES: Self = Self::Platform(PlatformAccount::StripeFees);
+    /// [`PlatformAccount::PlatformFees`]
+    pub const PLATFORM_FEES: Self = Self::Platform(PlatformAccount::PlatformFees);
+    /// [`PlatformAccount::PlatformSuspense`]
+    pub const SUSPENSE: Self = Self::Platform(PlatformAccount::PlatformSuspense);
+    /// [`PlatformAccount::PlatformReceivable`]
+    pub const RECEIVABLE: Self = Self::Platform(PlatformAccount::PlatformReceivable);
+
     /// Its name in `ledger_entries.account`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -97,7 +97,7 @@ impl Books {
             let Some(caught) = self.caught(&after, id)? else {
                 continue;
             };
-            for leg in Leg::pair(Account::Available(id), RECEIVABLE, caught) {
+            for leg in Leg::pair(Account::Available(id), Account::RECEIVABLE, caught) {
                 self.apply(&mut after, &leg)?;
                 booked.push(leg);
             }
@@ -164,8 +164,6 @@ impl Books {
             .filter_map(|id| self.wallets.get(id).map(|balance| (*id, balance)))
     }
 }
-
-const RECEIVABLE: Account = Account::Platform(PlatformAccount::PlatformReceivable);
 
 fn add(wallet: WalletId, one: Money, other: Money) -> Result<Money, PostingError> {
     one.checked_add(other)

@@ -108,22 +108,16 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
         Verdict::Already => return Outcome::AlreadyApplied,
         Verdict::Contradiction(message) => return contradiction(plan, step, message),
     };
-    match plan.books.book(&decision.legs, decision.owes) {
-        Ok(legs) => booked(&mut decision, legs),
-        Err(error) => {
-            // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
-            let refused = refusal(&step.command, error)
-                .map(|reason| plan.ask(transactions, transaction, &Command::Refuse(reason)));
-            match refused {
-                Some(Verdict::Apply(instead)) => {
-                    decision = *instead;
-                    match plan.books.book(&decision.legs, decision.owes) {
-                        Ok(legs) => booked(&mut decision, legs),
-                        Err(_) => return contradiction(plan, step, error.to_string()),
-                    }
-                }
-                _ => return contradiction(plan, step, error.to_string()),
-            }
+    if let Err(error) = plan.book(&mut decision) {
+        // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
+        let refused = refusal(&step.command, error)
+            .map(|reason| plan.ask(transactions, transaction, &Command::Refuse(reason)));
+        let Some(Verdict::Apply(instead)) = refused else {
+            return contradiction(plan, step, error.to_string());
+        };
+        decision = *instead;
+        if plan.book(&mut decision).is_err() {
+            return contradiction(plan, step, error.to_string());
         }
     }
     let (id, from, wallets) = (transaction.id, transaction.stage, transaction.wallets());
@@ -151,6 +145,23 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
 }
 
 impl Plan {
+    /// Books the posting of a decision, which then has the legs as they were booked; a debt that was paid by it is told to the
+    /// wallet's owner.
+    fn book(&mut self, decision: &mut Decision) -> Result<(), PostingError> {
+        let asked = decision.legs.len();
+        let booked = self.books.book(&decision.legs, decision.owes)?;
+        for leg in booked
+            .iter()
+            .skip(asked)
+            .filter(|leg| leg.account.wallet().is_none())
+        {
+            let message = format!("{} kept for what was owed to the platform", leg.amount);
+            decision.timeline.push((TimelineKind::Posted, message, None));
+        }
+        decision.legs = booked;
+        Ok(())
+    }
+
     /// What the flow makes of the command, given everything as the steps before have left it.
     fn ask(
         &self,
@@ -181,22 +192,6 @@ impl Plan {
         };
         decide(transaction, context, command)
     }
-}
-
-/// The posting as it was booked: a debt that was paid by it is told to the wallet's owner.
-fn booked(decision: &mut Decision, legs: Vec<Leg>) {
-    let asked = decision.legs.len();
-    let caught: Vec<Leg> = legs
-        .iter()
-        .skip(asked)
-        .filter(|leg| leg.account.wallet().is_none())
-        .copied()
-        .collect();
-    for leg in caught {
-        let message = format!("{} kept for what was owed to the platform", leg.amount);
-        decision.timeline.push((TimelineKind::Posted, message, None));
-    }
-    decision.legs = legs;
 }
 
 fn contradiction(plan: &mut Plan, step: &Step, message: String) -> Outcome {

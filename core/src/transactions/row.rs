@@ -10,7 +10,7 @@ use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
 use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
-use crate::money::{Currency, Money};
+use crate::money::{Currency, Money, MoneyError};
 
 /// One transaction. What is secret stays sealed here; opening it is the caller's business.
 #[derive(Debug, Clone)]
@@ -76,6 +76,65 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// A transaction as it is accepted: nothing has happened, and nothing is known of it but this.
+    #[must_use]
+    pub const fn accepted(
+        id: TransactionId,
+        flow: Flow,
+        wallet_id: WalletId,
+        user_id: UserId,
+        amount: Money,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            wallet_id,
+            user_id,
+            transaction_type: flow.transaction_type(),
+            flow,
+            status: Stage::Accepted.status(),
+            stage: Stage::Accepted,
+            amount,
+            fee: None,
+            reference: None,
+            counterparty_wallet_id: None,
+            related_transaction_id: None,
+            stripe_payment_intent_id: None,
+            stripe_transfer_id: None,
+            stripe_payout_id: None,
+            stripe_refund_id: None,
+            stripe_dispute_id: None,
+            held: None,
+            available_on: None,
+            stripe_account_id: None,
+            stripe_payment_method_id: None,
+            encrypted_client_secret: None,
+            encrypted_bank_id: None,
+            payment_method: None,
+            description: None,
+            metadata: None,
+            failure_reason: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// What of its amount these refunds have left.
+    ///
+    /// # Errors
+    /// When one is in another currency.
+    pub fn left_by<'a>(&self, refunds: impl IntoIterator<Item = &'a Self>) -> Result<Money, MoneyError> {
+        refunds.into_iter().try_fold(self.amount, |left, refund| {
+            left.checked_sub(refund.amount.at_most(left)?)
+        })
+    }
+
+    /// Whether it is a dispute that the payer's bank has not decided.
+    #[must_use]
+    pub fn is_open_dispute(&self) -> bool {
+        self.flow == Flow::Dispute && self.stage == Stage::Disputed
+    }
+
     /// The wallets whose balances it may change, in the order in which they are locked.
     #[must_use]
     pub fn wallets(&self) -> Vec<WalletId> {

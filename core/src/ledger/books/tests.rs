@@ -98,7 +98,7 @@ fn what_becomes_spendable_pays_the_debt_first() {
     books.book(&[], Some((wallet(0), usd(30)))).unwrap();
     let receivable = |legs: &[Leg]| {
         legs.iter()
-            .filter(|leg| leg.account == RECEIVABLE)
+            .filter(|leg| leg.account == Account::RECEIVABLE)
             .map(|leg| leg.amount)
             .collect::<Vec<_>>()
     };

@@ -1,6 +1,7 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, CLEARING, STRIPE_FEES, SUSPENSE, entry, reason, usd};
+use crate::flows::testing::{AVAILABLE, entry, reason, usd};
 use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ledger::Account;
 
 fn paid(minor: i64) -> Command {
     Command::SettlePayment {
@@ -39,11 +40,11 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend([
             case(from, paid(10_000))
                 .to(Stage::Completed)
-                .moves(CLEARING, AVAILABLE, 10_000),
+                .moves(Account::CLEARING, AVAILABLE, 10_000),
             case(from, paid(9_000))
                 .when("90.00 received")
                 .to(Stage::InReview)
-                .moves(CLEARING, SUSPENSE, 9_000),
+                .moves(Account::CLEARING, Account::SUSPENSE, 9_000),
             case(from, cancelled()).to(Stage::Cancelled),
             case(from, refuse()).to(Stage::Failed),
         ]);
@@ -52,26 +53,26 @@ pub(super) fn cases() -> Vec<Case> {
         case(Stage::InReview, Command::CreditReview { amount: usd(9_000) })
             .when("90.00 received")
             .to(Stage::Completed)
-            .moves(SUSPENSE, AVAILABLE, 9_000),
+            .moves(Account::SUSPENSE, AVAILABLE, 9_000),
         case(Stage::InReview, returned(9_000))
             .when("90.00 received")
             .to(Stage::Failed)
-            .moves(SUSPENSE, CLEARING, 9_000),
+            .moves(Account::SUSPENSE, Account::CLEARING, 9_000),
         case(
             Stage::Completed,
             Command::BookFee(entry("txn_1", usd(10_000), usd(320))),
         )
         .when("what Stripe keeps of it becomes known")
-        .moves(STRIPE_FEES, CLEARING, 320),
+        .moves(Account::STRIPE_FEES, Account::CLEARING, 320),
     ]);
     for from in [Stage::Failed, Stage::Cancelled] {
         cases.extend([
             case(from, paid(10_000))
                 .when("money comes when nobody waits for it any more")
-                .moves(CLEARING, SUSPENSE, 10_000),
+                .moves(Account::CLEARING, Account::SUSPENSE, 10_000),
             case(from, returned(10_000))
                 .when("what came too late was returned to the payer")
-                .moves(SUSPENSE, CLEARING, 10_000),
+                .moves(Account::SUSPENSE, Account::CLEARING, 10_000),
         ]);
     }
     cases

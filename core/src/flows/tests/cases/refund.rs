@@ -1,6 +1,7 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, CLEARING, FROZEN, RECEIVABLE, at, reason, transaction, usd};
+use crate::flows::testing::{AVAILABLE, FROZEN, at, reason, transaction, usd};
 use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ledger::Account;
 
 fn case(flow: Flow, from: Stage, command: Command) -> Case {
     let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(10_000)));
@@ -52,7 +53,7 @@ fn asked_for() -> Vec<Case> {
         cases.extend([
             case(from, paid())
                 .to(Stage::Completed)
-                .moves(FROZEN, CLEARING, 10_000),
+                .moves(FROZEN, Account::CLEARING, 10_000),
             case(from, failed())
                 .to(Stage::Failed)
                 .moves(FROZEN, AVAILABLE, 10_000),
@@ -77,25 +78,25 @@ fn found() -> Vec<Case> {
             .owes(7_000),
         case(Stage::Accepted, paid())
             .to(Stage::Completed)
-            .moves(AVAILABLE, CLEARING, 10_000),
+            .moves(AVAILABLE, Account::CLEARING, 10_000),
         case(Stage::Accepted, paid())
             .when(lacks)
             .has(3_000)
             .to(Stage::Completed)
-            .moves(AVAILABLE, CLEARING, 3_000)
-            .moves(RECEIVABLE, CLEARING, 7_000)
+            .moves(AVAILABLE, Account::CLEARING, 3_000)
+            .moves(Account::RECEIVABLE, Account::CLEARING, 7_000)
             .owes(7_000),
         case(Stage::Accepted, failed()).to(Stage::Failed),
         case(Stage::Refunding, paid())
             .held(10_000)
             .to(Stage::Completed)
-            .moves(FROZEN, CLEARING, 10_000),
+            .moves(FROZEN, Account::CLEARING, 10_000),
         case(Stage::Refunding, paid())
             .when(held)
             .held(3_000)
             .to(Stage::Completed)
-            .moves(FROZEN, CLEARING, 3_000)
-            .moves(RECEIVABLE, CLEARING, 7_000),
+            .moves(FROZEN, Account::CLEARING, 3_000)
+            .moves(Account::RECEIVABLE, Account::CLEARING, 7_000),
         case(Stage::Refunding, failed())
             .held(10_000)
             .to(Stage::Failed)
@@ -105,6 +106,6 @@ fn found() -> Vec<Case> {
             .held(3_000)
             .to(Stage::Failed)
             .moves(FROZEN, AVAILABLE, 3_000)
-            .moves(RECEIVABLE, AVAILABLE, 7_000),
+            .moves(Account::RECEIVABLE, AVAILABLE, 7_000),
     ]
 }

@@ -1,6 +1,7 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, CLEARING, FROZEN, IN_TRANSIT, reason};
+use crate::flows::testing::{AVAILABLE, FROZEN, reason};
 use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ledger::Account;
 
 pub(super) fn cases() -> Vec<Case> {
     let failed = Command::FailPayout {
@@ -13,13 +14,13 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new(Flow::RefundReturn, Stage::Accepted, Command::Execute)
             .to(Stage::Completed)
-            .moves(CLEARING, AVAILABLE, 10_000),
+            .moves(Account::CLEARING, AVAILABLE, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Accepted, failed)
             .to(Stage::Returning)
-            .moves(IN_TRANSIT, FROZEN, 10_000),
+            .moves(Account::IN_TRANSIT, FROZEN, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Returning, reversed())
             .to(Stage::Completed)
-            .moves(CLEARING, IN_TRANSIT, 10_000)
+            .moves(Account::CLEARING, Account::IN_TRANSIT, 10_000)
             .moves(FROZEN, AVAILABLE, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Returning, reversed())
             .when("somebody else's reversal, on the books already")

@@ -1,6 +1,7 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, OTHERS, PLATFORM_FEES, at, reason, transaction, usd};
+use crate::flows::testing::{AVAILABLE, OTHERS, at, reason, transaction, usd};
 use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ledger::Account;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut payment = at(Stage::Completed, transaction(9, Flow::Payment, usd(10_000)));
@@ -12,18 +13,18 @@ pub(super) fn cases() -> Vec<Case> {
             .when("with a fee of 3.00")
             .fee(300)
             .moves(AVAILABLE, OTHERS, 9_700)
-            .moves(AVAILABLE, PLATFORM_FEES, 300),
+            .moves(AVAILABLE, Account::PLATFORM_FEES, 300),
         execute(Flow::PaymentRefund)
             .when("40.00 of a payment of 100.00 with a fee of 3.00")
             .amount(4_000)
             .of(payment.clone())
             .moves(AVAILABLE, OTHERS, 3_880)
-            .moves(PLATFORM_FEES, OTHERS, 120),
+            .moves(Account::PLATFORM_FEES, OTHERS, 120),
         execute(Flow::PaymentRefund)
             .when("all of a payment of 100.00 with a fee of 3.00")
             .of(payment)
             .moves(AVAILABLE, OTHERS, 9_700)
-            .moves(PLATFORM_FEES, OTHERS, 300),
+            .moves(Account::PLATFORM_FEES, OTHERS, 300),
     ];
     for flow in [Flow::Transfer, Flow::Payment, Flow::PaymentRefund] {
         let refuse = Command::Refuse(reason(FailureCode::InsufficientFunds));

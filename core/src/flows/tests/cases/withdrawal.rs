@@ -1,6 +1,7 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, CLEARING, FROZEN, IN_TRANSIT, reason, usd};
+use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
 use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::ledger::Account;
 
 fn refuse() -> Command {
     Command::Refuse(reason(FailureCode::PayoutAccountRefused))
@@ -28,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
         case(Stage::Held, sent)
             .to(Stage::Transferred)
-            .moves(IN_TRANSIT, CLEARING, 10_000),
+            .moves(Account::IN_TRANSIT, Account::CLEARING, 10_000),
         case(Stage::Held, refuse())
             .to(Stage::Failed)
             .moves(FROZEN, AVAILABLE, 10_000),
@@ -48,7 +49,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend([
             case(from, paid)
                 .to(Stage::Completed)
-                .moves(FROZEN, IN_TRANSIT, 10_000),
+                .moves(FROZEN, Account::IN_TRANSIT, 10_000),
             case(from, failed).to(Stage::Returning),
         ]);
     }
@@ -59,7 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend([
         case(Stage::Returning, reversed())
             .to(Stage::Failed)
-            .moves(CLEARING, IN_TRANSIT, 10_000)
+            .moves(Account::CLEARING, Account::IN_TRANSIT, 10_000)
             .moves(FROZEN, AVAILABLE, 10_000),
         case(Stage::Returning, reversed())
             .when("somebody else's reversal, on the books already")
@@ -68,7 +69,7 @@ pub(super) fn cases() -> Vec<Case> {
             .moves(FROZEN, AVAILABLE, 10_000),
         case(Stage::Completed, outside)
             .when("somebody else took 40.00 of the transfer back")
-            .moves(CLEARING, IN_TRANSIT, 4_000),
+            .moves(Account::CLEARING, Account::IN_TRANSIT, 4_000),
     ]);
     cases
 }
