@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Account, Leg, PlatformAccount};
+use super::{Account, Leg};
 use crate::ids::{UserId, WalletId};
 use crate::money::{Currency, Money, MoneyError};
 
