@@ -59,9 +59,13 @@ pub async fn ask_about_quiet(db: &Db, now: DateTime<Utc>) -> Result<usize, DbErr
 pub async fn read_events(db: &Db, now: DateTime<Utc>) -> Result<usize, DbError> {
     in_transaction!(db, conn => {
         Ok(sql(
-            "WITH wanted AS (
+            "WITH used AS (
                 SELECT ''::varchar AS account
                  UNION ALL SELECT stripe_account_id FROM stripe_accounts WHERE paid_at > $1 - $3),
+             wanted AS (
+                SELECT account FROM used LEFT JOIN stripe_event_cursors c USING (account)
+                 WHERE c.asked_at IS NULL OR c.asked_at <= $1 - $2
+                 ORDER BY c.asked_at NULLS FIRST LIMIT 500),
              asked AS (
                 INSERT INTO stripe_event_cursors (account, asked_at) SELECT account, $1 FROM wanted
                 ON CONFLICT (account) DO UPDATE SET asked_at = $1 WHERE stripe_event_cursors.asked_at <= $1 - $2
