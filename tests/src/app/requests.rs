@@ -209,6 +209,21 @@ impl TestApp {
         .await;
     }
 
+    /// The id of a Stripe object on a transaction, by its column.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn stripe_id(&self, transaction: &str, column: &str) -> String {
+        let sql = format!("SELECT {column} FROM wallet_transactions WHERE id = $1");
+        self.db.value(&sql, &[&uuid(transaction)]).await
+    }
+
+    /// What the owner of a wallet owes the platform, in cents.
+    pub async fn owed(&self, wallet: &str) -> i64 {
+        let sql = "SELECT (100 * owed_balance)::bigint FROM wallets WHERE id = $1";
+        self.db.value(sql, &[&uuid(wallet)]).await
+    }
+
     /// Spendable and held cents of a wallet, as its owner sees them.
     pub async fn balances(&self, user: &User, wallet: &str) -> (i64, i64) {
         let query = "query($id: String!) { wallet(id: $id) { balance frozenBalance } }";

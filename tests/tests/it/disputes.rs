@@ -1,13 +1,8 @@
 //! Disputes: what is frozen, what is owed, and what becomes of both.
 
 use serde_json::json;
-use wallet_tests::app::{Leftovers, id_of, uuid};
+use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{TestApp, User};
-
-async fn owed(app: &TestApp, wallet: &str) -> i64 {
-    let sql = "SELECT (100 * owed_balance)::bigint FROM wallets WHERE id = $1";
-    app.db.value(sql, &[&uuid(wallet)]).await
-}
 
 /// A dispute of so much of a deposit: the Stripe object, and our transaction.
 async fn disputed(
@@ -17,13 +12,7 @@ async fn disputed(
     amount: i64,
     more: &serde_json::Value,
 ) -> (String, String) {
-    let intent: String = app
-        .db
-        .value(
-            "SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(deposit)],
-        )
-        .await;
+    let intent: String = app.stripe_id(deposit, "stripe_payment_intent_id").await;
     let mut body = json!({ "payment_intent": intent, "amount": amount, "reason": "fraudulent" });
     body.as_object_mut()
         .unwrap()
@@ -50,18 +39,18 @@ async fn a_dispute_that_is_won_gives_back_what_was_frozen_and_forgives_the_rest(
     let (dispute, ours) = disputed(&app, &alice, &deposit, 10_000, &json!({})).await;
     app.at_stage(&ours, "disputed").await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 6_000));
-    assert_eq!(owed(&app, &wallet).await, 4_000);
+    assert_eq!(app.owed(&wallet).await, 4_000);
     let refused = app.refund(&alice, &deposit, json!({ "amount": "1.00" })).await;
     assert_eq!(refused.code(), Some("INVALID_STATE"), "{refused:?}");
     // A credit meanwhile is caught, as far as it is owed.
     app.deposited(&alice, &wallet, 2_500, "pm_card_visa").await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 6_000));
-    assert_eq!(owed(&app, &wallet).await, 1_500);
+    assert_eq!(app.owed(&wallet).await, 1_500);
     decided(&app, &dispute, "won").await;
     let ended = app.ended(&alice, &ours).await;
     assert_eq!(ended["status"], "CANCELLED", "{ended:#}");
     assert_eq!(app.balances(&alice, &wallet).await, (8_500, 0));
-    assert_eq!(owed(&app, &wallet).await, 0);
+    assert_eq!(app.owed(&wallet).await, 0);
     app.finish().await;
 }
 
@@ -78,10 +67,10 @@ async fn a_dispute_that_is_lost_takes_what_was_frozen_and_later_credits_pay_the_
     decided(&app, &dispute, "lost").await;
     app.completed(&alice, &ours).await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
-    assert_eq!(owed(&app, &wallet).await, 5_000);
+    assert_eq!(app.owed(&wallet).await, 5_000);
     app.deposited(&alice, &wallet, 8_000, "pm_card_visa").await;
     assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
-    assert_eq!(owed(&app, &wallet).await, 0);
+    assert_eq!(app.owed(&wallet).await, 0);
     app.at_rest().await;
     // Nothing is receivable any more, and the platform bears the fee of the dispute.
     let sum = "SELECT coalesce(100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = $1";
@@ -147,7 +136,7 @@ async fn a_dispute_of_more_than_was_paid_is_held_as_it_is_and_told_to_a_person()
     let (dispute, ours) = disputed(&app, &alice, &deposit, 6_500, &json!({})).await;
     app.at_stage(&ours, "disputed").await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 5_000));
-    assert_eq!(owed(&app, &wallet).await, 1_500);
+    assert_eq!(app.owed(&wallet).await, 1_500);
     decided(&app, &dispute, "won").await;
     app.ended(&alice, &ours).await;
     assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
@@ -180,13 +169,7 @@ async fn a_dispute_during_a_refund_during_a_withdrawal_leaves_the_sum_right_and_
             .data(),
     );
     app.at_stage(&refund, "refunding").await;
-    let intent: String = app
-        .db
-        .value(
-            "SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(&deposit)],
-        )
-        .await;
+    let intent: String = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
     let dispute = app
         .stripe
         .control("disputes", json!({ "payment_intent": intent, "amount": 10_000 }))
@@ -196,28 +179,16 @@ async fn a_dispute_during_a_refund_during_a_withdrawal_leaves_the_sum_right_and_
     let ours: String = app.db.value(find, &[]).await;
     app.at_stage(&ours, "disputed").await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 10_000));
-    assert_eq!(owed(&app, &wallet).await, 8_000);
-    let payout: String = app
-        .db
-        .value(
-            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(&withdrawal)],
-        )
-        .await;
+    assert_eq!(app.owed(&wallet).await, 8_000);
+    let payout: String = app.stripe_id(&withdrawal, "stripe_payout_id").await;
     app.stripe
         .control(&format!("payouts/{payout}"), json!({ "status": "failed" }))
         .await;
     app.failed(&alice, &withdrawal).await;
     // What the bank returned is caught.
     assert_eq!(app.balances(&alice, &wallet).await, (0, 5_000));
-    assert_eq!(owed(&app, &wallet).await, 3_000);
-    let object: String = app
-        .db
-        .value(
-            "SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(&refund)],
-        )
-        .await;
+    assert_eq!(app.owed(&wallet).await, 3_000);
+    let object: String = app.stripe_id(&refund, "stripe_refund_id").await;
     app.stripe
         .control(&format!("refunds/{object}"), json!({ "status": "succeeded" }))
         .await;
@@ -225,7 +196,7 @@ async fn a_dispute_during_a_refund_during_a_withdrawal_leaves_the_sum_right_and_
     decided(&app, dispute["id"].as_str().unwrap(), "lost").await;
     app.completed(&alice, &ours).await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
-    assert_eq!(owed(&app, &wallet).await, 3_000);
+    assert_eq!(app.owed(&wallet).await, 3_000);
     // More is disputed than the refund had left of the deposit.
     app.finish_with(Leftovers {
         alarms: &["dispute_exceeds_payment"],

@@ -5,16 +5,6 @@ use serde_json::json;
 use wallet_tests::app::{Leftovers, id_of, uuid};
 use wallet_tests::{TestApp, eventually};
 
-async fn intent_of(app: &TestApp, deposit: &str) -> String {
-    let sql = "SELECT stripe_payment_intent_id FROM wallet_transactions WHERE id = $1";
-    app.db.value(sql, &[&uuid(deposit)]).await
-}
-
-async fn owed(app: &TestApp, wallet: &str) -> i64 {
-    let sql = "SELECT (100 * owed_balance)::bigint FROM wallets WHERE id = $1";
-    app.db.value(sql, &[&uuid(wallet)]).await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deposit_goes_back_to_its_payer_in_parts_and_never_more_than_was_paid() {
     let app = TestApp::start().await;
@@ -65,13 +55,7 @@ async fn a_refund_that_is_pending_holds_the_money_until_it_is_final() {
     ];
     for (id, status) in ids.iter().zip(["succeeded", "failed"]) {
         app.at_stage(id, "refunding").await;
-        let refund: String = app
-            .db
-            .value(
-                "SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1",
-                &[&uuid(id)],
-            )
-            .await;
+        let refund: String = app.stripe_id(id, "stripe_refund_id").await;
         app.stripe
             .control(&format!("refunds/{refund}"), json!({ "status": status }))
             .await;
@@ -96,13 +80,7 @@ async fn a_refund_that_fails_after_it_had_succeeded_is_credited_again_once() {
     let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
     let refund = id_of(&app.refund(&alice, &deposit, json!({})).await.data());
     app.completed(&alice, &refund).await;
-    let object: String = app
-        .db
-        .value(
-            "SELECT stripe_refund_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(&refund)],
-        )
-        .await;
+    let object: String = app.stripe_id(&refund, "stripe_refund_id").await;
     let body = json!({ "status": "failed", "failure_reason": "expired_or_canceled_card" });
     app.stripe
         .webhook_fault(json!({ "event": "refund.*", "duplicate": 3 }))
@@ -128,18 +106,18 @@ async fn a_refund_made_in_the_dashboard_is_booked_and_what_is_missing_is_caught_
     let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
     let spent = app.send(&alice, &wallet, &other, 7_000).await;
     app.completed(&alice, &spent).await;
-    let intent = intent_of(&app, &deposit).await;
+    let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
     app.stripe
         .control("refunds", json!({ "payment_intent": intent, "amount": 5_000 }))
         .await;
     let refund = app.relative(&alice, &deposit).await;
     app.completed(&alice, &id_of(&refund)).await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
-    assert_eq!(owed(&app, &wallet).await, 2_000);
+    assert_eq!(app.owed(&wallet).await, 2_000);
     // The next credit pays the debt first.
     let next = app.deposited(&alice, &wallet, 5_000, "pm_card_visa").await;
     assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
-    assert_eq!(owed(&app, &wallet).await, 0);
+    assert_eq!(app.owed(&wallet).await, 0);
     let told = app.transaction(&alice, &next).await;
     assert!(
         told["timeline"].to_string().contains("kept for what was owed"),

@@ -9,12 +9,7 @@ use wallet_tests::{TestApp, User, eventually};
 
 async fn payout_of(app: &TestApp, withdrawal: &str) -> String {
     app.at_stage(withdrawal, "paying_out").await;
-    app.db
-        .value(
-            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(withdrawal)],
-        )
-        .await
+    app.stripe_id(withdrawal, "stripe_payout_id").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,13 +64,7 @@ async fn the_money_goes_to_the_bank_that_was_named() {
     let input = json!({ "amount": "10.00", "bankId": bank, "accountName": "Ada Lovelace" });
     let id = id_of(&app.withdraw(&alice, &wallet, input).await.data());
     app.completed(&alice, &id).await;
-    let payout: String = app
-        .db
-        .value(
-            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(&id)],
-        )
-        .await;
+    let payout: String = app.stripe_id(&id, "stripe_payout_id").await;
     let payout = app
         .stripe
         .get_as(&account, &format!("/v1/payouts/{payout}"))
@@ -309,13 +298,7 @@ async fn a_payout_that_fails_after_it_was_paid_is_credited_by_a_transaction_of_i
             .data(),
     );
     app.completed(&alice, &id).await;
-    let payout: String = app
-        .db
-        .value(
-            "SELECT stripe_payout_id FROM wallet_transactions WHERE id = $1",
-            &[&uuid(&id)],
-        )
-        .await;
+    let payout: String = app.stripe_id(&id, "stripe_payout_id").await;
     app.stripe
         .webhook_fault(json!({ "event": "payout.*", "duplicate": 3 }))
         .await;
