@@ -73,7 +73,7 @@ fn legs_that_do_not_sum_to_zero_are_refused() {
     assert_eq!(books.book(&[leg], None), Err(PostingError::Unbalanced));
     let eur = Money::from_minor(1, Currency::EUR).unwrap().negated();
     let other = Leg {
-        account: Account::Platform(PlatformAccount::StripeClearing),
+        account: Account::CLEARING,
         amount: eur,
     };
     assert_eq!(books.book(&[leg, other], None), Err(PostingError::Unbalanced));
