@@ -13,6 +13,7 @@ mod bad_inputs;
 mod contract;
 mod deposits;
 mod disputes;
+mod events_list;
 mod fee_rules;
 mod flows;
 mod idempotency;
