@@ -13,9 +13,12 @@ mod maintenance;
 mod measured;
 mod metrics;
 mod observe;
+mod operator;
 mod outcome;
+mod program;
 mod run;
 mod worker;
 
+pub use program::program;
 pub use run::{RunError, run};
 pub use worker::Worker;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use wallet_core::chaos::{self, PlantedBug};
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
@@ -78,6 +79,7 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     count_job(job.kind, end.name());
     let done = match end {
         End::Park => jobs::park(&worker.db, job.claim, now, &reason).await.map(|_| ()),
+        End::Retry(_) if chaos::is_planted(PlantedBug::RetryForgotten) => forget(worker, job).await,
         End::Retry(delay) => {
             tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
             jobs::retry_later(&worker.db, job.claim, now + time(delay), &reason)
@@ -96,6 +98,12 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
         tracing::warn!(job = %job.claim.job, error = %chain(&error), "the job's lease will run out");
     }
     tell_owner(worker, job, error, &reason).await;
+}
+
+/// Ends a job that is not done: what [`PlantedBug::RetryForgotten`] does wrong.
+async fn forget(worker: &Worker, job: &ClaimedJob) -> Result<(), DbError> {
+    jobs::finish(&mut *worker.db.conn().await?, &[job.claim]).await?;
+    Ok(())
 }
 
 /// One line of the timeline for each new reason to wait, not for each try.

@@ -12,6 +12,7 @@ mod objects;
 mod operations;
 mod store;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use super::errors::{ErrorClass, GatewayError};
 use super::gateway::PaymentGateway;
 use super::ids::IdempotencyKey;
 use super::types::StripeObject;
+use crate::chaos::{self, PlantedBug, Point};
 use crate::clock::SharedClock;
 use crate::crypto::Vault;
 use crate::db::{Db, DbError};
@@ -164,7 +166,10 @@ impl StripeCalls {
             Begun::ClaimVoid => return Err(CallError::ClaimVoid),
         };
 
-        let answer = stored.send(&*self.gateway, &attempt.key).await;
+        chaos::reach(Point::W3).await;
+        let key = sent_key(&attempt.key, self.clock.now());
+        let answer = stored.send(&*self.gateway, &key).await;
+        chaos::reach(Point::W4).await;
 
         let now = self.clock.now();
         self.breakers
@@ -176,7 +181,10 @@ impl StripeCalls {
                     .await?;
                 Ok(CallOutcome::Fresh(object))
             }
-            Err(error) => {
+            Err(mut error) => {
+                if error.class == ErrorClass::Unknown && chaos::is_planted(PlantedBug::UnknownIsRefused) {
+                    error.class = ErrorClass::Refused;
+                }
                 tracing::info!(key = %attempt.key, class = %error.class, code = error.code, request = error.request_id, "stripe call failed");
                 self.failed::<C>(&before, &error, now).await?;
                 Err(error.into())
@@ -245,6 +253,15 @@ impl StripeCalls {
             _ => Err(CallError::Gateway(GatewayError::new(ErrorClass::InUse))),
         }
     }
+}
+
+/// The key as it is sent: that of the row.
+fn sent_key(key: &IdempotencyKey, now: DateTime<Utc>) -> Cow<'_, IdempotencyKey> {
+    if !chaos::is_planted(PlantedBug::KeyFromTheClock) {
+        return Cow::Borrowed(key);
+    }
+    let changed = format!("{key}:{}", now.timestamp_micros()).parse();
+    changed.map_or(Cow::Borrowed(key), Cow::Owned)
 }
 
 impl fmt::Debug for StripeCalls {
