@@ -65,8 +65,9 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             return Ok(());
         }
     }
-    if let Some(newest) = reading.newest {
-        janitor::record_reading(&mut *worker.db.conn().await?, &reading.account, newest).await?;
+    // An empty list is read from the same moment on the next time, however much later that is.
+    if let Some(read_until) = reading.newest.or(reading.since) {
+        janitor::record_reading(&mut *worker.db.conn().await?, &reading.account, read_until).await?;
     }
     worker.finish(job).await
 }
