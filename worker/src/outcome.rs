@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use wallet_core::chaos::{self, PlantedBug};
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
@@ -18,6 +18,10 @@ use crate::worker::Worker;
 
 /// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
 const MOST_ATTEMPTS: i32 = 100;
+
+/// How long money is waited for before a person is called: longer than any country lets a payment settle
+/// (<https://docs.stripe.com/payouts#payout-speed>).
+const LONGEST_WAIT_FOR_FUNDS: TimeDelta = TimeDelta::days(35);
 
 /// Why a job did not come to its end this time.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +79,8 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     }
     let reason = error.to_string();
     let now = worker.clock.now();
-    let end = decide(job, error);
+    let end = decide(job, error, now);
+    let parks = matches!(end, End::Park);
     count_job(job.kind, end.name());
     let done = match end {
         End::Park => jobs::park(&worker.db, job.claim, now, &reason).await.map(|_| ()),
@@ -97,7 +102,7 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     if let Err(error) = done {
         tracing::warn!(job = %job.claim.job, error = %chain(&error), "the job's lease will run out");
     }
-    tell_owner(worker, job, error, &reason).await;
+    tell_owner(worker, job, error, parks, &reason).await;
 }
 
 /// Ends a job that is not done: what [`PlantedBug::RetryForgotten`] does wrong.
@@ -107,7 +112,7 @@ async fn forget(worker: &Worker, job: &ClaimedJob) -> Result<(), DbError> {
 }
 
 /// One line of the timeline for each new reason to wait, not for each try.
-async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason: &str) {
+async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked: bool, reason: &str) {
     let Some(transaction) = job.transaction else {
         return;
     };
@@ -116,10 +121,10 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason:
         || job
             .kind
             .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
-    if is_quiet || job.last_error.as_deref() == Some(reason) {
+    let is_told = !parked && job.last_error.as_deref() == Some(reason);
+    if is_quiet || is_told {
         return;
     }
-    let parked = matches!(decide(job, error), End::Park);
     let kind = if parked {
         TimelineKind::NeedsReview
     } else {
@@ -149,7 +154,7 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason:
     }
 }
 
-fn decide(job: &ClaimedJob, error: &JobError) -> End {
+fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
     let failures = u32::try_from(job.attempts).unwrap_or(1);
     let draw = |policy: RetryPolicy| policy.delay(failures, &mut rand::rng());
     let end = match error {
@@ -167,6 +172,7 @@ fn decide(job: &ClaimedJob, error: &JobError) -> End {
                 End::Retry(draw(policy_of(error)))
             }
             (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
+            (Disposition::WaitForFunds, _) if now - job.created_at > LONGEST_WAIT_FOR_FUNDS => End::Park,
             (
                 Disposition::RetrySameKey { counts: false }
                 | Disposition::PauseLane
