@@ -33,6 +33,7 @@ mod secrets;
 mod signals_alone;
 mod story;
 mod stripe_calls;
+mod stripe_flows;
 mod subscriptions;
 mod transfers;
 mod unclaimed_calls;
