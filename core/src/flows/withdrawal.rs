@@ -99,12 +99,15 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .then(JobKind::WithdrawalReversal)
             }))
         }
-        Command::RecordReversal { reversal } => {
+        Command::RecordReversal {
+            reversal,
+            amount: taken,
+        } => {
             Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
                 let mut decision = Decision::to(stage);
                 // Somebody else's reversal, found before, is on the books already.
                 if !context.booked {
-                    decision = taken_back(decision, reversal, amount);
+                    decision = taken_back(decision, reversal, *taken);
                 }
                 decision.legs(Leg::pair(frozen, available, amount)).says_with(
                     TimelineKind::Failed,

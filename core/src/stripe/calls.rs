@@ -200,6 +200,14 @@ impl StripeCalls {
         Ok(self.store.is_undecided(operation, subject).await?)
     }
 
+    /// Whether the next call for `subject` sends the parameters that an earlier run has stored, whatever its caller brings.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
+        Ok(self.store.is_prepared(operation, subject).await?)
+    }
+
     /// Says that the look-up found the object: later runs bring it as [`CallOutcome::Recorded`].
     ///
     /// # Errors

@@ -26,6 +26,7 @@ mod migrations;
 mod money_back;
 mod onboarding;
 mod payments;
+mod payouts;
 mod programs;
 mod queue;
 mod refunds;

@@ -229,6 +229,12 @@ impl CallStore {
             }))
     }
 
+    /// Whether the next call of this operation sends what an earlier run has stored.
+    pub(super) async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
+        let latest = self.latest(operation, subject).await?;
+        Ok(latest.is_some_and(|attempt| attempt.outcome != Outcome::Refused))
+    }
+
     /// How the attempt stands; none when there is no such key.
     pub(super) async fn outcome(&self, key: &IdempotencyKey) -> Result<Option<Outcome>, DbError> {
         let row: Option<Row> = stripe_calls::table
