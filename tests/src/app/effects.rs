@@ -1,6 +1,6 @@
 //! What Stripe did, held against what our rows say.
 
-use std::sync::atomic::Ordering;
+use wallet_core::money::Currency;
 
 use super::TestApp;
 
@@ -79,22 +79,27 @@ impl TestApp {
                 );
             }
         }
-        let changed: i64 = effects
-            .iter()
-            .filter(|it| it["currency"] == "usd")
-            .filter_map(|it| it["platform_change"].as_i64())
-            .sum();
-        let booked = "SELECT coalesce(-100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'stripe:clearing' AND currency = 'usd'";
-        let booked: i64 = self.db.value(booked, &[]).await;
         let under_way = self
             .db
             .count("wallet_transactions WHERE stage IN ('accepted', 'held', 'awaiting_payment', 'returning', 'refunding')")
             .await;
-        if under_way == 0 {
+        if under_way > 0 {
+            return;
+        }
+        let put_in = self.put_in.lock().unwrap().clone();
+        for currency in Currency::all() {
+            let (code, minor_units) = (currency.code(), 10_i64.pow(currency.exponent()));
+            let changed: i64 = effects
+                .iter()
+                .filter(|it| it["currency"] == code)
+                .filter_map(|it| it["platform_change"].as_i64())
+                .sum();
+            let booked = "SELECT coalesce(-$2::bigint * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'stripe:clearing' AND currency = $1";
+            let booked: i64 = self.db.value(booked, &[&code, &minor_units]).await;
             assert_eq!(
                 booked,
-                changed - self.put_in.load(Ordering::Relaxed),
-                "stripe:clearing and the platform's balance at Stripe"
+                changed - put_in.get(code).copied().unwrap_or_default(),
+                "stripe:clearing and the platform's balance at Stripe in {code}"
             );
         }
     }

@@ -11,6 +11,7 @@
 
 mod bad_inputs;
 mod contract;
+mod currencies;
 mod deposits;
 mod disputes;
 mod events_list;
