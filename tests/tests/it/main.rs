@@ -33,6 +33,7 @@ mod queue;
 mod refunds;
 mod secrets;
 mod signals_alone;
+mod silence;
 mod story;
 mod stripe_calls;
 mod stripe_flows;
