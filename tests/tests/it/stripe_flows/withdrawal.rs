@@ -13,7 +13,7 @@ async fn withdrawn(app: &TestApp, user: &User, wallet: &str, amount: &str) -> St
     )
 }
 
-/// Somebody with access to the connected account pays its money out, as soon as a request of ours stands at the fault's latency.
+/// Somebody with access to the connected account pays its money out.
 async fn drained(app: &TestApp, account: &str, amount: &str) -> String {
     let params = [("amount", amount), ("currency", "usd")];
     id_of(&app.stripe.form_as(account, "/v1/payouts", &params).await)
@@ -162,7 +162,6 @@ async fn a_payout_waits_for_money_that_is_not_available_on_the_connected_account
     let app = TestApp::start().await;
     let (alice, wallet) = app.payee(10_000).await;
     let account = app.account_of(&wallet).await;
-    // Not ours: it stays pending until we let it.
     app.stripe
         .fault(json!({ "operation": "payouts.create", "times": 3, "outcome": "balance_insufficient" }))
         .await;
