@@ -17,6 +17,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{PlantedBug, Point};
+use crate::config::{Env, ProcessEnv};
 
 /// What happens at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,10 +135,6 @@ impl Orders {
 
     /// The orders of this process; it ends when they cannot be read.
     #[expect(
-        clippy::disallowed_methods,
-        reason = "no configuration of the real programs has these"
-    )]
-    #[expect(
         clippy::print_stderr,
         clippy::exit,
         reason = "a campaign without its orders would prove nothing"
@@ -145,7 +142,7 @@ impl Orders {
     pub fn of_process() -> &'static Self {
         static ORDERS: OnceLock<Orders> = OnceLock::new();
         ORDERS.get_or_init(|| {
-            Self::read(|name| std::env::var(name).ok()).unwrap_or_else(|error| {
+            Self::read(|name| ProcessEnv.get(name).ok().flatten()).unwrap_or_else(|error| {
                 eprintln!("{error}");
                 std::process::exit(78)
             })

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use rand::Rng;
 use rslock::Lock;
 use tokio::time::Instant;
 
 use super::node::{Node, Vote};
-use rand::Rng;
-
 use crate::chaos::{self, PlantedBug};
 use crate::ids::WalletId;
 
