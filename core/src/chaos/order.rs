@@ -142,7 +142,7 @@ impl Orders {
     pub fn of_process() -> &'static Self {
         static ORDERS: OnceLock<Orders> = OnceLock::new();
         ORDERS.get_or_init(|| {
-            Self::read(|name| ProcessEnv.get(name).ok().flatten()).unwrap_or_else(|error| {
+            Self::read(|name| ProcessEnv.get(name).and_then(|value| value.into_string().ok())).unwrap_or_else(|error| {
                 eprintln!("{error}");
                 std::process::exit(78)
             })

@@ -67,7 +67,6 @@ points! {
 /// Does what was ordered for this point.
 #[cfg(not(feature = "chaos"))]
 #[inline]
-#[expect(clippy::unused_async, reason = "with the feature it may sleep")]
 pub async fn reach(_: Point) {}
 
 /// Does what was ordered for this point.
