@@ -12,6 +12,7 @@
 mod bad_inputs;
 mod contract;
 mod currencies;
+mod deploys;
 mod deposits;
 mod disputes;
 mod events_list;
@@ -33,6 +34,7 @@ mod payouts;
 mod programs;
 mod queue;
 mod refunds;
+mod review;
 mod secrets;
 mod signals_alone;
 mod silence;

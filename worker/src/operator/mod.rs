@@ -5,6 +5,7 @@ mod migrate;
 mod parked;
 mod replay_events;
 mod requeue;
+mod review;
 mod rotate_keys;
 
 use std::io::Write;
@@ -21,6 +22,7 @@ pub(crate) use migrate::migrate;
 pub(crate) use parked::parked;
 pub(crate) use replay_events::{ReplayEvents, replay_events};
 pub(crate) use requeue::requeue;
+pub(crate) use review::{Review, review};
 pub(crate) use rotate_keys::rotate_keys;
 
 fn say(line: &str) -> anyhow::Result<()> {
