@@ -24,6 +24,7 @@ pub mod ledger;
 pub mod locks;
 pub mod metrics;
 pub mod money;
+pub mod money_out;
 pub mod payees;
 pub mod queue;
 pub mod retry;

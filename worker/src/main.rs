@@ -38,6 +38,9 @@ enum Command {
     Fees(operator::Fees),
     /// Have stored Stripe events processed again, for example those that were parked or that a newer version understands; safe to repeat.
     ReplayEvents(operator::ReplayEvents),
+    /// Keep money from leaving, let it leave again, or say how that stands.
+    #[command(subcommand)]
+    MoneyOut(operator::MoneyOut),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             Command::RotateKeys => operator::rotate_keys(&config()?).await,
             Command::Fees(command) => operator::fees(&config()?, command).await,
             Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,
+            Command::MoneyOut(command) => operator::money_out(&config()?, command).await,
         }
     });
     match done {

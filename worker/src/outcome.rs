@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use rand::Rng;
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
@@ -17,6 +18,9 @@ use crate::worker::Worker;
 
 /// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
 const MOST_ATTEMPTS: i32 = 100;
+
+/// How long a job waits for money-out before it looks again; a start wakes those that wait.
+const STOPPED: Duration = Duration::from_secs(5);
 
 /// Why a job did not come to its end this time.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +157,9 @@ fn decide(job: &ClaimedJob, error: &JobError) -> End {
         JobError::Lock(_) => End::HandBack(RetryPolicy::CONTENDED.delay(4, &mut rand::rng())),
         JobError::Call(CallError::LaneClosed(_)) => {
             End::HandBack(RetryPolicy::STRIPE_THROTTLED.delay(3, &mut rand::rng()))
+        }
+        JobError::Call(CallError::MoneyOutStopped) => {
+            End::HandBack(STOPPED.saturating_add(Duration::from_millis(rand::rng().random_range(0..5_000))))
         }
         JobError::Call(error) => match (error.disposition(), error) {
             (Disposition::RetrySameKey { counts: true }, CallError::Gateway(error)) => {

@@ -23,6 +23,7 @@ mod locks;
 mod metrics;
 mod migrations;
 mod money_back;
+mod money_out;
 mod onboarding;
 mod payments;
 mod programs;

@@ -2,6 +2,7 @@
 
 mod fees;
 mod migrate;
+mod money_out;
 mod parked;
 mod replay_events;
 mod requeue;
@@ -18,6 +19,7 @@ use wallet_core::db::{Db, DbOptions};
 
 pub(crate) use fees::{Fees, fees};
 pub(crate) use migrate::migrate;
+pub(crate) use money_out::{MoneyOut, money_out};
 pub(crate) use parked::parked;
 pub(crate) use replay_events::{ReplayEvents, replay_events};
 pub(crate) use requeue::requeue;
