@@ -33,4 +33,5 @@ pub mod settle;
 pub mod stripe;
 pub mod telemetry;
 pub mod transactions;
+pub mod verify;
 pub mod wallets;

@@ -41,6 +41,8 @@ enum Command {
     /// Keep money from leaving, let it leave again, or say how that stands.
     #[command(subcommand)]
     MoneyOut(operator::MoneyOut),
+    /// Check the books against themselves. Exit code 0: every invariant holds, 1: one is violated, 2: it could not be found out.
+    Verify(operator::Verify),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             Command::Fees(command) => operator::fees(&config()?, command).await,
             Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,
             Command::MoneyOut(command) => operator::money_out(&config()?, command).await,
+            Command::Verify(how) => operator::verify(&config()?, how).await,
         }
     });
     match done {
@@ -73,6 +76,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("wallet-worker: {error:#}");
     if error.is::<ConfigError>() {
         ExitCode::from(CONFIG_EXIT_CODE)
+    } else if let Some(verdict) = error.downcast_ref::<operator::Verdict>() {
+        ExitCode::from(verdict.exit_code())
     } else {
         ExitCode::FAILURE
     }

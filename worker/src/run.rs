@@ -21,6 +21,7 @@ use wallet_core::stripe::{
 use wallet_core::telemetry::chain;
 
 use crate::batch::Batcher;
+use crate::checks;
 use crate::executor;
 use crate::health::{self, Health};
 use crate::maintenance;
@@ -115,6 +116,13 @@ pub async fn run(
         tokio::spawn(worker.leases.clone().run(drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
     ];
+    if asks {
+        background.push(tokio::spawn(checks::run(
+            Arc::clone(&worker),
+            config.checks,
+            drained.clone(),
+        )));
+    }
     let consumers = consumers(&config, &worker, &carrier, &drained);
     let health = Arc::new(Health {
         worker: Arc::clone(&worker),

@@ -36,5 +36,6 @@ mod stripe_calls;
 mod subscriptions;
 mod transfers;
 mod unclaimed_calls;
+mod verify;
 mod webhooks;
 mod withdrawals;

@@ -7,6 +7,7 @@ mod parked;
 mod replay_events;
 mod requeue;
 mod rotate_keys;
+mod verify;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -24,6 +25,32 @@ pub(crate) use parked::parked;
 pub(crate) use replay_events::{ReplayEvents, replay_events};
 pub(crate) use requeue::requeue;
 pub(crate) use rotate_keys::rotate_keys;
+pub(crate) use verify::{Verify, verify};
+
+/// What a check of the books has to say by its exit code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Verdict {
+    /// Something does not hold.
+    #[error("{0}")]
+    DoesNotHold(String),
+    /// It could not be found out.
+    #[error("it could not be found out")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Verdict {
+    /// 1: it does not hold. 2: nobody knows.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::DoesNotHold(_) => 1,
+            Self::Unknown(_) => 2,
+        }
+    }
+
+    pub(crate) fn unknown(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unknown(error.into())
+    }
+}
 
 fn say(line: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("standard output")
