@@ -49,6 +49,27 @@ impl Database {
         Self::named(servers::empty_database().await)
     }
 
+    /// A copy of it as it is now. Whoever was connected is cut off and has to connect again.
+    ///
+    /// # Panics
+    /// When PostgreSQL refuses.
+    pub async fn copy(&self) -> Self {
+        let cluster = servers::postgres().await;
+        let allow = async |yes: bool| {
+            let sql = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {yes}", self.name);
+            cluster.execute("postgres", &sql).await.unwrap();
+        };
+        allow(false).await;
+        let others = format!(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'",
+            self.name
+        );
+        cluster.execute("postgres", &others).await.unwrap();
+        let copy = servers::copy_of(&self.name).await;
+        allow(true).await;
+        Self::named(copy)
+    }
+
     fn named(name: String) -> Self {
         Self {
             name: name.into(),
@@ -207,4 +228,24 @@ pub async fn dump(url: &str, args: &[&str]) -> String {
         .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// Plays a dump into an empty database.
+///
+/// # Panics
+/// When `psql` is not installed or a statement fails.
+pub async fn restore(url: &str, dump: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), dump).unwrap();
+    let output = tokio::process::Command::new("psql")
+        .args([url, "-v", "ON_ERROR_STOP=1", "-q", "-f"])
+        .arg(file.path())
+        .output()
+        .await
+        .expect("psql");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

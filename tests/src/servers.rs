@@ -178,9 +178,17 @@ pub fn without_tls(url: &str) -> String {
 /// # Panics
 /// When PostgreSQL refuses.
 pub async fn new_database() -> String {
+    copy_of(TEMPLATE).await
+}
+
+/// Makes a copy of a database that nobody is connected to, and returns its name.
+///
+/// # Panics
+/// When PostgreSQL refuses.
+pub async fn copy_of(template: &str) -> String {
     let name = format!("t_{}", uuid::Uuid::new_v4().simple());
     let cluster = postgres().await;
-    cluster.create_database(&name, Some(TEMPLATE)).await.unwrap();
+    cluster.create_database(&name, Some(template)).await.unwrap();
     name
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_core::config::MetricsPort;
 use wallet_core::jobs::QueueName;
 use wallet_core::metrics::Recorder;
+use wallet_core::money_out;
 use wallet_core::queue::ConsumerHealth;
 
 use crate::metrics;
@@ -75,6 +76,16 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
             Some(ago) => format!("{queue} has not polled for {} s\n", ago.as_secs()),
             None => format!("{queue} has not polled yet\n"),
         };
+        report.push_str(&line);
+    }
+    if let Ok(switch) = money_out::state(&health.worker.db).await
+        && !switch.is_open
+    {
+        let why = switch.reason.unwrap_or_default();
+        let line = format!(
+            "money-out stopped at {} by {}: {why}\n",
+            switch.changed_at, switch.changed_by
+        );
         report.push_str(&line);
     }
     // Without Redis the work waits; restarting this process would not help.

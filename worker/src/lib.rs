@@ -5,6 +5,7 @@
 //! was not ended by its own settlement. Transfers go through `batch` instead, many in one database transaction.
 
 mod batch;
+mod checks;
 mod direct;
 mod executor;
 mod health;

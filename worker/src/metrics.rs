@@ -6,6 +6,7 @@ use tokio::time::timeout;
 use wallet_core::alarms;
 use wallet_core::db::DbError;
 use wallet_core::jobs::{self, JobKind};
+use wallet_core::money_out;
 use wallet_core::settle::Outcome;
 use wallet_core::telemetry::chain;
 
@@ -19,6 +20,7 @@ const WAITING: &str = "wallet_queue_jobs";
 const OLDEST: &str = "wallet_queue_oldest_due_seconds";
 const PARKED: &str = "wallet_parked_jobs";
 const ALARMS: &str = "wallet_open_alarms";
+const STOPPED: &str = "wallet_money_out_stopped";
 
 /// How long the database may take to tell how much waits.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,6 +48,7 @@ pub(crate) fn describe() {
         PARKED,
         "Jobs that wait for an operator, by queue, of the whole system"
     );
+    metrics::describe_gauge!(STOPPED, "1 while no money goes out, for the whole system");
     metrics::describe_gauge!(ALARMS, "Alarms that nobody has closed, of the whole system");
 }
 
@@ -85,6 +88,7 @@ async fn look_up(worker: &Worker) -> Result<(), DbError> {
         metrics::gauge!(PARKED, "queue" => queue).set(whole(backlog.parked));
         metrics::gauge!(OLDEST, "queue" => queue).set(backlog.oldest_due.unwrap_or_default());
     }
+    metrics::gauge!(STOPPED).set(u8::from(!money_out::state(&worker.db).await?.is_open));
     metrics::gauge!(ALARMS).set(whole(alarms::count_open(&worker.db).await?));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rand::Rng;
 use wallet_core::chaos::{self, PlantedBug};
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
@@ -30,6 +31,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(16);
 
 /// What the owner of a transaction reads while its lane is paused.
 pub(crate) const LANE_CLOSED: &str = "the payment provider cannot be reached; waiting until it answers again";
+
+/// How long a job waits for money-out before it looks again; a start wakes those that wait.
+const STOPPED: Duration = Duration::from_secs(5);
 
 /// Why a job did not come to its end this time.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +212,9 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
         JobError::Lock(_) => End::HandBack(RetryPolicy::CONTENDED.delay(4, &mut rand::rng())),
         JobError::Call(CallError::LaneClosed(_)) => {
             End::HandBack(RetryPolicy::STRIPE_THROTTLED.delay(3, &mut rand::rng()))
+        }
+        JobError::Call(CallError::MoneyOutStopped) => {
+            End::HandBack(STOPPED.saturating_add(Duration::from_millis(rand::rng().random_range(0..5_000))))
         }
         JobError::Call(error) => match (error.disposition(), error) {
             (Disposition::RetrySameKey { counts: true }, CallError::Gateway(error)) => {

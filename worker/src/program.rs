@@ -42,6 +42,14 @@ enum Command {
     Fees(operator::Fees),
     /// Have stored Stripe events processed again, for example those that were parked or that a newer version understands; safe to repeat.
     ReplayEvents(operator::ReplayEvents),
+    /// Keep money from leaving, let it leave again, or say how that stands.
+    #[command(subcommand)]
+    MoneyOut(operator::MoneyOut),
+    /// Check the books against themselves. Exit code 0: every invariant holds, 1: one is violated, 2: it could not be found out.
+    Verify(operator::Verify),
+    /// Check the books against Stripe's balance and its movements. Exit code 0: everything is explained, 1: something is not, 2: it
+    /// could not be found out.
+    Reconcile(operator::Reconcile),
 }
 
 /// The program of these arguments, the first of which is its name.
@@ -61,6 +69,9 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::RotateKeys => operator::rotate_keys(&config()?).await,
             Command::Fees(command) => operator::fees(&config()?, command).await,
             Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,
+            Command::MoneyOut(command) => operator::money_out(&config()?, command).await,
+            Command::Reconcile(how) => operator::reconcile(&config()?, how).await,
+            Command::Verify(how) => operator::verify(&config()?, how).await,
         }
     });
     match done {
@@ -75,6 +86,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("wallet-worker: {error:#}");
     if error.is::<ConfigError>() {
         ExitCode::from(CONFIG_EXIT_CODE)
+    } else if let Some(verdict) = error.downcast_ref::<operator::Verdict>() {
+        ExitCode::from(verdict.exit_code())
     } else {
         ExitCode::FAILURE
     }

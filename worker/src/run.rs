@@ -21,6 +21,7 @@ use wallet_core::stripe::{
 use wallet_core::telemetry::chain;
 
 use crate::batch::Batcher;
+use crate::checks;
 use crate::direct::{self, Served};
 use crate::executor;
 use crate::health::{self, Health};
@@ -118,6 +119,13 @@ pub async fn run(
         tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
     ];
+    if asks {
+        background.push(tokio::spawn(checks::run(
+            Arc::clone(&worker),
+            config.checks,
+            drained.clone(),
+        )));
+    }
     let handlers = handlers(&config, &worker, &drained);
     let served = handlers
         .iter()

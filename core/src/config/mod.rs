@@ -4,7 +4,7 @@
 //! standard error and exit with [`CONFIG_EXIT_CODE`]. Each program reads only what it needs: [`ApiConfig`], [`WorkerConfig`],
 //! [`MigrateConfig`]. Secrets do not print. An empty value counts as not set.
 //!
-//! Beside the variables every operator knows there are four of our own, all with safe defaults:
+//! Beside the variables every operator knows there are some of our own, all with safe defaults:
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
@@ -12,8 +12,11 @@
 //! | `REDIS_NAMESPACE` | `wallet` | begins every key of ours but the locks', so that several systems can share one Redis |
 //! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how long a watched row is not looked at when no change of it was announced, up to 3600 |
 //! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
+//! | `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`, `RECONCILE_SECONDS` | 60, 86400, 86400 | how often the books are checked; 0 = never |
+//! | `MONEY_OUT_STOPS_ON` | `violations` | which findings stop money from going out: `violations`, `differences`, `nothing` |
 
 mod api;
+mod checks;
 mod database;
 mod encryption;
 mod env;
@@ -30,6 +33,7 @@ mod testing;
 use std::time::Duration;
 
 pub use api::ApiConfig;
+pub use checks::ChecksConfig;
 pub use database::DatabaseConfig;
 pub use env::{Env, ProcessEnv};
 pub use error::{CONFIG_EXIT_CODE, ConfigError};

@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 
 use super::env::{items, optional, parsed};
-use super::{ConfigError, DatabaseConfig, Env, LogConfig, RedisConfig, StripeConfig, encryption, grace};
+use super::{
+    ChecksConfig, ConfigError, DatabaseConfig, Env, LogConfig, RedisConfig, StripeConfig, encryption, grace,
+};
 use crate::crypto::WrappingKeys;
 use crate::jobs::QueueName;
 
@@ -41,6 +43,8 @@ pub struct WorkerConfig {
     pub concurrency: NonZeroUsize,
     /// `METRICS_PORT`.
     pub metrics_port: MetricsPort,
+    /// How often the books are checked.
+    pub checks: ChecksConfig,
     /// Logs and traces.
     pub logs: LogConfig,
     /// `SHUTDOWN_GRACE_SECONDS`: how long running jobs may take to end after SIGTERM.
@@ -61,6 +65,7 @@ impl WorkerConfig {
             queues: queues(env)?,
             concurrency: concurrency(env)?,
             metrics_port: metrics_port(env)?,
+            checks: ChecksConfig::read(env)?,
             logs: LogConfig::read(env)?,
             shutdown_grace: grace(env)?,
         })

@@ -249,3 +249,38 @@ diesel::table! {
         detail -> Jsonb,
     }
 }
+
+diesel::table! {
+    verifications (name) {
+        name -> Varchar,
+        asked_at -> Timestamptz,
+        done_at -> Nullable<Timestamptz>,
+        audit_seen -> Nullable<Int8>,
+        audit_before -> Nullable<Int8>,
+        xid_seen -> Nullable<Int8>,
+        xid_before -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    switches (name) {
+        name -> Varchar,
+        is_open -> Bool,
+        reason -> Nullable<Text>,
+        changed_by -> Varchar,
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    platform_movements (id) {
+        id -> Varchar,
+        kind -> Varchar,
+        net -> Numeric,
+        currency -> Varchar,
+        moved_at -> Timestamptz,
+        reason -> Nullable<Text>,
+        recorded_by -> Varchar,
+        recorded_at -> Timestamptz,
+    }
+}

@@ -158,18 +158,21 @@ impl StripeCalls {
         if let Some(look_up) = exhausted(&attempt, self.clock.now()) {
             return Err(CallError::LookUpFirst(look_up));
         }
+        // Also before a permit is taken: a breaker's probe must not be spent on what may not be sent.
+        self.may_send(C::OPERATION).await?;
         let stored: C = self.store.params(&attempt).await?;
         // Before the claim is looked at and the try is counted: while we wait here, nothing has been sent.
         let _alone = self.objects.alone(stored.touches()).await;
         let permit = self.breakers.permit(C::OPERATION.lane(), self.clock.now())?;
         let before = match self
             .store
-            .begin_try(claim, &attempt.key, self.clock.now())
+            .begin_try(C::OPERATION, claim, &attempt.key, self.clock.now())
             .await?
         {
             Begun::Try(before) => *before,
             Begun::Ended => return self.ended_meanwhile(&attempt.key).await,
             Begun::ClaimVoid => return Err(CallError::ClaimVoid),
+            Begun::Stopped => return Err(CallError::MoneyOutStopped),
         };
 
         chaos::reach(Point::W3).await;
@@ -196,6 +199,17 @@ impl StripeCalls {
                 Err(error.into())
             }
         }
+    }
+
+    /// Whether a call of this operation may be sent at this moment; [`StripeCalls::run`] asks again when it is.
+    ///
+    /// # Errors
+    /// [`CallError::MoneyOutStopped`] when it may not.
+    pub async fn may_send(&self, operation: Operation) -> Result<(), CallError> {
+        if operation.sends_money_out() && !self.store.may_leave().await? {
+            return Err(CallError::MoneyOutStopped);
+        }
+        Ok(())
     }
 
     /// Whether a call for `subject` may have been sent and its outcome is not known: then only Stripe's answer may decide.

@@ -52,7 +52,12 @@ impl TestApp {
                               RETURNING id, wallet_id, amount, currency),
                         e AS (INSERT INTO ledger_entries (transaction_id, id, wallet_id, account, amount, currency, created_at)
                               SELECT id, gen_random_uuid(), wallet_id, 'wallet:available', amount, currency, now() FROM t
-                              UNION ALL SELECT id, gen_random_uuid(), NULL, 'stripe:clearing', -amount, currency, now() FROM t)
+                              UNION ALL SELECT id, gen_random_uuid(), NULL, 'stripe:clearing', -amount, currency, now() FROM t),
+                        a AS (INSERT INTO audit_log (at, actor, action, transaction_ids, wallet_ids, detail)
+                              SELECT now(), 'operator', d.action, ARRAY[t.id], ARRAY[wallet_id], d.detail FROM t,
+                                     (VALUES (1, 'accept', '{\"type\": \"deposit\"}'::jsonb),
+                                             (2, 'settle', '{\"stages\": [[\"accepted\", \"completed\"]]}')) AS d (n, action, detail)
+                               ORDER BY d.n)
                    UPDATE wallets SET balance = balance + $3::bigint / $4::bigint::numeric WHERE id = $1";
         // UUIDv7: it lies in this month's partition.
         let id = Uuid::now_v7();

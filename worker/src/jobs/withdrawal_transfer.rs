@@ -19,13 +19,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let account = account_of(&transaction)?;
     // Once a transfer may have been sent, only Stripe's answer to it decides, whatever has become of the account.
-    if !worker
-        .calls
-        .is_undecided(Operation::Transfer, transaction.id.uuid())
-        .await?
-        && let Some(reason) = account_obstacle(worker, &transaction, &account).await?
-    {
-        return refuse(worker, job, &transaction, reason).await;
+    let id = transaction.id.uuid();
+    if !worker.calls.is_undecided(Operation::Transfer, id).await? {
+        // Before Stripe is asked about the account: thousands may wait.
+        worker.calls.may_send(Operation::Transfer).await?;
+        if let Some(reason) = account_obstacle(worker, &transaction, &account).await? {
+            return refuse(worker, job, &transaction, reason).await;
+        }
     }
     let call = CreateTransfer {
         amount: transaction.amount,

@@ -46,6 +46,9 @@ pub enum CallError {
     /// Somebody else has claimed the job: nothing was sent.
     #[error("the job was taken over by another worker")]
     ClaimVoid,
+    /// Money-out is stopped: nothing was sent.
+    #[error("{}", crate::money_out::WAITS)]
+    MoneyOutStopped,
     /// The stored parameters are not those of this operation.
     #[error("the stored parameters of a call cannot be read")]
     Params(#[source] serde_json::Error),
@@ -57,7 +60,9 @@ impl CallError {
     pub const fn disposition(&self) -> Disposition {
         match self {
             Self::Gateway(error) => error.disposition(),
-            Self::LaneClosed(_) | Self::ClaimVoid => Disposition::RetrySameKey { counts: false },
+            Self::LaneClosed(_) | Self::ClaimVoid | Self::MoneyOutStopped => {
+                Disposition::RetrySameKey { counts: false }
+            }
             Self::LookUpFirst(_) => Disposition::LookUp,
             Self::Db(_) | Self::Crypto(CryptoError::Store(_) | CryptoError::WrappingKeyMissing(_)) => {
                 Disposition::RetrySameKey { counts: true }

@@ -51,6 +51,15 @@ impl Operation {
         }
     }
 
+    /// Whether money leaves by it, so that the switch of [`crate::money_out`] holds it back.
+    #[must_use]
+    pub const fn sends_money_out(self) -> bool {
+        match self {
+            Self::Transfer | Self::Payout | Self::Refund => true,
+            Self::Customer | Self::PaymentIntent | Self::Reversal | Self::Account => false,
+        }
+    }
+
     /// The lane whose breaker guards it.
     #[must_use]
     pub const fn lane(self) -> Lane {

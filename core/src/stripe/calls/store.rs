@@ -16,6 +16,7 @@ use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::{jobs, stripe_calls};
 use crate::db::{Db, DbError, in_transaction};
 use crate::jobs::Claim;
+use crate::money_out;
 use crate::stripe::ids::IdempotencyKey;
 
 /// How often another worker may get ahead of us while we prepare a row.
@@ -32,6 +33,8 @@ pub(super) enum Begun {
     Ended,
     /// The job was claimed by another worker.
     ClaimVoid,
+    /// Money-out is stopped.
+    Stopped,
 }
 
 /// The rows, and the vault that seals their parameters.
@@ -82,14 +85,25 @@ impl CallStore {
         serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
     }
 
-    /// Counts a try, before it is sent, unless the attempt has ended meanwhile or the job was claimed by somebody else.
+    /// Whether money may leave at this moment; what relies on it asks [`CallStore::begin_try`].
+    pub(super) async fn may_leave(&self) -> Result<bool, DbError> {
+        Ok(money_out::state(&self.db).await?.is_open)
+    }
+
+    /// Counts a try, before it is sent, unless the attempt has ended meanwhile, the job was claimed by somebody else, or it would send
+    /// money out while that is stopped.
     pub(super) async fn begin_try(
         &self,
+        operation: Operation,
         claim: Option<Claim>,
         key: &IdempotencyKey,
         now: DateTime<Utc>,
     ) -> Result<Begun, DbError> {
         in_transaction!(self.db, conn => {
+            // Locked until the try is counted, so that none is counted after a stop.
+            if operation.sends_money_out() && !money_out::may_leave(conn).await? {
+                return Ok(Begun::Stopped);
+            }
             // Locked, so that no other worker can claim the job between this look and the count.
             if let Some(claim) = claim {
                 let fence: Option<i64> = jobs::table

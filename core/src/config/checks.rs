@@ -1,0 +1,110 @@
+//! What the worker checks by itself and what it does about it: `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`,
+//! `RECONCILE_SECONDS`, `MONEY_OUT_STOPS_ON`.
+
+use chrono::TimeDelta;
+
+use super::env::{items, optional, parsed};
+use super::{ConfigError, Env};
+
+const STOPS_ON: &str = "MONEY_OUT_STOPS_ON";
+/// A week.
+const RAREST: u32 = 604_800;
+
+/// How often the books are checked, and which findings stop money from going out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChecksConfig {
+    /// `VERIFY_QUICK_SECONDS`: the quick set of invariants; none when it is off.
+    pub quick: Option<TimeDelta>,
+    /// `VERIFY_COMPLETE_SECONDS`: all of them.
+    pub complete: Option<TimeDelta>,
+    /// `RECONCILE_SECONDS`: the books against Stripe.
+    pub reconcile: Option<TimeDelta>,
+    /// Whether a violated invariant of money stops money-out.
+    pub stops_on_violations: bool,
+    /// Whether an unexplained difference from Stripe does.
+    pub stops_on_differences: bool,
+}
+
+impl ChecksConfig {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The first that is not understood.
+    pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        let (stops_on_violations, stops_on_differences) = stops_on(env)?;
+        Ok(Self {
+            quick: every(env, "VERIFY_QUICK_SECONDS", 60)?,
+            complete: every(env, "VERIFY_COMPLETE_SECONDS", 86_400)?,
+            reconcile: every(env, "RECONCILE_SECONDS", 86_400)?,
+            stops_on_violations,
+            stops_on_differences,
+        })
+    }
+}
+
+fn every(env: &dyn Env, name: &'static str, default: u32) -> Result<Option<TimeDelta>, ConfigError> {
+    const MEND: &str = "set it to a number of seconds up to 604800, or to 0 for never";
+    let seconds: u32 = parsed(env, name, default, MEND)?;
+    if seconds > RAREST {
+        return Err(ConfigError::new(name, "is more than a week", MEND));
+    }
+    Ok((seconds > 0).then(|| TimeDelta::seconds(seconds.into())))
+}
+
+fn stops_on(env: &dyn Env) -> Result<(bool, bool), ConfigError> {
+    let text = optional(env, STOPS_ON)?.unwrap_or_else(|| "violations".to_owned());
+    let (mut violations, mut differences) = (false, false);
+    for item in items(&text) {
+        match item {
+            "violations" => violations = true,
+            "differences" => differences = true,
+            "nothing" => {}
+            other => {
+                return Err(ConfigError::new(
+                    STOPS_ON,
+                    format!("names the unknown finding {other:?}"),
+                    "list some of violations, differences, or set it to nothing",
+                ));
+            }
+        }
+    }
+    Ok((violations, differences))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{error_of, with};
+
+    #[test]
+    fn a_violation_stops_money_out_unless_somebody_says_otherwise() {
+        let usual = ChecksConfig::read(&with(&[])).unwrap();
+        assert_eq!(usual.quick, Some(TimeDelta::seconds(60)));
+        assert_eq!(
+            (usual.complete, usual.reconcile),
+            (Some(TimeDelta::days(1)), Some(TimeDelta::days(1)))
+        );
+        assert!(usual.stops_on_violations && !usual.stops_on_differences);
+        let read = |value: &str| {
+            let read = ChecksConfig::read(&with(&[(STOPS_ON, value), ("RECONCILE_SECONDS", "0")])).unwrap();
+            assert_eq!(read.reconcile, None);
+            (read.stops_on_violations, read.stops_on_differences)
+        };
+        assert_eq!(read("violations, differences"), (true, true));
+        assert_eq!(read("differences"), (false, true));
+        assert_eq!(read("nothing"), (false, false));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for (name, value) in [
+            (STOPS_ON, "everything"),
+            ("VERIFY_QUICK_SECONDS", "often"),
+            ("VERIFY_COMPLETE_SECONDS", "604801"),
+            ("RECONCILE_SECONDS", "-1"),
+        ] {
+            let line = error_of(ChecksConfig::read(&with(&[(name, value)])));
+            assert!(line.starts_with(&format!("{name}: ")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The checks: each is one statement that lists what violates it as text.
+//!
+//! The statements are templates. `{transactions}`, `{entries}`, `{wallets}` and `{wallet_entries}` stand for the whole tables in the
+//! complete set and for what changed lately in the quick one; `{edges}`, `{stages}` and `{currencies}` for the tables of the code.
+//! The numbers in their names are those of the list of invariants in `docs/operations.md`.
+
+mod history;
+mod links;
+mod money;
+mod waiting;
+
+use std::fmt::Write as _;
+
+use crate::flows::{Flow, Stage, edges};
+use crate::money::Currency;
+
+/// One invariant.
+#[derive(Debug)]
+pub struct Check {
+    /// Its number and a few words: the subject of its alarm.
+    pub name: &'static str,
+    /// What holds when it holds.
+    pub means: &'static str,
+    /// Whether a violation puts money at risk: then no money goes out any more.
+    pub money: bool,
+    pub(super) complete: &'static str,
+    pub(super) quick: Quick,
+}
+
+/// How a check is made every minute.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Quick {
+    /// By the same statement over what changed lately.
+    Same,
+    /// By a statement of its own.
+    Other(&'static str),
+    /// Not: only all rows together can tell.
+    Never,
+}
+
+/// Every check, in the order in which they run.
+pub fn all() -> impl Iterator<Item = &'static Check> {
+    [money::CHECKS, history::CHECKS, links::CHECKS, waiting::CHECKS]
+        .into_iter()
+        .flatten()
+}
+
+impl Check {
+    /// The statement for everything.
+    pub(super) fn complete_sql(&self) -> String {
+        let whole = self
+            .complete
+            .replace("{transactions}", "wallet_transactions")
+            .replace("{entries}", "ledger_entries")
+            .replace("{wallets}", "wallets")
+            .replace("{wallet_entries}", "ledger_entries");
+        with_constants(&whole)
+    }
+
+    /// The statement for what changed lately: `$1` transactions, between `$3` and `$4`, `$2` wallets, `$5` the audit record before.
+    pub(super) fn quick_sql(&self) -> Option<String> {
+        let text = match self.quick {
+            Quick::Same => self.complete,
+            Quick::Other(text) => text,
+            Quick::Never => return None,
+        };
+        let narrow = text
+            .replace("{transactions}", "(SELECT * FROM wallet_transactions WHERE id = ANY($1) AND id BETWEEN $3 AND $4)")
+            .replace(
+                "{entries}",
+                "(SELECT * FROM ledger_entries WHERE transaction_id = ANY($1) AND transaction_id BETWEEN $3 AND $4)",
+            )
+            .replace("{wallets}", "(SELECT * FROM wallets WHERE id = ANY($2))")
+            .replace("{wallet_entries}", "(SELECT * FROM ledger_entries WHERE wallet_id = ANY($2))");
+        Some(with_constants(&narrow))
+    }
+}
+
+/// Puts the tables of the code in.
+fn with_constants(text: &str) -> String {
+    text.replace("{edges}", &edge_rows())
+        .replace("{stages}", &stage_rows())
+        .replace("{currencies}", &currency_rows())
+}
+
+fn edge_rows() -> String {
+    let rows = Flow::ALL.iter().flat_map(|flow| {
+        edges(*flow)
+            .iter()
+            .map(move |edge| [flow.as_str(), edge.from.as_str(), edge.to.as_str()])
+    });
+    let mut list = String::new();
+    for [flow, from, to] in rows {
+        let comma = if list.is_empty() { "" } else { ", " };
+        let _ = write!(list, "{comma}('{flow}', '{from}', '{to}')");
+    }
+    format!("(SELECT DISTINCT * FROM (VALUES {list}) AS listed (flow, from_stage, to_stage))")
+}
+
+fn stage_rows() -> String {
+    let rows = Stage::ALL
+        .iter()
+        .map(|stage| format!("('{}', '{}')", stage.as_str(), stage.status().as_str()));
+    format!("(VALUES {})", rows.collect::<Vec<_>>().join(", "))
+}
+
+fn currency_rows() -> String {
+    let rows = Currency::all()
+        .iter()
+        .map(|currency| format!("('{}', {})", currency.code(), currency.exponent()));
+    format!("(VALUES {})", rows.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_name_of_its_own_and_no_blank_left_open() {
+        let names: HashSet<&str> = all().map(|check| check.name).collect();
+        assert_eq!(names.len(), all().count());
+        for check in all() {
+            for sql in [Some(check.complete_sql()), check.quick_sql()]
+                .into_iter()
+                .flatten()
+            {
+                let open = [
+                    "{transactions",
+                    "{entries",
+                    "{wallet",
+                    "{edges",
+                    "{stages",
+                    "{currencies",
+                ];
+                assert!(
+                    open.iter().all(|blank| !sql.contains(blank)),
+                    "{}: {sql}",
+                    check.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The books against themselves: the invariants as SQL.
+//!
+//! All checks of a run look at one snapshot, in one transaction that can only read. The complete set looks at every row; the quick
+//! one at what changed lately and at what is cheap whatever the size, so that a worker can run it every minute ([`Window`]). Tests,
+//! workers and `wallet-worker verify` make the same checks.
+
+mod checks;
+mod schedule;
+mod window;
+
+use std::time::{Duration, Instant};
+
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+pub use checks::{Check, all};
+pub use schedule::{Scheduled, begin, end};
+pub use window::{Seen, Window};
+
+use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use window::Changed;
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Every row.
+    Complete,
+    /// What changed since, and what is cheap.
+    Quick(Window),
+}
+
+/// What one check found.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Which.
+    pub check: &'static Check,
+    /// How many violations there are.
+    pub violations: i64,
+    /// The first of them, in words of ids and amounts.
+    pub first: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What a run found.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// One for each check that was made.
+    pub findings: Vec<Finding>,
+    /// Transactions that were looked at, or that exist, for the complete set.
+    pub transactions: i64,
+    /// Wallets that were looked at, or that exist.
+    pub wallets: i64,
+    /// Until where this run has seen changes: the next quick run begins there.
+    pub seen: Seen,
+    /// How long all of it took.
+    pub took: Duration,
+}
+
+impl Verified {
+    /// The checks that do not hold.
+    pub fn violated(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.violations > 0)
+    }
+
+    /// Whether everything holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.violated().next().is_none()
+    }
+
+    /// Whether something is violated that puts money at risk.
+    #[must_use]
+    pub fn risks_money(&self) -> bool {
+        self.violated().any(|finding| finding.check.money)
+    }
+}
+
+#[derive(QueryableByName)]
+struct Violation {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+    #[diesel(sql_type = Text)]
+    violation: String,
+}
+
+/// Makes the checks and keeps the first `most` violations of each; `progress` hears of each check before and after it is made.
+///
+/// # Errors
+/// When the database cannot be reached or a check takes too long: then nothing is known.
+pub async fn verify(
+    db: &Db,
+    scope: Scope,
+    most: u32,
+    mut progress: impl FnMut(&'static Check, Option<&Finding>) + Send,
+) -> Result<Verified, DbError> {
+    let began = Instant::now();
+    let (findings, changed) = in_transaction!(db, conn => {
+        begin_snapshot(conn, scope).await?;
+        look(conn, scope, most, &mut progress).await
+    })?;
+    Ok(Verified {
+        findings,
+        transactions: changed.transactions_count,
+        wallets: changed.wallets_count,
+        seen: changed.seen,
+        took: began.elapsed(),
+    })
+}
+
+/// One snapshot for all checks; the complete set takes the time and the memory it needs.
+async fn begin_snapshot(conn: &mut PgConn, scope: Scope) -> Result<(), DbError> {
+    let settings: &[&'static str] = match scope {
+        Scope::Complete => &[
+            "SET LOCAL statement_timeout = 0",
+            "SET LOCAL work_mem = '128MB'",
+            "SET LOCAL enable_partitionwise_aggregate = on",
+            "SET LOCAL enable_partitionwise_join = on",
+            "SET LOCAL jit = off",
+        ],
+        Scope::Quick(_) => &["SET LOCAL statement_timeout = '30s'", "SET LOCAL jit = off"],
+    };
+    sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        .execute(conn)
+        .await?;
+    for setting in settings {
+        sql(setting).execute(conn).await?;
+    }
+    Ok(())
+}
+
+async fn look(
+    conn: &mut PgConn,
+    scope: Scope,
+    most: u32,
+    progress: &mut (impl FnMut(&'static Check, Option<&Finding>) + Send),
+) -> Result<(Vec<Finding>, Changed), DbError> {
+    let changed = match scope {
+        Scope::Complete => Changed::everything(conn).await?,
+        Scope::Quick(window) => Changed::since(conn, window).await?,
+    };
+    let mut findings = Vec::new();
+    for check in all() {
+        let statement = match scope {
+            Scope::Complete => check.complete_sql(),
+            Scope::Quick(_) => match check.quick_sql() {
+                Some(statement) => statement,
+                None => continue,
+            },
+        };
+        progress(check, None);
+        let began = Instant::now();
+        let rows = list(conn, &statement, most, &changed).await?;
+        let finding = Finding {
+            check,
+            violations: rows.as_slice().first().map_or(0, |row| row.total),
+            first: rows.into_iter().map(|row| row.violation).collect(),
+            took: began.elapsed(),
+        };
+        progress(check, Some(&finding));
+        findings.push(finding);
+    }
+    Ok((findings, changed))
+}
+
+async fn list(
+    conn: &mut PgConn,
+    statement: &str,
+    most: u32,
+    changed: &Changed,
+) -> Result<Vec<Violation>, DbError> {
+    // The texts are put together from constants, so they cannot go through the cache of constant statements; each runs once.
+    let text = format!(
+        "SELECT count(*) OVER () AS total, coalesce(violation, 'a row without words') AS violation
+                          FROM ({statement}) AS found (violation) LIMIT {most}"
+    );
+    let least = changed.transactions.iter().min().copied().unwrap_or(Uuid::nil());
+    let greatest = changed.transactions.iter().max().copied().unwrap_or(Uuid::nil());
+    Ok(diesel::sql_query(text)
+        .bind::<Array<SqlUuid>, _>(&changed.transactions)
+        .bind::<Array<SqlUuid>, _>(&changed.wallets)
+        .bind::<SqlUuid, _>(least)
+        .bind::<SqlUuid, _>(greatest)
+        .bind::<BigInt, _>(changed.after_record)
+        .load(conn)
+        .await?)
+}

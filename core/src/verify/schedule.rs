@@ -1,0 +1,90 @@
+//! The table `verifications`: which worker makes a check that is due, and from where the next quick one looks.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Interval, Nullable, Text, Timestamptz};
+use diesel_async::RunQueryDsl;
+
+use super::{Seen, Window};
+use crate::db::{Db, DbError, sql};
+
+/// One that was begun and has not ended is begun again after this time: its worker is gone.
+const INTERRUPTED: TimeDelta = TimeDelta::minutes(30);
+
+/// What runs by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduled {
+    /// The quick set.
+    Quick,
+    /// The complete set.
+    Complete,
+    /// The books against Stripe.
+    Reconcile,
+}
+
+impl Scheduled {
+    /// Its name in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Complete => "complete",
+            Self::Reconcile => "reconcile",
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Begun {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    audit_before: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    xid_before: Option<i64>,
+}
+
+/// Takes a check that is due, so that no other worker does; none when it is not due. It is due `every` so often, and the first time
+/// that anybody asks.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn begin(
+    db: &Db,
+    what: Scheduled,
+    every: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Option<Window>, DbError> {
+    let rows: Vec<Begun> = sql("INSERT INTO verifications AS v (name, asked_at) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET asked_at = $2, done_at = NULL
+          WHERE v.asked_at <= $2 - $3 OR (v.done_at IS NULL AND v.asked_at <= $2 - LEAST($3, $4))
+         RETURNING audit_before, xid_before")
+    .bind::<Text, _>(what.as_str())
+    .bind::<Timestamptz, _>(now)
+    .bind::<Interval, _>(every)
+    .bind::<Interval, _>(INTERRUPTED)
+    .load(&mut db.conn().await?)
+    .await?;
+    Ok(rows.as_slice().first().map(|begun| Window {
+        record: begun.audit_before,
+        xid: begun.xid_before,
+    }))
+}
+
+/// Says that it has ended, and until where it has seen changes.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn end(db: &Db, what: Scheduled, seen: Option<Seen>, now: DateTime<Utc>) -> Result<(), DbError> {
+    sql(
+        "UPDATE verifications SET done_at = $2,
+                audit_before = CASE WHEN $3 IS NULL THEN audit_before ELSE audit_seen END, audit_seen = coalesce($3, audit_seen),
+                xid_before = CASE WHEN $4 IS NULL THEN xid_before ELSE xid_seen END, xid_seen = coalesce($4, xid_seen)
+          WHERE name = $1",
+    )
+    .bind::<Text, _>(what.as_str())
+    .bind::<Timestamptz, _>(now)
+    .bind::<Nullable<BigInt>, _>(seen.map(|seen| seen.record))
+    .bind::<Nullable<BigInt>, _>(seen.map(|seen| seen.xid))
+    .execute(&mut db.conn().await?)
+    .await?;
+    Ok(())
+}

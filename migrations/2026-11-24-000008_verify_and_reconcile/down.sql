@@ -1,0 +1,3 @@
+DROP TABLE platform_movements;
+DROP TABLE switches;
+DROP TABLE verifications;

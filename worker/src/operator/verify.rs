@@ -1,0 +1,119 @@
+//! `verify`.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use wallet_core::config::WorkerConfig;
+use wallet_core::verify::{self as books, Check, Finding, Scope, Verified, Window};
+
+use super::{Verdict, connect, say};
+
+/// How the books are checked.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Only what changed lately and what is cheap, as the workers do every minute.
+    #[arg(long)]
+    quick: bool,
+    /// Print one JSON object instead of lines.
+    #[arg(long)]
+    json: bool,
+    /// How many violations of each check are shown.
+    #[arg(long, default_value_t = 10, value_name = "COUNT")]
+    first: u32,
+}
+
+/// Checks the books and says what was found.
+pub(crate) async fn verify(config: &WorkerConfig, how: Verify) -> anyhow::Result<()> {
+    let db = connect(config).await.map_err(Verdict::unknown)?;
+    let scope = if how.quick {
+        Scope::Quick(Window::default())
+    } else {
+        Scope::Complete
+    };
+    let shows = !how.json;
+    let verified = books::verify(&db, scope, how.first, |check, finding| {
+        if shows {
+            progress(check, finding);
+        }
+    })
+    .await
+    .map_err(Verdict::unknown)?;
+    if how.json {
+        say(&as_json(&verified).to_string())?;
+    } else {
+        say(&summary(&verified))?;
+    }
+    if verified.holds() {
+        return Ok(());
+    }
+    let names: Vec<&str> = verified.violated().map(|finding| finding.check.name).collect();
+    Err(Verdict::DoesNotHold(format!("violated: {}", names.join(", "))).into())
+}
+
+/// A line for each check once it is made; its violations below it.
+fn progress(check: &Check, finding: Option<&Finding>) {
+    let Some(finding) = finding else {
+        tracing::debug!(check = check.name, "checking");
+        return;
+    };
+    // A reader who has gone away is told of by the summary.
+    let _ = say(&in_words(finding));
+}
+
+fn in_words(finding: &Finding) -> String {
+    let check = finding.check;
+    let mut words = format!(
+        "{:<16} {:>6} violations {:>9}  {}",
+        check.name,
+        finding.violations,
+        millis(finding.took),
+        check.means
+    );
+    for violation in &finding.first {
+        words.push_str("\n    ");
+        words.push_str(violation);
+    }
+    words
+}
+
+fn summary(verified: &Verified) -> String {
+    let violated = verified.violated().count();
+    let result = if violated == 0 {
+        "everything holds".to_owned()
+    } else {
+        format!("{violated} do not hold")
+    };
+    format!(
+        "{} checks over {} transactions and {} wallets in {}: {result}",
+        verified.findings.len(),
+        verified.transactions,
+        verified.wallets,
+        millis(verified.took)
+    )
+}
+
+fn as_json(verified: &Verified) -> serde_json::Value {
+    let findings: Vec<serde_json::Value> = verified
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "check": finding.check.name, "means": finding.check.means, "money": finding.check.money,
+                "violations": finding.violations, "first": finding.first, "milliseconds": whole_millis(finding.took),
+            })
+        })
+        .collect();
+    json!({
+        "holds": verified.holds(), "transactions": verified.transactions, "wallets": verified.wallets,
+        "milliseconds": whole_millis(verified.took), "checks": findings,
+    })
+}
+
+fn millis(took: Duration) -> String {
+    format!("{} ms", took.as_millis())
+}
+
+fn whole_millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
