@@ -10,6 +10,7 @@
 )]
 
 mod bad_inputs;
+mod by_hand;
 mod contract;
 mod currencies;
 mod deposits;
