@@ -11,6 +11,7 @@
 
 mod bad_inputs;
 mod by_hand;
+mod cancel;
 mod contract;
 mod currencies;
 mod deposits;
