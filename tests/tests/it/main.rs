@@ -10,6 +10,8 @@
 )]
 
 mod bad_inputs;
+mod by_hand;
+mod cancel;
 mod contract;
 mod currencies;
 mod deploys;
