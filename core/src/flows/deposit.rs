@@ -104,12 +104,22 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             ))
         }
         Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
+        // Its intent is there or being made: it is cancelled at Stripe first, by whoever asks again.
+        Command::Cancel
+            if transaction.stage == Stage::AwaitingPayment || is_being_made(transaction, context) =>
+        {
+            Ok(None)
+        }
         Command::Cancel => cancel(transaction, context),
         Command::Refuse(reason) => {
             Ok(end_unpaid(transaction, Event::Refused)?.map(|_| Decision::failed(reason)))
         }
         other => foreign(other),
     }
+}
+
+fn is_being_made(transaction: &Transaction, context: Context<'_>) -> bool {
+    transaction.stage == Stage::Accepted && context.money_sent
 }
 
 /// [`step`] of an end without money. Its owner may cancel a deposit while the bank declines it: both end it, and the first names why.
