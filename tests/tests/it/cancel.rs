@@ -1,6 +1,9 @@
 //! Taking back: what may be cancelled at which stage, what expires, what comes too late, and the way of money that nobody asked for.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{Answer, TestApp, User, eventually};
@@ -112,7 +115,10 @@ async fn a_deposit_is_cancelled_while_it_waits_for_its_payer_and_refused_at_ever
     );
 
     let paid = app.deposited(&alice, &wallet, 3_000, "pm_card_visa").await;
-    assert_too_late(&app.cancel(&alice, &paid).await, "ask for a refund instead");
+    assert_too_late(
+        &app.cancel(&alice, &paid).await,
+        "it is completed; ask for a refund instead",
+    );
     let declined = json!({ "amount": "25.00", "stripePaymentMethodId": "pm_card_chargeDeclined" });
     let declined = id_of(&app.deposit(&alice, &wallet, declined).await.data());
     app.failed(&alice, &declined).await;
@@ -125,13 +131,43 @@ async fn a_deposit_is_cancelled_while_it_waits_for_its_payer_and_refused_at_ever
         )
         .await;
     app.at_stage(&reviewed, "in_review").await;
-    assert_too_late(&app.cancel(&alice, &reviewed).await, "on its way");
+    assert_too_late(&app.cancel(&alice, &reviewed).await, "the money is on its way");
     assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
     app.finish_with(Leftovers {
         alarms: &["payment_mismatch"],
         ..Leftovers::default()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deposit_cancelled_in_the_moment_in_which_its_intent_is_made_is_cancelled_at_stripe_too() {
+    let app = TestApp::with_workers(3).await;
+    let (alice, wallet) = app.owner(0).await;
+    let (app_, alice_, wallet_) = (&app, &alice, &wallet);
+    let ids = join_all((0..40).map(|n| async move {
+        let deposit = app_.deposit(alice_, wallet_, json!({ "amount": "25.00" })).await;
+        let id = id_of(&deposit.data());
+        // From before the call to after it was recorded.
+        tokio::time::sleep(Duration::from_millis(5 * n)).await;
+        let _ = app_.cancel(alice_, &id).await.data();
+        id
+    }))
+    .await;
+    for id in &ids {
+        let open = "wallet_transactions WHERE status IN ('pending', 'processing')";
+        app.hurry_until("every deposit to end", TimeDelta::seconds(5), async || {
+            app.db.count(open).await == 0
+        })
+        .await;
+        assert_eq!(app.transaction(&alice, id).await["status"], "CANCELLED");
+    }
+    let intents = app.stripe.get("/v1/payment_intents?limit=100").await;
+    for intent in intents["data"].as_array().unwrap() {
+        assert_eq!(intent["status"], "canceled");
+    }
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +196,7 @@ async fn a_withdrawal_is_cancelled_while_nothing_was_sent_and_refused_at_every_l
         .await;
     let sent = withdraw().await;
     app.at_stage(&sent, "transferred").await;
-    assert_too_late(&app.cancel(&alice, &sent).await, "on its way");
+    assert_too_late(&app.cancel(&alice, &sent).await, "the money is on its way");
     app.stripe.clear_faults().await;
     app.hurry_until("the payout", TimeDelta::seconds(61), async || {
         app.transaction(&alice, &sent).await["timeline"]
@@ -169,7 +205,7 @@ async fn a_withdrawal_is_cancelled_while_nothing_was_sent_and_refused_at_every_l
     })
     .await;
     app.at_stage(&sent, "paying_out").await;
-    assert_too_late(&app.cancel(&alice, &sent).await, "on its way");
+    assert_too_late(&app.cancel(&alice, &sent).await, "the money is on its way");
     let payout = app.stripe_id(&sent, "stripe_payout_id").await;
     app.stripe
         .control(&format!("payouts/{payout}"), json!({ "status": "paid" }))
@@ -194,7 +230,10 @@ async fn what_moves_in_one_step_and_what_stripe_told_of_cannot_be_taken_back() {
     let input = json!({ "toWalletId": his, "amount": "20.00" });
     let payment = id_of(&app.pay(&alice, &wallet, input).await.data());
     app.completed(&alice, &payment).await;
-    assert_too_late(&app.cancel(&alice, &payment).await, "ask for a refund instead");
+    assert_too_late(
+        &app.cancel(&alice, &payment).await,
+        "it is completed; ask for a refund instead",
+    );
     let refund = id_of(&app.refund(&bob, &payment, json!({})).await.data());
     app.completed(&bob, &refund).await;
     assert_too_late(&app.cancel(&bob, &refund).await, "it is completed");
@@ -210,7 +249,7 @@ async fn what_moves_in_one_step_and_what_stripe_told_of_cannot_be_taken_back() {
             .data(),
     );
     app.at_stage(&to_card, "refunding").await;
-    assert_too_late(&app.cancel(&alice, &to_card).await, "on its way");
+    assert_too_late(&app.cancel(&alice, &to_card).await, "the money is on its way");
     let object = app.stripe_id(&to_card, "stripe_refund_id").await;
     app.stripe
         .control(&format!("refunds/{object}"), json!({ "status": "succeeded" }))
@@ -227,7 +266,7 @@ async fn what_moves_in_one_step_and_what_stripe_told_of_cannot_be_taken_back() {
     })
     .await;
     let ours: String = app.db.value(disputed, &[]).await;
-    assert_too_late(&app.cancel(&alice, &ours).await, "on its way");
+    assert_too_late(&app.cancel(&alice, &ours).await, "the money is on its way");
     app.stripe
         .control(
             &format!("disputes/{}", id_of(&dispute)),

@@ -41,11 +41,15 @@ async fn created_requires_action_processing_and_amount_capturable_updated_credit
     assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
     assert_eq!(app.db.count("ledger_entries").await, 0);
+    let params = [
+        ("payment_method", "pm_card_authenticationRequired"),
+        ("return_url", "https://example.com/paid"),
+    ];
     app.stripe
-        .confirm(&intent, "pm_card_authenticationRequired")
+        .form(&format!("/v1/payment_intents/{intent}/confirm"), &params)
         .await;
-    app.told(&alice, &id, "the payer must authenticate the payment")
-        .await;
+    app.at_rest().await;
+    assert_eq!(intent_of(&app, &id).await["status"], "requires_action");
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
     app.stripe
         .control(
@@ -216,7 +220,6 @@ async fn charge_updated_and_balance_available_book_the_fee_once_and_credit_nothi
     let id = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
     app.at_rest().await;
     let charge = intent_of(&app, &id).await["latest_charge"].clone();
-    app.advance(TimeDelta::days(3)).await;
     for (n, (kind, object, state)) in [
         (
             "charge.updated",
@@ -237,6 +240,9 @@ async fn charge_updated_and_balance_available_book_the_fee_once_and_credit_nothi
         assert_eq!(app.deliver_signed(&event(&name, kind, object)).await, 200);
         understood(&app, &name, state).await;
     }
+    // Now it is available to the platform, at Stripe too.
+    app.advance(TimeDelta::days(3)).await;
+    app.at_rest().await;
     assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
     let fees = "SELECT (100 * sum(amount))::bigint FROM ledger_entries WHERE account = 'stripe:fees'";
     assert_eq!(app.db.value::<i64>(fees, &[]).await.abs(), 320);
