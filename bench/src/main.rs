@@ -15,6 +15,7 @@ mod latency;
 mod memory;
 mod report;
 mod system;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,12 @@ enum Which {
         #[arg(long, default_value_t = 10_000)]
         requests: usize,
     },
+    /// The invariants over transactions that are planted: time of `wallet-worker verify`, whole and quick.
+    Verify {
+        /// How many transfers.
+        #[arg(long, default_value_t = 1_000_000)]
+        transfers: usize,
+    },
 }
 
 #[tokio::main]
@@ -76,6 +83,7 @@ async fn run(which: Option<Which>) -> Result<()> {
         Which::Backlog { transfers: 20_000 },
         Which::Flush { transfers: 1_000 },
         Which::Memory { requests: 10_000 },
+        Which::Verify { transfers: 1_000_000 },
     ];
     let chosen = which.map_or_else(|| all.to_vec(), |one| vec![one]);
     for one in chosen {
@@ -84,6 +92,7 @@ async fn run(which: Option<Which>) -> Result<()> {
             Which::Backlog { transfers } => backlog::measure(transfers).await?,
             Which::Flush { transfers } => flush::measure(transfers).await?,
             Which::Memory { requests } => memory::measure(requests).await?,
+            Which::Verify { transfers } => verify::measure(transfers).await?,
         };
         for line in lines {
             say(&line.to_string());

@@ -80,6 +80,23 @@ impl System {
             .with_context(|| format!("{query} gave {text:?} {}", String::from_utf8_lossy(&out.stderr)))
     }
 
+    /// Runs a script of SQL with variables of psql.
+    pub(crate) async fn script(&self, script: &str, variables: &[(&str, String)]) -> Result<()> {
+        let url = self.stack.env().get("DATABASE_URL").context("no DATABASE_URL")?;
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), script)?;
+        let mut psql = tokio::process::Command::new("psql");
+        psql.args([url, "-Xq", "-f"]).arg(file.path());
+        for (name, value) in variables {
+            psql.arg("-v").arg(format!("{name}={value}"));
+        }
+        let out = psql.output().await.context("psql")?;
+        if !out.status.success() {
+            bail!("{}", String::from_utf8_lossy(&out.stderr));
+        }
+        Ok(())
+    }
+
     /// Waits until every transfer is completed.
     pub(crate) async fn all_completed(&self, patience: Duration) -> Result<Duration> {
         let began = Instant::now();

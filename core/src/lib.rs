@@ -27,6 +27,7 @@ pub mod money;
 pub mod money_out;
 pub mod payees;
 pub mod queue;
+pub mod reconcile;
 pub mod retry;
 pub mod sessions;
 pub mod settle;

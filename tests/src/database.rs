@@ -229,3 +229,23 @@ pub async fn dump(url: &str, args: &[&str]) -> String {
         .collect::<Vec<_>>()
         .join("\n")
 }
+
+/// Plays a dump into an empty database.
+///
+/// # Panics
+/// When `psql` is not installed or a statement fails.
+pub async fn restore(url: &str, dump: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), dump).unwrap();
+    let output = tokio::process::Command::new("psql")
+        .args([url, "-v", "ON_ERROR_STOP=1", "-q", "-f"])
+        .arg(file.path())
+        .output()
+        .await
+        .expect("psql");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,4 +1,4 @@
-//! Checking the books by itself: what changed lately every minute, everything once a day. Of all workers one does it.
+//! Checking the books by itself: what changed lately every minute, everything and against Stripe once a day. Of all workers one does it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use wallet_core::audit::Actor;
 use wallet_core::config::ChecksConfig;
 use wallet_core::db::DbError;
 use wallet_core::money_out;
+use wallet_core::reconcile::{self, ReconcileError, Reconciliation};
 use wallet_core::telemetry::chain;
 use wallet_core::verify::{self, Finding, Scheduled, Scope, Verified};
 
@@ -20,6 +21,9 @@ const EVERY: Duration = Duration::from_secs(1);
 const TOLD: u32 = 5;
 /// The kind of the alarms about violated invariants.
 const VIOLATED: &str = "invariant_violated";
+/// The kind of the alarms about unexplained differences, and how many are raised at once.
+const DIFFERS: &str = "reconciliation_differs";
+const MOST_DIFFERENCES: usize = 50;
 
 /// Works until `shutdown`.
 pub(crate) async fn run(worker: Arc<Worker>, config: ChecksConfig, shutdown: CancellationToken) {
@@ -42,6 +46,56 @@ async fn round(worker: &Worker, config: &ChecksConfig) {
             tracing::warn!(check = what.as_str(), error = %chain(&error), "the books could not be checked");
         }
     }
+    if let Err(error) = compare_with_stripe(worker, config).await {
+        tracing::warn!(error = %chain(&error), "the books could not be compared with Stripe");
+    }
+}
+
+/// Compares the books with Stripe, when that is due.
+async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<(), ReconcileError> {
+    let now = worker.clock.now();
+    let Some(every) = config.reconcile else {
+        return Ok(());
+    };
+    if verify::begin(&worker.db, Scheduled::Reconcile, every, now)
+        .await?
+        .is_none()
+    {
+        return Ok(());
+    }
+    let actor = Actor::Worker(worker.name.clone());
+    let since = now - reconcile::USUAL_PERIOD;
+    let found = reconcile::reconcile(&worker.db, &worker.calls, &actor, since, now, |_| {}).await?;
+    tell_differences(worker, &found).await?;
+    if config.stops_on_differences && !found.is_explained() {
+        stop_money_out(worker, "the books and Stripe differ").await?;
+    }
+    verify::end(&worker.db, Scheduled::Reconcile, None, worker.clock.now()).await?;
+    tracing::info!(
+        movements = found.movements,
+        matched = found.matched,
+        differences = found.differences.len(),
+        explained = found.is_explained(),
+        "the books were compared with Stripe"
+    );
+    Ok(())
+}
+
+async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(), DbError> {
+    let now = worker.clock.now();
+    let conn = &mut worker.db.conn().await?;
+    for difference in found.unexplained().take(MOST_DIFFERENCES) {
+        alarms::raise(conn, DIFFERS, &difference.about(), &difference.in_words(), now).await?;
+    }
+    for figure in found.figures.iter().filter(|figure| !figure.holds()) {
+        let code = figure.currency.code();
+        let message = format!(
+            "nothing explains {} {code} of the balance at Stripe; all entries sum to {}",
+            figure.rest, figure.all
+        );
+        alarms::raise(conn, DIFFERS, code, &message, now).await?;
+    }
+    Ok(())
 }
 
 async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) -> Result<(), DbError> {
@@ -65,7 +119,12 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     let verified = verify::verify(&worker.db, scope, TOLD, |_, _| {}).await?;
     tell(worker, &verified, is_complete).await?;
     if config.stops_on_violations && verified.risks_money() {
-        stop_money_out(worker, &verified).await?;
+        let violated: Vec<&str> = verified
+            .violated()
+            .filter(|finding| finding.check.money)
+            .map(|finding| finding.check.name)
+            .collect();
+        stop_money_out(worker, &format!("violated: {}", violated.join(", "))).await?;
     }
     let seen = (!is_complete).then_some(verified.seen);
     verify::end(&worker.db, what, seen, worker.clock.now()).await?;
@@ -99,15 +158,9 @@ async fn tell(worker: &Worker, verified: &Verified, is_complete: bool) -> Result
     Ok(())
 }
 
-async fn stop_money_out(worker: &Worker, verified: &Verified) -> Result<(), DbError> {
-    let violated: Vec<&str> = verified
-        .violated()
-        .filter(|finding| finding.check.money)
-        .map(|finding| finding.check.name)
-        .collect();
-    let reason = format!("violated: {}", violated.join(", "));
+async fn stop_money_out(worker: &Worker, reason: &str) -> Result<(), DbError> {
     let actor = Actor::Worker(worker.name.clone());
-    if money_out::stop(&worker.db, &actor, &reason, worker.clock.now()).await? {
+    if money_out::stop(&worker.db, &actor, reason, worker.clock.now()).await? {
         tracing::error!(reason, "money-out is stopped");
     }
     Ok(())

@@ -43,6 +43,9 @@ enum Command {
     MoneyOut(operator::MoneyOut),
     /// Check the books against themselves. Exit code 0: every invariant holds, 1: one is violated, 2: it could not be found out.
     Verify(operator::Verify),
+    /// Check the books against Stripe's balance and its movements. Exit code 0: everything is explained, 1: something is not, 2: it
+    /// could not be found out.
+    Reconcile(operator::Reconcile),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
             Command::Fees(command) => operator::fees(&config()?, command).await,
             Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,
             Command::MoneyOut(command) => operator::money_out(&config()?, command).await,
+            Command::Reconcile(how) => operator::reconcile(&config()?, how).await,
             Command::Verify(how) => operator::verify(&config()?, how).await,
         }
     });

@@ -51,7 +51,11 @@ async fn make_one(conn: &mut PgConn, table: &'static str, month: DateTime<Utc>) 
     // Attaching waits for the table's writers; it must not make them queue behind it for long.
     sql("SET LOCAL lock_timeout = '2s'").execute(conn).await?;
     sql("SELECT pg_advisory_xact_lock(7237002)").execute(conn).await?;
-    let row: Made = sql("SELECT create_month_partition($1, $2) AS made")
+    // Looked for in the catalogue itself: the function's own look can be of the time before the lock was granted.
+    let row: Made = sql(
+        "SELECT NOT EXISTS (SELECT 1 FROM pg_class WHERE relname = $1 || '_' || to_char($2 AT TIME ZONE 'UTC', 'YYYYMM'))
+                AND create_month_partition($1, $2) AS made",
+    )
         .bind::<Text, _>(table)
         .bind::<Timestamptz, _>(month)
         .get_result(conn)

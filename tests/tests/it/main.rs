@@ -28,6 +28,7 @@ mod onboarding;
 mod payments;
 mod programs;
 mod queue;
+mod reconcile;
 mod refunds;
 mod secrets;
 mod signals_alone;

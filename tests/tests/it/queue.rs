@@ -117,8 +117,8 @@ async fn plant_backlog(app: &TestApp, user: Uuid, from: &str, to: &str, count: u
     let sql = "WITH n AS (SELECT unnest($1::uuid[]) AS id),
                     t AS (INSERT INTO wallet_transactions (id, wallet_id, user_id, transaction_type, stage, amount, currency, counterparty_wallet_id)
                           SELECT id, $2, $4, 'transfer', 'accepted', 0.01, 'usd', $3 FROM n),
-                    a AS (INSERT INTO audit_log (at, actor, action, transaction_ids, detail)
-                          SELECT now(), 'user:' || $4, 'accept', $1, '{\"type\": \"transfer\"}')
+                    a AS (INSERT INTO audit_log (at, actor, action, request_id, transaction_ids, detail)
+                          SELECT now(), 'user:' || $4, 'accept', 'long ago', $1, '{\"type\": \"transfer\"}')
                INSERT INTO jobs (queue, kind, transaction_id, wallet_ids, run_at, created_at)
                SELECT 'transfers', 'transfer', id, ARRAY[$2, $3]::uuid[], now(), now() FROM n ORDER BY id";
     assert_eq!(

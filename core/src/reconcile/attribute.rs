@@ -1,0 +1,300 @@
+//! Whose a movement is: by the references that settlement wrote, else by asking Stripe about the object behind it.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::report::Cause;
+use super::{ReconcileError, own};
+use crate::db::{Db, DbError, sql};
+use crate::flows::Flow;
+use crate::ids::TransactionId;
+use crate::stripe::{
+    BalanceTransaction, CallError, Disposition, GatewayError, Lane, PaymentIntentId, StripeCalls,
+};
+use crate::transactions::{self, Transaction, external_ref};
+
+/// Most questions about single objects; more unknown movements than this are told without asking.
+const MOST_QUESTIONS: u32 = 1_000;
+
+/// The kinds of references that lead from a movement, or from its source, to a transaction.
+const KINDS: [&str; 7] = [
+    external_ref::PAYMENT_INTENT,
+    external_ref::TRANSFER,
+    external_ref::REVERSAL,
+    external_ref::REFUND,
+    external_ref::DISPUTE,
+    external_ref::BALANCE_TRANSACTION,
+    external_ref::RETURN,
+];
+
+/// Whose a movement is.
+pub(super) enum Attribution {
+    /// Of this transaction.
+    Transaction(TransactionId),
+    /// The platform's own business.
+    Own,
+    /// Of no transaction that we have; perhaps it gives back one.
+    Missed {
+        /// The transaction that it gives back.
+        of: Option<TransactionId>,
+        /// Why we have none.
+        cause: Cause,
+    },
+}
+
+/// Attributes movements.
+pub(super) struct Attributor<'a> {
+    db: &'a Db,
+    calls: &'a StripeCalls,
+    asked: u32,
+}
+
+#[derive(QueryableByName)]
+struct RefRow {
+    #[diesel(sql_type = Text)]
+    external_id: String,
+    #[diesel(sql_type = SqlUuid)]
+    transaction_id: Uuid,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+impl<'a> Attributor<'a> {
+    pub(super) const fn new(db: &'a Db, calls: &'a StripeCalls) -> Self {
+        Self { db, calls, asked: 0 }
+    }
+
+    /// One attribution for each movement, in their order.
+    pub(super) async fn page(
+        &mut self,
+        movements: &[BalanceTransaction],
+    ) -> Result<Vec<Attribution>, ReconcileError> {
+        let ids: Vec<&str> = movements
+            .iter()
+            .flat_map(|movement| std::iter::once(movement.id.as_str()).chain(movement.source.as_deref()))
+            .collect();
+        let refs = self.references(&ids).await?;
+        let explained = self.explained(&ids).await?;
+        let mut attributions = Vec::with_capacity(movements.len());
+        for movement in movements {
+            let by_source = || movement.source.as_deref().and_then(|source| refs.get(source));
+            let known = refs.get(movement.id.as_str()).or_else(by_source);
+            attributions.push(match known {
+                Some(id) => Attribution::Transaction(*id),
+                None if own::is_own(&movement.kind) || explained.contains(movement.id.as_str()) => {
+                    Attribution::Own
+                }
+                None => self.ask(movement).await?,
+            });
+        }
+        Ok(attributions)
+    }
+
+    async fn references(&self, ids: &[&str]) -> Result<HashMap<String, TransactionId>, DbError> {
+        let rows: Vec<RefRow> = sql(
+            "SELECT external_id, transaction_id FROM external_refs WHERE kind = ANY($1) AND external_id = ANY($2)",
+        )
+        .bind::<Array<Text>, _>(&KINDS[..])
+        .bind::<Array<Text>, _>(ids)
+        .load(&mut self.db.conn().await?)
+        .await?;
+        let of = |row: RefRow| (row.external_id, TransactionId::from_uuid(row.transaction_id));
+        Ok(rows.into_iter().map(of).collect())
+    }
+
+    async fn explained(&self, ids: &[&str]) -> Result<HashSet<String>, DbError> {
+        let rows: Vec<IdRow> = sql("SELECT id FROM platform_movements WHERE id = ANY($1)")
+            .bind::<Array<Text>, _>(ids)
+            .load(&mut self.db.conn().await?)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
+
+    /// What Stripe says about the object behind a movement.
+    async fn ask(&mut self, movement: &BalanceTransaction) -> Result<Attribution, ReconcileError> {
+        let outside = Attribution::Missed {
+            of: None,
+            cause: Cause::MadeOutside,
+        };
+        let Some(source) = movement.source.as_deref() else {
+            return Ok(outside);
+        };
+        if self.asked >= MOST_QUESTIONS {
+            return Ok(outside);
+        }
+        self.asked += 1;
+        match movement.kind.as_str() {
+            "charge" | "payment" => self.charge(source).await,
+            "refund" | "payment_refund" | "refund_failure" | "payment_refund_failure" => {
+                self.refund(source).await
+            }
+            "transfer" => self.transfer(source).await,
+            "adjustment" => self.dispute(source).await,
+            // Only its event tells of which transfer it is.
+            "transfer_refund" | "transfer_cancel" | "transfer_failure" => Ok(Attribution::Missed {
+                of: None,
+                cause: Cause::EventNotReceived,
+            }),
+            _ => Ok(outside),
+        }
+    }
+
+    async fn charge(&self, source: &str) -> Result<Attribution, ReconcileError> {
+        let Ok(id) = source.parse() else {
+            return Ok(outside());
+        };
+        let Some(charge) = self.find(self.calls.gateway().retrieve_charge(&id)).await? else {
+            return Ok(outside());
+        };
+        let Some(intent) = charge.payment_intent else {
+            return Ok(outside());
+        };
+        if let Some(deposit) = self.paid_by(&intent).await? {
+            return Ok(Attribution::Transaction(deposit.id));
+        }
+        // Our own record of the intent may still be missing.
+        let intent = self
+            .find(self.calls.gateway().retrieve_payment_intent(&intent))
+            .await?;
+        let claimed = intent.and_then(|intent| intent.metadata.transaction_id);
+        match self.transaction(claimed, Flow::Deposit).await? {
+            Some(deposit) => Ok(Attribution::Transaction(deposit.id)),
+            None => self.claimed_by(claimed).await,
+        }
+    }
+
+    async fn refund(&self, source: &str) -> Result<Attribution, ReconcileError> {
+        let Ok(id) = source.parse() else {
+            return Ok(outside());
+        };
+        let Some(refund) = self.find(self.calls.gateway().retrieve_refund(&id)).await? else {
+            return Ok(outside());
+        };
+        if let Some(ours) = self
+            .transaction(refund.metadata.transaction_id, Flow::DepositRefund)
+            .await?
+        {
+            return Ok(Attribution::Transaction(ours.id));
+        }
+        match self.claimed_by(refund.metadata.transaction_id).await? {
+            lost @ Attribution::Missed {
+                cause: Cause::NotInBooks,
+                ..
+            } => Ok(lost),
+            _ => self.gives_back(refund.payment_intent.as_ref()).await,
+        }
+    }
+
+    async fn dispute(&self, source: &str) -> Result<Attribution, ReconcileError> {
+        let Ok(id) = source.parse() else {
+            return Ok(outside());
+        };
+        match self.find(self.calls.gateway().retrieve_dispute(&id)).await? {
+            Some(dispute) => self.gives_back(dispute.payment_intent.as_ref()).await,
+            None => Ok(outside()),
+        }
+    }
+
+    async fn transfer(&self, source: &str) -> Result<Attribution, ReconcileError> {
+        let Ok(id) = source.parse() else {
+            return Ok(outside());
+        };
+        let Some(transfer) = self.find(self.calls.gateway().retrieve_transfer(&id)).await? else {
+            return Ok(outside());
+        };
+        let destination = transfer.destination.as_ref().map(|account| account.as_str());
+        // A second transfer for a withdrawal is not its own, whatever its metadata says.
+        let ours = self
+            .transaction(transfer.metadata.transaction_id, Flow::Withdrawal)
+            .await?
+            .filter(|ours| {
+                ours.stripe_account_id.as_deref() == destination && ours.stripe_transfer_id.is_none()
+            });
+        match ours {
+            Some(ours) => Ok(Attribution::Transaction(ours.id)),
+            None => self.claimed_by(transfer.metadata.transaction_id).await,
+        }
+    }
+
+    /// What names a transaction that is not there was ours; everything else is not.
+    async fn claimed_by(&self, id: Option<TransactionId>) -> Result<Attribution, ReconcileError> {
+        let Some(id) = id else {
+            return Ok(outside());
+        };
+        let found = transactions::find(&mut *self.db.conn().await?, id).await?;
+        Ok(if found.is_some() {
+            outside()
+        } else {
+            Attribution::Missed {
+                of: Some(id),
+                cause: Cause::NotInBooks,
+            }
+        })
+    }
+
+    /// Money of a payment that went back without our knowing.
+    async fn gives_back(&self, intent: Option<&PaymentIntentId>) -> Result<Attribution, ReconcileError> {
+        let deposit = match intent {
+            Some(intent) => self.paid_by(intent).await?,
+            None => None,
+        };
+        Ok(deposit.map_or_else(outside, |deposit| Attribution::Missed {
+            of: Some(deposit.id),
+            cause: Cause::EventNotReceived,
+        }))
+    }
+
+    async fn paid_by(&self, intent: &PaymentIntentId) -> Result<Option<Transaction>, DbError> {
+        let known = {
+            let conn = &mut self.db.conn().await?;
+            transactions::find_by_external_ref(conn, external_ref::PAYMENT_INTENT, intent.as_str()).await?
+        };
+        self.transaction(known, Flow::Deposit).await
+    }
+
+    async fn transaction(
+        &self,
+        id: Option<TransactionId>,
+        flow: Flow,
+    ) -> Result<Option<Transaction>, DbError> {
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let found = transactions::find(&mut *self.db.conn().await?, id).await?;
+        Ok(found.filter(|found| found.flow == flow))
+    }
+
+    /// An object of Stripe; none when Stripe does not know it.
+    async fn find<T>(
+        &self,
+        question: impl Future<Output = Result<T, GatewayError>>,
+    ) -> Result<Option<T>, CallError> {
+        match self.calls.ask(Lane::Maintenance, question).await {
+            Ok(object) => Ok(Some(object)),
+            Err(CallError::Gateway(error))
+                if matches!(
+                    error.disposition(),
+                    Disposition::FailDefinite | Disposition::NeedsReview
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn outside() -> Attribution {
+    Attribution::Missed {
+        of: None,
+        cause: Cause::MadeOutside,
+    }
+}

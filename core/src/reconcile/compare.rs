@@ -1,0 +1,268 @@
+//! For each transaction: what Stripe moved, and what its entries say. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+
+use super::Moved;
+use super::books::{Booked, Books, Standing};
+use super::report::{Cause, Difference, Subject};
+use crate::ids::TransactionId;
+use crate::money::Currency;
+
+/// What is under way for longer than this is looked at, unless it waits for a bank.
+const SOON: TimeDelta = TimeDelta::hours(1);
+
+/// How many transactions agree, and the differences of those that do not.
+pub(super) fn transactions(
+    books: &Books,
+    moved: &HashMap<(TransactionId, Currency), Moved>,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> (u64, Vec<Difference>) {
+    let keys: HashSet<&(TransactionId, Currency)> = books.booked.keys().chain(moved.keys()).collect();
+    let (mut matched, mut differences) = (0, Vec::new());
+    for key in keys {
+        let sides = Sides {
+            stripe: moved.get(key),
+            books: books.booked.get(key),
+        };
+        if sides.agree() {
+            matched += 1;
+            continue;
+        }
+        let standing = books.standing.get(&key.0);
+        // Of what began before the period only a part is known; the standing sums hold it all the same.
+        if standing.is_some_and(|standing| standing.began_before && standing.changed_at < since + SOON) {
+            continue;
+        }
+        let is_elsewhere = Currency::all()
+            .iter()
+            .map(|currency| (key.0, *currency))
+            .any(|other| {
+                other.1 != key.1 && (moved.contains_key(&other) || books.booked.contains_key(&other))
+            });
+        let age = now - sides.last().unwrap_or(now);
+        let (cause, explained) = if standing.is_some_and(|standing| standing.changed_at > now) {
+            // Settled while Stripe's movements were read.
+            (Cause::InFlight, true)
+        } else {
+            cause(&sides, standing, is_elsewhere, age)
+        };
+        differences.push(Difference {
+            subject: Subject::Transaction,
+            transaction: Some(key.0),
+            amount: sides.difference(),
+            currency: key.1,
+            age,
+            cause,
+            explained,
+        });
+    }
+    differences.sort_by_key(|difference| std::cmp::Reverse(difference.age));
+    (matched, differences)
+}
+
+struct Sides<'a> {
+    stripe: Option<&'a Moved>,
+    books: Option<&'a Booked>,
+}
+
+impl Sides<'_> {
+    fn stripe(&self) -> (Decimal, Decimal) {
+        self.stripe
+            .map_or((Decimal::ZERO, Decimal::ZERO), |moved| (moved.net, moved.fee))
+    }
+
+    fn books(&self) -> (Decimal, Decimal) {
+        self.books
+            .map_or((Decimal::ZERO, Decimal::ZERO), |booked| (booked.net, booked.fee))
+    }
+
+    fn agree(&self) -> bool {
+        self.stripe() == self.books()
+    }
+
+    fn difference(&self) -> Decimal {
+        self.stripe().0 - self.books().0
+    }
+
+    fn last(&self) -> Option<DateTime<Utc>> {
+        self.stripe
+            .map(|moved| moved.last)
+            .max(self.books.map(|booked| booked.last))
+    }
+}
+
+/// The likely cause, and whether it is nothing to look at.
+fn cause(
+    sides: &Sides<'_>,
+    standing: Option<&Standing>,
+    is_elsewhere: bool,
+    age: TimeDelta,
+) -> (Cause, bool) {
+    if is_elsewhere {
+        return (Cause::OtherCurrency, false);
+    }
+    let ((net, fee), (booked, booked_fee)) = (sides.stripe(), sides.books());
+    let is_open = standing.is_some_and(|standing| standing.is_open);
+    // Gross agrees: only the fee is missing.
+    if sides.stripe.is_some() && booked_fee.is_zero() && net + fee == booked {
+        let expected = standing.is_some_and(|standing| standing.has_fee_job);
+        return (Cause::FeeNotBooked, expected);
+    }
+    if sides.stripe.is_none() {
+        return (Cause::MissingAtStripe, false);
+    }
+    if is_open {
+        let waits_for_a_bank =
+            standing.is_some_and(|standing| matches!(standing.stage.as_str(), "refunding" | "disputed"));
+        return if waits_for_a_bank || age <= SOON {
+            (Cause::InFlight, true)
+        } else {
+            (Cause::EventNotReceived, false)
+        };
+    }
+    if booked.is_zero() || net.is_zero() {
+        (Cause::EventNotReceived, false)
+    } else {
+        (Cause::AmountDiffers, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(net: i64, fee: i64) -> Moved {
+        Moved {
+            net: Decimal::new(net, 2),
+            fee: Decimal::new(fee, 2),
+            last: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn booked(net: i64, fee: i64) -> Booked {
+        Booked {
+            net: Decimal::new(net, 2),
+            fee: Decimal::new(fee, 2),
+            last: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn standing(stage: &str, is_open: bool, has_fee_job: bool) -> Standing {
+        Standing {
+            stage: stage.to_owned(),
+            is_open,
+            has_fee_job,
+            changed_at: DateTime::UNIX_EPOCH,
+            began_before: false,
+        }
+    }
+
+    #[test]
+    fn each_way_to_differ_has_its_cause() {
+        let (young, old) = (TimeDelta::minutes(1), TimeDelta::days(2));
+        let done = standing("completed", false, false);
+        let cases = [
+            (
+                Some(moved(970, 30)),
+                Some(booked(1_000, 0)),
+                standing("completed", false, true),
+                young,
+                Cause::FeeNotBooked,
+                true,
+            ),
+            (
+                Some(moved(970, 30)),
+                Some(booked(1_000, 0)),
+                done.clone(),
+                young,
+                Cause::FeeNotBooked,
+                false,
+            ),
+            (
+                None,
+                Some(booked(1_000, 0)),
+                done.clone(),
+                young,
+                Cause::MissingAtStripe,
+                false,
+            ),
+            (
+                Some(moved(1_000, 0)),
+                None,
+                standing("awaiting_payment", true, false),
+                young,
+                Cause::InFlight,
+                true,
+            ),
+            (
+                Some(moved(1_000, 0)),
+                None,
+                standing("awaiting_payment", true, false),
+                old,
+                Cause::EventNotReceived,
+                false,
+            ),
+            (
+                Some(moved(-1_000, 0)),
+                None,
+                standing("refunding", true, false),
+                old,
+                Cause::InFlight,
+                true,
+            ),
+            (
+                Some(moved(1_000, 0)),
+                None,
+                standing("cancelled", false, false),
+                young,
+                Cause::EventNotReceived,
+                false,
+            ),
+            // A refund that came back.
+            (
+                Some(moved(0, 0)),
+                Some(booked(-1_000, 0)),
+                done.clone(),
+                young,
+                Cause::EventNotReceived,
+                false,
+            ),
+            (
+                Some(moved(1_000, 0)),
+                Some(booked(900, 0)),
+                done,
+                young,
+                Cause::AmountDiffers,
+                false,
+            ),
+        ];
+        for (number, (stripe, books, standing, age, expected, explained)) in cases.into_iter().enumerate() {
+            let sides = Sides {
+                stripe: stripe.as_ref(),
+                books: books.as_ref(),
+            };
+            assert!(!sides.agree());
+            assert_eq!(
+                cause(&sides, Some(&standing), false, age),
+                (expected, explained),
+                "case {number}"
+            );
+            assert_eq!(
+                cause(&sides, Some(&standing), true, age),
+                (Cause::OtherCurrency, false)
+            );
+        }
+        let (stripe, books) = (moved(970, 30), booked(970, 30));
+        assert!(
+            Sides {
+                stripe: Some(&stripe),
+                books: Some(&books)
+            }
+            .agree()
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! The books against Stripe: every movement of the platform's balance matches entries of the ledger, and the other way round.
+//!
+//! Movements are attributed to our transactions by the references that settlement wrote, and where there is none by asking Stripe about
+//! the object behind them ([`attribute`]). For each transaction, what Stripe moved is held against what its entries on `stripe:clearing`
+//! and `stripe:fees` say ([`compare`]). What is left over is a [`Difference`]. Connected accounts are compared by what they hold
+//! ([`accounts`]); what of the balance is the platform's own is remembered ([`own`]). The standing sums are [`Figure`]s.
+
+mod accounts;
+mod attribute;
+mod books;
+mod compare;
+mod own;
+mod report;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+
+pub use own::{explain, record_opening};
+pub use report::{Cause, Difference, Figure, Reconciliation, Subject};
+
+use crate::audit::Actor;
+use crate::db::{Db, DbError};
+use crate::ids::TransactionId;
+use crate::money::Currency;
+use crate::stripe::{Balance, BalanceTransaction, BalanceTransactionQuery, CallError, Lane, StripeCalls};
+use attribute::{Attribution, Attributor};
+
+/// How far back is looked when nobody says otherwise: longer than a payout takes to fail.
+pub const USUAL_PERIOD: TimeDelta = TimeDelta::days(35);
+
+/// Why nothing is known.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// PostgreSQL.
+    #[error("the books cannot be read")]
+    Db(#[from] DbError),
+    /// Stripe.
+    #[error("the payment provider cannot be asked")]
+    Call(#[from] CallError),
+}
+
+/// What Stripe moved for one transaction in one currency.
+#[derive(Debug, Clone)]
+struct Moved {
+    net: Decimal,
+    fee: Decimal,
+    /// The newest movement.
+    last: DateTime<Utc>,
+}
+
+/// What the movements of the period are.
+#[derive(Debug, Default)]
+struct Movements {
+    count: u64,
+    own: u64,
+    of_transactions: HashMap<(TransactionId, Currency), Moved>,
+    /// Of nobody.
+    differences: Vec<Difference>,
+}
+
+/// Compares everything since `since`; `progress` hears how many movements have been read.
+///
+/// # Errors
+/// When the database or Stripe cannot be asked: then nothing is known.
+pub async fn reconcile(
+    db: &Db,
+    calls: &StripeCalls,
+    actor: &Actor,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<Reconciliation, ReconcileError> {
+    let before = balance(calls).await?;
+    let movements = read_movements(db, calls, actor, since, now, &mut progress).await?;
+    let accounts = accounts::holdings(db, calls, now).await?;
+    let after = balance(calls).await?;
+    let known: Vec<TransactionId> = movements.of_transactions.keys().map(|(id, _)| *id).collect();
+    let books = books::read(db, &known, since, now).await?;
+
+    let mut differences = movements.differences;
+    let (matched, found) = compare::transactions(&books, &movements.of_transactions, since, now);
+    differences.extend(found);
+    let figures = report::figures(&books, &before, &accounts, &differences, before != after);
+    differences.extend(accounts::differences(&books, &accounts, now));
+    Ok(Reconciliation {
+        since,
+        at: now,
+        movements: movements.count,
+        matched,
+        own: movements.own,
+        figures,
+        differences,
+    })
+}
+
+async fn balance(calls: &StripeCalls) -> Result<Balance, CallError> {
+    calls
+        .ask(Lane::Maintenance, calls.gateway().retrieve_balance(None))
+        .await
+}
+
+/// Reads the platform's movements page by page and attributes each.
+async fn read_movements(
+    db: &Db,
+    calls: &StripeCalls,
+    actor: &Actor,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    progress: &mut (impl FnMut(u64) + Send),
+) -> Result<Movements, ReconcileError> {
+    let mut movements = Movements::default();
+    let mut attributor = Attributor::new(db, calls);
+    let mut query = BalanceTransactionQuery {
+        created_since: Some(since),
+        ..BalanceTransactionQuery::default()
+    };
+    loop {
+        let question = calls.gateway().list_balance_transactions(&query);
+        let page = calls.ask(Lane::Maintenance, question).await?;
+        let attributions = attributor.page(&page.transactions).await?;
+        let mut own = Vec::new();
+        for (movement, attribution) in page.transactions.iter().zip(attributions) {
+            movements.count += 1;
+            match attribution {
+                Attribution::Transaction(id) => movements.add(id, movement),
+                Attribution::Own => {
+                    movements.own += 1;
+                    own.push(movement);
+                }
+                Attribution::Missed { of, cause } => {
+                    movements.differences.push(unmatched(movement, of, cause, now));
+                }
+            }
+        }
+        own::record(db, &own, actor, now).await?;
+        progress(movements.count);
+        query.older_than = match page.transactions.last() {
+            Some(oldest) if page.has_more => Some(oldest.id.clone()),
+            _ => return Ok(movements),
+        };
+    }
+}
+
+impl Movements {
+    fn add(&mut self, id: TransactionId, movement: &BalanceTransaction) {
+        let moved = self
+            .of_transactions
+            .entry((id, movement.net.currency()))
+            .or_insert_with(|| Moved {
+                net: Decimal::ZERO,
+                fee: Decimal::ZERO,
+                last: movement.created,
+            });
+        moved.net += movement.net.amount();
+        moved.fee += movement.fee.amount();
+    }
+}
+
+/// A movement that no entry matches.
+fn unmatched(
+    movement: &BalanceTransaction,
+    of: Option<TransactionId>,
+    cause: Cause,
+    now: DateTime<Utc>,
+) -> Difference {
+    Difference {
+        subject: Subject::Movement {
+            id: movement.id.as_str().to_owned(),
+            kind: movement.kind.clone(),
+            source: movement.source.clone(),
+        },
+        transaction: of,
+        amount: movement.net.amount(),
+        currency: movement.net.currency(),
+        age: now - movement.created,
+        cause,
+        explained: false,
+    }
+}

@@ -1,0 +1,143 @@
+//! The table `platform_movements`: what of the balance at Stripe is the platform's own and no wallet's.
+//!
+//! Top-ups, payouts to the platform's own bank and Stripe's own charges are recognised by their kind and remembered. What only a person
+//! can know (an opening balance, a transfer to a supplier) an operator records.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, Nullable, Numeric, Text, Timestamptz};
+use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use super::ReconcileError;
+use crate::audit::{self, Actor, AuditRecord};
+use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use crate::money::Money;
+use crate::stripe::{BalanceTransaction, BalanceTransactionId, Lane, StripeCalls};
+
+/// Kinds of movements that are never of a wallet
+/// (<https://docs.stripe.com/reports/balance-transaction-types>).
+const KINDS: [&str; 16] = [
+    "payout",
+    "payout_cancel",
+    "payout_failure",
+    "payout_minimum_balance_hold",
+    "payout_minimum_balance_release",
+    "topup",
+    "topup_reversal",
+    "stripe_fee",
+    "stripe_fx_fee",
+    "tax_fee",
+    "network_cost",
+    "contribution",
+    "reserve_transaction",
+    "reserved_funds",
+    "advance",
+    "advance_funding",
+];
+
+/// Whether a movement of this kind is the platform's own business.
+pub(super) fn is_own(kind: &str) -> bool {
+    KINDS.contains(&kind)
+}
+
+/// Remembers movements that are the platform's own.
+pub(super) async fn record(
+    db: &Db,
+    movements: &[&BalanceTransaction],
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    if movements.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = movements.iter().map(|movement| movement.id.as_str()).collect();
+    let kinds: Vec<&str> = movements.iter().map(|movement| movement.kind.as_str()).collect();
+    let nets: Vec<Decimal> = movements.iter().map(|movement| movement.net.amount()).collect();
+    let currencies: Vec<&str> = movements
+        .iter()
+        .map(|movement| movement.net.currency().code())
+        .collect();
+    let moved: Vec<DateTime<Utc>> = movements.iter().map(|movement| movement.created).collect();
+    sql(
+        "INSERT INTO platform_movements (id, kind, net, currency, moved_at, recorded_by, recorded_at)
+         SELECT m.*, $6, $7 FROM unnest($1, $2, $3, $4, $5) AS m ON CONFLICT (id) DO NOTHING",
+    )
+    .bind::<Array<Text>, _>(ids)
+    .bind::<Array<Text>, _>(kinds)
+    .bind::<Array<Numeric>, _>(nets)
+    .bind::<Array<Text>, _>(currencies)
+    .bind::<Array<Timestamptz>, _>(moved)
+    .bind::<Text, _>(actor.to_string())
+    .bind::<Timestamptz, _>(now)
+    .execute(&mut db.conn().await?)
+    .await?;
+    Ok(())
+}
+
+/// Records, for a reason, that a movement is the platform's own business; gives it.
+///
+/// # Errors
+/// When Stripe does not know it, or the database cannot be reached.
+pub async fn explain(
+    db: &Db,
+    calls: &StripeCalls,
+    id: &BalanceTransactionId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<BalanceTransaction, ReconcileError> {
+    let question = calls.gateway().retrieve_balance_transaction(id);
+    let movement = calls.ask(Lane::Maintenance, question).await?;
+    in_transaction!(db, conn => {
+        let row = Row { id: id.as_str(), kind: &movement.kind, net: movement.net, moved_at: movement.created };
+        write(conn, &row, reason, now).await
+    })?;
+    Ok(movement)
+}
+
+/// Records, for a reason, what the platform owned on its balance before the books began; the last word counts.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn record_opening(db: &Db, amount: Money, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    let id = format!("opening:{}", amount.currency().code());
+    in_transaction!(db, conn => {
+        write(conn, &Row { id: &id, kind: "opening", net: amount, moved_at: now }, reason, now).await
+    })
+}
+
+struct Row<'a> {
+    id: &'a str,
+    kind: &'a str,
+    net: Money,
+    moved_at: DateTime<Utc>,
+}
+
+async fn write(conn: &mut PgConn, row: &Row<'_>, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    sql(
+        "INSERT INTO platform_movements (id, kind, net, currency, moved_at, reason, recorded_by, recorded_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (id) DO UPDATE SET net = excluded.net, reason = excluded.reason, recorded_by = excluded.recorded_by,
+                                        recorded_at = excluded.recorded_at",
+    )
+    .bind::<Text, _>(row.id)
+    .bind::<Text, _>(row.kind)
+    .bind::<Numeric, _>(row.net.amount())
+    .bind::<Text, _>(row.net.currency().code())
+    .bind::<Timestamptz, _>(row.moved_at)
+    .bind::<Nullable<Text>, _>(Some(reason))
+    .bind::<Text, _>(Actor::Operator.to_string())
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    let entry = AuditRecord {
+        at: now,
+        actor: &Actor::Operator,
+        action: "explain_movement",
+        request_id: None,
+        transactions: &[],
+        wallets: &[],
+        detail: json!({ "id": row.id, "net": row.net.amount(), "currency": row.net.currency(), "reason": reason }),
+    };
+    audit::record(conn, &entry).await
+}

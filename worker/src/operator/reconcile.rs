@@ -1,0 +1,197 @@
+//! `reconcile`.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{Args, Subcommand};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use wallet_core::audit::Actor;
+use wallet_core::config::WorkerConfig;
+use wallet_core::crypto::{PgKeyStore, Vault};
+use wallet_core::db::Db;
+use wallet_core::ids::SystemIds;
+use wallet_core::money::{Currency, Money};
+use wallet_core::reconcile::{self as books, Difference, Figure, Reconciliation};
+use wallet_core::stripe::{
+    AsyncStripeGateway, BalanceTransactionId, BreakerSettings, Breakers, GatewayOptions, StripeCalls,
+};
+
+use super::{Verdict, clock, connect, say};
+
+/// What is compared; or what is written down, so that it is no difference.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Reconcile {
+    /// Movements created at this time or later, as in 2026-11-24T00:00:00Z. The last 35 days by default; the sums are of all time.
+    #[arg(long)]
+    since: Option<DateTime<Utc>>,
+    /// Print one JSON object instead of lines.
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    record: Option<Record>,
+}
+
+/// What only a person knows.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Record {
+    /// A movement at Stripe is the platform's own business and no wallet's.
+    Explain {
+        /// Which, txn_….
+        #[arg(value_parser = BalanceTransactionId::from_str)]
+        movement: BalanceTransactionId,
+        /// What it was.
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+    /// What the platform owned on its Stripe balance before these books began.
+    Opening {
+        /// Such as usd.
+        #[arg(value_parser = Currency::from_str)]
+        currency: Currency,
+        /// In major units, such as 1000.00.
+        #[arg(value_parser = Decimal::from_str_exact, allow_negative_numbers = true)]
+        amount: Decimal,
+        /// Where that is known from.
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+}
+
+/// Compares, or writes down.
+pub(crate) async fn reconcile(config: &WorkerConfig, how: Reconcile) -> anyhow::Result<()> {
+    let db = connect(config).await.map_err(Verdict::unknown)?;
+    let calls = calls(config, &db)?;
+    let now = clock().now();
+    match how.record {
+        Some(Record::Explain { movement, reason }) => {
+            let moved = books::explain(&db, &calls, &movement, &reason, now).await?;
+            return say(&format!(
+                "{movement}, a {} of {}, is the platform's own",
+                moved.kind, moved.net
+            ));
+        }
+        Some(Record::Opening {
+            currency,
+            amount,
+            reason,
+        }) => {
+            let amount = Money::new(amount, currency)?;
+            books::record_opening(&db, amount, &reason, now).await?;
+            return say(&format!("{amount} were the platform's own before"));
+        }
+        None => {}
+    }
+    let since = how.since.unwrap_or(now - books::USUAL_PERIOD);
+    let found = books::reconcile(&db, &calls, &Actor::Operator, since, now, |read| {
+        tracing::debug!(read, "movements read");
+    })
+    .await
+    .map_err(Verdict::unknown)?;
+    if how.json {
+        say(&as_json(&found).to_string())?;
+    } else {
+        tell(&found)?;
+    }
+    if found.is_explained() {
+        return Ok(());
+    }
+    let count = found.unexplained().count();
+    Err(Verdict::DoesNotHold(format!("{count} differences are not explained")).into())
+}
+
+fn calls(config: &WorkerConfig, db: &Db) -> anyhow::Result<StripeCalls> {
+    let options = GatewayOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
+    let vault = Vault::new(
+        config.encryption.clone(),
+        Arc::new(PgKeyStore::new(db.clone())),
+        clock(),
+        Arc::new(SystemIds::new(clock())),
+    );
+    Ok(StripeCalls::new(
+        db.clone(),
+        Arc::new(vault),
+        Arc::new(AsyncStripeGateway::new(&options)?),
+        Arc::new(Breakers::new(BreakerSettings::default())),
+        clock(),
+    ))
+}
+
+fn tell(found: &Reconciliation) -> anyhow::Result<()> {
+    for difference in &found.differences {
+        let mark = if difference.explained {
+            "explained"
+        } else {
+            "DIFFERS"
+        };
+        say(&format!(
+            "{mark:<9} {:>9} old  {}",
+            age(difference.age),
+            difference.in_words()
+        ))?;
+    }
+    for figure in &found.figures {
+        say(&sums(figure))?;
+    }
+    say(&format!(
+        "{} movements since {}: {} transactions match, {} movements are the platform's own, {} differences, {} of them not explained",
+        found.movements,
+        found.since.format("%Y-%m-%d %H:%M UTC"),
+        found.matched,
+        found.own,
+        found.differences.len(),
+        found.unexplained().count()
+    ))
+}
+
+fn sums(figure: &Figure) -> String {
+    let meanwhile = if figure.moved_meanwhile {
+        " (the balance moved meanwhile)"
+    } else {
+        ""
+    };
+    format!(
+        "{}: Stripe holds {} = {} for wallets (-Σ clearing) + {} of the platform's own + {} in differences + {} unexplained{meanwhile}; \
+         connected accounts hold {}, in transit {} (-Σ in_transit); Σ all = {}",
+        figure.currency.code(),
+        figure.balance,
+        figure.clearing,
+        figure.own,
+        figure.differences,
+        figure.rest,
+        figure.connected,
+        figure.in_transit,
+        figure.all
+    )
+}
+
+fn age(age: TimeDelta) -> String {
+    match (age.num_days(), age.num_hours(), age.num_minutes()) {
+        (days, _, _) if days > 0 => format!("{days} d"),
+        (_, hours, _) if hours > 0 => format!("{hours} h"),
+        (_, _, minutes) => format!("{minutes} min"),
+    }
+}
+
+fn as_json(found: &Reconciliation) -> Value {
+    let difference = |it: &Difference| {
+        json!({
+            "about": it.about(), "transaction": it.transaction.map(|id| id.to_string()), "words": it.in_words(), "amount": it.amount,
+            "currency": it.currency, "ageSeconds": it.age.num_seconds(), "cause": it.cause.as_str(), "explained": it.explained,
+        })
+    };
+    let figure = |it: &Figure| {
+        json!({
+            "currency": it.currency, "balance": it.balance, "clearing": it.clearing, "own": it.own, "differences": it.differences,
+            "rest": it.rest, "connected": it.connected, "inTransit": it.in_transit, "all": it.all, "movedMeanwhile": it.moved_meanwhile,
+        })
+    };
+    json!({
+        "explained": found.is_explained(), "since": found.since, "at": found.at, "movements": found.movements,
+        "matched": found.matched, "own": found.own,
+        "figures": found.figures.iter().map(figure).collect::<Vec<_>>(),
+        "differences": found.differences.iter().map(difference).collect::<Vec<_>>(),
+    })
+}
