@@ -10,6 +10,7 @@ mod context;
 mod errors;
 mod graphql;
 mod metrics;
+mod program;
 mod rate_limit;
 mod request_id;
 mod routes;
@@ -18,4 +19,5 @@ mod state;
 
 pub use auth::KeyError;
 pub use graphql::sdl;
+pub use program::program;
 pub use serve::{ServeError, serve};

@@ -40,8 +40,8 @@ impl Program {
 #[cfg(feature = "campaign")]
 pub(crate) fn impersonate() -> Option<ExitCode> {
     match std::env::var(AS).ok()?.as_str() {
-        "wallet-api" => Some(wallet_api::program()),
-        "wallet-worker" => Some(wallet_worker::program()),
+        "wallet-api" => Some(wallet_api::program(std::env::args_os())),
+        "wallet-worker" => Some(wallet_worker::program(std::env::args_os())),
         _ => None,
     }
 }

@@ -7,13 +7,13 @@ pub fn major(cents: i64) -> String {
     format!("{sign}{}.{:02}", cents / 100, cents % 100)
 }
 
-/// `"12.50"` as `1250`.
+/// `"12.50"` as `1250`, and `"12"` of a currency without decimals as `12`.
 ///
 /// # Panics
-/// When it is no amount with two decimals.
+/// When it is no amount with two decimals or none.
 #[must_use]
 pub fn cents(major: &str) -> i64 {
-    let (whole, part) = major.split_once('.').expect("an amount with two decimals");
-    assert_eq!(part.len(), 2, "{major}");
+    let (whole, part) = major.split_once('.').unwrap_or((major, ""));
+    assert!(matches!(part.len(), 0 | 2), "{major}");
     format!("{whole}{part}").parse().expect("an amount")
 }

@@ -98,7 +98,7 @@ async fn run(worker: &Worker, ids: &[JobId]) {
     let guard = worker.locks.try_lock_each(&wallets).await;
     let (free, busy): (Vec<_>, Vec<_>) = transfers
         .into_iter()
-        .partition(|job| job.wallets.iter().all(|wallet| guard.holds(*wallet)));
+        .partition(|job| job.wallets.iter().all(|wallet| guard.allows(*wallet)));
     settle(worker, &free).await;
     guard.release().await;
     give_back(worker, &busy).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use wallet_core::chaos::{self, Point};
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, MAX_STARTS};
 use wallet_core::telemetry::chain;
@@ -59,6 +60,7 @@ pub(crate) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
             runnable.push(job);
         }
     }
+    chaos::reach(Point::W2).await;
     runnable
 }
 

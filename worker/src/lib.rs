@@ -6,6 +6,7 @@
 
 mod batch;
 mod checks;
+mod direct;
 mod executor;
 mod health;
 mod jobs;
@@ -14,9 +15,12 @@ mod maintenance;
 mod measured;
 mod metrics;
 mod observe;
+mod operator;
 mod outcome;
+mod program;
 mod run;
 mod worker;
 
+pub use program::program;
 pub use run::{RunError, run};
 pub use worker::Worker;

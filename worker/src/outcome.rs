@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
+use wallet_core::chaos::{self, PlantedBug};
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
@@ -21,6 +22,9 @@ const MOST_ATTEMPTS: i32 = 100;
 
 /// How long a job waits for money-out before it looks again; a start wakes those that wait.
 const STOPPED: Duration = Duration::from_secs(5);
+/// How long money is waited for before a person is called: longer than any country lets a payment settle
+/// (<https://docs.stripe.com/payouts#payout-speed>).
+const LONGEST_WAIT_FOR_FUNDS: TimeDelta = TimeDelta::days(35);
 
 /// Why a job did not come to its end this time.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +82,12 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     }
     let reason = error.to_string();
     let now = worker.clock.now();
-    let end = decide(job, error);
+    let end = decide(job, error, now);
+    let parks = matches!(end, End::Park);
     count_job(job.kind, end.name());
     let done = match end {
         End::Park => jobs::park(&worker.db, job.claim, now, &reason).await.map(|_| ()),
+        End::Retry(_) if chaos::is_planted(PlantedBug::RetryForgotten) => forget(worker, job).await,
         End::Retry(delay) => {
             tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
             jobs::retry_later(&worker.db, job.claim, now + time(delay), &reason)
@@ -99,11 +105,17 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     if let Err(error) = done {
         tracing::warn!(job = %job.claim.job, error = %chain(&error), "the job's lease will run out");
     }
-    tell_owner(worker, job, error, &reason).await;
+    tell_owner(worker, job, error, parks, &reason).await;
+}
+
+/// Ends a job that is not done: what [`PlantedBug::RetryForgotten`] does wrong.
+async fn forget(worker: &Worker, job: &ClaimedJob) -> Result<(), DbError> {
+    jobs::finish(&mut *worker.db.conn().await?, &[job.claim]).await?;
+    Ok(())
 }
 
 /// One line of the timeline for each new reason to wait, not for each try.
-async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason: &str) {
+async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked: bool, reason: &str) {
     let Some(transaction) = job.transaction else {
         return;
     };
@@ -112,10 +124,10 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason:
         || job
             .kind
             .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
-    if is_quiet || job.last_error.as_deref() == Some(reason) {
+    let is_told = !parked && job.last_error.as_deref() == Some(reason);
+    if is_quiet || is_told {
         return;
     }
-    let parked = matches!(decide(job, error), End::Park);
     let kind = if parked {
         TimelineKind::NeedsReview
     } else {
@@ -145,7 +157,7 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, reason:
     }
 }
 
-fn decide(job: &ClaimedJob, error: &JobError) -> End {
+fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
     let failures = u32::try_from(job.attempts).unwrap_or(1);
     let draw = |policy: RetryPolicy| policy.delay(failures, &mut rand::rng());
     let end = match error {
@@ -166,6 +178,7 @@ fn decide(job: &ClaimedJob, error: &JobError) -> End {
                 End::Retry(draw(policy_of(error)))
             }
             (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
+            (Disposition::WaitForFunds, _) if now - job.created_at > LONGEST_WAIT_FOR_FUNDS => End::Park,
             (
                 Disposition::RetrySameKey { counts: false }
                 | Disposition::PauseLane

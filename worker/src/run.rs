@@ -22,6 +22,7 @@ use wallet_core::telemetry::chain;
 
 use crate::batch::Batcher;
 use crate::checks;
+use crate::direct::{self, Served};
 use crate::executor;
 use crate::health::{self, Health};
 use crate::maintenance;
@@ -74,7 +75,7 @@ pub async fn run(
         .iter()
         .map(ExposeSecret::expose_secret)
         .collect();
-    let locks = WalletLocks::new(&lock_urls)?;
+    let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
     let gateway = Arc::new(Measured(AsyncStripeGateway::new(&GatewayOptions::new(
         config.stripe.secret_key.clone(),
         config.stripe.api_base.as_str(),
@@ -123,7 +124,18 @@ pub async fn run(
             drained.clone(),
         )));
     }
-    let consumers = consumers(&config, &worker, &carrier, &drained);
+    let handlers = handlers(&config, &worker, &drained);
+    let served = handlers
+        .iter()
+        .map(|(queue, handler)| Served::new(*queue, Arc::clone(handler), config.concurrency.get()))
+        .collect();
+    let directly = tokio::spawn(direct::run(
+        Arc::clone(&worker),
+        carrier.clone(),
+        served,
+        shutdown.clone(),
+    ));
+    let consumers = consumers(&config, &worker, &carrier, handlers);
     let health = Arc::new(Health {
         worker: Arc::clone(&worker),
         consumers: consumers
@@ -146,40 +158,56 @@ pub async fn run(
             .map(|(_, consumer)| consumer.run(shutdown.clone(), grace)),
     )
     .await;
+    if tokio::time::timeout(grace, directly).await.is_err() {
+        tracing::warn!("jobs taken from the table still run after the grace");
+    }
     drained.cancel();
     join_all(background).await;
     tracing::info!("drained");
     Ok(())
 }
 
+/// What is done with the jobs of each queue that this worker serves.
+fn handlers(
+    config: &WorkerConfig,
+    worker: &Arc<Worker>,
+    drained: &CancellationToken,
+) -> Vec<(QueueName, TaskHandler)> {
+    let handler = |queue: &QueueName| -> TaskHandler {
+        if *queue == QueueName::Transfers {
+            let batcher = Batcher::start(Arc::clone(worker), drained.clone());
+            return Arc::new(move |ids| {
+                let batcher = batcher.clone();
+                async move { batcher.execute(ids).await }.boxed()
+            });
+        }
+        let worker = Arc::clone(worker);
+        Arc::new(move |ids| executor::execute(Arc::clone(&worker), ids).boxed())
+    };
+    config
+        .queues
+        .iter()
+        .map(|queue| (*queue, handler(queue)))
+        .collect()
+}
+
 fn consumers(
     config: &WorkerConfig,
     worker: &Arc<Worker>,
     carrier: &Carrier,
-    drained: &CancellationToken,
+    handlers: Vec<(QueueName, TaskHandler)>,
 ) -> Vec<(QueueName, Consumer)> {
-    config
-        .queues
-        .iter()
-        .map(|queue| {
-            let handler: TaskHandler = if *queue == QueueName::Transfers {
-                let batcher = Batcher::start(Arc::clone(worker), drained.clone());
-                Arc::new(move |ids| {
-                    let batcher = batcher.clone();
-                    async move { batcher.execute(ids).await }.boxed()
-                })
-            } else {
-                let worker = Arc::clone(worker);
-                Arc::new(move |ids| executor::execute(Arc::clone(&worker), ids).boxed())
-            };
-            let consumer = Consumer::new(
-                carrier.clone(),
-                *queue,
-                config.concurrency.get(),
-                handler,
-                &worker.name,
-            );
-            (*queue, consumer)
-        })
+    let consumer = |queue, handler| {
+        Consumer::new(
+            carrier.clone(),
+            queue,
+            config.concurrency.get(),
+            handler,
+            &worker.name,
+        )
+    };
+    handlers
+        .into_iter()
+        .map(|(queue, handler)| (queue, consumer(queue, handler)))
         .collect()
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::Instrument;
+use wallet_core::chaos::{self, Point};
 use wallet_core::inbox::{InboxError, Received, Source};
 use wallet_core::jobs::JobKind;
 use wallet_core::stripe::SIGNATURE_HEADER;
@@ -57,18 +58,18 @@ pub(super) async fn receive(State(Shared { app, .. }): State<Shared>, request: R
 
 async fn store(app: Arc<App>, bytes: axum::body::Bytes) -> Result<&'static str, InboxError> {
     let hand_over = app.hand_over.is_open(JobKind::StripeEvent.queue());
-    Ok(
-        match app.inbox.receive(Source::Webhook, &bytes, hand_over).await? {
-            Received::New(job) => {
-                if let Some((queue, job)) = job {
-                    app.hand_over.submit(queue, job);
-                }
-                "stored"
+    let received = app.inbox.receive(Source::Webhook, &bytes, hand_over).await?;
+    chaos::reach(Point::H2).await;
+    Ok(match received {
+        Received::New(job) => {
+            if let Some((queue, job)) = job {
+                app.hand_over.submit(queue, job);
             }
-            Received::Duplicate => "duplicate",
-            Received::Parked => "parked",
-        },
-    )
+            "stored"
+        }
+        Received::Duplicate => "duplicate",
+        Received::Parked => "parked",
+    })
 }
 
 /// The one signature header; of two nobody could say which is Stripe's.

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::AcceptError;
+use crate::chaos::{self, PlantedBug};
 use crate::db::schema::idempotency_keys;
 use crate::db::{DbError, PgConn};
 use crate::ids::{TransactionId, UserId, WalletId};
@@ -90,6 +91,9 @@ pub(super) async fn take(
         Subject::Wallet(id) => (Some(id.uuid()), None),
         Subject::Transaction(id) => (None, Some(id.uuid())),
     };
+    if chaos::is_planted(PlantedBug::ClientKeyIgnored) {
+        return Ok(KeyUse::New);
+    }
     let taken = diesel::insert_into(idempotency_keys::table)
         .values((
             idempotency_keys::user_id.eq(user.uuid()),

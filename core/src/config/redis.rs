@@ -5,6 +5,7 @@ use url::Url;
 
 use super::env::{optional, required, secret_list};
 use super::{ConfigError, Env};
+use crate::locks::QuorumLoss;
 
 /// Redis: the queue's node and the lock nodes.
 #[derive(Debug, Clone)]
@@ -15,10 +16,12 @@ pub struct RedisConfig {
     pub namespace: String,
     /// `REDLOCK_URLS`: independent lock nodes, each named once; [`RedisConfig::url`] alone when not set.
     pub lock_urls: Vec<SecretString>,
+    /// `REDLOCK_QUORUM_LOSS`: what workers do while fewer than a majority of the lock nodes answer.
+    pub quorum_loss: QuorumLoss,
 }
 
 impl RedisConfig {
-    /// Reads the two variables.
+    /// Reads the variables.
     ///
     /// # Errors
     /// The first that is missing or wrong.
@@ -46,7 +49,21 @@ impl RedisConfig {
             url,
             namespace: namespace(env)?,
             lock_urls,
+            quorum_loss: quorum_loss(env)?,
         })
+    }
+}
+
+fn quorum_loss(env: &dyn Env) -> Result<QuorumLoss, ConfigError> {
+    const NAME: &str = "REDLOCK_QUORUM_LOSS";
+    match optional(env, NAME)?.as_deref() {
+        None | Some("wait") => Ok(QuorumLoss::Wait),
+        Some("proceed") => Ok(QuorumLoss::Proceed),
+        Some(_) => Err(ConfigError::new(
+            NAME,
+            "is neither wait nor proceed",
+            "wait stops work until the lock nodes are back; proceed goes on under row locks and fences",
+        )),
     }
 }
 
@@ -98,6 +115,19 @@ mod tests {
             ),
         ]);
         assert_eq!(RedisConfig::read(&env).unwrap().lock_urls.len(), 3);
+    }
+
+    #[test]
+    fn a_lost_quorum_is_waited_for_unless_told_otherwise() {
+        let loss = |value: &str| {
+            let env = with(&[("REDIS_URL", "redis://r"), ("REDLOCK_QUORUM_LOSS", value)]);
+            RedisConfig::read(&env).map(|config| config.quorum_loss)
+        };
+        let unset = RedisConfig::read(&with(&[("REDIS_URL", "redis://r")])).unwrap();
+        assert_eq!(unset.quorum_loss, QuorumLoss::Wait);
+        assert_eq!(loss("wait").unwrap(), QuorumLoss::Wait);
+        assert_eq!(loss("proceed").unwrap(), QuorumLoss::Proceed);
+        assert!(error_of(loss("maybe")).starts_with("REDLOCK_QUORUM_LOSS: is neither"));
     }
 
     #[test]

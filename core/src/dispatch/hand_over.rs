@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{OPEN_BELOW, group_size};
+use crate::chaos::{self, Point};
 use crate::db::Db;
 use crate::ids::JobId;
 use crate::jobs::{self, QueueName};
@@ -132,8 +133,10 @@ async fn push_all(
 }
 
 async fn push(handle: &HandOver, db: &Db, carrier: &Carrier, queue: QueueName, jobs: &[JobId]) {
+    chaos::reach(Point::R1).await;
     let groups: Vec<Vec<JobId>> = jobs.chunks(group_size(queue)).map(<[JobId]>::to_vec).collect();
     let Err(error) = carrier.push(queue, groups).await else {
+        chaos::reach(Point::R2).await;
         return;
     };
     tracing::warn!(%queue, jobs = jobs.len(), %error, "Redis did not take jobs; a dispatcher will hand them over");

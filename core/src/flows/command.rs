@@ -180,10 +180,12 @@ pub enum Command {
         /// Why.
         reason: FailureReason,
     },
-    /// Withdrawal, returned payout: the transfer was taken back.
+    /// Withdrawal, returned payout: of the transfer nothing is left to take back; what others took of it is booked for itself.
     RecordReversal {
         /// `trr_…`
         reversal: String,
+        /// How much this reversal took.
+        amount: Money,
     },
     /// Withdrawal: somebody else took the transfer, or a part of it, back.
     RecordOutsideReversal {
@@ -279,7 +281,7 @@ impl Command {
             Self::BookFee(entry) | Self::BookDispute(entry) => {
                 Some((external_ref::BALANCE_TRANSACTION, &entry.id))
             }
-            Self::RecordReversal { reversal } | Self::RecordOutsideReversal { reversal, .. } => {
+            Self::RecordReversal { reversal, .. } | Self::RecordOutsideReversal { reversal, .. } => {
                 Some((external_ref::REVERSAL, reversal))
             }
             _ => None,

@@ -1,5 +1,6 @@
 //! What a decision may look at beside the transaction itself: all of it locked.
 
+use crate::chaos::{self, PlantedBug};
 use crate::ledger::Books;
 use crate::money::{Money, MoneyError};
 use crate::transactions::Transaction;
@@ -24,6 +25,9 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// What of the original is not given back yet.
     pub(super) fn left(&self, original: &Transaction) -> Result<Money, MoneyError> {
+        if chaos::is_planted(PlantedBug::RefundsUnlimited) {
+            return Ok(original.amount);
+        }
         original.left_by(self.granted())
     }
 

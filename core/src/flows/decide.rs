@@ -7,6 +7,7 @@ use super::{
     Command, Context, Event, FailureCode, FailureReason, Flow, Next, Stage, deposit, dispute, edges, next,
     payment_refund, refund, returned, transfer, withdrawal,
 };
+use crate::chaos::{self, PlantedBug};
 use crate::ids::WalletId;
 use crate::jobs::JobKind;
 use crate::ledger::Leg;
@@ -174,6 +175,7 @@ pub(super) type Decided = Result<Option<Decision>, String>;
 pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
     match next(edges(transaction.flow), transaction.stage, event) {
         Next::To(stage) => Ok(Some(stage)),
+        Next::Already if chaos::is_planted(PlantedBug::SettledTwice) => Ok(Some(transaction.stage)),
         Next::Already => Ok(None),
         Next::Contradiction => Err(format!("{event:?} cannot follow {}", transaction.stage.as_str())),
     }

@@ -55,7 +55,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         }
         Command::CancelIntent { intent, reason } => {
             check_intent(transaction, intent)?;
-            Ok(step(transaction, Event::IntentCanceled)?.map(|stage| {
+            Ok(end_unpaid(transaction, Event::IntentCanceled)?.map(|stage| {
                 let changes = Changes {
                     failure_reason: Some(reason.to_string()),
                     ..intent_change(transaction, intent)
@@ -105,9 +105,19 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         }
         Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
         Command::Cancel => cancel(transaction, context),
-        Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
+        Command::Refuse(reason) => {
+            Ok(end_unpaid(transaction, Event::Refused)?.map(|_| Decision::failed(reason)))
+        }
         other => foreign(other),
     }
+}
+
+/// [`step`] of an end without money. Its owner may cancel a deposit while the bank declines it: both end it, and the first names why.
+fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
+    if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
+        return Ok(None);
+    }
+    step(transaction, event)
 }
 
 /// Money for a deposit that has ended without it: never dropped, and never credited unseen.

@@ -36,19 +36,23 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .then(JobKind::WithdrawalReversal)
             }))
         }
-        (Flow::PayoutReturn, Command::RecordReversal { reversal }) => {
-            Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
-                let mut decision = Decision::to(stage);
-                if !context.booked {
-                    decision = taken_back(decision, reversal, amount);
-                }
-                decision.legs(Leg::pair(frozen, available, amount)).says_with(
-                    TimelineKind::Completed,
-                    format!("{amount} is yours again"),
-                    json!({ "reversal": reversal }),
-                )
-            }))
-        }
+        (
+            Flow::PayoutReturn,
+            Command::RecordReversal {
+                reversal,
+                amount: taken,
+            },
+        ) => Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
+            let mut decision = Decision::to(stage);
+            if !context.booked {
+                decision = taken_back(decision, reversal, *taken);
+            }
+            decision.legs(Leg::pair(frozen, available, amount)).says_with(
+                TimelineKind::Completed,
+                format!("{amount} is yours again"),
+                json!({ "reversal": reversal }),
+            )
+        })),
         (_, other) => foreign(other),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
+use crate::chaos::{self, PlantedBug};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
@@ -98,12 +99,15 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .then(JobKind::WithdrawalReversal)
             }))
         }
-        Command::RecordReversal { reversal } => {
+        Command::RecordReversal {
+            reversal,
+            amount: taken,
+        } => {
             Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
                 let mut decision = Decision::to(stage);
                 // Somebody else's reversal, found before, is on the books already.
                 if !context.booked {
-                    decision = taken_back(decision, reversal, amount);
+                    decision = taken_back(decision, reversal, *taken);
                 }
                 decision.legs(Leg::pair(frozen, available, amount)).says_with(
                     TimelineKind::Failed,
@@ -139,7 +143,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
 
 /// What a withdrawal, or a refund of a deposit, holds is given back; before the hold nothing has moved.
 pub(super) fn release(transaction: &Transaction, decision: Decision) -> Decision {
-    if transaction.stage != Stage::Held {
+    if transaction.stage != Stage::Held || chaos::is_planted(PlantedBug::HoldNotReleased) {
         return decision;
     }
     let frozen = Account::Frozen(transaction.wallet_id);

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 pub use store::{Replay, StoredEvent, find, ignore, park, pass, replay, unknown_of};
 
 use crate::alarms;
+use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{AsDbError, Db, DbError, in_transaction};
@@ -140,6 +141,9 @@ impl Inbox {
             }
             let job = NewJob { handed_over: hand_over, ..job_of(&arrived.id, arrived.at) };
             let job = jobs::insert(conn, &job).await?;
+            if source == Source::Webhook {
+                chaos::reach(Point::H1).await;
+            }
             Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
         })
     }

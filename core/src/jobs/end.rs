@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Claim;
@@ -40,6 +41,21 @@ pub async fn hand_back(db: &Db, jobs: &[HandBack], reason: &str) -> Result<usize
 /// When the database cannot be reached.
 pub async fn retry_later(db: &Db, claim: Claim, run_at: DateTime<Utc>, error: &str) -> Result<bool, DbError> {
     Ok(reschedule(db, &[HandBack { claim, run_at }], error, false).await? == 1)
+}
+
+/// Keeps how far a job has come, for whoever goes on with it; what has come further has used up no attempt but this one. Says whether the
+/// claim was still valid.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn record_progress(conn: &mut PgConn, claim: Claim, payload: Value) -> Result<bool, DbError> {
+    let kept = sql("UPDATE jobs SET payload = $3, attempts = 1 WHERE id = $1 AND fence = $2")
+        .bind::<BigInt, _>(claim.job.0)
+        .bind::<BigInt, _>(claim.fence)
+        .bind::<Jsonb, _>(payload)
+        .execute(conn)
+        .await?;
+    Ok(kept == 1)
 }
 
 /// Drops the jobs of transactions that were cancelled: nothing is left to do. Whoever has claimed one finds its claim void.

@@ -14,7 +14,9 @@ mod parked;
 pub use backlog::{Backlog, backlog};
 pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, renew};
 pub use dispatch::{count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due};
-pub use end::{HandBack, MAX_STARTS, drop_of, finish, hand_back, park, park_crashed, retry_later};
+pub use end::{
+    HandBack, MAX_STARTS, drop_of, finish, hand_back, park, park_crashed, record_progress, retry_later,
+};
 pub use kind::{JobKind, QueueName, UnknownQueue};
 pub use new::{NewJob, insert};
 pub use parked::{ParkedJob, list_parked, requeue};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 
+use super::QuorumLoss;
 use super::guard::Lease;
 use super::quorum::{Attempt, Nodes};
 use crate::ids::WalletId;
@@ -26,6 +27,7 @@ pub struct BatchGuard {
     held: BTreeSet<WalletId>,
     busy: BTreeSet<WalletId>,
     without_quorum: BTreeSet<WalletId>,
+    loss: QuorumLoss,
 }
 
 impl BatchGuard {
@@ -47,10 +49,11 @@ impl BatchGuard {
         &self.without_quorum
     }
 
-    /// Whether `wallet` is locked by this guard.
+    /// Whether `wallet` may be worked on: it is locked by this guard, or the nodes are away and work goes on without them.
     #[must_use]
-    pub fn holds(&self, wallet: WalletId) -> bool {
+    pub fn allows(&self, wallet: WalletId) -> bool {
         self.held.contains(&wallet)
+            || (self.loss == QuorumLoss::Proceed && self.without_quorum.contains(&wallet))
     }
 
     /// Whether one of the locks can no longer be relied on; then none of them is.
@@ -80,7 +83,12 @@ impl std::fmt::Debug for BatchGuard {
     }
 }
 
-pub(super) async fn try_each(nodes: Arc<Nodes>, wallets: Vec<WalletId>, renew_every: Duration) -> BatchGuard {
+pub(super) async fn try_each(
+    nodes: Arc<Nodes>,
+    wallets: Vec<WalletId>,
+    renew_every: Duration,
+    loss: QuorumLoss,
+) -> BatchGuard {
     let chunks = wallets.chunks(CHUNK).map(|chunk| {
         let nodes = Arc::clone(&nodes);
         let chunk = chunk.to_vec();
@@ -116,5 +124,6 @@ pub(super) async fn try_each(nodes: Arc<Nodes>, wallets: Vec<WalletId>, renew_ev
         held,
         busy,
         without_quorum,
+        loss,
     }
 }

@@ -96,11 +96,22 @@ impl Default for LockTiming {
     }
 }
 
+/// What is done while fewer than a majority of the lock nodes answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum QuorumLoss {
+    /// Work that moves money waits in PostgreSQL until a majority is back.
+    #[default]
+    Wait,
+    /// Work goes on under the row locks of PostgreSQL and the fences of the jobs, which are what keeps it correct.
+    Proceed,
+}
+
 /// The locks of wallets, over all lock nodes; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct WalletLocks {
     nodes: Arc<Nodes>,
     timing: LockTiming,
+    loss: QuorumLoss,
 }
 
 impl WalletLocks {
@@ -126,7 +137,15 @@ impl WalletLocks {
         Ok(Self {
             nodes: Arc::new(Nodes::new(nodes.collect::<Result<_, _>>()?, timing.ttl)),
             timing,
+            loss: QuorumLoss::default(),
         })
+    }
+
+    /// The same locks, with another answer to the loss of the majority.
+    #[must_use]
+    pub fn on_loss(mut self, loss: QuorumLoss) -> Self {
+        self.loss = loss;
+        self
     }
 
     /// Locks all of `wallets`, or none: when one is not free, those taken are released before the next try.
@@ -135,7 +154,7 @@ impl WalletLocks {
     /// want overlapping sets one then always gets ahead, and since nobody waits while holding, there is no deadlock.
     ///
     /// # Errors
-    /// [`LockError::Busy`] or [`LockError::NoQuorum`], whichever the last try met.
+    /// [`LockError::Busy`] or [`LockError::NoQuorum`], whichever the last try met; the second only when its loss is waited for.
     pub async fn lock(&self, wallets: &[WalletId]) -> Result<WalletGuard, LockError> {
         let wallets: Arc<[WalletId]> = unique_sorted(wallets).into();
         let mut tries = 1;
@@ -148,6 +167,11 @@ impl WalletLocks {
                     Ok(lease) => return Ok(WalletGuard::new(lease)),
                     Err(refused) => refused,
                 };
+            if self.loss == QuorumLoss::Proceed && matches!(refused, LockError::NoQuorum { .. }) {
+                tracing::warn!("going on without RedLock, under row locks and fences");
+                let nothing = Lease::start(Arc::clone(&self.nodes), Vec::new(), self.timing.renew_every);
+                return Ok(WalletGuard::new(nothing));
+            }
             if tries >= self.timing.tries {
                 return Err(refused);
             }
@@ -200,7 +224,8 @@ impl WalletLocks {
         let wallets = unique_sorted(wallets);
         let nodes = Arc::clone(&self.nodes);
         let renew_every = self.timing.renew_every;
-        joined(tokio::spawn(batch::try_each(nodes, wallets, renew_every))).await
+        let loss = self.loss;
+        joined(tokio::spawn(batch::try_each(nodes, wallets, renew_every, loss))).await
     }
 
     /// How many lock nodes are not known to be down.

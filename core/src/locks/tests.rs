@@ -141,6 +141,24 @@ async fn one_node_down_or_frozen_costs_its_time_limit_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_quorum_work_may_go_on_but_never_past_a_holder() {
+    let mut nodes = start::<3>();
+    let locks = locks_over(&nodes, quick()).on_loss(QuorumLoss::Proceed);
+    let holder = locks_over(&nodes, quick()).lock(&[wallet(1)]).await.unwrap();
+    let batch = locks.try_lock_each(&[wallet(1), wallet(2)]).await;
+    assert!(!batch.allows(wallet(1)) && batch.allows(wallet(2)));
+    batch.release().await;
+    holder.release().await;
+    nodes[0].kill();
+    nodes[1].freeze();
+    let guard = locks.lock(&[wallet(1)]).await.unwrap();
+    assert!(!guard.is_lost(), "there is nothing that could be lost");
+    guard.release().await;
+    let batch = locks.try_lock_each(&[wallet(1)]).await;
+    assert!(batch.held().is_empty() && batch.allows(wallet(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_down_is_no_quorum_and_not_busy() {
     let mut nodes = start::<3>();
     let locks = locks_over(&nodes, quick());
@@ -286,7 +304,7 @@ async fn a_batch_says_which_wallets_are_held_and_which_are_busy() {
     let batch = locks.try_lock_each(&wanted).await;
     assert_eq!(batch.busy(), &BTreeSet::from([wallet(5), wallet(300)]));
     assert_eq!(batch.held().len(), 598);
-    assert!(batch.without_quorum().is_empty() && batch.holds(wallet(6)) && !batch.holds(wallet(5)));
+    assert!(batch.without_quorum().is_empty() && batch.allows(wallet(6)) && !batch.allows(wallet(5)));
     batch.release().await;
     assert_eq!(nodes[0].run::<i64>(&["DBSIZE"]), 2);
     other.release().await;

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::life::{Begun, connect, live};
 use super::members::BEAT;
 use super::{Carrier, wake};
+use crate::chaos::{self, Point};
 use crate::ids::JobId;
 use crate::jobs::QueueName;
 
@@ -259,6 +260,7 @@ async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, st
         // one. With every beat once more, for what other processes left.
         if (finished != swept || beat_due) && shared.carrier.sweep(shared.queue).await.is_ok() {
             swept = before;
+            chaos::reach(Point::W7).await;
         }
         let worker = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(worker) = worker.filter(|_| beat_due) {

@@ -22,6 +22,7 @@ use super::group::{Group, GroupCodec};
 use super::members::{APALIS_PATIENCE, BEAT};
 use super::wake::Ticks;
 use super::watched::Watched;
+use crate::chaos::{self, Point};
 
 /// How long a connection may take, and how long the answer to a command: a Redis that stalls for seconds (a fork, a slow
 /// script) must not end the worker.
@@ -134,7 +135,9 @@ async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
     begun.add(id.clone());
     let handler = Arc::clone(&shared.handler);
     let work = shared.running.spawn(async move {
+        chaos::reach(Point::W1).await;
         handler(jobs).await;
+        chaos::reach(Point::W6).await;
         drop(slot);
     });
     if work.await.is_err() {

@@ -16,6 +16,7 @@ mod tests;
 use uuid::Uuid;
 
 use crate::audit::Actor;
+use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, in_transaction};
 use crate::feed::Announcer;
@@ -152,6 +153,7 @@ impl Settler {
             write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
             Ok(plan.into_settled())
         });
+        chaos::reach(Point::W5).await;
         if let (Some(announcer), Ok(settled)) = (&self.announcer, &settled) {
             announcer.announce(changed(steps, &settled.outcomes));
         }

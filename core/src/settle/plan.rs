@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::lock::Locked;
+use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Stage, Verdict, decide};
 use crate::ids::{TransactionId, WalletId};
@@ -13,6 +13,8 @@ use crate::transactions::{TimelineKind, Transaction};
 
 /// A decision to write.
 pub(super) struct Planned {
+    /// Whose effect it is.
+    pub(super) claim: Claim,
     pub(super) transaction: TransactionId,
     pub(super) wallets: Vec<WalletId>,
     /// The stage it had before; the write is conditional on it.
@@ -84,7 +86,7 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
         alarms: Vec::new(),
     };
     for step in steps {
-        if fences.get(&step.claim.job) != Some(&step.claim.fence) {
+        if !is_valid(&fences, step) {
             plan.outcomes.push(Outcome::StaleFence);
             continue;
         }
@@ -136,6 +138,7 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
             .map(|(kind, id)| ((*kind).to_owned(), id.clone())),
     );
     plan.planned.push(Planned {
+        claim: step.claim,
         transaction: id,
         wallets,
         from,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::plan::Plan;
 use crate::alarms;
 use crate::audit::{self, Actor, AuditRecord};
+use crate::chaos::{self, PlantedBug};
 use crate::db::{DbError, PgConn, sql};
 use crate::flows::Stage;
 use crate::ids::{IdSource, TransactionId, WalletId};
@@ -243,7 +244,7 @@ async fn write_audit(
         .iter()
         .filter(|planned| planned.decision.to.is_some())
         .collect();
-    if moved.is_empty() {
+    if moved.is_empty() || chaos::is_planted(PlantedBug::AuditSkipped) {
         return Ok(());
     }
     let transactions: Vec<TransactionId> = moved.iter().map(|planned| planned.transaction).collect();
@@ -257,6 +258,10 @@ async fn write_audit(
             ]
         })
         .collect();
+    let claims: Vec<[i64; 2]> = moved
+        .iter()
+        .map(|planned| [planned.claim.job.0, planned.claim.fence])
+        .collect();
     let entry = AuditRecord {
         at: now,
         actor,
@@ -264,7 +269,7 @@ async fn write_audit(
         request_id: None,
         transactions: &transactions,
         wallets: &wallets,
-        detail: json!({ "stages": stages }),
+        detail: json!({ "stages": stages, "claims": claims }),
     };
     audit::record(conn, &entry).await
 }

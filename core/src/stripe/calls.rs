@@ -12,6 +12,7 @@ mod objects;
 mod operations;
 mod store;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use super::errors::{ErrorClass, GatewayError};
 use super::gateway::PaymentGateway;
 use super::ids::IdempotencyKey;
 use super::types::StripeObject;
+use crate::chaos::{self, PlantedBug, Point};
 use crate::clock::SharedClock;
 use crate::crypto::Vault;
 use crate::db::{Db, DbError};
@@ -167,7 +169,10 @@ impl StripeCalls {
             Begun::Stopped => return Err(CallError::MoneyOutStopped),
         };
 
-        let answer = stored.send(&*self.gateway, &attempt.key).await;
+        chaos::reach(Point::W3).await;
+        let key = sent_key(&attempt.key, self.clock.now());
+        let answer = stored.send(&*self.gateway, &key).await;
+        chaos::reach(Point::W4).await;
 
         let now = self.clock.now();
         self.breakers
@@ -179,7 +184,10 @@ impl StripeCalls {
                     .await?;
                 Ok(CallOutcome::Fresh(object))
             }
-            Err(error) => {
+            Err(mut error) => {
+                if error.class == ErrorClass::Unknown && chaos::is_planted(PlantedBug::UnknownIsRefused) {
+                    error.class = ErrorClass::Refused;
+                }
                 tracing::info!(key = %attempt.key, class = %error.class, code = error.code, request = error.request_id, "stripe call failed");
                 self.failed::<C>(&before, &error, now).await?;
                 Err(error.into())
@@ -204,6 +212,14 @@ impl StripeCalls {
     /// When the rows cannot be read.
     pub async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
         Ok(self.store.is_undecided(operation, subject).await?)
+    }
+
+    /// Whether the next call for `subject` sends the parameters that an earlier run has stored, whatever its caller brings.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
+        Ok(self.store.is_prepared(operation, subject).await?)
     }
 
     /// Says that the look-up found the object: later runs bring it as [`CallOutcome::Recorded`].
@@ -259,6 +275,15 @@ impl StripeCalls {
             _ => Err(CallError::Gateway(GatewayError::new(ErrorClass::InUse))),
         }
     }
+}
+
+/// The key as it is sent: that of the row.
+fn sent_key(key: &IdempotencyKey, now: DateTime<Utc>) -> Cow<'_, IdempotencyKey> {
+    if !chaos::is_planted(PlantedBug::KeyFromTheClock) {
+        return Cow::Borrowed(key);
+    }
+    let changed = format!("{key}:{}", now.timestamp_micros()).parse();
+    changed.map_or(Cow::Borrowed(key), Cow::Owned)
 }
 
 impl fmt::Debug for StripeCalls {

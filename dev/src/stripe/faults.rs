@@ -141,6 +141,25 @@ pub(crate) enum Outcome {
     /// 503 without effect, not stored.
     #[serde(rename = "error_503")]
     Error503,
+    /// 424 without effect, not stored: something behind Stripe failed.
+    #[serde(rename = "error_424")]
+    Error424,
+    /// 401: the key is not accepted.
+    #[serde(rename = "error_401")]
+    Error401,
+    /// 403: the key lacks a permission.
+    #[serde(rename = "error_403")]
+    Error403,
+    /// 404 for the object in the path.
+    #[serde(rename = "error_404")]
+    Error404,
+    /// 400 `idempotency_error`: as if the key had come with other parameters before.
+    IdempotencyError,
+    /// 400 that execution ended with, stored under the key.
+    #[serde(rename = "error_400")]
+    Error400,
+    /// 400 `balance_insufficient`, stored under the key.
+    BalanceInsufficient,
 }
 
 /// A fault of the API.

@@ -60,14 +60,49 @@ const CURRENCIES: &[Currency] = &[
     currency("thb", "", 2, 1_000),
     currency("try", "", 2, 1_500),
     currency("twd", "$", 2, 2_000),
-    currency("ugx", "", 0, 2_500),
+    currency("ugx", "", 2, 10_000),
     currency("vnd", "₫", 0, 15_000),
     currency("xaf", "", 0, 400),
     currency("xof", "", 0, 400),
     currency("zar", "", 2, 1_000),
 ];
 
+/// Written with two decimals that must be zero (<https://docs.stripe.com/currencies#special-cases>).
+const WHOLE: [&str; 2] = ["isk", "ugx"];
+/// The same, but for payouts only.
+const WHOLE_PAYOUTS: [&str; 2] = ["huf", "twd"];
+
 impl Currency {
+    /// Refuses parts of a unit of which only whole ones are charged and refunded.
+    ///
+    /// # Errors
+    /// A 400 for such an amount.
+    pub(crate) fn check_whole(self, amount: i64) -> Result<(), ApiError> {
+        self.whole(WHOLE.contains(&self.code), amount)
+    }
+
+    /// Refuses parts of a unit of which only whole ones are paid out.
+    ///
+    /// # Errors
+    /// A 400 for such an amount.
+    pub(crate) fn check_whole_payout(self, amount: i64) -> Result<(), ApiError> {
+        self.whole(
+            WHOLE.contains(&self.code) || WHOLE_PAYOUTS.contains(&self.code),
+            amount,
+        )
+    }
+
+    fn whole(self, wanted: bool, amount: i64) -> Result<(), ApiError> {
+        if !wanted || amount % 100 == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "Invalid amount: in {} it must be evenly divisible by 100",
+            self.code
+        );
+        Err(ApiError::invalid_param("amount", message))
+    }
+
     /// Finds the currency by its ISO code, in either case.
     ///
     /// # Errors
@@ -125,5 +160,22 @@ mod tests {
         assert_eq!(Currency::parse("USD").unwrap().show(50), "$0.50");
         assert_eq!(Currency::parse("jpy").unwrap().show(50), "¥50");
         assert!(Currency::parse("xyz").is_err());
+    }
+
+    #[test]
+    fn parts_of_a_unit_are_refused_where_stripe_knows_none() {
+        for (code, charged, paid_out) in [
+            ("isk", false, false),
+            ("ugx", false, false),
+            ("huf", true, false),
+            ("twd", true, false),
+            ("usd", true, true),
+            ("jpy", true, true),
+        ] {
+            let currency = Currency::parse(code).unwrap();
+            assert_eq!(currency.check_whole(1_045).is_ok(), charged, "{code}");
+            assert_eq!(currency.check_whole_payout(1_045).is_ok(), paid_out, "{code}");
+            assert!(currency.check_whole(1_000).is_ok() && currency.check_whole_payout(1_000).is_ok());
+        }
     }
 }

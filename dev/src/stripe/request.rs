@@ -230,6 +230,16 @@ fn refusal_before(outcome: Outcome, key: Option<&str>) -> Option<ApiError> {
         Outcome::KeyInUse => Some(ApiError::key_in_use(key.unwrap_or_default())),
         Outcome::Error500Unsaved => Some(ApiError::server(500)),
         Outcome::Error503 => Some(ApiError::server(503)),
+        Outcome::Error424 => Some(ApiError::server(424)),
+        Outcome::Error401 => Some(ApiError::unauthorized("Invalid API Key provided.".to_owned())),
+        Outcome::Error403 => Some(ApiError::forbidden(
+            "more_permissions_required",
+            "The provided key does not have the required permissions for this endpoint.".to_owned(),
+        )),
+        Outcome::Error404 => Some(ApiError::not_found("object", "of_the_fault")),
+        Outcome::IdempotencyError => Some(ApiError::idempotency(
+            "Keys for idempotent requests can only be used with the same parameters they were first used with.".to_owned(),
+        )),
         _ => None,
     }
 }
@@ -248,6 +258,14 @@ fn execute(state: &mut State, ready: Ready, outcome: Outcome, request_id: &str) 
     let Ready { route, call, key } = ready;
     let result = match outcome {
         Outcome::Error500 => Err(ApiError::server(500)),
+        Outcome::Error400 => Err(ApiError::refused(
+            "parameter_invalid_integer",
+            "Invalid integer: as the fault asked for.",
+        )),
+        Outcome::BalanceInsufficient => Err(ApiError::refused(
+            "balance_insufficient",
+            "You have insufficient available funds in your Stripe account.",
+        )),
         Outcome::Error500AfterEffect => answer(state, route, &call).and(Err(ApiError::server(500))),
         _ => answer(state, route, &call),
     };

@@ -4,8 +4,8 @@ mod effects;
 mod planting;
 mod requests;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -74,7 +74,8 @@ pub struct TestApp {
     workers: Vec<RunningWorker>,
     client: reqwest::Client,
     base: String,
-    put_in: AtomicI64,
+    /// What came to Stripe, less what was planted, in minor units of each currency.
+    put_in: Mutex<BTreeMap<String, i64>>,
     finished: bool,
 }
 
@@ -141,7 +142,7 @@ impl TestApp {
             workers: Vec::new(),
             client,
             base,
-            put_in: AtomicI64::new(options.opening),
+            put_in: Mutex::new(BTreeMap::from([("usd".to_owned(), options.opening)])),
             finished: false,
         };
         for _ in 0..options.workers {

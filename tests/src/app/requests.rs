@@ -218,6 +218,27 @@ impl TestApp {
         self.db.value(&sql, &[&uuid(transaction)]).await
     }
 
+    /// The connected account that a wallet is paid out to.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub async fn account_of(&self, wallet: &str) -> String {
+        let sql = "SELECT stripe_account_id FROM wallets WHERE id = $1";
+        self.db.value(sql, &[&uuid(wallet)]).await
+    }
+
+    /// Waits until the timeline of a transaction says so, and gives the transaction.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn told(&self, user: &User, id: &str, words: &str) -> Value {
+        until(&format!("the timeline of {id} to say: {words}"), async || {
+            let found = self.transaction(user, id).await;
+            found["timeline"].to_string().contains(words).then_some(found)
+        })
+        .await
+    }
+
     /// What the owner of a wallet owes the platform, in cents.
     pub async fn owed(&self, wallet: &str) -> i64 {
         let sql = "SELECT (100 * owed_balance)::bigint FROM wallets WHERE id = $1";

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use redis::aio::MultiplexedConnection;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wallet_core::dispatch::HandOver;
@@ -91,7 +92,7 @@ async fn a_redis_that_stands_still_delays_and_breaks_nothing() {
             app.send(&alice, &hers, &his, 10).await;
         }
         let _ = id_of(
-            &app.withdraw(&alice, &hers, serde_json::json!({ "amount": "1.00" }))
+            &app.withdraw(&alice, &hers, json!({ "amount": "1.00" }))
                 .await
                 .data(),
         );
@@ -108,6 +109,54 @@ async fn a_redis_that_stands_still_delays_and_breaks_nothing() {
         app.balances(&alice, &hers).await == (100_000 - 300 - 300, 0)
     })
     .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_goes_on_from_the_table_while_redis_is_away() {
+    let mut app = TestApp::with(Options {
+        own_redis: true,
+        workers: 2,
+        ..Options::default()
+    })
+    .await;
+    let (alice, hers) = app.payee(100_000).await;
+    let (_, his) = app.owner(0).await;
+    app.own_redis().queue.stop().await.unwrap();
+    for _ in 0..10 {
+        app.send(&alice, &hers, &his, 10).await;
+    }
+    let withdrawal = app.withdraw(&alice, &hers, json!({ "amount": "1.00" })).await;
+    app.at_rest().await;
+    app.completed(&alice, &id_of(&withdrawal.data())).await;
+    app.own_redis().queue.start_again().await.unwrap();
+    let sent = app.send(&alice, &hers, &his, 10).await;
+    app.completed(&alice, &sent).await;
+    assert_eq!(app.balances(&alice, &hers).await, (100_000 - 110 - 100, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_redis_was_given_before_it_went_is_taken_from_the_table() {
+    let mut app = TestApp::with(Options {
+        own_redis: true,
+        workers: 0,
+        ..Options::default()
+    })
+    .await;
+    let (alice, hers) = app.owner(100_000).await;
+    let (_, his) = app.owner(0).await;
+    for _ in 0..10 {
+        app.send(&alice, &hers, &his, 10).await;
+    }
+    eventually("Redis to have them", async || {
+        app.db.count("jobs WHERE handed_over_at IS NOT NULL").await == 10
+    })
+    .await;
+    app.own_redis().queue.stop().await.unwrap();
+    app.start_worker();
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &hers).await, (100_000 - 100, 0));
     app.finish().await;
 }
 

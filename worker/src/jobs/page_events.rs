@@ -1,45 +1,46 @@
 //! Reads Stripe's list of events, of the platform or of a connected account, and stores those that no webhook brought.
+//!
+//! The list begins with the newest event. How far down a reading has come is kept in the job after each page, so that one that is
+//! interrupted goes on from there, however long the list is and however often Stripe fails.
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use wallet_core::inbox::{self, Source};
 use wallet_core::janitor;
-use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{AccountId, CallError, Disposition, EventCursor, EventQuery, Lane};
+use wallet_core::jobs::{self, ClaimedJob};
+use wallet_core::stripe::{
+    AccountId, CallError, Disposition, EventCursor, EventId, EventPage, EventQuery, Lane,
+};
 
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
+/// The job's payload.
+#[derive(Debug, Serialize, Deserialize)]
+struct Reading {
+    v: u32,
+    /// The connected account; `""` is the platform.
+    account: String,
+    /// From when on the list is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<DateTime<Utc>>,
+    /// The oldest event read so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read_down_to: Option<String>,
+    /// When the newest event happened that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest: Option<DateTime<Utc>>,
+}
+
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
-    let name = job.payload.get("account").and_then(|account| account.as_str());
-    let name = name.ok_or_else(|| JobError::Park("the job names no account".to_owned()))?;
-    let account: Option<AccountId> = match name {
-        "" => None,
-        id => Some(
-            id.parse()
-                .map_err(|_| JobError::Park(format!("{id} is no account")))?,
-        ),
-    };
-    let now = worker.clock.now();
-    let since = {
-        let conn = &mut worker.db.conn().await?;
-        janitor::read_since(conn, name, now).await?
-    };
-    let mut query = EventQuery {
-        account,
-        cursor: None,
-        created_since: Some(since),
-    };
-    let mut newest = None;
+    let mut reading: Reading = serde_json::from_value(job.payload.clone())
+        .map_err(|error| JobError::Park(format!("the job's payload cannot be read: {error}")))?;
+    let mut query = first_query(worker, &mut reading).await?;
     loop {
         let question = worker.calls.gateway().list_events(&query);
         let page = match worker.calls.ask(Lane::Maintenance, question).await {
-            // The account is closed or no longer connected: it has no events for us any more.
-            Err(CallError::Gateway(error))
-                if !name.is_empty()
-                    && matches!(
-                        error.disposition(),
-                        Disposition::FailDefinite | Disposition::NeedsReview | Disposition::PauseLane
-                    ) =>
-            {
+            Err(CallError::Gateway(error)) if query.account.is_some() && is_closed(error.disposition()) => {
                 return worker.finish(job).await;
             }
             page => page?,
@@ -47,46 +48,86 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         let Some(oldest) = page.events.last().and_then(|event| event.envelope.id.clone()) else {
             break;
         };
-        newest = newest.max(
-            page.events
-                .iter()
-                .filter_map(|event| event.envelope.created)
-                .max(),
-        );
-        let ids: Vec<String> = page
+        store_unknown(worker, &query, &page).await?;
+        let newest = page
             .events
             .iter()
-            .filter_map(|event| Some(event.envelope.id.as_ref()?.as_str().to_owned()))
-            .collect();
-        let unknown = inbox::unknown_of(&mut *worker.db.conn().await?, &ids).await?;
-        for event in &page.events {
-            let is_unknown = event
-                .envelope
-                .id
-                .as_ref()
-                .is_some_and(|id| unknown.iter().any(|unknown| unknown == id.as_str()));
-            if is_unknown {
-                let source = Source::List {
-                    account: query.account.as_ref(),
-                };
-                worker.inbox.receive(source, &event.body, false).await?;
-            }
-        }
-        if !unknown.is_empty() {
-            tracing::info!(
-                account = name,
-                events = unknown.len(),
-                "events that no webhook has brought"
-            );
-            worker.dispatcher.wake();
-        }
+            .filter_map(|event| event.envelope.created)
+            .max();
+        reading.newest = reading.newest.max(newest);
         if !page.has_more {
             break;
         }
+        reading.read_down_to = Some(oldest.as_str().to_owned());
         query.cursor = Some(EventCursor::OlderThan(oldest));
+        if !jobs::record_progress(&mut *worker.db.conn().await?, job.claim, json!(reading)).await? {
+            // Whoever has taken over goes on.
+            return Ok(());
+        }
     }
-    if let Some(newest) = newest {
-        janitor::record_reading(&mut *worker.db.conn().await?, name, newest).await?;
+    // An empty list is read from the same moment on the next time, however much later that is.
+    if let Some(read_until) = reading.newest.or(reading.since) {
+        janitor::record_reading(&mut *worker.db.conn().await?, &reading.account, read_until).await?;
     }
     worker.finish(job).await
+}
+
+/// Where the reading begins, or goes on.
+async fn first_query(worker: &Worker, reading: &mut Reading) -> Result<EventQuery, JobError> {
+    let account: Option<AccountId> = match reading.account.as_str() {
+        "" => None,
+        id => Some(
+            id.parse()
+                .map_err(|_| JobError::Park(format!("{id} is no account")))?,
+        ),
+    };
+    let since = match reading.since {
+        Some(since) => since,
+        None => {
+            let conn = &mut worker.db.conn().await?;
+            janitor::read_since(conn, &reading.account, worker.clock.now()).await?
+        }
+    };
+    reading.since = Some(since);
+    let cursor: Option<EventId> = reading.read_down_to.as_deref().and_then(|id| id.parse().ok());
+    Ok(EventQuery {
+        account,
+        cursor: cursor.map(EventCursor::OlderThan),
+        created_since: Some(since),
+    })
+}
+
+/// The account is closed or no longer connected: it has no events for us any more.
+const fn is_closed(disposition: Disposition) -> bool {
+    matches!(
+        disposition,
+        Disposition::FailDefinite | Disposition::NeedsReview | Disposition::PauseLane
+    )
+}
+
+async fn store_unknown(worker: &Worker, query: &EventQuery, page: &EventPage) -> Result<(), JobError> {
+    let id_of = |event: &wallet_core::stripe::StripeEvent| {
+        event.envelope.id.as_ref().map(|id| id.as_str().to_owned())
+    };
+    let ids: Vec<String> = page.events.iter().filter_map(id_of).collect();
+    let unknown = inbox::unknown_of(&mut *worker.db.conn().await?, &ids).await?;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    for event in &page.events {
+        if id_of(event).is_some_and(|id| unknown.contains(&id)) {
+            let source = Source::List {
+                account: query.account.as_ref(),
+            };
+            worker.inbox.receive(source, &event.body, false).await?;
+        }
+    }
+    let account = query.account.as_ref().map(AccountId::as_str);
+    tracing::info!(
+        account,
+        events = unknown.len(),
+        "events that no webhook has brought"
+    );
+    worker.dispatcher.wake();
+    Ok(())
 }

@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use wallet_core::chaos::{self, PlantedBug, Point};
 use wallet_core::inbox::{self, StoredEvent};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{AccountId, CallError, Disposition};
@@ -25,12 +26,18 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if event.is_done {
         return worker.finish(job).await;
     }
+    if chaos::is_planted(PlantedBug::EventMarkedFirst) {
+        inbox::pass(&mut *worker.db.conn().await?, id, "planted", worker.clock.now()).await?;
+    }
+    chaos::reach(Point::H3).await;
     let look = Look {
         worker,
         job,
         event: Some(&event),
     };
-    match understand(&look, &event).await {
+    let done = understand(&look, &event).await;
+    chaos::reach(Point::H4).await;
+    match done {
         // Stripe does not know the object, or will not show it: nothing to decide by.
         Err(JobError::Call(CallError::Gateway(error)))
             if matches!(

@@ -10,6 +10,7 @@ use wallet_core::stripe::{
 use wallet_core::transactions::Transaction;
 
 use super::step;
+use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
 use crate::outcome::JobError;
 use crate::worker::Worker;
@@ -43,12 +44,34 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 .await?;
             return Ok(());
         }
+        // The money is not there and will not come: somebody else has taken it back.
+        Err(CallError::Gateway(error))
+            if error.disposition() == Disposition::WaitForFunds
+                && is_taken_back(worker, &transaction).await? =>
+        {
+            let reason = FailureReason::new(
+                FailureCode::PayoutFailed,
+                "the money was taken back from your payout account before it was paid out",
+            );
+            let command = Command::FailPayout { payout: None, reason };
+            worker.settle(&[step(job, &transaction, command)]).await?;
+            return Ok(());
+        }
         Err(error) => return Err(error.into()),
     };
     worker
         .settle(&[step(job, &transaction, Command::RecordPayout { payout })])
         .await?;
     Ok(())
+}
+
+/// Whether somebody else has taken the transfer, or a part of it, back.
+async fn is_taken_back(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
+    let transfer = transaction.stripe_transfer_id.as_deref();
+    match transfer.and_then(|id| id.parse().ok()) {
+        Some(transfer) => Ok(!taken_by_others(worker, &transfer).await?.is_empty()),
+        None => Ok(false),
+    }
 }
 
 /// The external account that was asked for; none for the account's default.

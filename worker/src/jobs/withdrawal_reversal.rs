@@ -1,9 +1,13 @@
 //! Takes the transfer of a withdrawal back after its payout failed; then the amount is available again.
 
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
+use wallet_core::money::Money;
+use wallet_core::settle::Step;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, StripeTransferId, Tags,
+    CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, Operation, Reversal, StripeTransferId,
+    Tags,
 };
 use wallet_core::transactions::{self, Transaction};
 
@@ -19,36 +23,79 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if transaction.stage != Stage::Returning {
         return worker.finish(job).await;
     }
-    let transfer = transfer_of(worker, &transaction).await?;
+    let sent = sent(worker, &transaction).await?;
+    let others = taken_by_others(worker, &sent.transfer).await?;
+    let left = left_of(&transaction, &others)?;
+    if let (true, Some(last)) = (left.is_zero(), others.last()) {
+        let (reversal, amount) = (last.id.as_str().to_owned(), last.amount);
+        let command = Command::RecordReversal { reversal, amount };
+        return record(worker, job, &transaction, &sent, &others, command).await;
+    }
+    let subject = transaction.id.uuid();
+    // Stored before, it asks for what was left then.
+    let is_repeated = worker.calls.is_prepared(Operation::Reversal, subject).await?;
     let call = CreateReversal {
-        transfer: transfer.clone(),
-        amount: transaction.amount,
+        transfer: sent.transfer.clone(),
+        amount: left,
         tags: Tags {
             transaction_id: transaction.id,
             wallet_id: transaction.wallet_id,
         },
     };
-    let reversal = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
-        Ok(CallOutcome::Fresh(reversal)) => reversal.id.as_str().to_owned(),
-        Ok(CallOutcome::Recorded { object_id }) => object_id,
-        Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &transfer, &look_up).await,
+    let reversal = match worker.calls.run(job.claim, subject, call).await {
+        Ok(CallOutcome::Fresh(reversal)) => reversal,
+        Ok(CallOutcome::Recorded { object_id }) => reversals(worker, &sent.transfer)
+            .await?
+            .into_iter()
+            .find(|reversal| reversal.id.as_str() == object_id)
+            .ok_or_else(|| JobError::Park(format!("{object_id} is no reversal of the transfer")))?,
+        Err(CallError::LookUpFirst(look_up)) => {
+            return look(worker, &transaction, &sent.transfer, &look_up).await;
+        }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
-            // Perhaps somebody else has taken all of it back. If not, the money stays on the connected account: outcome::end
-            // parks the job for a person, funds held.
-            match taken_by_others(worker, &transaction, &transfer).await? {
-                Some(reversal) => reversal,
-                None => return Err(CallError::Gateway(error).into()),
+            // Somebody else has taken some of it meanwhile. If not, the money stays on the connected account: outcome::end parks the
+            // job for a person, funds held.
+            let meanwhile = taken_by_others(worker, &sent.transfer).await?;
+            if is_repeated || meanwhile.len() > others.len() {
+                return Err(JobError::Again("the rest of the transfer is taken back"));
             }
+            return Err(CallError::Gateway(error).into());
         }
         Err(error) => return Err(error.into()),
     };
+    if reversal.amount != left {
+        return Err(JobError::Park(format!(
+            "{} of the transfer was taken back, {left} was left",
+            reversal.amount
+        )));
+    }
+    let (reversal, amount) = (reversal.id.as_str().to_owned(), reversal.amount);
+    let command = Command::RecordReversal { reversal, amount };
+    record(worker, job, &transaction, &sent, &others, command).await
+}
+
+/// Books what others took of the transfer, each once, and ends with our own reversal.
+async fn record(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    sent: &Sent,
+    others: &[Reversal],
+    command: Command,
+) -> Result<(), JobError> {
     let wallets = transaction.wallets();
-    worker
-        .settle_locked(
-            &wallets,
-            &[step(job, &transaction, Command::RecordReversal { reversal })],
-        )
-        .await?;
+    let mut steps: Vec<Step> = others
+        .iter()
+        .map(|reversal| {
+            let command = Command::RecordOutsideReversal {
+                reversal: reversal.id.as_str().to_owned(),
+                amount: reversal.amount,
+            };
+            Step::new(job.claim, sent.withdrawal, wallets.clone(), command).before_others()
+        })
+        .collect();
+    steps.push(step(job, transaction, command));
+    worker.settle_locked(&wallets, &steps).await?;
     Ok(())
 }
 
@@ -67,35 +114,50 @@ async fn begin_return(worker: &Worker, job: &ClaimedJob, transaction: &Transacti
     Ok(())
 }
 
-/// The reversal of the whole transfer that somebody else made.
-async fn taken_by_others(
+/// The reversals of a transfer that this system did not make.
+pub(super) async fn taken_by_others(
     worker: &Worker,
-    transaction: &Transaction,
     transfer: &StripeTransferId,
-) -> Result<Option<String>, JobError> {
-    let reversals = worker
-        .calls
-        .ask(Lane::Withdrawals, worker.calls.gateway().list_reversals(transfer))
-        .await?;
-    let whole = reversals
+) -> Result<Vec<Reversal>, JobError> {
+    let mut others = reversals(worker, transfer).await?;
+    others.retain(|reversal| reversal.metadata.transaction_id.is_none());
+    Ok(others)
+}
+
+async fn reversals(worker: &Worker, transfer: &StripeTransferId) -> Result<Vec<Reversal>, JobError> {
+    let question = worker.calls.gateway().list_reversals(transfer);
+    Ok(worker.calls.ask(Lane::Withdrawals, question).await?)
+}
+
+/// What others have left of the transfer.
+fn left_of(transaction: &Transaction, others: &[Reversal]) -> Result<Money, JobError> {
+    others
         .iter()
-        .find(|reversal| reversal.metadata.transaction_id.is_none() && reversal.amount == transaction.amount);
-    Ok(whole.map(|reversal| reversal.id.as_str().to_owned()))
+        .try_fold(transaction.amount, |left, reversal| {
+            left.checked_sub(reversal.amount)
+        })
+        .map_err(|error| JobError::Park(format!("more was taken back than was sent: {error}")))
+}
+
+/// What is to be taken back.
+struct Sent {
+    withdrawal: TransactionId,
+    transfer: StripeTransferId,
 }
 
 /// The transfer to take back: a returned payout's is that of the withdrawal.
-async fn transfer_of(worker: &Worker, transaction: &Transaction) -> Result<StripeTransferId, JobError> {
+async fn sent(worker: &Worker, transaction: &Transaction) -> Result<Sent, JobError> {
     let none = || JobError::Park("the withdrawal has no transfer to take back".to_owned());
-    let id = match (transaction.flow, transaction.related_transaction_id) {
+    let (withdrawal, id) = match (transaction.flow, transaction.related_transaction_id) {
         (Flow::PayoutReturn, Some(withdrawal)) => {
             let conn = &mut worker.db.conn().await?;
-            transactions::find(conn, withdrawal)
-                .await?
-                .and_then(|withdrawal| withdrawal.stripe_transfer_id)
+            let found = transactions::find(conn, withdrawal).await?;
+            (withdrawal, found.and_then(|found| found.stripe_transfer_id))
         }
-        _ => transaction.stripe_transfer_id.clone(),
+        _ => (transaction.id, transaction.stripe_transfer_id.clone()),
     };
-    id.and_then(|id| id.parse().ok()).ok_or_else(none)
+    let transfer = id.and_then(|id| id.parse().ok()).ok_or_else(none)?;
+    Ok(Sent { withdrawal, transfer })
 }
 
 /// The key can no longer tell: the transfer's reversals can.
@@ -105,10 +167,7 @@ async fn look(
     transfer: &StripeTransferId,
     look_up: &LookUp,
 ) -> Result<(), JobError> {
-    let reversals = worker
-        .calls
-        .ask(Lane::Withdrawals, worker.calls.gateway().list_reversals(transfer))
-        .await?;
+    let reversals = reversals(worker, transfer).await?;
     let ours = reversals
         .iter()
         .find(|reversal| reversal.metadata.transaction_id == Some(transaction.id));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::Context;
 use tracing::Instrument;
 use wallet_core::accept::{AcceptError, Accepted, Caller, IdempotencyKey};
+use wallet_core::chaos::{self, Point};
 use wallet_core::jobs::QueueName;
 
 use crate::context::ContextExt;
@@ -71,9 +72,11 @@ impl Call {
         let hand_over = queues.iter().all(|queue| app.hand_over.is_open(*queue));
         let accepted = Self::to_its_end(&app.clone(), async move {
             let accepted = Box::pin(work(self, hand_over)).await?;
+            chaos::reach(Point::A2).await;
             if let Some((queue, job)) = accepted.job {
                 app.hand_over.submit(queue, job);
             }
+            chaos::reach(Point::A3).await;
             Ok::<_, AcceptError>(accepted.transaction)
         })
         .await?;

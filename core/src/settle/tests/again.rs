@@ -137,3 +137,30 @@ fn what_is_asked_again_after_the_end_changes_nothing_and_alarms_nobody() {
         }
     }
 }
+
+#[test]
+fn a_deposit_cancelled_while_the_bank_declines_it_ends_as_whoever_came_first_says() {
+    let cancel = Command::CancelIntent {
+        intent: "pi_1".to_owned(),
+        reason: reason(FailureCode::CancelledByOwner),
+    };
+    let decline = Command::Refuse(reason(FailureCode::PaymentDeclined));
+    for (first, second, end) in [
+        (cancel.clone(), decline.clone(), Stage::Cancelled),
+        (decline, cancel, Stage::Failed),
+    ] {
+        let (mut world, id) = begun(Flow::Deposit);
+        world.tell(id, first);
+        assert_eq!(world.tell(id, second), Outcome::AlreadyApplied);
+        assert_eq!(world.stage(id), end);
+        assert_eq!(world.alarms, Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_decline_of_a_deposit_that_was_paid_alarms() {
+    let (mut world, id) = begun(Flow::Deposit);
+    world.tell(id, paid(10_000));
+    let declined = world.tell(id, Command::Refuse(reason(FailureCode::PaymentDeclined)));
+    assert!(is_contradiction(&declined));
+}

@@ -184,15 +184,15 @@ impl Teller {
                 amount,
             };
             self.fact(Stage::Returning, outside);
-            self.fact(Stage::Returning, Command::RecordReversal { reversal });
+            self.fact(Stage::Returning, Command::RecordReversal { reversal, amount });
             return;
         }
         self.fact(Stage::Transferred, Command::SettlePayout { payout });
         if fate % 7 == 5 {
             self.begin(Flow::PayoutReturn, minor, Some(withdrawal));
-            let reversal = self.id("trr");
+            let (reversal, amount) = (self.id("trr"), self.money(minor));
             self.fact(Stage::Accepted, failed);
-            self.fact(Stage::Returning, Command::RecordReversal { reversal });
+            self.fact(Stage::Returning, Command::RecordReversal { reversal, amount });
         }
     }
 }

@@ -38,6 +38,7 @@ fn create(state: &mut State, call: &Call) -> Answer {
     ])?;
     let currency = params.currency()?;
     let amount = params.amount(LARGEST_MOVEMENT)?;
+    currency.check_whole_payout(amount)?;
     let metadata = params.metadata()?;
     let instant = match params.text("method") {
         None | Some("standard") => false,

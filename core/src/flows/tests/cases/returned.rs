@@ -1,5 +1,5 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, FROZEN, reason};
+use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
 use crate::flows::{Command, FailureCode, Flow, Stage};
 use crate::ledger::Account;
 
@@ -8,8 +8,9 @@ pub(super) fn cases() -> Vec<Case> {
         payout: Some("po_1".to_owned()),
         reason: reason(FailureCode::PayoutFailed),
     };
-    let reversed = || Command::RecordReversal {
+    let reversed = |minor| Command::RecordReversal {
         reversal: "trr_1".to_owned(),
+        amount: usd(minor),
     };
     vec![
         Case::new(Flow::RefundReturn, Stage::Accepted, Command::Execute)
@@ -18,11 +19,16 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(Flow::PayoutReturn, Stage::Accepted, failed)
             .to(Stage::Returning)
             .moves(Account::IN_TRANSIT, FROZEN, 10_000),
-        Case::new(Flow::PayoutReturn, Stage::Returning, reversed())
+        Case::new(Flow::PayoutReturn, Stage::Returning, reversed(10_000))
             .to(Stage::Completed)
             .moves(Account::CLEARING, Account::IN_TRANSIT, 10_000)
             .moves(FROZEN, AVAILABLE, 10_000),
-        Case::new(Flow::PayoutReturn, Stage::Returning, reversed())
+        Case::new(Flow::PayoutReturn, Stage::Returning, reversed(6_000))
+            .when("somebody else took 40.00 before")
+            .to(Stage::Completed)
+            .moves(Account::CLEARING, Account::IN_TRANSIT, 6_000)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        Case::new(Flow::PayoutReturn, Stage::Returning, reversed(10_000))
             .when("somebody else's reversal, on the books already")
             .booked()
             .to(Stage::Completed)

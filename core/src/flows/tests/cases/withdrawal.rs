@@ -7,9 +7,10 @@ fn refuse() -> Command {
     Command::Refuse(reason(FailureCode::PayoutAccountRefused))
 }
 
-fn reversed() -> Command {
+fn reversed(minor: i64) -> Command {
     Command::RecordReversal {
         reversal: "trr_1".to_owned(),
+        amount: usd(minor),
     }
 }
 
@@ -58,11 +59,16 @@ pub(super) fn cases() -> Vec<Case> {
         amount: usd(4_000),
     };
     cases.extend([
-        case(Stage::Returning, reversed())
+        case(Stage::Returning, reversed(10_000))
             .to(Stage::Failed)
             .moves(Account::CLEARING, Account::IN_TRANSIT, 10_000)
             .moves(FROZEN, AVAILABLE, 10_000),
-        case(Stage::Returning, reversed())
+        case(Stage::Returning, reversed(6_000))
+            .when("somebody else took 40.00 before")
+            .to(Stage::Failed)
+            .moves(Account::CLEARING, Account::IN_TRANSIT, 6_000)
+            .moves(FROZEN, AVAILABLE, 10_000),
+        case(Stage::Returning, reversed(10_000))
             .when("somebody else's reversal, on the books already")
             .booked()
             .to(Stage::Failed)

@@ -168,6 +168,7 @@ pub(super) fn update(state: &mut State, call: &Call) -> Answer {
 
 fn charge_amount(params: &Params, currency: Currency) -> Result<i64, ApiError> {
     let amount = params.amount(LARGEST_CHARGE)?;
+    currency.check_whole(amount)?;
     if amount < currency.minimum_charge() {
         let message = format!(
             "Amount must be at least {} {}",

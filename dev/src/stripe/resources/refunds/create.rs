@@ -128,6 +128,7 @@ pub(crate) fn make(state: &mut State, origin: &Origin, order: Order) -> Answer {
 fn refundable_amount(state: &State, charge: &Charge, asked: Option<i64>) -> Result<i64, ApiError> {
     let left = charge.refundable();
     let amount = asked.unwrap_or(left);
+    charge.currency.check_whole(amount)?;
     let charged_back =
         |dispute: &Dispute| !dispute.status.is_inquiry() && dispute.status != DisputeStatus::Won;
     if state

@@ -1,0 +1,232 @@
+//! What was ordered for this process, by its environment.
+//!
+//! `FAILPOINTS=W3:abort@0.05,W4:stop#2`: a point, what happens there, and how often: with a probability, the n-th time only, or always.
+//! `FAILPOINTS_SEED` seeds the draws, `FAILPOINTS_LOG` names the file to which every action is written before it is taken,
+//! `PLANTED_BUG` the guard to break.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{PlantedBug, Point};
+use crate::config::{Env, ProcessEnv};
+
+/// What happens at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The process ends at once, as if killed.
+    Abort,
+    /// The process stops until somebody continues it.
+    Stop,
+    /// The task panics.
+    Panic,
+    /// The task waits.
+    Sleep(Duration),
+    /// Nothing; only the file tells.
+    Count,
+}
+
+/// How often it happens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum When {
+    Always,
+    Share(f64),
+    Nth(u64),
+}
+
+/// One order.
+#[derive(Debug)]
+pub struct Order {
+    action: Action,
+    when: When,
+    reached: AtomicU64,
+}
+
+/// An order that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no order: write POINT:abort|stop|panic|count|sleep-MILLISECONDS, then @SHARE or #NTH")]
+pub struct OrderError(String);
+
+/// All orders of a process.
+#[derive(Debug)]
+pub struct Orders {
+    points: HashMap<Point, Order>,
+    pub(super) bug: Option<PlantedBug>,
+    rng: Mutex<StdRng>,
+    log: Option<Mutex<File>>,
+}
+
+impl FromStr for Order {
+    type Err = OrderError;
+
+    fn from_str(text: &str) -> Result<Self, OrderError> {
+        let wrong = || OrderError(text.to_owned());
+        let (action, when) = if let Some((action, share)) = text.split_once('@') {
+            (action, When::Share(share.parse().map_err(|_| wrong())?))
+        } else if let Some((action, nth)) = text.split_once('#') {
+            (action, When::Nth(nth.parse().map_err(|_| wrong())?))
+        } else {
+            (text, When::Always)
+        };
+        let action = match action {
+            "abort" => Action::Abort,
+            "stop" => Action::Stop,
+            "panic" => Action::Panic,
+            "count" => Action::Count,
+            other => {
+                let millis = other
+                    .strip_prefix("sleep-")
+                    .and_then(|millis| millis.parse().ok());
+                Action::Sleep(Duration::from_millis(millis.ok_or_else(wrong)?))
+            }
+        };
+        Ok(Self {
+            action,
+            when,
+            reached: AtomicU64::new(0),
+        })
+    }
+}
+
+impl Orders {
+    /// The orders in a process's environment.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, OrderError> {
+        let mut points = HashMap::new();
+        for text in variable("FAILPOINTS").unwrap_or_default().split(',') {
+            if text.is_empty() {
+                continue;
+            }
+            let wrong = || OrderError(text.to_owned());
+            let (point, order) = text.split_once(':').ok_or_else(wrong)?;
+            points.insert(Point::from_name(point).ok_or_else(wrong)?, order.parse()?);
+        }
+        let bug = match variable("PLANTED_BUG") {
+            Some(name) => Some(PlantedBug::from_name(&name).ok_or(OrderError(name))?),
+            None => None,
+        };
+        let seed = variable("FAILPOINTS_SEED")
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(0);
+        let log = match variable("FAILPOINTS_LOG") {
+            Some(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(&path);
+                Some(Mutex::new(file.map_err(|_| OrderError(path))?))
+            }
+            None => None,
+        };
+        Ok(Self {
+            points,
+            bug,
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+            log,
+        })
+    }
+
+    /// The orders of this process; it ends when they cannot be read.
+    #[expect(
+        clippy::print_stderr,
+        clippy::exit,
+        reason = "a campaign without its orders would prove nothing"
+    )]
+    pub fn of_process() -> &'static Self {
+        static ORDERS: OnceLock<Orders> = OnceLock::new();
+        ORDERS.get_or_init(|| {
+            Self::read(|name| ProcessEnv.get(name).and_then(|value| value.into_string().ok())).unwrap_or_else(|error| {
+                eprintln!("{error}");
+                std::process::exit(78)
+            })
+        })
+    }
+
+    /// What happens this time.
+    fn draw(&self, point: Point) -> Option<Action> {
+        let order = self.points.get(&point)?;
+        let reached = order.reached.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let happens = match order.when {
+            When::Always => true,
+            When::Nth(nth) => reached == nth,
+            When::Share(share) => {
+                self.rng
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .random::<f64>()
+                    < share
+            }
+        };
+        happens.then_some(order.action)
+    }
+
+    fn tell(&self, point: Point, action: Action) {
+        if let Some(log) = &self.log {
+            let line = format!("{} {action:?} {}\n", point.name(), std::process::id());
+            let _ = log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .write_all(line.as_bytes());
+        }
+    }
+}
+
+#[expect(clippy::panic, reason = "it is what was ordered")]
+pub(super) async fn reach(point: Point) {
+    let orders = Orders::of_process();
+    let Some(action) = orders.draw(point) else { return };
+    orders.tell(point, action);
+    match action {
+        // Not abort(3), which would write a core file.
+        Action::Abort => drop(raise(Signal::SIGKILL)),
+        Action::Stop => drop(raise(Signal::SIGSTOP)),
+        Action::Panic => panic!("ordered at {}", point.name()),
+        Action::Sleep(time) => tokio::time::sleep(time).await,
+        Action::Count => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orders(failpoints: &str) -> Result<Orders, OrderError> {
+        Orders::read(|name| (name == "FAILPOINTS").then(|| failpoints.to_owned()))
+    }
+
+    #[test]
+    fn an_order_happens_as_often_as_it_says() {
+        let orders = orders("W3:sleep-20#2,W4:panic@0.5,H1:abort").unwrap();
+        let drawn = |point| (0..1_000).filter(|_| orders.draw(point).is_some()).count();
+        assert_eq!(orders.draw(Point::W3), None);
+        assert_eq!(
+            orders.draw(Point::W3),
+            Some(Action::Sleep(Duration::from_millis(20)))
+        );
+        assert_eq!(drawn(Point::W3), 0);
+        assert!((400..600).contains(&drawn(Point::W4)));
+        assert_eq!(drawn(Point::H1), 1_000);
+        assert_eq!(drawn(Point::A1), 0);
+    }
+
+    #[test]
+    fn an_order_that_cannot_be_read_is_refused() {
+        for wrong in [
+            "W3",
+            "W9:abort",
+            "W3:explode",
+            "W3:sleep-",
+            "W3:abort@often",
+            "W3:abort#x",
+        ] {
+            assert!(orders(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Stripe's list of events, read for what no webhook brought.
+
+use serde_json::json;
+use wallet_tests::{TestApp, eventually};
+
+/// The list shows a hundred at once.
+const EVENTS: usize = 230;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_that_fails_half_way_goes_on_where_it_was() {
+    let mut app = TestApp::with_workers(0).await;
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    for _ in 0..EVENTS {
+        let params = [("amount", "500"), ("currency", "usd")];
+        app.stripe.form("/v1/payment_intents", &params).await;
+    }
+    let stored = "stripe_events WHERE type = 'payment_intent.created'";
+    assert_eq!(app.db.count(stored).await, 0, "no webhook brought them");
+    app.stripe
+        .fault(json!({ "operation": "events.list", "outcome": "error_503", "nth": 2, "times": 3 }))
+        .await;
+    app.start_worker();
+    eventually("every event to be stored", async || {
+        app.db.count(stored).await == i64::try_from(EVENTS).unwrap()
+    })
+    .await;
+    app.at_rest().await;
+    let faults = app.stripe.get("/_control/faults").await;
+    assert_eq!(faults[0]["hit"], 3);
+    assert_eq!(
+        faults[0]["matched"],
+        3 + 3,
+        "each of the three pages was read once"
+    );
+    app.finish().await;
+}

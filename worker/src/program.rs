@@ -1,0 +1,128 @@
+//! The program: its arguments, its signals, and the end that an error leads to.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use wallet_core::clock::{Clock, SystemClock};
+use wallet_core::config::{CONFIG_EXIT_CODE, ConfigError, MigrateConfig, ProcessEnv, WorkerConfig};
+
+use crate::operator;
+
+/// Takes jobs, locks wallets, calls Stripe and settles. Configured by the environment; `.env.example` lists every variable.
+#[derive(Debug, Parser)]
+#[command(name = "wallet-worker", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Work until SIGTERM or Ctrl-C, then let running jobs end (the default).
+    Run,
+    /// Bring the database to this version's schema and make the partitions of the months ahead.
+    Migrate,
+    /// List parked jobs and open alarms.
+    Parked,
+    /// Put a parked job back into its queue and close its alarm.
+    Requeue {
+        /// The job's number, as `parked` lists it.
+        job: i64,
+    },
+    /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, and to repeat.
+    RotateKeys,
+    /// What the platform keeps of payments: list, set and remove the rules.
+    #[command(subcommand)]
+    Fees(operator::Fees),
+    /// Have stored Stripe events processed again, for example those that were parked or that a newer version understands; safe to repeat.
+    ReplayEvents(operator::ReplayEvents),
+    /// Keep money from leaving, let it leave again, or say how that stands.
+    #[command(subcommand)]
+    MoneyOut(operator::MoneyOut),
+    /// Check the books against themselves. Exit code 0: every invariant holds, 1: one is violated, 2: it could not be found out.
+    Verify(operator::Verify),
+    /// Check the books against Stripe's balance and its movements. Exit code 0: everything is explained, 1: something is not, 2: it
+    /// could not be found out.
+    Reconcile(operator::Reconcile),
+}
+
+/// The program of these arguments, the first of which is its name.
+pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = Arguments::parse_from(arguments);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::from(error).context("the runtime could not be started")),
+    };
+    let done = runtime.block_on(async {
+        match arguments.command.unwrap_or(Command::Run) {
+            Command::Run => run().await,
+            Command::Migrate => migrate().await,
+            Command::Parked => operator::parked(&config()?).await,
+            Command::Requeue { job } => operator::requeue(&config()?, job).await,
+            Command::RotateKeys => operator::rotate_keys(&config()?).await,
+            Command::Fees(command) => operator::fees(&config()?, command).await,
+            Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,
+            Command::MoneyOut(command) => operator::money_out(&config()?, command).await,
+            Command::Reconcile(how) => operator::reconcile(&config()?, how).await,
+            Command::Verify(how) => operator::verify(&config()?, how).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// One line on standard error; 78 when the environment is at fault.
+#[expect(clippy::print_stderr, reason = "a start that fails may have no log yet")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("wallet-worker: {error:#}");
+    if error.is::<ConfigError>() {
+        ExitCode::from(CONFIG_EXIT_CODE)
+    } else if let Some(verdict) = error.downcast_ref::<operator::Verdict>() {
+        ExitCode::from(verdict.exit_code())
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn config() -> anyhow::Result<WorkerConfig> {
+    let config = WorkerConfig::read(&ProcessEnv)?;
+    wallet_core::telemetry::init("wallet-worker", &config.logs)?;
+    Ok(config)
+}
+
+async fn run() -> anyhow::Result<()> {
+    let config = config()?;
+    let shutdown = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(shutdown.clone()));
+    crate::run(config, Arc::new(SystemClock), shutdown).await?;
+    Ok(())
+}
+
+async fn cancel_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be heard");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+    tracing::info!("asked to end: finishing what runs");
+    shutdown.cancel();
+}
+
+async fn migrate() -> anyhow::Result<()> {
+    let config = MigrateConfig::read(&ProcessEnv)?;
+    wallet_core::telemetry::init("wallet-worker", &config.logs)?;
+    operator::migrate(&config, SystemClock.now()).await
+}
