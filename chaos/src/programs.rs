@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use wallet_dev::say::complain;
+
+use crate::clock;
 
 /// The variable that makes this program one of ours; its arguments are then theirs.
 pub(crate) const AS: &str = "WALLET_CHAOS_AS";
@@ -25,29 +28,43 @@ impl Program {
             Self::Worker => "wallet-worker",
         }
     }
+}
 
-    /// The file to run.
-    pub(crate) fn file(self) -> Result<PathBuf> {
-        if cfg!(feature = "campaign") {
-            Ok(std::env::current_exe()?)
-        } else {
-            wallet_dev::stack::program::find(self.name())
-        }
-    }
+/// The file to run.
+pub(crate) fn file() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?)
 }
 
 /// When this process is to be one of our programs: runs it and gives its exit code.
-#[cfg(feature = "campaign")]
 pub(crate) fn impersonate() -> Option<ExitCode> {
-    match std::env::var(AS).ok()?.as_str() {
-        "wallet-api" => Some(wallet_api::program(std::env::args_os())),
-        "wallet-worker" => Some(wallet_worker::program(std::env::args_os())),
-        _ => None,
+    let program = match std::env::var(AS).ok()?.as_str() {
+        "wallet-api" => Program::Api,
+        "wallet-worker" => Program::Worker,
+        _ => return None,
+    };
+    let arguments = std::env::args_os();
+    if let Some(file) = std::env::var_os(clock::FILE)
+        && std::env::args().nth(1).is_none_or(|command| command == "run")
+    {
+        return Some(on_a_moved_clock(program, file.into()));
     }
+    Some(match program {
+        Program::Api => wallet_api::program(arguments),
+        Program::Worker => wallet_worker::program(arguments),
+    })
 }
 
-/// Without the feature there are only the plain programs.
-#[cfg(not(feature = "campaign"))]
-pub(crate) fn impersonate() -> Option<ExitCode> {
-    None
+fn on_a_moved_clock(program: Program, file: PathBuf) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(clock::run(program, file)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{}: {error:#}", program.name()));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -64,13 +64,17 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
         env,
         ..Wanted::default()
     };
-    let world = World::start(number, tally.clone(), folder, wanted).await.context("the system does not start")?;
+    let world = World::start(number, tally.clone(), folder, wanted)
+        .await
+        .context("the system does not start")?;
     let amount = Amount {
         clients: 10,
         pause: Duration::from_millis(250),
         everybody: true,
     };
-    let mut load = Load::start(&world, amount).await.context("the load does not start")?;
+    let mut load = Load::start(&world, amount)
+        .await
+        .context("the load does not start")?;
     let reading = CancellationToken::new();
     let reader = check::reader::start(&world, Duration::from_millis(1_500), reading.clone());
 
@@ -85,7 +89,12 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
                 "    seed {number}: {} s of faults, {} requests accepted, {} faults reached, {} violations",
                 began.elapsed().as_secs(),
                 load.journal.accepted(),
-                tally.counts().faults.values().map(|(_, reached)| reached).sum::<u64>(),
+                tally
+                    .counts()
+                    .faults
+                    .values()
+                    .map(|(_, reached)| reached)
+                    .sum::<u64>(),
                 tally.violations()
             ));
         }
@@ -101,7 +110,11 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     } else {
         tally.checked("every request is answered after healing", []);
     }
-    let limit = if plan.until_violated { Duration::from_secs(30) } else { FINAL_WITHIN };
+    let limit = if plan.until_violated {
+        Duration::from_secs(30)
+    } else {
+        FINAL_WITHIN
+    };
     let after = if plan.until_violated && tally.violations() > 0 {
         Duration::ZERO
     } else {
@@ -110,7 +123,9 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     reading.cancel();
     let _ = reader.await;
     if !(plan.until_violated && tally.violations() > 0) {
-        check::all(&world, &load.journal, 0).await.context("the checks could not be made")?;
+        check::all(&world, &load.journal, 0)
+            .await
+            .context("the checks could not be made")?;
     }
     let accepted = load.journal.accepted();
     load.end().await;

@@ -33,31 +33,57 @@ pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
     let book = journal.book();
     let mut lost = Vec::new();
     for (place, asked) in &book.asked {
-        let (Some(answered), key) = (asked.answered, &place.1) else { continue };
+        let (Some(answered), key) = (asked.answered, &place.1) else {
+            continue;
+        };
         match found.get(&answered) {
-            None => lost.push(format!("{} {answered} was answered for {key} and does not exist", asked.kind)),
+            None => lost.push(format!(
+                "{} {answered} was answered for {key} and does not exist",
+                asked.kind
+            )),
             Some(row) => {
                 let right = asked.cents.is_none_or(|cents| row.cents == cents)
-                    && asked.wallet.is_none_or(|wallet| row.wallets.contains(&Some(wallet)))
+                    && asked
+                        .wallet
+                        .is_none_or(|wallet| row.wallets.contains(&Some(wallet)))
                     && row.kind == asked.kind;
                 if !right {
-                    lost.push(format!("{} {answered} was asked for as {asked:?} and is {row:?}", asked.kind));
+                    lost.push(format!(
+                        "{} {answered} was asked for as {asked:?} and is {row:?}",
+                        asked.kind
+                    ));
                 }
             }
         }
         if keys.get(place) != Some(&answered) {
-            lost.push(format!("{} {answered} was answered for {key}, which stands for {:?}", asked.kind, keys.get(place)));
+            lost.push(format!(
+                "{} {answered} was answered for {key}, which stands for {:?}",
+                asked.kind,
+                keys.get(place)
+            ));
         }
     }
-    world.tally.checked("I4 what was accepted exists as it was asked for", lost);
-    world.tally.count("accepted requests checked", u64::try_from(book.seen.len()).unwrap_or(0));
+    world
+        .tally
+        .checked("I4 what was accepted exists as it was asked for", lost);
+    world.tally.count(
+        "accepted requests checked",
+        u64::try_from(book.seen.len()).unwrap_or(0),
+    );
 
     let refused = book
         .asked
         .iter()
         .filter(|(place, asked)| asked.refused.is_some() && keys.contains_key(*place))
-        .map(|(place, asked)| format!("{} for {} was refused ({:?}) and exists", asked.kind, place.1, asked.refused));
-    world.tally.checked("I5 what was refused does not exist", refused.collect::<Vec<_>>());
+        .map(|(place, asked)| {
+            format!(
+                "{} for {} was refused ({:?}) and exists",
+                asked.kind, place.1, asked.refused
+            )
+        });
+    world
+        .tally
+        .checked("I5 what was refused does not exist", refused.collect::<Vec<_>>());
 
     let named: HashSet<&Uuid> = keys.values().collect();
     let ghosts = keys
@@ -70,14 +96,18 @@ pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
                 .filter(|(id, row)| row.kind != "refund" && !named.contains(id))
                 .map(|(id, row)| format!("{} {id} has no request", row.kind)),
         );
-    world.tally.checked("I5 no transaction without a request", ghosts.collect::<Vec<_>>());
+    world
+        .tally
+        .checked("I5 no transaction without a request", ghosts.collect::<Vec<_>>());
 
     let turned = book.seen.iter().filter_map(|(id, seen)| {
         let end = seen.end.as_ref()?.to_lowercase();
         let row = found.get(id)?;
         (row.status != end).then(|| format!("{id} was seen as {end} and is {}", row.status))
     });
-    world.tally.checked("I21 what is final stays", turned.collect::<Vec<_>>());
+    world
+        .tally
+        .checked("I21 what is final stays", turned.collect::<Vec<_>>());
     Ok(())
 }
 

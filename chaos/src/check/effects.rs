@@ -23,7 +23,9 @@ pub(super) async fn check(world: &World) -> Result<()> {
     let mut done: HashMap<(&str, &str), u64> = HashMap::new();
     for effect in &effects {
         let text = |name: &str| effect.get(name).and_then(Value::as_str);
-        let (Some(id), Some(operation)) = (text("transaction_id"), text("operation")) else { continue };
+        let (Some(id), Some(operation)) = (text("transaction_id"), text("operation")) else {
+            continue;
+        };
         // Refunds and reversals that others made came by no request of ours.
         let undoes = matches!(operation, "refund.create" | "transfer_reversal.create");
         if !undoes || text("request_id").is_some() {
@@ -40,19 +42,28 @@ pub(super) async fn check(world: &World) -> Result<()> {
         let did = |operation: &str| count(&id, operation);
         for operation in ONCE {
             if did(operation) > 1 {
-                twice.push(format!("{operation} happened {} times for {kind} {id}", did(operation)));
+                twice.push(format!(
+                    "{operation} happened {} times for {kind} {id}",
+                    did(operation)
+                ));
             }
         }
         let fits = match (kind.as_str(), stage.as_str()) {
             ("deposit", "completed") => did("payment_intent.succeed") == 1,
             ("deposit", "failed" | "cancelled" | "awaiting_payment") => did("payment_intent.succeed") == 0,
             ("withdrawal", "completed") => {
-                did("transfer.create") == 1 && did("payout.create") == 1 && did("transfer_reversal.create") == 0
+                did("transfer.create") == 1
+                    && did("payout.create") == 1
+                    && did("transfer_reversal.create") == 0
             }
-            ("withdrawal", "failed" | "cancelled") => did("transfer.create") == did("transfer_reversal.create"),
+            ("withdrawal", "failed" | "cancelled") => {
+                did("transfer.create") == did("transfer_reversal.create")
+            }
             ("deposit_refund", "completed") => did("refund.create") <= 1,
             ("deposit_refund", "failed" | "cancelled") => did("refund.create") == 0 || did("refund.fail") > 0,
-            ("transfer" | "payment" | "payment_refund", _) => ONCE.iter().all(|operation| did(operation) == 0),
+            ("transfer" | "payment" | "payment_refund", _) => {
+                ONCE.iter().all(|operation| did(operation) == 0)
+            }
             _ => true,
         };
         if !fits {
@@ -61,11 +72,16 @@ pub(super) async fn check(world: &World) -> Result<()> {
                 .filter(|operation| did(operation) > 0)
                 .map(|operation| format!("{operation} {}", did(operation)))
                 .collect();
-            differ.push(format!("{kind} {id} is {stage} and Stripe did: {}", what.join(", ")));
+            differ.push(format!(
+                "{kind} {id} is {stage} and Stripe did: {}",
+                what.join(", ")
+            ));
         }
     }
     world.tally.checked("I2 one effect for each transaction", twice);
-    world.tally.checked("I2 completed where and only where Stripe did it", differ);
+    world
+        .tally
+        .checked("I2 completed where and only where Stripe did it", differ);
 
     let changed: i64 = effects
         .iter()

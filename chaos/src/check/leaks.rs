@@ -26,11 +26,20 @@ pub(super) async fn check(world: &World, parked: i64) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(100)).await;
         open = count(idle).await?;
     }
-    world.tally.checked("I22 no transaction is left open", none("sessions are idle in transaction", open));
+    world.tally.checked(
+        "I22 no transaction is left open",
+        none("sessions are idle in transaction", open),
+    );
     let locks = count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").await?;
-    world.tally.checked("I22 no advisory lock is left", none("advisory locks are held", locks));
+    world.tally.checked(
+        "I22 no advisory lock is left",
+        none("advisory locks are held", locks),
+    );
     let waiting = count("SELECT count(*) FROM stripe_events WHERE state IN ('received', 'parked')").await?;
-    world.tally.checked("I8 every event is processed", none("events are not processed", waiting));
+    world.tally.checked(
+        "I8 every event is processed",
+        none("events are not processed", waiting),
+    );
     let found = count("SELECT count(*) FROM jobs WHERE parked_at IS NOT NULL").await?;
     world.tally.checked(
         "I3 nothing is parked but poison",
@@ -70,6 +79,8 @@ pub(super) async fn check(world: &World, parked: i64) -> Result<()> {
             lost.push(format!("{event} was taken and is not there"));
         }
     }
-    world.tally.checked("I8 every event that was taken is stored", lost);
+    world
+        .tally
+        .checked("I8 every event that was taken is stored", lost);
     Ok(())
 }

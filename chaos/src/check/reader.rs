@@ -24,7 +24,10 @@ pub(crate) fn start(world: &Arc<World>, every: Duration, stop: CancellationToken
                     get_timeout: Duration::from_secs(3),
                     ..DbOptions::default()
                 };
-                connected = Db::connect(&world.database.url(), &options).await.ok().map(|db| (port, db));
+                connected = Db::connect(&world.database.url(), &options)
+                    .await
+                    .ok()
+                    .map(|db| (port, db));
             }
             let done = match &connected {
                 Some((_, db)) => tokio::time::timeout(Duration::from_secs(15), books_in(db, &world)).await,

@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::world::World;
 
-const OPEN: &str = "SELECT (SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing'))
+const OPEN: &str =
+    "SELECT (SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing'))
                          + (SELECT count(*) FROM jobs WHERE parked_at IS NULL)
                          + (SELECT count(*) FROM stripe_events WHERE state = 'received')";
 
@@ -41,7 +42,9 @@ pub(crate) async fn wait(world: &World, began: Instant, limit: Duration, parked:
             match late {
                 Some(which) => {
                     world.tally.count("requests final too late", 1);
-                    let told = which.into_iter().map(|one| format!("{one}; all was final after {} s", took.as_secs()));
+                    let told = which
+                        .into_iter()
+                        .map(|one| format!("{one}; all was final after {} s", took.as_secs()));
                     world.tally.checked(&name, told);
                 }
                 None => world.tally.checked(&name, []),

@@ -35,7 +35,9 @@ pub(crate) async fn ask(
     let Ok(answer) = response.json::<Value>().await else {
         return Told::Unknown;
     };
-    let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
+    let code = answer
+        .pointer("/errors/0/extensions/code")
+        .and_then(Value::as_str);
     match code {
         None => match answer.get("data") {
             Some(data) if !data.is_null() => Told::Data(data.clone()),

@@ -78,7 +78,11 @@ impl Client {
         let random = &mut self.random;
         let person = random.random_range(0..self.people.len());
         // Two people get half of all transfers, both ways, so that rows and locks are fought for.
-        let other = if random.random_bool(0.5) { person ^ 1 } else { (person + 1) % self.people.len() };
+        let other = if random.random_bool(0.5) {
+            person ^ 1
+        } else {
+            (person + 1) % self.people.len()
+        };
         let (us, them) = (self.people.get(person)?, self.people.get(other)?);
         let cents = random.random_range(100..3_000);
         let base = |kind, field, document: &str, variables| Request {
@@ -106,8 +110,21 @@ impl Client {
                 json!({ "w": us.wallet, "i": { "toWalletId": them.wallet, "amount": amount } }),
             ),
             47..62 => {
-                let method = *pick(random, &["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", "pm_usBankAccount_success"])?;
-                let method_kind = if method.starts_with("pm_us") { "BANK_TRANSFER" } else { "CREDIT_CARD" };
+                let method = *pick(
+                    random,
+                    &[
+                        "pm_card_visa",
+                        "pm_card_visa",
+                        "pm_card_visa",
+                        "pm_card_chargeDeclined",
+                        "pm_usBankAccount_success",
+                    ],
+                )?;
+                let method_kind = if method.starts_with("pm_us") {
+                    "BANK_TRANSFER"
+                } else {
+                    "CREDIT_CARD"
+                };
                 base(
                     "deposit",
                     "/deposit/id",
@@ -140,7 +157,9 @@ impl Client {
         Request {
             kind: "refund",
             field: "/refund/id",
-            document: "mutation($t: String!, $i: RefundInput!) { refund(transactionId: $t, input: $i) { id } }".to_owned(),
+            document:
+                "mutation($t: String!, $i: RefundInput!) { refund(transactionId: $t, input: $i) { id } }"
+                    .to_owned(),
             variables: json!({ "t": of, "i": { "amount": major(cents) } }),
             person,
             wallet: None,
@@ -192,7 +211,9 @@ impl Client {
     }
 
     async fn carry_out(&mut self, mut request: Request, key: String) {
-        let Some(person) = self.people.get(request.person).cloned() else { return };
+        let Some(person) = self.people.get(request.person).cloned() else {
+            return;
+        };
         let place = (person.id, key.clone());
         let keyed = request.kind != "cancel";
         if keyed {
@@ -202,7 +223,6 @@ impl Client {
             self.journal.book().asked.insert(
                 place.clone(),
                 Asked {
-                    user: person.id,
                     kind: request.kind,
                     wallet: request.wallet,
                     cents: request.cents,
@@ -265,7 +285,15 @@ impl Client {
         let Some(api) = pick(&mut self.random, &self.world.apis).cloned() else {
             return Told::Unknown;
         };
-        ask(&self.http, &api, &person.token, &request.document, &request.variables, patience).await
+        ask(
+            &self.http,
+            &api,
+            &person.token,
+            &request.document,
+            &request.variables,
+            patience,
+        )
+        .await
     }
 
     fn remember(&self, place: &(Uuid, String), id: Uuid, request: &Request) {
@@ -285,19 +313,22 @@ impl Client {
             input.insert("amount".to_owned(), json!("7.77"));
         }
         let wrong = match self.send(person, &request, Duration::from_secs(5)).await {
-            Told::Data(data) if differs => Some(format!("another body under the key of {id} was accepted: {data}")),
+            Told::Data(data) if differs => {
+                Some(format!("another body under the key of {id} was accepted: {data}"))
+            }
             Told::Data(data) => {
                 let again = id_at(&data, request.field).ok();
                 (again != Some(id)).then(|| format!("{id} was answered by {again:?} the second time"))
             }
-            Told::Refused(code) if differs => {
-                (code != "IDEMPOTENCY_CONFLICT").then(|| format!("another body under the key of {id}: {code}"))
-            }
+            Told::Refused(code) if differs => (code != "IDEMPOTENCY_CONFLICT")
+                .then(|| format!("another body under the key of {id}: {code}")),
             Told::Refused(code) if code == "INTERNAL" => None,
             Told::Refused(code) => Some(format!("{id} was refused the second time: {code}")),
             Told::Unknown => return,
         };
-        self.world.tally.checked("I9 the same key, the same answer", wrong);
+        self.world
+            .tally
+            .checked("I9 the same key, the same answer", wrong);
     }
 }
 

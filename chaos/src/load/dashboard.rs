@@ -33,7 +33,10 @@ pub(super) async fn run(world: Arc<World>, journal: Arc<Journal>, stop: Cancella
                 }
             }
             2 => {
-                let made = world.stripe.control("disputes", json!({ "payment_intent": intent })).await;
+                let made = world
+                    .stripe
+                    .control("disputes", json!({ "payment_intent": intent }))
+                    .await;
                 if let Ok(made) = made
                     && let Some(id) = made.get("id").and_then(Value::as_str)
                 {
@@ -56,7 +59,10 @@ pub(super) async fn run(world: Arc<World>, journal: Arc<Journal>, stop: Cancella
 async fn decide(world: &World, id: &str, won: bool) {
     let status = if won { "won" } else { "lost" };
     for _ in 0..100 {
-        let decided = world.stripe.control(&format!("disputes/{id}"), json!({ "status": status })).await;
+        let decided = world
+            .stripe
+            .control(&format!("disputes/{id}"), json!({ "status": status }))
+            .await;
         if decided.is_ok() {
             return;
         }

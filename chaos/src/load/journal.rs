@@ -8,8 +8,6 @@ use uuid::Uuid;
 /// A request that may have been sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    /// Whose.
-    pub(crate) user: Uuid,
     /// What for, such as `transfer`.
     pub(crate) kind: &'static str,
     /// The wallet it is about, when it names one.

@@ -6,6 +6,7 @@ mod dashboard;
 pub(crate) mod journal;
 pub(crate) mod person;
 mod rude;
+mod single;
 mod watch;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::journal::Journal;
 use self::person::Person;
+pub(crate) use self::single::Single;
 use crate::world::World;
 
 /// How much load there is to be.
@@ -61,7 +63,11 @@ impl Load {
                 Arc::clone(&journal),
                 asking.clone(),
             )));
-            askers.push(tokio::spawn(rude::run(Arc::clone(world), Arc::clone(&people), asking.clone())));
+            askers.push(tokio::spawn(rude::run(
+                Arc::clone(world),
+                Arc::clone(&people),
+                asking.clone(),
+            )));
         }
         let watchers = (0..people.len())
             .map(|number| {

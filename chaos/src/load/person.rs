@@ -36,17 +36,26 @@ pub(crate) async fn crowd(world: &Arc<World>, journal: &Arc<Journal>) -> Result<
 
 async fn person(world: &World, journal: &Journal, number: usize) -> Result<Person> {
     let client = http()?;
-    let api = world
-        .apis
-        .get(number % world.apis.len())
-        .context("no API")?;
+    let api = world.apis.get(number % world.apis.len()).context("no API")?;
     let id = Uuid::new_v4();
-    let token = token::issue(&world.secrets.jwt_secret, id, Role::User, Duration::from_secs(200_000))?;
-    let say = async |document: &str, variables: Value| {
-        match ask(&client, api, &token, document, &variables, Duration::from_secs(30)).await {
-            Told::Data(data) => Ok(data),
-            other => bail!("a person cannot be made: {other:?}"),
-        }
+    let token = token::issue(
+        &world.secrets.jwt_secret,
+        id,
+        Role::User,
+        Duration::from_secs(200_000),
+    )?;
+    let say = async |document: &str, variables: Value| match ask(
+        &client,
+        api,
+        &token,
+        document,
+        &variables,
+        Duration::from_secs(30),
+    )
+    .await
+    {
+        Told::Data(data) => Ok(data),
+        other => bail!("a person cannot be made: {other:?}"),
     };
     let made = say(
         "mutation($i: CreateWalletInput!) { createWallet(input: $i) { id } }",
@@ -71,7 +80,6 @@ async fn person(world: &World, journal: &Journal, number: usize) -> Result<Perso
         book.asked.insert(
             (id, key),
             Asked {
-                user: id,
                 kind: "deposit",
                 wallet: Some(wallet),
                 cents: Some(BEGINS_WITH),

@@ -25,18 +25,26 @@ pub(super) async fn run(world: Arc<World>, people: Arc<Vec<Person>>, stop: Cance
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(random.random_range(200..1_200))) => {}
         }
-        let (Some(api), Some(person)) = (pick(&mut random, &world.apis), people.first()) else { return };
+        let (Some(api), Some(person)) = (pick(&mut random, &world.apis), people.first()) else {
+            return;
+        };
         world.tally.ordered(FAULT);
         let refused = match random.random_range(0..3) {
             0 => {
                 let body = "x".repeat(3_000_000);
-                let sent = http.post(format!("{api}/graphql")).bearer_auth(&person.token).body(body);
+                let sent = http
+                    .post(format!("{api}/graphql"))
+                    .bearer_auth(&person.token)
+                    .body(body);
                 refused(sent.timeout(Duration::from_secs(5)).send().await)
             }
             1 => {
                 let nested = "wallets { transactions { nodes ".repeat(60) + &"} } ".repeat(60);
                 let bomb = json!({ "query": format!("{{ {nested} }}") });
-                let sent = http.post(format!("{api}/graphql")).bearer_auth(&person.token).json(&bomb);
+                let sent = http
+                    .post(format!("{api}/graphql"))
+                    .bearer_auth(&person.token)
+                    .json(&bomb);
                 refused(sent.timeout(Duration::from_secs(5)).send().await)
             }
             _ => {
@@ -57,7 +65,9 @@ fn refused(answer: reqwest::Result<reqwest::Response>) -> bool {
 }
 
 async fn loris(address: String) {
-    let Ok(mut stream) = TcpStream::connect(address).await else { return };
+    let Ok(mut stream) = TcpStream::connect(address).await else {
+        return;
+    };
     let request = b"POST /graphql HTTP/1.1\r\nHost: wallet\r\nContent-Length: 1000\r\n\r\n{";
     for byte in request {
         if stream.write_all(&[*byte]).await.is_err() {

@@ -27,7 +27,9 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let mut random = seed::stream(world.seed, &format!("watcher {number}"));
-    let (Ok(http), Some(person)) = (http(), people.get(number)) else { return };
+    let (Ok(http), Some(person)) = (http(), people.get(number)) else {
+        return;
+    };
     while !stop.is_cancelled() {
         let mut ids: Vec<Uuid> = Vec::new();
         {
@@ -38,7 +40,12 @@ pub(super) async fn run(
                 .filter(|(_, seen)| seen.person == number)
                 .map(|(id, seen)| (id, seen.end.is_some()))
                 .collect();
-            ids.extend(ours.iter().filter(|(_, ended)| !ended).take(AT_ONCE).map(|(id, _)| **id));
+            ids.extend(
+                ours.iter()
+                    .filter(|(_, ended)| !ended)
+                    .take(AT_ONCE)
+                    .map(|(id, _)| **id),
+            );
             // And some that have ended: they must not come back to life.
             for _ in 0..3 {
                 if let Some((id, true)) = pick(&mut random, &ours) {
@@ -49,7 +56,17 @@ pub(super) async fn run(
         if let Some(api) = pick(&mut random, &world.apis)
             && !ids.is_empty()
         {
-            look(&world, &http, api, person, number, &ids, &journal, random.random_bool(0.2)).await;
+            look(
+                &world,
+                &http,
+                api,
+                person,
+                number,
+                &ids,
+                &journal,
+                random.random_bool(0.2),
+            )
+            .await;
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -77,7 +94,15 @@ async fn look(
         })
         .collect();
     let document = format!("{{ {} }}", fields.join(" "));
-    let told = ask(http, api, &person.token, &document, &json!({}), Duration::from_secs(5)).await;
+    let told = ask(
+        http,
+        api,
+        &person.token,
+        &document,
+        &json!({}),
+        Duration::from_secs(5),
+    )
+    .await;
     let Told::Data(data) = told else { return };
     let mut to_pay = Vec::new();
     let mut wrong = Vec::new();
@@ -91,7 +116,9 @@ async fn look(
             };
             let is_final = matches!(status, "COMPLETED" | "FAILED" | "CANCELLED");
             let intent = found.get("stripePaymentIntentId").and_then(Value::as_str);
-            let Some(seen) = book.seen.get_mut(id) else { continue };
+            let Some(seen) = book.seen.get_mut(id) else {
+                continue;
+            };
             match &seen.end {
                 Some(end) if end != status => wrong.push(format!("{id} was {end} and is {status}")),
                 None if is_final => {
@@ -101,6 +128,11 @@ async fn look(
                     }
                 }
                 None if seen.to_be_paid && !seen.paid && intent.is_some() => {
+                    seen.paid = true;
+                    to_pay.extend(intent.map(|intent| (*id, intent.to_owned())));
+                }
+                // A payer who is late: a cancelled intent takes no money.
+                Some(end) if end == "CANCELLED" && seen.to_be_paid && !seen.paid && intent.is_some() => {
                     seen.paid = true;
                     to_pay.extend(intent.map(|intent| (*id, intent.to_owned())));
                 }

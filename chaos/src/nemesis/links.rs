@@ -45,7 +45,10 @@ pub(super) const MODES: [(&str, Mode); 6] = [
 pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
     let of = |name: &str| -> Vec<&Link> {
         let links = world.links(|service| service == Service::Database);
-        links.into_iter().filter(|link| link.name().starts_with(name)).collect()
+        links
+            .into_iter()
+            .filter(|link| link.name().starts_with(name))
+            .collect()
     };
     match fault {
         COMMIT_LOST | ANSWER_LOST => {

@@ -53,11 +53,22 @@ impl Chosen {
         self.0.is_empty() || self.0.iter().any(|text| fault.contains(text.as_str()))
     }
 
+    /// Whether it was asked for by name.
+    fn names(&self, fault: &str) -> bool {
+        !self.0.is_empty() && self.has(fault)
+    }
+
     /// Every wanted fault of the random part.
     pub(crate) fn faults(&self) -> Vec<&'static str> {
-        let failpoints = if cfg!(feature = "campaign") { points::FAULTS } else { &[] };
+        let failpoints = if cfg!(feature = "campaign") {
+            points::FAULTS
+        } else {
+            &[]
+        };
         let of_points = failpoints.iter().map(|point| point.fault);
-        let of_lanes = Lane::ALL.into_iter().flat_map(|lane| lane.faults().iter().copied());
+        let of_lanes = Lane::ALL
+            .into_iter()
+            .flat_map(|lane| lane.faults().iter().copied());
         of_points
             .chain(of_lanes)
             .chain(links::MODES.iter().map(|(name, _)| *name))
@@ -66,7 +77,9 @@ impl Chosen {
     }
 
     fn any_link(&self) -> bool {
-        links::FAULTS.iter().any(|fault| fault.contains(" link ") && self.has(fault))
+        links::FAULTS
+            .iter()
+            .any(|fault| fault.contains(" link ") && self.has(fault))
     }
 }
 
@@ -81,7 +94,7 @@ pub(crate) struct Nemesis {
 impl Nemesis {
     /// Begins.
     pub(crate) async fn start(world: &Arc<World>, chosen: &Chosen) -> Self {
-        points::order(world, |fault| chosen.has(fault)).await;
+        points::order(world, |fault| chosen.has(fault), |fault| chosen.names(fault)).await;
         let stop = CancellationToken::new();
         let lanes = Lane::ALL
             .into_iter()
@@ -114,7 +127,12 @@ impl Nemesis {
 
 async fn run(world: Arc<World>, lane: Lane, chosen: Chosen, stop: CancellationToken) {
     let mut random = seed::stream(world.seed, &format!("lane {lane:?}"));
-    let wanted: Vec<&'static str> = lane.faults().iter().copied().filter(|fault| chosen.has(fault)).collect();
+    let wanted: Vec<&'static str> = lane
+        .faults()
+        .iter()
+        .copied()
+        .filter(|fault| chosen.has(fault))
+        .collect();
     let mut bag = Vec::new();
     while !stop.is_cancelled() && !wanted.is_empty() {
         if bag.is_empty() {
@@ -126,10 +144,12 @@ async fn run(world: Arc<World>, lane: Lane, chosen: Chosen, stop: CancellationTo
         match carry_out(&world, lane, fault, &mut random).await {
             Ok(reached) => world.tally.reached(fault, reached),
             Err(error) => {
-                world.tally.count(&format!("could not be done: {fault}: {error:#}"), 1);
+                world
+                    .tally
+                    .count(&format!("could not be done: {fault}: {error:#}"), 1);
             }
         }
-        let pause = Duration::from_millis(random.random_range(100..500));
+        let pause = Duration::from_millis(random.random_range(300..1_800));
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
@@ -150,6 +170,21 @@ async fn carry_out(
     }
 }
 
+/// Does one fault and mends it; gives how often it was really reached.
+pub(crate) async fn once(world: &World, fault: &'static str) -> anyhow::Result<u64> {
+    let lane = Lane::ALL.into_iter().find(|lane| lane.faults().contains(&fault));
+    let lane = lane.ok_or_else(|| anyhow::anyhow!("there is no fault {fault}"))?;
+    let mut random = seed::stream(world.seed, fault);
+    carry_out(world, lane, fault, &mut random).await
+}
+
+/// Every fault of the lanes.
+pub(crate) fn singles() -> impl Iterator<Item = &'static str> {
+    Lane::ALL
+        .into_iter()
+        .flat_map(|lane| lane.faults().iter().copied())
+}
+
 /// A while, drawn.
 async fn hold(random: &mut ChaCha8Rng, millis: std::ops::Range<u64>) {
     tokio::time::sleep(Duration::from_millis(random.random_range(millis))).await;
@@ -157,6 +192,11 @@ async fn hold(random: &mut ChaCha8Rng, millis: std::ops::Range<u64>) {
 
 /// One of several, or an error.
 fn one_of<'a, T>(random: &mut ChaCha8Rng, from: &'a [T]) -> anyhow::Result<&'a T> {
-    let at = if from.is_empty() { 0 } else { random.random_range(0..from.len()) };
-    from.get(at).ok_or_else(|| anyhow::anyhow!("nothing to choose from"))
+    let at = if from.is_empty() {
+        0
+    } else {
+        random.random_range(0..from.len())
+    };
+    from.get(at)
+        .ok_or_else(|| anyhow::anyhow!("nothing to choose from"))
 }

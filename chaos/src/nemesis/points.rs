@@ -35,7 +35,12 @@ const fn dies(fault: &'static str, point: &'static str, program: Program, per_mi
     }
 }
 
-const fn waits(fault: &'static str, point: &'static str, program: Program, action: &'static str) -> FailPoint {
+const fn waits(
+    fault: &'static str,
+    point: &'static str,
+    program: Program,
+    action: &'static str,
+) -> FailPoint {
     FailPoint {
         fault,
         point,
@@ -48,37 +53,72 @@ const fn waits(fault: &'static str, point: &'static str, program: Program, actio
 
 /// All of them.
 pub(crate) const FAULTS: &[FailPoint] = &[
-    dies("F01 API dies at A1", "A1", Program::Api, 4),
-    dies("F02 API dies at A2", "A2", Program::Api, 4),
-    dies("F03 API dies at A3", "A3", Program::Api, 4),
+    dies("F01 API dies at A1", "A1", Program::Api, 6),
+    dies("F02 API dies at A2", "A2", Program::Api, 6),
+    dies("F03 API dies at A3", "A3", Program::Api, 6),
     waits("F07 late commits (A1 waits)", "A1", Program::Api, "sleep-300"),
-    dies("F05 dispatcher dies at R1", "R1", Program::Worker, 4),
-    dies("F05 an API's dispatcher dies at R1", "R1", Program::Api, 4),
-    dies("F06 dispatcher dies at R2", "R2", Program::Worker, 4),
-    dies("F06 an API's dispatcher dies at R2", "R2", Program::Api, 4),
-    dies("F08 worker dies at W1", "W1", Program::Worker, 3),
-    dies("F09 worker dies at W2", "W2", Program::Worker, 5),
-    dies("F10 worker dies at W3", "W3", Program::Worker, 5),
-    dies("F10 worker dies at W4", "W4", Program::Worker, 5),
-    waits("F20 webhook before our commit (W4 waits)", "W4", Program::Worker, "sleep-400"),
-    dies("F11 worker dies at W5", "W5", Program::Worker, 3),
-    dies("F12 worker dies at W6", "W6", Program::Worker, 3),
-    dies("F12 worker dies at W7", "W7", Program::Worker, 3),
-    dies("F23 API dies at H1", "H1", Program::Api, 3),
-    dies("F23 API dies at H2", "H2", Program::Api, 3),
-    dies("F23 worker dies at H3", "H3", Program::Worker, 3),
-    dies("F23 worker dies at H4", "H4", Program::Worker, 3),
+    dies("F05 dispatcher dies at R1", "R1", Program::Worker, 6),
+    dies("F05 an API's dispatcher dies at R1", "R1", Program::Api, 6),
+    dies("F06 dispatcher dies at R2", "R2", Program::Worker, 6),
+    dies("F06 an API's dispatcher dies at R2", "R2", Program::Api, 6),
+    dies("F08 worker dies at W1", "W1", Program::Worker, 6),
+    dies("F09 worker dies at W2", "W2", Program::Worker, 12),
+    dies("F10 worker dies at W3", "W3", Program::Worker, 12),
+    dies("F10 worker dies at W4", "W4", Program::Worker, 12),
+    waits(
+        "F20 webhook before our commit (W4 waits)",
+        "W4",
+        Program::Worker,
+        "sleep-400",
+    ),
+    dies("F11 worker dies at W5", "W5", Program::Worker, 12),
+    dies("F12 worker dies at W6", "W6", Program::Worker, 6),
+    dies("F12 worker dies at W7", "W7", Program::Worker, 6),
+    dies("F23 API dies at H1", "H1", Program::Api, 6),
+    dies("F23 API dies at H2", "H2", Program::Api, 6),
+    dies("F23 worker dies at H3", "H3", Program::Worker, 6),
+    dies("F23 worker dies at H4", "H4", Program::Worker, 6),
 ];
 
+/// Those that are only done when they are asked for by name: a stopped process is let go on after longer than a lease.
+pub(crate) const ON_REQUEST: &[FailPoint] = &[
+    stops("stopped beyond its lease at W2", "W2"),
+    stops("stopped beyond its lease at W3", "W3"),
+    stops("stopped beyond its lease at W4", "W4"),
+    often("event job dies often", "H3", Program::Worker),
+    often("API dies often at A2", "A2", Program::Api),
+    often("API dies often at A3", "A3", Program::Api),
+];
+
+const fn stops(fault: &'static str, point: &'static str) -> FailPoint {
+    FailPoint {
+        fault,
+        point,
+        action: "stop",
+        program: Program::Worker,
+        last: false,
+        per_mille: 60,
+    }
+}
+
+const fn often(fault: &'static str, point: &'static str, program: Program) -> FailPoint {
+    FailPoint {
+        per_mille: 80,
+        ..dies(fault, point, program, 80)
+    }
+}
+
 /// Starts every program anew with the failpoints that are wanted.
-pub(super) async fn order(world: &World, wanted: impl Fn(&str) -> bool) {
+pub(super) async fn order(world: &World, wanted: impl Fn(&str) -> bool, named: impl Fn(&str) -> bool) {
     for program in [Program::Api, Program::Worker] {
         let members = world.members(program);
         for (at, member) in members.iter().enumerate() {
             let is_last = at + 1 == members.len();
             let mut points: HashMap<&str, String> = HashMap::new();
-            for fault in FAULTS.iter().filter(|fault| fault.program == program && wanted(fault.fault)) {
-                if fault.last && !is_last {
+            let asked = ON_REQUEST.iter().filter(|fault| named(fault.fault));
+            let all = FAULTS.iter().filter(|fault| wanted(fault.fault)).chain(asked);
+            for fault in all.filter(|fault| fault.program == program) {
+                if fault.last && !is_last || fault.action == "stop" && is_last {
                     continue;
                 }
                 // Of two for one point, the one of the last process comes later in the list and wins.
@@ -105,7 +145,10 @@ pub(super) async fn order(world: &World, wanted: impl Fn(&str) -> bool) {
 /// Counts what was reached.
 pub(super) fn count(world: &World, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let hits = hits(world.folder())?;
-    for fault in FAULTS.iter().filter(|fault| wanted(fault.fault) && cfg!(feature = "campaign")) {
+    for fault in FAULTS
+        .iter()
+        .filter(|fault| wanted(fault.fault) && cfg!(feature = "campaign"))
+    {
         let verb = fault.action.split('-').next().unwrap_or_default();
         let found = hits.get(&(fault.point.to_owned(), verb.to_owned(), fault.program));
         world.tally.ordered(fault.fault);
@@ -125,7 +168,9 @@ pub(crate) fn hits(folder: &Path) -> Result<HashMap<(String, String, Program), u
         };
         for line in text.lines() {
             let mut words = line.split_whitespace();
-            let (Some(point), Some(action)) = (words.next(), words.next()) else { continue };
+            let (Some(point), Some(action)) = (words.next(), words.next()) else {
+                continue;
+            };
             let letters = action.chars().take_while(|letter| letter.is_alphabetic());
             let verb = letters.collect::<String>().to_lowercase();
             *hits.entry((point.to_owned(), verb, program)).or_insert(0) += 1;

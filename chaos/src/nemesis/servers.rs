@@ -34,8 +34,25 @@ const CHECKERS: &str = "F41 checks due for every worker, one dies";
 
 /// All of them.
 pub(super) const FAULTS: &[&str] = &[
-    PG_FAST, PG_IMMEDIATE, PG_KILLED, PG_BACKEND, PG_PROMOTED, PG_READ_ONLY, EMPTIED, RESTARTED_EMPTY, STALLED,
-    FAILED_OVER, LOCK_HUNG, LOCK_EMPTIED, QUORUM_LOST, TWICE, KILLED_API, KILLED_WORKER, FROZEN, DEPLOYED, CHECKERS,
+    PG_FAST,
+    PG_IMMEDIATE,
+    PG_KILLED,
+    PG_BACKEND,
+    PG_PROMOTED,
+    PG_READ_ONLY,
+    EMPTIED,
+    RESTARTED_EMPTY,
+    STALLED,
+    FAILED_OVER,
+    LOCK_HUNG,
+    LOCK_EMPTIED,
+    QUORUM_LOST,
+    TWICE,
+    KILLED_API,
+    KILLED_WORKER,
+    FROZEN,
+    DEPLOYED,
+    CHECKERS,
 ];
 
 /// Breaks one and mends it.
@@ -62,7 +79,9 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
         }
         EMPTIED => {
             let waiting = world.queue.keys().await?;
-            let _: () = redis::cmd("FLUSHALL").query_async(&mut world.queue.connect().await?).await?;
+            let _: () = redis::cmd("FLUSHALL")
+                .query_async(&mut world.queue.connect().await?)
+                .await?;
             Ok(u64::from(waiting > 0))
         }
         RESTARTED_EMPTY => {
@@ -128,7 +147,11 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             Ok(u64::from(again > 0))
         }
         KILLED_API | KILLED_WORKER => {
-            let program = if fault == KILLED_API { Program::Api } else { Program::Worker };
+            let program = if fault == KILLED_API {
+                Program::Api
+            } else {
+                Program::Worker
+            };
             let member = *one_of(random, &world.members(program))?;
             let ran = member.kill().await?;
             hold(random, 300..800).await;
@@ -177,7 +200,8 @@ async fn restart_database(world: &World, fault: &str, random: &mut ChaCha8Rng) -
 }
 
 async fn kill_backends(world: &World) -> Result<u64> {
-    let pids = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'wallet-%' AND state <> 'idle' LIMIT 1";
+    let pids =
+        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'wallet-%' AND state <> 'idle' LIMIT 1";
     for _ in 0..50 {
         let found = world.database.connect().await?.query_opt(pids, &[]).await?;
         if let Some(row) = found {

@@ -30,7 +30,10 @@ pub(super) const FAULTS: &[&str] = &[
 
 fn rule(fault: &str) -> Option<(&'static str, Value)> {
     let request = |outcome: &str, share: f64| {
-        Some(("faults", json!({ "method": "POST", "outcome": outcome, "probability": share })))
+        Some((
+            "faults",
+            json!({ "method": "POST", "outcome": outcome, "probability": share }),
+        ))
     };
     let webhook = |what: Value| Some(("webhook_faults", what));
     match fault {

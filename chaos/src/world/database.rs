@@ -59,7 +59,10 @@ impl Database {
 
     /// The URL of the database, past every proxy.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{NAME}?sslmode=disable", self.port())
+        format!(
+            "postgres://postgres@127.0.0.1:{}/{NAME}?sslmode=disable",
+            self.port()
+        )
     }
 
     /// A connection past every proxy.
@@ -113,11 +116,27 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Another server takes the place of both; gives its port.
+    pub(crate) async fn replace(&self, by: Postgres) -> Result<u16> {
+        let mut servers = self.servers.lock().await;
+        servers.replica = None;
+        require(&by, "''").await?;
+        let port = by.port();
+        servers.primary = by;
+        self.port.store(port, Ordering::Relaxed);
+        Ok(port)
+    }
+}
+
 /// Says which replicas a commit waits for.
 async fn require(server: &Postgres, standbys: &str) -> Result<()> {
     let cluster = server.cluster();
     cluster
-        .execute("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = {standbys}"))
+        .execute(
+            "postgres",
+            &format!("ALTER SYSTEM SET synchronous_standby_names = {standbys}"),
+        )
         .await?;
     cluster.execute("postgres", "SELECT pg_reload_conf()").await
 }

@@ -29,6 +29,7 @@ pub(crate) struct Member {
     kept_up: AtomicBool,
     starts: AtomicU64,
     deaths: AtomicU64,
+    stopped_for: AtomicU64,
 }
 
 impl Member {
@@ -52,6 +53,8 @@ impl Member {
             kept_up: AtomicBool::new(true),
             starts: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
+            // Longer than a lease.
+            stopped_for: AtomicU64::new(17_000),
         }
     }
 
@@ -63,11 +66,6 @@ impl Member {
     /// Which program it is.
     pub(crate) fn program(&self) -> Program {
         self.program
-    }
-
-    /// Its log file.
-    pub(crate) fn log(&self) -> &Path {
-        &self.log
     }
 
     /// Its variables, without what was ordered.
@@ -85,6 +83,30 @@ impl Member {
         self.deaths.load(Ordering::Relaxed)
     }
 
+    /// How long it stays stopped before somebody lets it go on.
+    pub(crate) fn stopped_for(&self) -> Duration {
+        Duration::from_millis(self.stopped_for.load(Ordering::Relaxed))
+    }
+
+    /// Lets it stay stopped for so long.
+    pub(crate) fn stay_stopped_for(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.stopped_for.store(millis, Ordering::Relaxed);
+    }
+
+    /// Whether it is stopped (SIGSTOP).
+    pub(crate) async fn is_stopped(&self) -> bool {
+        let Ok(process) = self.process.try_lock() else {
+            return false;
+        };
+        let Some(pid) = process.as_ref().map(wallet_dev::stack::Process::pid) else {
+            return false;
+        };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
     /// Its process id, while it runs.
     pub(crate) async fn pid(&self) -> Option<u32> {
         let mut process = self.process.lock().await;
@@ -96,11 +118,14 @@ impl Member {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut env = self.env.clone().overlaid(&orders);
-        if let Some(seed) = orders.get("FAILPOINTS_SEED").and_then(|seed| seed.parse::<u64>().ok()) {
+        if let Some(seed) = orders
+            .get("FAILPOINTS_SEED")
+            .and_then(|seed| seed.parse::<u64>().ok())
+        {
             // Another stream for each life, or each would die at the same place.
             env.set("FAILPOINTS_SEED", seed.wrapping_add(start).to_string());
         }
-        ProcessSpec::new(&self.name, &self.program.file()?, &self.log)
+        ProcessSpec::new(&self.name, &crate::programs::file()?, &self.log)
             .args(self.args.iter().copied())
             .env(env)
             .grace(Duration::from_secs(28))

@@ -78,6 +78,8 @@ pub(crate) struct Wanted {
     pub(crate) env: Env,
     /// Arguments of the simulator.
     pub(crate) simulator: Vec<String>,
+    /// Workers beside the usual three.
+    pub(crate) more_workers: usize,
 }
 
 impl World {
@@ -89,14 +91,23 @@ impl World {
         let mut locks = Vec::new();
         for number in 1..=LOCK_NODES {
             let name = Some(format!("lock node {number}"));
-            locks.push(Redis::start(RedisOptions { name, ..RedisOptions::default() }).await?);
+            locks.push(
+                Redis::start(RedisOptions {
+                    name,
+                    ..RedisOptions::default()
+                })
+                .await?,
+            );
         }
         let api_ports = (0..APIS).map(|_| port::free()).collect::<Result<Vec<_>>>()?;
         let webhooks = Link::open("simulator to the APIs", &api_ports).await?;
         let simulator = start_simulator(seed, &secrets, webhooks.port(), folder, wanted.simulator).await?;
         let mut base = Env::new()
             .with("STRIPE_SECRET_KEY", secrets.stripe_key.as_str())
-            .with("STRIPE_WEBHOOK_SECRET", format!("{},{}", secrets.webhook_platform, secrets.webhook_connect))
+            .with(
+                "STRIPE_WEBHOOK_SECRET",
+                format!("{},{}", secrets.webhook_platform, secrets.webhook_connect),
+            )
             .with("ENCRYPTION_SECRET_KEY", secrets.encryption_key.as_str())
             .with("JWT_SECRET", secrets.jwt_secret.as_str())
             .with("RATE_LIMIT_PER_MINUTE", "0")
@@ -110,20 +121,29 @@ impl World {
         let mut links = vec![(Service::Webhooks, webhooks)];
         let mut members = Vec::new();
         let stripe_port = port_of(simulator.base())?;
-        for number in 0..APIS + WORKERS {
+        for number in 0..APIS + WORKERS + wanted.more_workers {
             let (name, program, args): (_, _, &[&'static str]) = if number < APIS {
                 (format!("api-{number}"), Program::Api, &[])
             } else {
                 (format!("worker-{}", number - APIS), Program::Worker, &["run"])
             };
             let mut open = Vec::new();
-            open.push((Service::Database, Link::open(format!("{name} to PostgreSQL"), &[database.port()]).await?));
-            open.push((Service::Queue, Link::open(format!("{name} to the queue"), &[queue.port()]).await?));
+            open.push((
+                Service::Database,
+                Link::open(format!("{name} to PostgreSQL"), &[database.port()]).await?,
+            ));
+            open.push((
+                Service::Queue,
+                Link::open(format!("{name} to the queue"), &[queue.port()]).await?,
+            ));
             for (lock, number) in locks.iter().zip(1..) {
                 let link = Link::open(format!("{name} to lock node {number}"), &[lock.port()]).await?;
                 open.push((Service::Lock(number), link));
             }
-            open.push((Service::Stripe, Link::open(format!("{name} to Stripe"), &[stripe_port]).await?));
+            open.push((
+                Service::Stripe,
+                Link::open(format!("{name} to Stripe"), &[stripe_port]).await?,
+            ));
             let failpoints = crate::nemesis::points::log(folder, program);
             let mut env = base
                 .clone()
@@ -143,8 +163,14 @@ impl World {
             database,
             queue,
             locks: locks.into_iter().map(Mutex::new).collect(),
-            apis: api_ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect(),
-            caring: members.iter().map(|member| tokio::spawn(care(Arc::clone(member)))).collect(),
+            apis: api_ports
+                .iter()
+                .map(|port| format!("http://127.0.0.1:{port}"))
+                .collect(),
+            caring: members
+                .iter()
+                .map(|member| tokio::spawn(care(Arc::clone(member))))
+                .collect(),
             members,
             secrets,
             links,
@@ -234,7 +260,10 @@ impl World {
                     break;
                 }
                 if start.elapsed() > patience {
-                    bail!("{api} is not ready after {patience:?}; logs are in {}", self.folder.display());
+                    bail!(
+                        "{api} is not ready after {patience:?}; logs are in {}",
+                        self.folder.display()
+                    );
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -263,9 +292,19 @@ impl Drop for World {
 }
 
 async fn care(member: Arc<Member>) {
+    let mut stopped_since = None;
     loop {
         // What cannot be started now is tried again.
         let _ = member.look_after().await;
+        // A failpoint that stops its process has nobody else to let it go on.
+        if member.is_stopped().await {
+            let since = *stopped_since.get_or_insert_with(std::time::Instant::now);
+            if since.elapsed() > member.stopped_for() {
+                member.signal(nix::sys::signal::Signal::SIGCONT).await;
+            }
+        } else {
+            stopped_since = None;
+        }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
@@ -302,13 +341,16 @@ async fn migrate(database: &Database, base: &Env, folder: &Path) -> Result<()> {
         .clone()
         .with("DATABASE_URL", database.url())
         .with(AS, Program::Worker.name());
-    let mut migrating = ProcessSpec::new("migrate", &Program::Worker.file()?, &folder.join("migrate.log"))
+    let mut migrating = ProcessSpec::new("migrate", &crate::programs::file()?, &folder.join("migrate.log"))
         .args(["migrate"])
         .env(env)
         .spawn()?;
     match migrating.wait(Duration::from_secs(60)).await? {
         Some(status) if status.success() => Ok(()),
-        other => bail!("the migration ended as {other:?}: {}", migrating.log_tail(5).join("\n")),
+        other => bail!(
+            "the migration ended as {other:?}: {}",
+            migrating.log_tail(5).join("\n")
+        ),
     }
 }
 
@@ -320,7 +362,10 @@ fn addresses(open: &[(Service, Link)]) -> Env {
         match service {
             Service::Database => env.set(
                 "DATABASE_URL",
-                format!("postgres://postgres@127.0.0.1:{port}/{}?sslmode=disable", database::NAME),
+                format!(
+                    "postgres://postgres@127.0.0.1:{port}/{}?sslmode=disable",
+                    database::NAME
+                ),
             ),
             Service::Queue => env.set("REDIS_URL", format!("redis://127.0.0.1:{port}/")),
             Service::Lock(_) => locks.push(format!("redis://127.0.0.1:{port}/")),

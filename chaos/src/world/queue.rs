@@ -31,7 +31,10 @@ async fn replica_of(port: u16) -> Result<Redis> {
     .await?;
     let start = Instant::now();
     loop {
-        let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connect(replica.port()).await?).await?;
+        let info: String = redis::cmd("INFO")
+            .arg("replication")
+            .query_async(&mut connect(replica.port()).await?)
+            .await?;
         if info.contains("master_link_status:up") {
             return Ok(replica);
         }
@@ -84,7 +87,9 @@ impl Queue {
 
     /// How many keys it has.
     pub(crate) async fn keys(&self) -> Result<u64> {
-        Ok(redis::cmd("DBSIZE").query_async(&mut self.connect().await?).await?)
+        Ok(redis::cmd("DBSIZE")
+            .query_async(&mut self.connect().await?)
+            .await?)
     }
 
     /// The replica hears nothing for `lag`, then the primary dies and the replica, which lacks the last writes, takes its place;

@@ -27,7 +27,9 @@ impl Stripe {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let mut request = self.client.request(method, format!("{}/_control/{path}", self.base));
+        let mut request = self
+            .client
+            .request(method, format!("{}/_control/{path}", self.base));
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -142,10 +142,12 @@ impl Orders {
     pub fn of_process() -> &'static Self {
         static ORDERS: OnceLock<Orders> = OnceLock::new();
         ORDERS.get_or_init(|| {
-            Self::read(|name| ProcessEnv.get(name).and_then(|value| value.into_string().ok())).unwrap_or_else(|error| {
-                eprintln!("{error}");
-                std::process::exit(78)
-            })
+            Self::read(|name| ProcessEnv.get(name).and_then(|value| value.into_string().ok())).unwrap_or_else(
+                |error| {
+                    eprintln!("{error}");
+                    std::process::exit(78)
+                },
+            )
         })
     }
 

@@ -1,6 +1,7 @@
 //! Streaming replicas: made by `pg_basebackup` from a running server, and promoted when that one is lost.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,10 +24,16 @@ impl Postgres {
         let scratch = Scratch::new(account.as_ref())?;
         let sockets = Scratch::new(account.as_ref())?;
         let data = scratch.path().join("data");
-        let mut command = Command::new(self.setup.binaries().join("pg_basebackup"));
+        let mut command = Command::new(beside(&self.setup.binaries().join("postgres")));
         command
             .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--username", SUPERUSER, "--checkpoint=fast", "--wal-method=stream", "--pgdata"])
+            .args([
+                "--username",
+                SUPERUSER,
+                "--checkpoint=fast",
+                "--wal-method=stream",
+                "--pgdata",
+            ])
             .arg(&data)
             .current_dir("/")
             .stdin(Stdio::null());
@@ -75,5 +82,16 @@ impl Postgres {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// The copying program of the same installation: `postgres` itself may be a link that lies elsewhere.
+fn beside(postgres: &Path) -> PathBuf {
+    let real = postgres.canonicalize().unwrap_or_else(|_| postgres.to_owned());
+    let program = real.with_file_name("pg_basebackup");
+    if program.is_file() {
+        program
+    } else {
+        "pg_basebackup".into()
     }
 }
