@@ -50,7 +50,7 @@ impl Killed {
 
 /// Runs the table.
 pub(crate) async fn run(folder: &Path) -> Result<(Vec<Killed>, Counts)> {
-    let session = Session::start(7, folder, Wanted::default(), Duration::from_millis(400)).await?;
+    let session = Session::start(7, folder, Wanted::default(), Duration::from_millis(600)).await?;
     let mut rows = Vec::new();
     for (program, list) in TABLE {
         for point in list {

@@ -15,6 +15,9 @@ use super::person::{Person, http, id_at, major};
 use crate::seed;
 use crate::world::World;
 
+/// Clients wait while so many requests are not final.
+const MOST_UNFINISHED: usize = 24;
+
 /// One client; it speaks for all people in turn.
 pub(super) struct Client {
     world: Arc<World>,
@@ -61,6 +64,11 @@ impl Client {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut count = 0_u32;
         while !stop.is_cancelled() {
+            // A slow machine gets less to do, rather than a backlog that has nothing to do with faults.
+            if self.journal.unfinished() >= MOST_UNFINISHED {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
             count += 1;
             let key = format!("c{}-{count}", self.number);
             if let Some(request) = self.choose() {

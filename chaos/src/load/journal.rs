@@ -64,6 +64,15 @@ impl Journal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// So many accepted requests are not seen as final yet.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.book()
+            .seen
+            .values()
+            .filter(|seen| seen.end.is_none())
+            .count()
+    }
+
     /// So many requests have been accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.book().seen.len()
