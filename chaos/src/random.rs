@@ -118,7 +118,7 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     let after = if plan.until_violated && tally.violations() > 0 {
         Duration::ZERO
     } else {
-        check::rest::wait(&world, healed, limit, false).await?
+        check::rest::wait(&world, healed, limit, true).await?
     };
     reading.cancel();
     let _ = reader.await;

@@ -11,14 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 use wallet_dev::say::say;
-use wallet_dev::stack::{Env, ProcessSpec};
 
 use crate::check;
 use crate::load::{Amount, Load};
-use crate::programs::{self, AS, Program};
 use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
@@ -120,7 +118,7 @@ impl Stage {
     async fn strike(mut self, parked: i64) -> Result<()> {
         let healed = Instant::now();
         self.load.stop_asking(FINAL_WITHIN).await?;
-        check::rest::wait(&self.world, healed, FINAL_WITHIN, parked > 0).await?;
+        check::rest::wait(&self.world, healed, FINAL_WITHIN, false).await?;
         self.check(parked).await
     }
 
@@ -147,23 +145,6 @@ impl Stage {
             }
         }
         Ok(found)
-    }
-
-    /// Runs a command of an operator: its exit code and what it said.
-    async fn operate(&self, args: &[&str]) -> Result<(i32, String)> {
-        let worker = self.world.members(Program::Worker);
-        let env: Env = worker.first().context("no worker")?.env().clone();
-        let log = self.world.folder().join("operator.log");
-        let _ = std::fs::remove_file(&log);
-        let mut running = ProcessSpec::new("operator", &programs::file()?, &log)
-            .args(args.iter().copied())
-            .env(env.with(AS, Program::Worker.name()))
-            .spawn()?;
-        let ended = running
-            .wait(Duration::from_secs(60))
-            .await?
-            .context("it does not end")?;
-        Ok((ended.code().unwrap_or(-1), std::fs::read_to_string(&log)?))
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<S
     let all = "SELECT id FROM jobs WHERE parked_at IS NOT NULL";
     for row in world.database.connect().await?.query(all, &[]).await? {
         let id: i64 = row.get(0);
-        let (code, said) = stage
+        let (code, said) = world
             .operate(&["requeue", &id.to_string()])
             .await
             .context("requeue")?;

@@ -35,7 +35,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         async || Ok(stage.with_status(&later, "completed").await? == later.len()),
     )
     .await?;
-    let (before, said) = stage.operate(&["reconcile"]).await?;
+    let (before, said) = world.operate(&["reconcile"]).await?;
     for member in &world.members {
         member.stop().await?;
     }
@@ -45,7 +45,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         .database
         .number("SELECT count(*) FROM wallet_transactions")
         .await?;
-    let (after, told) = stage.operate(&["reconcile"]).await?;
+    let (after, told) = world.operate(&["reconcile"]).await?;
     let named = later.iter().filter(|id| told.contains(&id.to_string())).count();
     ensure!(
         before != 2 && after == 1,

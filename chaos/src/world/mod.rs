@@ -2,6 +2,7 @@
 
 pub(crate) mod database;
 pub(crate) mod member;
+mod operator;
 pub(crate) mod queue;
 pub(crate) mod stripe;
 
