@@ -79,7 +79,7 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     let reader = check::reader::start(&world, Duration::from_millis(1_500), reading.clone());
 
     let began = Instant::now();
-    let nemesis = Nemesis::start(&world, &plan.chosen).await;
+    let nemesis = Nemesis::start(&world, &plan.chosen, plan.faults_for).await;
     let mut told = Instant::now();
     while began.elapsed() < plan.faults_for {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -51,7 +51,11 @@ pub(crate) async fn wait(world: &World, began: Instant, limit: Duration, operato
             return Ok(took);
         }
         if began.elapsed() > limit && late.is_none() {
-            late = Some(which(world).await);
+            let mut open = which(world).await;
+            if open.is_empty() {
+                open.push("what was open ended while it was looked at".to_owned());
+            }
+            late = Some(open);
         }
         if began.elapsed() > limit * 3 {
             let told = which(world).await.into_iter().map(|one| format!("never: {one}"));

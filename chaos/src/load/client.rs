@@ -16,7 +16,7 @@ use crate::seed;
 use crate::world::World;
 
 /// Clients wait while so many requests are not final.
-const MOST_UNFINISHED: usize = 24;
+const MOST_UNFINISHED: usize = 60;
 
 /// One client; it speaks for all people in turn.
 pub(super) struct Client {

@@ -10,6 +10,9 @@ use crate::world::{Service, World};
 
 const OUTAGE: &str = "F15 connections to Stripe are refused";
 
+/// Webhooks that never come.
+pub(super) const LOST: &str = "F22 webhooks lost";
+
 /// All of them.
 pub(super) const FAULTS: &[&str] = &[
     "F13 answer lost after the effect",
@@ -24,7 +27,7 @@ pub(super) const FAULTS: &[&str] = &[
     "F18 webhooks ten times",
     "F19 webhooks reordered",
     "F21 webhooks late",
-    "F22 webhooks lost",
+    LOST,
     "F36 Stripe is slow",
 ];
 
@@ -48,7 +51,7 @@ fn rule(fault: &str) -> Option<(&'static str, Value)> {
         "F18 webhooks ten times" => webhook(json!({ "duplicate": 9 })),
         "F19 webhooks reordered" => webhook(json!({ "reorder_ms": 1_500 })),
         "F21 webhooks late" => webhook(json!({ "delay_ms": 4_000 })),
-        "F22 webhooks lost" => webhook(json!({ "drop": true, "probability": 0.5 })),
+        LOST => webhook(json!({ "drop": true, "probability": 0.5 })),
         "F36 Stripe is slow" => Some(("faults", json!({ "latency_ms": 2_500 }))),
         _ => None,
     }
