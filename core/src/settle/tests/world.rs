@@ -158,7 +158,9 @@ impl World {
             live.iter().any(|step| step.transaction == transaction.id)
                 || originals.contains(&transaction.id)
                 || related.is_some_and(|id| originals.contains(&id))
-                || related.and_then(related_of).is_some_and(|id| originals.contains(&id))
+                || related
+                    .and_then(related_of)
+                    .is_some_and(|id| originals.contains(&id))
         };
         Locked {
             fences: HashMap::from([(LIVE.job, LIVE.fence)]),

@@ -4,6 +4,7 @@
 
 mod binaries;
 mod cluster;
+mod replica;
 mod setup;
 
 use std::path::{Path, PathBuf};

@@ -65,6 +65,11 @@ impl Setup {
         &self.binaries.version
     }
 
+    /// The folder of its programs.
+    pub(super) fn binaries(&self) -> &Path {
+        &self.binaries.folder
+    }
+
     #[cfg(test)]
     pub(super) fn data(&self) -> &Path {
         &self.data

@@ -1,0 +1,120 @@
+//! I4, I5 and I9: what was answered exists as it was asked for, and nothing exists that nobody asked for.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::Result;
+use uuid::Uuid;
+
+use crate::load::journal::Journal;
+use crate::world::World;
+
+/// Checks all of it.
+pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
+    let client = world.database.connect().await?;
+    let rows = "SELECT id, user_id, wallet_id, counterparty_wallet_id, (100 * amount)::bigint, transaction_type::text, status::text FROM wallet_transactions";
+    let mut found = HashMap::new();
+    for row in client.query(rows, &[]).await? {
+        let id: Uuid = row.get(0);
+        found.insert(
+            id,
+            Row {
+                wallets: [row.get(2), row.get(3)],
+                cents: row.get(4),
+                kind: row.get(5),
+                status: row.get(6),
+            },
+        );
+    }
+    let mut keys: HashMap<(Uuid, String), Uuid> = HashMap::new();
+    let kept = "SELECT user_id, key, transaction_id FROM idempotency_keys WHERE transaction_id IS NOT NULL";
+    for row in client.query(kept, &[]).await? {
+        keys.insert((row.get(0), row.get(1)), row.get(2));
+    }
+    let book = journal.book();
+    let mut lost = Vec::new();
+    for (place, asked) in &book.asked {
+        let (Some(answered), key) = (asked.answered, &place.1) else {
+            continue;
+        };
+        match found.get(&answered) {
+            None => lost.push(format!(
+                "{} {answered} was answered for {key} and does not exist",
+                asked.kind
+            )),
+            Some(row) => {
+                let right = asked.cents.is_none_or(|cents| row.cents == cents)
+                    && asked
+                        .wallet
+                        .is_none_or(|wallet| row.wallets.contains(&Some(wallet)))
+                    && row.kind == asked.kind;
+                if !right {
+                    lost.push(format!(
+                        "{} {answered} was asked for as {asked:?} and is {row:?}",
+                        asked.kind
+                    ));
+                }
+            }
+        }
+        if keys.get(place) != Some(&answered) {
+            lost.push(format!(
+                "{} {answered} was answered for {key}, which stands for {:?}",
+                asked.kind,
+                keys.get(place)
+            ));
+        }
+    }
+    world
+        .tally
+        .checked("I4 what was accepted exists as it was asked for", lost);
+    world.tally.count(
+        "accepted requests checked",
+        u64::try_from(book.seen.len()).unwrap_or(0),
+    );
+
+    let refused = book
+        .asked
+        .iter()
+        .filter(|(place, asked)| asked.refused.is_some() && keys.contains_key(*place))
+        .map(|(place, asked)| {
+            format!(
+                "{} for {} was refused ({:?}) and exists",
+                asked.kind, place.1, asked.refused
+            )
+        });
+    world
+        .tally
+        .checked("I5 what was refused does not exist", refused.collect::<Vec<_>>());
+
+    let named: HashSet<&Uuid> = keys.values().collect();
+    let ghosts = keys
+        .iter()
+        .filter(|(place, _)| !book.asked.contains_key(*place))
+        .map(|(place, id)| format!("{id} stands for {}, which nobody sent", place.1))
+        .chain(
+            found
+                .iter()
+                .filter(|(id, row)| row.kind != "refund" && !named.contains(id))
+                .map(|(id, row)| format!("{} {id} has no request", row.kind)),
+        );
+    world
+        .tally
+        .checked("I5 no transaction without a request", ghosts.collect::<Vec<_>>());
+
+    let turned = book.seen.iter().filter_map(|(id, seen)| {
+        let end = seen.end.as_ref()?.to_lowercase();
+        let row = found.get(id)?;
+        (row.status != end).then(|| format!("{id} was seen as {end} and is {}", row.status))
+    });
+    world
+        .tally
+        .checked("I21 what is final stays", turned.collect::<Vec<_>>());
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Row {
+    wallets: [Option<Uuid>; 2],
+    cents: i64,
+    kind: String,
+    status: String,
+}

@@ -1,0 +1,44 @@
+//! The checkers: during the run and at its end. Each check is counted, whether or not it finds anything.
+
+mod accepted;
+mod effects;
+mod leaks;
+pub(crate) mod reader;
+pub(crate) mod rest;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use wallet_core::db::{Db, DbOptions};
+use wallet_core::verify::{Scope, verify};
+
+use crate::load::journal::Journal;
+use crate::world::World;
+
+/// Everything that must hold once all has healed and all is done.
+pub(crate) async fn all(world: &Arc<World>, journal: &Journal, parked: i64) -> Result<()> {
+    books(world).await?;
+    effects::check(world).await?;
+    accepted::check(world, journal).await?;
+    leaks::check(world, parked).await
+}
+
+/// The complete set of the product's own invariants, in one snapshot.
+pub(crate) async fn books(world: &World) -> Result<()> {
+    let options = DbOptions {
+        application_name: "chaos-checker",
+        pool_size: 1,
+        ..DbOptions::default()
+    };
+    let db = Db::connect(&world.database.url(), &options).await?;
+    books_in(&db, world).await
+}
+
+async fn books_in(db: &Db, world: &World) -> Result<()> {
+    let verified = verify(db, Scope::Complete, 10, |_, _| {}).await?;
+    for finding in verified.findings {
+        let found = finding.first.iter().map(ToString::to_string);
+        world.tally.checked(finding.check.name, found);
+    }
+    Ok(())
+}

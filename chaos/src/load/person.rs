@@ -1,0 +1,131 @@
+//! People with wallets, money and a connected account.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wallet_dev::token::{self, Role};
+
+use super::ask::{Told, ask};
+use super::journal::{Asked, Journal, Seen};
+use crate::world::World;
+
+/// How many there are.
+const PEOPLE: usize = 8;
+/// What each begins with, in cents.
+const BEGINS_WITH: i64 = 500_000;
+
+/// One person.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    /// The `sub` of the token.
+    pub(crate) id: Uuid,
+    /// The token.
+    pub(crate) token: String,
+    /// The wallet.
+    pub(crate) wallet: Uuid,
+}
+
+/// Makes all of them; each deposits first.
+pub(crate) async fn crowd(world: &Arc<World>, journal: &Arc<Journal>) -> Result<Vec<Person>> {
+    try_join_all((0..PEOPLE).map(|number| person(world, journal, number))).await
+}
+
+async fn person(world: &World, journal: &Journal, number: usize) -> Result<Person> {
+    let client = http()?;
+    let api = world.apis.get(number % world.apis.len()).context("no API")?;
+    let id = Uuid::new_v4();
+    let token = token::issue(
+        &world.secrets.jwt_secret,
+        id,
+        Role::User,
+        Duration::from_secs(200_000),
+    )?;
+    let say = async |document: &str, variables: Value| match ask(
+        &client,
+        api,
+        &token,
+        document,
+        &variables,
+        Duration::from_secs(30),
+    )
+    .await
+    {
+        Told::Data(data) => Ok(data),
+        other => bail!("a person cannot be made: {other:?}"),
+    };
+    let made = say(
+        "mutation($i: CreateWalletInput!) { createWallet(input: $i) { id } }",
+        json!({ "i": { "currency": "usd" } }),
+    )
+    .await?;
+    let wallet = id_at(&made, "/createWallet/id")?;
+    say(
+        "mutation($w: String!, $i: OnboardPayoutsInput!) { onboardPayouts(walletId: $w, input: $i) { payoutsEnabled } }",
+        json!({ "w": wallet, "i": { "returnUrl": "https://example.com/a", "refreshUrl": "https://example.com/b" } }),
+    )
+    .await?;
+    let key = format!("first-{number}");
+    let deposit = say(
+        "mutation($w: String!, $i: DepositInput!) { deposit(walletId: $w, input: $i) { id } }",
+        json!({ "w": wallet, "i": { "amount": major(BEGINS_WITH), "stripePaymentMethodId": "pm_card_visa", "idempotencyKey": key } }),
+    )
+    .await?;
+    let transaction = id_at(&deposit, "/deposit/id")?;
+    {
+        let mut book = journal.book();
+        book.asked.insert(
+            (id, key),
+            Asked {
+                kind: "deposit",
+                wallet: Some(wallet),
+                cents: Some(BEGINS_WITH),
+                answered: Some(transaction),
+                refused: None,
+            },
+        );
+        book.seen.insert(
+            transaction,
+            Seen {
+                person: number,
+                ..Seen::default()
+            },
+        );
+    }
+    let start = Instant::now();
+    loop {
+        let found = say(
+            "query($id: String!) { transaction(id: $id) { status } }",
+            json!({ "id": transaction }),
+        )
+        .await?;
+        if found.pointer("/transaction/status").and_then(Value::as_str) == Some("COMPLETED") {
+            break;
+        }
+        if start.elapsed() > Duration::from_secs(30) {
+            bail!("the first deposit does not complete: {found}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(Person { id, token, wallet })
+}
+
+/// The id at a place of an answer.
+pub(super) fn id_at(answer: &Value, pointer: &str) -> Result<Uuid> {
+    let text = answer.pointer(pointer).and_then(Value::as_str);
+    let id = text.and_then(|text| text.parse().ok());
+    id.with_context(|| format!("no id at {pointer} in {answer}"))
+}
+
+/// Cents as the API takes them.
+pub(super) fn major(cents: i64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// A client whose patience is set by each request.
+pub(super) fn http() -> Result<reqwest::Client> {
+    Ok(reqwest::Client::builder().no_proxy().build()?)
+}

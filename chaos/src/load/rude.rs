@@ -1,0 +1,80 @@
+//! F46: clients that send their request a byte at a time, huge bodies and bombs of GraphQL, while others pay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng as _;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::client::pick;
+use super::person::{Person, http};
+use crate::seed;
+use crate::world::World;
+
+const FAULT: &str = "F46 rude client";
+
+/// Is rude until `stop`.
+pub(super) async fn run(world: Arc<World>, people: Arc<Vec<Person>>, stop: CancellationToken) {
+    let mut random = seed::stream(world.seed, "rude");
+    let Ok(http) = http() else { return };
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(random.random_range(200..1_200))) => {}
+        }
+        let (Some(api), Some(person)) = (pick(&mut random, &world.apis), people.first()) else {
+            return;
+        };
+        world.tally.ordered(FAULT);
+        let refused = match random.random_range(0..3) {
+            0 => {
+                let body = "x".repeat(3_000_000);
+                let sent = http
+                    .post(format!("{api}/graphql"))
+                    .bearer_auth(&person.token)
+                    .body(body);
+                refused(sent.timeout(Duration::from_secs(5)).send().await)
+            }
+            1 => {
+                let nested = "wallets { transactions { nodes ".repeat(60) + &"} } ".repeat(60);
+                let bomb = json!({ "query": format!("{{ {nested} }}") });
+                let sent = http
+                    .post(format!("{api}/graphql"))
+                    .bearer_auth(&person.token)
+                    .json(&bomb);
+                refused(sent.timeout(Duration::from_secs(5)).send().await)
+            }
+            _ => {
+                let address = api.trim_start_matches("http://").to_owned();
+                tokio::spawn(loris(address));
+                true
+            }
+        };
+        if refused {
+            world.tally.reached(FAULT, 1);
+        }
+    }
+}
+
+/// Whether the program answered, and did not do it. One that is away at the moment proves nothing.
+fn refused(answer: reqwest::Result<reqwest::Response>) -> bool {
+    answer.is_ok()
+}
+
+async fn loris(address: String) {
+    let Ok(mut stream) = TcpStream::connect(address).await else {
+        return;
+    };
+    let request = b"POST /graphql HTTP/1.1\r\nHost: wallet\r\nContent-Length: 1000\r\n\r\n{";
+    for byte in request {
+        if stream.write_all(&[*byte]).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut answer = [0_u8; 64];
+    let _ = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut answer)).await;
+}

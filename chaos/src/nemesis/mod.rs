@@ -1,0 +1,213 @@
+//! Who breaks things: three lanes at once, each drawing its next fault from a bag that the seed shuffles, and failpoints all the while.
+
+mod links;
+pub(crate) mod points;
+mod servers;
+mod stripe;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use wallet_dev::stack::Env;
+
+use crate::seed;
+use crate::world::World;
+
+/// A lost webhook is made good by a question after a quiet minute: one lost later than this would be answered after the minute in which
+/// everything must be final.
+const LAST_LOSS_BEFORE_HEALING: Duration = Duration::from_secs(20);
+
+/// What breaks things of one sort, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Links,
+    Servers,
+    Stripe,
+}
+
+impl Lane {
+    const ALL: [Self; 3] = [Self::Links, Self::Servers, Self::Stripe];
+
+    fn faults(self) -> &'static [&'static str] {
+        match self {
+            Self::Links => links::FAULTS,
+            Self::Servers => servers::FAULTS,
+            Self::Stripe => stripe::FAULTS,
+        }
+    }
+}
+
+/// Which faults are wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chosen(Vec<String>);
+
+impl Chosen {
+    /// Those whose names contain one of these texts; all when there are none.
+    pub(crate) fn named(texts: &[String]) -> Self {
+        Self(texts.iter().map(|text| text.to_lowercase()).collect())
+    }
+
+    fn has(&self, fault: &str) -> bool {
+        let fault = fault.to_lowercase();
+        self.0.is_empty() || self.0.iter().any(|text| fault.contains(text.as_str()))
+    }
+
+    /// Whether it was asked for by name.
+    fn names(&self, fault: &str) -> bool {
+        !self.0.is_empty() && self.has(fault)
+    }
+
+    /// Every wanted fault of the random part.
+    pub(crate) fn faults(&self) -> Vec<&'static str> {
+        let failpoints = if cfg!(feature = "campaign") {
+            points::FAULTS
+        } else {
+            &[]
+        };
+        let of_points = failpoints.iter().map(|point| point.fault);
+        let of_lanes = Lane::ALL
+            .into_iter()
+            .flat_map(|lane| lane.faults().iter().copied());
+        of_points
+            .chain(of_lanes)
+            .chain(links::MODES.iter().map(|(name, _)| *name))
+            .filter(|fault| self.has(fault) || (fault.starts_with("link ") && self.any_link()))
+            .collect()
+    }
+
+    fn any_link(&self) -> bool {
+        links::FAULTS
+            .iter()
+            .any(|fault| fault.contains(" link ") && self.has(fault))
+    }
+}
+
+/// Everything that breaks things, until it is called off.
+#[derive(Debug)]
+pub(crate) struct Nemesis {
+    stop: CancellationToken,
+    lanes: Vec<JoinHandle<()>>,
+    chosen: Chosen,
+}
+
+impl Nemesis {
+    /// Begins.
+    pub(crate) async fn start(world: &Arc<World>, chosen: &Chosen, length: Duration) -> Self {
+        let late = Instant::now() + length.saturating_sub(LAST_LOSS_BEFORE_HEALING);
+        points::order(world, |fault| chosen.has(fault), |fault| chosen.names(fault)).await;
+        let stop = CancellationToken::new();
+        let lanes = Lane::ALL
+            .into_iter()
+            .map(|lane| tokio::spawn(run(Arc::clone(world), lane, chosen.clone(), late, stop.clone())))
+            .collect();
+        Self {
+            stop,
+            lanes,
+            chosen: chosen.clone(),
+        }
+    }
+
+    /// Stops breaking, mends everything, and starts every program anew without failpoints.
+    pub(crate) async fn heal(self, world: &Arc<World>) -> anyhow::Result<()> {
+        self.stop.cancel();
+        for lane in self.lanes {
+            let _ = lane.await;
+        }
+        world.mend().await?;
+        world.stripe.heal().await?;
+        for member in &world.members {
+            member.order(Env::new());
+            member.kill().await?;
+            member.start().await?;
+        }
+        points::count(world, |fault| self.chosen.has(fault))?;
+        Ok(())
+    }
+}
+
+async fn run(world: Arc<World>, lane: Lane, chosen: Chosen, late: Instant, stop: CancellationToken) {
+    let mut random = seed::stream(world.seed, &format!("lane {lane:?}"));
+    let wanted: Vec<&'static str> = lane
+        .faults()
+        .iter()
+        .copied()
+        .filter(|fault| chosen.has(fault))
+        .collect();
+    let mut bag = Vec::new();
+    while !stop.is_cancelled() && !wanted.is_empty() {
+        if bag.is_empty() {
+            bag.clone_from(&wanted);
+            bag.shuffle(&mut random);
+        }
+        let Some(fault) = bag.pop() else { break };
+        if fault == stripe::LOST && Instant::now() > late {
+            if wanted.len() == 1 {
+                break;
+            }
+            continue;
+        }
+        world.tally.ordered(fault);
+        match carry_out(&world, lane, fault, &mut random).await {
+            Ok(reached) => world.tally.reached(fault, reached),
+            Err(error) => {
+                world
+                    .tally
+                    .count(&format!("could not be done: {fault}: {error:#}"), 1);
+            }
+        }
+        let pause = Duration::from_millis(random.random_range(300..1_800));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn carry_out(
+    world: &World,
+    lane: Lane,
+    fault: &'static str,
+    random: &mut ChaCha8Rng,
+) -> anyhow::Result<u64> {
+    match lane {
+        Lane::Links => links::carry_out(world, fault, random).await,
+        Lane::Servers => servers::carry_out(world, fault, random).await,
+        Lane::Stripe => stripe::carry_out(world, fault, random).await,
+    }
+}
+
+/// Does one fault and mends it; gives how often it was really reached.
+pub(crate) async fn once(world: &World, fault: &'static str) -> anyhow::Result<u64> {
+    let lane = Lane::ALL.into_iter().find(|lane| lane.faults().contains(&fault));
+    let lane = lane.ok_or_else(|| anyhow::anyhow!("there is no fault {fault}"))?;
+    let mut random = seed::stream(world.seed, fault);
+    carry_out(world, lane, fault, &mut random).await
+}
+
+/// Every fault of the lanes.
+pub(crate) fn singles() -> impl Iterator<Item = &'static str> {
+    Lane::ALL
+        .into_iter()
+        .flat_map(|lane| lane.faults().iter().copied())
+}
+
+/// A while, drawn.
+async fn hold(random: &mut ChaCha8Rng, millis: std::ops::Range<u64>) {
+    tokio::time::sleep(Duration::from_millis(random.random_range(millis))).await;
+}
+
+/// One of several, or an error.
+fn one_of<'a, T>(random: &mut ChaCha8Rng, from: &'a [T]) -> anyhow::Result<&'a T> {
+    let at = if from.is_empty() {
+        0
+    } else {
+        random.random_range(0..from.len())
+    };
+    from.get(at)
+        .ok_or_else(|| anyhow::anyhow!("nothing to choose from"))
+}

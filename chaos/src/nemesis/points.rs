@@ -1,0 +1,185 @@
+//! Failpoints inside our programs, all the while, with small probabilities. Reached is what they wrote before they acted.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use wallet_dev::stack::Env;
+
+use crate::programs::Program;
+use crate::seed;
+use crate::world::World;
+
+/// A failpoint as a fault.
+#[derive(Debug)]
+pub(crate) struct FailPoint {
+    /// Its name in the matrix.
+    pub(crate) fault: &'static str,
+    point: &'static str,
+    action: &'static str,
+    program: Program,
+    /// Only in the last process of the kind, instead of what the others do there.
+    last: bool,
+    /// How probable, in thousandths.
+    per_mille: u32,
+}
+
+const fn dies(fault: &'static str, point: &'static str, program: Program, per_mille: u32) -> FailPoint {
+    FailPoint {
+        fault,
+        point,
+        action: "abort",
+        program,
+        last: false,
+        per_mille,
+    }
+}
+
+const fn waits(
+    fault: &'static str,
+    point: &'static str,
+    program: Program,
+    action: &'static str,
+) -> FailPoint {
+    FailPoint {
+        fault,
+        point,
+        action,
+        program,
+        last: true,
+        per_mille: 40,
+    }
+}
+
+/// All of them.
+pub(crate) const FAULTS: &[FailPoint] = &[
+    dies("F01 API dies at A1", "A1", Program::Api, 6),
+    dies("F02 API dies at A2", "A2", Program::Api, 6),
+    dies("F03 API dies at A3", "A3", Program::Api, 6),
+    waits("F07 late commits (A1 waits)", "A1", Program::Api, "sleep-300"),
+    dies("F05 dispatcher dies at R1", "R1", Program::Worker, 3),
+    dies("F05 an API's dispatcher dies at R1", "R1", Program::Api, 6),
+    dies("F06 dispatcher dies at R2", "R2", Program::Worker, 3),
+    dies("F06 an API's dispatcher dies at R2", "R2", Program::Api, 6),
+    dies("F08 worker dies at W1", "W1", Program::Worker, 2),
+    dies("F09 worker dies at W2", "W2", Program::Worker, 2),
+    dies("F10 worker dies at W3", "W3", Program::Worker, 8),
+    dies("F10 worker dies at W4", "W4", Program::Worker, 8),
+    waits(
+        "F20 webhook before our commit (W4 waits)",
+        "W4",
+        Program::Worker,
+        "sleep-400",
+    ),
+    dies("F11 worker dies at W5", "W5", Program::Worker, 4),
+    dies("F12 worker dies at W6", "W6", Program::Worker, 3),
+    dies("F12 worker dies at W7", "W7", Program::Worker, 3),
+    dies("F23 API dies at H1", "H1", Program::Api, 6),
+    dies("F23 API dies at H2", "H2", Program::Api, 6),
+    dies("F23 worker dies at H3", "H3", Program::Worker, 3),
+    dies("F23 worker dies at H4", "H4", Program::Worker, 3),
+];
+
+/// Those that are only done when they are asked for by name: a stopped process is let go on after longer than a lease.
+pub(crate) const ON_REQUEST: &[FailPoint] = &[
+    stops("stopped beyond its lease at W2", "W2"),
+    stops("stopped beyond its lease at W3", "W3"),
+    stops("stopped beyond its lease at W4", "W4"),
+    often("event job dies often", "H3", Program::Worker),
+    often("API dies often at A2", "A2", Program::Api),
+    often("API dies often at A3", "A3", Program::Api),
+];
+
+const fn stops(fault: &'static str, point: &'static str) -> FailPoint {
+    FailPoint {
+        fault,
+        point,
+        action: "stop",
+        program: Program::Worker,
+        last: false,
+        per_mille: 60,
+    }
+}
+
+const fn often(fault: &'static str, point: &'static str, program: Program) -> FailPoint {
+    FailPoint {
+        per_mille: 80,
+        ..dies(fault, point, program, 80)
+    }
+}
+
+/// Starts every program anew with the failpoints that are wanted.
+pub(super) async fn order(world: &World, wanted: impl Fn(&str) -> bool, named: impl Fn(&str) -> bool) {
+    for program in [Program::Api, Program::Worker] {
+        let members = world.members(program);
+        for (at, member) in members.iter().enumerate() {
+            let is_last = at + 1 == members.len();
+            let mut points: HashMap<&str, String> = HashMap::new();
+            let asked = ON_REQUEST.iter().filter(|fault| named(fault.fault));
+            let all = FAULTS.iter().filter(|fault| wanted(fault.fault)).chain(asked);
+            for fault in all.filter(|fault| fault.program == program) {
+                if fault.last && !is_last || fault.action == "stop" && is_last {
+                    continue;
+                }
+                // Of two for one point, the one of the last process comes later in the list and wins.
+                let share = fault.per_mille;
+                let one = format!("{}:{}@0.{share:03}", fault.point, fault.action);
+                points.insert(fault.point, one);
+            }
+            let mut list: Vec<String> = points.into_values().collect();
+            list.sort();
+            let seed = seed::number(world.seed, member.name());
+            member.order(
+                Env::new()
+                    .with("FAILPOINTS", list.join(","))
+                    .with("FAILPOINTS_SEED", seed.to_string()),
+            );
+            if cfg!(feature = "campaign") {
+                let _ = member.kill().await;
+                let _ = member.start().await;
+            }
+        }
+    }
+}
+
+/// Counts what was reached.
+pub(super) fn count(world: &World, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let hits = hits(world.folder())?;
+    for fault in FAULTS
+        .iter()
+        .filter(|fault| wanted(fault.fault) && cfg!(feature = "campaign"))
+    {
+        let verb = fault.action.split('-').next().unwrap_or_default();
+        let found = hits.get(&(fault.point.to_owned(), verb.to_owned(), fault.program));
+        world.tally.ordered(fault.fault);
+        world.tally.reached(fault.fault, found.copied().unwrap_or(0));
+    }
+    Ok(())
+}
+
+/// How often a point acted in a program: by point, verb and program.
+pub(crate) fn hits(folder: &Path) -> Result<HashMap<(String, String, Program), u64>> {
+    let mut hits = HashMap::new();
+    for program in [Program::Api, Program::Worker] {
+        let text = match std::fs::read_to_string(log(folder, program)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let (Some(point), Some(action)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let letters = action.chars().take_while(|letter| letter.is_alphabetic());
+            let verb = letters.collect::<String>().to_lowercase();
+            *hits.entry((point.to_owned(), verb, program)).or_insert(0) += 1;
+        }
+    }
+    Ok(hits)
+}
+
+/// Where the processes of one kind write what they reached.
+pub(crate) fn log(folder: &Path, program: Program) -> PathBuf {
+    folder.join(format!("failpoints-{}.log", program.name()))
+}

@@ -1,0 +1,79 @@
+//! Faults of Stripe and its webhooks. Reached is how often the simulator's rules were hit.
+
+use anyhow::{Result, bail};
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+use super::hold;
+use crate::world::{Service, World};
+
+const OUTAGE: &str = "F15 connections to Stripe are refused";
+
+/// Webhooks that never come.
+pub(super) const LOST: &str = "F22 webhooks lost";
+
+/// All of them.
+pub(super) const FAULTS: &[&str] = &[
+    "F13 answer lost after the effect",
+    "F13 no answer after the effect",
+    "F13 connection lost before the effect",
+    "F14 key in use",
+    "F15 429",
+    OUTAGE,
+    "F16 500 without effect, kept under the key",
+    "F16 500 with effect, kept under the key",
+    "F16 503",
+    "F18 webhooks ten times",
+    "F19 webhooks reordered",
+    "F21 webhooks late",
+    LOST,
+    "F36 Stripe is slow",
+];
+
+fn rule(fault: &str) -> Option<(&'static str, Value)> {
+    let request = |outcome: &str, share: f64| {
+        Some((
+            "faults",
+            json!({ "method": "POST", "outcome": outcome, "probability": share }),
+        ))
+    };
+    let webhook = |what: Value| Some(("webhook_faults", what));
+    match fault {
+        "F13 answer lost after the effect" => request("drop_after", 0.5),
+        "F13 no answer after the effect" => request("hang_after", 0.15),
+        "F13 connection lost before the effect" => request("drop_before", 0.5),
+        "F14 key in use" => request("key_in_use", 0.5),
+        "F15 429" => request("rate_limit", 0.7),
+        "F16 500 without effect, kept under the key" => request("error_500", 0.15),
+        "F16 500 with effect, kept under the key" => request("error_500_after_effect", 0.15),
+        "F16 503" => request("error_503", 0.5),
+        "F18 webhooks ten times" => webhook(json!({ "duplicate": 9 })),
+        "F19 webhooks reordered" => webhook(json!({ "reorder_ms": 1_500 })),
+        "F21 webhooks late" => webhook(json!({ "delay_ms": 4_000 })),
+        LOST => webhook(json!({ "drop": true, "probability": 0.5 })),
+        "F36 Stripe is slow" => Some(("faults", json!({ "latency_ms": 2_500 }))),
+        _ => None,
+    }
+}
+
+/// Lets Stripe misbehave for a while.
+pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
+    if fault == OUTAGE {
+        let refused = || {
+            let links = world.links(|service| service == Service::Stripe);
+            links.iter().map(|link| link.refused()).sum::<u64>()
+        };
+        let before = refused();
+        let length = random.random_range(500..2_000);
+        world.stripe.control("outage", json!({ "ms": length })).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(length + 200)).await;
+        return Ok(refused().saturating_sub(before));
+    }
+    let Some((list, rule)) = rule(fault) else {
+        bail!("{fault} is no fault of Stripe's");
+    };
+    let id = world.stripe.fault(list, rule).await?;
+    hold(random, 1_000..3_000).await;
+    world.stripe.call_off(list, id).await
+}

@@ -1,0 +1,140 @@
+//! One seed of the random campaign: faults under load, then everything heals and must end in time, then the checkers.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rand::Rng as _;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use wallet_dev::say::say;
+use wallet_dev::stack::Env;
+
+use crate::check;
+use crate::load::{Amount, Load};
+use crate::nemesis::{Chosen, Nemesis};
+use crate::seed;
+use crate::tally::{Counts, Tally};
+use crate::world::{Wanted, World};
+
+/// Every request must be final so long after everything has healed.
+pub(crate) const FINAL_WITHIN: Duration = Duration::from_secs(60);
+
+/// What one seed showed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// Everything counted.
+    pub(crate) counts: Counts,
+    /// How long after healing everything was final, in milliseconds.
+    pub(crate) final_after_ms: u128,
+    /// Requests accepted.
+    pub(crate) accepted: usize,
+    /// Processes that died and were started again.
+    pub(crate) deaths: u64,
+}
+
+/// How a seed is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// How long things are broken.
+    pub(crate) faults_for: Duration,
+    /// Which faults.
+    pub(crate) chosen: Chosen,
+    /// More variables of the programs, such as a planted bug.
+    pub(crate) env: Env,
+    /// Whether the run ends at the first violation.
+    pub(crate) until_violated: bool,
+    /// Whether it tells how it goes.
+    pub(crate) tells: bool,
+}
+
+/// Runs one seed; logs go to `folder`.
+pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outcome> {
+    let tally = Tally::default();
+    let mut random = seed::stream(number, "plan");
+    // Some seeds run with few connections, so that pools are exhausted (F36), and all with checks every few seconds.
+    let pool = if random.random_bool(0.3) { "4" } else { "10" };
+    let env = Env::new()
+        .with("DATABASE_POOL_SIZE", pool)
+        .with("VERIFY_QUICK_SECONDS", "3")
+        .overlaid(&plan.env);
+    let wanted = Wanted {
+        env,
+        ..Wanted::default()
+    };
+    let world = World::start(number, tally.clone(), folder, wanted)
+        .await
+        .context("the system does not start")?;
+    let amount = Amount {
+        clients: 10,
+        pause: Duration::from_millis(250),
+        everybody: true,
+    };
+    let mut load = Load::start(&world, amount)
+        .await
+        .context("the load does not start")?;
+    let reading = CancellationToken::new();
+    let reader = check::reader::start(&world, Duration::from_millis(1_500), reading.clone());
+
+    let began = Instant::now();
+    let nemesis = Nemesis::start(&world, &plan.chosen, plan.faults_for).await;
+    let mut told = Instant::now();
+    while began.elapsed() < plan.faults_for {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if plan.tells && told.elapsed() > Duration::from_secs(15) {
+            told = Instant::now();
+            say(&format!(
+                "    seed {number}: {} s of faults, {} requests accepted, {} faults reached, {} violations",
+                began.elapsed().as_secs(),
+                load.journal.accepted(),
+                tally
+                    .counts()
+                    .faults
+                    .values()
+                    .map(|(_, reached)| reached)
+                    .sum::<u64>(),
+                tally.violations()
+            ));
+        }
+        if plan.until_violated && tally.violations() > 0 {
+            break;
+        }
+    }
+    let deaths = world.members.iter().map(|member| member.deaths()).sum();
+    nemesis.heal(&world).await.context("it does not heal")?;
+    let healed = Instant::now();
+    if let Err(error) = load.stop_asking(FINAL_WITHIN).await {
+        tally.checked("every request is answered after healing", [format!("{error:#}")]);
+    } else {
+        tally.checked("every request is answered after healing", []);
+    }
+    let limit = if plan.until_violated {
+        Duration::from_secs(30)
+    } else {
+        FINAL_WITHIN
+    };
+    let after = if plan.until_violated && tally.violations() > 0 {
+        Duration::ZERO
+    } else {
+        check::rest::wait(&world, healed, limit, true).await?
+    };
+    reading.cancel();
+    let _ = reader.await;
+    if !(plan.until_violated && tally.violations() > 0) {
+        check::all(&world, &load.journal, 0)
+            .await
+            .context("the checks could not be made")?;
+    }
+    let accepted = load.journal.accepted();
+    load.end().await;
+    world.end().await;
+    Ok(Outcome {
+        seed: number,
+        counts: tally.counts(),
+        final_after_ms: after.as_millis(),
+        accepted,
+        deaths,
+    })
+}

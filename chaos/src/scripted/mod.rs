@@ -1,0 +1,167 @@
+//! Scenarios that chance would not reach: each once, by a script.
+
+mod clock;
+mod configs;
+mod poison;
+mod restore;
+mod schema;
+mod stops;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use wallet_dev::say::say;
+
+use crate::check;
+use crate::load::{Amount, Load};
+use crate::random::FINAL_WITHIN;
+use crate::tally::{Counts, Tally};
+use crate::world::{Wanted, World};
+
+/// One scenario and what became of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Played {
+    /// Which.
+    pub(crate) name: &'static str,
+    /// What was seen, or why it does not hold.
+    pub(crate) told: String,
+    /// Whether it holds.
+    pub(crate) holds: bool,
+    /// How long it took.
+    pub(crate) seconds: u64,
+}
+
+const NAMES: [&str; 8] = [
+    "F13 answers lost for 25 hours",
+    "F15 429 for ten minutes",
+    "F30 stopped for 45 s at W2, W3 and W4",
+    "F37 a job that kills its worker",
+    "F37 a job that panics",
+    "F40 old programs on a newer schema",
+    "F44 a backup restored",
+    "F45 bad configurations",
+];
+
+/// Plays all scenarios whose names contain one of the texts, or all.
+pub(crate) async fn run(folder: &Path, named: &[String]) -> Result<(Vec<Played>, Counts)> {
+    let mut all = Vec::new();
+    let mut counts = Counts::default();
+    for (number, name) in NAMES.into_iter().enumerate() {
+        if !named.is_empty()
+            && !named
+                .iter()
+                .any(|text| name.to_lowercase().contains(&text.to_lowercase()))
+        {
+            continue;
+        }
+        let began = Instant::now();
+        let place = folder.join(format!("scenario-{number}"));
+        let _ = std::fs::remove_dir_all(&place);
+        let tally = Tally::default();
+        let played = play(name, &place, &tally).await;
+        let found: Vec<String> = tally.counts().found().collect();
+        counts.add(&tally.counts());
+        let (told, holds) = match played {
+            Ok(told) if found.is_empty() => (told, true),
+            Ok(told) => (format!("{told}; but {}", found.join("; ")), false),
+            Err(error) => (format!("{error:#} {}", found.join("; ")), false),
+        };
+        let seconds = began.elapsed().as_secs();
+        let mark = if holds { "holds" } else { "DOES NOT HOLD" };
+        say(&format!("    {name}: {mark} after {seconds} s: {told}"));
+        all.push(Played {
+            name,
+            told,
+            holds,
+            seconds,
+        });
+    }
+    Ok((all, counts))
+}
+
+async fn play(name: &str, folder: &Path, tally: &Tally) -> Result<String> {
+    match name {
+        "F13 answers lost for 25 hours" => clock::answers_lost(folder, tally).await,
+        "F15 429 for ten minutes" => clock::storm(folder, tally).await,
+        "F30 stopped for 45 s at W2, W3 and W4" => stops::play(folder, tally).await,
+        "F37 a job that kills its worker" => poison::play(folder, tally, "abort").await,
+        "F37 a job that panics" => poison::play(folder, tally, "panic").await,
+        "F40 old programs on a newer schema" => schema::play(folder, tally).await,
+        "F44 a backup restored" => restore::play(folder, tally).await,
+        "F45 bad configurations" => configs::play(folder, tally).await,
+        other => bail!("there is no scenario {other}"),
+    }
+}
+
+/// A world in which people have money, and no load but the script's unless `clients` says so.
+struct Stage {
+    world: Arc<World>,
+    load: Load,
+}
+
+impl Stage {
+    async fn set(folder: &Path, tally: &Tally, wanted: Wanted, clients: usize) -> Result<Self> {
+        let world = World::start(11, tally.clone(), folder, wanted).await?;
+        let amount = Amount {
+            clients,
+            pause: Duration::from_millis(300),
+            everybody: false,
+        };
+        let load = Load::start(&world, amount).await?;
+        Ok(Self { world, load })
+    }
+
+    /// Ends the load, waits for the end of everything, and checks it.
+    async fn strike(mut self, parked: i64) -> Result<()> {
+        let healed = Instant::now();
+        self.load.stop_asking(FINAL_WITHIN).await?;
+        check::rest::wait(&self.world, healed, FINAL_WITHIN, false).await?;
+        self.check(parked).await
+    }
+
+    /// Checks everything as it is, and ends it.
+    async fn check(self, parked: i64) -> Result<()> {
+        check::all(&self.world, &self.load.journal, parked).await?;
+        self.load.end().await;
+        self.world.end().await;
+        Ok(())
+    }
+
+    async fn status(&self, id: uuid::Uuid) -> Result<String> {
+        let client = self.world.database.connect().await?;
+        let sql = "SELECT status::text FROM wallet_transactions WHERE id = $1";
+        Ok(client.query_one(sql, &[&id]).await?.get(0))
+    }
+
+    /// How many of these transactions have this status.
+    async fn with_status(&self, ids: &[uuid::Uuid], status: &str) -> Result<usize> {
+        let mut found = 0;
+        for id in ids {
+            if self.status(*id).await? == status {
+                found += 1;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Waits until it holds.
+async fn until(
+    what: &str,
+    limit: Duration,
+    mut holds: impl AsyncFnMut() -> Result<bool>,
+) -> Result<Duration> {
+    let start = Instant::now();
+    loop {
+        if holds().await.unwrap_or(false) {
+            return Ok(start.elapsed());
+        }
+        if start.elapsed() > limit {
+            bail!("{what}: not after {} s", limit.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

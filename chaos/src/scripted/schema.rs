@@ -1,0 +1,47 @@
+//! F40: a newer version's migration runs while programs of this version work on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Stage;
+use crate::tally::Tally;
+use crate::world::Wanted;
+
+/// What a release may do first: add, and nothing else.
+const EXPANDING: [&str; 6] = [
+    "SET lock_timeout = '2s'; ALTER TABLE wallet_transactions ADD COLUMN later_note text",
+    "SET lock_timeout = '2s'; ALTER TABLE jobs ADD COLUMN later_priority smallint NOT NULL DEFAULT 0",
+    "SET lock_timeout = '2s'; ALTER TABLE wallets ADD COLUMN later_limit numeric(15,2)",
+    "SET lock_timeout = '2s'; ALTER TABLE stripe_events ADD COLUMN later_source text DEFAULT 'webhook'",
+    "CREATE TABLE later_things (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, wallet_id uuid NOT NULL REFERENCES wallets (id))",
+    "CREATE INDEX CONCURRENTLY later_jobs ON jobs (later_priority, id)",
+];
+
+pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
+    let stage = Stage::set(folder, tally, Wanted::default(), 6).await?;
+    let before = stage.load.journal.accepted();
+    for statement in EXPANDING {
+        for part in statement.split("; ALTER").collect::<Vec<_>>().chunks(2) {
+            let client = stage.world.database.connect().await?;
+            match part {
+                [one] => client.batch_execute(one).await?,
+                [setting, rest] => {
+                    client.batch_execute(setting).await?;
+                    client.batch_execute(&format!("ALTER{rest}")).await?;
+                }
+                _ => {}
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let meanwhile = stage.load.journal.accepted() - before;
+    anyhow::ensure!(meanwhile > 5, "only {meanwhile} requests were accepted meanwhile");
+    stage.strike(0).await?;
+    Ok(format!(
+        "{} changes of the schema while {meanwhile} requests were accepted and done",
+        EXPANDING.len()
+    ))
+}

@@ -1,0 +1,80 @@
+//! F30: workers that are stopped for longer than their leases and locks live, in the middle of their work, and then go on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use wallet_dev::stack::Env;
+
+use super::{Stage, until};
+use crate::load::Single;
+use crate::nemesis::points;
+use crate::programs::Program;
+use crate::tally::Tally;
+use crate::world::Wanted;
+
+const POINTS: [&str; 3] = ["W2", "W3", "W4"];
+/// Longer than the 30 s of a lock and the 15 s of a lease.
+const STOPPED: Duration = Duration::from_secs(45);
+/// Others have done the work of a stopped process by then.
+const TAKEN_OVER: Duration = Duration::from_secs(35);
+
+pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
+    let wanted = Wanted {
+        more_workers: 1,
+        ..Wanted::default()
+    };
+    let stage = Stage::set(folder, tally, wanted, 0).await?;
+    let workers: Vec<_> = stage
+        .world
+        .members(Program::Worker)
+        .into_iter()
+        .cloned()
+        .collect();
+    for (worker, point) in workers.iter().zip(POINTS) {
+        worker.stay_stopped_for(STOPPED);
+        worker.order(Env::new().with("FAILPOINTS", format!("{point}:stop#1")));
+        worker.replace().await?;
+    }
+    let mut sent = Vec::new();
+    let hits = || -> Result<usize> {
+        let hits = points::hits(folder)?;
+        let stopped =
+            |point: &&&str| hits.contains_key(&((**point).to_owned(), "stop".to_owned(), Program::Worker));
+        Ok(POINTS.iter().filter(stopped).count())
+    };
+    for round in 0..60 {
+        for what in [Single::Withdrawal, Single::Deposit, Single::Transfer] {
+            sent.push(stage.load.send(&stage.world, what, round % 8, 150).await?);
+        }
+        if hits()? == POINTS.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    anyhow::ensure!(hits()? == POINTS.len(), "only {} of the workers stopped", hits()?);
+    for worker in &workers {
+        // Whoever is started anew is ordinary; the stopped ones still have their orders, which are used up.
+        worker.order(Env::new());
+    }
+    let took = until(
+        "others do the work of the stopped workers",
+        TAKEN_OVER,
+        async || Ok(stage.with_status(&sent, "completed").await? == sent.len()),
+    )
+    .await?;
+    let stopped = workers.first().context("no worker")?;
+    until("the stopped workers go on", STOPPED * 2, async || {
+        Ok(!stopped.is_stopped().await)
+    })
+    .await?;
+    // What they held, they now write; it must count for nothing.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let text = format!(
+        "{} requests were done by others {} ms after the last stop",
+        sent.len(),
+        took.as_millis()
+    );
+    stage.strike(0).await?;
+    Ok(text)
+}

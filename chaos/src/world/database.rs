@@ -1,0 +1,142 @@
+//! PostgreSQL with a streaming replica that has every commit before its client hears of it.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, NoTls};
+use wallet_dev::stack::{Postgres, PostgresOptions};
+
+/// The database.
+pub(crate) const NAME: &str = "wallet";
+
+/// The two servers.
+#[derive(Debug)]
+pub(crate) struct Database {
+    servers: Mutex<Pair>,
+    port: AtomicU16,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// Takes writes.
+    pub(crate) primary: Postgres,
+    replica: Option<Postgres>,
+}
+
+fn options() -> PostgresOptions {
+    PostgresOptions {
+        fsync: true,
+        max_connections: 300,
+        settings: vec![
+            ("wal_sender_timeout".to_owned(), "5s".to_owned()),
+            ("deadlock_timeout".to_owned(), "200ms".to_owned()),
+            ("max_wal_size".to_owned(), "256MB".to_owned()),
+        ],
+        ..PostgresOptions::default()
+    }
+}
+
+impl Database {
+    /// A server with an empty database; its replica comes with [`Self::follow`].
+    pub(crate) async fn start() -> Result<Self> {
+        let primary = Postgres::start(options()).await?;
+        primary.create_database(NAME, None).await?;
+        Ok(Self {
+            port: AtomicU16::new(primary.port()),
+            servers: Mutex::new(Pair {
+                primary,
+                replica: None,
+            }),
+        })
+    }
+
+    /// The port of the server that takes writes.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
+    }
+
+    /// The URL of the database, past every proxy.
+    pub(crate) fn url(&self) -> String {
+        format!(
+            "postgres://postgres@127.0.0.1:{}/{NAME}?sslmode=disable",
+            self.port()
+        )
+    }
+
+    /// A connection past every proxy.
+    pub(crate) async fn connect(&self) -> Result<Client> {
+        let url = self.url();
+        let connecting = tokio_postgres::connect(&url, NoTls);
+        let (client, connection) = tokio::time::timeout(Duration::from_secs(5), connecting)
+            .await
+            .context("PostgreSQL does not answer")??;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// The first column of the only row.
+    pub(crate) async fn number(&self, sql: &str) -> Result<i64> {
+        let client = self.connect().await?;
+        Ok(client.query_one(sql, &[]).await?.get(0))
+    }
+
+    /// Runs statements.
+    pub(crate) async fn execute(&self, sql: &str) -> Result<()> {
+        Ok(self.connect().await?.batch_execute(sql).await?)
+    }
+
+    /// Both servers, to stop and start them.
+    pub(crate) async fn servers(&self) -> tokio::sync::MutexGuard<'_, Pair> {
+        self.servers.lock().await
+    }
+
+    /// Gives the primary a replica, without which no commit counts any more.
+    pub(crate) async fn follow(&self) -> Result<()> {
+        let mut servers = self.servers.lock().await;
+        if servers.replica.is_none() {
+            let replica = servers.primary.copy(true, options()).await?;
+            servers.replica = Some(replica);
+        }
+        require(&servers.primary, "'ANY 1 (*)'").await
+    }
+
+    /// The primary dies and the replica takes its place; gives the new port.
+    pub(crate) async fn fail_over(&self) -> Result<u16> {
+        let mut servers = self.servers.lock().await;
+        let replica = servers.replica.take().context("there is no replica")?;
+        servers.primary.process_mut().kill().await?;
+        replica.promote().await?;
+        require(&replica, "''").await?;
+        let port = replica.port();
+        servers.primary = replica;
+        self.port.store(port, Ordering::Relaxed);
+        Ok(port)
+    }
+}
+
+impl Database {
+    /// Another server takes the place of both; gives its port.
+    pub(crate) async fn replace(&self, by: Postgres) -> Result<u16> {
+        let mut servers = self.servers.lock().await;
+        servers.replica = None;
+        require(&by, "''").await?;
+        let port = by.port();
+        servers.primary = by;
+        self.port.store(port, Ordering::Relaxed);
+        Ok(port)
+    }
+}
+
+/// Says which replicas a commit waits for.
+async fn require(server: &Postgres, standbys: &str) -> Result<()> {
+    let cluster = server.cluster();
+    cluster
+        .execute(
+            "postgres",
+            &format!("ALTER SYSTEM SET synchronous_standby_names = {standbys}"),
+        )
+        .await?;
+    cluster.execute("postgres", "SELECT pg_reload_conf()").await
+}

@@ -1,0 +1,208 @@
+//! One of our programs, kept up as a platform would: started again a moment after it dies.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex as Plain;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use tokio::sync::Mutex;
+use wallet_dev::stack::{Env, Process, ProcessSpec};
+
+use crate::programs::{AS, Program};
+
+/// How long a platform takes to start a dead process again.
+const RESTART_AFTER: Duration = Duration::from_millis(250);
+
+/// A supervised process.
+#[derive(Debug)]
+pub(crate) struct Member {
+    name: String,
+    program: Program,
+    args: Vec<&'static str>,
+    env: Env,
+    orders: Plain<Env>,
+    log: PathBuf,
+    process: Mutex<Option<Process>>,
+    kept_up: AtomicBool,
+    starts: AtomicU64,
+    deaths: AtomicU64,
+    stopped_for: AtomicU64,
+}
+
+impl Member {
+    /// A program that is not started yet.
+    pub(crate) fn new(
+        name: impl Into<String>,
+        program: Program,
+        args: &[&'static str],
+        env: Env,
+        logs: &Path,
+    ) -> Self {
+        let name = name.into();
+        Self {
+            log: logs.join(format!("{name}.log")),
+            name,
+            program,
+            args: args.to_vec(),
+            env: env.with(AS, program.name()),
+            orders: Plain::new(Env::new()),
+            process: Mutex::new(None),
+            kept_up: AtomicBool::new(true),
+            starts: AtomicU64::new(0),
+            deaths: AtomicU64::new(0),
+            // Longer than a lease.
+            stopped_for: AtomicU64::new(17_000),
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which program it is.
+    pub(crate) fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Its variables, without what was ordered.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Variables of its next starts, such as failpoints.
+    pub(crate) fn order(&self, orders: Env) {
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = orders;
+    }
+
+    /// How often it died without having been asked to end.
+    pub(crate) fn deaths(&self) -> u64 {
+        self.deaths.load(Ordering::Relaxed)
+    }
+
+    /// How long it stays stopped before somebody lets it go on.
+    pub(crate) fn stopped_for(&self) -> Duration {
+        Duration::from_millis(self.stopped_for.load(Ordering::Relaxed))
+    }
+
+    /// Lets it stay stopped for so long.
+    pub(crate) fn stay_stopped_for(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.stopped_for.store(millis, Ordering::Relaxed);
+    }
+
+    /// Whether it is stopped (SIGSTOP).
+    pub(crate) async fn is_stopped(&self) -> bool {
+        let Ok(process) = self.process.try_lock() else {
+            return false;
+        };
+        let Some(pid) = process.as_ref().map(wallet_dev::stack::Process::pid) else {
+            return false;
+        };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
+    /// Its process id, while it runs.
+    pub(crate) async fn pid(&self) -> Option<u32> {
+        let mut process = self.process.lock().await;
+        let running = process.as_mut()?;
+        matches!(running.try_wait(), Ok(None)).then(|| running.pid())
+    }
+
+    fn spawn(&self) -> Result<Process> {
+        let start = self.starts.fetch_add(1, Ordering::Relaxed);
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut env = self.env.clone().overlaid(&orders);
+        if let Some(seed) = orders
+            .get("FAILPOINTS_SEED")
+            .and_then(|seed| seed.parse::<u64>().ok())
+        {
+            // Another stream for each life, or each would die at the same place.
+            env.set("FAILPOINTS_SEED", seed.wrapping_add(start).to_string());
+        }
+        ProcessSpec::new(&self.name, &crate::programs::file()?, &self.log)
+            .args(self.args.iter().copied())
+            .env(env)
+            .grace(Duration::from_secs(28))
+            .spawn()
+    }
+
+    /// Starts it when it does not run.
+    pub(crate) async fn start(&self) -> Result<()> {
+        let mut process = self.process.lock().await;
+        let runs = match process.as_mut() {
+            Some(running) => running.try_wait()?.is_none(),
+            None => false,
+        };
+        if !runs {
+            *process = Some(self.spawn()?);
+        }
+        self.kept_up.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Ends it by SIGTERM and does not start it again; says whether it ended in good order.
+    pub(crate) async fn stop(&self) -> Result<bool> {
+        self.kept_up.store(false, Ordering::Relaxed);
+        match self.process.lock().await.as_mut() {
+            Some(running) => {
+                running.thaw();
+                Ok(running.stop().await?.success())
+            }
+            None => Ok(true),
+        }
+    }
+
+    /// Kills it (`kill -9`); it is started again. Says whether it ran.
+    pub(crate) async fn kill(&self) -> Result<bool> {
+        match self.process.lock().await.as_mut() {
+            Some(running) => {
+                let ran = running.try_wait()?.is_none();
+                running.kill().await?;
+                Ok(ran)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Sends a signal.
+    pub(crate) async fn signal(&self, signal: Signal) {
+        if let Some(running) = self.process.lock().await.as_ref() {
+            running.signal(signal);
+        }
+    }
+
+    /// Ends it by SIGTERM as a deployment does, and starts it anew; says whether it ended in good order.
+    pub(crate) async fn replace(&self) -> Result<bool> {
+        let orderly = self.stop().await?;
+        self.start().await?;
+        Ok(orderly)
+    }
+
+    /// Starts it again when it died; called all the time.
+    pub(crate) async fn look_after(&self) -> Result<()> {
+        if !self.kept_up.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Ok(mut process) = self.process.try_lock() else {
+            return Ok(());
+        };
+        let died = match process.as_mut() {
+            Some(running) => running.try_wait()?.is_some(),
+            None => false,
+        };
+        if died {
+            self.deaths.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(RESTART_AFTER).await;
+            if self.kept_up.load(Ordering::Relaxed) {
+                *process = Some(self.spawn()?);
+            }
+        }
+        Ok(())
+    }
+}

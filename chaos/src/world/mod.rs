@@ -1,0 +1,383 @@
+//! A whole system of real processes with a proxy on every link, and everything the campaign may do to it.
+
+pub(crate) mod database;
+pub(crate) mod member;
+mod operator;
+pub(crate) mod queue;
+pub(crate) mod stripe;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use wallet_dev::stack::{
+    Env, LOCK_NODES, ProcessSpec, Redis, RedisOptions, Secrets, Simulator, SimulatorOptions, port,
+};
+
+use self::database::Database;
+use self::member::Member;
+use self::queue::Queue;
+use self::stripe::Stripe;
+use crate::programs::{AS, Program};
+use crate::proxy::{Link, Mode};
+use crate::tally::Tally;
+
+const APIS: usize = 2;
+const WORKERS: usize = 3;
+/// What the platform owns at Stripe at the beginning, in cents.
+pub(crate) const OPENING: i64 = 1_000_000_000;
+
+/// What a link leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// PostgreSQL.
+    Database,
+    /// The queue's Redis.
+    Queue,
+    /// A lock node.
+    Lock(u16),
+    /// The simulator.
+    Stripe,
+    /// Webhooks from the simulator to the APIs.
+    Webhooks,
+}
+
+/// A running system.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// What decides every draw.
+    pub(crate) seed: u64,
+    /// What is counted.
+    pub(crate) tally: Tally,
+    /// PostgreSQL.
+    pub(crate) database: Database,
+    /// The queue's Redis.
+    pub(crate) queue: Queue,
+    /// RedLock's nodes.
+    pub(crate) locks: Vec<Mutex<Redis>>,
+    /// The simulator.
+    pub(crate) stripe: Stripe,
+    /// Our programs.
+    pub(crate) members: Vec<Arc<Member>>,
+    /// The addresses of the APIs.
+    pub(crate) apis: Vec<String>,
+    /// Signs tokens.
+    pub(crate) secrets: Secrets,
+    links: Vec<(Service, Link)>,
+    folder: PathBuf,
+    caring: Vec<JoinHandle<()>>,
+    _simulator: Mutex<Simulator>,
+}
+
+/// What a world is to be like.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// Variables of every program beside the usual ones.
+    pub(crate) env: Env,
+    /// Arguments of the simulator.
+    pub(crate) simulator: Vec<String>,
+    /// Workers beside the usual three.
+    pub(crate) more_workers: usize,
+}
+
+impl World {
+    /// Starts everything; logs go to `folder`.
+    pub(crate) async fn start(seed: u64, tally: Tally, folder: &Path, wanted: Wanted) -> Result<Arc<Self>> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let secrets = Secrets::generate();
+        let (database, queue) = tokio::try_join!(Database::start(), Queue::start())?;
+        let mut locks = Vec::new();
+        for number in 1..=LOCK_NODES {
+            let name = Some(format!("lock node {number}"));
+            locks.push(
+                Redis::start(RedisOptions {
+                    name,
+                    ..RedisOptions::default()
+                })
+                .await?,
+            );
+        }
+        let api_ports = (0..APIS).map(|_| port::free()).collect::<Result<Vec<_>>>()?;
+        let webhooks = Link::open("simulator to the APIs", &api_ports).await?;
+        let simulator = start_simulator(seed, &secrets, webhooks.port(), folder, wanted.simulator).await?;
+        let mut base = Env::new()
+            .with("STRIPE_SECRET_KEY", secrets.stripe_key.as_str())
+            .with(
+                "STRIPE_WEBHOOK_SECRET",
+                format!("{},{}", secrets.webhook_platform, secrets.webhook_connect),
+            )
+            .with("ENCRYPTION_SECRET_KEY", secrets.encryption_key.as_str())
+            .with("JWT_SECRET", secrets.jwt_secret.as_str())
+            .with("RATE_LIMIT_PER_MINUTE", "0")
+            .with("LOG_FORMAT", "json")
+            // The campaign makes the checks itself, and must see what happens when nobody stops money-out.
+            .with("MONEY_OUT_STOPS_ON", "nothing");
+        base = base.overlaid(&wanted.env);
+        migrate(&database, &base, folder).await?;
+        database.follow().await?;
+
+        let mut links = vec![(Service::Webhooks, webhooks)];
+        let mut members = Vec::new();
+        let stripe_port = port_of(simulator.base())?;
+        for number in 0..APIS + WORKERS + wanted.more_workers {
+            let (name, program, args): (_, _, &[&'static str]) = if number < APIS {
+                (format!("api-{number}"), Program::Api, &[])
+            } else {
+                (format!("worker-{}", number - APIS), Program::Worker, &["run"])
+            };
+            let mut open = Vec::new();
+            open.push((
+                Service::Database,
+                Link::open(format!("{name} to PostgreSQL"), &[database.port()]).await?,
+            ));
+            open.push((
+                Service::Queue,
+                Link::open(format!("{name} to the queue"), &[queue.port()]).await?,
+            ));
+            for (lock, number) in locks.iter().zip(1..) {
+                let link = Link::open(format!("{name} to lock node {number}"), &[lock.port()]).await?;
+                open.push((Service::Lock(number), link));
+            }
+            open.push((
+                Service::Stripe,
+                Link::open(format!("{name} to Stripe"), &[stripe_port]).await?,
+            ));
+            let failpoints = crate::nemesis::points::log(folder, program);
+            let mut env = base
+                .clone()
+                .overlaid(&addresses(&open))
+                .with("FAILPOINTS_LOG", failpoints.display().to_string());
+            match api_ports.get(number) {
+                Some(port) => env.set("PORT", port.to_string()),
+                None => env.set("METRICS_PORT", port::free()?.to_string()),
+            }
+            links.extend(open);
+            members.push(Arc::new(Member::new(name, program, args, env, folder)));
+        }
+        let world = Arc::new(Self {
+            seed,
+            tally,
+            stripe: Stripe::at(simulator.base())?,
+            database,
+            queue,
+            locks: locks.into_iter().map(Mutex::new).collect(),
+            apis: api_ports
+                .iter()
+                .map(|port| format!("http://127.0.0.1:{port}"))
+                .collect(),
+            caring: members
+                .iter()
+                .map(|member| tokio::spawn(care(Arc::clone(member))))
+                .collect(),
+            members,
+            secrets,
+            links,
+            folder: folder.to_owned(),
+            _simulator: Mutex::new(simulator),
+        });
+        for member in &world.members {
+            member.start().await?;
+        }
+        world.ready(Duration::from_secs(60)).await?;
+        Ok(world)
+    }
+
+    /// Where logs go.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The links that lead to this.
+    pub(crate) fn links(&self, to: impl Fn(Service) -> bool) -> Vec<&Link> {
+        self.links
+            .iter()
+            .filter(|(service, _)| to(*service))
+            .map(|(_, link)| link)
+            .collect()
+    }
+
+    /// The programs of one kind.
+    pub(crate) fn members(&self, program: Program) -> Vec<&Arc<Member>> {
+        self.members
+            .iter()
+            .filter(|member| member.program() == program)
+            .collect()
+    }
+
+    /// Every server runs again, as does every program that was stopped.
+    pub(crate) async fn mend(&self) -> Result<()> {
+        self.heal_links();
+        for lock in &self.locks {
+            let mut lock = lock.lock().await;
+            lock.process().thaw();
+            if lock.process_mut().try_wait()?.is_some() {
+                lock.start_again().await?;
+            }
+        }
+        {
+            let mut nodes = self.queue.nodes().await;
+            nodes.primary.process().thaw();
+            if nodes.primary.process_mut().try_wait()?.is_some() {
+                nodes.primary.start_again().await?;
+            }
+        }
+        {
+            let mut servers = self.database.servers().await;
+            if servers.primary.process_mut().try_wait()?.is_some() {
+                servers.primary.start_again().await?;
+            }
+        }
+        self.database.follow().await
+    }
+
+    /// Every link passes everything on again.
+    pub(crate) fn heal_links(&self) {
+        for (_, link) in &self.links {
+            link.set(Mode::Pass);
+        }
+    }
+
+    /// New connections to this lead to that port.
+    pub(crate) fn redirect(&self, to: Service, port: u16) {
+        for link in self.links(|service| service == to) {
+            link.lead_to(&[port]);
+        }
+    }
+
+    /// Waits until both APIs take requests.
+    pub(crate) async fn ready(&self, patience: Duration) -> Result<()> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(2))
+            .build()?;
+        let start = std::time::Instant::now();
+        for api in &self.apis {
+            loop {
+                let answer = client.get(format!("{api}/readyz")).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    break;
+                }
+                if start.elapsed() > patience {
+                    bail!(
+                        "{api} is not ready after {patience:?}; logs are in {}",
+                        self.folder.display()
+                    );
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the programs; the servers go with the value.
+    pub(crate) async fn end(&self) {
+        for task in &self.caring {
+            task.abort();
+        }
+        futures::future::join_all(self.members.iter().map(|member| async {
+            let _ = member.stop().await;
+        }))
+        .await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for task in &self.caring {
+            task.abort();
+        }
+    }
+}
+
+async fn care(member: Arc<Member>) {
+    let mut stopped_since = None;
+    loop {
+        // What cannot be started now is tried again.
+        let _ = member.look_after().await;
+        // A failpoint that stops its process has nobody else to let it go on.
+        if member.is_stopped().await {
+            let since = *stopped_since.get_or_insert_with(std::time::Instant::now);
+            if since.elapsed() > member.stopped_for() {
+                member.signal(nix::sys::signal::Signal::SIGCONT).await;
+            }
+        } else {
+            stopped_since = None;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+async fn start_simulator(
+    seed: u64,
+    secrets: &Secrets,
+    webhooks: u16,
+    folder: &Path,
+    more: Vec<String>,
+) -> Result<Simulator> {
+    let settings = r#"{"fee_basis_points": 0, "fee_fixed": 0, "bank_debit_ms": 50, "payout_in_transit_ms": 20, "payout_paid_ms": 20,
+        "webhook_retry_base_ms": 500, "accounts_ready": true, "payout_failure_disables_bank": false}"#;
+    let mut args = vec![
+        "--seed".to_owned(),
+        seed.to_string(),
+        "--balance".to_owned(),
+        format!("usd={OPENING}"),
+        "--settings".to_owned(),
+        settings.replace('\n', " "),
+    ];
+    args.extend(more);
+    let options = SimulatorOptions {
+        effect_log: Some(folder.join("effects.jsonl")),
+        args,
+        ..SimulatorOptions::default()
+    };
+    let url = format!("http://127.0.0.1:{webhooks}/wallet/webhook");
+    Simulator::start(&options, secrets, &url, folder.join("simulator.log")).await
+}
+
+async fn migrate(database: &Database, base: &Env, folder: &Path) -> Result<()> {
+    let env = base
+        .clone()
+        .with("DATABASE_URL", database.url())
+        .with(AS, Program::Worker.name());
+    let mut migrating = ProcessSpec::new("migrate", &crate::programs::file()?, &folder.join("migrate.log"))
+        .args(["migrate"])
+        .env(env)
+        .spawn()?;
+    match migrating.wait(Duration::from_secs(60)).await? {
+        Some(status) if status.success() => Ok(()),
+        other => bail!(
+            "the migration ended as {other:?}: {}",
+            migrating.log_tail(5).join("\n")
+        ),
+    }
+}
+
+fn addresses(open: &[(Service, Link)]) -> Env {
+    let mut env = Env::new();
+    let mut locks = Vec::new();
+    for (service, link) in open {
+        let port = link.port();
+        match service {
+            Service::Database => env.set(
+                "DATABASE_URL",
+                format!(
+                    "postgres://postgres@127.0.0.1:{port}/{}?sslmode=disable",
+                    database::NAME
+                ),
+            ),
+            Service::Queue => env.set("REDIS_URL", format!("redis://127.0.0.1:{port}/")),
+            Service::Lock(_) => locks.push(format!("redis://127.0.0.1:{port}/")),
+            Service::Stripe => env.set("STRIPE_API_BASE", format!("http://127.0.0.1:{port}")),
+            Service::Webhooks => {}
+        }
+    }
+    env.with("REDLOCK_URLS", locks.join(","))
+}
+
+fn port_of(base: &str) -> Result<u16> {
+    let port = base.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    port.with_context(|| format!("{base} has no port"))
+}

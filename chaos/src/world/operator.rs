@@ -1,0 +1,42 @@
+//! What an operator does by the commands of wallet-worker.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use wallet_dev::stack::ProcessSpec;
+
+use super::World;
+use crate::programs::{self, Program};
+
+impl World {
+    /// Runs a command of wallet-worker past every proxy: its exit code and what it said.
+    pub(crate) async fn operate(&self, args: &[&str]) -> Result<(i32, String)> {
+        let workers = self.members(Program::Worker);
+        let env = workers.first().context("no worker")?.env().clone();
+        let log = self.folder().join("operator.log");
+        let _ = std::fs::remove_file(&log);
+        let mut running = ProcessSpec::new("operator", &programs::file()?, &log)
+            .args(args.iter().copied())
+            .env(env.with("DATABASE_URL", self.database.url()))
+            .spawn()?;
+        let ended = running.wait(Duration::from_secs(60)).await?;
+        let code = ended.context("it does not end")?.code();
+        Ok((code.unwrap_or(-1), std::fs::read_to_string(&log)?))
+    }
+
+    /// Puts every job back that was parked since its workers died three times.
+    pub(crate) async fn requeue_crashed(&self) -> Result<()> {
+        let crashed =
+            "SELECT id FROM jobs WHERE parked_at IS NOT NULL AND last_error LIKE 'started%without an end%'";
+        for row in self.database.connect().await?.query(crashed, &[]).await? {
+            let id: i64 = row.get(0);
+            let (code, said) = self.operate(&["requeue", &id.to_string()]).await?;
+            ensure!(code == 0, "requeue ended with {code}: {said}");
+            self.tally.count(
+                "jobs parked after three deaths of their workers, requeued by the operator",
+                1,
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! What the campaign asks of the simulator's control endpoint.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+/// The simulator seen past every proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct Stripe {
+    base: String,
+    client: Client,
+}
+
+impl Stripe {
+    /// The simulator at this address.
+    pub(crate) fn at(base: &str) -> Result<Self> {
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        Ok(Self {
+            base: base.to_owned(),
+            client,
+        })
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut request = self
+            .client
+            .request(method, format!("{}/_control/{path}", self.base));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap_or_default();
+        if !status.is_success() {
+            bail!("the simulator refuses {path}: {status} {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// Orders something.
+    pub(crate) async fn control(&self, path: &str, body: Value) -> Result<Value> {
+        self.ask(Method::POST, path, Some(&body)).await
+    }
+
+    /// Looks at something.
+    pub(crate) async fn look(&self, path: &str) -> Result<Value> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    /// Orders a fault of requests (`faults`) or webhooks (`webhook_faults`) and gives its number.
+    pub(crate) async fn fault(&self, list: &str, rule: Value) -> Result<u64> {
+        let made = self.control(list, rule).await?;
+        made.get("id")
+            .and_then(Value::as_u64)
+            .with_context(|| format!("a rule without a number: {made}"))
+    }
+
+    /// How often a fault was hit; it is called off.
+    pub(crate) async fn call_off(&self, list: &str, id: u64) -> Result<u64> {
+        let rules = self.look(list).await?;
+        let hit = rules
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|rule| rule.get("id").and_then(Value::as_u64) == Some(id))
+            .and_then(|rule| rule.get("hit"))
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
+        self.ask(Method::DELETE, &format!("{list}/{id}"), None).await?;
+        Ok(hit)
+    }
+
+    /// Calls every fault off.
+    pub(crate) async fn heal(&self) -> Result<()> {
+        self.ask(Method::DELETE, "faults", None).await?;
+        self.ask(Method::DELETE, "webhook_faults", None).await?;
+        Ok(())
+    }
+
+    /// The payer pays an intent with this method.
+    pub(crate) async fn pay(&self, intent: &str, method: &str) -> Result<u16> {
+        let url = format!("{}/_control/payment_intents/{intent}/confirm", self.base);
+        let request = self.client.post(url).json(&json!({ "payment_method": method }));
+        Ok(request.send().await?.status().as_u16())
+    }
+
+    /// Everything that really happened.
+    pub(crate) async fn effects(&self) -> Result<Vec<Value>> {
+        let found = self.look("effects").await?;
+        Ok(found.as_array().cloned().unwrap_or_default())
+    }
+}
