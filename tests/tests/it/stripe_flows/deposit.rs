@@ -1,7 +1,7 @@
 //! A deposit is a payment intent: only `succeeded` brings money, only `succeeded` and `canceled` are ends.
 
 use chrono::TimeDelta;
-use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use wallet_tests::app::{Options, id_of};
 use wallet_tests::{TestApp, eventually};
@@ -80,11 +80,14 @@ async fn succeeded_told_by_answer_and_webhook_at_once_credits_once() {
     let (alice, wallet) = app.owner(0).await;
     let input = json!({ "amount": "10.00", "stripePaymentMethodId": "pm_card_visa" });
     let (app_, alice_, wallet_) = (&app, &alice, &wallet);
-    let ids = join_all((0..20).map(|_| {
-        let input = input.clone();
-        async move { id_of(&app_.deposit(alice_, wallet_, input).await.data()) }
-    }))
-    .await;
+    let ids: Vec<String> = stream::iter(0..20)
+        .map(|_| {
+            let input = input.clone();
+            async move { id_of(&app_.deposit(alice_, wallet_, input).await.data()) }
+        })
+        .buffer_unordered(5)
+        .collect()
+        .await;
     for id in &ids {
         app.completed(&alice, id).await;
     }
