@@ -160,6 +160,7 @@ fn an_expected_word_that_is_missing_or_at_another_place_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "tells what was not tried")]
 async fn every_request_of_the_page_of_flows_works_and_every_mutation_has_one() {
     let mut blocks = blocks(&file("docs/by-hand.md"));
     let schema = file("api/schema.graphql");

@@ -24,6 +24,7 @@ mod flows;
 mod hurry;
 mod idempotency;
 mod jobs;
+mod late_payments;
 mod layers;
 mod ledger_guards;
 mod locks;
