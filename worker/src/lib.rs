@@ -18,6 +18,7 @@ mod observe;
 mod operator;
 mod outcome;
 mod program;
+mod resume;
 mod run;
 mod worker;
 

@@ -15,16 +15,25 @@ use wallet_core::telemetry::chain;
 use wallet_core::transactions::{self, TimelineKind};
 
 use crate::metrics::count_job;
+use crate::resume;
 use crate::worker::Worker;
 
 /// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
 const MOST_ATTEMPTS: i32 = 100;
 
-/// How long a job waits for money-out before it looks again; a start wakes those that wait.
-const STOPPED: Duration = Duration::from_secs(5);
 /// How long money is waited for before a person is called: longer than any country lets a payment settle
 /// (<https://docs.stripe.com/payouts#payout-speed>).
 const LONGEST_WAIT_FOR_FUNDS: TimeDelta = TimeDelta::days(35);
+
+/// Between two tries to write how a job ends, while the database is away; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(16);
+
+/// What the owner of a transaction reads while its lane is paused.
+pub(crate) const LANE_CLOSED: &str = "the payment provider cannot be reached; waiting until it answers again";
+
+/// How long a job waits for money-out before it looks again; a start wakes those that wait.
+const STOPPED: Duration = Duration::from_secs(5);
 
 /// Why a job did not come to its end this time.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +65,7 @@ pub(crate) enum JobError {
 }
 
 /// What to do with a job after an error.
+#[derive(Debug, Clone, Copy)]
 enum End {
     /// Its attempt counts.
     Retry(Duration),
@@ -82,15 +92,52 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     }
     let reason = error.to_string();
     let now = worker.clock.now();
-    let end = decide(job, error, now);
-    let parks = matches!(end, End::Park);
+    let end = resumable(worker, job, error, decide(job, error, now));
     count_job(job.kind, end.name());
-    let done = match end {
-        End::Park => jobs::park(&worker.db, job.claim, now, &reason).await.map(|_| ()),
+    if let End::Retry(delay) = end {
+        tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
+    }
+    let mut pause = FIRST_PAUSE;
+    while let Err(failed) = write_end(worker, job, end, now, &reason).await {
+        tracing::warn!(job = %job.claim.job, error = %chain(&failed), "the end of a job could not be written");
+        // Its lease is renewed meanwhile, so that it goes on as soon as the database is back.
+        if !failed.is_transient() || pause > LAST_PAUSE {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2);
+    }
+    tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;
+}
+
+/// While the lane is paused, a failure is the provider's and not the job's: its attempt is returned, and the job goes on when the lane does.
+fn resumable(worker: &Worker, job: &ClaimedJob, error: &JobError, end: End) -> End {
+    let lane = job.kind.map(|kind| resume::lane_of(kind.queue()));
+    match (end, error) {
+        (End::Retry(delay), JobError::Call(CallError::Gateway(error)))
+            if error.class.is_outage()
+                && lane.is_some_and(|lane| worker.calls.breakers().is_paused(lane)) =>
+        {
+            End::HandBack(delay)
+        }
+        (end, _) => end,
+    }
+}
+
+/// Writes how a job ends this time.
+async fn write_end(
+    worker: &Worker,
+    job: &ClaimedJob,
+    end: End,
+    now: DateTime<Utc>,
+    reason: &str,
+) -> Result<(), DbError> {
+    match end {
+        End::Park => jobs::park(&worker.db, job.claim, now, reason).await.map(|_| ()),
         End::Retry(_) if chaos::is_planted(PlantedBug::RetryForgotten) => forget(worker, job).await,
         End::Retry(delay) => {
-            tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
-            jobs::retry_later(&worker.db, job.claim, now + time(delay), &reason)
+            let run_at = now + time(delay);
+            jobs::retry_later(&worker.db, job.claim, run_at, reason)
                 .await
                 .map(|_| ())
         }
@@ -99,13 +146,9 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
                 claim: job.claim,
                 run_at: now + time(delay),
             };
-            jobs::hand_back(&worker.db, &[back], &reason).await.map(|_| ())
+            jobs::hand_back(&worker.db, &[back], reason).await.map(|_| ())
         }
-    };
-    if let Err(error) = done {
-        tracing::warn!(job = %job.claim.job, error = %chain(&error), "the job's lease will run out");
     }
-    tell_owner(worker, job, error, parks, &reason).await;
 }
 
 /// Ends a job that is not done: what [`PlantedBug::RetryForgotten`] does wrong.
@@ -209,9 +252,7 @@ const fn policy_of(error: &GatewayError) -> RetryPolicy {
 fn call_sentence(error: &CallError) -> String {
     match error {
         CallError::Gateway(error) => error.class.sentence().to_owned(),
-        CallError::LaneClosed(_) => {
-            "the payment provider cannot be reached; waiting until it answers again".to_owned()
-        }
+        CallError::LaneClosed(_) => LANE_CLOSED.to_owned(),
         other => other.to_string(),
     }
 }

@@ -32,6 +32,9 @@ enum Command {
         /// The job's number, as `parked` lists it.
         job: i64,
     },
+    /// Money that was received and not asked for: list it, and credit it to the wallet it was meant for.
+    #[command(subcommand)]
+    Review(operator::Review),
     /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, and to repeat.
     RotateKeys,
     /// What the platform keeps of payments: list, set and remove the rules.
@@ -62,6 +65,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Migrate => migrate().await,
             Command::Parked => operator::parked(&config()?).await,
             Command::Requeue { job } => operator::requeue(&config()?, job).await,
+            Command::Review(command) => operator::review(&config()?, command).await,
             Command::RotateKeys => operator::rotate_keys(&config()?).await,
             Command::Fees(command) => operator::fees(&config()?, command).await,
             Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,

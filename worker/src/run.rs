@@ -28,6 +28,7 @@ use crate::health::{self, Health};
 use crate::maintenance;
 use crate::measured::Measured;
 use crate::metrics;
+use crate::resume;
 use crate::worker::Worker;
 
 /// Why a worker could not start.
@@ -115,6 +116,7 @@ pub async fn run(
         tokio::spawn(upkeep(recorder.clone(), drained.clone())),
         tokio::spawn(dispatcher.run(drained.clone())),
         tokio::spawn(worker.leases.clone().run(drained.clone())),
+        tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
     ];
     if asks {

@@ -66,8 +66,10 @@ fn check(transaction: &Transaction) -> Result<(), AcceptError> {
     if waits_for_payer || has_edge {
         return Ok(());
     }
+    let can_be_refunded = matches!(transaction.flow, Flow::Deposit | Flow::Payment);
     let why = match transaction.status {
-        TransactionStatus::Completed => "it is completed; ask for a refund instead",
+        TransactionStatus::Completed if can_be_refunded => "it is completed; ask for a refund instead",
+        TransactionStatus::Completed => "it is completed",
         TransactionStatus::Failed => "it has failed already",
         _ => "the money is on its way",
     };

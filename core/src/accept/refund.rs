@@ -97,7 +97,9 @@ async fn refundable(
     if refunds.iter().any(Transaction::is_open_dispute) {
         return refused("the payer's bank disputes this payment: its decision comes first".to_owned());
     }
-    let left = left(original, &refunds).map_err(|error| AcceptError::InvalidState(error.to_string()))?;
+    let returns = transactions::returns_of(conn, &refunds).await?;
+    let left =
+        left(original, &refunds, &returns).map_err(|error| AcceptError::InvalidState(error.to_string()))?;
     let amount = asked.unwrap_or(left);
     if left.is_zero() {
         return refused("nothing is left to refund".to_owned());
@@ -117,9 +119,15 @@ async fn refundable(
     Ok(amount)
 }
 
-fn left(original: &Transaction, refunds: &[Transaction]) -> Result<Money, MoneyError> {
+fn left(
+    original: &Transaction,
+    refunds: &[Transaction],
+    returns: &[Transaction],
+) -> Result<Money, MoneyError> {
     original.left_by(refunds.iter().filter(|refund| {
-        refund.flow.gives_back() && !matches!(refund.stage, Stage::Failed | Stage::Cancelled)
+        refund.flow.gives_back()
+            && !matches!(refund.stage, Stage::Failed | Stage::Cancelled)
+            && !refund.has_returned(returns)
     }))
 }
 

@@ -70,6 +70,13 @@ impl DbError {
                         "shutting down",
                         "starting up",
                         "connection",
+                        // A standby that is not promoted yet, or a server that was told to write nothing.
+                        "read-only transaction",
+                        "recovery",
+                        // Full disks and too little memory.
+                        "No space left",
+                        "could not extend",
+                        "out of memory",
                     ]
                     .iter()
                     .any(|sign| message.contains(sign))

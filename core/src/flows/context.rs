@@ -14,7 +14,7 @@ pub struct Context<'a> {
     pub books: &'a Books,
     /// The transaction that this one gives back.
     pub original: Option<&'a Transaction>,
-    /// The other transactions that give back the same original.
+    /// The other transactions that give back the same original, but those that came back.
     pub siblings: &'a [&'a Transaction],
     /// Whether a call that moves money may have been sent to Stripe for the transaction.
     pub money_sent: bool,

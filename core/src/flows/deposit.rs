@@ -43,7 +43,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::SettlePayment { intent, received } => {
             check_intent(transaction, intent)?;
             if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
-                return Ok((!context.booked).then(|| late(intent, *received)));
+                return Ok((!context.booked).then(|| late(transaction, intent, *received)));
             }
             if *received == transaction.amount {
                 Ok(step(transaction, Event::PaymentSucceeded)?
@@ -104,12 +104,22 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             ))
         }
         Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
+        // Its intent is there or being made: it is cancelled at Stripe first, by whoever asks again.
+        Command::Cancel
+            if transaction.stage == Stage::AwaitingPayment || is_being_made(transaction, context) =>
+        {
+            Ok(None)
+        }
         Command::Cancel => cancel(transaction, context),
         Command::Refuse(reason) => {
             Ok(end_unpaid(transaction, Event::Refused)?.map(|_| Decision::failed(reason)))
         }
         other => foreign(other),
     }
+}
+
+fn is_being_made(transaction: &Transaction, context: Context<'_>) -> bool {
+    transaction.stage == Stage::Accepted && context.money_sent
 }
 
 /// [`step`] of an end without money. Its owner may cancel a deposit while the bank declines it: both end it, and the first names why.
@@ -120,11 +130,12 @@ fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, 
     step(transaction, event)
 }
 
-/// Money for a deposit that has ended without it: never dropped, and never credited unseen.
-fn late(intent: &str, received: Money) -> Decision {
+/// Money for a deposit that has ended without it: never dropped, and never credited unseen. Its intent leads here from now on, so that what
+/// is refunded of it is found.
+fn late(transaction: &Transaction, intent: &str, received: Money) -> Decision {
     let message =
         format!("{received} was paid after the deposit had ended; support has been told and will decide");
-    Decision::default()
+    known_intent(transaction, Decision::default(), intent)
         .refers(external_ref::LATE_PAYMENT, intent)
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(

@@ -135,11 +135,11 @@ struct RenewedRow {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn renew(db: &Db, claims: &[Claim]) -> Result<Vec<JobId>, DbError> {
-    // A job that is being settled at this moment is locked and needs no renewal. One that was handed back keeps its fence: with a
-    // lease again it would wait for nobody.
+    // A job that is being settled at this moment is locked and needs no renewal. One that was given back keeps its fence and has no
+    // lease any more: a renewal would keep everybody from it.
     let rows: Vec<RenewedRow> = sql(
         "WITH held AS (SELECT jobs.id FROM jobs JOIN unnest($1, $2) AS given (id, fence) USING (id, fence)
-                        WHERE jobs.lease_owner IS NOT NULL ORDER BY jobs.id FOR UPDATE OF jobs SKIP LOCKED)
+                        WHERE jobs.lease_until IS NOT NULL ORDER BY jobs.id FOR UPDATE OF jobs SKIP LOCKED)
          UPDATE jobs SET lease_until = clock_timestamp() + $3 FROM held WHERE jobs.id = held.id RETURNING jobs.id",
     )
     .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.job.0).collect::<Vec<_>>())

@@ -75,6 +75,29 @@ pub async fn take_due(
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
 }
 
+/// Has jobs of a queue that wait for one of these reasons tried now, the oldest first, `most` of them; gives how many.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn bring_forward(
+    db: &Db,
+    queue: QueueName,
+    reasons: &[&str],
+    most: i64,
+    now: DateTime<Utc>,
+) -> Result<usize, DbError> {
+    Ok(sql("WITH waiting AS (SELECT id FROM jobs
+                      WHERE queue = $1 AND parked_at IS NULL AND lease_until IS NULL AND run_at > $2 AND last_error = ANY($3)
+                      ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)
+         UPDATE jobs SET run_at = $2, handed_over_at = NULL FROM waiting WHERE jobs.id = waiting.id")
+    .bind::<Text, _>(queue.as_str())
+    .bind::<Timestamptz, _>(now)
+    .bind::<Array<Text>, _>(reasons)
+    .bind::<BigInt, _>(most)
+    .execute(&mut db.conn().await?)
+    .await?)
+}
+
 /// Marks these jobs as not handed over, because Redis did not take them.
 ///
 /// # Errors

@@ -119,6 +119,8 @@ job_kinds! {
     DepositFee = "deposit_fee" on Maintenance,
     /// Undoes what its owner has cancelled, if nothing irreversible has happened.
     Cancel = "cancel" on Maintenance,
+    /// Credits what lies in suspense for a deposit, as an operator has decided.
+    CreditReview = "credit_review" on Maintenance,
     /// Asks Stripe how a transaction stands and settles the answer.
     AskStripe = "ask_stripe" on Maintenance,
     /// Reads Stripe's list of events for those that no webhook brought.

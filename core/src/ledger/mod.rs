@@ -6,7 +6,9 @@
 mod account;
 mod books;
 mod post;
+mod suspense;
 
 pub use account::{Account, Leg, PlatformAccount};
 pub use books::{Balance, Books, PostingError};
 pub(crate) use post::post;
+pub use suspense::{Suspended, suspended, suspended_of};

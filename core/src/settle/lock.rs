@@ -19,7 +19,7 @@ use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, UserId, WalletId};
 use crate::ledger::{Balance, Books};
 use crate::money::{Currency, Money};
-use crate::transactions::{Transaction, TransactionRow};
+use crate::transactions::{Transaction, TransactionRow, returns_of};
 
 /// What the batch has locked.
 pub(super) struct Locked {
@@ -27,7 +27,7 @@ pub(super) struct Locked {
     pub(super) fences: HashMap<JobId, i64>,
     /// The wallets.
     pub(super) books: Books,
-    /// The transactions, with those they relate to and what else relates to those.
+    /// The transactions, with those they relate to, what else relates to those, and what brought that back.
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     /// Of the Stripe objects that the steps book once, those that are booked.
     pub(super) booked: HashSet<(String, String)>,
@@ -162,7 +162,7 @@ fn by_id(rows: Vec<TransactionRow>) -> Result<HashMap<TransactionId, Transaction
         .collect()
 }
 
-/// The transactions that the locked ones give back, and what else gives those back.
+/// The transactions that the locked ones give back, what else gives those back, and what brought that back to the giver.
 async fn lock_families(
     conn: &mut PgConn,
     transactions: &mut HashMap<TransactionId, Transaction>,
@@ -182,10 +182,14 @@ async fn lock_families(
         .for_no_key_update()
         .load(conn)
         .await?;
+    let siblings = by_id(siblings)?;
+    // One that comes after this look is not counted yet, which grants less and never more.
+    let returns = returns_of(conn, siblings.values()).await?;
     for (id, transaction) in lock_transactions(conn, originals)
         .await?
         .into_iter()
-        .chain(by_id(siblings)?)
+        .chain(siblings)
+        .chain(returns.into_iter().map(|found| (found.id, found)))
     {
         transactions.entry(id).or_insert(transaction);
     }

@@ -181,6 +181,7 @@ impl Plan {
                 original.is_some()
                     && other.related_transaction_id == transaction.related_transaction_id
                     && other.id != transaction.id
+                    && !other.has_returned(transactions.values())
             })
             .collect();
         let booked = command

@@ -3,6 +3,7 @@
 //! Closed lets everything through and counts; open refuses until a time; half-open lets one probe through, whose outcome closes
 //! or opens again, twice as long. Pure but for the mutex: time comes in as a parameter. Losing this state costs a few calls.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,6 +34,16 @@ impl Lane {
         Self::Maintenance,
         Self::Onboarding,
     ];
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Deposits => 1,
+            Self::Withdrawals => 2,
+            Self::Webhooks => 4,
+            Self::Maintenance => 8,
+            Self::Onboarding => 16,
+        }
+    }
 
     /// Its name in logs and metrics.
     #[must_use]
@@ -65,10 +76,11 @@ pub struct BreakerSettings {
 impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
-            failures: 5,
+            failures: 3,
             rate_limited: 10,
-            pause: TimeDelta::seconds(5),
-            longest_pause: TimeDelta::seconds(120),
+            // A probe is one call: often enough that work resumes soon, too seldom to be a burden.
+            pause: TimeDelta::seconds(1),
+            longest_pause: TimeDelta::seconds(2),
             probe: TimeDelta::seconds(30),
         }
     }
@@ -117,6 +129,8 @@ const CLOSED: State = State::Closed {
 pub struct Breakers {
     settings: BreakerSettings,
     states: Mutex<[State; Lane::ALL.len()]>,
+    /// A bit for each lane that has closed again and nobody was told yet.
+    resumed: AtomicU8,
 }
 
 impl Breakers {
@@ -126,6 +140,7 @@ impl Breakers {
         Self {
             settings,
             states: Mutex::new([CLOSED; Lane::ALL.len()]),
+            resumed: AtomicU8::new(0),
         }
     }
 
@@ -163,15 +178,45 @@ impl Breakers {
             );
             return;
         }
-        let opens = self.with(lane, |state, settings| {
+        let (opens, closes) = self.with(lane, |state, settings| {
             let next = after(*state, outcome, probe, settings, now);
-            let opens = matches!(next, State::Open { .. }) && !matches!(*state, State::Open { .. });
+            let opens = matches!(next, State::Open { .. }) && matches!(*state, State::Closed { .. });
+            let closes = matches!(next, State::Closed { .. }) && !matches!(*state, State::Closed { .. });
             *state = next;
-            opens
+            (opens, closes)
         });
         if opens {
             tracing::warn!(lane = lane.as_str(), "calls to stripe are paused");
         }
+        if closes {
+            tracing::info!(lane = lane.as_str(), "stripe answers again");
+            self.resumed.fetch_or(lane.bit(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether calls on the lane are paused, or only tried.
+    #[must_use]
+    pub fn is_paused(&self, lane: Lane) -> bool {
+        self.with(lane, |state, _| !matches!(*state, State::Closed { .. }))
+    }
+
+    /// Whether the lane is paused and the next call on it would be a probe.
+    #[must_use]
+    pub fn awaits_probe(&self, lane: Lane, now: DateTime<Utc>) -> bool {
+        self.with(lane, |state, _| match *state {
+            State::Closed { .. } => false,
+            State::Open { until, .. } | State::Probing { until, .. } => now >= until,
+        })
+    }
+
+    /// The lanes on which Stripe answers again since the last time this was asked.
+    #[must_use]
+    pub fn take_resumed(&self) -> Vec<Lane> {
+        let resumed = self.resumed.swap(0, Ordering::Relaxed);
+        Lane::ALL
+            .into_iter()
+            .filter(|lane| resumed & lane.bit() != 0)
+            .collect()
     }
 
     /// Until when the lane is paused, for metrics and readiness; none when it is not.

@@ -83,6 +83,12 @@ impl StripeCalls {
         &*self.gateway
     }
 
+    /// The breakers, for whoever lets work resume.
+    #[must_use]
+    pub fn breakers(&self) -> &Breakers {
+        &self.breakers
+    }
+
     /// Asks Stripe something that has no effect, or none when repeated, under the lane's breaker.
     ///
     /// # Errors

@@ -112,6 +112,15 @@ impl ErrorClass {
         )
     }
 
+    /// Whether it tells that Stripe, not this call, is at fault.
+    #[must_use]
+    pub const fn is_outage(self) -> bool {
+        matches!(
+            self,
+            Self::Unknown | Self::RateLimited | Self::Unauthorized | Self::Unreachable
+        )
+    }
+
     /// A sentence that a user may read.
     #[must_use]
     pub const fn sentence(self) -> &'static str {

@@ -7,6 +7,7 @@ mod timeline;
 
 pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
 pub use row::{Transaction, TransactionRow};
+pub(crate) use store::returns_of;
 pub use store::{
     HistoryFilter, HistoryPage, SealedDetails, count_quiet, external_ref, find, find_by_external_ref,
     find_visible, history, insert, load_many, related_to,

@@ -129,6 +129,19 @@ impl Transaction {
         })
     }
 
+    /// Whether it is a refund that may still come back, though it has succeeded.
+    pub(crate) fn may_return(&self) -> bool {
+        matches!(self.flow, Flow::DepositRefund | Flow::OutsideRefund) && self.stage == Stage::Completed
+    }
+
+    /// Whether one of these brought it back: then it has given nothing back.
+    pub(crate) fn has_returned<'a>(&self, returns: impl IntoIterator<Item = &'a Self>) -> bool {
+        self.may_return()
+            && returns.into_iter().any(|other| {
+                other.flow == Flow::RefundReturn && other.related_transaction_id == Some(self.id)
+            })
+    }
+
     /// Whether it is a dispute that the payer's bank has not decided.
     #[must_use]
     pub fn is_open_dispute(&self) -> bool {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Transaction, TransactionRow, TransactionStatus, TransactionType};
 use crate::db::schema::{external_refs, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn};
-use crate::flows::Stage;
+use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
 
 /// What an accepted transaction consists of beside what [`Transaction`] shows.
@@ -106,6 +106,31 @@ pub async fn related_to(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Tran
     let rows: Vec<TransactionRow> = wallet_transactions::table
         .filter(wallet_transactions::related_transaction_id.eq(id.uuid()))
         .order(wallet_transactions::id.asc())
+        .select(TransactionRow::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Transaction::try_from).collect()
+}
+
+/// The transactions that brought back what these had refunded.
+///
+/// # Errors
+/// When the database cannot be reached or a row is inconsistent.
+pub(crate) async fn returns_of(
+    conn: &mut PgConn,
+    refunds: impl IntoIterator<Item = &Transaction>,
+) -> Result<Vec<Transaction>, DbError> {
+    let ids: Vec<Uuid> = refunds
+        .into_iter()
+        .filter(|refund| refund.may_return())
+        .map(|refund| refund.id.uuid())
+        .collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<TransactionRow> = wallet_transactions::table
+        .filter(wallet_transactions::related_transaction_id.eq_any(ids))
+        .filter(wallet_transactions::flow.eq(Flow::RefundReturn.as_str()))
         .select(TransactionRow::as_select())
         .load(conn)
         .await?;

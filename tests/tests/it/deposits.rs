@@ -262,7 +262,7 @@ async fn money_that_was_not_asked_for_goes_to_suspense_and_to_a_person() {
 }
 
 /// A payment at Stripe that we did not ask for, paid, with metadata of somebody's choice.
-async fn paid_at_stripe(app: &TestApp, amount: &str, currency: &str, transaction: &str) -> String {
+pub(crate) async fn paid_at_stripe(app: &TestApp, amount: &str, currency: &str, transaction: &str) -> String {
     let params = [
         ("amount", amount),
         ("currency", currency),

@@ -101,6 +101,35 @@ async fn a_job_that_killed_its_worker_three_times_is_parked_and_can_be_put_back(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_given_back_is_free_at_once_although_its_lease_is_renewed_once_more() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (_, his) = app.owner(0).await;
+    let sent = app.send(&alice, &hers, &his, 100).await;
+    let job = JobId(job_of(&app, &sent, "transfer").await);
+    let pool = app.db.pool().await;
+    let now = SystemClock.now();
+    let claimed = jobs::claim(pool, &[job], "one", now).await.unwrap();
+    let claim = claimed[0].claim;
+    assert_eq!(
+        jobs::renew(pool, &[claim]).await.unwrap(),
+        [job],
+        "while it is held"
+    );
+    let back = jobs::HandBack { claim, run_at: now };
+    assert_eq!(jobs::hand_back(pool, &[back], "busy").await.unwrap(), 1);
+    // As the task that renews leases does, when it has listed the claim a moment before.
+    assert!(jobs::renew(pool, &[claim]).await.unwrap().is_empty());
+    assert_eq!(app.db.count("jobs WHERE lease_until IS NOT NULL").await, 0);
+    assert_eq!(jobs::claim(pool, &[job], "two", now).await.unwrap().len(), 1);
+    let free = "UPDATE jobs SET lease_until = NULL, lease_owner = NULL";
+    app.db.execute(free, &[]).await;
+    app.start_worker();
+    app.completed(&alice, &sent).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_lost_a_job_to_another_worker_writes_nothing_any_more() {
     let app = TestApp::with_workers(0).await;
     let (alice, hers) = app.owner(1_000).await;

@@ -10,8 +10,11 @@
 )]
 
 mod bad_inputs;
+mod by_hand;
+mod cancel;
 mod contract;
 mod currencies;
+mod deploys;
 mod deposits;
 mod disputes;
 mod events_list;
@@ -35,6 +38,7 @@ mod programs;
 mod queue;
 mod reconcile;
 mod refunds;
+mod review;
 mod secrets;
 mod signals_alone;
 mod silence;

@@ -1,8 +1,11 @@
 //! Calls to Stripe that fail in every way: whatever happens to the answer, the effect happens once.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::clock::Clock;
+use wallet_tests::app::id_of;
 use wallet_tests::{TestApp, eventually};
 
 use crate::flows::begin;
@@ -137,6 +140,48 @@ async fn while_stripe_is_away_everything_waits_and_transfers_go_on() {
     }
     app.stripe.clear_faults().await;
     story.end(&app, TimeDelta::seconds(30)).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_ten_minutes_without_stripe_all_that_waited_goes_on_by_itself() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.payee(100_000).await;
+    app.stripe.fault(json!({ "outcome": "error_503" })).await;
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        let deposit = json!({ "amount": "10.00", "stripePaymentMethodId": "pm_card_visa" });
+        let answer = if n % 2 == 0 {
+            app.deposit(&alice, &wallet, deposit).await
+        } else {
+            app.withdraw(&alice, &wallet, json!({ "amount": "10.00" })).await
+        };
+        ids.push(id_of(&answer.data()));
+    }
+    for _ in 0..60 {
+        app.advance(TimeDelta::seconds(10)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eventually("every owner to be told why", async || {
+        let told = "SELECT count(DISTINCT transaction_id) FROM transaction_events WHERE message LIKE 'the payment provider %'";
+        app.db.value::<i64>(told, &[]).await == 20
+    })
+    .await;
+    assert_eq!(
+        app.db.count("wallet_transactions WHERE status = 'failed'").await,
+        0
+    );
+    let spent = "SELECT max(attempts) FROM jobs";
+    assert!(
+        app.db.value::<Option<i32>>(spent, &[]).await.unwrap_or_default() < 20,
+        "an outage uses up no attempts"
+    );
+    app.stripe.clear_faults().await;
+    // No clock is moved any more: what still waits was brought forward.
+    for id in &ids {
+        app.completed(&alice, id).await;
+    }
+    assert_eq!(app.balances(&alice, &wallet).await, (100_000, 0));
     app.finish().await;
 }
 

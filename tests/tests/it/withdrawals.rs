@@ -5,6 +5,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wallet_tests::app::{Options, id_of, uuid};
+use wallet_tests::poll::until;
 use wallet_tests::{TestApp, User, eventually};
 
 async fn payout_of(app: &TestApp, withdrawal: &str) -> String {
@@ -258,8 +259,16 @@ async fn of_two_hundred_withdrawals_of_everything_exactly_one_is_paid() {
     let app = TestApp::with_workers(2).await;
     let (alice, wallet) = app.payee(10_000).await;
     let (app_, alice_, wallet_) = (&app, &alice, &wallet);
-    let answers =
-        join_all((0..200).map(|_| app_.withdraw(alice_, wallet_, json!({ "amount": "100.00" })))).await;
+    // A client does what the answer of a busy service says: the same request again, under the same key.
+    let asked = async |n: usize| {
+        let input = json!({ "amount": "100.00", "idempotencyKey": format!("k{n}") });
+        until("the service to be available", async || {
+            let answer = app_.withdraw(alice_, wallet_, input.clone()).await;
+            (answer.code() != Some("SERVICE_UNAVAILABLE")).then_some(answer)
+        })
+        .await
+    };
+    let answers = join_all((0..200).map(asked)).await;
     let mut accepted = Vec::new();
     for answer in answers {
         match answer.code() {

@@ -36,14 +36,20 @@ async fn cancel_deposit(
         .and_then(|id| id.parse().ok());
     let Some(intent) = intent.filter(|_| transaction.stage == Stage::AwaitingPayment) else {
         let id = transaction.id.uuid();
+        let being_made = JobError::NotYet("the payment intent is being created");
         if transaction.stage == Stage::Accepted
             && worker.calls.is_undecided(Operation::PaymentIntent, id).await?
         {
-            return Err(JobError::NotYet("the payment intent is being created"));
+            return Err(being_made);
         }
-        let steps = [step(job, transaction, Command::Cancel)];
+        let steps = [step(job, transaction, Command::Cancel).before_others()];
         worker.settle_locked(&transaction.wallets(), &steps).await?;
-        return Ok(());
+        // Another worker may have begun to create the intent since we looked: then nothing is cancelled yet.
+        let now = worker.transaction(job).await?;
+        return match now.stage {
+            Stage::Accepted | Stage::AwaitingPayment => Err(being_made),
+            _ => worker.finish(job).await,
+        };
     };
     let reason = FailureReason::new(FailureCode::CancelledByOwner, "cancelled before it was paid");
     if chaos::is_planted(PlantedBug::CancelledHereOnly) {

@@ -3,6 +3,7 @@
 
 mod ask_stripe;
 mod cancel;
+mod credit_review;
 mod deposit_fee;
 mod deposit_intent;
 mod hold;
@@ -28,6 +29,7 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Some(JobKind::WithdrawalHold | JobKind::RefundHold) => hold::run(worker, job).await,
         Some(JobKind::RefundCreate) => refund_create::run(worker, job).await,
         Some(JobKind::Cancel) => cancel::run(worker, job).await,
+        Some(JobKind::CreditReview) => credit_review::run(worker, job).await,
         Some(JobKind::AskStripe) => ask_stripe::run(worker, job).await,
         Some(JobKind::PageEvents) => page_events::run(worker, job).await,
         Some(JobKind::WithdrawalTransfer) => withdrawal_transfer::run(worker, job).await,

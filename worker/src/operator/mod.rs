@@ -7,6 +7,7 @@ mod parked;
 mod reconcile;
 mod replay_events;
 mod requeue;
+mod review;
 mod rotate_keys;
 mod verify;
 
@@ -26,6 +27,7 @@ pub(crate) use parked::parked;
 pub(crate) use reconcile::{Reconcile, reconcile};
 pub(crate) use replay_events::{ReplayEvents, replay_events};
 pub(crate) use requeue::requeue;
+pub(crate) use review::{Review, review};
 pub(crate) use rotate_keys::rotate_keys;
 pub(crate) use verify::{Verify, verify};
 

@@ -91,6 +91,21 @@ fn a_refund_that_failed_leaves_its_part_to_others() {
 }
 
 #[test]
+fn a_refund_that_came_back_after_it_had_succeeded_leaves_its_part_to_others() {
+    let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
+    let first = another(&mut world, &mut teller, Flow::DepositRefund, 6_000, deposit);
+    world.tell(first, Command::Hold);
+    let refund = "re_1".to_owned();
+    world.tell(first, Command::SettleRefund { refund });
+    let back = another(&mut world, &mut teller, Flow::RefundReturn, 6_000, first);
+    world.tell(back, Command::Execute);
+    let all = another(&mut world, &mut teller, Flow::DepositRefund, 10_000, deposit);
+    assert_eq!(world.tell(all, Command::Hold), Outcome::Applied(Stage::Held));
+    let more = another(&mut world, &mut teller, Flow::DepositRefund, 1, deposit);
+    assert_eq!(world.tell(more, Command::Hold), Outcome::Applied(Stage::Failed));
+}
+
+#[test]
 fn no_refund_is_granted_while_the_bank_decides() {
     let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
     let dispute = another(&mut world, &mut teller, Flow::Dispute, 4_000, deposit);

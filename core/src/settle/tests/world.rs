@@ -143,7 +143,7 @@ impl World {
         plan.outcomes
     }
 
-    /// What the door locks: the transactions of the steps, what they give back, and what else gives that back.
+    /// What the door locks: the transactions of the steps, what they give back, what else gives that back, and what brought it back.
     fn lock(&self, steps: &[Step]) -> Locked {
         let live: Vec<&Step> = steps.iter().filter(|step| step.claim == LIVE).collect();
         let own = |step: &&Step| self.transactions.get(&step.transaction);
@@ -152,11 +152,15 @@ impl World {
             .filter_map(own)
             .filter_map(|transaction| transaction.related_transaction_id)
             .collect();
+        let related_of = |id: TransactionId| self.transactions.get(&id)?.related_transaction_id;
         let is_family = |transaction: &Transaction| {
             let related = transaction.related_transaction_id;
             live.iter().any(|step| step.transaction == transaction.id)
                 || originals.contains(&transaction.id)
                 || related.is_some_and(|id| originals.contains(&id))
+                || related
+                    .and_then(related_of)
+                    .is_some_and(|id| originals.contains(&id))
         };
         Locked {
             fences: HashMap::from([(LIVE.job, LIVE.fence)]),

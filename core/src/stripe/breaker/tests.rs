@@ -6,8 +6,15 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
 }
 
+/// Numbers that are easily told apart.
 fn breakers() -> Breakers {
-    Breakers::new(BreakerSettings::default())
+    Breakers::new(BreakerSettings {
+        failures: 5,
+        rate_limited: 10,
+        pause: TimeDelta::seconds(5),
+        longest_pause: TimeDelta::seconds(120),
+        probe: TimeDelta::seconds(30),
+    })
 }
 
 fn call(breakers: &Breakers, lane: Lane, outcome: Option<ErrorClass>, seconds: i64) {
@@ -123,4 +130,38 @@ fn calls_from_before_the_opening_decide_nothing() {
     );
     breakers.record(late, Some(ErrorClass::Unknown), at(1));
     assert_eq!(breakers.paused_until(Lane::Deposits, at(1)), Some(at(5)));
+}
+
+#[test]
+fn whoever_lets_work_resume_is_told_of_probes_that_are_due_and_once_of_a_lane_that_has_closed() {
+    let breakers = breakers();
+    assert!(!breakers.is_paused(Lane::Deposits) && !breakers.awaits_probe(Lane::Deposits, at(0)));
+    for _ in 0..5 {
+        call(&breakers, Lane::Deposits, Some(ErrorClass::Unreachable), 0);
+    }
+    assert!(breakers.is_paused(Lane::Deposits) && !breakers.awaits_probe(Lane::Deposits, at(4)));
+    assert!(breakers.awaits_probe(Lane::Deposits, at(5)));
+    assert!(!breakers.awaits_probe(Lane::Withdrawals, at(5)));
+    let probe = breakers.permit(Lane::Deposits, at(5)).unwrap();
+    assert!(!breakers.awaits_probe(Lane::Deposits, at(6)), "one is under way");
+    assert_eq!(breakers.take_resumed(), []);
+    breakers.record(probe, None, at(6));
+    assert!(!breakers.is_paused(Lane::Deposits));
+    assert_eq!(breakers.take_resumed(), [Lane::Deposits]);
+    assert_eq!(breakers.take_resumed(), []);
+}
+
+#[test]
+fn by_default_a_lane_is_probed_every_two_seconds_at_least() {
+    let breakers = Breakers::new(BreakerSettings::default());
+    for second in 0..3 {
+        call(&breakers, Lane::Deposits, Some(ErrorClass::Unreachable), second);
+    }
+    let mut now = 2;
+    for _ in 0..10 {
+        let until = breakers.paused_until(Lane::Deposits, at(now)).unwrap();
+        assert!(until - at(now) <= TimeDelta::seconds(2));
+        now = (until - at(0)).num_seconds();
+        call(&breakers, Lane::Deposits, Some(ErrorClass::Unreachable), now);
+    }
 }

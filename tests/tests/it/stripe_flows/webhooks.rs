@@ -3,31 +3,9 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use wallet_tests::app::id_of;
-use wallet_tests::{TestApp, User, eventually, until};
+use wallet_tests::{TestApp, eventually, until};
 
-/// A deposit that waits for its payer, and its intent.
-async fn awaiting(app: &TestApp, user: &User, wallet: &str, amount: &str) -> (String, String) {
-    let id = id_of(
-        &app.deposit(user, wallet, json!({ "amount": amount }))
-            .await
-            .data(),
-    );
-    app.at_stage(&id, "awaiting_payment").await;
-    let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
-    (id, intent)
-}
-
-fn event(id: &str, kind: &str, object: Value) -> Value {
-    json!({ "id": id, "object": "event", "type": kind, "livemode": false, "data": { "object": object } })
-}
-
-async fn understood(app: &TestApp, id: &str, state: &str) {
-    let of = format!("stripe_events WHERE id = '{id}' AND state = '{state}'");
-    eventually(&format!("{id} to be {state}"), async || {
-        app.db.count(&of).await == 1
-    })
-    .await;
-}
+use super::{awaiting, event, understood};
 
 /// Dedupe on the event's id and on its effect (pollinations #10621, opencode #28402, open-saas #688, llmgateway #1713): two events
 /// with ids of their own tell of one payment, and "Resend" tells of it again.

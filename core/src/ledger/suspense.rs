@@ -1,0 +1,84 @@
+//! Money that was received and belongs to nobody yet.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Numeric, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::db::{DbError, PgConn, sql};
+use crate::ids::TransactionId;
+use crate::money::Money;
+
+/// What of one transaction lies in suspense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspended {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// How much, in the currency in which it came.
+    pub amount: Money,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    transaction_id: Uuid,
+    #[diesel(sql_type = Text)]
+    currency: String,
+    #[diesel(sql_type = Numeric)]
+    amount: Decimal,
+    #[diesel(sql_type = Timestamptz)]
+    since: DateTime<Utc>,
+}
+
+/// Everything in suspense, the oldest first.
+///
+/// # Errors
+/// When the database cannot be reached, or a currency is none of ours.
+pub async fn suspended(conn: &mut PgConn) -> Result<Vec<Suspended>, DbError> {
+    let rows: Vec<Row> = sql(
+        "SELECT transaction_id, currency, sum(amount) AS amount, min(created_at) AS since
+           FROM ledger_entries WHERE account = 'platform:suspense'
+          GROUP BY transaction_id, currency HAVING sum(amount) <> 0 ORDER BY since",
+    )
+    .load(conn)
+    .await?;
+    rows.into_iter().map(Suspended::try_from).collect()
+}
+
+/// What of this transaction lies in suspense: one amount for each currency in which something came.
+///
+/// # Errors
+/// When the database cannot be reached, or a currency is none of ours.
+pub async fn suspended_of(conn: &mut PgConn, transaction: TransactionId) -> Result<Vec<Suspended>, DbError> {
+    let rows: Vec<Row> = sql(
+        "SELECT transaction_id, currency, sum(amount) AS amount, min(created_at) AS since
+           FROM ledger_entries WHERE account = 'platform:suspense' AND transaction_id = $1
+          GROUP BY transaction_id, currency HAVING sum(amount) <> 0 ORDER BY since",
+    )
+    .bind::<SqlUuid, _>(transaction.uuid())
+    .load(conn)
+    .await?;
+    rows.into_iter().map(Suspended::try_from).collect()
+}
+
+impl TryFrom<Row> for Suspended {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self, DbError> {
+        let wrong = |column| DbError::Inconsistent {
+            table: "ledger_entries",
+            column,
+            row: row.transaction_id.to_string(),
+        };
+        let currency = row.currency.parse().map_err(|_| wrong("currency"))?;
+        Ok(Self {
+            transaction: TransactionId::from_uuid(row.transaction_id),
+            amount: Money::new(row.amount, currency).map_err(|_| wrong("amount"))?,
+            since: row.since,
+        })
+    }
+}

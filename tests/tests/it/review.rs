@@ -1,0 +1,84 @@
+//! Money in suspense, and what an operator decides about it.
+
+use serde_json::json;
+use wallet_tests::app::{Leftovers, id_of};
+use wallet_tests::programs::{Ended, run};
+use wallet_tests::{TestApp, User};
+
+use crate::deposits::paid_at_stripe;
+
+async fn review(app: &TestApp, args: &[&str]) -> Ended {
+    let args: Vec<&str> = std::iter::once("review").chain(args.iter().copied()).collect();
+    run("wallet-worker", &args, &app.variables).await
+}
+
+/// A deposit of 25.00 usd for which another amount came: nobody creates our intent, and one with our metadata is paid.
+async fn in_review(app: &mut TestApp, minor: &str, currency: &str) -> (User, String, String) {
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
+    let (alice, wallet) = app.owner(0).await;
+    let input = json!({ "amount": "25.00" });
+    let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
+    paid_at_stripe(app, minor, currency, &id).await;
+    app.at_stage(&id, "in_review").await;
+    app.start_worker();
+    app.at_rest().await;
+    (alice, wallet, id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_for_a_deposit_in_review_is_credited_once_when_an_operator_says_so() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, wallet, id) = in_review(&mut app, "9900", "usd").await;
+    let listed = review(&app, &["list"]).await.out;
+    assert!(listed.starts_with(&format!("{id}  99.00 usd since ")), "{listed}");
+    assert!(
+        listed.ends_with("deposit of 25.00 usd, in_review\n1 amounts in suspense\n"),
+        "{listed}"
+    );
+    let credited = review(&app, &["credit", &id, "--reason", "the payer agrees"]).await;
+    assert_eq!(credited.code, Some(0), "{credited:?}");
+    app.completed(&alice, &id).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (9_900, 0));
+    let told = app.transaction(&alice, &id).await["timeline"].to_string();
+    assert!(told.contains("support has decided: 99.00 usd credited"), "{told}");
+    let reason = "SELECT detail->>'reason' FROM audit_log WHERE action = 'credit_review'";
+    assert_eq!(app.db.value::<String>(reason, &[]).await, "the payer agrees");
+    app.at_rest().await;
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+    let again = review(&app, &["credit", &id, "--reason", "again"]).await;
+    assert_eq!(again.code, Some(1));
+    assert!(again.err.contains("is completed, not in review"), "{}", again.err);
+    assert_eq!(review(&app, &["list"]).await.out, "0 amounts in suspense\n");
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_in_another_currency_cannot_be_credited_and_the_operator_is_told_the_mend() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, wallet, id) = in_review(&mut app, "2500", "eur").await;
+    for (transaction, words) in [
+        (
+            id.as_str(),
+            "25.00 eur came in another currency than the wallet's: refund it in Stripe's dashboard",
+        ),
+        (
+            "01900000-0000-7000-8000-000000000001",
+            "`wallet-worker review list` lists what is in suspense",
+        ),
+        ("tomorrow", "tomorrow is no transaction id"),
+    ] {
+        let refused = review(&app, &["credit", transaction, "--reason", "why not"]).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.err.contains(words), "{}", refused.err);
+    }
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
+}

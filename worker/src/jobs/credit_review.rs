@@ -1,0 +1,38 @@
+//! Credits what lies in suspense for a deposit in review, as an operator has decided.
+
+use wallet_core::alarms;
+use wallet_core::flows::{Command, Stage};
+use wallet_core::jobs::ClaimedJob;
+use wallet_core::ledger;
+
+use super::step;
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
+    let transaction = worker.transaction(job).await?;
+    if transaction.stage != Stage::InReview {
+        return worker.finish(job).await;
+    }
+    let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
+    let [only] = suspended.as_slice() else {
+        return Err(JobError::Park(
+            "not one amount lies in suspense for it".to_owned(),
+        ));
+    };
+    if only.amount.currency() != transaction.amount.currency() {
+        let why = format!(
+            "{} cannot be credited to a wallet in another currency",
+            only.amount
+        );
+        return Err(JobError::Park(why));
+    }
+    let command = Command::CreditReview { amount: only.amount };
+    worker
+        .settle_locked(&transaction.wallets(), &[step(job, &transaction, command)])
+        .await?;
+    let conn = &mut worker.db.conn().await?;
+    let subject = transaction.id.to_string();
+    alarms::close(conn, "payment_mismatch", &subject, worker.clock.now()).await?;
+    Ok(())
+}
