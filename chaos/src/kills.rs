@@ -10,9 +10,10 @@ use wallet_dev::stack::Env;
 
 use crate::nemesis::points;
 use crate::programs::Program;
+use crate::proxy::Mode;
 use crate::session::Session;
 use crate::tally::Counts;
-use crate::world::Wanted;
+use crate::world::{Service, Wanted};
 
 /// Work held by a killed process is done so long after its death.
 const DONE_WITHIN: Duration = Duration::from_secs(35);
@@ -50,7 +51,7 @@ impl Killed {
 
 /// Runs the table.
 pub(crate) async fn run(folder: &Path) -> Result<(Vec<Killed>, Counts)> {
-    let session = Session::start(7, folder, Wanted::default(), Duration::from_millis(600)).await?;
+    let session = Session::start(7, folder, Wanted::default(), Duration::from_millis(1_500)).await?;
     let mut rows = Vec::new();
     for (program, list) in TABLE {
         for point in list {
@@ -89,7 +90,17 @@ async fn kill(session: &Session, program: Program, point: &'static str) -> Resul
     member.order(Env::new().with("FAILPOINTS", format!("{point}:abort#1")));
     member.replace().await?;
     let start = Instant::now();
+    let mut turned = Instant::now();
     while hits()? == before && start.elapsed() < Duration::from_secs(45) {
+        if point.starts_with('H') && turned.elapsed() > Duration::from_secs(1) {
+            turned = Instant::now();
+            // Stripe's connections end, so that the next ones lead to the other API too.
+            for link in world.links(|service| service == Service::Webhooks) {
+                link.set(Mode::Reset);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                link.set(Mode::Pass);
+            }
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // Its next life is an ordinary one.

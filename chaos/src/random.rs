@@ -103,6 +103,7 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
         }
     }
     let deaths = world.members.iter().map(|member| member.deaths()).sum();
+    let seen_early = plan.until_violated && tally.violations() > 0;
     nemesis.heal(&world).await.context("it does not heal")?;
     let healed = Instant::now();
     if let Err(error) = load.stop_asking(FINAL_WITHIN).await {
@@ -110,19 +111,14 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     } else {
         tally.checked("every request is answered after healing", []);
     }
-    let limit = if plan.until_violated {
-        Duration::from_secs(30)
-    } else {
-        FINAL_WITHIN
-    };
-    let after = if plan.until_violated && tally.violations() > 0 {
+    let after = if seen_early {
         Duration::ZERO
     } else {
-        check::rest::wait(&world, healed, limit, true).await?
+        check::rest::wait(&world, healed, FINAL_WITHIN, true).await?
     };
     reading.cancel();
     let _ = reader.await;
-    if !(plan.until_violated && tally.violations() > 0) {
+    if !seen_early {
         check::all(&world, &load.journal, 0)
             .await
             .context("the checks could not be made")?;

@@ -41,7 +41,7 @@ impl Recovered {
 
 /// Does every fault of the lanes once, one at a time.
 pub(crate) async fn run(folder: &Path) -> Result<(Vec<Recovered>, Counts)> {
-    let session = Session::start(8, folder, Wanted::default(), Duration::from_millis(150)).await?;
+    let session = Session::start(8, folder, Wanted::default(), Duration::from_millis(500)).await?;
     let mut rows = Vec::new();
     for fault in nemesis::singles() {
         let reached = match nemesis::once(&session.world, fault).await {

@@ -33,7 +33,7 @@ impl Session {
         let tally = Tally::default();
         let world = World::start(seed, tally.clone(), folder, wanted).await?;
         let amount = Amount {
-            clients: 6,
+            clients: 4,
             pause,
             everybody: false,
         };

@@ -6,6 +6,9 @@ use anyhow::Result;
 
 use crate::world::World;
 
+/// Said of what was late and came to its end after all.
+pub(crate) const LATE: &str = "all was final";
+
 const OPEN: &str =
     "SELECT (SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing'))
                          + (SELECT count(*) FROM jobs WHERE parked_at IS NULL)
@@ -43,7 +46,7 @@ pub(crate) async fn wait(world: &World, began: Instant, limit: Duration, operato
                     world.tally.count("requests final too late", 1);
                     let told = which
                         .into_iter()
-                        .map(|one| format!("{one}; all was final after {} s", took.as_secs()));
+                        .map(|one| format!("{one}; {LATE} after {} s", took.as_secs()));
                     world.tally.checked(&name, told);
                 }
                 None => world.tally.checked(&name, []),

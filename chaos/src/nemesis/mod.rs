@@ -132,11 +132,13 @@ impl Nemesis {
 
 async fn run(world: Arc<World>, lane: Lane, chosen: Chosen, late: Instant, stop: CancellationToken) {
     let mut random = seed::stream(world.seed, &format!("lane {lane:?}"));
-    let wanted: Vec<&'static str> = lane
-        .faults()
-        .iter()
-        .copied()
-        .filter(|fault| chosen.has(fault))
+    let asked = if lane == Lane::Stripe {
+        stripe::ON_REQUEST
+    } else {
+        &[]
+    };
+    let wanted: Vec<&'static str> = (lane.faults().iter().copied().filter(|fault| chosen.has(fault)))
+        .chain(asked.iter().copied().filter(|fault| chosen.names(fault)))
         .collect();
     let mut bag = Vec::new();
     while !stop.is_cancelled() && !wanted.is_empty() {

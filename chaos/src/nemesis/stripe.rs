@@ -31,6 +31,9 @@ pub(super) const FAULTS: &[&str] = &[
     "F36 Stripe is slow",
 ];
 
+/// Those that are only done when they are asked for by name: what Stripe refuses for no reason raises alarms, as it should.
+pub(super) const ON_REQUEST: &[&str] = &["F17 Stripe refuses transfers and refunds"];
+
 fn rule(fault: &str) -> Option<(&'static str, Value)> {
     let request = |outcome: &str, share: f64| {
         Some((
@@ -52,6 +55,10 @@ fn rule(fault: &str) -> Option<(&'static str, Value)> {
         "F19 webhooks reordered" => webhook(json!({ "reorder_ms": 1_500 })),
         "F21 webhooks late" => webhook(json!({ "delay_ms": 4_000 })),
         LOST => webhook(json!({ "drop": true, "probability": 0.5 })),
+        "F17 Stripe refuses transfers and refunds" => Some((
+            "faults",
+            json!({ "method": "POST", "path": "/v1/*f*", "outcome": "error_400", "probability": 0.5 }),
+        )),
         "F36 Stripe is slow" => Some(("faults", json!({ "latency_ms": 2_500 }))),
         _ => None,
     }

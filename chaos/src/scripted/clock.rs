@@ -94,12 +94,18 @@ pub(super) async fn answers_lost(folder: &Path, tally: &Tally) -> Result<String>
         );
     }
     // Nor does anybody tell otherwise: no webhooks, no lists.
-    rules.push(
-        world
-            .stripe
-            .fault("faults", json!({ "method": "GET", "outcome": "drop_before" }))
-            .await?,
-    );
+    for list in [
+        "payment_intents",
+        "transfers",
+        "payouts",
+        "refunds",
+        "charges",
+        "events",
+        "balance_transactions",
+    ] {
+        let rule = json!({ "method": "GET", "path": format!("/v1/{list}*"), "outcome": "drop_before" });
+        rules.push(world.stripe.fault("faults", rule).await?);
+    }
     world
         .stripe
         .fault("webhook_faults", json!({ "drop": true }))

@@ -136,7 +136,6 @@ impl Orders {
     /// The orders of this process; it ends when they cannot be read.
     #[expect(
         clippy::print_stderr,
-        clippy::exit,
         reason = "a campaign without its orders would prove nothing"
     )]
     pub fn of_process() -> &'static Self {
