@@ -51,7 +51,7 @@ struct Open {
     is_open: bool,
 }
 
-/// How the switch stands; somebody who needs to rely on it asks [`may_leave`].
+/// How the switch stands; somebody who needs to rely on it asks `may_leave`.
 ///
 /// # Errors
 /// When the database cannot be reached, or the switch is gone.

@@ -1,9 +1,9 @@
 //! The books against Stripe: every movement of the platform's balance matches entries of the ledger, and the other way round.
 //!
 //! Movements are attributed to our transactions by the references that settlement wrote, and where there is none by asking Stripe about
-//! the object behind them ([`attribute`]). For each transaction, what Stripe moved is held against what its entries on `stripe:clearing`
-//! and `stripe:fees` say ([`compare`]). What is left over is a [`Difference`]. Connected accounts are compared by what they hold
-//! ([`accounts`]); what of the balance is the platform's own is remembered ([`own`]). The standing sums are [`Figure`]s.
+//! the object behind them (`attribute`). For each transaction, what Stripe moved is held against what its entries on `stripe:clearing`
+//! and `stripe:fees` say (`compare`). What is left over is a [`Difference`]. Connected accounts are compared by what they hold
+//! (`accounts`); what of the balance is the platform's own is remembered (`own`). The standing sums are [`Figure`]s.
 
 mod accounts;
 mod attribute;
