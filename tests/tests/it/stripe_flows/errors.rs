@@ -220,7 +220,7 @@ async fn a_spent_budget_calls_a_person_and_leaves_the_money_held() {
     app.told(&alice, &id, UNKNOWN).await;
     app.db
         .execute(
-            "UPDATE jobs SET attempts = 99 WHERE kind = 'withdrawal_transfer'",
+            "UPDATE jobs SET attempts = 99, fence = 99 WHERE kind = 'withdrawal_transfer'",
             &[],
         )
         .await;
