@@ -24,7 +24,9 @@ pub(crate) struct Recovered {
     pub(crate) fault: &'static str,
     /// Whether it was really reached.
     pub(crate) reached: u64,
-    /// Until the first transaction came to its end after healing.
+    /// How many transactions waited at healing: not final although they were a second old.
+    pub(crate) waited: i64,
+    /// Until the first of them moved on; none when none waited.
     pub(crate) resumed_ms: Option<u128>,
     /// Until everything that waited at healing was final.
     pub(crate) done_ms: Option<u128>,
@@ -33,8 +35,10 @@ pub(crate) struct Recovered {
 impl Recovered {
     /// Whether it was fast enough.
     pub(crate) fn holds(&self) -> bool {
-        self.resumed_ms
-            .is_some_and(|ms| ms <= RESUMES_WITHIN.0.as_millis())
+        (self.waited == 0
+            || self
+                .resumed_ms
+                .is_some_and(|ms| ms <= RESUMES_WITHIN.0.as_millis()))
             && self.done_ms.is_some_and(|ms| ms <= DONE_WITHIN.as_millis())
     }
 }
@@ -55,21 +59,23 @@ pub(crate) async fn run(folder: &Path) -> Result<(Vec<Recovered>, Counts)> {
         session.tally.ordered(fault);
         session.tally.reached(fault, reached);
         let healed = Session::now();
-        let (resumed, done) = tokio::join!(
+        let ((waited, resumed), done) = tokio::join!(
             resumed(&session, &healed),
             session.drained(&healed, DONE_WITHIN * 2)
         );
         let row = Recovered {
             fault,
             reached,
+            waited,
             resumed_ms: resumed.map(|time| time.as_millis()),
             done_ms: done.map(|time| time.as_millis()),
         };
         say(&format!(
-            "    {fault}: reached {}, resumed after {:?} ms, what waited was done after {:?} ms",
+            "    {fault}: reached {}, {} waited, resumed after {} ms, all that waited was done after {} ms",
             row.reached,
-            row.resumed_ms.unwrap_or(u128::MAX),
-            row.done_ms.unwrap_or(u128::MAX)
+            row.waited,
+            known(row.resumed_ms),
+            known(row.done_ms)
         ));
         rows.push(row);
     }
@@ -77,24 +83,34 @@ pub(crate) async fn run(folder: &Path) -> Result<(Vec<Recovered>, Counts)> {
     Ok((rows, counts))
 }
 
-async fn resumed(session: &Session, healed: &str) -> Option<Duration> {
+/// How many transactions waited at healing, and until the first of them moved on.
+async fn resumed(session: &Session, healed: &str) -> (i64, Option<Duration>) {
     let start = Instant::now();
-    let sql = format!(
-        "SELECT count(*) FROM wallet_transactions WHERE status IN ('completed', 'failed', 'cancelled') AND updated_at > '{healed}'"
+    let waited = format!(
+        "SELECT count(*) FROM wallet_transactions
+         WHERE created_at < timestamptz '{healed}' - interval '1 second'
+           AND (status IN ('pending', 'processing') OR updated_at > '{healed}')"
     );
+    let moved = format!("{waited} AND updated_at > '{healed}'");
+    let mut count = None;
     while start.elapsed() < DONE_WITHIN * 2 {
-        if session
-            .world
-            .database
-            .number(&sql)
-            .await
-            .is_ok_and(|ended| ended > 0)
-        {
-            return Some(start.elapsed());
+        if count.is_none() {
+            count = session.world.database.number(&waited).await.ok();
+        }
+        if count == Some(0) {
+            return (0, None);
+        }
+        if (session.world.database.number(&moved).await).is_ok_and(|moved| moved > 0) {
+            return (count.unwrap_or(0), Some(start.elapsed()));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    None
+    (count.unwrap_or(0), None)
+}
+
+/// A number, if there is one.
+fn known(millis: Option<u128>) -> String {
+    millis.map_or_else(|| "-".to_owned(), |millis| millis.to_string())
 }
 
 /// The median of how fast work resumed, and whether that is fast enough.

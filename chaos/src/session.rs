@@ -87,7 +87,7 @@ impl Session {
         let unanswered = answered.err().map(|error| format!("{error:#}"));
         self.tally
             .checked("every request is answered after healing", unanswered);
-        check::rest::wait(&self.world, healed, FINAL_WITHIN, false).await?;
+        check::rest::wait(&self.world, healed, FINAL_WITHIN).await?;
         self.reading.cancel();
         let _ = self.reader.await;
         check::all(&self.world, &self.load.journal, parked).await?;

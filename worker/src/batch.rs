@@ -1,13 +1,17 @@
 //! Transfers in batches: whatever is ready is executed in one database transaction, one commit for hundreds of transfers.
 //!
 //! There is no waiting for more: while one batch is being written, the next one gathers. A single transfer is a batch of one.
+//! A transfer whose wallet another worker has locked joins the next batches of this worker, which come every few milliseconds: as many
+//! tries as any newcomer has, so that none starves.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use rand::Rng;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wallet_core::flows::Command;
 use wallet_core::ids::JobId;
@@ -16,12 +20,19 @@ use wallet_core::settle::Step;
 use wallet_core::telemetry::chain;
 
 use crate::executor;
+use crate::lease::Kept;
 use crate::metrics::count_job;
 use crate::outcome::{self, JobError};
 use crate::worker::Worker;
 
 /// Most transfers in one database transaction.
 const MOST: usize = 500;
+/// Transfers of busy wallets that are kept and tried again with the next batch, the oldest first; the others are given back.
+const MOST_WAITING: usize = 64;
+/// How long one is kept.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Until those that wait are tried again when no new batch comes before: about as long as another worker's batch takes.
+const BETWEEN_TRIES: RangeInclusive<u64> = 10..=40;
 
 type Group = (Vec<JobId>, oneshot::Sender<()>);
 
@@ -31,12 +42,24 @@ pub(crate) struct Batcher {
     groups: mpsc::Sender<Group>,
 }
 
+/// A transfer whose wallets somebody else has locked.
+struct Waiting {
+    job: ClaimedJob,
+    since: Instant,
+    _kept: Kept,
+}
+
 impl Batcher {
-    /// Starts the task that executes batches; it ends when every handle is gone.
-    pub(crate) fn start(worker: Arc<Worker>, shutdown: CancellationToken) -> Self {
+    /// Starts the task that executes batches. From `shutdown` on nothing waits for busy wallets; the task ends when `drained` or when
+    /// every handle is gone.
+    pub(crate) fn start(
+        worker: Arc<Worker>,
+        shutdown: CancellationToken,
+        drained: CancellationToken,
+    ) -> (Self, JoinHandle<()>) {
         let (groups, received) = mpsc::channel(1_024);
-        tokio::spawn(gather(worker, received, shutdown));
-        Self { groups }
+        let gathering = tokio::spawn(gather(worker, received, shutdown, drained));
+        (Self { groups }, gathering)
     }
 
     /// Executes a group and returns when its batch has ended.
@@ -49,31 +72,66 @@ impl Batcher {
     }
 }
 
-async fn gather(worker: Arc<Worker>, mut received: mpsc::Receiver<Group>, shutdown: CancellationToken) {
+async fn gather(
+    worker: Arc<Worker>,
+    mut received: mpsc::Receiver<Group>,
+    shutdown: CancellationToken,
+    drained: CancellationToken,
+) {
     let mut groups: Vec<Group> = Vec::new();
-    while received.recv_many(&mut groups, 64).await > 0 {
+    let mut waiting: Vec<Waiting> = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            count = received.recv_many(&mut groups, 64) => if count == 0 { break },
+            () = drained.cancelled(), if !received.is_closed() => received.close(),
+            () = tokio::time::sleep(between_tries()), if !waiting.is_empty() => {}
+        }
         let mut ids: Vec<JobId> = groups.iter().flat_map(|(ids, _)| ids.iter().copied()).collect();
         ids.sort_unstable();
         ids.dedup();
-        for portion in ids.chunks(MOST) {
+        let mut portions: Vec<Vec<JobId>> = ids.chunks(MOST).map(<[JobId]>::to_vec).collect();
+        if portions.is_empty() && !waiting.is_empty() {
+            portions.push(Vec::new());
+        }
+        for portion in portions {
             // A task of its own, so that a panic ends this batch and not the gathering.
-            let (worker, portion) = (Arc::clone(&worker), portion.to_vec());
-            if let Err(error) = tokio::spawn(async move { run(&worker, &portion).await }).await {
-                tracing::error!(%error, "a batch of transfers ended badly; its leases will run out");
+            let (worker, shutdown, waited) = (
+                Arc::clone(&worker),
+                shutdown.clone(),
+                std::mem::take(&mut waiting),
+            );
+            match tokio::spawn(async move { run(&worker, &portion, waited, &shutdown).await }).await {
+                Ok(busy) => waiting = busy,
+                Err(error) => {
+                    tracing::error!(%error, "a batch of transfers ended badly; its leases will run out");
+                }
             }
         }
         for (_, done) in groups.drain(..) {
             // Nobody waits when the consumer was restarted meanwhile.
             let _ = done.send(());
         }
-        if shutdown.is_cancelled() && received.is_empty() {
-            return;
-        }
     }
+    give_back(&worker, &waiting).await;
 }
 
-async fn run(worker: &Worker, ids: &[JobId]) {
-    let claimed = executor::claim(worker, ids).await;
+fn between_tries() -> Duration {
+    Duration::from_millis(rand::rng().random_range(BETWEEN_TRIES))
+}
+
+/// Executes what can be, of these jobs and of those that waited; brings what still waits.
+async fn run(
+    worker: &Worker,
+    ids: &[JobId],
+    waited: Vec<Waiting>,
+    shutdown: &CancellationToken,
+) -> Vec<Waiting> {
+    let claimed = if ids.is_empty() {
+        Vec::new()
+    } else {
+        executor::claim(worker, ids).await
+    };
     let (transfers, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(executor::is_batched);
     for job in &others {
         outcome::end(
@@ -83,31 +141,46 @@ async fn run(worker: &Worker, ids: &[JobId]) {
         )
         .await;
     }
-    if transfers.is_empty() {
-        return;
+    let since = Instant::now();
+    let mut batch = waited;
+    batch.extend(transfers.into_iter().map(|job| Waiting {
+        _kept: worker.leases.keep(vec![job.claim]),
+        job,
+        since,
+    }));
+    if batch.is_empty() {
+        return batch;
     }
-    let kept = worker
-        .leases
-        .keep(transfers.iter().map(|job| job.claim).collect());
-    let mut wallets: Vec<_> = transfers
+    let wallets: Vec<_> = batch
         .iter()
-        .flat_map(|job| job.wallets.iter().copied())
+        .flat_map(|waiting| waiting.job.wallets.iter().copied())
         .collect();
-    wallets.sort_unstable();
-    wallets.dedup();
     let guard = worker.locks.try_lock_each(&wallets).await;
-    let (free, busy): (Vec<_>, Vec<_>) = transfers
+    let (free, mut busy): (Vec<_>, Vec<_>) = batch
         .into_iter()
-        .partition(|job| job.wallets.iter().all(|wallet| guard.allows(*wallet)));
-    settle(worker, &free).await;
+        .partition(|waiting| waiting.job.wallets.iter().all(|wallet| guard.allows(*wallet)));
+    let (suspects, others): (Vec<_>, Vec<_>) =
+        (free.iter().map(|waiting| &waiting.job)).partition(|job| job.starts > 1);
+    settle(worker, &others).await;
+    // One of these may be what ended the last worker: each alone, when the others have ended.
+    for suspect in suspects {
+        settle(worker, &[suspect]).await;
+    }
     guard.release().await;
-    give_back(worker, &busy).await;
-    drop(kept);
+    busy.sort_by_key(|waiting| waiting.job.created_at);
+    let stopping = shutdown.is_cancelled();
+    let mut place = 0;
+    let (kept, returned) = busy.into_iter().partition::<Vec<_>, _>(|waiting| {
+        place += 1;
+        !stopping && place <= MOST_WAITING && waiting.since.elapsed() < LONGEST_WAIT
+    });
+    give_back(worker, &returned).await;
+    kept
 }
 
 /// Settles a batch; if it fails as a whole, each transfer by itself, so that one cannot hold up the others.
-async fn settle(worker: &Worker, jobs: &[ClaimedJob]) {
-    let steps: Vec<Step> = jobs.iter().filter_map(step).collect();
+async fn settle(worker: &Worker, jobs: &[&ClaimedJob]) {
+    let steps: Vec<Step> = jobs.iter().filter_map(|job| step(job)).collect();
     if steps.is_empty() {
         return;
     }
@@ -148,14 +221,14 @@ fn step(job: &ClaimedJob) -> Option<Step> {
 
 /// Gives back the transfers of wallets that somebody else has locked: soon for a fresh one, since another batch is done in
 /// milliseconds; up to every second for one that has waited long.
-async fn give_back(worker: &Worker, busy: &[ClaimedJob]) {
+async fn give_back(worker: &Worker, busy: &[Waiting]) {
     if busy.is_empty() {
         return;
     }
     let now = worker.clock.now();
     let backs: Vec<HandBack> = busy
         .iter()
-        .map(|job| {
+        .map(|Waiting { job, .. }| {
             let waited = now.signed_duration_since(job.created_at).num_milliseconds();
             let ceiling = (waited / 4).clamp(30, 1_000);
             let delay = TimeDelta::milliseconds(rand::rng().random_range(ceiling / 3..=ceiling));
@@ -167,7 +240,7 @@ async fn give_back(worker: &Worker, busy: &[ClaimedJob]) {
         .collect();
     match jobs::hand_back(&worker.db, &backs, "waiting for the wallet's lock").await {
         Ok(_) => {
-            for job in busy {
+            for Waiting { job, .. } in busy {
                 count_job(job.kind, "handed_back");
             }
             wake_later(worker);

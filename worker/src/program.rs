@@ -27,10 +27,11 @@ enum Command {
     Migrate,
     /// List parked jobs and open alarms.
     Parked,
-    /// Put a parked job back into its queue and close its alarm.
+    /// Put parked jobs back into their queues and close their alarms.
     Requeue {
-        /// The job's number, as `parked` lists it.
-        job: i64,
+        /// The jobs' numbers, as `parked` lists them.
+        #[arg(required = true, value_name = "JOB")]
+        jobs: Vec<i64>,
     },
     /// Money that was received and not asked for: list it, and credit it to the wallet it was meant for.
     #[command(subcommand)]
@@ -64,7 +65,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Run => run().await,
             Command::Migrate => migrate().await,
             Command::Parked => operator::parked(&config()?).await,
-            Command::Requeue { job } => operator::requeue(&config()?, job).await,
+            Command::Requeue { jobs } => operator::requeue(&config()?, &jobs).await,
             Command::Review(command) => operator::review(&config()?, command).await,
             Command::RotateKeys => operator::rotate_keys(&config()?).await,
             Command::Fees(command) => operator::fees(&config()?, command).await,

@@ -126,7 +126,9 @@ pub async fn run(
             drained.clone(),
         )));
     }
-    let handlers = handlers(&config, &worker, &drained);
+    let (batcher, batching) = Batcher::start(Arc::clone(&worker), shutdown.clone(), drained.clone());
+    background.push(batching);
+    let handlers = handlers(&config, &worker, &batcher);
     let served = handlers
         .iter()
         .map(|(queue, handler)| Served::new(*queue, Arc::clone(handler), config.concurrency.get()))
@@ -170,14 +172,10 @@ pub async fn run(
 }
 
 /// What is done with the jobs of each queue that this worker serves.
-fn handlers(
-    config: &WorkerConfig,
-    worker: &Arc<Worker>,
-    drained: &CancellationToken,
-) -> Vec<(QueueName, TaskHandler)> {
+fn handlers(config: &WorkerConfig, worker: &Arc<Worker>, batcher: &Batcher) -> Vec<(QueueName, TaskHandler)> {
     let handler = |queue: &QueueName| -> TaskHandler {
         if *queue == QueueName::Transfers {
-            let batcher = Batcher::start(Arc::clone(worker), drained.clone());
+            let batcher = batcher.clone();
             return Arc::new(move |ids| {
                 let batcher = batcher.clone();
                 async move { batcher.execute(ids).await }.boxed()

@@ -22,22 +22,18 @@ const WHICH: &str = "SELECT t.id || ' ' || coalesce(t.flow, t.transaction_type::
                       WHERE t.status IN ('pending', 'processing')
                      UNION ALL
                      SELECT 'job ' || j.id || ' ' || j.kind || ' attempts ' || j.attempts || ' starts ' || j.starts || ' due ' || j.run_at
-                            || coalesce(' parked ' || j.parked_at, '') || coalesce(': ' || j.last_error, '')
-                       FROM jobs j WHERE j.transaction_id IS NULL
+                            || coalesce(' leased until ' || j.lease_until, '') || coalesce(' parked ' || j.parked_at, '')
+                            || coalesce(': ' || j.last_error, '') || coalesce(' of ' || t.id || ' ' || t.stage, '')
+                       FROM jobs j LEFT JOIN wallet_transactions t ON t.id = j.transaction_id
+                      WHERE coalesce(t.status NOT IN ('pending', 'processing'), true)
                      UNION ALL
                      SELECT 'event ' || id || ' ' || type || ' ' || state FROM stripe_events WHERE state = 'received' LIMIT 20";
 
-/// Waits until all is done. `operator`: a person requeues what three deaths of its workers have parked, as the alarm asks for. What is not done within `limit` is a violation. Waits on for twice as long, to tell whether it ends at all.
-pub(crate) async fn wait(world: &World, began: Instant, limit: Duration, operator: bool) -> Result<Duration> {
+/// Waits until all is done. What is not done within `limit` is a violation; waits on for twice as long, to tell whether it ends at all.
+pub(crate) async fn wait(world: &World, began: Instant, limit: Duration) -> Result<Duration> {
     let name = format!("I3 every request is final {} s after healing", limit.as_secs());
     let mut late: Option<Vec<String>> = None;
-    let mut looked = Instant::now();
     loop {
-        if operator && looked.elapsed() > Duration::from_secs(1) {
-            looked = Instant::now();
-            // One that PostgreSQL or Redis keeps from it tries again.
-            let _ = world.requeue_crashed().await;
-        }
         let open = world.database.number(OPEN).await.unwrap_or(i64::MAX);
         if open == 0 {
             let took = began.elapsed();

@@ -16,7 +16,9 @@ use crate::seed;
 use crate::world::World;
 
 /// Clients wait while so many requests are not final.
-const MOST_UNFINISHED: usize = 60;
+const MOST_UNFINISHED: usize = 120;
+/// A person asks for nothing more while so many of theirs are not final.
+const MOST_UNFINISHED_OF_ONE: usize = 5;
 
 /// One client; it speaks for all people in turn.
 pub(super) struct Client {
@@ -71,7 +73,9 @@ impl Client {
             }
             count += 1;
             let key = format!("c{}-{count}", self.number);
-            if let Some(request) = self.choose() {
+            if let Some(request) = self.choose()
+                && self.journal.unfinished_of(request.person) < MOST_UNFINISHED_OF_ONE
+            {
                 self.carry_out(request, key).await;
             }
             let pause = self.pause.mul_f64(self.random.random());

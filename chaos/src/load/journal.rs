@@ -73,6 +73,13 @@ impl Journal {
             .count()
     }
 
+    /// So many accepted requests of one person are not seen as final yet.
+    pub(crate) fn unfinished_of(&self, person: usize) -> usize {
+        let book = self.book();
+        let theirs = book.seen.values().filter(|seen| seen.person == person);
+        theirs.filter(|seen| seen.end.is_none()).count()
+    }
+
     /// So many requests have been accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.book().seen.len()

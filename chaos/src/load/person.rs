@@ -13,8 +13,8 @@ use super::ask::{Told, ask};
 use super::journal::{Asked, Journal, Seen};
 use crate::world::World;
 
-/// How many there are.
-const PEOPLE: usize = 8;
+/// How many there are: the wallets of a job whose worker dies stay locked for half a minute, and the others go on meanwhile.
+const PEOPLE: usize = 32;
 /// What each begins with, in cents.
 const BEGINS_WITH: i64 = 500_000;
 

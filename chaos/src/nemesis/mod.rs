@@ -1,7 +1,8 @@
-//! Who breaks things: three lanes at once, each drawing its next fault from a bag that the seed shuffles, and failpoints all the while.
+//! Who breaks things: four lanes at once, each drawing its next fault from a bag that the seed shuffles, and failpoints all the while.
 
 mod links;
 pub(crate) mod points;
+mod redis;
 mod servers;
 mod stripe;
 
@@ -26,17 +27,21 @@ const LAST_LOSS_BEFORE_HEALING: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lane {
     Links,
+    /// PostgreSQL and our own processes.
     Servers,
+    /// Queue and lock nodes.
+    Redis,
     Stripe,
 }
 
 impl Lane {
-    const ALL: [Self; 3] = [Self::Links, Self::Servers, Self::Stripe];
+    const ALL: [Self; 4] = [Self::Links, Self::Servers, Self::Redis, Self::Stripe];
 
     fn faults(self) -> &'static [&'static str] {
         match self {
             Self::Links => links::FAULTS,
             Self::Servers => servers::FAULTS,
+            Self::Redis => redis::FAULTS,
             Self::Stripe => stripe::FAULTS,
         }
     }
@@ -99,12 +104,17 @@ impl Nemesis {
     /// Begins.
     pub(crate) async fn start(world: &Arc<World>, chosen: &Chosen, length: Duration) -> Self {
         let late = Instant::now() + length.saturating_sub(LAST_LOSS_BEFORE_HEALING);
-        points::order(world, |fault| chosen.has(fault), |fault| chosen.names(fault)).await;
+        points::begin(world, chosen).await;
         let stop = CancellationToken::new();
-        let lanes = Lane::ALL
+        let mut lanes: Vec<_> = Lane::ALL
             .into_iter()
             .map(|lane| tokio::spawn(run(Arc::clone(world), lane, chosen.clone(), late, stop.clone())))
             .collect();
+        lanes.push(tokio::spawn(points::ration(
+            Arc::clone(world),
+            chosen.clone(),
+            stop.clone(),
+        )));
         Self {
             stop,
             lanes,
@@ -154,7 +164,10 @@ async fn run(world: Arc<World>, lane: Lane, chosen: Chosen, late: Instant, stop:
             continue;
         }
         world.tally.ordered(fault);
-        match carry_out(&world, lane, fault, &mut random).await {
+        world.note(&format!("begins  {fault}"));
+        let done = carry_out(&world, lane, fault, &mut random).await;
+        world.note(&format!("is over {fault}: {done:?}"));
+        match done {
             Ok(reached) => world.tally.reached(fault, reached),
             Err(error) => {
                 world
@@ -179,6 +192,7 @@ async fn carry_out(
     match lane {
         Lane::Links => links::carry_out(world, fault, random).await,
         Lane::Servers => servers::carry_out(world, fault, random).await,
+        Lane::Redis => redis::carry_out(world, fault, random).await,
         Lane::Stripe => stripe::carry_out(world, fault, random).await,
     }
 }

@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
+use tokio_util::sync::CancellationToken;
 use wallet_dev::stack::Env;
 
+use super::Chosen;
 use crate::programs::Program;
 use crate::seed;
 use crate::world::World;
@@ -47,37 +51,37 @@ const fn waits(
         action,
         program,
         last: true,
-        per_mille: 40,
+        per_mille: 60,
     }
 }
 
 /// All of them.
 pub(crate) const FAULTS: &[FailPoint] = &[
-    dies("F01 API dies at A1", "A1", Program::Api, 6),
-    dies("F02 API dies at A2", "A2", Program::Api, 6),
-    dies("F03 API dies at A3", "A3", Program::Api, 6),
+    dies("F01 API dies at A1", "A1", Program::Api, 20),
+    dies("F02 API dies at A2", "A2", Program::Api, 15),
+    dies("F03 API dies at A3", "A3", Program::Api, 15),
     waits("F07 late commits (A1 waits)", "A1", Program::Api, "sleep-300"),
-    dies("F05 dispatcher dies at R1", "R1", Program::Worker, 3),
-    dies("F05 an API's dispatcher dies at R1", "R1", Program::Api, 6),
-    dies("F06 dispatcher dies at R2", "R2", Program::Worker, 3),
-    dies("F06 an API's dispatcher dies at R2", "R2", Program::Api, 6),
-    dies("F08 worker dies at W1", "W1", Program::Worker, 2),
-    dies("F09 worker dies at W2", "W2", Program::Worker, 2),
-    dies("F10 worker dies at W3", "W3", Program::Worker, 8),
-    dies("F10 worker dies at W4", "W4", Program::Worker, 8),
+    dies("F05 dispatcher dies at R1", "R1", Program::Worker, 6),
+    dies("F05 an API's dispatcher dies at R1", "R1", Program::Api, 12),
+    dies("F06 dispatcher dies at R2", "R2", Program::Worker, 8),
+    dies("F06 an API's dispatcher dies at R2", "R2", Program::Api, 12),
+    dies("F08 worker dies at W1", "W1", Program::Worker, 5),
+    dies("F09 worker dies at W2", "W2", Program::Worker, 5),
+    dies("F10 worker dies at W3", "W3", Program::Worker, 30),
+    dies("F10 worker dies at W4", "W4", Program::Worker, 40),
     waits(
         "F20 webhook before our commit (W4 waits)",
         "W4",
         Program::Worker,
         "sleep-400",
     ),
-    dies("F11 worker dies at W5", "W5", Program::Worker, 4),
-    dies("F12 worker dies at W6", "W6", Program::Worker, 3),
-    dies("F12 worker dies at W7", "W7", Program::Worker, 3),
-    dies("F23 API dies at H1", "H1", Program::Api, 6),
-    dies("F23 API dies at H2", "H2", Program::Api, 6),
-    dies("F23 worker dies at H3", "H3", Program::Worker, 3),
-    dies("F23 worker dies at H4", "H4", Program::Worker, 3),
+    dies("F11 worker dies at W5", "W5", Program::Worker, 8),
+    dies("F12 worker dies at W6", "W6", Program::Worker, 6),
+    dies("F12 worker dies at W7", "W7", Program::Worker, 6),
+    dies("F23 API dies at H1", "H1", Program::Api, 12),
+    dies("F23 API dies at H2", "H2", Program::Api, 12),
+    dies("F23 worker dies at H3", "H3", Program::Worker, 8),
+    dies("F23 worker dies at H4", "H4", Program::Worker, 8),
 ];
 
 /// Those that are only done when they are asked for by name: a stopped process is let go on after longer than a lease.
@@ -108,15 +112,50 @@ const fn often(fault: &'static str, point: &'static str, program: Program) -> Fa
     }
 }
 
+/// A point ends so many processes of a kind at most: many die in two minutes, and each of the others needs its turn.
+const MOST_DEATHS: u64 = 4;
+
 /// Starts every program anew with the failpoints that are wanted.
-pub(super) async fn order(world: &World, wanted: impl Fn(&str) -> bool, named: impl Fn(&str) -> bool) {
+pub(super) async fn begin(world: &World, chosen: &Chosen) {
+    order(world, chosen, &Hits::new());
+    if cfg!(feature = "campaign") {
+        for member in &world.members {
+            let _ = member.kill().await;
+            let _ = member.start().await;
+        }
+    }
+}
+
+/// Takes points that have had their share from processes that are started later.
+pub(super) async fn ration(world: Arc<World>, chosen: Chosen, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Ok(hits) = hits(world.folder()) {
+            order(&world, &chosen, &hits);
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// Has every program started with the failpoints that are wanted, without those that have had their share.
+fn order(world: &World, chosen: &Chosen, hits: &Hits) {
     for program in [Program::Api, Program::Worker] {
+        let has_room = |fault: &&FailPoint| {
+            let place = (fault.point.to_owned(), fault.action.to_owned(), program);
+            fault.action != "abort" || hits.get(&place).is_none_or(|deaths| *deaths < MOST_DEATHS)
+        };
         let members = world.members(program);
         for (at, member) in members.iter().enumerate() {
             let is_last = at + 1 == members.len();
             let mut points: HashMap<&str, String> = HashMap::new();
-            let asked = ON_REQUEST.iter().filter(|fault| named(fault.fault));
-            let all = FAULTS.iter().filter(|fault| wanted(fault.fault)).chain(asked);
+            let asked = ON_REQUEST.iter().filter(|fault| chosen.names(fault.fault));
+            let all = FAULTS
+                .iter()
+                .filter(|fault| chosen.has(fault.fault))
+                .filter(has_room)
+                .chain(asked);
             for fault in all.filter(|fault| fault.program == program) {
                 if fault.last && !is_last || fault.action == "stop" && is_last {
                     continue;
@@ -134,10 +173,6 @@ pub(super) async fn order(world: &World, wanted: impl Fn(&str) -> bool, named: i
                     .with("FAILPOINTS", list.join(","))
                     .with("FAILPOINTS_SEED", seed.to_string()),
             );
-            if cfg!(feature = "campaign") {
-                let _ = member.kill().await;
-                let _ = member.start().await;
-            }
         }
     }
 }
@@ -157,9 +192,12 @@ pub(super) fn count(world: &World, wanted: impl Fn(&str) -> bool) -> Result<()> 
     Ok(())
 }
 
-/// How often a point acted in a program: by point, verb and program.
-pub(crate) fn hits(folder: &Path) -> Result<HashMap<(String, String, Program), u64>> {
-    let mut hits = HashMap::new();
+/// How often points acted, by point, verb and program.
+pub(crate) type Hits = HashMap<(String, String, Program), u64>;
+
+/// How often each point acted in each program.
+pub(crate) fn hits(folder: &Path) -> Result<Hits> {
+    let mut hits = Hits::new();
     for program in [Program::Api, Program::Worker] {
         let text = match std::fs::read_to_string(log(folder, program)) {
             Ok(text) => text,

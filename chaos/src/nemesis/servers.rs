@@ -1,10 +1,9 @@
-//! Faults of servers and of our processes. Reached is what really went down while it was working.
+//! Faults of PostgreSQL and of our processes. Reached is what really went down while it was working.
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
-use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use wallet_dev::stack::StopMode;
 
@@ -18,14 +17,6 @@ const PG_KILLED: &str = "F33 postmaster killed";
 const PG_BACKEND: &str = "F33 backend killed";
 const PG_PROMOTED: &str = "F33 replica promoted";
 const PG_READ_ONLY: &str = "F35 PostgreSQL read-only";
-const EMPTIED: &str = "F25 queue emptied (FLUSHALL)";
-const RESTARTED_EMPTY: &str = "F25 queue restarted empty";
-const STALLED: &str = "F26 queue stalled";
-const FAILED_OVER: &str = "F27 queue fails over to a replica that lags";
-const LOCK_HUNG: &str = "F28 lock node hung";
-const LOCK_EMPTIED: &str = "F28 lock node restarted empty";
-const QUORUM_LOST: &str = "F29 lock quorum lost";
-const TWICE: &str = "F31 every job handed over again";
 const KILLED_API: &str = "F01-F03 kill -9 of an API";
 const KILLED_WORKER: &str = "F08-F12 kill -9 of a worker";
 const FROZEN: &str = "F30 worker stopped for a while";
@@ -40,14 +31,6 @@ pub(super) const FAULTS: &[&str] = &[
     PG_BACKEND,
     PG_PROMOTED,
     PG_READ_ONLY,
-    EMPTIED,
-    RESTARTED_EMPTY,
-    STALLED,
-    FAILED_OVER,
-    LOCK_HUNG,
-    LOCK_EMPTIED,
-    QUORUM_LOST,
-    TWICE,
     KILLED_API,
     KILLED_WORKER,
     FROZEN,
@@ -76,75 +59,6 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             world.database.connect().await?.execute(unset, &[]).await?;
             world.database.execute("SELECT pg_reload_conf()").await?;
             Ok(1)
-        }
-        EMPTIED => {
-            let waiting = world.queue.keys().await?;
-            let _: () = redis::cmd("FLUSHALL")
-                .query_async(&mut world.queue.connect().await?)
-                .await?;
-            Ok(u64::from(waiting > 0))
-        }
-        RESTARTED_EMPTY => {
-            let waiting = world.queue.keys().await?;
-            let mut nodes = world.queue.nodes().await;
-            nodes.primary.process_mut().kill().await?;
-            hold(random, 100..1_000).await;
-            nodes.primary.start_again().await?;
-            Ok(u64::from(waiting > 0))
-        }
-        STALLED => {
-            if random.random() {
-                let nodes = world.queue.nodes().await;
-                nodes.primary.pause(Duration::from_millis(1_500)).await?;
-                drop(nodes);
-                hold(random, 1_500..1_600).await;
-            } else {
-                let nodes = world.queue.nodes().await;
-                nodes.primary.process().freeze();
-                hold(random, 1_900..2_100).await;
-                nodes.primary.process().thaw();
-            }
-            Ok(1)
-        }
-        FAILED_OVER => {
-            let waiting = world.queue.keys().await?;
-            let lag = Duration::from_millis(random.random_range(100..800));
-            let port = world.queue.fail_over(lag).await?;
-            world.redirect(Service::Queue, port);
-            Ok(u64::from(waiting > 0))
-        }
-        LOCK_HUNG | LOCK_EMPTIED => lock_node(world, fault, random).await,
-        QUORUM_LOST => {
-            let spared = random.random_range(0..world.locks.len());
-            let stop = random.random();
-            let lost = world.locks.iter().enumerate().filter(|(at, _)| *at != spared);
-            for (_, lock) in lost.clone() {
-                let mut lock = lock.lock().await;
-                if stop {
-                    lock.process().freeze();
-                } else {
-                    lock.process_mut().kill().await?;
-                }
-            }
-            hold(random, 800..2_500).await;
-            for (_, lock) in lost {
-                let mut lock = lock.lock().await;
-                if stop {
-                    lock.process().thaw();
-                } else {
-                    lock.start_again().await?;
-                }
-            }
-            Ok(1)
-        }
-        TWICE => {
-            let mut again = 0;
-            for _ in 0..10 {
-                let update = "UPDATE jobs SET handed_over_at = NULL WHERE handed_over_at IS NOT NULL AND parked_at IS NULL";
-                again += world.database.connect().await?.execute(update, &[]).await?;
-                hold(random, 20..80).await;
-            }
-            Ok(u64::from(again > 0))
         }
         KILLED_API | KILLED_WORKER => {
             let program = if fault == KILLED_API {
@@ -176,7 +90,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             let ran = member.kill().await?;
             Ok(u64::from(ran && rows > 0))
         }
-        other => bail!("{other} is no fault of servers"),
+        other => bail!("{other} is no fault of PostgreSQL or of our processes"),
     }
 }
 
@@ -214,18 +128,4 @@ async fn kill_backends(world: &World) -> Result<u64> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(0)
-}
-
-async fn lock_node(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
-    let mut lock = one_of(random, &world.locks)?.lock().await;
-    if fault == LOCK_HUNG {
-        lock.process().freeze();
-        hold(random, 800..2_500).await;
-        lock.process().thaw();
-    } else {
-        lock.process_mut().kill().await?;
-        hold(random, 300..1_500).await;
-        lock.start_again().await?;
-    }
-    Ok(1)
 }

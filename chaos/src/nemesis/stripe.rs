@@ -44,12 +44,12 @@ fn rule(fault: &str) -> Option<(&'static str, Value)> {
     let webhook = |what: Value| Some(("webhook_faults", what));
     match fault {
         "F13 answer lost after the effect" => request("drop_after", 0.5),
-        "F13 no answer after the effect" => request("hang_after", 0.15),
+        "F13 no answer after the effect" => request("hang_after", 0.3),
         "F13 connection lost before the effect" => request("drop_before", 0.5),
         "F14 key in use" => request("key_in_use", 0.5),
         "F15 429" => request("rate_limit", 0.7),
-        "F16 500 without effect, kept under the key" => request("error_500", 0.15),
-        "F16 500 with effect, kept under the key" => request("error_500_after_effect", 0.15),
+        "F16 500 without effect, kept under the key" => request("error_500", 0.4),
+        "F16 500 with effect, kept under the key" => request("error_500_after_effect", 0.4),
         "F16 503" => request("error_503", 0.5),
         "F18 webhooks ten times" => webhook(json!({ "duplicate": 9 })),
         "F19 webhooks reordered" => webhook(json!({ "reorder_ms": 1_500 })),

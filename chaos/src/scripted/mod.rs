@@ -118,7 +118,7 @@ impl Stage {
     async fn strike(mut self, parked: i64) -> Result<()> {
         let healed = Instant::now();
         self.load.stop_asking(FINAL_WITHIN).await?;
-        check::rest::wait(&self.world, healed, FINAL_WITHIN, false).await?;
+        check::rest::wait(&self.world, healed, FINAL_WITHIN).await?;
         self.check(parked).await
     }
 

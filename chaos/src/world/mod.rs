@@ -185,6 +185,17 @@ impl World {
         Ok(world)
     }
 
+    /// Notes what was done to the system, with the time, for whoever reads the logs.
+    pub(crate) fn note(&self, what: &str) {
+        let line = format!("{} {what}\n", chrono::Utc::now().to_rfc3339());
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("faults.log"));
+        // A line that cannot be written is missing for the reader, and for nobody else.
+        let _ = file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()));
+    }
+
     /// Where logs go.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

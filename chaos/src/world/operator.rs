@@ -28,15 +28,20 @@ impl World {
     pub(crate) async fn requeue_crashed(&self) -> Result<()> {
         let crashed =
             "SELECT id FROM jobs WHERE parked_at IS NOT NULL AND last_error LIKE 'started%without an end%'";
-        for row in self.database.connect().await?.query(crashed, &[]).await? {
-            let id: i64 = row.get(0);
-            let (code, said) = self.operate(&["requeue", &id.to_string()]).await?;
-            ensure!(code == 0, "requeue ended with {code}: {said}");
-            self.tally.count(
-                "jobs parked after three deaths of their workers, requeued by the operator",
-                1,
-            );
+        let rows = self.database.connect().await?.query(crashed, &[]).await?;
+        let ids: Vec<String> = rows.iter().map(|row| row.get::<_, i64>(0).to_string()).collect();
+        if ids.is_empty() {
+            return Ok(());
         }
+        let words: Vec<&str> = std::iter::once("requeue")
+            .chain(ids.iter().map(String::as_str))
+            .collect();
+        let (code, said) = self.operate(&words).await?;
+        ensure!(code == 0, "requeue ended with {code}: {said}");
+        self.tally.count(
+            "jobs parked after three deaths of their workers, requeued by the operator",
+            rows.len() as u64,
+        );
         Ok(())
     }
 }

@@ -25,10 +25,16 @@ pub(crate) struct Nodes {
 async fn replica_of(port: u16) -> Result<Redis> {
     let replica = Redis::start(RedisOptions {
         name: Some("queue replica".to_owned()),
-        args: vec!["--replicaof".to_owned(), "127.0.0.1".to_owned(), port.to_string()],
+        args: vec!["--repl-diskless-sync-delay".to_owned(), "0".to_owned()],
         ..RedisOptions::default()
     })
     .await?;
+    // By a command and not by an argument: once it is the primary, a restart must not make it a replica again.
+    let _: () = redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg(port)
+        .query_async(&mut connect(replica.port()).await?)
+        .await?;
     let start = Instant::now();
     loop {
         let info: String = redis::cmd("INFO")

@@ -80,10 +80,12 @@ async fn reschedule(
     reason: &str,
     return_attempt: bool,
 ) -> Result<usize, DbError> {
+    // What was given back keeps its fence and has no lease any more: whoever writes the same once more, because the answer to the first
+    // time was lost, changes nothing.
     Ok(sql(
         "WITH held AS (SELECT jobs.id, given.run_at
                          FROM jobs JOIN unnest($1, $2, $3) AS given (id, fence, run_at) USING (id, fence)
-                        ORDER BY jobs.id FOR UPDATE OF jobs)
+                        WHERE jobs.lease_until IS NOT NULL ORDER BY jobs.id FOR UPDATE OF jobs)
          UPDATE jobs SET run_at = held.run_at, handed_over_at = NULL, lease_until = NULL, lease_owner = NULL, starts = 0,
                          attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END, last_error = $4
            FROM held WHERE jobs.id = held.id",

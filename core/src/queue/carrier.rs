@@ -1,6 +1,7 @@
 //! Handing over groups of jobs, and keeping Redis as small as it was.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use apalis_core::task::builder::TaskBuilder;
 use apalis_redis::RedisTask;
@@ -17,6 +18,8 @@ use crate::jobs::QueueName;
 const PUSHED_AT_ONCE: usize = 500;
 /// Finished tasks removed by one script.
 const SWEPT_AT_ONCE: u32 = 500;
+/// A sign of life that was written stays so long.
+const SIGN_KEPT_FOR: Duration = Duration::from_secs(60);
 
 static PROMOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/promote.lua")));
 static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/sweep.lua")));
@@ -42,7 +45,10 @@ impl CarrierError {
     pub(super) fn may_be_the_connection(&self) -> bool {
         match self {
             Self::Timeout => true,
-            Self::Redis(error) => error.is_io_error() || error.is_unrecoverable_error(),
+            // A node that only reads was the primary before: a new connection may lead to the one that is it now.
+            Self::Redis(error) => {
+                error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY")
+            }
             Self::InvalidUrl(_) | Self::Encode(_) => false,
         }
     }
@@ -197,13 +203,18 @@ impl Carrier {
         }
     }
 
-    /// Asks Redis for a sign of life.
+    /// Whether Redis can be used, which is to write: a replica that was not promoted and a Redis that is full answer `PING` too.
     ///
     /// # Errors
     /// When Redis fails or takes longer than a second.
     pub async fn ping(&self) -> Result<(), CarrierError> {
+        let sign = self.names(QueueName::Maintenance).sign_of_life();
         self.link
-            .call(|mut redis| async move { Ok(redis::cmd("PING").query_async(&mut redis).await?) })
+            .call(|mut redis| async move {
+                let mut write = redis::cmd("SET");
+                write.arg(sign).arg(1).arg("EX").arg(SIGN_KEPT_FOR.as_secs());
+                Ok(write.query_async(&mut redis).await?)
+            })
             .await
     }
 

@@ -79,6 +79,11 @@ impl Names {
         format!("{}:members", self.prefix)
     }
 
+    /// Written to see that Redis can be written to.
+    pub(super) fn sign_of_life(&self) -> String {
+        format!("{}:sign-of-life", self.prefix)
+    }
+
     /// There as long as Redis has not been emptied.
     pub(super) fn marker(&self) -> String {
         format!("{}:present", self.prefix)

@@ -95,11 +95,26 @@ pub struct LaneClosed {
 }
 
 /// Leave to make one call; give it back with its outcome.
+///
+/// A probe that is dropped instead, because its call was not sent after all, leaves its place to the next call.
 #[derive(Debug)]
 #[must_use = "the outcome of the call is recorded with it"]
-pub struct Permit {
+pub struct Permit<'a> {
+    breakers: &'a Breakers,
     lane: Lane,
-    probe: bool,
+    /// When the probe was due that this call is; none for any other call.
+    probe: Option<DateTime<Utc>>,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let Some(due) = self.probe else { return };
+        self.breakers.with(self.lane, |state, _| {
+            if let State::Probing { pauses, .. } = *state {
+                *state = State::Open { until: due, pauses };
+            }
+        });
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -148,9 +163,9 @@ impl Breakers {
     ///
     /// # Errors
     /// When the lane is paused: hand the job back until then, without counting an attempt.
-    pub fn permit(&self, lane: Lane, now: DateTime<Utc>) -> Result<Permit, LaneClosed> {
-        self.with(lane, |state, settings| match *state {
-            State::Closed { .. } => Ok(Permit { lane, probe: false }),
+    pub fn permit(&self, lane: Lane, now: DateTime<Utc>) -> Result<Permit<'_>, LaneClosed> {
+        let probe = self.with(lane, |state, settings| match *state {
+            State::Closed { .. } => Ok(None),
             State::Open { until, .. } | State::Probing { until, .. } if now < until => {
                 Err(LaneClosed { until })
             }
@@ -159,14 +174,20 @@ impl Breakers {
                     until: now + settings.probe,
                     pauses,
                 };
-                Ok(Permit { lane, probe: true })
+                Ok(Some(now))
             }
+        })?;
+        Ok(Permit {
+            breakers: self,
+            lane,
+            probe,
         })
     }
 
     /// Takes the outcome of a permitted call: none for a success, else the class of its error.
-    pub fn record(&self, permit: Permit, outcome: Option<ErrorClass>, now: DateTime<Utc>) {
-        let Permit { lane, probe } = permit;
+    pub fn record(&self, mut permit: Permit<'_>, outcome: Option<ErrorClass>, now: DateTime<Utc>) {
+        let lane = permit.lane;
+        let probe = permit.probe.take().is_some();
         if outcome == Some(ErrorClass::Unauthorized) {
             // The key is everybody's.
             for lane in Lane::ALL {

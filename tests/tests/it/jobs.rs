@@ -130,6 +130,28 @@ async fn a_job_that_was_given_back_is_free_at_once_although_its_lease_is_renewed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_given_back_twice_because_the_first_answer_was_lost_has_one_attempt_returned() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (_, his) = app.owner(0).await;
+    let sent = app.send(&alice, &hers, &his, 100).await;
+    let job = JobId(job_of(&app, &sent, "transfer").await);
+    let pool = app.db.pool().await;
+    let now = SystemClock.now();
+    let claimed = jobs::claim(pool, &[job], "one", now).await.unwrap();
+    let back = jobs::HandBack {
+        claim: claimed[0].claim,
+        run_at: now,
+    };
+    assert_eq!(jobs::hand_back(pool, &[back], "busy").await.unwrap(), 1);
+    assert_eq!(jobs::hand_back(pool, &[back], "busy").await.unwrap(), 0);
+    assert_eq!(app.db.count("jobs WHERE attempts = 0 AND starts = 0").await, 1);
+    app.start_worker();
+    app.completed(&alice, &sent).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_lost_a_job_to_another_worker_writes_nothing_any_more() {
     let app = TestApp::with_workers(0).await;
     let (alice, hers) = app.owner(1_000).await;

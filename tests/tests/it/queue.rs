@@ -137,6 +137,40 @@ async fn work_goes_on_from_the_table_while_redis_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_goes_on_from_the_table_while_redis_only_reads() {
+    let mut app = TestApp::with(Options {
+        own_redis: true,
+        workers: 2,
+        ..Options::default()
+    })
+    .await;
+    let (alice, hers) = app.owner(100_000).await;
+    let (_, his) = app.owner(0).await;
+    let mut queue = queue_of(&app).await;
+    // As a primary that comes back after a failover: it follows, and nobody has told us where the new one is.
+    let _: () = redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg(1)
+        .query_async(&mut queue)
+        .await
+        .unwrap();
+    for _ in 0..10 {
+        app.send(&alice, &hers, &his, 10).await;
+    }
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &hers).await, (100_000 - 100, 0));
+    let _: () = redis::cmd("REPLICAOF")
+        .arg("NO")
+        .arg("ONE")
+        .query_async(&mut queue)
+        .await
+        .unwrap();
+    let sent = app.send(&alice, &hers, &his, 10).await;
+    app.completed(&alice, &sent).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_redis_was_given_before_it_went_is_taken_from_the_table() {
     let mut app = TestApp::with(Options {
         own_redis: true,

@@ -7,11 +7,22 @@ use wallet_core::jobs;
 
 use super::{clock, connect, say};
 
-/// Puts a parked job back.
-pub(crate) async fn requeue(config: &WorkerConfig, job: i64) -> anyhow::Result<()> {
+/// Puts parked jobs back; one that is not parked keeps none of the others.
+pub(crate) async fn requeue(config: &WorkerConfig, jobs: &[i64]) -> anyhow::Result<()> {
     let db = connect(config).await?;
-    if !jobs::requeue(&db, JobId(job), clock().now()).await? {
-        bail!("there is no parked job {job}; `wallet-worker parked` lists them");
+    let mut missing = Vec::new();
+    for &job in jobs {
+        if jobs::requeue(&db, JobId(job), clock().now()).await? {
+            say(&format!("job {job} is queued again"))?;
+        } else {
+            missing.push(job.to_string());
+        }
     }
-    say(&format!("job {job} is queued again"))
+    if !missing.is_empty() {
+        bail!(
+            "there is no parked job {}; `wallet-worker parked` lists them",
+            missing.join(", ")
+        );
+    }
+    Ok(())
 }

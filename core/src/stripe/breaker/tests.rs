@@ -112,9 +112,28 @@ fn failed_probes_double_the_pause_up_to_the_longest() {
 fn a_probe_that_never_comes_back_does_not_close_the_lane_for_ever() {
     let breakers = breakers();
     call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
-    drop(breakers.permit(Lane::Deposits, at(5)).unwrap());
+    let _lost = breakers.permit(Lane::Deposits, at(5)).unwrap();
     assert!(breakers.permit(Lane::Deposits, at(34)).is_err());
     assert!(breakers.permit(Lane::Deposits, at(35)).is_ok());
+}
+
+#[test]
+fn a_probe_that_was_not_sent_after_all_leaves_its_place_to_the_next_call() {
+    let breakers = breakers();
+    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    drop(breakers.permit(Lane::Deposits, at(5)).unwrap());
+    assert!(breakers.awaits_probe(Lane::Deposits, at(5)));
+    let probe = breakers.permit(Lane::Deposits, at(5)).unwrap();
+    assert!(
+        breakers.permit(Lane::Deposits, at(6)).is_err(),
+        "two probes at once"
+    );
+    breakers.record(probe, Some(ErrorClass::Unreachable), at(6));
+    assert_eq!(
+        breakers.paused_until(Lane::Deposits, at(6)),
+        Some(at(16)),
+        "the pause grew with the probe that failed, and only with that"
+    );
 }
 
 #[test]
