@@ -179,6 +179,7 @@ async fn seeds(arguments: &Arguments, chosen: &Chosen) -> Result<Vec<random::Out
         chosen: chosen.clone(),
         env: Env::new(),
         until_violated: false,
+        starts_anew: true,
         tells: true,
     };
     let mut outcomes = Vec::new();

@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) env: Env,
     /// Whether the run ends at the first violation.
     pub(crate) until_violated: bool,
+    /// Whether every process is started anew when everything heals.
+    pub(crate) starts_anew: bool,
     /// Whether it tells how it goes.
     pub(crate) tells: bool,
 }
@@ -107,7 +109,10 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     }
     let deaths = world.members.iter().map(|member| member.deaths()).sum();
     let seen_early = plan.until_violated && tally.violations() > 0;
-    nemesis.heal(&world).await.context("it does not heal")?;
+    nemesis
+        .heal(&world, plan.starts_anew)
+        .await
+        .context("it does not heal")?;
     let healed = Instant::now();
     if let Err(error) = load.stop_asking(FINAL_WITHIN).await {
         tally.checked("every request is answered after healing", [format!("{error:#}")]);

@@ -40,5 +40,21 @@ async fn books_in(db: &Db, world: &World) -> Result<()> {
         let found = finding.first.iter().map(ToString::to_string);
         world.tally.checked(finding.check.name, found);
     }
+    witnessed(world).await
+}
+
+/// What PostgreSQL itself noticed (`world/witness.sql`).
+async fn witnessed(world: &World) -> Result<()> {
+    let told = async |sql: &str| -> Result<Vec<String>> {
+        let rows = world.database.connect().await?.query(sql, &[]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    };
+    let stale = "SELECT 'job ' || job || ' was settled under claim ' || fence || ' when claim ' || given || ' had been given'
+                   FROM campaign.stale LIMIT 20";
+    let early = "SELECT event || ' counted as processed before it was' FROM campaign.early LIMIT 20";
+    let (stale, early) = (told(stale).await?, told(early).await?);
+    let tally = &world.tally;
+    tally.checked("I10 nobody settles under a claim that is void", stale);
+    tally.checked("I8 an event is processed by the commit that ends its job", early);
     Ok(())
 }

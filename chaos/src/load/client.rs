@@ -192,7 +192,17 @@ impl Client {
     }
 
     fn refund_of_payment(&mut self) -> Option<Request> {
-        let (payee, of) = *pick(&mut self.random, &self.journal.book().payments)?;
+        let often = self.random.random_bool(0.5);
+        let (payee, of) = {
+            let book = self.journal.book();
+            // Every other time one of the first, of which soon nothing is left.
+            let among = if often {
+                book.payments.get(..3).unwrap_or(&book.payments)
+            } else {
+                &book.payments
+            };
+            *pick(&mut self.random, among)?
+        };
         let cents = self.random.random_range(100..800);
         Some(self.refund(payee, of, cents))
     }

@@ -122,8 +122,8 @@ impl Nemesis {
         }
     }
 
-    /// Stops breaking, mends everything, and starts every program anew without failpoints.
-    pub(crate) async fn heal(self, world: &Arc<World>) -> anyhow::Result<()> {
+    /// Stops breaking, mends everything, and starts every program `anew`, without failpoints.
+    pub(crate) async fn heal(self, world: &Arc<World>, anew: bool) -> anyhow::Result<()> {
         self.stop.cancel();
         for lane in self.lanes {
             let _ = lane.await;
@@ -132,7 +132,9 @@ impl Nemesis {
         world.stripe.heal().await?;
         for member in &world.members {
             member.order(Env::new());
-            member.kill().await?;
+            if anew {
+                member.kill().await?;
+            }
             member.start().await?;
         }
         points::count(world, |fault| self.chosen.has(fault))?;

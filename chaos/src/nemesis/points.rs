@@ -86,22 +86,22 @@ pub(crate) const FAULTS: &[FailPoint] = &[
 
 /// Those that are only done when they are asked for by name: a stopped process is let go on after longer than a lease.
 pub(crate) const ON_REQUEST: &[FailPoint] = &[
-    stops("stopped beyond its lease at W2", "W2"),
-    stops("stopped beyond its lease at W3", "W3"),
-    stops("stopped beyond its lease at W4", "W4"),
+    stops("stopped beyond its lease at W2", "W2", 60),
+    stops("stopped beyond its lease at W3", "W3", 60),
+    stops("stopped beyond its lease at W4", "W4", 150),
     often("event job dies often", "H3", Program::Worker),
     often("API dies often at A2", "A2", Program::Api),
     often("API dies often at A3", "A3", Program::Api),
 ];
 
-const fn stops(fault: &'static str, point: &'static str) -> FailPoint {
+const fn stops(fault: &'static str, point: &'static str, per_mille: u32) -> FailPoint {
     FailPoint {
         fault,
         point,
         action: "stop",
         program: Program::Worker,
         last: false,
-        per_mille: 60,
+        per_mille,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Faults of Stripe and its webhooks. Reached is how often the simulator's rules were hit.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, bail};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
@@ -9,6 +11,10 @@ use super::hold;
 use crate::world::{Service, World};
 
 const OUTAGE: &str = "F15 connections to Stripe are refused";
+
+/// A fault that nobody has met so often goes on for so long.
+const ENOUGH: u64 = 2;
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Webhooks that never come.
 pub(super) const LOST: &str = "F22 webhooks lost";
@@ -72,15 +78,20 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             links.iter().map(|link| link.refused()).sum::<u64>()
         };
         let before = refused();
-        let length = random.random_range(500..2_000);
+        let length = random.random_range(1_000..3_000);
         world.stripe.control("outage", json!({ "ms": length })).await?;
-        tokio::time::sleep(std::time::Duration::from_millis(length + 200)).await;
+        tokio::time::sleep(Duration::from_millis(length + 200)).await;
         return Ok(refused().saturating_sub(before));
     }
     let Some((list, rule)) = rule(fault) else {
         bail!("{fault} is no fault of Stripe's");
     };
     let id = world.stripe.fault(list, rule).await?;
-    hold(random, 1_000..3_000).await;
+    hold(random, 500..2_000).await;
+    // While PostgreSQL is away nobody calls Stripe: it goes on until somebody has met it.
+    let start = Instant::now();
+    while start.elapsed() < LONGEST && world.stripe.hits(list, id).await? < ENOUGH {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     world.stripe.call_off(list, id).await
 }

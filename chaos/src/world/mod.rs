@@ -117,6 +117,7 @@ impl World {
             .with("MONEY_OUT_STOPS_ON", "nothing");
         base = base.overlaid(&wanted.env);
         migrate(&database, &base, folder).await?;
+        database.execute(include_str!("witness.sql")).await?;
         database.follow().await?;
 
         let mut links = vec![(Service::Webhooks, webhooks)];

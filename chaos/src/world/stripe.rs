@@ -60,17 +60,22 @@ impl Stripe {
             .with_context(|| format!("a rule without a number: {made}"))
     }
 
-    /// How often a fault was hit; it is called off.
-    pub(crate) async fn call_off(&self, list: &str, id: u64) -> Result<u64> {
+    /// How often a fault was hit so far.
+    pub(crate) async fn hits(&self, list: &str, id: u64) -> Result<u64> {
         let rules = self.look(list).await?;
-        let hit = rules
+        Ok(rules
             .as_array()
             .into_iter()
             .flatten()
             .find(|rule| rule.get("id").and_then(Value::as_u64) == Some(id))
             .and_then(|rule| rule.get("hit"))
             .and_then(Value::as_u64)
-            .unwrap_or(0);
+            .unwrap_or(0))
+    }
+
+    /// How often a fault was hit; it is called off.
+    pub(crate) async fn call_off(&self, list: &str, id: u64) -> Result<u64> {
+        let hit = self.hits(list, id).await?;
         self.ask(Method::DELETE, &format!("{list}/{id}"), None).await?;
         Ok(hit)
     }
