@@ -26,7 +26,7 @@ pub(crate) struct Caught {
 /// The faults under which a bug shows; those that need none show under load alone.
 fn faults(bug: &str) -> &'static [&'static str] {
     match bug {
-        "no-fence" => &["beyond its lease at W4"],
+        "no-fence" => &["leases lapse", "F20", "F36 Stripe is slow"],
         "key-from-the-clock" | "unknown-is-refused" => &["F13 answer lost", "F13 no answer", "F16 503"],
         "event-marked-first" => &["event job dies often"],
         "dispatcher-by-cursor" => &["F07", "F25 queue emptied"],

@@ -1,5 +1,6 @@
 //! Checking the books by itself: what changed lately every minute, everything and against Stripe once a day. Of all workers one does it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,14 +25,18 @@ const VIOLATED: &str = "invariant_violated";
 /// The kind of the alarms about unexplained differences, and how many are raised at once.
 const DIFFERS: &str = "reconciliation_differs";
 const MOST_DIFFERENCES: usize = 50;
+/// The kind of the alarms about checks that cannot be made, and how often in a row one fails before.
+const NOT_MADE: &str = "check_not_made";
+const FAILURES_TOLD: u32 = 3;
 
 /// Works until `shutdown`.
 pub(crate) async fn run(worker: Arc<Worker>, config: ChecksConfig, shutdown: CancellationToken) {
+    let mut failures = Failures::default();
     while !shutdown.is_cancelled() {
         // Whatever is under way only reads, or is begun again by another worker.
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = round(&worker, &config) => {}
+            () = round(&worker, &config, &mut failures) => {}
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -40,34 +45,81 @@ pub(crate) async fn run(worker: Arc<Worker>, config: ChecksConfig, shutdown: Can
     }
 }
 
-async fn round(worker: &Worker, config: &ChecksConfig) {
+async fn round(worker: &Worker, config: &ChecksConfig, failures: &mut Failures) {
     for what in [Scheduled::Quick, Scheduled::Complete] {
-        if let Err(error) = check_books(worker, config, what).await {
-            tracing::warn!(check = what.as_str(), error = %chain(&error), "the books could not be checked");
-        }
+        let done = check_books(worker, config, what).await;
+        let done = done.map_err(|error| chain(&error).to_string());
+        failures.note(worker, what, done).await;
     }
-    if let Err(error) = compare_with_stripe(worker, config).await {
-        tracing::warn!(error = %chain(&error), "the books could not be compared with Stripe");
+    let done = compare_with_stripe(worker, config).await;
+    let done = done.map_err(|error| chain(&error).to_string());
+    failures.note(worker, Scheduled::Reconcile, done).await;
+}
+
+/// How often in a row each check could not be made.
+#[derive(Default)]
+struct Failures(BTreeMap<&'static str, u32>);
+
+impl Failures {
+    /// Takes whether a check was made, or why it could not be. One that fails again and again raises an alarm: what is not checked is not
+    /// known to hold.
+    async fn note(&mut self, worker: &Worker, what: Scheduled, done: Result<bool, String>) {
+        let name = what.as_str();
+        let failed = self.0.entry(name).or_default();
+        let told = match done {
+            Ok(false) => return,
+            Ok(true) => {
+                *failed = 0;
+                close_not_made(worker, name).await
+            }
+            Err(error) => {
+                *failed = failed.saturating_add(1);
+                tracing::warn!(check = name, error, failed, "a check could not be made");
+                if *failed < FAILURES_TOLD {
+                    return;
+                }
+                raise_not_made(worker, name, &error).await
+            }
+        };
+        // PostgreSQL itself may be what is away; then readiness tells, and the next failure tries again.
+        if let Err(error) = told {
+            tracing::debug!(error = %chain(&error), "an alarm could not be written");
+        }
     }
 }
 
+async fn raise_not_made(worker: &Worker, name: &str, error: &str) -> Result<(), DbError> {
+    let message = format!("the check could not be made again and again: {error}");
+    let conn = &mut worker.db.conn().await?;
+    alarms::raise(conn, NOT_MADE, name, &message, worker.clock.now())
+        .await
+        .map(drop)
+}
+
+async fn close_not_made(worker: &Worker, name: &str) -> Result<(), DbError> {
+    let conn = &mut worker.db.conn().await?;
+    alarms::close(conn, NOT_MADE, name, worker.clock.now())
+        .await
+        .map(drop)
+}
+
 /// Compares the books with Stripe, when that is due.
-async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<(), ReconcileError> {
+async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<bool, ReconcileError> {
     let now = worker.clock.now();
     let Some(every) = config.reconcile else {
-        return Ok(());
+        return Ok(false);
     };
     if verify::begin(&worker.db, Scheduled::Reconcile, every, now)
         .await?
         .is_none()
     {
-        return Ok(());
+        return Ok(false);
     }
     let actor = Actor::Worker(worker.name.clone());
     let since = now - reconcile::USUAL_PERIOD;
     let found = reconcile::reconcile(&worker.db, &worker.calls, &actor, since, now, |_| {}).await?;
     tell_differences(worker, &found).await?;
-    if config.stops_on_differences && !found.is_explained() {
+    if config.stops_on_differences && !found.is_quiet() {
         stop_money_out(worker, "the books and Stripe differ").await?;
     }
     verify::end(&worker.db, Scheduled::Reconcile, None, worker.clock.now()).await?;
@@ -78,13 +130,13 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<(
         explained = found.is_explained(),
         "the books were compared with Stripe"
     );
-    Ok(())
+    Ok(true)
 }
 
 async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(), DbError> {
     let now = worker.clock.now();
     let conn = &mut worker.db.conn().await?;
-    for difference in found.unexplained().take(MOST_DIFFERENCES) {
+    for difference in found.alarming().take(MOST_DIFFERENCES) {
         alarms::raise(conn, DIFFERS, &difference.about(), &difference.in_words(), now).await?;
     }
     for figure in found.figures.iter().filter(|figure| !figure.holds()) {
@@ -98,17 +150,17 @@ async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(),
     Ok(())
 }
 
-async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) -> Result<(), DbError> {
+async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) -> Result<bool, DbError> {
     let every = match what {
         Scheduled::Quick => config.quick,
         Scheduled::Complete => config.complete,
         Scheduled::Reconcile => None,
     };
     let Some(every) = every else {
-        return Ok(());
+        return Ok(false);
     };
     let Some(window) = verify::begin(&worker.db, what, every, worker.clock.now()).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let is_complete = what == Scheduled::Complete;
     let scope = if is_complete {
@@ -135,7 +187,7 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
         took = ?verified.took,
         "the books were checked"
     );
-    Ok(())
+    Ok(true)
 }
 
 /// Raises an alarm for each check that does not hold; of the complete set, closes those of the checks that do again.

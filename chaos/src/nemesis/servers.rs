@@ -20,6 +20,7 @@ const PG_READ_ONLY: &str = "F35 PostgreSQL read-only";
 const KILLED_API: &str = "F01-F03 kill -9 of an API";
 const KILLED_WORKER: &str = "F08-F12 kill -9 of a worker";
 const FROZEN: &str = "F30 worker stopped for a while";
+const LAPSED: &str = "F30 leases lapse while their workers work";
 const DEPLOYED: &str = "F39 SIGTERM and a new process";
 const CHECKERS: &str = "F41 checks due for every worker, one dies";
 
@@ -34,6 +35,7 @@ pub(super) const FAULTS: &[&str] = &[
     KILLED_API,
     KILLED_WORKER,
     FROZEN,
+    LAPSED,
     DEPLOYED,
     CHECKERS,
 ];
@@ -77,6 +79,17 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             hold(random, 1_000..4_000).await;
             member.signal(Signal::SIGCONT).await;
             Ok(u64::from(member.pid().await.is_some()))
+        }
+        LAPSED => {
+            // As for a worker that could not renew them: others take the jobs over while it still works, and what it writes is refused.
+            let mut lapsed = 0;
+            for _ in 0..4 {
+                let update = "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second', handed_over_at = NULL
+                               WHERE lease_until > clock_timestamp()";
+                lapsed += world.database.connect().await?.execute(update, &[]).await?;
+                hold(random, 100..400).await;
+            }
+            Ok(lapsed)
         }
         DEPLOYED => {
             let member = *one_of(random, &world.members.iter().collect::<Vec<_>>())?;

@@ -11,6 +11,9 @@ use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::stripe::Balance;
 
+/// An event that has not come for so long is lost: nobody has to look before.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(10);
+
 /// Why Stripe and the books probably differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -90,6 +93,12 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Whether it may be gone in a moment: an event on its way takes a second, one that no webhook brings is asked for after a quiet minute.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        !self.explained && self.cause == Cause::EventNotReceived && self.age < ON_ITS_WAY
+    }
+
     /// What it is about: the subject of its alarm.
     #[must_use]
     pub fn about(&self) -> String {
@@ -182,6 +191,18 @@ impl Reconciliation {
         self.differences.iter().filter(|difference| !difference.explained)
     }
 
+    /// Those of them that are no event on its way: what an unattended comparison raises alarms for.
+    pub fn alarming(&self) -> impl Iterator<Item = &Difference> {
+        self.unexplained()
+            .filter(|difference| !difference.is_on_its_way())
+    }
+
+    /// Whether nothing is alarming and the sums hold.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.alarming().next().is_none() && self.figures.iter().all(Figure::holds)
+    }
+
     /// Whether everything is explained.
     #[must_use]
     pub fn is_explained(&self) -> bool {
@@ -239,4 +260,44 @@ pub(super) fn figures(
             figure
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(cause: Cause, minutes: i64, explained: bool) -> Reconciliation {
+        let now = DateTime::UNIX_EPOCH;
+        Reconciliation {
+            since: now,
+            at: now,
+            movements: 1,
+            matched: 0,
+            own: 0,
+            figures: Vec::new(),
+            differences: vec![Difference {
+                subject: Subject::Transaction,
+                transaction: None,
+                amount: Decimal::NEGATIVE_ONE,
+                currency: "usd".parse().unwrap(),
+                age: TimeDelta::minutes(minutes),
+                cause,
+                explained,
+            }],
+        }
+    }
+
+    #[test]
+    fn an_event_on_its_way_is_listed_and_alarms_nobody_until_it_is_ten_minutes_old() {
+        let young = found(Cause::EventNotReceived, 9, false);
+        assert!(young.is_quiet() && !young.is_explained());
+        assert!(!found(Cause::EventNotReceived, 10, false).is_quiet());
+    }
+
+    #[test]
+    fn whatever_else_differs_alarms_at_once() {
+        assert!(!found(Cause::MadeOutside, 0, false).is_quiet());
+        assert!(!found(Cause::AmountDiffers, 0, false).is_quiet());
+        assert!(found(Cause::InFlight, 60, true).is_quiet());
+    }
 }

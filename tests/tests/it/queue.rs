@@ -138,7 +138,7 @@ async fn work_goes_on_from_the_table_while_redis_is_away() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_goes_on_from_the_table_while_redis_only_reads() {
-    let mut app = TestApp::with(Options {
+    let app = TestApp::with(Options {
         own_redis: true,
         workers: 2,
         ..Options::default()
