@@ -86,26 +86,22 @@ pub(crate) async fn run(folder: &Path) -> Result<(Vec<Recovered>, Counts)> {
 /// How many transactions waited at healing, and until the first of them moved on.
 async fn resumed(session: &Session, healed: &str) -> (i64, Option<Duration>) {
     let start = Instant::now();
-    let waited = format!(
+    let waiting = format!(
         "SELECT count(*) FROM wallet_transactions
-         WHERE created_at < timestamptz '{healed}' - interval '1 second'
-           AND (status IN ('pending', 'processing') OR updated_at > '{healed}')"
+          WHERE created_at < timestamptz '{healed}' - interval '1 second'
+            AND status IN ('pending', 'processing') AND updated_at < '{healed}'"
     );
-    let moved = format!("{waited} AND updated_at > '{healed}'");
-    let mut count = None;
+    let mut at_first = None;
     while start.elapsed() < DONE_WITHIN * 2 {
-        if count.is_none() {
-            count = session.world.database.number(&waited).await.ok();
-        }
-        if count == Some(0) {
-            return (0, None);
-        }
-        if (session.world.database.number(&moved).await).is_ok_and(|moved| moved > 0) {
-            return (count.unwrap_or(0), Some(start.elapsed()));
+        match (session.world.database.number(&waiting).await, at_first) {
+            (Ok(0), None) => return (0, None),
+            (Ok(now), None) => at_first = Some(now),
+            (Ok(now), Some(first)) if now < first => return (first, Some(start.elapsed())),
+            _ => {}
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    (count.unwrap_or(0), None)
+    (at_first.unwrap_or(0), None)
 }
 
 /// A number, if there is one.

@@ -4,16 +4,18 @@
 //! transaction stays as it is. Everything inside goes on, and so does what brings money back. Each such call reads and locks the
 //! switch in the database transaction that counts its try, so no call begins after the stop has committed.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
 use crate::alarms;
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
-use crate::jobs::JobKind;
+use crate::jobs::{self, JobKind, QueueName};
 
 /// The kind and the subject of the alarm that says that a check has stopped it.
 const ALARM: (&str, &str) = ("money_out_stopped", "money_out");
@@ -112,15 +114,11 @@ pub async fn start(
         let (kind, subject) = ALARM;
         alarms::close(conn, kind, subject, now).await?;
         // A job that somebody holds at this moment comes back by itself.
-        let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.as_str()).collect();
-        let woken = sql("WITH waiting AS (SELECT id FROM jobs WHERE kind = ANY($1) AND last_error = $2 AND run_at > $3
-                              AND handed_over_at IS NULL AND parked_at IS NULL ORDER BY id FOR UPDATE SKIP LOCKED)
-             UPDATE jobs SET run_at = $3 FROM waiting WHERE jobs.id = waiting.id")
-        .bind::<Array<Text>, _>(kinds)
-        .bind::<Text, _>(WAITS)
-        .bind::<Timestamptz, _>(now)
-        .execute(conn)
-        .await?;
+        let mut woken = 0;
+        let queues: BTreeSet<QueueName> = KINDS.iter().map(|kind| kind.queue()).collect();
+        for queue in queues {
+            woken += jobs::bring_forward(conn, queue, &[WAITS], i64::MAX, now).await?;
+        }
         Ok::<_, DbError>(Some(woken))
     })
 }

@@ -38,9 +38,15 @@ pub(crate) const fn lane_of(queue: QueueName) -> Lane {
 
 /// Works until `shutdown`.
 pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
+    // Lanes that have resumed and whose jobs could not be told so yet.
+    let mut owed: Vec<Lane> = Vec::new();
     while !shutdown.is_cancelled() {
-        if let Err(error) = look(&worker).await {
-            tracing::debug!(error = %chain(&error), "waiting jobs could not be brought forward");
+        owed.extend(worker.calls.breakers().take_resumed());
+        match look(&worker, &owed).await {
+            Ok(()) => owed.clear(),
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "waiting jobs could not be brought forward");
+            }
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -49,21 +55,29 @@ pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
     }
 }
 
-async fn look(worker: &Worker) -> Result<(), DbError> {
+async fn look(worker: &Worker, resumed: &[Lane]) -> Result<(), DbError> {
     let breakers = worker.calls.breakers();
     let now = worker.clock.now();
-    let resumed = breakers.take_resumed();
     let queues = QueueName::ALL
         .into_iter()
         .filter(|queue| *queue != QueueName::Transfers);
+    let wanted: Vec<(QueueName, i64)> = queues
+        .filter_map(|queue| {
+            let lane = lane_of(queue);
+            if resumed.contains(&lane) {
+                Some((queue, i64::MAX))
+            } else {
+                breakers.awaits_probe(lane, now).then_some((queue, 1))
+            }
+        })
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let conn = &mut worker.db.conn().await?;
     let mut brought = 0;
-    for queue in queues {
-        let lane = lane_of(queue);
-        if resumed.contains(&lane) {
-            brought += jobs::bring_forward(&worker.db, queue, &REASONS, i64::MAX, now).await?;
-        } else if breakers.awaits_probe(lane, now) {
-            brought += jobs::bring_forward(&worker.db, queue, &REASONS, 1, now).await?;
-        }
+    for (queue, most) in wanted {
+        brought += jobs::bring_forward(conn, queue, &REASONS, most, now).await?;
     }
     if brought > 0 {
         worker.dispatcher.wake();

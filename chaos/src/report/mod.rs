@@ -165,16 +165,21 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\nafter a single fault{:>46}{:>13}{:>22}",
-            "reached", "resumed", "what waited was done"
+            "\nafter a single fault{:>46}{:>8}{:>13}{:>22}",
+            "reached", "waited", "resumed", "what waited was done"
         );
         for row in &self.recovery {
             let shown = |time: Option<u128>| time.map_or("never".to_owned(), |ms| format!("{ms} ms"));
-            let (resumed, done) = (shown(row.resumed_ms), shown(row.done_ms));
+            let resumed = if row.waited == 0 {
+                "-".to_owned()
+            } else {
+                shown(row.resumed_ms)
+            };
+            let done = shown(row.done_ms);
             let _ = writeln!(
                 text,
-                "  {:<56}{:>8}{resumed:>13}{done:>22}",
-                row.fault, row.reached
+                "  {:<56}{:>8}{:>8}{resumed:>13}{done:>22}",
+                row.fault, row.reached, row.waited
             );
             if !row.holds() {
                 failures.push(format!(

@@ -33,6 +33,8 @@ fn options() -> PostgresOptions {
             ("wal_sender_timeout".to_owned(), "5s".to_owned()),
             ("deadlock_timeout".to_owned(), "200ms".to_owned()),
             ("max_wal_size".to_owned(), "256MB".to_owned()),
+            // No commit counts before the replica has it: it comes back to a primary that restarts at once, and not after 5 s.
+            ("wal_retrieve_retry_interval".to_owned(), "250ms".to_owned()),
         ],
         ..PostgresOptions::default()
     }

@@ -40,7 +40,7 @@ impl World {
         ensure!(code == 0, "requeue ended with {code}: {said}");
         self.tally.count(
             "jobs parked after three deaths of their workers, requeued by the operator",
-            rows.len() as u64,
+            u64::try_from(rows.len())?,
         );
         Ok(())
     }

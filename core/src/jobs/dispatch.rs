@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use super::QueueName;
 use super::claim::interval;
 use crate::chaos::{self, PlantedBug};
-use crate::db::{Db, DbError, sql};
+use crate::db::{Db, DbError, PgConn, sql};
 use crate::ids::JobId;
 
 #[derive(QueryableByName)]
@@ -80,7 +80,7 @@ pub async fn take_due(
 /// # Errors
 /// When the database cannot be reached.
 pub async fn bring_forward(
-    db: &Db,
+    conn: &mut PgConn,
     queue: QueueName,
     reasons: &[&str],
     most: i64,
@@ -94,7 +94,7 @@ pub async fn bring_forward(
     .bind::<Timestamptz, _>(now)
     .bind::<Array<Text>, _>(reasons)
     .bind::<BigInt, _>(most)
-    .execute(&mut db.conn().await?)
+    .execute(conn)
     .await?)
 }
 

@@ -34,18 +34,24 @@ struct Row {
     since: DateTime<Utc>,
 }
 
+/// The sums in suspense, as constant text.
+macro_rules! sums {
+    ($of:literal) => {
+        concat!(
+            "SELECT transaction_id, currency, sum(amount) AS amount, min(created_at) AS since
+               FROM ledger_entries WHERE account = 'platform:suspense' ",
+            $of,
+            " GROUP BY transaction_id, currency HAVING sum(amount) <> 0 ORDER BY since"
+        )
+    };
+}
+
 /// Everything in suspense, the oldest first.
 ///
 /// # Errors
 /// When the database cannot be reached, or a currency is none of ours.
 pub async fn suspended(conn: &mut PgConn) -> Result<Vec<Suspended>, DbError> {
-    let rows: Vec<Row> = sql(
-        "SELECT transaction_id, currency, sum(amount) AS amount, min(created_at) AS since
-           FROM ledger_entries WHERE account = 'platform:suspense'
-          GROUP BY transaction_id, currency HAVING sum(amount) <> 0 ORDER BY since",
-    )
-    .load(conn)
-    .await?;
+    let rows: Vec<Row> = sql(sums!("")).load(conn).await?;
     rows.into_iter().map(Suspended::try_from).collect()
 }
 
@@ -54,14 +60,10 @@ pub async fn suspended(conn: &mut PgConn) -> Result<Vec<Suspended>, DbError> {
 /// # Errors
 /// When the database cannot be reached, or a currency is none of ours.
 pub async fn suspended_of(conn: &mut PgConn, transaction: TransactionId) -> Result<Vec<Suspended>, DbError> {
-    let rows: Vec<Row> = sql(
-        "SELECT transaction_id, currency, sum(amount) AS amount, min(created_at) AS since
-           FROM ledger_entries WHERE account = 'platform:suspense' AND transaction_id = $1
-          GROUP BY transaction_id, currency HAVING sum(amount) <> 0 ORDER BY since",
-    )
-    .bind::<SqlUuid, _>(transaction.uuid())
-    .load(conn)
-    .await?;
+    let rows: Vec<Row> = sql(sums!("AND transaction_id = $1"))
+        .bind::<SqlUuid, _>(transaction.uuid())
+        .load(conn)
+        .await?;
     rows.into_iter().map(Suspended::try_from).collect()
 }
 

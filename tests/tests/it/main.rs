@@ -12,6 +12,7 @@
 mod bad_inputs;
 mod by_hand;
 mod cancel;
+mod checks;
 mod contract;
 mod currencies;
 mod deploys;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 use wallet_core::verify::{self, Scope, Window};
-use wallet_tests::app::{Leftovers, id_of, uuid};
-use wallet_tests::{Database, TestApp, eventually, programs};
+use wallet_tests::app::{id_of, uuid};
+use wallet_tests::{Database, TestApp, programs};
 
 /// Only what takes a minute of waiting has nothing planted.
 const NOT_PLANTED: &str = "I22 sessions";
@@ -363,109 +362,4 @@ async fn the_command_tells_by_its_exit_code() {
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
     db.drop().await;
     scene.app.abandon().await;
-}
-
-/// Waits for a quick look at the books, a minute later.
-async fn after_a_minute(app: &TestApp) {
-    let before = looked_at(app).await;
-    app.advance(TimeDelta::seconds(61)).await;
-    eventually("the books to be checked", async || looked_at(app).await > before).await;
-}
-
-/// When the last quick look ended, in milliseconds; 0 before the first.
-async fn looked_at(app: &TestApp) -> i64 {
-    let at = "SELECT coalesce(max(extract(epoch FROM done_at) * 1000), 0)::bigint FROM verifications WHERE name = 'quick'";
-    app.db.value(at, &[]).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_worker_raises_an_alarm_within_a_minute_and_stops_money_out() {
-    let app = TestApp::with_workers(2).await;
-    let (alice, wallet) = app.payee(1_000).await;
-    let change = |by: &str| format!("UPDATE wallets SET balance = balance {by} WHERE id = $1");
-    eventually("the books to be checked at the start", async || {
-        looked_at(&app).await > 0
-    })
-    .await;
-    assert_eq!(app.alarms().await, Vec::<String>::new());
-    app.db.execute(&change("+ 1"), &[&uuid(&wallet)]).await;
-    after_a_minute(&app).await;
-    after_a_minute(&app).await;
-    assert_eq!(
-        app.alarms().await,
-        ["invariant_violated", "money_out_stopped"],
-        "once, however often it is seen"
-    );
-    let alarm = app
-        .db
-        .rows("SELECT subject, message FROM alarms ORDER BY kind", &[])
-        .await;
-    let told: [&str; 2] = [alarm[0].get(0), alarm[0].get(1)];
-    assert!(told[0] == "I6 balances" && told[1].contains(&wallet), "{told:?}");
-    let switch = "SELECT reason FROM switches WHERE NOT is_open AND changed_by LIKE 'worker:%'";
-    assert_eq!(app.db.value::<String>(switch, &[]).await, "violated: I6 balances");
-
-    let id = id_of(
-        &app.withdraw(&alice, &wallet, json!({ "amount": "10.00" }))
-            .await
-            .data(),
-    );
-    eventually("the withdrawal to wait", async || {
-        app.db
-            .count("jobs WHERE kind = 'withdrawal_transfer' AND last_error LIKE 'sending money is paused%'")
-            .await
-            == 1
-    })
-    .await;
-    app.db.execute(&change("- 1"), &[&uuid(&wallet)]).await;
-    let started = programs::run(
-        "wallet-worker",
-        &["money-out", "start", "--reason", "mended"],
-        &app.variables,
-    )
-    .await;
-    assert_eq!(started.code, Some(0), "{started:?}");
-    app.completed(&alice, &id).await;
-    let open: i64 = app
-        .db
-        .count("alarms WHERE kind = 'money_out_stopped' AND closed_at IS NULL")
-        .await;
-    assert_eq!(open, 0, "closed by the start");
-    app.finish_with(Leftovers {
-        alarms: &["invariant_violated", "money_out_stopped"],
-        parked: 0,
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_complete_set_runs_by_itself_and_closes_what_holds_again() {
-    let mut app = TestApp::with_workers(0).await;
-    let (_, wallet) = app.owner(1_000).await;
-    let change = |by: &str| format!("UPDATE wallets SET balance = balance {by} WHERE id = $1");
-    app.db.execute(&change("+ 1"), &[&uuid(&wallet)]).await;
-    app.start_worker_with(&[
-        ("VERIFY_QUICK_SECONDS", "0"),
-        ("VERIFY_COMPLETE_SECONDS", "60"),
-        ("MONEY_OUT_STOPS_ON", "nothing"),
-    ]);
-    let open = async || {
-        app.db
-            .count("alarms WHERE kind = 'invariant_violated' AND closed_at IS NULL")
-            .await
-    };
-    eventually("what only all rows together tell", async || open().await == 3).await;
-    assert_eq!(
-        app.db.count("switches WHERE is_open").await,
-        1,
-        "the environment says so"
-    );
-    app.db.execute(&change("- 1"), &[&uuid(&wallet)]).await;
-    app.advance(TimeDelta::seconds(61)).await;
-    eventually("the alarms to be closed", async || open().await == 0).await;
-    app.finish_with(Leftovers {
-        alarms: &["invariant_violated"; 3],
-        parked: 0,
-    })
-    .await;
 }
