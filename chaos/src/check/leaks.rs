@@ -45,7 +45,7 @@ pub(super) async fn check(world: &World, parked: i64) -> Result<()> {
         "I3 nothing is parked but poison",
         (found != parked).then(|| format!("{found} jobs are parked, expected {parked}")),
     );
-    // Disputes of refunded payments are the load's doing. What reconciliation found in the midst of faults it is asked again below.
+    // Disputes of refunded payments are the load's doing, and checks that could not be made the faults'. What reconciliation found in the midst of faults it is asked again below.
     let alarms = "SELECT kind || ' ' || subject || ': ' || message FROM alarms WHERE closed_at IS NULL
                      AND kind NOT IN ('job_parked', 'dispute_exceeds_payment', 'reconciliation_differs', 'check_not_made')";
     let rows = database.connect().await?.query(alarms, &[]).await?;

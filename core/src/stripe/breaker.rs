@@ -102,7 +102,7 @@ pub struct LaneClosed {
 pub struct Permit<'a> {
     breakers: &'a Breakers,
     lane: Lane,
-    /// When the probe was due that this call is; none for any other call.
+    /// When the probe that this call is was let out; none for any other call.
     probe: Option<DateTime<Utc>>,
 }
 
