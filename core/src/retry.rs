@@ -24,6 +24,8 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// A lock or a row that somebody else holds for moments.
     pub const CONTENDED: Self = Self::new(Duration::from_millis(100), Duration::from_secs(5));
+    /// Another job of ours has to come further first: a look costs one query.
+    pub const AFTER_ANOTHER: Self = Self::new(Duration::from_millis(500), Duration::from_secs(15));
     /// The database or Redis is away.
     pub const STORE_AWAY: Self = Self::new(Duration::from_millis(250), Duration::from_secs(30));
     /// Stripe has not finished the first request of a key, or holds a lock on the object.

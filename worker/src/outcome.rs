@@ -25,6 +25,9 @@ const MOST_ATTEMPTS: i32 = 100;
 /// (<https://docs.stripe.com/payouts#payout-speed>).
 const LONGEST_WAIT_FOR_FUNDS: TimeDelta = TimeDelta::days(35);
 
+/// How long a job waits for another one before a person is called.
+const LONGEST_WAIT_FOR_ANOTHER: TimeDelta = TimeDelta::days(1);
+
 /// Between two tries to write how a job ends, while the database is away; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(16);
@@ -44,9 +47,12 @@ pub(crate) enum JobError {
     /// The way is clear again at once, for example after a look-up.
     #[error("{0}")]
     Again(&'static str),
-    /// What it needs has not happened yet, outside or in another job.
+    /// What it needs has not happened yet outside.
     #[error("{0}")]
     NotYet(&'static str),
+    /// Another job of ours has to come further first; the database tells.
+    #[error("{0}")]
+    AfterAnother(&'static str),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbError),
@@ -163,10 +169,12 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
         return;
     };
     // Housekeeping is not the owner's business.
-    let is_quiet = matches!(error, JobError::Again(_) | JobError::NotYet(_))
-        || job
-            .kind
-            .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
+    let is_quiet = matches!(
+        error,
+        JobError::Again(_) | JobError::NotYet(_) | JobError::AfterAnother(_)
+    ) || job
+        .kind
+        .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
     let is_told = !parked && job.last_error.as_deref() == Some(reason);
     if is_quiet || is_told {
         return;
@@ -202,11 +210,18 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
 
 fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
     let failures = u32::try_from(job.attempts).unwrap_or(1);
+    let age = now - job.created_at;
     let draw = |policy: RetryPolicy| policy.delay(failures, &mut rand::rng());
     let end = match error {
         JobError::Park(_) => End::Park,
         JobError::Again(_) => End::HandBack(Duration::ZERO),
         JobError::NotYet(_) => End::Retry(draw(RetryPolicy::STRIPE_UNKNOWN)),
+        JobError::AfterAnother(_) if age > LONGEST_WAIT_FOR_ANOTHER => End::Park,
+        // Attempts are returned, so the delay grows with the age.
+        JobError::AfterAnother(_) => {
+            let doublings = age.num_seconds().clamp(1, 60).ilog2();
+            End::HandBack(RetryPolicy::AFTER_ANOTHER.delay(doublings.saturating_add(1), &mut rand::rng()))
+        }
         JobError::Db(error) if error.is_transient() => End::Retry(draw(RetryPolicy::STORE_AWAY)),
         JobError::Db(_) | JobError::Crypto(_) | JobError::Inbox(_) => End::Retry(draw(RetryPolicy::DEFAULT)),
         JobError::Lock(_) => End::HandBack(RetryPolicy::CONTENDED.delay(4, &mut rand::rng())),
@@ -221,7 +236,7 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
                 End::Retry(draw(policy_of(error)))
             }
             (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
-            (Disposition::WaitForFunds, _) if now - job.created_at > LONGEST_WAIT_FOR_FUNDS => End::Park,
+            (Disposition::WaitForFunds, _) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
             (
                 Disposition::RetrySameKey { counts: false }
                 | Disposition::PauseLane

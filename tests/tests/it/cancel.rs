@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
+use wallet_core::clock::Clock as _;
 use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{Answer, TestApp, User, eventually};
 
@@ -156,6 +157,44 @@ async fn a_deposit_cancelled_in_the_moment_in_which_its_intent_is_made_is_cancel
         assert_eq!(intent["status"], "canceled");
     }
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelling_that_waits_for_the_intent_looks_often_and_uses_up_no_attempts() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    // Each intent is made, and no answer says so.
+    app.stripe
+        .fault(json!({ "operation": "payment_intents.create", "outcome": "drop_after" }))
+        .await;
+    let id = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
+    eventually("a call without an answer", async || {
+        app.stripe.fault_hits().await[0] > 0
+    })
+    .await;
+    let _ = app.cancel(&alice, &id).await.data();
+    app.hurry_until("more such calls", TimeDelta::seconds(16), async || {
+        app.stripe.fault_hits().await[0] > 5
+    })
+    .await;
+    let soon = app.clock.now() + TimeDelta::seconds(16);
+    let late = "SELECT count(*) FROM jobs WHERE kind = 'cancel' AND (attempts > 1 OR run_at > $1)";
+    let late: i64 = app.db.value(late, &[&soon]).await;
+    assert_eq!((app.db.count("jobs WHERE kind = 'cancel'").await, late), (1, 0));
+    app.stripe.clear_faults().await;
+    app.hurry_until("the end", TimeDelta::seconds(16), async || {
+        app.transaction(&alice, &id).await["status"] == "CANCELLED"
+    })
+    .await;
+    let intents = app.stripe.get("/v1/payment_intents?limit=100").await;
+    for intent in intents["data"].as_array().unwrap() {
+        assert_eq!(intent["status"], "canceled");
+    }
     app.finish().await;
 }
 

@@ -36,7 +36,7 @@ async fn cancel_deposit(
         .and_then(|id| id.parse().ok());
     let Some(intent) = intent.filter(|_| transaction.stage == Stage::AwaitingPayment) else {
         let id = transaction.id.uuid();
-        let being_made = JobError::NotYet("the payment intent is being created");
+        let being_made = JobError::AfterAnother("the payment intent is being created");
         if transaction.stage == Stage::Accepted
             && worker.calls.is_undecided(Operation::PaymentIntent, id).await?
         {

@@ -43,7 +43,9 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
     match deposit.stage {
         Stage::Completed if dispute.amount.currency() == deposit.amount.currency() => {}
         Stage::Accepted | Stage::AwaitingPayment => {
-            return Err(JobError::NotYet("the payment that is disputed is not booked yet"));
+            return Err(JobError::AfterAnother(
+                "the payment that is disputed is not booked yet",
+            ));
         }
         _ => {
             look.needs_a_person("a dispute of a deposit that holds nothing of this currency")

@@ -120,7 +120,7 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
         Stage::InReview | Stage::Failed | Stage::Cancelled => {
             look.close(EventEnd::Passed, "the refund is not final yet").await
         }
-        _ => Err(JobError::NotYet(
+        _ => Err(JobError::AfterAnother(
             "the payment that was refunded is not booked yet",
         )),
     }
