@@ -101,8 +101,14 @@ async fn gather(
                 shutdown.clone(),
                 std::mem::take(&mut waiting),
             );
-            match tokio::spawn(async move { run(&worker, &portion, waited, &shutdown).await }).await {
-                Ok(busy) => waiting = busy,
+            let running = tokio::spawn(async move {
+                tokio::time::timeout(worker.job_timeout, run(&worker, &portion, waited, &shutdown)).await
+            });
+            match running.await {
+                Ok(Ok(busy)) => waiting = busy,
+                Ok(Err(_)) => {
+                    tracing::error!("a batch of transfers took too long; its leases will run out");
+                }
                 Err(error) => {
                     tracing::error!(%error, "a batch of transfers ended badly; its leases will run out");
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wallet_core::db::Db;
@@ -13,7 +14,15 @@ use wallet_core::telemetry::chain;
 #[derive(Clone)]
 pub(crate) struct Leases {
     db: Db,
-    held: Arc<Mutex<HashMap<JobId, i64>>>,
+    /// For how long a claim is renewed.
+    longest: Duration,
+    held: Arc<Mutex<HashMap<JobId, Held>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    fence: i64,
+    since: Instant,
 }
 
 /// Keeps claims renewed until it is dropped, also by a panic: then the leases run out and others take over.
@@ -23,9 +32,12 @@ pub(crate) struct Kept {
 }
 
 impl Leases {
-    pub(crate) fn new(db: Db) -> Self {
+    /// Renews each claim for as long as one run may take, and no longer: a job that never yields cannot be dropped, and only a lease
+    /// that runs out lets another worker try and then park it.
+    pub(crate) fn new(db: Db, longest_run: Duration) -> Self {
         Self {
             db,
+            longest: longest_run.saturating_add(RENEW_EVERY),
             held: Arc::default(),
         }
     }
@@ -33,11 +45,32 @@ impl Leases {
     /// Has these claims renewed while the result lives.
     pub(crate) fn keep(&self, claims: Vec<Claim>) -> Kept {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.extend(claims.iter().map(|claim| (claim.job, claim.fence)));
+        let since = Instant::now();
+        held.extend(claims.iter().map(|claim| {
+            let fence = claim.fence;
+            (claim.job, Held { fence, since })
+        }));
         Kept {
             leases: self.clone(),
             claims,
         }
+    }
+
+    /// What is renewed; forgets, with a line in the log, what has run for too long.
+    fn renewable(&self) -> Vec<Claim> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|job, held| {
+            let is_renewed = held.since.elapsed() <= self.longest;
+            if !is_renewed {
+                tracing::error!(%job, "the job runs for too long and cannot be dropped; its lease will run out");
+            }
+            is_renewed
+        });
+        let claim = |(job, held): (&JobId, &Held)| Claim {
+            job: *job,
+            fence: held.fence,
+        };
+        held.iter().map(claim).collect()
     }
 
     /// Renews until `shutdown`.
@@ -47,15 +80,7 @@ impl Leases {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(RENEW_EVERY) => {}
             }
-            let claims: Vec<Claim> = {
-                let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                held.iter()
-                    .map(|(job, fence)| Claim {
-                        job: *job,
-                        fence: *fence,
-                    })
-                    .collect()
-            };
+            let claims = self.renewable();
             if claims.is_empty() {
                 continue;
             }
@@ -79,7 +104,7 @@ impl Drop for Kept {
     fn drop(&mut self) {
         let mut held = self.leases.held.lock().unwrap_or_else(PoisonError::into_inner);
         for claim in &self.claims {
-            if held.get(&claim.job) == Some(&claim.fence) {
+            if held.get(&claim.job).map(|held| held.fence) == Some(claim.fence) {
                 held.remove(&claim.job);
             }
         }

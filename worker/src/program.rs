@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,9 @@ use wallet_core::clock::{Clock, SystemClock};
 use wallet_core::config::{CONFIG_EXIT_CODE, ConfigError, MigrateConfig, ProcessEnv, WorkerConfig};
 
 use crate::operator;
+
+/// For what has to be dropped at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Takes jobs, locks wallets, calls Stripe and settles. Configured by the environment; `.env.example` lists every variable.
 #[derive(Debug, Parser)]
@@ -75,6 +79,8 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Verify(how) => operator::verify(&config()?, how).await,
         }
     });
+    // Whatever never yields does not hold up the end.
+    runtime.shutdown_timeout(LAST_WORDS);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

@@ -1,6 +1,7 @@
 //! What every job may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::Rng;
 use wallet_core::alarms;
@@ -48,6 +49,8 @@ pub struct Worker {
     /// Tells whoever watches what has changed.
     pub announcer: Announcer,
     pub(crate) leases: Leases,
+    /// The longest that one run of a job may take.
+    pub(crate) job_timeout: Duration,
 }
 
 impl std::fmt::Debug for Worker {
@@ -101,7 +104,8 @@ impl Worker {
                 config.stripe.live,
             ),
             calls: calls(&db, &vault, &clock),
-            leases: Leases::new(db.clone()),
+            leases: Leases::new(db.clone(), config.job_timeout),
+            job_timeout: config.job_timeout,
             name,
             db,
             clock,

@@ -11,6 +11,7 @@
 //! | `DATABASE_POOL_SIZE` | 10 | most database connections of one process |
 //! | `REDIS_NAMESPACE` | `wallet` | begins every key of ours but the locks', so that several systems can share one Redis |
 //! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how long a watched row is not looked at when no change of it was announced, up to 3600 |
+//! | `JOB_TIMEOUT_SECONDS` | 120 | the longest that one run of a job may take, from 5 to 3600 |
 //! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
 //! | `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`, `RECONCILE_SECONDS` | 60, 86400, 86400 | how often the books are checked; 0 = never |
 //! | `MONEY_OUT_STOPS_ON` | `violations` | which findings stop money from going out: `violations`, `differences`, `nothing` |

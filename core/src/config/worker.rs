@@ -1,6 +1,7 @@
 //! What only the worker needs: `WORKER_QUEUES`, `WORKER_CONCURRENCY`, `METRICS_PORT`.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use super::env::{items, optional, parsed};
 use super::{
@@ -10,6 +11,7 @@ use crate::crypto::WrappingKeys;
 use crate::jobs::QueueName;
 
 const METRICS: &str = "METRICS_PORT";
+const JOB_TIMEOUT: &str = "JOB_TIMEOUT_SECONDS";
 const CONCURRENCY: &str = "WORKER_CONCURRENCY";
 const DEFAULT_METRICS_PORT: u16 = 9090;
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
@@ -41,6 +43,8 @@ pub struct WorkerConfig {
     pub queues: Vec<QueueName>,
     /// `WORKER_CONCURRENCY`: jobs at once per queue.
     pub concurrency: NonZeroUsize,
+    /// `JOB_TIMEOUT_SECONDS`: the longest that one run of a job may take; then it is dropped, or its lease no longer renewed.
+    pub job_timeout: Duration,
     /// `METRICS_PORT`.
     pub metrics_port: MetricsPort,
     /// How often the books are checked.
@@ -48,7 +52,7 @@ pub struct WorkerConfig {
     /// Logs and traces.
     pub logs: LogConfig,
     /// `SHUTDOWN_GRACE_SECONDS`: how long running jobs may take to end after SIGTERM.
-    pub shutdown_grace: std::time::Duration,
+    pub shutdown_grace: Duration,
 }
 
 impl WorkerConfig {
@@ -64,6 +68,7 @@ impl WorkerConfig {
             encryption: encryption::wrapping_keys(env)?,
             queues: queues(env)?,
             concurrency: concurrency(env)?,
+            job_timeout: job_timeout(env)?,
             metrics_port: metrics_port(env)?,
             checks: ChecksConfig::read(env)?,
             logs: LogConfig::read(env)?,
@@ -104,6 +109,15 @@ fn concurrency(env: &dyn Env) -> Result<NonZeroUsize, ConfigError> {
     Ok(jobs)
 }
 
+fn job_timeout(env: &dyn Env) -> Result<Duration, ConfigError> {
+    let mend = "set it to a number of seconds from 5 to 3600";
+    let seconds: u32 = parsed(env, JOB_TIMEOUT, 120, mend)?;
+    if !(5..=3_600).contains(&seconds) {
+        return Err(ConfigError::new(JOB_TIMEOUT, format!("is {seconds}"), mend));
+    }
+    Ok(Duration::from_secs(seconds.into()))
+}
+
 fn metrics_port(env: &dyn Env) -> Result<MetricsPort, ConfigError> {
     if optional(env, METRICS)?.is_none() {
         return Ok(MetricsPort::FirstFreeFrom(DEFAULT_METRICS_PORT));
@@ -126,6 +140,7 @@ mod tests {
         assert_eq!(config.concurrency.get(), 16);
         assert_eq!(config.metrics_port, MetricsPort::FirstFreeFrom(9090));
         assert_eq!(config.shutdown_grace.as_secs(), 25);
+        assert_eq!(config.job_timeout.as_secs(), 120);
         for needed in [
             "DATABASE_URL",
             "REDIS_URL",

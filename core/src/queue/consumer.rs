@@ -259,8 +259,10 @@ async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, st
         // A task is acknowledged just after it has finished: only what was finished at the last tick is surely swept in this
         // one. With every beat once more, for what other processes left.
         if (finished != swept || beat_due) && shared.carrier.sweep(shared.queue).await.is_ok() {
+            if finished != swept {
+                chaos::reach(Point::W7).await;
+            }
             swept = before;
-            chaos::reach(Point::W7).await;
         }
         let worker = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(worker) = worker.filter(|_| beat_due) {

@@ -153,11 +153,15 @@ impl Settler {
             write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
             Ok(plan.into_settled())
         });
-        chaos::reach(Point::W5).await;
-        if let (Some(announcer), Ok(settled)) = (&self.announcer, &settled) {
-            announcer.announce(changed(steps, &settled.outcomes));
+        let settled = settled?;
+        let changed = changed(steps, &settled.outcomes);
+        if !changed.is_empty() {
+            chaos::reach(Point::W5).await;
         }
-        settled
+        if let Some(announcer) = &self.announcer {
+            announcer.announce(changed);
+        }
+        Ok(settled)
     }
 }
 

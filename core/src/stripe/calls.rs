@@ -178,7 +178,9 @@ impl StripeCalls {
         chaos::reach(Point::W3).await;
         let key = sent_key(&attempt.key, self.clock.now());
         let answer = stored.send(&*self.gateway, &key).await;
-        chaos::reach(Point::W4).await;
+        if answer.is_ok() {
+            chaos::reach(Point::W4).await;
+        }
 
         let now = self.clock.now();
         self.breakers

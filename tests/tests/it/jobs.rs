@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde_json::json;
 use wallet_core::audit::Actor;
 use wallet_core::clock::{Clock, SystemClock};
 use wallet_core::flows::{Command, Stage};
@@ -12,7 +13,7 @@ use wallet_core::ids::{JobId, SystemIds, TransactionId};
 use wallet_core::jobs::{self, Claim};
 use wallet_core::queue::Carrier;
 use wallet_core::settle::{Outcome, Settler, Step};
-use wallet_tests::app::{Leftovers, uuid};
+use wallet_tests::app::{Leftovers, Options, id_of, uuid};
 use wallet_tests::{TestApp, eventually};
 
 use crate::flows::{self, begin, crash_every_job_before, job_of};
@@ -98,6 +99,36 @@ async fn a_job_that_killed_its_worker_three_times_is_parked_and_can_be_put_back(
         ..Leftovers::default()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_takes_too_long_is_dropped_and_another_worker_ends_the_job_with_the_same_call() {
+    let mut app = TestApp::with(Options {
+        workers: 0,
+        ..Options::default()
+    })
+    .await;
+    for _ in 0..2 {
+        app.start_worker_with(&[("JOB_TIMEOUT_SECONDS", "5")]);
+    }
+    let (alice, hers) = app.payee(10_000).await;
+    // The transfer is made at once, and its answer comes when nobody waits for it any more.
+    let late = json!({ "operation": "transfers.create", "nth": 1, "answer_delay_ms": 9_000 });
+    app.stripe.fault(late).await;
+    let withdrawal = id_of(
+        &app.withdraw(&alice, &hers, json!({ "amount": "5.00" }))
+            .await
+            .data(),
+    );
+    eventually("the second start", async || {
+        app.db.count("jobs WHERE starts = 2").await == 1
+    })
+    .await;
+    app.completed(&alice, &withdrawal).await;
+    assert_eq!(app.balances(&alice, &hers).await, (9_500, 0));
+    let transfers = app.stripe.get("/v1/transfers?limit=100").await;
+    assert_eq!(transfers["data"].as_array().unwrap().len(), 1);
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -153,6 +153,38 @@ async fn one_lock_node_of_three_may_be_away_and_with_two_away_everything_waits()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_lock_nodes_workers_that_may_proceed_go_on_under_row_locks_and_the_fence() {
+    let mut app = TestApp::with(Options {
+        own_redis: true,
+        workers: 0,
+        ..Options::default()
+    })
+    .await;
+    for _ in 0..3 {
+        app.start_worker_with(&[("REDLOCK_QUORUM_LOSS", "proceed")]);
+    }
+    let (alice, hers) = app.payee(10_000).await;
+    let (bob, his) = app.owner(10_000).await;
+    for node in 0..3 {
+        app.own_redis().locks[node].stop().await.unwrap();
+    }
+    // Both ways, so that the same rows are wanted in both orders.
+    let mut sent = Vec::new();
+    for _ in 0..20 {
+        sent.push((&alice, app.send(&alice, &hers, &his, 100).await));
+        sent.push((&bob, app.send(&bob, &his, &hers, 100).await));
+    }
+    let withdrawal = app.withdraw(&alice, &hers, json!({ "amount": "5.00" })).await;
+    sent.push((&alice, id_of(&withdrawal.data())));
+    for (owner, id) in &sent {
+        app.completed(owner, id).await;
+    }
+    assert_eq!(app.balances(&alice, &hers).await, (9_500, 0));
+    assert_eq!(app.balances(&bob, &his).await, (10_000, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locks_lost_in_the_middle_of_the_work_cost_no_cent() {
     let app = TestApp::with(Options {
         own_redis: true,
