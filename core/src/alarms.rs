@@ -8,6 +8,11 @@ use diesel_async::RunQueryDsl;
 use crate::db::schema::alarms;
 use crate::db::{Db, DbError, PgConn, sql};
 
+/// Another amount was received than was asked for; it lies in suspense.
+pub const PAYMENT_MISMATCH: &str = "payment_mismatch";
+/// Money was received for what had ended; it lies in suspense.
+pub const LATE_PAYMENT: &str = "late_payment";
+
 /// An alarm that nobody has closed.
 #[derive(Debug, Clone)]
 pub struct OpenAlarm {
@@ -61,6 +66,28 @@ pub async fn close(
         .filter(alarms::subject.eq(subject))
         .filter(alarms::closed_at.is_null());
     Ok(diesel::update(open)
+        .set(alarms::closed_at.eq(now))
+        .execute(conn)
+        .await?
+        == 1)
+}
+
+/// Closes an alarm that was listed before, unless it was raised again since.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn close_unless_seen_again(
+    conn: &mut PgConn,
+    listed: &OpenAlarm,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let unchanged = alarms::table
+        .filter(alarms::kind.eq(&listed.kind))
+        .filter(alarms::subject.eq(&listed.subject))
+        .filter(alarms::seen.eq(listed.seen))
+        .filter(alarms::raised_at.eq(listed.raised_at))
+        .filter(alarms::closed_at.is_null());
+    Ok(diesel::update(unchanged)
         .set(alarms::closed_at.eq(now))
         .execute(conn)
         .await?

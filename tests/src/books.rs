@@ -18,6 +18,20 @@ pub async fn assert_balanced(db: &Database) {
     );
 }
 
+/// I12: the database transaction that moves money also writes the audit record of it. Only a fresh database can tell: `xmin` does not last.
+///
+/// # Panics
+/// When money was moved without.
+pub async fn assert_audited(db: &Database) {
+    let moved_alone = "SELECT 'I12: an entry of ' || e.transaction_id || ' was not written together with its audit record'
+                         FROM ledger_entries e
+                        WHERE NOT EXISTS (SELECT 1 FROM audit_log a WHERE a.xmin = e.xmin AND e.transaction_id = ANY(a.transaction_ids))
+                        LIMIT 20";
+    let found = db.rows(moved_alone, &[]).await;
+    let found: Vec<String> = found.iter().map(|row| row.get(0)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 /// What violates an invariant now, each with the name of its check.
 ///
 /// # Panics

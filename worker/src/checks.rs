@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms;
+use wallet_core::alarms::{self, OpenAlarm};
 use wallet_core::audit::Actor;
 use wallet_core::config::ChecksConfig;
 use wallet_core::db::DbError;
 use wallet_core::money_out;
 use wallet_core::reconcile::{self, ReconcileError, Reconciliation};
 use wallet_core::telemetry::chain;
-use wallet_core::verify::{self, Finding, Scheduled, Scope, Verified};
+use wallet_core::verify::{self, Finding, Scheduled, Scope, Verified, Window};
 
 use crate::worker::Worker;
 
@@ -103,22 +104,32 @@ async fn close_not_made(worker: &Worker, name: &str) -> Result<(), DbError> {
         .map(drop)
 }
 
+/// Takes a check that is due. While nobody knows whether one is, because PostgreSQL is away, none has failed.
+async fn begin(worker: &Worker, what: Scheduled, every: TimeDelta) -> Option<Window> {
+    match verify::begin(&worker.db, what, every, worker.clock.now()).await {
+        Ok(window) => window,
+        Err(error) => {
+            tracing::debug!(check = what.as_str(), error = %chain(&error), "it is not known whether a check is due");
+            None
+        }
+    }
+}
+
 /// Compares the books with Stripe, when that is due.
 async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<bool, ReconcileError> {
     let now = worker.clock.now();
     let Some(every) = config.reconcile else {
         return Ok(false);
     };
-    if verify::begin(&worker.db, Scheduled::Reconcile, every, now)
-        .await?
-        .is_none()
-    {
+    if begin(worker, Scheduled::Reconcile, every).await.is_none() {
         return Ok(false);
     }
     let actor = Actor::Worker(worker.name.clone());
+    let before = open_alarms(worker, DIFFERS).await?;
     let since = now - reconcile::USUAL_PERIOD;
     let found = reconcile::reconcile(&worker.db, &worker.calls, &actor, since, now, |_| {}).await?;
     tell_differences(worker, &found).await?;
+    close_settled(worker, &before).await?;
     if config.stops_on_differences && !found.is_quiet() {
         stop_money_out(worker, "the books and Stripe differ").await?;
     }
@@ -131,6 +142,22 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
         "the books were compared with Stripe"
     );
     Ok(true)
+}
+
+/// The open alarms of a kind, before a check that may find them settled.
+async fn open_alarms(worker: &Worker, kind: &str) -> Result<Vec<OpenAlarm>, DbError> {
+    let mut open = alarms::list_open(&worker.db).await?;
+    open.retain(|alarm| alarm.kind == kind);
+    Ok(open)
+}
+
+/// Closes what the check has not found any more, nor anybody else since it began.
+async fn close_settled(worker: &Worker, before: &[OpenAlarm]) -> Result<(), DbError> {
+    let conn = &mut worker.db.conn().await?;
+    for alarm in before {
+        alarms::close_unless_seen_again(conn, alarm, worker.clock.now()).await?;
+    }
+    Ok(())
 }
 
 async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(), DbError> {
@@ -159,7 +186,7 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     let Some(every) = every else {
         return Ok(false);
     };
-    let Some(window) = verify::begin(&worker.db, what, every, worker.clock.now()).await? else {
+    let Some(window) = begin(worker, what, every).await else {
         return Ok(false);
     };
     let is_complete = what == Scheduled::Complete;
@@ -168,8 +195,12 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     } else {
         Scope::Quick(window)
     };
+    let before = open_alarms(worker, VIOLATED).await?;
     let verified = verify::verify(&worker.db, scope, TOLD, |_, _| {}).await?;
-    tell(worker, &verified, is_complete).await?;
+    tell(worker, &verified).await?;
+    if is_complete {
+        close_settled(worker, &before).await?;
+    }
     if config.stops_on_violations && verified.risks_money() {
         let violated: Vec<&str> = verified
             .violated()
@@ -190,8 +221,8 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     Ok(true)
 }
 
-/// Raises an alarm for each check that does not hold; of the complete set, closes those of the checks that do again.
-async fn tell(worker: &Worker, verified: &Verified, is_complete: bool) -> Result<(), DbError> {
+/// Raises an alarm for each check that does not hold.
+async fn tell(worker: &Worker, verified: &Verified) -> Result<(), DbError> {
     let now = worker.clock.now();
     let conn = &mut worker.db.conn().await?;
     for finding in &verified.findings {
@@ -203,8 +234,6 @@ async fn tell(worker: &Worker, verified: &Verified, is_complete: bool) -> Result
                 "an invariant is violated"
             );
             alarms::raise(conn, VIOLATED, name, &in_words(finding), now).await?;
-        } else if is_complete {
-            alarms::close(conn, VIOLATED, name, now).await?;
         }
     }
     Ok(())

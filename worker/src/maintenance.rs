@@ -1,7 +1,7 @@
 //! What keeps the house in order: questions about what is quiet, partitions ahead of time, jobs that end their workers, alarms about both.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wallet_core::alarms;
@@ -13,19 +13,31 @@ use wallet_core::telemetry::chain;
 use crate::worker::Worker;
 
 const EVERY: Duration = Duration::from_secs(5);
-/// Partitions change by the month; looking every hour is plenty.
-const ROUNDS_BETWEEN_PARTITIONS: u32 = 720;
+/// Partitions change by the month; looking every hour is plenty. What fails is tried again sooner.
+const BETWEEN_PARTITIONS: Duration = Duration::from_secs(3_600);
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// The kind of the alarm about them.
+const PARTITIONS_MISSING: &str = "partitions_missing";
 /// Fewer whole months ahead than this raise an alarm.
 const LEAST_MONTHS: i64 = 2;
 
 /// Works until `shutdown`; `asks`: whether this worker serves the questions to Stripe.
 pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationToken) {
-    let mut round = 0_u32;
+    let mut partitions_due = Instant::now();
     while !shutdown.is_cancelled() {
-        if let Err(error) = tidy(&worker, asks, round.is_multiple_of(ROUNDS_BETWEEN_PARTITIONS)).await {
+        if let Err(error) = tidy(&worker, asks).await {
             tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
         }
-        round = round.wrapping_add(1);
+        if partitions_due <= Instant::now() {
+            let pause = match keep_partitions(&worker).await {
+                Ok(()) => BETWEEN_PARTITIONS,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "partitions could not be made, trying again");
+                    AFTER_FAILURE
+                }
+            };
+            partitions_due = Instant::now() + pause;
+        }
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(EVERY) => {}
@@ -33,7 +45,7 @@ pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationT
     }
 }
 
-async fn tidy(worker: &Worker, asks: bool, partitions: bool) -> Result<(), DbError> {
+async fn tidy(worker: &Worker, asks: bool) -> Result<(), DbError> {
     let now = worker.clock.now();
     // Who does not serve these questions does not queue them.
     let queued = if asks {
@@ -48,18 +60,24 @@ async fn tidy(worker: &Worker, asks: bool, partitions: bool) -> Result<(), DbErr
     for job in jobs::park_crashed(&worker.db, now, Duration::ZERO).await? {
         tracing::error!(%job, "parked a job that was started several times without an end");
     }
-    if !partitions {
-        return Ok(());
-    }
-    let made = db::ensure_partitions(&worker.db, now).await?;
-    if made > 0 {
-        tracing::info!(made, "made partitions for the months ahead");
-    }
+    Ok(())
+}
+
+async fn keep_partitions(worker: &Worker) -> Result<(), DbError> {
+    let now = worker.clock.now();
+    // Whether or not they can be made: what counts is how many there are.
+    let made = db::ensure_partitions(&worker.db, now).await;
     let months = db::months_ahead(&worker.db, now).await?;
+    let conn = &mut worker.db.conn().await?;
     if months < LEAST_MONTHS {
         let message = format!("partitions exist for only {months} months ahead; run wallet-worker migrate");
-        let conn = &mut worker.db.conn().await?;
-        alarms::raise(conn, "partitions_missing", "wallet_transactions", &message, now).await?;
+        alarms::raise(conn, PARTITIONS_MISSING, "wallet_transactions", &message, now).await?;
+    } else {
+        alarms::close(conn, PARTITIONS_MISSING, "wallet_transactions", now).await?;
+    }
+    let made = made?;
+    if made > 0 {
+        tracing::info!(made, "made partitions for the months ahead");
     }
     Ok(())
 }

@@ -99,20 +99,28 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     let reason = error.to_string();
     let now = worker.clock.now();
     let end = resumable(worker, job, error, decide(job, error, now));
-    count_job(job.kind, end.name());
     if let End::Retry(delay) = end {
         tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
     }
     let mut pause = FIRST_PAUSE;
-    while let Err(failed) = write_end(worker, job, end, now, &reason).await {
+    let is_written = loop {
+        let failed = match write_end(worker, job, end, now, &reason).await {
+            Ok(is_written) => break is_written,
+            Err(failed) => failed,
+        };
         tracing::warn!(job = %job.claim.job, error = %chain(&failed), "the end of a job could not be written");
         // Its lease is renewed meanwhile, so that it goes on as soon as the database is back.
         if !failed.is_transient() || pause > LAST_PAUSE {
-            break;
+            break false;
         }
         tokio::time::sleep(pause).await;
         pause = pause.saturating_mul(2);
+    };
+    if !is_written {
+        // Whoever has the job now tells the owner.
+        return;
     }
+    count_job(job.kind, end.name());
     tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;
 }
 
@@ -130,37 +138,35 @@ fn resumable(worker: &Worker, job: &ClaimedJob, error: &JobError, end: End) -> E
     }
 }
 
-/// Writes how a job ends this time.
+/// Writes how a job ends this time; says whether the claim was still valid.
 async fn write_end(
     worker: &Worker,
     job: &ClaimedJob,
     end: End,
     now: DateTime<Utc>,
     reason: &str,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     match end {
-        End::Park => jobs::park(&worker.db, job.claim, now, reason).await.map(|_| ()),
+        End::Park => jobs::park(&worker.db, job.claim, now, reason).await,
         End::Retry(_) if chaos::is_planted(PlantedBug::RetryForgotten) => forget(worker, job).await,
         End::Retry(delay) => {
             let run_at = now + time(delay);
-            jobs::retry_later(&worker.db, job.claim, run_at, reason)
-                .await
-                .map(|_| ())
+            jobs::retry_later(&worker.db, job.claim, run_at, reason).await
         }
         End::HandBack(delay) => {
             let back = HandBack {
                 claim: job.claim,
                 run_at: now + time(delay),
             };
-            jobs::hand_back(&worker.db, &[back], reason).await.map(|_| ())
+            Ok(jobs::hand_back(&worker.db, &[back], reason).await? == 1)
         }
     }
 }
 
 /// Ends a job that is not done: what [`PlantedBug::RetryForgotten`] does wrong.
-async fn forget(worker: &Worker, job: &ClaimedJob) -> Result<(), DbError> {
-    jobs::finish(&mut *worker.db.conn().await?, &[job.claim]).await?;
-    Ok(())
+async fn forget(worker: &Worker, job: &ClaimedJob) -> Result<bool, DbError> {
+    let now = worker.clock.now();
+    Ok(jobs::finish(&mut *worker.db.conn().await?, &[job.claim], now).await? == 1)
 }
 
 /// One line of the timeline for each new reason to wait, not for each try.

@@ -37,6 +37,8 @@ enum Command {
         #[arg(required = true, value_name = "JOB")]
         jobs: Vec<i64>,
     },
+    /// Close an alarm that a person has looked into; should it hold still, it is raised anew.
+    CloseAlarm(operator::CloseAlarm),
     /// Money that was received and not asked for: list it, and credit it to the wallet it was meant for.
     #[command(subcommand)]
     Review(operator::Review),
@@ -70,6 +72,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Migrate => migrate().await,
             Command::Parked => operator::parked(&config()?).await,
             Command::Requeue { jobs } => operator::requeue(&config()?, &jobs).await,
+            Command::CloseAlarm(which) => operator::close_alarm(&config()?, &which).await,
             Command::Review(command) => operator::review(&config()?, command).await,
             Command::RotateKeys => operator::rotate_keys(&config()?).await,
             Command::Fees(command) => operator::fees(&config()?, command).await,

@@ -157,7 +157,7 @@ impl Worker {
 
     /// Ends a job that turned out to have nothing to do.
     pub(crate) async fn finish(&self, job: &ClaimedJob) -> Result<(), JobError> {
-        jobs::finish(&mut *self.db.conn().await?, &[job.claim]).await?;
+        jobs::finish(&mut *self.db.conn().await?, &[job.claim], self.clock.now()).await?;
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl Worker {
     ) -> Result<(), JobError> {
         let now = self.clock.now();
         in_transaction!(self.db, conn => {
-            if jobs::finish(conn, &[job.claim]).await? == 1 {
+            if jobs::finish(conn, &[job.claim], now).await? == 1 {
                 match end {
                     EventEnd::Passed => inbox::pass(conn, event, note, now).await?,
                     EventEnd::Ignored => inbox::ignore(conn, event, note, now).await?,

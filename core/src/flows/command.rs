@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Event;
+use super::Stage;
 use crate::money::Money;
 use crate::transactions::{TimelineKind, external_ref};
 
@@ -235,6 +236,8 @@ pub enum Command {
         message: String,
         /// For support.
         detail: Option<Value>,
+        /// The stage of which it tells; at any other it comes too late and is left out.
+        at: Stage,
     },
 }
 

@@ -67,6 +67,8 @@ pub struct Decision {
     pub refs: Vec<(&'static str, String)>,
     /// What a person has to look at: kind, message.
     pub alarms: Vec<(&'static str, String)>,
+    /// Whether money leaves suspense: once nothing of the transaction lies there, nobody has to look at it any more.
+    pub leaves_suspense: bool,
 }
 
 impl Decision {
@@ -115,6 +117,11 @@ impl Decision {
         self
     }
 
+    pub(super) fn leaves_suspense(mut self) -> Self {
+        self.leaves_suspense = true;
+        self
+    }
+
     pub(super) fn refers(mut self, kind: &'static str, id: &str) -> Self {
         self.refs.push((kind, id.to_owned()));
         self
@@ -146,8 +153,12 @@ pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command
         kind,
         message,
         detail,
+        at,
     } = command
     {
+        if transaction.stage != *at {
+            return Verdict::Already;
+        }
         let mut decision = Decision::default();
         decision.timeline.push((*kind, message.clone(), detail.clone()));
         return Verdict::Apply(Box::new(decision));

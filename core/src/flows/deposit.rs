@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
 use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage};
+use crate::alarms;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
@@ -94,6 +95,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             };
             Ok(Some(
                 decision
+                    .leaves_suspense()
                     .refers(external_ref::REFUND, refund)
                     .legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, *amount))
                     .says_with(
@@ -143,7 +145,7 @@ fn late(transaction: &Transaction, intent: &str, received: Money) -> Decision {
             message.clone(),
             json!({ "paymentIntent": intent }),
         )
-        .alarms("late_payment", message)
+        .alarms(alarms::LATE_PAYMENT, message)
         .then(JobKind::DepositFee)
 }
 
@@ -190,7 +192,7 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
             message.clone(),
             json!({ "paymentIntent": intent }),
         )
-        .alarms("payment_mismatch", message)
+        .alarms(alarms::PAYMENT_MISMATCH, message)
         .then(JobKind::DepositFee)
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
 use super::{Arrived, Source, job_of};
 use crate::db::schema::stripe_events;
-use crate::db::{DbError, PgConn};
+use crate::db::{DbError, PgConn, sql};
 use crate::jobs;
 
 /// A stored event, without its body.
@@ -124,6 +125,12 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
         query = query.filter(stripe_events::received_at.lt(until));
     }
     let ids: Vec<String> = query.load(conn).await?;
+    // What was parked is tried again; should it end so once more, its alarm is raised anew.
+    sql("UPDATE alarms SET closed_at = $2 WHERE kind = 'event_parked' AND subject = ANY($1) AND closed_at IS NULL")
+        .bind::<Array<Text>, _>(&ids)
+        .bind::<Timestamptz, _>(now)
+        .execute(conn)
+        .await?;
     diesel::update(stripe_events::table.filter(stripe_events::id.eq_any(&ids)))
         .set((
             stripe_events::state.eq("received"),

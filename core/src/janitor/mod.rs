@@ -34,7 +34,7 @@ pub async fn ask_about_quiet(db: &Db, now: DateTime<Utc>) -> Result<usize, DbErr
             "WITH quiet AS (
                 SELECT id, wallet_id FROM wallet_transactions
                  WHERE status IN ('pending', 'processing') AND updated_at < $1 - $2 AND (stage = ANY($4) OR flow = 'dispute')
-                   AND (checked_at IS NULL OR checked_at < $1 - LEAST(GREATEST(checked_at - updated_at, $2), $3))
+                   AND (checked_at IS NULL OR checked_at > $1 + interval '1 hour' OR checked_at < $1 - LEAST(GREATEST(checked_at - updated_at, $2), $3))
                  ORDER BY updated_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED),
              marked AS (UPDATE wallet_transactions t SET checked_at = $1 FROM quiet WHERE t.id = quiet.id)
              INSERT INTO jobs (queue, kind, transaction_id, wallet_ids, unique_key, run_at, created_at)
@@ -64,11 +64,12 @@ pub async fn read_events(db: &Db, now: DateTime<Utc>) -> Result<usize, DbError> 
                  UNION ALL SELECT stripe_account_id FROM stripe_accounts WHERE paid_at > $1 - $3),
              wanted AS (
                 SELECT account FROM used LEFT JOIN stripe_event_cursors c USING (account)
-                 WHERE c.asked_at IS NULL OR c.asked_at <= $1 - $2
+                 WHERE c.asked_at IS NULL OR c.asked_at <= $1 - $2 OR c.asked_at > $1 + interval '1 hour'
                  ORDER BY c.asked_at NULLS FIRST LIMIT 500),
              asked AS (
                 INSERT INTO stripe_event_cursors (account, asked_at) SELECT account, $1 FROM wanted
-                ON CONFLICT (account) DO UPDATE SET asked_at = $1 WHERE stripe_event_cursors.asked_at <= $1 - $2
+                ON CONFLICT (account) DO UPDATE SET asked_at = $1
+                   WHERE stripe_event_cursors.asked_at <= $1 - $2 OR stripe_event_cursors.asked_at > $1 + interval '1 hour'
                 RETURNING account)
              INSERT INTO jobs (queue, kind, payload, unique_key, run_at, created_at)
              SELECT $4, $5, jsonb_build_object('v', 1, 'account', account), 'events:' || account, $1, $1 FROM asked

@@ -62,13 +62,20 @@ pub async fn record_progress(conn: &mut PgConn, claim: Claim, payload: Value) ->
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn drop_of(conn: &mut PgConn, transactions: &[TransactionId]) -> Result<(), DbError> {
+pub async fn drop_of(
+    conn: &mut PgConn,
+    transactions: &[TransactionId],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     if transactions.is_empty() {
         return Ok(());
     }
     let ids: Vec<Uuid> = transactions.iter().map(|id| id.uuid()).collect();
-    sql("DELETE FROM jobs WHERE transaction_id = ANY($1)")
+    sql("WITH done AS (DELETE FROM jobs WHERE transaction_id = ANY($1) RETURNING id, parked_at)
+         UPDATE alarms SET closed_at = $2 FROM done
+          WHERE done.parked_at IS NOT NULL AND kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL")
         .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Timestamptz, _>(now)
         .execute(conn)
         .await?;
     Ok(())
@@ -121,6 +128,12 @@ pub async fn park(db: &Db, claim: Claim, now: DateTime<Utc>, reason: &str) -> Re
 }
 
 #[derive(QueryableByName)]
+struct Ended {
+    #[diesel(sql_type = BigInt)]
+    jobs: i64,
+}
+
+#[derive(QueryableByName)]
 struct ParkedRow {
     #[diesel(sql_type = BigInt)]
     id: i64,
@@ -148,14 +161,23 @@ pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Resul
     })
 }
 
-/// Ends jobs that have nothing (more) to do; part of the caller's transaction. Returns how many claims were still valid.
+/// Ends jobs that have nothing (more) to do; part of the caller's transaction. Returns how many claims were still valid. One that was parked
+/// meanwhile, because it took so long, needs nobody any more: its alarm is closed.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn finish(conn: &mut PgConn, claims: &[Claim]) -> Result<usize, DbError> {
-    Ok(sql("DELETE FROM jobs USING unnest($1, $2) AS done (id, fence) WHERE jobs.id = done.id AND jobs.fence = done.fence")
-        .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.job.0).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.fence).collect::<Vec<_>>())
-        .execute(conn)
-        .await?)
+pub async fn finish(conn: &mut PgConn, claims: &[Claim], now: DateTime<Utc>) -> Result<usize, DbError> {
+    let ended: Ended = sql(
+        "WITH done AS (DELETE FROM jobs USING unnest($1, $2) AS held (id, fence)
+                        WHERE jobs.id = held.id AND jobs.fence = held.fence RETURNING jobs.id, jobs.parked_at),
+              closed AS (UPDATE alarms SET closed_at = $3 FROM done
+                          WHERE done.parked_at IS NOT NULL AND kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL)
+         SELECT count(*) AS jobs FROM done",
+    )
+    .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.job.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.fence).collect::<Vec<_>>())
+    .bind::<Timestamptz, _>(now)
+    .get_result(conn)
+    .await?;
+    Ok(usize::try_from(ended.jobs).unwrap_or(0))
 }

@@ -56,6 +56,8 @@ pub async fn requeue(db: &Db, id: JobId, now: DateTime<Utc>) -> Result<bool, DbE
                 jobs::parked_at.eq(None::<DateTime<Utc>>),
                 jobs::handed_over_at.eq(None::<DateTime<Utc>>),
                 jobs::run_at.eq(now),
+                // Some are parked by their age: what was mended begins anew.
+                jobs::created_at.eq(now),
                 jobs::attempts.eq(0),
                 jobs::starts.eq(0),
             ))

@@ -38,14 +38,25 @@ pub(super) async fn write(
         .filter(|planned| planned.decision.to == Some(Stage::Cancelled))
         .map(|planned| planned.transaction)
         .collect();
-    jobs::drop_of(conn, &cancelled).await?;
+    jobs::drop_of(conn, &cancelled, now).await?;
     for (kind, subject, message) in &plan.alarms {
         alarms::raise(conn, kind, subject, message, now).await?;
+    }
+    for planned in plan
+        .planned
+        .iter()
+        .filter(|planned| planned.decision.leaves_suspense)
+    {
+        if ledger::suspended_of(conn, planned.transaction).await?.is_empty() {
+            let subject = planned.transaction.to_string();
+            alarms::close(conn, alarms::PAYMENT_MISMATCH, &subject, now).await?;
+            alarms::close(conn, alarms::LATE_PAYMENT, &subject, now).await?;
+        }
     }
     write_events(conn, now, &plan.processed_events).await?;
     write_audit(conn, actor, now, plan).await?;
     if !plan.finished.is_empty() {
-        jobs::finish(conn, &plan.finished).await?;
+        jobs::finish(conn, &plan.finished, now).await?;
     }
     Ok(())
 }
@@ -244,10 +255,18 @@ async fn write_audit(
         .iter()
         .filter(|planned| planned.decision.to.is_some())
         .collect();
-    if moved.is_empty() || chaos::is_planted(PlantedBug::AuditSkipped) {
+    // Money may also move without a change of stage, for example when a dispute takes it; whoever reads the trail pairs the first
+    // transactions with the stages, and these come after.
+    let posted = plan
+        .planned
+        .iter()
+        .filter(|planned| planned.decision.to.is_none() && !planned.decision.legs.is_empty());
+    let posted: Vec<TransactionId> = posted.map(|planned| planned.transaction).collect();
+    if (moved.is_empty() && posted.is_empty()) || chaos::is_planted(PlantedBug::AuditSkipped) {
         return Ok(());
     }
-    let transactions: Vec<TransactionId> = moved.iter().map(|planned| planned.transaction).collect();
+    let mut transactions: Vec<TransactionId> = moved.iter().map(|planned| planned.transaction).collect();
+    transactions.extend(posted);
     let wallets: Vec<WalletId> = plan.books.changed().map(|(id, _)| id).collect();
     let stages: Vec<[&str; 2]> = moved
         .iter()

@@ -43,7 +43,7 @@ struct Begun {
 }
 
 /// Takes a check that is due, so that no other worker does; none when it is not due. It is due `every` so often, and the first time
-/// that anybody asks.
+/// that anybody asks. A mark far in the future is one of a clock that was wrong.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -55,7 +55,7 @@ pub async fn begin(
 ) -> Result<Option<Window>, DbError> {
     let rows: Vec<Begun> = sql("INSERT INTO verifications AS v (name, asked_at) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET asked_at = $2, done_at = NULL
-          WHERE v.asked_at <= $2 - $3 OR (v.done_at IS NULL AND v.asked_at <= $2 - LEAST($3, $4))
+          WHERE v.asked_at <= $2 - $3 OR v.asked_at > $2 + interval '1 hour' OR (v.done_at IS NULL AND v.asked_at <= $2 - LEAST($3, $4))
          RETURNING audit_before, xid_before")
     .bind::<Text, _>(what.as_str())
     .bind::<Timestamptz, _>(now)

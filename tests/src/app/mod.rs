@@ -297,6 +297,7 @@ impl TestApp {
             "parked jobs"
         );
         books::assert_balanced(&self.db).await;
+        books::assert_audited(&self.db).await;
         self.assert_effects().await;
         let idle =
             "pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";

@@ -112,6 +112,7 @@ async fn a_payment_after_the_cancellation_lies_in_suspense_until_it_is_returned_
     assert_eq!(suspense(&app).await, 0);
     assert_eq!(app.balances(&alice, &wallet).await, (1_000, 0));
     app.start_worker();
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
     app.finish_with(Leftovers {
         alarms: &["late_payment"],
         ..Leftovers::default()
@@ -160,6 +161,7 @@ async fn money_of_another_amount_or_currency_is_returned_from_suspense_to_its_pa
             .await,
         0
     );
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
     app.finish_with(Leftovers {
         alarms: &["payment_mismatch", "payment_mismatch"],
         ..Leftovers::default()

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and live by the wall clock"
 )]
 
+mod alarms;
 mod bad_inputs;
 mod by_hand;
 mod cancel;

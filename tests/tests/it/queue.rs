@@ -77,6 +77,66 @@ async fn a_redis_that_was_emptied_loses_no_job() {
     app.finish().await;
 }
 
+/// Three people send, pay and withdraw, always the same; gives their balances and what every account holds in the end.
+async fn play(emptied: bool) -> (Vec<(i64, i64)>, Vec<(String, String)>) {
+    let app = TestApp::with(Options {
+        own_redis: true,
+        workers: 2,
+        ..Options::default()
+    })
+    .await;
+    let mut queue = queue_of(&app).await;
+    let people = [
+        app.payee(50_000).await,
+        app.payee(50_000).await,
+        app.payee(50_000).await,
+    ];
+    for step in 0_usize..30 {
+        let (person, wallet) = &people[step % 3];
+        let (_, other) = &people[(step + 1) % 3];
+        let amount = format!("{}.50", step + 1);
+        let answer = match step % 5 {
+            0 => app.withdraw(person, wallet, json!({ "amount": amount })).await,
+            1 => {
+                let payment = json!({ "toWalletId": other, "amount": amount });
+                app.pay(person, wallet, payment).await
+            }
+            _ => {
+                let transfer = json!({ "toWalletId": other, "amount": amount });
+                app.transfer(person, wallet, transfer).await
+            }
+        };
+        let _ = id_of(&answer.data());
+        if emptied && step % 3 == 2 {
+            redis::cmd("FLUSHALL").exec_async(&mut queue).await.unwrap();
+        }
+    }
+    eventually("every request to be completed", async || {
+        app.db
+            .count("wallet_transactions WHERE status <> 'completed'")
+            .await
+            == 0
+    })
+    .await;
+    app.at_rest().await;
+    let mut balances = Vec::new();
+    for (person, wallet) in &people {
+        balances.push(app.balances(person, wallet).await);
+    }
+    let accounts =
+        "SELECT account::text, sum(amount)::text FROM ledger_entries GROUP BY account ORDER BY account";
+    let accounts = app.db.rows(accounts, &[]).await;
+    let accounts = accounts.iter().map(|row| (row.get(0), row.get(1))).collect();
+    app.finish().await;
+    (balances, accounts)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_requests_end_in_the_same_books_whether_or_not_redis_is_emptied_meanwhile() {
+    let (undisturbed, emptied) = tokio::join!(play(false), play(true));
+    assert_eq!(emptied, undisturbed);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_stands_still_delays_and_breaks_nothing() {
     let app = TestApp::with(Options {

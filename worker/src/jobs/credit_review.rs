@@ -19,7 +19,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     {
         let conn = &mut worker.db.conn().await?;
         let subject = transaction.id.to_string();
-        alarms::close(conn, "payment_mismatch", &subject, worker.clock.now()).await?;
+        alarms::close(conn, alarms::PAYMENT_MISMATCH, &subject, worker.clock.now()).await?;
     }
     worker.finish(job).await
 }

@@ -136,13 +136,14 @@ impl<'a> Look<'a> {
             .ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
     }
 
-    /// A line of the timeline about the event.
-    fn note(&self, message: impl Into<String>) -> Option<Command> {
+    /// A line of the timeline about the event, for as long as the transaction is where it is now.
+    fn note(&self, transaction: &Transaction, message: impl Into<String>) -> Option<Command> {
         let event = self.event?;
         Some(Command::Note {
             kind: TimelineKind::StripeEvent,
             message: message.into(),
             detail: Some(json!({ "event": event.id, "type": event.event_type })),
+            at: transaction.stage,
         })
     }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn apply(
         let reason = FailureReason::new(FailureCode::PaymentExpired, "nobody paid within 24 hours");
         return give_up(look, transaction, &intent, reason).await;
     }
-    let end = ending(transaction, &intent).or_else(|| payment_note(look, &intent));
+    let end = ending(transaction, &intent).or_else(|| payment_note(look, transaction, &intent));
     let mut commands = Vec::new();
     // Our own call's answer is always recorded; from an event only before a refusal, which names no intent.
     let is_answer = look.job.kind == Some(JobKind::DepositIntent);
@@ -157,7 +157,7 @@ fn ending(transaction: &Transaction, intent: &PaymentIntent) -> Option<Command> 
 }
 
 /// What the payer should know of an intent that is not final; nothing of most events.
-fn payment_note(look: &Look<'_>, intent: &PaymentIntent) -> Option<Command> {
+fn payment_note(look: &Look<'_>, transaction: &Transaction, intent: &PaymentIntent) -> Option<Command> {
     let message = match (look.event?.event_type.as_str(), &intent.last_payment_error) {
         ("payment_intent.payment_failed", Some(decline)) => {
             let why = decline.message.as_deref().unwrap_or("The payment failed.");
@@ -170,7 +170,7 @@ fn payment_note(look: &Look<'_>, intent: &PaymentIntent) -> Option<Command> {
         }
         _ => return None,
     };
-    look.note(message)
+    look.note(transaction, message)
 }
 
 /// The command that records the intent, with its client secret sealed under the owner's key.

@@ -31,7 +31,7 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
     }
     let command = command_of(&payout).or_else(|| {
         let told = payout.status == PayoutStatus::InTransit && transaction.stage != Stage::Completed;
-        told.then(|| look.note("the payout is on its way to your bank"))
+        told.then(|| look.note(&transaction, "the payout is on its way to your bank"))
             .flatten()
     });
     look.settle(&transaction, command.into_iter().collect()).await

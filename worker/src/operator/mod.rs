@@ -1,5 +1,6 @@
 //! The operator's commands, a file each: what they print is for a person.
 
+mod close_alarm;
 mod fees;
 mod migrate;
 mod money_out;
@@ -20,6 +21,7 @@ use wallet_core::clock::{SharedClock, SystemClock};
 use wallet_core::config::WorkerConfig;
 use wallet_core::db::{Db, DbOptions};
 
+pub(crate) use close_alarm::{CloseAlarm, close_alarm};
 pub(crate) use fees::{Fees, fees};
 pub(crate) use migrate::migrate;
 pub(crate) use money_out::{MoneyOut, money_out};

@@ -19,7 +19,7 @@ pub(crate) struct Verify {
     #[arg(long)]
     json: bool,
     /// How many violations of each check are shown.
-    #[arg(long, default_value_t = 10, value_name = "COUNT")]
+    #[arg(long, default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     first: u32,
 }
 

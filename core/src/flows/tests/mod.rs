@@ -1,3 +1,4 @@
 mod cases;
 mod edges;
+mod notes;
 mod page;

@@ -10,7 +10,7 @@ macro_rules! steps {
                FROM ", $trail, " a
                CROSS JOIN LATERAL ROWS FROM (unnest(a.transaction_ids), jsonb_array_elements(a.detail->'stages'))
                     WITH ORDINALITY AS s (id, stages, n)
-              WHERE a.action = 'settle'
+              WHERE a.action = 'settle' AND s.stages IS NOT NULL
               UNION ALL
              SELECT a.id, 0, unnest(a.transaction_ids), coalesce(a.detail->>'flow', a.detail->>'type'), NULL, 'accepted'
                FROM ", $trail, " a WHERE a.action = 'accept'"

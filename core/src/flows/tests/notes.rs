@@ -1,0 +1,29 @@
+//! Lines of the timeline alone.
+
+use crate::flows::testing::{at, transaction, usd};
+use crate::flows::{Command, Context, Flow, Stage, Verdict, decide};
+use crate::ledger::Books;
+use crate::transactions::TimelineKind;
+
+#[test]
+fn a_note_about_a_stage_that_is_passed_is_left_out() {
+    let note = Command::Note {
+        kind: TimelineKind::StripeEvent,
+        message: "the payout is on its way to your bank".to_owned(),
+        detail: None,
+        at: Stage::PayingOut,
+    };
+    let books = Books::default();
+    let context = Context {
+        books: &books,
+        original: None,
+        siblings: &[],
+        money_sent: true,
+        booked: false,
+    };
+    let withdrawal = || transaction(1, Flow::Withdrawal, usd(500));
+    let under_way = decide(&at(Stage::PayingOut, withdrawal()), context, &note);
+    assert!(matches!(under_way, Verdict::Apply(_)), "{under_way:?}");
+    let paid = decide(&at(Stage::Completed, withdrawal()), context, &note);
+    assert!(matches!(paid, Verdict::Already), "{paid:?}");
+}
