@@ -2,15 +2,16 @@
 //!
 //! `FAILPOINTS=W3:abort@0.05,W4:stop#2`: a point, what happens there, and how often: with a probability, the n-th time only, or always.
 //! `FAILPOINTS_SEED` seeds the draws, `FAILPOINTS_LOG` names the file to which every action is written before it is taken,
-//! `PLANTED_BUG` the guard to break.
+//! `FAILPOINTS_OFF` a file whose existence ends them all while the process runs on, `PLANTED_BUG` the guard to break.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, raise};
 use rand::rngs::StdRng;
@@ -55,6 +56,32 @@ pub struct Order {
 #[error("{0:?} is no order: write POINT:abort|stop|panic|count|sleep-MILLISECONDS, then @SHARE or #NTH")]
 pub struct OrderError(String);
 
+/// How often it is looked whether the orders are called off.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The file whose existence calls all orders off, for good.
+#[derive(Debug)]
+struct Off {
+    file: PathBuf,
+    /// When it was looked last, and what was seen.
+    seen: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Off {
+    fn is_called(&self) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match *seen {
+            Some((_, true)) => true,
+            Some((looked, false)) if looked.elapsed() < LOOK_EVERY => false,
+            _ => {
+                let called = self.file.exists();
+                *seen = Some((Instant::now(), called));
+                called
+            }
+        }
+    }
+}
+
 /// All orders of a process.
 #[derive(Debug)]
 pub struct Orders {
@@ -62,6 +89,7 @@ pub struct Orders {
     pub(super) bug: Option<PlantedBug>,
     rng: Mutex<StdRng>,
     log: Option<Mutex<File>>,
+    off: Option<Off>,
 }
 
 impl FromStr for Order {
@@ -130,6 +158,10 @@ impl Orders {
             bug,
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             log,
+            off: variable("FAILPOINTS_OFF").map(|file| Off {
+                file: PathBuf::from(file),
+                seen: Mutex::new(None),
+            }),
         })
     }
 
@@ -153,6 +185,9 @@ impl Orders {
     /// What happens this time.
     fn draw(&self, point: Point) -> Option<Action> {
         let order = self.points.get(&point)?;
+        if self.off.as_ref().is_some_and(Off::is_called) {
+            return None;
+        }
         let reached = order.reached.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let happens = match order.when {
             When::Always => true,
@@ -215,6 +250,24 @@ mod tests {
         assert!((400..600).contains(&drawn(Point::W4)));
         assert_eq!(drawn(Point::H1), 1_000);
         assert_eq!(drawn(Point::A1), 0);
+    }
+
+    #[test]
+    fn orders_end_when_they_are_called_off() {
+        let file = std::env::temp_dir().join(format!("failpoints-off-{}", std::process::id()));
+        let name = file.display().to_string();
+        let orders = Orders::read(|variable| match variable {
+            "FAILPOINTS" => Some("H1:abort".to_owned()),
+            "FAILPOINTS_OFF" => Some(name.clone()),
+            _ => None,
+        });
+        let orders = orders.unwrap();
+        assert_eq!(orders.draw(Point::H1), Some(Action::Abort));
+        std::fs::write(&file, "").unwrap();
+        std::thread::sleep(LOOK_EVERY * 2);
+        assert_eq!(orders.draw(Point::H1), None);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(orders.draw(Point::H1), None, "it is for good");
     }
 
     #[test]
