@@ -60,8 +60,8 @@ pub(super) async fn run(
                 &world,
                 &http,
                 api,
+                &people,
                 person,
-                number,
                 &ids,
                 &journal,
                 random.random_bool(0.2),
@@ -80,8 +80,8 @@ async fn look(
     world: &World,
     http: &reqwest::Client,
     api: &str,
+    people: &[Person],
     person: &Person,
-    number: usize,
     ids: &[Uuid],
     journal: &Journal,
     declines_first: bool,
@@ -90,7 +90,7 @@ async fn look(
         .iter()
         .enumerate()
         .map(|(at, id)| {
-            format!("t{at}: transaction(id: \"{id}\") {{ id status transactionType direction stripePaymentIntentId counterpartyWalletId }}")
+            format!("t{at}: transaction(id: \"{id}\") {{ id status transactionType direction stripePaymentIntentId counterpartyWalletId clientSecret }}")
         })
         .collect();
     let document = format!("{{ {} }}", fields.join(" "));
@@ -124,7 +124,7 @@ async fn look(
                 None if is_final => {
                     seen.end = Some(status.to_owned());
                     if status == "COMPLETED" {
-                        remember(&mut book, number, *id, &found);
+                        remember(&mut book, people, *id, &found);
                     }
                 }
                 None if seen.to_be_paid && !seen.paid && intent.is_some() => {
@@ -156,18 +156,18 @@ async fn look(
 }
 
 /// What can be refunded later.
-fn remember(book: &mut super::journal::Book, number: usize, id: Uuid, found: &Value) {
+fn remember(book: &mut super::journal::Book, people: &[Person], id: Uuid, found: &Value) {
     let text = |name: &str| found.get(name).and_then(Value::as_str);
     match (text("transactionType"), text("stripePaymentIntentId")) {
         (Some("DEPOSIT"), Some(intent)) => book.paid.push(Paid {
             intent: intent.to_owned(),
             transaction: id,
         }),
-        // Refunded by the payee: its neighbour, or the next person.
         (Some("PAYMENT"), _) => {
-            for payee in [number ^ 1, number + 1] {
-                book.payments.push((payee % 8, id));
-            }
+            // Only the payee can give it back. A payment is seen by its payer too, whose counterparty the payee is.
+            let other = text("counterpartyWalletId").and_then(|wallet| wallet.parse::<Uuid>().ok());
+            let payee = people.iter().position(|person| Some(person.wallet) == other);
+            book.payments.extend(payee.map(|payee| (payee, id)));
         }
         _ => {}
     }
