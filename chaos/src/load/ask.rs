@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -47,4 +50,27 @@ pub(crate) async fn ask(
         // A fault of the product's, counted by the caller, and no answer to the request.
         Some(code) => Told::Refused(code.to_owned()),
     }
+}
+
+/// Sends the whole of a GraphQL request and hangs up after `patience`; whether that was before any of the answer came.
+pub(super) async fn hang_up(
+    api: &str,
+    token: &str,
+    document: &str,
+    variables: &Value,
+    patience: Duration,
+) -> Result<bool> {
+    let host = api.strip_prefix("http://").context("not an address of ours")?;
+    let body = json!({ "query": document, "variables": variables }).to_string();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(host).await?;
+    stream.write_all(request.as_bytes()).await?;
+    tokio::time::sleep(patience).await;
+    // An answer, or the end of an API that has died, is there to be read; of one that works there is nothing.
+    let nothing = stream.try_read(&mut [0; 16]);
+    Ok(nothing.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock))
 }

@@ -12,6 +12,9 @@ use super::journal::Journal;
 use crate::seed;
 use crate::world::World;
 
+/// How their number is called.
+pub(crate) const DISPUTES: &str = "disputes";
+
 /// Works until `stop`, then ends every dispute.
 pub(super) async fn run(world: Arc<World>, journal: Arc<Journal>, stop: CancellationToken) {
     let mut random = seed::stream(world.seed, "dashboard");
@@ -40,7 +43,7 @@ pub(super) async fn run(world: Arc<World>, journal: Arc<Journal>, stop: Cancella
                 if let Ok(made) = made
                     && let Some(id) = made.get("id").and_then(Value::as_str)
                 {
-                    world.tally.count("disputes", 1);
+                    world.tally.count(DISPUTES, 1);
                     disputes.push(id.to_owned());
                 }
             }

@@ -17,10 +17,15 @@ use futures::future::try_join_all;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::dashboard::DISPUTES;
 use self::journal::Journal;
 use self::person::Person;
+pub(crate) use self::person::SENDER;
 pub(crate) use self::single::Single;
 use crate::world::World;
+
+/// Faults that are part of the load, whatever else is wanted.
+pub(crate) const FAULTS: &[&str] = &[client::HANGS_UP, rude::FAULT];
 
 /// How much load there is to be.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::person::{Person, http};
 use crate::seed;
 use crate::world::World;
 
-const FAULT: &str = "F46 rude client";
+pub(super) const FAULT: &str = "F46 rude client";
 
 /// Is rude until `stop`.
 pub(super) async fn run(world: Arc<World>, people: Arc<Vec<Person>>, stop: CancellationToken) {
@@ -29,14 +29,14 @@ pub(super) async fn run(world: Arc<World>, people: Arc<Vec<Person>>, stop: Cance
             return;
         };
         world.tally.ordered(FAULT);
-        let refused = match random.random_range(0..3) {
+        let reached = match random.random_range(0..3) {
             0 => {
                 let body = "x".repeat(3_000_000);
                 let sent = http
                     .post(format!("{api}/graphql"))
                     .bearer_auth(&person.token)
                     .body(body);
-                refused(sent.timeout(Duration::from_secs(5)).send().await)
+                refused(sent.timeout(Duration::from_secs(5)).send().await).await
             }
             1 => {
                 let nested = "wallets { transactions { nodes ".repeat(60) + &"} } ".repeat(60);
@@ -45,33 +45,49 @@ pub(super) async fn run(world: Arc<World>, people: Arc<Vec<Person>>, stop: Cance
                     .post(format!("{api}/graphql"))
                     .bearer_auth(&person.token)
                     .json(&bomb);
-                refused(sent.timeout(Duration::from_secs(5)).send().await)
+                refused(sent.timeout(Duration::from_secs(5)).send().await).await
             }
             _ => {
                 let address = api.trim_start_matches("http://").to_owned();
-                tokio::spawn(loris(address));
-                true
+                tokio::spawn(loris(Arc::clone(&world), address));
+                false
             }
         };
-        if refused {
+        if reached {
             world.tally.reached(FAULT, 1);
         }
     }
 }
 
-/// Whether the program answered, and did not do it. One that is away at the moment proves nothing.
-fn refused(answer: reqwest::Result<reqwest::Response>) -> bool {
-    answer.is_ok()
+/// Whether it was refused for what it is: 4xx, or an error of GraphQL without any data. A program that is away at the moment proves
+/// nothing, nor does one that has no database.
+async fn refused(answer: reqwest::Result<reqwest::Response>) -> bool {
+    let Ok(answer) = answer else { return false };
+    if answer.status().is_client_error() {
+        return true;
+    }
+    let is_success = answer.status().is_success();
+    let said: Value = answer.json().await.unwrap_or_default();
+    let code = said.pointer("/errors/0/extensions/code").and_then(Value::as_str);
+    let is_away = matches!(code, Some("SERVICE_UNAVAILABLE" | "INTERNAL"));
+    is_success
+        && said.pointer("/errors/0").is_some()
+        && said.get("data").is_none_or(Value::is_null)
+        && !is_away
 }
 
-async fn loris(address: String) {
+/// Reached once it has kept an API waiting for a second.
+async fn loris(world: Arc<World>, address: String) {
     let Ok(mut stream) = TcpStream::connect(address).await else {
         return;
     };
     let request = b"POST /graphql HTTP/1.1\r\nHost: wallet\r\nContent-Length: 1000\r\n\r\n{";
-    for byte in request {
+    for (sent, byte) in request.iter().enumerate() {
         if stream.write_all(&[*byte]).await.is_err() {
             return;
+        }
+        if sent == 10 {
+            world.tally.reached(FAULT, 1);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

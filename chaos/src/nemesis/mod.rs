@@ -2,6 +2,7 @@
 
 mod links;
 pub(crate) mod points;
+mod proof;
 mod redis;
 mod servers;
 mod stripe;
@@ -9,6 +10,7 @@ mod stripe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use rand::Rng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wallet_dev::stack::Env;
 
+pub(crate) use self::servers::CHECKERS;
 use crate::seed;
 use crate::world::World;
 
@@ -81,6 +84,7 @@ impl Chosen {
         of_points
             .chain(of_lanes)
             .chain(links::MODES.iter().map(|(name, _)| *name))
+            .chain(crate::load::FAULTS.iter().copied())
             .filter(|fault| self.has(fault) || (fault.starts_with("link ") && self.any_link()))
             .collect()
     }
@@ -122,7 +126,8 @@ impl Nemesis {
         }
     }
 
-    /// Stops breaking, mends everything, and starts every program `anew`, without failpoints.
+    /// Stops breaking, mends everything, and ends every failpoint: either every program starts `anew`, or those that live go on as they
+    /// are, with whatever the faults have left in them, and only the dead are started.
     pub(crate) async fn heal(self, world: &Arc<World>, anew: bool) -> anyhow::Result<()> {
         self.stop.cancel();
         for lane in self.lanes {
@@ -130,15 +135,19 @@ impl Nemesis {
         }
         world.mend().await?;
         world.stripe.heal().await?;
+        if !anew {
+            std::fs::write(points::off(world.folder()), "")?;
+        }
         for member in &world.members {
             member.order(Env::new());
             if anew {
                 member.kill().await?;
+            } else {
+                member.signal(Signal::SIGCONT).await;
             }
             member.start().await?;
         }
-        points::count(world, |fault| self.chosen.has(fault))?;
-        Ok(())
+        points::count(world, &self.chosen).await
     }
 }
 

@@ -1,13 +1,18 @@
-//! Faults of the queue and of the lock nodes. Reached is what really went down while it was working.
+//! Faults of the queue and of the lock nodes. Reached is what met somebody: tasks that were lost, locks that were held,
+//! requests that waited.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::{hold, one_of};
+use super::{hold, one_of, proof};
+use crate::world::queue::{connect, hold_writers, release_writers};
 use crate::world::{Service, World};
+
+/// For so long a fault waits for somebody whom it can meet.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 const EMPTIED: &str = "F25 queue emptied (FLUSHALL)";
 const RESTARTED_EMPTY: &str = "F25 queue restarted empty";
@@ -33,66 +38,41 @@ pub(super) const FAULTS: &[&str] = &[
 /// Breaks one and mends it.
 pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
     match fault {
-        EMPTIED => {
-            let waiting = world.queue.keys().await?;
-            let _: () = ::redis::cmd("FLUSHALL")
-                .query_async(&mut world.queue.connect().await?)
-                .await?;
-            Ok(u64::from(waiting > 0))
-        }
+        EMPTIED => Ok(u64::from(world.queue.flush().await? > 0)),
         RESTARTED_EMPTY => {
-            let waiting = world.queue.keys().await?;
-            let mut nodes = world.queue.nodes().await;
-            nodes.primary.process_mut().kill().await?;
-            hold(random, 100..1_000).await;
-            nodes.primary.start_again().await?;
-            Ok(u64::from(waiting > 0))
+            let pause = Duration::from_millis(random.random_range(100..1_000));
+            Ok(u64::from(world.queue.restart_empty(pause).await? > 0))
         }
         STALLED => {
-            if random.random() {
-                let nodes = world.queue.nodes().await;
-                nodes.primary.pause(Duration::from_millis(1_500)).await?;
-                drop(nodes);
-                hold(random, 1_500..1_600).await;
+            let server = [(Service::Queue, world.queue.port())];
+            let nodes = world.queue.nodes().await;
+            let waited = if random.random() {
+                // Busy with one thing, as a slow script keeps it.
+                let mut busy = world.queue.connect().await?;
+                let sleep = async move {
+                    let mut sleep = ::redis::cmd("DEBUG");
+                    sleep.arg("SLEEP").arg("2.5").query_async::<()>(&mut busy).await
+                };
+                // It is over when the sleep is, whether or not its answer is waited for.
+                let watch = proof::stalled(world, &server, Duration::from_millis(1_500));
+                let (_, waited) = tokio::join!(sleep, watch);
+                waited
             } else {
-                let nodes = world.queue.nodes().await;
                 nodes.primary.process().freeze();
-                hold(random, 1_900..2_100).await;
+                let waited = proof::stalled(world, &server, Duration::from_millis(2_000)).await;
                 nodes.primary.process().thaw();
-            }
-            Ok(1)
+                waited
+            };
+            Ok(u64::from(!waited.contains(&0)))
         }
         FAILED_OVER => {
-            let waiting = world.queue.keys().await?;
             let lag = Duration::from_millis(random.random_range(100..800));
-            let port = world.queue.fail_over(lag).await?;
+            let (port, differ) = world.queue.fail_over(lag).await?;
             world.redirect(Service::Queue, port);
-            Ok(u64::from(waiting > 0))
+            Ok(u64::from(differ > 0))
         }
         LOCK_HUNG | LOCK_EMPTIED => lock_node(world, fault, random).await,
-        QUORUM_LOST => {
-            let spared = random.random_range(0..world.locks.len());
-            let stop = random.random();
-            let lost = world.locks.iter().enumerate().filter(|(at, _)| *at != spared);
-            for (_, lock) in lost.clone() {
-                let mut lock = lock.lock().await;
-                if stop {
-                    lock.process().freeze();
-                } else {
-                    lock.process_mut().kill().await?;
-                }
-            }
-            hold(random, 800..2_500).await;
-            for (_, lock) in lost {
-                let mut lock = lock.lock().await;
-                if stop {
-                    lock.process().thaw();
-                } else {
-                    lock.start_again().await?;
-                }
-            }
-            Ok(1)
-        }
+        QUORUM_LOST => quorum(world, random).await,
         TWICE => {
             let mut again = 0;
             for _ in 0..10 {
@@ -106,16 +86,77 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
     }
 }
 
+/// One lock node.
 async fn lock_node(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
-    let mut lock = one_of(random, &world.locks)?.lock().await;
+    let nodes: Vec<_> = (1..).zip(&world.locks).collect();
+    let (number, lock) = one_of(random, &nodes)?;
+    let mut lock = lock.lock().await;
+    let port = lock.port();
     if fault == LOCK_HUNG {
+        let time = Duration::from_millis(random.random_range(800..2_500));
         lock.process().freeze();
-        hold(random, 800..2_500).await;
+        let waited = proof::stalled(world, &[(Service::Lock(*number), port)], time).await;
         lock.process().thaw();
-    } else {
+        return Ok(u64::from(!waited.contains(&0)));
+    }
+    let start = Instant::now();
+    let held = loop {
+        hold_writers(port).await?;
+        let held: u64 = ::redis::cmd("DBSIZE")
+            .query_async(&mut connect(port).await?)
+            .await?;
+        if held > 0 || start.elapsed() > PATIENCE {
+            break held;
+        }
+        release_writers(port).await?;
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    };
+    lock.process_mut().kill().await?;
+    hold(random, 300..1_500).await;
+    lock.start_again().await?;
+    Ok(u64::from(held > 0))
+}
+
+/// All lock nodes but one; reached when somebody asked each of those that were lost.
+async fn quorum(world: &World, random: &mut ChaCha8Rng) -> Result<u64> {
+    let spared = random.random_range(0..world.locks.len());
+    let time = Duration::from_millis(random.random_range(800..2_500));
+    let mut lost = Vec::new();
+    for (at, (number, lock)) in (1..).zip(&world.locks).enumerate() {
+        if at != spared {
+            lost.push((Service::Lock(number), lock.lock().await));
+        }
+    }
+    if random.random() {
+        let servers: Vec<_> = lost.iter().map(|(to, lock)| (*to, lock.port())).collect();
+        for (_, lock) in &lost {
+            lock.process().freeze();
+        }
+        let waited = proof::stalled(world, &servers, time).await;
+        for (_, lock) in &lost {
+            lock.process().thaw();
+        }
+        return Ok(u64::from(!waited.contains(&0)));
+    }
+    let refused = |to: Service| -> u64 {
+        let links = world.links(|service| service == to);
+        links.iter().map(|link| link.refused()).sum()
+    };
+    let before: Vec<u64> = lost.iter().map(|(to, _)| refused(*to)).collect();
+    for (_, lock) in &mut lost {
         lock.process_mut().kill().await?;
-        hold(random, 300..1_500).await;
+    }
+    let all_asked = || {
+        let mut both = lost.iter().zip(&before);
+        both.all(|((to, _), before)| refused(*to) > *before)
+    };
+    let start = Instant::now();
+    while start.elapsed() < time || (!all_asked() && start.elapsed() < time + PATIENCE) {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let reached = all_asked();
+    for (_, lock) in &mut lost {
         lock.start_again().await?;
     }
-    Ok(1)
+    Ok(u64::from(reached))
 }

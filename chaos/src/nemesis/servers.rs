@@ -7,8 +7,9 @@ use nix::sys::signal::Signal;
 use rand_chacha::ChaCha8Rng;
 use wallet_dev::stack::StopMode;
 
-use super::{hold, one_of};
+use super::{hold, one_of, points, proof};
 use crate::programs::Program;
+use crate::world::member::Drained;
 use crate::world::{Service, World};
 
 const PG_FAST: &str = "F33 PostgreSQL restarted fast";
@@ -19,10 +20,11 @@ const PG_PROMOTED: &str = "F33 replica promoted";
 const PG_READ_ONLY: &str = "F35 PostgreSQL read-only";
 const KILLED_API: &str = "F01-F03 kill -9 of an API";
 const KILLED_WORKER: &str = "F08-F12 kill -9 of a worker";
-const FROZEN: &str = "F30 worker stopped for a while";
+const FROZEN: &str = "F30 worker stopped for a while with a job";
 const LAPSED: &str = "F30 leases lapse while their workers work";
 const DEPLOYED: &str = "F39 SIGTERM and a new process";
-const CHECKERS: &str = "F41 checks due for every worker, one dies";
+/// Checks of the books, reconciliation too, in the midst of faults.
+pub(crate) const CHECKERS: &str = "F41 checks due for every worker, the checking one dies";
 
 /// All of them.
 pub(super) const FAULTS: &[&str] = &[
@@ -53,14 +55,16 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             Ok(u64::from(busy > 0))
         }
         PG_READ_ONLY => {
+            let log = proof::Tail::of(world.database.servers().await.primary.process().log());
             let set = "ALTER SYSTEM SET default_transaction_read_only = on";
             world.database.connect().await?.execute(set, &[]).await?;
             world.database.execute("SELECT pg_reload_conf()").await?;
             hold(random, 500..1_500).await;
+            let refused = log.wait(&["in a read-only transaction", " wallet-"]).await;
             let unset = "ALTER SYSTEM RESET default_transaction_read_only";
             world.database.connect().await?.execute(unset, &[]).await?;
             world.database.execute("SELECT pg_reload_conf()").await?;
-            Ok(1)
+            Ok(u64::from(refused > 0))
         }
         KILLED_API | KILLED_WORKER => {
             let program = if fault == KILLED_API {
@@ -74,11 +78,12 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             Ok(u64::from(ran))
         }
         FROZEN => {
-            let member = *one_of(random, &world.members(Program::Worker))?;
-            member.signal(Signal::SIGSTOP).await;
+            let Some(worker) = proof::stop_at_work(world, random).await? else {
+                return Ok(0);
+            };
             hold(random, 1_000..4_000).await;
-            member.signal(Signal::SIGCONT).await;
-            Ok(u64::from(member.pid().await.is_some()))
+            worker.signal(Signal::SIGCONT).await;
+            Ok(1)
         }
         LAPSED => {
             // As for a worker that could not renew them: others take the jobs over while it still works, and what it writes is refused.
@@ -93,15 +98,28 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
         }
         DEPLOYED => {
             let member = *one_of(random, &world.members.iter().collect::<Vec<_>>())?;
-            Ok(u64::from(member.replace().await?))
+            let drained = member.deploy().await?;
+            if drained == Drained::HadNoWork {
+                return Ok(0);
+            }
+            let unclean = match drained {
+                // Nobody else kills it meanwhile, but a failpoint may, at the work that it ends.
+                Drained::Otherwise { pid, how } if !points::struck(world.folder(), pid) => {
+                    Some(format!("{} ({pid}) ended by {how}", member.name()))
+                }
+                Drained::Otherwise { .. } => return Ok(0),
+                Drained::Orderly | Drained::HadNoWork => None,
+            };
+            world.tally.checked("F39 SIGTERM ends in good order", unclean);
+            Ok(1)
         }
         CHECKERS => {
             let due = "UPDATE verifications SET asked_at = asked_at - interval '8 days'";
-            let rows = world.database.connect().await?.execute(due, &[]).await?;
-            hold(random, 200..1_300).await;
-            let member = *one_of(random, &world.members(Program::Worker))?;
-            let ran = member.kill().await?;
-            Ok(u64::from(ran && rows > 0))
+            world.database.connect().await?.execute(due, &[]).await?;
+            let Some(worker) = proof::stop_at_check(world).await? else {
+                return Ok(0);
+            };
+            Ok(u64::from(worker.kill().await?))
         }
         other => bail!("{other} is no fault of PostgreSQL or of our processes"),
     }

@@ -1,5 +1,7 @@
-//! Faults of Stripe and its webhooks. Reached is how often the simulator's rules were hit.
+//! Faults of Stripe and its webhooks. Reached is how often the simulator's rules were hit, and for another order of
+//! events that they were taken in it.
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -19,6 +21,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Webhooks that never come.
 pub(super) const LOST: &str = "F22 webhooks lost";
 
+const REORDERED: &str = "F19 webhooks reordered";
+
 /// All of them.
 pub(super) const FAULTS: &[&str] = &[
     "F13 answer lost after the effect",
@@ -31,7 +35,7 @@ pub(super) const FAULTS: &[&str] = &[
     "F16 500 with effect, kept under the key",
     "F16 503",
     "F18 webhooks ten times",
-    "F19 webhooks reordered",
+    REORDERED,
     "F21 webhooks late",
     LOST,
     "F36 Stripe is slow",
@@ -58,7 +62,7 @@ fn rule(fault: &str) -> Option<(&'static str, Value)> {
         "F16 500 with effect, kept under the key" => request("error_500_after_effect", 0.4),
         "F16 503" => request("error_503", 0.5),
         "F18 webhooks ten times" => webhook(json!({ "duplicate": 9 })),
-        "F19 webhooks reordered" => webhook(json!({ "reorder_ms": 1_500 })),
+        REORDERED => webhook(json!({ "reorder_ms": 1_500 })),
         "F21 webhooks late" => webhook(json!({ "delay_ms": 4_000 })),
         LOST => webhook(json!({ "drop": true, "probability": 0.5 })),
         "F17 Stripe refuses transfers and refunds" => Some((
@@ -86,6 +90,9 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
     let Some((list, rule)) = rule(fault) else {
         bail!("{fault} is no fault of Stripe's");
     };
+    if fault == REORDERED {
+        return reordered(world, rule, random).await;
+    }
     let id = world.stripe.fault(list, rule).await?;
     hold(random, 500..2_000).await;
     // While PostgreSQL is away nobody calls Stripe: it goes on until somebody has met it.
@@ -94,4 +101,76 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     world.stripe.call_off(list, id).await
+}
+
+/// Reached when events of one object were taken by us in another order than Stripe made them.
+async fn reordered(world: &World, rule: Value, random: &mut ChaCha8Rng) -> Result<u64> {
+    let key = &world.secrets.stripe_key;
+    let newest = world.stripe.events(key, None).await?;
+    let known = newest.first().map(|(id, _)| id.as_str());
+    let id = world.stripe.fault("webhook_faults", rule).await?;
+    hold(random, 1_500..2_500).await;
+    let start = Instant::now();
+    let found = loop {
+        let mut made = world.stripe.events(key, known).await?;
+        made.reverse();
+        let found = overtaken(&made, &world.stripe.look("deliveries").await?);
+        if found > 0 || start.elapsed() > LONGEST {
+            break found;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
+    world.stripe.call_off("webhook_faults", id).await?;
+    Ok(found)
+}
+
+/// How many of these events, in the order in which they were made, were first taken after a later one of the same object.
+fn overtaken(made: &[(String, String)], deliveries: &Value) -> u64 {
+    let order: HashMap<&str, (usize, &str)> = made
+        .iter()
+        .enumerate()
+        .map(|(at, (event, object))| (event.as_str(), (at, object.as_str())))
+        .collect();
+    let mut latest: HashMap<&str, usize> = HashMap::new();
+    let mut taken: HashSet<&str> = HashSet::new();
+    let mut overtaken = 0;
+    for delivery in deliveries.as_array().into_iter().flatten() {
+        let status = delivery.get("status").and_then(Value::as_u64);
+        let event = delivery.get("event").and_then(Value::as_str).unwrap_or_default();
+        let Some((at, object)) = order.get(event).copied() else {
+            continue;
+        };
+        if !matches!(status, Some(200..300)) || !taken.insert(event) {
+            continue;
+        }
+        let latest = latest.entry(object).or_insert(at);
+        if *latest > at {
+            overtaken += 1;
+        }
+        *latest = (*latest).max(at);
+    }
+    overtaken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_order_of_one_objects_events_counts() {
+        let made =
+            [("a", "x"), ("b", "x"), ("c", "y")].map(|(event, object)| (event.to_owned(), object.to_owned()));
+        let taken = |events: &[&str]| {
+            let taken = events
+                .iter()
+                .map(|event| json!({ "event": event, "status": 200 }));
+            overtaken(&made, &Value::Array(taken.collect()))
+        };
+        assert_eq!(taken(&["c", "a", "b", "a"]), 0);
+        assert_eq!(taken(&["b", "c", "a"]), 1);
+        assert_eq!(
+            overtaken(&made, &json!([{ "event": "b" }, { "event": "a", "status": 200 }])),
+            0
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 mod pump;
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +43,14 @@ pub(crate) enum Mode {
 pub(crate) struct Hits {
     pub(super) changed: AtomicU64,
     pub(super) refused: AtomicU64,
+    /// The ports from which it speaks to the other end at the moment.
+    speaking: Mutex<HashSet<u16>>,
+}
+
+impl Hits {
+    fn speaking(&self) -> std::sync::MutexGuard<'_, HashSet<u16>> {
+        self.speaking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One link: a port of ours, and where it leads.
@@ -112,6 +121,11 @@ impl Link {
     pub(crate) fn refused(&self) -> u64 {
         self.hits.refused.load(Ordering::Relaxed)
     }
+
+    /// The ports from which it speaks to the other end at the moment: by them a server's sessions tell whose they are.
+    pub(crate) fn speaking(&self) -> HashSet<u16> {
+        self.hits.speaking().clone()
+    }
 }
 
 impl Drop for Link {
@@ -149,7 +163,12 @@ async fn accept(
         tokio::spawn(async move {
             for candidate in candidates {
                 if let Ok(server) = TcpStream::connect(candidate).await {
+                    let from = server.local_addr().map(|address| address.port()).ok();
+                    hits.speaking().extend(from);
                     pump::run(client, server, mode, &hits).await;
+                    if let Some(from) = from {
+                        hits.speaking().remove(&from);
+                    }
                     return;
                 }
             }

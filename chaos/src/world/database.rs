@@ -31,6 +31,8 @@ fn options() -> PostgresOptions {
         max_connections: 300,
         settings: vec![
             ("wal_sender_timeout".to_owned(), "5s".to_owned()),
+            // Whose statement was refused.
+            ("log_line_prefix".to_owned(), "%m [%p] %a ".to_owned()),
             ("deadlock_timeout".to_owned(), "200ms".to_owned()),
             ("max_wal_size".to_owned(), "256MB".to_owned()),
             // No commit counts before the replica has it: it comes back to a primary that restarts at once, and not after 5 s.

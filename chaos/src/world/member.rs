@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex as Plain;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -15,6 +15,9 @@ use crate::programs::{AS, Program};
 
 /// How long a platform takes to start a dead process again.
 const RESTART_AFTER: Duration = Duration::from_millis(250);
+
+/// A process takes SIGTERM in good order once it runs; one that still starts is simply ended by it.
+const GROWN_UP: Duration = Duration::from_secs(3);
 
 /// A supervised process.
 #[derive(Debug)]
@@ -30,6 +33,23 @@ pub(crate) struct Member {
     starts: AtomicU64,
     deaths: AtomicU64,
     stopped_for: AtomicU64,
+    born: Plain<Option<Instant>>,
+}
+
+/// How a process took SIGTERM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// It was gone, or so young that it had nothing to end.
+    HadNoWork,
+    /// It ended in good order.
+    Orderly,
+    /// It ended otherwise, or had to be killed.
+    Otherwise {
+        /// Which process it was.
+        pid: u32,
+        /// How it ended, and after how long.
+        how: String,
+    },
 }
 
 impl Member {
@@ -55,6 +75,7 @@ impl Member {
             deaths: AtomicU64::new(0),
             // Longer than a lease.
             stopped_for: AtomicU64::new(17_000),
+            born: Plain::new(None),
         }
     }
 
@@ -125,6 +146,7 @@ impl Member {
             // Another stream for each life, or each would die at the same place.
             env.set("FAILPOINTS_SEED", seed.wrapping_add(start).to_string());
         }
+        *self.born.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         ProcessSpec::new(&self.name, &crate::programs::file()?, &self.log)
             .args(self.args.iter().copied())
             .env(env)
@@ -175,6 +197,35 @@ impl Member {
         if let Some(running) = self.process.lock().await.as_ref() {
             running.signal(signal);
         }
+    }
+
+    /// Ends it by SIGTERM as a deployment does, and starts it anew; tells how it took that.
+    pub(crate) async fn deploy(&self) -> Result<Drained> {
+        self.kept_up.store(false, Ordering::Relaxed);
+        let drained = self.drain().await;
+        self.start().await?;
+        drained
+    }
+
+    async fn drain(&self) -> Result<Drained> {
+        let mut process = self.process.lock().await;
+        let born = *self.born.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = process.as_mut() else {
+            return Ok(Drained::HadNoWork);
+        };
+        let has_work = running.try_wait()?.is_none() && born.is_some_and(|born| born.elapsed() > GROWN_UP);
+        let pid = running.pid();
+        running.thaw();
+        let asked = Instant::now();
+        let status = running.stop().await?;
+        Ok(match (has_work, status.success()) {
+            (false, _) => Drained::HadNoWork,
+            (true, true) => Drained::Orderly,
+            (true, false) => Drained::Otherwise {
+                pid,
+                how: format!("{status} after {} ms", asked.elapsed().as_millis()),
+            },
+        })
     }
 
     /// Ends it by SIGTERM as a deployment does, and starts it anew; says whether it ended in good order.

@@ -150,7 +150,11 @@ impl World {
             let mut env = base
                 .clone()
                 .overlaid(&addresses(&open))
-                .with("FAILPOINTS_LOG", failpoints.display().to_string());
+                .with("FAILPOINTS_LOG", failpoints.display().to_string())
+                .with(
+                    "FAILPOINTS_OFF",
+                    crate::nemesis::points::off(folder).display().to_string(),
+                );
             match api_ports.get(number) {
                 Some(port) => env.set("PORT", port.to_string()),
                 None => env.set("METRICS_PORT", port::free()?.to_string()),

@@ -1,5 +1,6 @@
 //! The queue's Redis with a replica that may lag, and the lock nodes.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,26 @@ pub(crate) struct Nodes {
     replica: Redis,
 }
 
-async fn replica_of(port: u16) -> Result<Redis> {
-    let replica = Redis::start(RedisOptions {
-        name: Some("queue replica".to_owned()),
-        args: vec!["--repl-diskless-sync-delay".to_owned(), "0".to_owned()],
+/// For so long a fault waits for tasks that it can meet: while PostgreSQL is away there are none.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For so long writers wait at most while it is looked what a fault would meet.
+const HELD_MILLIS: u64 = 2_000;
+
+fn options(name: &str) -> RedisOptions {
+    let args = [
+        ["--repl-diskless-sync-delay", "0"],
+        // For DEBUG SLEEP: a server that is busy with one thing.
+        ["--enable-debug-command", "local"],
+    ];
+    RedisOptions {
+        name: Some(name.to_owned()),
+        args: args.concat().into_iter().map(str::to_owned).collect(),
         ..RedisOptions::default()
-    })
-    .await?;
+    }
+}
+
+async fn replica_of(port: u16) -> Result<Redis> {
+    let replica = Redis::start(options("queue replica")).await?;
     // By a command and not by an argument: once it is the primary, a restart must not make it a replica again.
     let _: () = redis::cmd("REPLICAOF")
         .arg("127.0.0.1")
@@ -60,15 +74,36 @@ pub(crate) async fn connect(port: u16) -> Result<MultiplexedConnection> {
         .context("Redis does not answer")
 }
 
+/// The tasks that a node holds: those that wait, and those under way.
+async fn tasks(port: u16) -> Result<HashSet<String>> {
+    let mut node = connect(port).await?;
+    let hashes: Vec<String> = redis::cmd("KEYS").arg("*:data").query_async(&mut node).await?;
+    let mut tasks = HashSet::new();
+    for hash in hashes {
+        let ids: Vec<String> = redis::cmd("HKEYS").arg(&hash).query_async(&mut node).await?;
+        tasks.extend(ids.into_iter().map(|id| format!("{hash} {id}")));
+    }
+    Ok(tasks)
+}
+
+/// Keeps every writer of a node waiting for a moment, so that what is seen now is what a fault meets.
+pub(crate) async fn hold_writers(port: u16) -> Result<()> {
+    let mut pause = redis::cmd("CLIENT");
+    pause.arg("PAUSE").arg(HELD_MILLIS).arg("WRITE");
+    Ok(pause.query_async(&mut connect(port).await?).await?)
+}
+
+/// Lets them go on.
+pub(crate) async fn release_writers(port: u16) -> Result<()> {
+    let mut unpause = redis::cmd("CLIENT");
+    unpause.arg("UNPAUSE");
+    Ok(unpause.query_async(&mut connect(port).await?).await?)
+}
+
 impl Queue {
     /// Starts both.
     pub(crate) async fn start() -> Result<Self> {
-        let primary = Redis::start(RedisOptions {
-            name: Some("queue".to_owned()),
-            args: vec!["--repl-diskless-sync-delay".to_owned(), "0".to_owned()],
-            ..RedisOptions::default()
-        })
-        .await?;
+        let primary = Redis::start(options("queue")).await?;
         let replica = replica_of(primary.port()).await?;
         Ok(Self {
             port: AtomicU16::new(primary.port()),
@@ -98,23 +133,74 @@ impl Queue {
             .await?)
     }
 
-    /// The replica hears nothing for `lag`, then the primary dies and the replica, which lacks the last writes, takes its place;
-    /// gives the new port.
-    pub(crate) async fn fail_over(&self, lag: Duration) -> Result<u16> {
+    /// Loses everything at a moment at which it holds tasks, if there is one soon; gives how many it lost.
+    pub(crate) async fn flush(&self) -> Result<u64> {
+        const FLUSH: &str = "local tasks = 0
+            for _, hash in ipairs(redis.call('KEYS', '*:data')) do tasks = tasks + redis.call('HLEN', hash) end
+            if tasks > 0 or ARGV[1] == 'anyhow' then redis.call('FLUSHALL') end
+            return tasks";
+        let mut node = self.connect().await?;
+        let start = Instant::now();
+        loop {
+            let late = start.elapsed() > PATIENCE;
+            let how = if late { "anyhow" } else { "with tasks" };
+            let mut flush = redis::cmd("EVAL");
+            let lost: u64 = flush.arg(FLUSH).arg(0).arg(how).query_async(&mut node).await?;
+            if lost > 0 || late {
+                return Ok(lost);
+            }
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+    }
+
+    /// Dies at a moment at which it holds tasks, if there is one soon, and is empty when it starts again after `pause`; gives how many
+    /// tasks it held.
+    pub(crate) async fn restart_empty(&self, pause: Duration) -> Result<u64> {
         let mut nodes = self.nodes.lock().await;
-        nodes.replica.process().freeze();
-        tokio::time::sleep(lag).await;
+        let port = nodes.primary.port();
+        let start = Instant::now();
+        let lost = loop {
+            hold_writers(port).await?;
+            let held = tasks(port).await?.len();
+            if held > 0 || start.elapsed() > PATIENCE {
+                break held;
+            }
+            release_writers(port).await?;
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        };
         nodes.primary.process_mut().kill().await?;
-        nodes.replica.process().thaw();
-        let port = nodes.replica.port();
+        tokio::time::sleep(pause).await;
+        nodes.primary.start_again().await?;
+        Ok(u64::try_from(lost)?)
+    }
+
+    /// The replica hears nothing for `lag` and until the two differ in their tasks, if they do so soon; then the primary dies and the
+    /// replica takes its place. Gives the new port, and in how many tasks they differed: lost, or done and there again.
+    pub(crate) async fn fail_over(&self, lag: Duration) -> Result<(u16, u64)> {
+        let mut nodes = self.nodes.lock().await;
+        let (old, port) = (nodes.primary.port(), nodes.replica.port());
+        // Cut off, and not only stopped: a stopped one would find all it missed in its socket.
         let _: () = redis::cmd("REPLICAOF")
             .arg("NO")
             .arg("ONE")
             .query_async(&mut connect(port).await?)
             .await?;
+        tokio::time::sleep(lag).await;
+        let start = Instant::now();
+        let differ = loop {
+            hold_writers(old).await?;
+            let (here, there) = (tasks(old).await?, tasks(port).await?);
+            let differ = here.symmetric_difference(&there).count();
+            if differ > 0 || start.elapsed() > PATIENCE {
+                break differ;
+            }
+            release_writers(old).await?;
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        };
+        nodes.primary.process_mut().kill().await?;
         self.port.store(port, Ordering::Relaxed);
         let next = replica_of(port).await?;
         nodes.primary = std::mem::replace(&mut nodes.replica, next);
-        Ok(port)
+        Ok((port, u64::try_from(differ)?))
     }
 }

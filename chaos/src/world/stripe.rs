@@ -94,6 +94,29 @@ impl Stripe {
         Ok(request.send().await?.status().as_u16())
     }
 
+    /// The platform's events, newest first, down to one that is known: each with its object.
+    pub(crate) async fn events(&self, key: &str, known: Option<&str>) -> Result<Vec<(String, String)>> {
+        let mut events: Vec<(String, String)> = Vec::new();
+        loop {
+            let mut url = format!("{}/v1/events?limit=100", self.base);
+            if let Some((last, _)) = events.last() {
+                url = format!("{url}&starting_after={last}");
+            }
+            let page: Value = self.client.get(url).bearer_auth(key).send().await?.json().await?;
+            let before = events.len();
+            for event in page.get("data").and_then(Value::as_array).into_iter().flatten() {
+                let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                if Some(text("/id")) == known {
+                    return Ok(events);
+                }
+                events.push((text("/id").to_owned(), text("/data/object/id").to_owned()));
+            }
+            if events.len() == before || known.is_none() {
+                return Ok(events);
+            }
+        }
+    }
+
     /// Everything that really happened.
     pub(crate) async fn effects(&self) -> Result<Vec<Value>> {
         let found = self.look("effects").await?;

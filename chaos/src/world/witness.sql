@@ -37,3 +37,15 @@ END $$;
 CREATE CONSTRAINT TRIGGER campaign AFTER UPDATE OF state ON stripe_events DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW WHEN (OLD.state = 'received' AND NEW.state IN ('processed', 'ignored'))
     EXECUTE FUNCTION campaign.note_event();
+
+-- Webhooks that were here before we had recorded the answer to the call that made their object.
+CREATE TABLE campaign.ahead (event text NOT NULL, object text NOT NULL);
+CREATE FUNCTION campaign.note_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO campaign.ahead
+    SELECT id, object_id FROM stripe_events WHERE object_id = NEW.stripe_object_id AND source = 'webhook';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER campaign AFTER UPDATE OF stripe_object_id ON stripe_calls
+    FOR EACH ROW WHEN (OLD.stripe_object_id IS NULL AND NEW.stripe_object_id IS NOT NULL)
+    EXECUTE FUNCTION campaign.note_answer();
