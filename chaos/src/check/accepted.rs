@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::load::journal::Journal;
@@ -11,7 +12,8 @@ use crate::world::World;
 /// Checks all of it.
 pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
     let client = world.database.connect().await?;
-    let rows = "SELECT id, user_id, wallet_id, counterparty_wallet_id, (100 * amount)::bigint, transaction_type::text, status::text FROM wallet_transactions";
+    let rows = "SELECT id, user_id, wallet_id, counterparty_wallet_id, (100 * amount)::bigint, transaction_type::text, status::text,
+                       coalesce(flow, transaction_type::text), stripe_refund_id FROM wallet_transactions";
     let mut found = HashMap::new();
     for row in client.query(rows, &[]).await? {
         let id: Uuid = row.get(0);
@@ -22,6 +24,8 @@ pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
                 cents: row.get(4),
                 kind: row.get(5),
                 status: row.get(6),
+                flow: row.get(7),
+                stripe_refund: row.get(8),
             },
         );
     }
@@ -29,6 +33,15 @@ pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
     let kept = "SELECT user_id, key, transaction_id FROM idempotency_keys WHERE transaction_id IS NOT NULL";
     for row in client.query(kept, &[]).await? {
         keys.insert((row.get(0), row.get(1)), row.get(2));
+    }
+    let mut outside = HashSet::new();
+    for effect in world.stripe.effects().await? {
+        let text = |name: &str| effect.get(name).and_then(Value::as_str);
+        if let (Some("refund.create"), Some(id), None) =
+            (text("operation"), text("object"), text("request_id"))
+        {
+            outside.insert(id.to_owned());
+        }
     }
     let book = journal.book();
     let mut lost = Vec::new();
@@ -93,8 +106,8 @@ pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
         .chain(
             found
                 .iter()
-                .filter(|(id, row)| row.kind != "refund" && !named.contains(id))
-                .map(|(id, row)| format!("{} {id} has no request", row.kind)),
+                .filter(|(id, row)| !row.began_at_stripe(&outside) && !named.contains(id))
+                .map(|(id, row)| format!("{} {id} has no request", row.flow)),
         );
     world
         .tally
@@ -117,4 +130,17 @@ struct Row {
     cents: i64,
     kind: String,
     status: String,
+    flow: String,
+    stripe_refund: Option<String>,
+}
+
+impl Row {
+    /// Whether it is there since Stripe told of it, and not by a request of ours; `outside`: the refunds that others made there.
+    fn began_at_stripe(&self, outside: &HashSet<String>) -> bool {
+        match self.flow.as_str() {
+            "outside_refund" => self.stripe_refund.as_ref().is_some_and(|id| outside.contains(id)),
+            "deposit_refund" | "payment_refund" => false,
+            _ => self.kind == "refund",
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod effects;
 mod leaks;
 pub(crate) mod reader;
 pub(crate) mod rest;
+mod secrets;
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ pub(crate) async fn all(world: &Arc<World>, journal: &Journal, parked: i64) -> R
     books(world).await?;
     effects::check(world).await?;
     accepted::check(world, journal).await?;
-    leaks::check(world, parked).await
+    leaks::check(world, parked).await?;
+    secrets::check(world).await
 }
 
 /// The complete set of the product's own invariants, in one snapshot.
