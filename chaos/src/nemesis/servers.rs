@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
+use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use wallet_dev::stack::StopMode;
 
@@ -97,21 +98,13 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             Ok(lapsed)
         }
         DEPLOYED => {
-            let member = *one_of(random, &world.members.iter().collect::<Vec<_>>())?;
-            let drained = member.deploy().await?;
-            if drained == Drained::HadNoWork {
-                return Ok(0);
-            }
-            let unclean = match drained {
-                // Nobody else kills it meanwhile, but a failpoint may, at the work that it ends.
-                Drained::Otherwise { pid, how } if !points::struck(world.folder(), pid) => {
-                    Some(format!("{} ({pid}) ended by {how}", member.name()))
+            // Many die young here, or at a failpoint while they end their work: then it is another one's turn.
+            for _ in 0..4 {
+                if drained(world, random).await? {
+                    return Ok(1);
                 }
-                Drained::Otherwise { .. } => return Ok(0),
-                Drained::Orderly | Drained::HadNoWork => None,
-            };
-            world.tally.checked("F39 SIGTERM ends in good order", unclean);
-            Ok(1)
+            }
+            Ok(0)
         }
         CHECKERS => {
             let due = "UPDATE verifications SET asked_at = asked_at - interval '8 days'";
@@ -123,6 +116,29 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
         }
         other => bail!("{other} is no fault of PostgreSQL or of our processes"),
     }
+}
+
+/// A process gets SIGTERM and a new one takes its place; whether it ended its work, rather than at a failpoint.
+async fn drained(world: &World, random: &mut ChaCha8Rng) -> Result<bool> {
+    let mut members: Vec<_> = world.members.iter().collect();
+    members.shuffle(random);
+    for member in members {
+        if !member.is_grown_up().await {
+            continue;
+        }
+        let unclean = match member.deploy().await? {
+            Drained::HadNoWork => return Ok(false),
+            Drained::Orderly => None,
+            // Nobody else kills it meanwhile, but a failpoint may, at the work that it ends.
+            Drained::Otherwise { pid, .. } if points::struck(world.folder(), pid) => return Ok(false),
+            Drained::Otherwise { pid, how } => Some(format!("{} ({pid}) ended by {how}", member.name())),
+        };
+        world.tally.checked("F39 SIGTERM ends in good order", unclean);
+        return Ok(true);
+    }
+    // All are young.
+    hold(random, 500..1_000).await;
+    Ok(false)
 }
 
 /// Sessions of our programs.

@@ -82,10 +82,16 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             links.iter().map(|link| link.refused()).sum::<u64>()
         };
         let before = refused();
-        let length = random.random_range(1_000..3_000);
-        world.stripe.control("outage", json!({ "ms": length })).await?;
-        tokio::time::sleep(Duration::from_millis(length + 200)).await;
-        return Ok(refused().saturating_sub(before));
+        let start = Instant::now();
+        loop {
+            let length = random.random_range(1_000..3_000);
+            world.stripe.control("outage", json!({ "ms": length })).await?;
+            tokio::time::sleep(Duration::from_millis(length + 200)).await;
+            let refused = refused().saturating_sub(before);
+            if refused > 0 || start.elapsed() > LONGEST {
+                return Ok(refused);
+            }
+        }
     }
     let Some((list, rule)) = rule(fault) else {
         bail!("{fault} is no fault of Stripe's");
@@ -103,7 +109,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
     world.stripe.call_off(list, id).await
 }
 
-/// Reached when events of one object were taken by us in another order than Stripe made them.
+/// Reached when events of one payment, or of one other object, were taken by us in another order than Stripe made them.
 async fn reordered(world: &World, rule: Value, random: &mut ChaCha8Rng) -> Result<u64> {
     let key = &world.secrets.stripe_key;
     let newest = world.stripe.events(key, None).await?;

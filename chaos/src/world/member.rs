@@ -1,5 +1,6 @@
 //! One of our programs, kept up as a platform would: started again a moment after it dies.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex as Plain;
 use std::sync::PoisonError;
@@ -16,8 +17,8 @@ use crate::programs::{AS, Program};
 /// How long a platform takes to start a dead process again.
 const RESTART_AFTER: Duration = Duration::from_millis(250);
 
-/// A process takes SIGTERM in good order once it runs; one that still starts is simply ended by it.
-const GROWN_UP: Duration = Duration::from_secs(3);
+/// A younger process has hardly any work yet.
+const GROWN_UP: Duration = Duration::from_secs(2);
 
 /// A supervised process.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Member {
 /// How a process took SIGTERM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Drained {
-    /// It was gone, or so young that it had nothing to end.
+    /// It was gone, or had not begun: a program that works has a handler for SIGTERM, and does not die by it.
     HadNoWork,
     /// It ended in good order.
     Orderly,
@@ -199,6 +200,12 @@ impl Member {
         }
     }
 
+    /// Whether it runs and is no longer young.
+    pub(crate) async fn is_grown_up(&self) -> bool {
+        let born = *self.born.lock().unwrap_or_else(PoisonError::into_inner);
+        born.is_some_and(|born| born.elapsed() > GROWN_UP) && self.pid().await.is_some()
+    }
+
     /// Ends it by SIGTERM as a deployment does, and starts it anew; tells how it took that.
     pub(crate) async fn deploy(&self) -> Result<Drained> {
         self.kept_up.store(false, Ordering::Relaxed);
@@ -209,22 +216,25 @@ impl Member {
 
     async fn drain(&self) -> Result<Drained> {
         let mut process = self.process.lock().await;
-        let born = *self.born.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(running) = process.as_mut() else {
             return Ok(Drained::HadNoWork);
         };
-        let has_work = running.try_wait()?.is_none() && born.is_some_and(|born| born.elapsed() > GROWN_UP);
+        let ran = running.try_wait()?.is_none();
         let pid = running.pid();
         running.thaw();
         let asked = Instant::now();
         let status = running.stop().await?;
-        Ok(match (has_work, status.success()) {
-            (false, _) => Drained::HadNoWork,
-            (true, true) => Drained::Orderly,
-            (true, false) => Drained::Otherwise {
+        let by = status.signal().and_then(|number| Signal::try_from(number).ok());
+        let had_begun = ran && by != Some(Signal::SIGTERM);
+        Ok(if !had_begun {
+            Drained::HadNoWork
+        } else if status.success() {
+            Drained::Orderly
+        } else {
+            Drained::Otherwise {
                 pid,
                 how: format!("{status} after {} ms", asked.elapsed().as_millis()),
-            },
+            }
         })
     }
 

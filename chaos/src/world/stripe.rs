@@ -94,7 +94,7 @@ impl Stripe {
         Ok(request.send().await?.status().as_u16())
     }
 
-    /// The platform's events, newest first, down to one that is known: each with its object.
+    /// The platform's events, newest first, down to one that is known: each with its payment intent, or with its object.
     pub(crate) async fn events(&self, key: &str, known: Option<&str>) -> Result<Vec<(String, String)>> {
         let mut events: Vec<(String, String)> = Vec::new();
         loop {
@@ -109,7 +109,11 @@ impl Stripe {
                 if Some(text("/id")) == known {
                     return Ok(events);
                 }
-                events.push((text("/id").to_owned(), text("/data/object/id").to_owned()));
+                let about = match text("/data/object/payment_intent") {
+                    "" => text("/data/object/id"),
+                    intent => intent,
+                };
+                events.push((text("/id").to_owned(), about.to_owned()));
             }
             if events.len() == before || known.is_none() {
                 return Ok(events);
