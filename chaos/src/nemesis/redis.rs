@@ -74,6 +74,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
         LOCK_HUNG | LOCK_EMPTIED => lock_node(world, fault, random).await,
         QUORUM_LOST => quorum(world, random).await,
         TWICE => {
+            world.database.settled().await;
             let mut again = 0;
             for _ in 0..10 {
                 let update = "UPDATE jobs SET handed_over_at = NULL WHERE handed_over_at IS NOT NULL AND parked_at IS NULL";

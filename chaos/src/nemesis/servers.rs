@@ -45,6 +45,9 @@ pub(super) const FAULTS: &[&str] = &[
 
 /// Breaks one and mends it.
 pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
+    if !matches!(fault, KILLED_API | KILLED_WORKER | DEPLOYED) {
+        world.database.settled().await;
+    }
     match fault {
         PG_FAST | PG_IMMEDIATE | PG_KILLED => restart_database(world, fault, random).await,
         PG_BACKEND => kill_backends(world).await,

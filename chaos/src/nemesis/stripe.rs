@@ -16,7 +16,7 @@ const OUTAGE: &str = "F15 connections to Stripe are refused";
 
 /// A fault that nobody has met so often goes on for so long.
 const ENOUGH: u64 = 2;
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// Webhooks that never come.
 pub(super) const LOST: &str = "F22 webhooks lost";

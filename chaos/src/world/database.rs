@@ -1,7 +1,7 @@
 //! PostgreSQL with a streaming replica that has every commit before its client hears of it.
 
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::Mutex;
@@ -78,6 +78,14 @@ impl Database {
             .context("PostgreSQL does not answer")??;
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    /// Waits a little until it takes sessions again, as it does not while it recovers from the fault before.
+    pub(crate) async fn settled(&self) {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(4) && self.number("SELECT 1::bigint").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The first column of the only row.
