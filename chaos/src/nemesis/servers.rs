@@ -1,6 +1,6 @@
 //! Faults of PostgreSQL and of our processes. Reached is what really went down while it was working.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
@@ -144,10 +144,17 @@ async fn drained(world: &World, random: &mut ChaCha8Rng) -> Result<bool> {
     Ok(false)
 }
 
-/// Sessions of our programs.
+/// Sessions of our programs; waits a little until there are some, as after a restart.
 async fn sessions(world: &World) -> Result<i64> {
     let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'wallet-%' AND datname = current_database()";
-    world.database.number(ours).await
+    let start = Instant::now();
+    loop {
+        let found = world.database.number(ours).await?;
+        if found > 0 || start.elapsed() > Duration::from_secs(3) {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn restart_database(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
