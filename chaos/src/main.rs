@@ -28,12 +28,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use wallet_core::chaos::PlantedBug;
 use wallet_dev::say::{complain, say};
 use wallet_dev::stack::Env;
 
 use crate::nemesis::Chosen;
 use crate::random::Plan;
-use crate::report::Report;
+use crate::report::{Bar, Report};
 
 /// Breaks the system in every way it must stand, under load, and checks that no cent is lost or doubled.
 #[derive(Debug, Parser)]
@@ -51,13 +52,13 @@ struct Arguments {
     /// Only faults whose names contain this text; can be given several times.
     #[arg(long, value_name = "TEXT")]
     fault: Vec<String>,
-    /// Lists the random faults by name.
+    /// Lists faults, scenarios and planted bugs by name.
     #[arg(long)]
     list: bool,
     /// Only the parts that are named: this one plants bugs, one at a time, each of which must be noticed.
     #[arg(long)]
     bugs: bool,
-    /// Kills every kind of process at every failpoint, one by one.
+    /// Ends every kind of process at every failpoint, one by one: by `kill -9`, by SIGTERM, and stopped while a server is killed.
     #[arg(long)]
     kill_table: bool,
     /// Does every single fault once and measures how fast waiting work resumes.
@@ -69,7 +70,7 @@ struct Arguments {
     /// Every part.
     #[arg(long)]
     all: bool,
-    /// Of bugs and scenarios only those whose names contain this text; can be given several times.
+    /// Of bugs, scenarios and rows of the kill table only those whose names contain this text; can be given several times.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
     /// About a minute in all: for every change.
@@ -103,32 +104,40 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<bool> {
     let chosen = Chosen::named(&arguments.fault);
     if arguments.list {
-        for fault in chosen.faults() {
-            say(fault);
-        }
+        list(&chosen);
         return Ok(true);
     }
+    refuse_what_matches_nothing(arguments)?;
     std::fs::create_dir_all(&arguments.report)
         .with_context(|| format!("cannot make {}", arguments.report.display()))?;
-    let mut report = Report::new(&chosen, arguments.quick);
+    let (seeds, minutes) = (seeds_of(arguments), minutes_of(arguments));
+    let bar = Bar::of(seeds.len(), minutes, arguments.quick);
+    let mut report = Report::new(&chosen, bar);
     let folder = &arguments.report;
     let parts = arguments.bugs || arguments.kill_table || arguments.recovery || arguments.scripted;
     let is_random = !parts || arguments.seeds.is_some() || !arguments.seed.is_empty();
     // Without arguments: what fits into five minutes.
     let usual = !parts && !is_narrow(arguments);
     if arguments.all || is_random {
-        for outcome in seeds(arguments, &chosen).await? {
+        for outcome in run_seeds(arguments, &chosen, &seeds, minutes).await? {
             report.add_seed(outcome);
         }
     }
     if arguments.all || arguments.kill_table || usual {
         needs_failpoints()?;
-        say("kill -9 at every failpoint");
-        report.add_kills(kills::run(&folder.join("kills")).await?);
+        say("every kind of process ends at every failpoint");
+        let only = if usual {
+            vec![kills::KILLED.to_owned()]
+        } else if arguments.all {
+            Vec::new()
+        } else {
+            arguments.only.clone()
+        };
+        report.add_kills(kills::run(&folder.join("kills"), &only).await?);
     }
     if arguments.all || arguments.recovery {
         say("every fault once: how fast work resumes");
-        report.add_recovery(recovery::run(&folder.join("recovery")).await?);
+        report.add_recovery(recovery::run(&folder.join("recovery"), &chosen.faults()).await?);
     }
     if arguments.all || arguments.scripted {
         needs_failpoints()?;
@@ -156,24 +165,102 @@ fn needs_failpoints() -> Result<()> {
     Ok(())
 }
 
-async fn seeds(arguments: &Arguments, chosen: &Chosen) -> Result<Vec<random::Outcome>> {
-    let minutes = arguments
+/// What can be chosen: faults, scenarios and bugs.
+fn list(chosen: &Chosen) {
+    for fault in chosen.faults() {
+        say(fault);
+    }
+    for fault in asked_for() {
+        say(&format!("{fault} (only when it is asked for by name)"));
+    }
+    for scenario in scripted::NAMES {
+        say(&format!("scenario: {scenario}"));
+    }
+    for row in kills::names() {
+        say(&format!("kill table: {row}"));
+    }
+    for bug in PlantedBug::ALL {
+        say(&format!("planted bug: {}", bug.name()));
+    }
+}
+
+/// Faults that come only when they are asked for by name.
+fn asked_for() -> impl Iterator<Item = &'static str> {
+    let points = nemesis::points::ON_REQUEST.iter().map(|point| point.fault);
+    points.chain(nemesis::stripe::ON_REQUEST.iter().copied())
+}
+
+/// A text that matches nothing would have nothing run, and nothing fail.
+fn refuse_what_matches_nothing(arguments: &Arguments) -> Result<()> {
+    let of_points = nemesis::points::FAULTS.iter().map(|point| point.fault);
+    let faults: Vec<&str> = Chosen::default()
+        .faults()
+        .into_iter()
+        .chain(of_points)
+        .chain(asked_for())
+        .collect();
+    let rows = kills::names();
+    let of_part = |is_asked: bool| arguments.all || is_asked;
+    let scenarios = scripted::NAMES
+        .into_iter()
+        .filter(|_| of_part(arguments.scripted));
+    let bugs = PlantedBug::ALL
+        .iter()
+        .map(|bug| bug.name())
+        .filter(|_| of_part(arguments.bugs));
+    let ends = rows
+        .iter()
+        .map(String::as_str)
+        .filter(|_| arguments.kill_table && !arguments.all);
+    let others: Vec<&str> = scenarios.chain(bugs).chain(ends).collect();
+    for (option, texts, names) in [
+        ("--fault", &arguments.fault, &faults),
+        ("--only", &arguments.only, &others),
+    ] {
+        for text in texts {
+            let found = names
+                .iter()
+                .any(|name| name.to_lowercase().contains(&text.to_lowercase()));
+            anyhow::ensure!(found, "{option} {text:?} matches nothing: --list tells the names");
+        }
+    }
+    let measures = arguments.recovery && !arguments.all;
+    let wanted = Chosen::named(&arguments.fault).faults();
+    anyhow::ensure!(
+        !measures || nemesis::singles().any(|fault| wanted.contains(&fault)),
+        "--fault matches nothing that --recovery measures: --list tells the names"
+    );
+    Ok(())
+}
+
+fn minutes_of(arguments: &Arguments) -> f64 {
+    arguments
         .minutes
         .unwrap_or(match (arguments.quick, arguments.all) {
             (true, _) => 0.4,
             (_, true) => 2.0,
             _ => 0.6,
-        });
-    let seeds: Vec<u64> = if arguments.seed.is_empty() {
-        let usual = match (arguments.quick, arguments.all) {
-            (true, _) => 1,
-            (_, true) => 10,
-            _ => 2,
-        };
-        (1..=arguments.seeds.unwrap_or(usual)).collect()
-    } else {
-        arguments.seed.clone()
+        })
+}
+
+fn seeds_of(arguments: &Arguments) -> Vec<u64> {
+    if !arguments.seed.is_empty() {
+        return arguments.seed.clone();
+    }
+    let usual = match (arguments.quick, arguments.all) {
+        (true, _) => 1,
+        (_, true) => 10,
+        _ => 2,
     };
+    (1..=arguments.seeds.unwrap_or(usual)).collect()
+}
+
+async fn run_seeds(
+    arguments: &Arguments,
+    chosen: &Chosen,
+    seeds: &[u64],
+    minutes: f64,
+) -> Result<Vec<random::Outcome>> {
     let plan = Plan {
         faults_for: Duration::from_secs_f64(minutes * 60.0),
         chosen: chosen.clone(),
@@ -183,7 +270,7 @@ async fn seeds(arguments: &Arguments, chosen: &Chosen) -> Result<Vec<random::Out
         tells: true,
     };
     let mut outcomes = Vec::new();
-    for seed in seeds {
+    for &seed in seeds {
         say(&format!("seed {seed}: {} s of faults", plan.faults_for.as_secs()));
         let folder = arguments.report.join(format!("seed-{seed}"));
         let _ = std::fs::remove_dir_all(&folder);

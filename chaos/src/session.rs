@@ -10,10 +10,13 @@ use tokio_util::sync::CancellationToken;
 use wallet_dev::stack::Env;
 
 use crate::check;
-use crate::load::{Amount, Load};
+use crate::load::{Amount, Load, Single};
 use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
+
+/// Under which name accepted requests are counted.
+pub(crate) const ACCEPTED: &str = "requests accepted";
 
 /// A world with load and a reader.
 pub(crate) struct Session {
@@ -49,12 +52,15 @@ impl Session {
         })
     }
 
-    /// How many transactions that were accepted before are not final yet; `None` when nobody can tell.
-    pub(crate) async fn unfinished_of(&self, before: &str) -> Option<i64> {
-        let sql = format!(
-            "SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing') AND created_at < '{before}'"
-        );
-        self.world.database.number(&sql).await.ok()
+    /// Has so many withdrawals accepted, which are then under way.
+    pub(crate) async fn put_under_way(&self, count: usize) {
+        let people = self.load.people.len();
+        let sent = (0..count).map(|number| {
+            self.load
+                .send(&self.world, Single::Withdrawal, number % people, 150)
+        });
+        // One without an answer is in the journal, as every request.
+        let _ = futures::future::join_all(sent).await;
     }
 
     /// Now, as SQL takes it.
@@ -62,11 +68,29 @@ impl Session {
         chrono::Utc::now().to_rfc3339()
     }
 
-    /// How long until everything that was accepted before is final.
+    /// How long until every transaction that was accepted before is final.
     pub(crate) async fn drained(&self, before: &str, limit: Duration) -> Option<Duration> {
+        let sql = format!(
+            "SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing') AND created_at < '{before}'"
+        );
+        self.none_left(&sql, limit).await
+    }
+
+    /// How long until all that existed before is done: transactions, and jobs and events whether or not a transaction waits for them.
+    pub(crate) async fn all_drained(&self, before: &str, limit: Duration) -> Option<Duration> {
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing') AND created_at < '{before}')
+                  + (SELECT count(*) FROM jobs WHERE created_at < '{before}')
+                  + (SELECT count(*) FROM stripe_events WHERE state = 'received' AND received_at < '{before}')"
+        );
+        self.none_left(&sql, limit).await
+    }
+
+    async fn none_left(&self, sql: &str, limit: Duration) -> Option<Duration> {
         let start = Instant::now();
         while start.elapsed() < limit {
-            if self.unfinished_of(before).await == Some(0) {
+            // Nobody can tell while PostgreSQL is away.
+            if self.world.database.number(sql).await.ok() == Some(0) {
                 return Some(start.elapsed());
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -91,6 +115,8 @@ impl Session {
         self.reading.cancel();
         let _ = self.reader.await;
         check::all(&self.world, &self.load.journal, parked).await?;
+        self.tally
+            .count(ACCEPTED, u64::try_from(self.load.journal.accepted())?);
         self.load.end().await;
         self.world.end().await;
         Ok(self.tally.counts())

@@ -10,6 +10,9 @@ use wallet_core::db::{Db, DbOptions};
 use super::books_in;
 use crate::world::World;
 
+/// Under which name complete snapshots are counted.
+pub(crate) const SNAPSHOTS: &str = "snapshots checked during the run";
+
 /// Reads until `stop`.
 pub(crate) fn start(world: &Arc<World>, every: Duration, stop: CancellationToken) -> JoinHandle<()> {
     let world = Arc::clone(world);
@@ -34,7 +37,7 @@ pub(crate) fn start(world: &Arc<World>, every: Duration, stop: CancellationToken
                 None => Ok(Err(anyhow::anyhow!("not connected"))),
             };
             match done {
-                Ok(Ok(())) => world.tally.count("snapshots checked during the run", 1),
+                Ok(Ok(())) => world.tally.count(SNAPSHOTS, 1),
                 _ => world.tally.count("snapshots that could not be read", 1),
             }
             tokio::select! {

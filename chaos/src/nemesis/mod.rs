@@ -5,7 +5,7 @@ pub(crate) mod points;
 mod proof;
 mod redis;
 mod servers;
-mod stripe;
+pub(crate) mod stripe;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -208,11 +208,11 @@ async fn carry_out(
     }
 }
 
-/// Does one fault and mends it; gives how often it was really reached.
-pub(crate) async fn once(world: &World, fault: &'static str) -> anyhow::Result<u64> {
+/// Does one fault, drawn anew each time `again`, and mends it; gives how often it was really reached.
+pub(crate) async fn once(world: &World, fault: &'static str, again: u32) -> anyhow::Result<u64> {
     let lane = Lane::ALL.into_iter().find(|lane| lane.faults().contains(&fault));
     let lane = lane.ok_or_else(|| anyhow::anyhow!("there is no fault {fault}"))?;
-    let mut random = seed::stream(world.seed, fault);
+    let mut random = seed::stream(world.seed, &format!("{fault} {again}"));
     carry_out(world, lane, fault, &mut random).await
 }
 
@@ -221,6 +221,11 @@ pub(crate) fn singles() -> impl Iterator<Item = &'static str> {
     Lane::ALL
         .into_iter()
         .flat_map(|lane| lane.faults().iter().copied())
+}
+
+/// The faults of each lane.
+pub(crate) fn lanes() -> [&'static [&'static str]; 4] {
+    Lane::ALL.map(Lane::faults)
 }
 
 /// A while, drawn.

@@ -42,7 +42,7 @@ pub(super) const FAULTS: &[&str] = &[
 ];
 
 /// Those that are only done when they are asked for by name: what Stripe refuses for no reason raises alarms, as it should.
-pub(super) const ON_REQUEST: &[&str] = &["F17 Stripe refuses transfers and refunds"];
+pub(crate) const ON_REQUEST: &[&str] = &["F17 Stripe refuses transfers and refunds"];
 
 fn rule(fault: &str) -> Option<(&'static str, Value)> {
     let request = |outcome: &str, share: f64| {

@@ -8,11 +8,13 @@ use serde::Serialize;
 use wallet_dev::say::say;
 
 use crate::bugs::Caught;
+use crate::check::reader;
 use crate::kills::Killed;
-use crate::nemesis::Chosen;
+use crate::nemesis::{self, Chosen};
 use crate::random::Outcome;
 use crate::recovery::{self, Recovered};
 use crate::scripted::Played;
+use crate::session;
 use crate::tally::Counts;
 
 /// Everything that was run.
@@ -25,10 +27,64 @@ pub(crate) struct Report {
     bugs: Vec<Caught>,
     /// What was checked beside the seeds.
     other: Counts,
+    /// Where nobody asked or nobody looked.
+    unseen: Vec<String>,
     /// Faults of the random part that must have been reached.
     wanted: Vec<&'static str>,
-    /// A short run need not reach each of them.
-    quick: bool,
+    bar: Bar,
+}
+
+/// How often the random part must reach its faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Bar {
+    /// Each so often at least.
+    Each(u64),
+    /// One of each lane: a short run cannot reach them all.
+    OneOfEachLane,
+}
+
+impl Bar {
+    /// The bar of a campaign of so many seeds with so many minutes each.
+    pub(crate) fn of(seeds: usize, minutes: f64, quick: bool) -> Self {
+        let seeds = u32::try_from(seeds).unwrap_or(u32::MAX);
+        match f64::from(seeds) * minutes {
+            _ if quick => Self::OneOfEachLane,
+            total if total >= 20.0 => Self::Each(20),
+            _ => Self::Each(1),
+        }
+    }
+
+    /// What was reached too seldom.
+    fn missed(self, wanted: &[&'static str], counts: &Counts) -> Vec<String> {
+        let reached = |fault: &str| counts.faults.get(fault).map_or(0, |(_, reached)| *reached);
+        match self {
+            Self::Each(least) => wanted
+                .iter()
+                .filter(|fault| reached(fault) < least)
+                .map(|fault| format!("reached {} times of {least}: {fault}", reached(fault)))
+                .collect(),
+            Self::OneOfEachLane => nemesis::lanes()
+                .into_iter()
+                .map(|lane| lane.iter().filter(|fault| wanted.contains(fault)))
+                .filter(|lane| lane.clone().next().is_some() && lane.clone().all(|fault| reached(fault) == 0))
+                .filter_map(|mut lane| lane.next())
+                .map(|first| format!("nothing was reached of the lane of {first}"))
+                .collect(),
+        }
+    }
+}
+
+/// A campaign that nobody used, or at which nobody looked, proves nothing.
+fn unseen(accepted: u64, counts: &Counts, of: &str) -> Vec<String> {
+    let seen = counts.numbers.get(reader::SNAPSHOTS).copied().unwrap_or(0);
+    [
+        (accepted, "no request was accepted"),
+        (seen, "no snapshot was read"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count == 0)
+    .map(|(_, what)| format!("{what} in {of}"))
+    .collect()
 }
 
 /// A seed in one line.
@@ -48,7 +104,7 @@ pub(crate) fn one_line(outcome: &Outcome) -> String {
 
 impl Report {
     /// An empty one.
-    pub(crate) fn new(chosen: &Chosen, quick: bool) -> Self {
+    pub(crate) fn new(chosen: &Chosen, bar: Bar) -> Self {
         Self {
             seeds: Vec::new(),
             kills: Vec::new(),
@@ -56,8 +112,9 @@ impl Report {
             scenarios: Vec::new(),
             bugs: Vec::new(),
             other: Counts::default(),
+            unseen: Vec::new(),
             wanted: chosen.faults(),
-            quick,
+            bar,
         }
     }
 
@@ -69,13 +126,19 @@ impl Report {
     /// The kill table.
     pub(crate) fn add_kills(&mut self, (rows, counts): (Vec<Killed>, Counts)) {
         self.kills = rows;
-        self.other.add(&counts);
+        self.add_session(&counts, "the kill table");
     }
 
     /// How fast work resumed.
     pub(crate) fn add_recovery(&mut self, (rows, counts): (Vec<Recovered>, Counts)) {
         self.recovery = rows;
-        self.other.add(&counts);
+        self.add_session(&counts, "the recovery times");
+    }
+
+    fn add_session(&mut self, counts: &Counts, name: &str) {
+        let accepted = counts.numbers.get(session::ACCEPTED).copied().unwrap_or(0);
+        self.unseen.extend(unseen(accepted, counts, name));
+        self.other.add(counts);
     }
 
     /// The scenarios; what their checks found is in their own words.
@@ -104,6 +167,7 @@ impl Report {
         self.recovery(&mut text, &mut failures);
         self.scenarios(&mut text, &mut failures);
         self.bugs(&mut text, &mut failures);
+        failures.extend(self.unseen.iter().cloned());
         failures.extend(self.other.found());
         if failures.is_empty() {
             let _ = writeln!(text, "\neverything held");
@@ -126,11 +190,14 @@ impl Report {
         for (name, (ordered, reached)) in &counts.faults {
             let _ = writeln!(text, "  {name:<56}{ordered:>10}{reached:>10}");
         }
-        for wanted in &self.wanted {
-            let reached = counts.faults.get(*wanted).map_or(0, |(_, reached)| *reached);
-            if reached == 0 && !self.quick {
-                failures.push(format!("never reached: {wanted}"));
-            }
+        failures.extend(self.bar.missed(&self.wanted, counts));
+        for outcome in &self.seeds {
+            let accepted = u64::try_from(outcome.accepted).unwrap_or(u64::MAX);
+            failures.extend(unseen(
+                accepted,
+                &outcome.counts,
+                &format!("seed {}", outcome.seed),
+            ));
         }
     }
 }
@@ -140,21 +207,12 @@ impl Report {
         if self.kills.is_empty() {
             return;
         }
-        let _ = writeln!(
-            text,
-            "\nkill -9 at every failpoint{:>20}{:>16}{:>13}",
-            "reached", "all done after", "violations"
-        );
+        let _ = writeln!(text, "\nends at every failpoint");
         for row in &self.kills {
-            let name = format!("{} at {}", row.program, row.point);
-            let done = row.done_ms.map_or("never".to_owned(), |ms| format!("{ms} ms"));
-            let reached = if row.reached { "yes" } else { "NO" };
-            let _ = writeln!(text, "  {name:<24}{reached:>20}{done:>16}{:>13}", row.violations);
+            let line = format!("{}: {}", row.name, row.told());
+            let _ = writeln!(text, "  {line}");
             if !row.holds() {
-                failures.push(format!(
-                    "killed {name}: reached {reached}, done after {done}, {} violations",
-                    row.violations
-                ));
+                failures.push(line);
             }
         }
     }
@@ -170,28 +228,34 @@ impl Report {
         );
         for row in &self.recovery {
             let shown = |time: Option<u128>| time.map_or("never".to_owned(), |ms| format!("{ms} ms"));
-            let resumed = if row.waited == 0 {
-                "-".to_owned()
-            } else {
-                shown(row.resumed_ms)
-            };
+            let resumed = row.resumed();
             let done = shown(row.done_ms);
             let _ = writeln!(
                 text,
                 "  {:<56}{:>8}{:>8}{resumed:>13}{done:>22}",
                 row.fault, row.reached, row.waited
             );
+            if let (0, Some(why)) = (row.waited, row.does_not_stop) {
+                let _ = writeln!(text, "    nothing waits: {why}");
+            }
             if !row.holds() {
                 failures.push(format!(
-                    "after {}: resumed after {resumed}, done after {done}",
-                    row.fault
+                    "after {}, reached {} times, {} waited: resumed after {resumed}, done after {done}",
+                    row.fault, row.reached, row.waited
                 ));
             }
         }
-        let (median, fast) = recovery::median(&self.recovery);
-        let _ = writeln!(text, "  median until work resumed: {median} ms");
-        if !fast {
-            failures.push(format!("the median until work resumed is {median} ms"));
+        match recovery::median(&self.recovery) {
+            Some((median, fast)) => {
+                let _ = writeln!(text, "  median until work resumed: {median} ms");
+                if !fast {
+                    failures.push(format!("the median until work resumed is {median} ms"));
+                }
+            }
+            None if recovery::is_none_waited_for(&self.recovery) => {
+                let _ = writeln!(text, "  no median: the system stops for none of these");
+            }
+            None => failures.push("how fast work resumes was not measured".to_owned()),
         }
     }
 
@@ -236,4 +300,57 @@ fn checks(counts: &Counts, text: &mut String, failures: &mut Vec<String>) {
         let _ = writeln!(text, "  {name:<66}{number:>10}");
     }
     failures.extend(counts.found());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(reached: &[(&str, u64)]) -> Counts {
+        let faults = reached
+            .iter()
+            .map(|(name, times)| ((*name).to_owned(), (1, *times)));
+        Counts {
+            faults: faults.collect(),
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn a_long_campaign_reaches_each_fault_twenty_times() {
+        assert_eq!(Bar::of(10, 2.0, false), Bar::Each(20));
+        assert_eq!(Bar::of(2, 0.6, false), Bar::Each(1));
+        let found = counts(&[("often", 20), ("seldom", 19)]);
+        assert_eq!(Bar::Each(20).missed(&["often"], &found).len(), 0);
+        assert_eq!(
+            Bar::Each(20).missed(&["often", "seldom", "never"], &found).len(),
+            2
+        );
+        assert_eq!(
+            Bar::Each(1).missed(&["often", "seldom", "never"], &found).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_quick_run_reaches_one_fault_of_each_lane() {
+        let first: Vec<&str> = nemesis::lanes()
+            .iter()
+            .filter_map(|lane| lane.first().copied())
+            .collect();
+        let all: Vec<(&str, u64)> = first.iter().map(|fault| (*fault, 1)).collect();
+        let bar = Bar::of(1, 0.4, true);
+        let wanted: Vec<&'static str> = nemesis::lanes().concat();
+        assert_eq!(bar.missed(&wanted, &counts(&all)).len(), 0);
+        assert_eq!(bar.missed(&wanted, &counts(&[])).len(), 4);
+        assert_eq!(bar.missed(&[], &counts(&[])).len(), 0);
+    }
+
+    #[test]
+    fn a_campaign_that_nobody_used_or_looked_at_does_not_hold() {
+        let mut seen = Counts::default();
+        assert_eq!(unseen(0, &seen, "one").len(), 2);
+        seen.numbers.insert(reader::SNAPSHOTS.to_owned(), 1);
+        assert_eq!(unseen(1, &seen, "one").len(), 0);
+    }
 }

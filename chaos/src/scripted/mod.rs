@@ -34,7 +34,8 @@ pub(crate) struct Played {
     pub(crate) seconds: u64,
 }
 
-const NAMES: [&str; 8] = [
+/// Their names.
+pub(crate) const NAMES: [&str; 8] = [
     "F13 answers lost for 25 hours",
     "F15 429 for ten minutes",
     "F30 stopped for 45 s at W2, W3 and W4",
