@@ -29,6 +29,8 @@ pub enum Action {
     Stop,
     /// The task panics.
     Panic,
+    /// The task goes round for ever and never yields, so that nothing can drop it.
+    Spin,
     /// The task waits.
     Sleep(Duration),
     /// Nothing; only the file tells.
@@ -53,7 +55,7 @@ pub struct Order {
 
 /// An order that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no order: write POINT:abort|stop|panic|count|sleep-MILLISECONDS, then @SHARE or #NTH")]
+#[error("{0:?} is no order: write POINT:abort|stop|panic|spin|count|sleep-MILLISECONDS, then @SHARE or #NTH")]
 pub struct OrderError(String);
 
 /// How often it is looked whether the orders are called off.
@@ -108,6 +110,7 @@ impl FromStr for Order {
             "abort" => Action::Abort,
             "stop" => Action::Stop,
             "panic" => Action::Panic,
+            "spin" => Action::Spin,
             "count" => Action::Count,
             other => {
                 let millis = other
@@ -224,6 +227,10 @@ pub(super) async fn reach(point: Point) {
         Action::Abort => drop(raise(Signal::SIGKILL)),
         Action::Stop => drop(raise(Signal::SIGSTOP)),
         Action::Panic => panic!("ordered at {}", point.name()),
+        // It leaves the processor to whoever wants it: what it takes from its program is a thread, and that is what is tested.
+        Action::Spin => loop {
+            std::thread::yield_now();
+        },
         Action::Sleep(time) => tokio::time::sleep(time).await,
         Action::Count => {}
     }
@@ -239,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_order_happens_as_often_as_it_says() {
-        let orders = orders("W3:sleep-20#2,W4:panic@0.5,H1:abort").unwrap();
+        let orders = orders("W3:sleep-20#2,W4:panic@0.5,H1:abort,A2:spin").unwrap();
         let drawn = |point| (0..1_000).filter(|_| orders.draw(point).is_some()).count();
         assert_eq!(orders.draw(Point::W3), None);
         assert_eq!(
@@ -250,6 +257,7 @@ mod tests {
         assert!((400..600).contains(&drawn(Point::W4)));
         assert_eq!(drawn(Point::H1), 1_000);
         assert_eq!(drawn(Point::A1), 0);
+        assert_eq!(orders.draw(Point::A2), Some(Action::Spin));
     }
 
     #[test]
