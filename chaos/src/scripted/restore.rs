@@ -1,19 +1,34 @@
-//! F44: the database comes back from a backup, and Stripe has done more since. The difference must be seen before money goes out.
+//! F44: the database comes back from a backup, and Stripe has done more since. The difference must be seen before money goes out, and what
+//! these books hold must come to its end without a second effect.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use wallet_dev::stack::PostgresOptions;
 
 use super::{Stage, until};
+use crate::check;
 use crate::load::Single;
 use crate::programs::Program;
+use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;
-use crate::world::{Service, Wanted};
+use crate::world::{Service, Wanted, World};
+
+/// What no webhook brings is asked for after a quiet minute.
+const HEALED_WITHIN: Duration = Duration::from_secs(150);
+/// Money that leaves.
+const OUT: [&str; 3] = ["transfer.create", "payout.create", "refund.create"];
+/// What reconciliation says of what only Stripe knows.
+const NOT_OURS: &str = "ours, but not in these books";
+const OPEN: &str = "SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing')";
+/// Those of them that do not wait for money-out.
+const NOT_OUT: &str = " AND coalesce(flow, transaction_type::text) NOT IN ('withdrawal', 'deposit_refund')";
 
 pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
-    let stage = Stage::set(folder, tally, Wanted::default(), 4).await?;
+    let mut stage = Stage::set(folder, tally, Wanted::default(), 4).await?;
     let world = std::sync::Arc::clone(&stage.world);
     tokio::time::sleep(Duration::from_secs(3)).await;
     let backup = {
@@ -24,43 +39,153 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         };
         servers.primary.copy(false, options).await?
     };
+    let by_then = world.stripe.effects().await?.len();
     let mut later = Vec::new();
     for person in 0..4 {
         later.push(stage.load.send(&world, Single::Withdrawal, person, 1_100).await?);
         later.push(stage.load.send(&world, Single::Deposit, person, 1_300).await?);
     }
-    until(
-        "what came after the backup is done",
-        Duration::from_secs(35),
-        async || Ok(stage.with_status(&later, "completed").await? == later.len()),
-    )
-    .await?;
-    let (before, said) = world.operate(&["reconcile"]).await?;
+    let stopped = Instant::now();
+    stage.load.stop_asking(FINAL_WITHIN).await?;
+    check::rest::wait(&world, stopped, FINAL_WITHIN).await?;
+    ensure!(
+        stage.with_status(&later, "completed").await? == later.len(),
+        "what came after the backup is not done"
+    );
+    agreed(&world).await?;
     for member in &world.members {
         member.stop().await?;
     }
+    let all = world.stripe.effects().await?;
+    let since: BTreeSet<&str> = all
+        .iter()
+        .skip(by_then)
+        .filter(|effect| effect.get("platform_change").and_then(Value::as_i64) != Some(0))
+        .filter_map(transaction_of)
+        .collect();
+    ensure!(
+        later.iter().all(|id| since.contains(id.to_string().as_str())),
+        "the effect log does not tell what came after the backup"
+    );
+
     let port = world.database.replace(backup).await?;
     world.redirect(Service::Database, port);
-    let lost: i64 = world
+    let restored = world
         .database
         .number("SELECT count(*) FROM wallet_transactions")
         .await?;
-    let (after, told) = world.operate(&["reconcile"]).await?;
-    let named = later.iter().filter(|id| told.contains(&id.to_string())).count();
+    let unfinished = world.database.number(OPEN).await?;
+    verified(&world, "before any worker runs").await?;
+    let (code, told) = world.operate(&["reconcile"]).await?;
+    let unnamed: Vec<&&str> = since.iter().filter(|id| !told.contains(**id)).collect();
     ensure!(
-        before != 2 && after == 1,
-        "reconcile ended with {before} before ({said}) and {after} after the restore: {told}"
+        code == 1 && unnamed.is_empty(),
+        "reconcile ended with {code} and does not name {unnamed:?}: {told}"
     );
-    // The programs come up again; the books are in order by themselves, and wait for a person to settle the difference.
+
+    ordered(
+        &world,
+        &["money-out", "stop", "--reason", "a backup was restored"],
+    )
+    .await?;
+    let begun = world.stripe.effects().await?.len();
     for member in world.members(Program::Worker) {
         member.start().await?;
     }
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    crate::check::books(&world).await?;
+    let inside = format!("{OPEN}{NOT_OUT}");
+    until("all but money-out is done", HEALED_WITHIN, async || {
+        Ok(world.database.number(&inside).await? == 0)
+    })
+    .await?;
+    let effects = world.stripe.effects().await?;
+    let out = effects.iter().skip(begun).filter_map(operation_of);
+    let out: Vec<&str> = out.filter(|operation| OUT.contains(operation)).collect();
+    ensure!(out.is_empty(), "money went out although it was stopped: {out:?}");
+
+    ordered(
+        &world,
+        &["money-out", "start", "--reason", "every difference was looked at"],
+    )
+    .await?;
+    let healed = until("all is done", HEALED_WITHIN, async || {
+        Ok(world.database.number(OPEN).await? == 0)
+    })
+    .await?;
+    let left = only_not_in_books(&world).await?;
+    verified(&world, "at the end").await?;
+    let twice = done_twice(&world.stripe.effects().await?);
+    ensure!(twice.is_empty(), "effects were doubled: {}", twice.join(", "));
     stage.load.end().await;
     world.end().await;
     Ok(format!(
-        "{lost} transactions were restored; reconcile found the difference (exit code {after}, {before} before) and named {named} of {} lost requests",
-        later.len()
+        "{restored} transactions were restored, {unfinished} of them unfinished, and verified before any worker ran; reconcile named all {} of \
+         which Stripe did more since; with money-out stopped nothing went out; {} s after its start the unfinished were done, no effect twice, \
+         and {left} differences are left, each {NOT_OURS:?}",
+        since.len(),
+        healed.as_secs()
     ))
+}
+
+fn transaction_of(effect: &Value) -> Option<&str> {
+    effect.get("transaction_id").and_then(Value::as_str)
+}
+
+fn operation_of(effect: &Value) -> Option<&str> {
+    effect.get("operation").and_then(Value::as_str)
+}
+
+async fn ordered(world: &World, words: &[&str]) -> Result<()> {
+    let (code, said) = world.operate(words).await?;
+    ensure!(code == 0, "{words:?} ended with {code}: {said}");
+    Ok(())
+}
+
+async fn verified(world: &World, when: &str) -> Result<()> {
+    let (code, said) = world.operate(&["verify"]).await?;
+    ensure!(code == 0, "verify {when} ended with {code}: {said}");
+    Ok(())
+}
+
+/// Books and Stripe agree, or will have restored nothing to find.
+async fn agreed(world: &World) -> Result<()> {
+    until(
+        "books and Stripe agree before the restore",
+        Duration::from_secs(90),
+        async || Ok(world.operate(&["reconcile"]).await?.0 == 0),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Waits until every difference that is left is about what these books do not hold; gives how many there are.
+async fn only_not_in_books(world: &World) -> Result<usize> {
+    let start = Instant::now();
+    loop {
+        let (code, told) = world.operate(&["reconcile"]).await?;
+        let differ: Vec<&str> = told.lines().filter(|line| line.contains("DIFFERS")).collect();
+        let others: Vec<&&str> = differ.iter().filter(|line| !line.contains(NOT_OURS)).collect();
+        if code == 1 && others.is_empty() {
+            return Ok(differ.len());
+        }
+        ensure!(
+            start.elapsed() < HEALED_WITHIN,
+            "reconcile ends with {code} and tells more than what these books do not hold: {others:?}"
+        );
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// What our requests did more than once for a transaction.
+fn done_twice(effects: &[Value]) -> Vec<String> {
+    let mut done: HashMap<(&str, &str), u64> = HashMap::new();
+    for effect in effects {
+        let is_ours = effect.get("request_id").and_then(Value::as_str).is_some();
+        if let (Some(id), Some(operation), true) = (transaction_of(effect), operation_of(effect), is_ours) {
+            *done.entry((id, operation)).or_default() += 1;
+        }
+    }
+    done.into_iter()
+        .filter(|((_, operation), times)| *times > 1 && OUT.contains(operation))
+        .map(|((id, operation), times)| format!("{operation} {times} times for {id}"))
+        .collect()
 }
