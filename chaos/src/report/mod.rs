@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use wallet_dev::say::say;
 
-use crate::bugs::Caught;
+use crate::bugs::{Caught, Control};
 use crate::check::reader;
 use crate::kills::Killed;
 use crate::nemesis::{self, Chosen};
@@ -25,6 +25,7 @@ pub(crate) struct Report {
     recovery: Vec<Recovered>,
     scenarios: Vec<Played>,
     bugs: Vec<Caught>,
+    controls: Vec<Control>,
     /// What was checked beside the seeds.
     other: Counts,
     /// Where nobody asked or nobody looked.
@@ -111,6 +112,7 @@ impl Report {
             recovery: Vec::new(),
             scenarios: Vec::new(),
             bugs: Vec::new(),
+            controls: Vec::new(),
             other: Counts::default(),
             unseen: Vec::new(),
             wanted: chosen.faults(),
@@ -146,9 +148,10 @@ impl Report {
         self.scenarios = rows;
     }
 
-    /// The planted bugs.
-    pub(crate) fn add_bugs(&mut self, rows: Vec<Caught>) {
+    /// The planted bugs, and their faults without them.
+    pub(crate) fn add_bugs(&mut self, (rows, controls): (Vec<Caught>, Vec<Control>)) {
         self.bugs = rows;
+        self.controls = controls;
     }
 
     /// Writes it to the folder and to the terminal, and says whether everything held.
@@ -284,7 +287,19 @@ impl Report {
             let by = caught.by.as_deref().unwrap_or("NOT CAUGHT");
             let _ = writeln!(text, "  {:<24}{:>5} s  {by}", caught.bug, caught.seconds);
             if caught.by.is_none() {
-                failures.push(format!("not caught: {}", caught.bug));
+                let others = caught.others.join("; ");
+                failures.push(format!("not caught: {}; seen instead: {others}", caught.bug));
+            }
+        }
+        for control in &self.controls {
+            let faults = control.faults.join(", ");
+            let what = match control.found.is_empty() {
+                true => "nothing is violated",
+                false => "VIOLATED",
+            };
+            let _ = writeln!(text, "  without a bug, {faults}: {what} ({} s)", control.seconds);
+            for found in &control.found {
+                failures.push(format!("without a bug, {faults}: {found}"));
             }
         }
     }
