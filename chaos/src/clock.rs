@@ -1,6 +1,6 @@
 //! A clock that the campaign moves in running processes: the system's plus the seconds that stand in a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -16,6 +16,13 @@ use crate::programs::Program;
 
 /// The variable that names the file.
 pub(crate) const FILE: &str = "WALLET_CHAOS_CLOCK";
+
+/// Says how many seconds the clock is to be ahead. In one step: a reader of the file sees it old or new.
+pub(crate) fn set(file: &Path, seconds: i64) -> Result<()> {
+    let draft = file.with_extension("new");
+    std::fs::write(&draft, seconds.to_string())?;
+    Ok(std::fs::rename(&draft, file)?)
+}
 
 struct Moved(PathBuf);
 

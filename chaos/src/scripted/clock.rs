@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wallet_dev::stack::Env;
 
 use super::{Stage, until};
-use crate::clock::FILE;
+use crate::clock::{self, FILE};
 use crate::load::Single;
 use crate::tally::Tally;
 use crate::world::Wanted;
@@ -23,7 +23,7 @@ impl Moved {
     async fn set(folder: &Path, tally: &Tally) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let file = folder.join("clock");
-        std::fs::write(&file, "0")?;
+        clock::set(&file, 0)?;
         let wanted = Wanted {
             env: Env::new().with(FILE, file.display().to_string()),
             ..Wanted::default()
@@ -41,12 +41,10 @@ impl Moved {
         })
     }
 
-    /// Lets time pass on every clock. In one step: a reader of the file sees it old or new.
+    /// Lets time pass on every clock.
     async fn advance(&mut self, seconds: i64) -> Result<()> {
         self.seconds += seconds;
-        let draft = self.file.with_extension("new");
-        std::fs::write(&draft, self.seconds.to_string())?;
-        std::fs::rename(&draft, &self.file)?;
+        clock::set(&self.file, self.seconds)?;
         self.stage
             .world
             .stripe

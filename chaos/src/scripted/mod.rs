@@ -5,6 +5,7 @@ mod configs;
 mod poison;
 mod restore;
 mod schema;
+mod skew;
 mod stops;
 
 use std::path::Path;
@@ -35,12 +36,14 @@ pub(crate) struct Played {
 }
 
 /// Their names.
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 10] = [
     "F13 answers lost for 25 hours",
     "F15 429 for ten minutes",
     "F30 stopped for 45 s at W2, W3 and W4",
+    "F32 clocks ten minutes wrong",
     "F37 a job that kills its worker",
     "F37 a job that panics",
+    "F37 a job that spins",
     "F40 old programs on a newer schema",
     "F44 a backup restored",
     "F45 bad configurations",
@@ -88,8 +91,10 @@ async fn play(name: &str, folder: &Path, tally: &Tally) -> Result<String> {
         "F13 answers lost for 25 hours" => clock::answers_lost(folder, tally).await,
         "F15 429 for ten minutes" => clock::storm(folder, tally).await,
         "F30 stopped for 45 s at W2, W3 and W4" => stops::play(folder, tally).await,
+        "F32 clocks ten minutes wrong" => skew::play(folder, tally).await,
         "F37 a job that kills its worker" => poison::play(folder, tally, "abort").await,
         "F37 a job that panics" => poison::play(folder, tally, "panic").await,
+        "F37 a job that spins" => poison::play(folder, tally, "spin").await,
         "F40 old programs on a newer schema" => schema::play(folder, tally).await,
         "F44 a backup restored" => restore::play(folder, tally).await,
         "F45 bad configurations" => configs::play(folder, tally).await,

@@ -12,12 +12,23 @@ use crate::programs::Program;
 use crate::tally::Tally;
 use crate::world::Wanted;
 
+/// After so many seconds the lease of a run is no longer renewed.
+const SHORT_RUN: &str = "5";
+/// Three starts, each with a lease that runs out.
+const PARKED_WITHIN: Duration = Duration::from_secs(120);
+
 pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<String> {
     let stage = Stage::set(folder, tally, Wanted::default(), 0).await?;
     let world = &stage.world;
+    let mut orders = Env::new().with("FAILPOINTS", format!("W3:{action}"));
+    if action == "spin" {
+        // A spinning job takes a thread of its program for good, on any number of processors; housekeeping that calls Stripe does so too.
+        orders.set("TOKIO_WORKER_THREADS", "8");
+        orders.set("JOB_TIMEOUT_SECONDS", SHORT_RUN);
+    }
     for worker in world.members(Program::Worker) {
         // Of all that is sent now, only the withdrawal calls Stripe.
-        worker.order(Env::new().with("FAILPOINTS", format!("W3:{action}")));
+        worker.order(orders.clone());
         worker.replace().await?;
     }
     let poison = stage.load.send(world, Single::Withdrawal, 0, 500).await?;
@@ -36,11 +47,16 @@ pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<S
     .await?;
     let job = "SELECT coalesce(max(id), 0) FROM jobs WHERE parked_at IS NOT NULL AND transaction_id = ";
     let job = format!("{job}'{poison}'");
-    let parked = until("the poison is parked", Duration::from_secs(120), async || {
+    let parked = until("the poison is parked", PARKED_WITHIN, async || {
         Ok(world.database.number(&job).await? > 0)
     })
     .await?;
     let number = world.database.number(&job).await?;
+    let starts = world
+        .database
+        .number(&format!("SELECT starts::bigint FROM jobs WHERE id = {number}"))
+        .await?;
+    ensure!(starts == 3, "it was parked after {starts} starts");
     let alarms = format!(
         "SELECT count(*) FROM alarms WHERE kind = 'job_parked' AND subject = '{number}' AND closed_at IS NULL"
     );

@@ -217,6 +217,14 @@ impl Orders {
     }
 }
 
+/// Never ends and never yields: it takes a thread of its program for good, and leaves the processor to the others of this machine.
+#[expect(clippy::disallowed_methods, reason = "it is what was ordered")]
+fn spin() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[expect(clippy::panic, reason = "it is what was ordered")]
 pub(super) async fn reach(point: Point) {
     let orders = Orders::of_process();
@@ -227,10 +235,7 @@ pub(super) async fn reach(point: Point) {
         Action::Abort => drop(raise(Signal::SIGKILL)),
         Action::Stop => drop(raise(Signal::SIGSTOP)),
         Action::Panic => panic!("ordered at {}", point.name()),
-        // It leaves the processor to whoever wants it: what it takes from its program is a thread, and that is what is tested.
-        Action::Spin => loop {
-            std::thread::yield_now();
-        },
+        Action::Spin => spin(),
         Action::Sleep(time) => tokio::time::sleep(time).await,
         Action::Count => {}
     }
