@@ -56,7 +56,8 @@ pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<S
         .database
         .number(&format!("SELECT starts::bigint FROM jobs WHERE id = {number}"))
         .await?;
-    ensure!(starts == 3, "it was parked after {starts} starts");
+    // Parked by housekeeping after the third start, or by the claim of a fourth, which does not run.
+    ensure!((3..=4).contains(&starts), "it was parked after {starts} starts");
     let alarms = format!(
         "SELECT count(*) FROM alarms WHERE kind = 'job_parked' AND subject = '{number}' AND closed_at IS NULL"
     );
