@@ -1,6 +1,7 @@
 //! F30: workers that are stopped for longer than their leases and locks live, in the middle of their work, and then go on.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -12,6 +13,7 @@ use crate::nemesis::points;
 use crate::programs::Program;
 use crate::tally::Tally;
 use crate::world::Wanted;
+use crate::world::member::Member;
 
 const POINTS: [&str; 3] = ["W2", "W3", "W4"];
 /// Longer than the 30 s of a lock and the 15 s of a lease.
@@ -63,18 +65,55 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         async || Ok(stage.with_status(&sent, "completed").await? == sent.len()),
     )
     .await?;
-    let stopped = workers.first().context("no worker")?;
-    until("the stopped workers go on", STOPPED * 2, async || {
-        Ok(!stopped.is_stopped().await)
+    until("all stopped workers go on", STOPPED * 2, async || {
+        for worker in &workers {
+            if worker.is_stopped().await {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     })
     .await?;
-    // What they held, they now write; it must count for nothing.
+    // What they held, they now write; it must count for nothing, and be counted as that.
+    let refused = ["wallet_settlements_total{", "outcome=\"stale_fence\""];
+    counted(&workers, &refused).await?;
+    until(
+        "a write under a void claim is refused and counted",
+        Duration::from_secs(30),
+        async || Ok(counted(&workers, &refused).await? > 0),
+    )
+    .await?;
     tokio::time::sleep(Duration::from_secs(8)).await;
+    let stale = counted(&workers, &refused).await?;
     let text = format!(
-        "{} requests were done by others {} ms after the last stop",
+        "{} requests were done by others {} ms after the last stop; {stale} writes under void claims were refused",
         sent.len(),
         took.as_millis()
     );
     stage.strike(0).await?;
     Ok(text)
+}
+
+/// What workers count in their metrics in the lines with these parts, all together.
+async fn counted(workers: &[Arc<Member>], name: &[&str]) -> Result<u64> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()?;
+    let mut sum = 0;
+    for worker in workers {
+        let port = worker
+            .env()
+            .get("METRICS_PORT")
+            .context("a worker without metrics")?;
+        let url = format!("http://127.0.0.1:{port}/metrics");
+        let text = client.get(url).send().await?.error_for_status()?.text().await?;
+        let found = text
+            .lines()
+            .find(|line| name.iter().all(|part| line.contains(part)));
+        if let Some((_, count)) = found.and_then(|line| line.rsplit_once(' ')) {
+            sum += count.parse::<u64>().context("no count")?;
+        }
+    }
+    Ok(sum)
 }
