@@ -112,8 +112,14 @@ fn cause(
         let expected = standing.is_some_and(|standing| standing.has_fee_job);
         return (Cause::FeeNotBooked, expected);
     }
+    // A payment succeeds before its movement exists; the job that books its fee waits for the same.
     if sides.stripe.is_none() {
-        return (Cause::MissingAtStripe, false);
+        let expected = age <= SOON || standing.is_some_and(|standing| standing.has_fee_job);
+        return if expected {
+            (Cause::InFlight, true)
+        } else {
+            (Cause::MissingAtStripe, false)
+        };
     }
     if is_open {
         let waits_for_a_bank =
@@ -182,11 +188,28 @@ mod tests {
                 Cause::FeeNotBooked,
                 false,
             ),
+            // Just credited: Stripe's movement comes with its fee.
             (
                 None,
                 Some(booked(1_000, 0)),
                 done.clone(),
                 young,
+                Cause::InFlight,
+                true,
+            ),
+            (
+                None,
+                Some(booked(1_000, 0)),
+                standing("completed", false, true),
+                old,
+                Cause::InFlight,
+                true,
+            ),
+            (
+                None,
+                Some(booked(1_000, 0)),
+                done.clone(),
+                old,
                 Cause::MissingAtStripe,
                 false,
             ),

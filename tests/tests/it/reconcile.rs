@@ -188,6 +188,14 @@ async fn every_way_to_differ_is_listed_with_its_likely_cause() {
             &[],
         )
         .await;
+    // Stripe may be late with the movement of a payment, but not by an hour.
+    let aged = format!(
+        "ALTER TABLE ledger_entries DISABLE TRIGGER USER;
+         UPDATE ledger_entries SET created_at = created_at - interval '2 hours' WHERE transaction_id = '{planted}';
+         ALTER TABLE ledger_entries ENABLE ALWAYS TRIGGER append_only;
+         ALTER TABLE ledger_entries ENABLE ALWAYS TRIGGER balanced;"
+    );
+    app.db.client().await.batch_execute(&aged).await.unwrap();
 
     let expected = |fee_is_expected| {
         let mut expected = vec![
@@ -222,7 +230,7 @@ async fn every_way_to_differ_is_listed_with_its_likely_cause() {
             .as_array()
             .unwrap()
             .iter()
-            .all(|it| it["ageSeconds"].as_i64().unwrap() < 600),
+            .all(|it| it["transaction"] == planted.as_str() || it["ageSeconds"].as_i64().unwrap() < 600),
         "{told:#}"
     );
     app.db
