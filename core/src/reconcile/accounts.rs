@@ -10,16 +10,24 @@ use futures::{StreamExt, TryStreamExt};
 use rust_decimal::Decimal;
 
 use super::ReconcileError;
-use super::books::{Books, InTransit};
+use super::ask::{self, Patience};
+use super::books::{self, Books, InTransits};
 use super::report::{Cause, Difference, Subject};
 use crate::db::{Db, DbError, sql};
 use crate::money::Currency;
-use crate::stripe::{AccountId, CallError, Disposition, Lane, Payout, PayoutStatus, StripeCalls};
+use crate::stripe::{AccountId, CallError, Disposition, Payout, PayoutStatus, StripeCalls};
 
 /// Accounts asked at once.
 const AT_ONCE: usize = 4;
 /// A payout that is not paid is at most this old; banks take days.
 const OLDEST_PAYOUT: TimeDelta = TimeDelta::days(35);
+
+/// What accounts hold.
+pub(super) struct Accounts {
+    pub(super) asked: Vec<Holdings>,
+    /// What they should have held just before the first of them was asked.
+    before: InTransits,
+}
 
 /// What an account holds.
 pub(super) struct Holdings {
@@ -40,12 +48,15 @@ pub(super) async fn holdings(
     db: &Db,
     calls: &StripeCalls,
     now: DateTime<Utc>,
-) -> Result<Vec<Holdings>, ReconcileError> {
+) -> Result<Accounts, ReconcileError> {
+    // Before the first question: what is booked from now on may be in an answer or not.
+    let before = books::read_in_transit(db).await?;
     let accounts = used(db).await?;
     let asked = futures::stream::iter(accounts)
         .map(|account| holding(calls, account, now))
         .buffer_unordered(AT_ONCE);
-    Ok(asked.try_collect().await?)
+    let asked = asked.try_collect().await?;
+    Ok(Accounts { asked, before })
 }
 
 async fn used(db: &Db) -> Result<Vec<String>, DbError> {
@@ -89,11 +100,12 @@ async fn ask(
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<Currency, Decimal>, CallError> {
     let gateway = calls.gateway();
-    let balance = calls
-        .ask(Lane::Maintenance, gateway.retrieve_balance(Some(id)))
-        .await?;
-    let listing = gateway.list_payouts(id, now - OLDEST_PAYOUT);
-    let payouts = calls.ask(Lane::Maintenance, listing).await?;
+    // An account that refuses us is closed: it is told so, and asking again would only open the breaker.
+    let balance = ask::ask(calls, Patience::Outage, || gateway.retrieve_balance(Some(id))).await?;
+    let payouts = ask::ask(calls, Patience::Outage, || {
+        gateway.list_payouts(id, now - OLDEST_PAYOUT)
+    })
+    .await?;
     let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
     let unpaid = |payout: &&Payout| matches!(payout.status, PayoutStatus::Pending | PayoutStatus::InTransit);
     let amounts = balance
@@ -108,8 +120,9 @@ async fn ask(
 }
 
 /// The accounts that hold something else than is in transit there.
-pub(super) fn differences(books: &Books, accounts: &[Holdings], now: DateTime<Utc>) -> Vec<Difference> {
+pub(super) fn differences(books: &Books, accounts: &Accounts, now: DateTime<Utc>) -> Vec<Difference> {
     let known: HashMap<&str, &Holdings> = accounts
+        .asked
         .iter()
         .map(|held| (held.account.as_str(), held))
         .collect();
@@ -117,7 +130,7 @@ pub(super) fn differences(books: &Books, accounts: &[Holdings], now: DateTime<Ut
         .in_transit
         .keys()
         .map(|(account, currency)| (account.as_str(), *currency))
-        .chain(accounts.iter().flat_map(|held| {
+        .chain(accounts.asked.iter().flat_map(|held| {
             held.held
                 .keys()
                 .map(|currency| (held.account.as_str(), *currency))
@@ -125,7 +138,8 @@ pub(super) fn differences(books: &Books, accounts: &[Holdings], now: DateTime<Ut
         .collect();
     let mut differences = Vec::new();
     for (account, currency) in keys {
-        let expected = books.in_transit.get(&(account.to_owned(), currency));
+        let key = (account.to_owned(), currency);
+        let expected = books.in_transit.get(&key);
         let holdings = known.get(account);
         let held = holdings
             .and_then(|holdings| holdings.held.get(&currency))
@@ -136,7 +150,13 @@ pub(super) fn differences(books: &Books, accounts: &[Holdings], now: DateTime<Ut
             continue;
         }
         let (cause, explained) = if holdings.is_some_and(|holdings| holdings.is_known) {
-            cause(amount, expected)
+            let before = accounts
+                .before
+                .get(&key)
+                .map(|before| before.turnover)
+                .unwrap_or_default();
+            let under_way = expected.map(|expected| expected.open + expected.turnover - before);
+            cause(amount, under_way.unwrap_or_default())
         } else {
             (Cause::AccountAway, false)
         };
@@ -153,12 +173,81 @@ pub(super) fn differences(books: &Books, accounts: &[Holdings], now: DateTime<Ut
     differences
 }
 
-fn cause(amount: Decimal, expected: Option<&InTransit>) -> (Cause, bool) {
-    if expected.is_some_and(|expected| expected.is_under_way) {
+/// `under_way` is the most that Stripe can be ahead or behind by: what is open there, and what was booked after the question. A bound
+/// and no more: one withdrawal that waits for a person must not hide whatever else happens on its account.
+fn cause(amount: Decimal, under_way: Decimal) -> (Cause, bool) {
+    if amount.abs() <= under_way {
         (Cause::InFlight, true)
     } else if amount.is_sign_positive() {
         (Cause::MadeOutside, false)
     } else {
         (Cause::EventNotReceived, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::books::InTransit;
+    use super::*;
+
+    fn in_transit(amount: i64, open: i64, turnover: i64) -> InTransits {
+        let of = InTransit {
+            amount: amount.into(),
+            open: open.into(),
+            turnover: turnover.into(),
+            last: DateTime::UNIX_EPOCH,
+        };
+        HashMap::from([(("acct_1".to_owned(), Currency::USD), of)])
+    }
+
+    /// What is said of an account that holds `held`, from the books before it was asked and after.
+    fn found(held: i64, before: InTransits, after: InTransits) -> Vec<(Decimal, Cause, bool)> {
+        let books = Books {
+            booked: HashMap::new(),
+            standing: HashMap::new(),
+            sums: Vec::new(),
+            in_transit: after,
+        };
+        let asked = vec![Holdings {
+            account: "acct_1".to_owned(),
+            held: BTreeMap::from([(Currency::USD, held.into())]),
+            is_known: true,
+        }];
+        differences(&books, &Accounts { asked, before }, DateTime::UNIX_EPOCH)
+            .into_iter()
+            .map(|it| (it.amount, it.cause, it.explained))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_booked_after_the_account_was_asked_is_in_flight() {
+        // A payout that was in transit was paid: 50 booked there and taken away again.
+        let paid = found(50, in_transit(50, 50, 50), in_transit(0, 0, 100));
+        assert_eq!(paid, [(50.into(), Cause::InFlight, true)]);
+        // A transfer arrived after the question.
+        let sent = found(0, HashMap::new(), in_transit(50, 0, 50));
+        assert_eq!(sent, [((-50).into(), Cause::InFlight, true)]);
+        // More than was booked meanwhile is not explained by it.
+        let more = found(51, in_transit(50, 50, 50), in_transit(0, 0, 100));
+        assert_eq!(more, [(51.into(), Cause::MadeOutside, false)]);
+    }
+
+    #[test]
+    fn an_open_withdrawal_explains_its_own_amount_and_no_more() {
+        let ahead = found(0, in_transit(50, 50, 50), in_transit(50, 50, 50));
+        assert_eq!(ahead, [((-50).into(), Cause::InFlight, true)]);
+        let other = found(150, in_transit(50, 50, 50), in_transit(50, 50, 50));
+        assert_eq!(other, [(100.into(), Cause::MadeOutside, false)]);
+        let gone = found(-10, in_transit(50, 50, 50), in_transit(50, 50, 50));
+        assert_eq!(gone, [((-60).into(), Cause::EventNotReceived, false)]);
+        // Its transfer was made, and is not booked yet.
+        let early = found(50, in_transit(0, 50, 0), in_transit(0, 50, 0));
+        assert_eq!(early, [(50.into(), Cause::InFlight, true)]);
+    }
+
+    #[test]
+    fn what_nothing_is_open_for_was_made_outside() {
+        let held = found(5, in_transit(0, 0, 100), in_transit(0, 0, 100));
+        assert_eq!(held, [(5.into(), Cause::MadeOutside, false)]);
     }
 }

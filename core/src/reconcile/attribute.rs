@@ -7,14 +7,13 @@ use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use super::ask::{self, Patience};
 use super::report::Cause;
 use super::{ReconcileError, own};
 use crate::db::{Db, DbError, sql};
 use crate::flows::Flow;
 use crate::ids::TransactionId;
-use crate::stripe::{
-    BalanceTransaction, CallError, Disposition, GatewayError, Lane, PaymentIntentId, StripeCalls,
-};
+use crate::stripe::{BalanceTransaction, CallError, Disposition, GatewayError, PaymentIntentId, StripeCalls};
 use crate::transactions::{self, Transaction, external_ref};
 
 /// Most questions about single objects; more unknown movements than this are told without asking.
@@ -151,7 +150,7 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        let Some(charge) = self.find(self.calls.gateway().retrieve_charge(&id)).await? else {
+        let Some(charge) = self.find(|| self.calls.gateway().retrieve_charge(&id)).await? else {
             return Ok(outside());
         };
         let Some(intent) = charge.payment_intent else {
@@ -162,7 +161,7 @@ impl<'a> Attributor<'a> {
         }
         // Our own record of the intent may still be missing.
         let intent = self
-            .find(self.calls.gateway().retrieve_payment_intent(&intent))
+            .find(|| self.calls.gateway().retrieve_payment_intent(&intent))
             .await?;
         let claimed = intent.and_then(|intent| intent.metadata.transaction_id);
         match self.transaction(claimed, Flow::Deposit).await? {
@@ -175,7 +174,7 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        let Some(refund) = self.find(self.calls.gateway().retrieve_refund(&id)).await? else {
+        let Some(refund) = self.find(|| self.calls.gateway().retrieve_refund(&id)).await? else {
             return Ok(outside());
         };
         if let Some(ours) = self
@@ -197,7 +196,7 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        match self.find(self.calls.gateway().retrieve_dispute(&id)).await? {
+        match self.find(|| self.calls.gateway().retrieve_dispute(&id)).await? {
             Some(dispute) => self.gives_back(dispute.payment_intent.as_ref()).await,
             None => Ok(outside()),
         }
@@ -207,7 +206,7 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        let Some(transfer) = self.find(self.calls.gateway().retrieve_transfer(&id)).await? else {
+        let Some(transfer) = self.find(|| self.calls.gateway().retrieve_transfer(&id)).await? else {
             return Ok(outside());
         };
         let destination = transfer.destination.as_ref().map(|account| account.as_str());
@@ -273,11 +272,11 @@ impl<'a> Attributor<'a> {
     }
 
     /// An object of Stripe; none when Stripe does not know it.
-    async fn find<T>(
-        &self,
-        question: impl Future<Output = Result<T, GatewayError>>,
-    ) -> Result<Option<T>, CallError> {
-        match self.calls.ask(Lane::Maintenance, question).await {
+    async fn find<T, F>(&self, question: impl FnMut() -> F) -> Result<Option<T>, CallError>
+    where
+        F: Future<Output = Result<T, GatewayError>>,
+    {
+        match ask::ask(self.calls, Patience::Refusal, question).await {
             Ok(object) => Ok(Some(object)),
             Err(CallError::Gateway(error))
                 if matches!(

@@ -21,8 +21,8 @@ pub(super) struct Books {
     pub(super) standing: HashMap<TransactionId, Standing>,
     /// The standing sums.
     pub(super) sums: Vec<Sums>,
-    /// What connected accounts should hold, with whether something of it is under way.
-    pub(super) in_transit: HashMap<(String, Currency), InTransit>,
+    /// What connected accounts should hold, and how much of it may be under way.
+    pub(super) in_transit: InTransits,
 }
 
 /// What the entries of a transaction say, as Stripe would sign it.
@@ -60,9 +60,15 @@ pub(super) struct Sums {
 #[derive(Debug, Clone)]
 pub(super) struct InTransit {
     pub(super) amount: Decimal,
-    pub(super) is_under_way: bool,
+    /// The sum of the transactions that are open there: Stripe can be ahead of their entries, or behind, by no more.
+    pub(super) open: Decimal,
+    /// Σ of what was ever booked there, without signs: it only grows, by what is booked between two looks.
+    pub(super) turnover: Decimal,
     pub(super) last: DateTime<Utc>,
 }
+
+/// By account and currency.
+pub(super) type InTransits = HashMap<(String, Currency), InTransit>;
 
 #[derive(QueryableByName)]
 struct BookedRow {
@@ -116,8 +122,10 @@ struct InTransitRow {
     currency: String,
     #[diesel(sql_type = Numeric)]
     amount: Decimal,
-    #[diesel(sql_type = Bool)]
-    is_under_way: bool,
+    #[diesel(sql_type = Numeric)]
+    open: Decimal,
+    #[diesel(sql_type = Numeric)]
+    turnover: Decimal,
     #[diesel(sql_type = Timestamptz)]
     last: DateTime<Utc>,
 }
@@ -237,14 +245,31 @@ async fn sums(conn: &mut PgConn, known: &[TransactionId], now: DateTime<Utc>) ->
         .collect()
 }
 
-async fn in_transit(conn: &mut PgConn) -> Result<HashMap<(String, Currency), InTransit>, DbError> {
-    // A returned payout names the withdrawal whose account it came back to.
+/// What connected accounts should hold at this moment.
+pub(super) async fn read_in_transit(db: &Db) -> Result<InTransits, DbError> {
+    in_transaction!(db, conn => {
+        sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn).await?;
+        sql("SET LOCAL statement_timeout = 0").execute(conn).await?;
+        in_transit(conn).await
+    })
+}
+
+async fn in_transit(conn: &mut PgConn) -> Result<InTransits, DbError> {
+    // A returned payout names the withdrawal whose account it came back to. What is open counts before its first entry as well: Stripe
+    // may have made the transfer already.
     let rows: Vec<InTransitRow> = sql(
-        "SELECT coalesce(t.stripe_account_id, o.stripe_account_id) AS account, e.currency, -sum(e.amount) AS amount,
-                bool_or(t.status IN ('pending', 'processing')) AS is_under_way, max(e.created_at) AS last
-           FROM ledger_entries e JOIN wallet_transactions t ON t.id = e.transaction_id
-           LEFT JOIN wallet_transactions o ON o.id = t.related_transaction_id
-          WHERE e.account = 'stripe:in_transit' AND e.wallet_id IS NULL GROUP BY 1, 2",
+        "SELECT account, currency, sum(amount) AS amount, sum(open) AS open, sum(turnover) AS turnover, max(last) AS last
+           FROM (SELECT coalesce(t.stripe_account_id, o.stripe_account_id) AS account, e.currency, -sum(e.amount) AS amount,
+                        0::numeric AS open, sum(abs(e.amount)) AS turnover, max(e.created_at) AS last
+                   FROM ledger_entries e JOIN wallet_transactions t ON t.id = e.transaction_id
+                   LEFT JOIN wallet_transactions o ON o.id = t.related_transaction_id
+                  WHERE e.account = 'stripe:in_transit' AND e.wallet_id IS NULL GROUP BY 1, 2
+                 UNION ALL
+                 SELECT coalesce(t.stripe_account_id, o.stripe_account_id), t.currency, 0, sum(t.amount), 0, max(t.updated_at)
+                   FROM wallet_transactions t LEFT JOIN wallet_transactions o ON o.id = t.related_transaction_id
+                  WHERE t.status IN ('pending', 'processing') AND coalesce(t.stripe_account_id, o.stripe_account_id) IS NOT NULL
+                  GROUP BY 1, 2) each
+          GROUP BY 1, 2",
     )
     .load(conn)
     .await?;
@@ -253,7 +278,8 @@ async fn in_transit(conn: &mut PgConn) -> Result<HashMap<(String, Currency), InT
         let key = (row.account.unwrap_or_default(), currency(&row.currency)?);
         let of = InTransit {
             amount: row.amount,
-            is_under_way: row.is_under_way,
+            open: row.open,
+            turnover: row.turnover,
             last: row.last,
         };
         in_transit.insert(key, of);

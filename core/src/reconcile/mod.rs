@@ -6,6 +6,7 @@
 //! (`accounts`); what of the balance is the platform's own is remembered (`own`). The standing sums are [`Figure`]s.
 
 mod accounts;
+mod ask;
 mod attribute;
 mod books;
 mod compare;
@@ -24,7 +25,8 @@ use crate::audit::Actor;
 use crate::db::{Db, DbError};
 use crate::ids::TransactionId;
 use crate::money::Currency;
-use crate::stripe::{Balance, BalanceTransaction, BalanceTransactionQuery, CallError, Lane, StripeCalls};
+use crate::stripe::{Balance, BalanceTransaction, BalanceTransactionQuery, CallError, StripeCalls};
+use ask::Patience;
 use attribute::{Attribution, Attributor};
 
 /// How far back is looked when nobody says otherwise: longer than a payout takes to fail.
@@ -96,9 +98,7 @@ pub async fn reconcile(
 }
 
 async fn balance(calls: &StripeCalls) -> Result<Balance, CallError> {
-    calls
-        .ask(Lane::Maintenance, calls.gateway().retrieve_balance(None))
-        .await
+    ask::ask(calls, Patience::Refusal, || calls.gateway().retrieve_balance(None)).await
 }
 
 /// Reads the platform's movements page by page and attributes each.
@@ -117,8 +117,10 @@ async fn read_movements(
         ..BalanceTransactionQuery::default()
     };
     loop {
-        let question = calls.gateway().list_balance_transactions(&query);
-        let page = calls.ask(Lane::Maintenance, question).await?;
+        let page = ask::ask(calls, Patience::Refusal, || {
+            calls.gateway().list_balance_transactions(&query)
+        })
+        .await?;
         let attributions = attributor.page(&page.transactions).await?;
         let mut own = Vec::new();
         for (movement, attribution) in page.transactions.iter().zip(attributions) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
-use super::accounts::Holdings;
+use super::accounts::Accounts;
 use super::books::Books;
 use crate::ids::TransactionId;
 use crate::money::Currency;
@@ -214,7 +214,7 @@ impl Reconciliation {
 pub(super) fn figures(
     books: &Books,
     balance: &Balance,
-    accounts: &[Holdings],
+    accounts: &Accounts,
     differences: &[Difference],
     moved_meanwhile: bool,
 ) -> Vec<Figure> {
@@ -245,7 +245,7 @@ pub(super) fn figures(
     for held in balance.available.iter().chain(&balance.pending) {
         of(held.currency(), &|figure| figure.balance += held.amount());
     }
-    for (currency, held) in accounts.iter().flat_map(|account| &account.held) {
+    for (currency, held) in accounts.asked.iter().flat_map(|account| &account.held) {
         of(*currency, &|figure| figure.connected += held);
     }
     for difference in differences {

@@ -109,6 +109,12 @@ async fn after_every_flow_the_books_and_stripe_agree_to_the_cent() {
     app.at_stage(&under_way, "paying_out").await;
     app.at_rest().await;
 
+    // A few questions that fail do not discard the others.
+    for operation in ["balance.retrieve", "balance_transactions.list", "payouts.list"] {
+        app.stripe
+            .fault(json!({ "operation": operation, "outcome": "rate_limit", "times": 1 }))
+            .await;
+    }
     let (told, code) = reconcile(&app.variables, &[]).await;
     assert_eq!(
         (code, &told["explained"], &told["differences"]),

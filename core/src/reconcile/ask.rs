@@ -1,0 +1,119 @@
+//! Questions to Stripe that are asked again: one failure must not discard the answers of a whole comparison.
+
+use crate::retry::RetryPolicy;
+use crate::stripe::{CallError, Disposition, GatewayError, Lane, StripeCalls};
+
+/// How often a question is asked before the comparison is given up: some ten seconds, in which a paused lane has been probed.
+const TRIES: u32 = 5;
+
+/// Which failures may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Those of the way to Stripe.
+    Outage,
+    /// A refusal of the key as well: it can be being changed.
+    Refusal,
+}
+
+impl Patience {
+    fn has(self, error: &CallError) -> bool {
+        match error.disposition() {
+            Disposition::RetrySameKey { .. } => true,
+            Disposition::PauseLane => self == Self::Refusal,
+            _ => false,
+        }
+    }
+}
+
+/// Asks until Stripe has answered, a few times.
+pub(super) async fn ask<T, F>(
+    calls: &StripeCalls,
+    patience: Patience,
+    mut question: impl FnMut() -> F,
+) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, GatewayError>>,
+{
+    repeat(RetryPolicy::STRIPE_THROTTLED, patience, || {
+        calls.ask(Lane::Maintenance, question())
+    })
+    .await
+}
+
+async fn repeat<T, F>(
+    policy: RetryPolicy,
+    patience: Patience,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let mut failures = 0;
+    loop {
+        match ask().await {
+            Err(error) if failures + 1 < TRIES && patience.has(&error) => {
+                failures += 1;
+                let delay = policy.delay(failures, &mut rand::rng());
+                tracing::debug!(%error, failures, ?delay, "a question is asked again");
+                tokio::time::sleep(delay).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::stripe::{ErrorClass, LaneClosed};
+
+    /// How often was asked while `failing` failures come first, and whether there was an answer.
+    async fn asked(patience: Patience, failing: u32, error: fn() -> CallError) -> (u32, bool) {
+        let mut asked = 0;
+        let at_once = RetryPolicy::new(Duration::from_millis(1), Duration::from_millis(1));
+        let answer = repeat(at_once, patience, || {
+            asked += 1;
+            let answer = if asked <= failing { Err(error()) } else { Ok(()) };
+            std::future::ready(answer)
+        })
+        .await;
+        (asked, answer.is_ok())
+    }
+
+    fn throttled() -> CallError {
+        GatewayError::new(ErrorClass::RateLimited).into()
+    }
+
+    fn refused() -> CallError {
+        GatewayError::new(ErrorClass::Unauthorized).into()
+    }
+
+    fn paused() -> CallError {
+        let until = DateTime::UNIX_EPOCH;
+        LaneClosed { until }.into()
+    }
+
+    fn missing() -> CallError {
+        GatewayError::new(ErrorClass::NotFound).into()
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_asked_again_a_few_times() {
+        for error in [throttled, paused] {
+            assert_eq!(asked(Patience::Outage, 0, error).await, (1, true));
+            assert_eq!(asked(Patience::Outage, 4, error).await, (5, true));
+            assert_eq!(asked(Patience::Outage, 5, error).await, (5, false));
+        }
+        assert_eq!(asked(Patience::Refusal, 1, refused).await, (2, true));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_not_asked_for_again() {
+        assert_eq!(asked(Patience::Refusal, 1, missing).await, (1, false));
+        assert_eq!(asked(Patience::Outage, 1, refused).await, (1, false));
+    }
+}
