@@ -166,7 +166,7 @@ async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(),
     for difference in found.alarming().take(MOST_DIFFERENCES) {
         alarms::raise(conn, DIFFERS, &difference.about(), &difference.in_words(), now).await?;
     }
-    for figure in found.figures.iter().filter(|figure| !figure.holds()) {
+    for figure in found.figures.iter().filter(|figure| figure.differs()) {
         let code = figure.currency.code();
         let message = format!(
             "nothing explains {} {code} of the balance at Stripe; all entries sum to {}",

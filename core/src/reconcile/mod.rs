@@ -12,6 +12,7 @@ mod books;
 mod compare;
 mod own;
 mod report;
+mod standing;
 
 use std::collections::HashMap;
 
@@ -25,9 +26,11 @@ use crate::audit::Actor;
 use crate::db::{Db, DbError};
 use crate::ids::TransactionId;
 use crate::money::Currency;
-use crate::stripe::{Balance, BalanceTransaction, BalanceTransactionQuery, CallError, StripeCalls};
-use ask::Patience;
+use crate::stripe::{
+    BalanceTransaction, BalanceTransactionPage, BalanceTransactionQuery, CallError, StripeCalls,
+};
 use attribute::{Attribution, Attributor};
+use standing::Reading;
 
 /// How far back is looked when nobody says otherwise: longer than a payout takes to fail.
 pub const USUAL_PERIOD: TimeDelta = TimeDelta::days(35);
@@ -74,17 +77,25 @@ pub async fn reconcile(
     now: DateTime<Utc>,
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
-    let before = balance(calls).await?;
-    let movements = read_movements(db, calls, actor, since, now, &mut progress).await?;
+    let query = BalanceTransactionQuery {
+        created_since: Some(since),
+        ..BalanceTransactionQuery::default()
+    };
+    let Reading {
+        balance,
+        page,
+        between,
+    } = standing::read(calls, &query).await?;
+    let pages = Pages { query, first: page };
+    let movements = read_movements(db, calls, actor, pages, now, &mut progress).await?;
     let accounts = accounts::holdings(db, calls, now).await?;
-    let after = balance(calls).await?;
     let known: Vec<TransactionId> = movements.of_transactions.keys().map(|(id, _)| *id).collect();
     let books = books::read(db, &known, since, now).await?;
 
     let mut differences = movements.differences;
     let (matched, found) = compare::transactions(&books, &movements.of_transactions, since, now);
     differences.extend(found);
-    let figures = report::figures(&books, &before, &accounts, &differences, before != after);
+    let figures = report::figures(&books, &balance, &between, &accounts, &differences);
     differences.extend(accounts::differences(&books, &accounts, now));
     Ok(Reconciliation {
         since,
@@ -97,8 +108,11 @@ pub async fn reconcile(
     })
 }
 
-async fn balance(calls: &StripeCalls) -> Result<Balance, CallError> {
-    ask::ask(calls, Patience::Refusal, || calls.gateway().retrieve_balance(None)).await
+/// The movements to read.
+struct Pages {
+    query: BalanceTransactionQuery,
+    /// What has been read of them already.
+    first: BalanceTransactionPage,
 }
 
 /// Reads the platform's movements page by page and attributes each.
@@ -106,21 +120,17 @@ async fn read_movements(
     db: &Db,
     calls: &StripeCalls,
     actor: &Actor,
-    since: DateTime<Utc>,
+    pages: Pages,
     now: DateTime<Utc>,
     progress: &mut (impl FnMut(u64) + Send),
 ) -> Result<Movements, ReconcileError> {
     let mut movements = Movements::default();
     let mut attributor = Attributor::new(db, calls);
-    let mut query = BalanceTransactionQuery {
-        created_since: Some(since),
-        ..BalanceTransactionQuery::default()
-    };
+    let Pages {
+        mut query,
+        first: mut page,
+    } = pages;
     loop {
-        let page = ask::ask(calls, Patience::Refusal, || {
-            calls.gateway().list_balance_transactions(&query)
-        })
-        .await?;
         let attributions = attributor.page(&page.transactions).await?;
         let mut own = Vec::new();
         for (movement, attribution) in page.transactions.iter().zip(attributions) {
@@ -142,6 +152,7 @@ async fn read_movements(
             Some(oldest) if page.has_more => Some(oldest.id.clone()),
             _ => return Ok(movements),
         };
+        page = standing::page(calls, &query).await?;
     }
 }
 

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::accounts::Accounts;
 use super::books::Books;
+use super::standing::Between;
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::stripe::Balance;
@@ -154,15 +155,21 @@ pub struct Figure {
     pub in_transit: Decimal,
     /// Σ of all entries: zero.
     pub all: Decimal,
-    /// Whether the balance moved while it was looked at: then a rest says nothing.
-    pub moved_meanwhile: bool,
+    /// Whether a rest says something. It does not when the balance moved at the moment it was read.
+    pub is_checked: bool,
 }
 
 impl Figure {
     /// Whether the sums are what they should be, differences apart.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        (self.rest.is_zero() || self.moved_meanwhile) && self.all.is_zero()
+    pub const fn holds(&self) -> bool {
+        self.rest.is_zero() && self.all.is_zero()
+    }
+
+    /// Whether they are not. Neither is so when they could not be checked.
+    #[must_use]
+    pub const fn differs(&self) -> bool {
+        !self.all.is_zero() || (self.is_checked && !self.rest.is_zero())
     }
 }
 
@@ -197,16 +204,22 @@ impl Reconciliation {
             .filter(|difference| !difference.is_on_its_way())
     }
 
-    /// Whether nothing is alarming and the sums hold.
+    /// Whether nothing is alarming and no sum differs.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.alarming().next().is_none() && self.figures.iter().all(Figure::holds)
+        self.alarming().next().is_none() && !self.figures.iter().any(Figure::differs)
     }
 
-    /// Whether everything is explained.
+    /// Whether everything is explained and every sum holds.
     #[must_use]
     pub fn is_explained(&self) -> bool {
         self.unexplained().next().is_none() && self.figures.iter().all(Figure::holds)
+    }
+
+    /// Whether something is known not to agree. When it does not differ and is not explained either, a sum could not be checked.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.unexplained().next().is_some() || self.figures.iter().any(Figure::differs)
     }
 }
 
@@ -214,9 +227,9 @@ impl Reconciliation {
 pub(super) fn figures(
     books: &Books,
     balance: &Balance,
+    between: &Between,
     accounts: &Accounts,
     differences: &[Difference],
-    moved_meanwhile: bool,
 ) -> Vec<Figure> {
     let mut figures: BTreeMap<Currency, Figure> = BTreeMap::new();
     let blank = |currency| Figure {
@@ -229,7 +242,7 @@ pub(super) fn figures(
         connected: Decimal::ZERO,
         in_transit: Decimal::ZERO,
         all: Decimal::ZERO,
-        moved_meanwhile,
+        is_checked: true,
     };
     let mut of = |currency, add: &dyn Fn(&mut Figure)| {
         add(figures.entry(currency).or_insert_with(|| blank(currency)));
@@ -255,11 +268,22 @@ pub(super) fn figures(
     }
     figures
         .into_values()
-        .map(|mut figure| {
-            figure.rest = figure.balance - figure.clearing - figure.own - figure.differences;
-            figure
-        })
+        .map(|figure| settled(figure, between))
         .collect()
+}
+
+/// With its rest. A balance that was read between movements stands for that part of them which leaves none, if there is one.
+fn settled(mut figure: Figure, between: &Between) -> Figure {
+    let lacks = between.lacks(figure.currency);
+    let rest = figure.balance - figure.clearing - figure.own - figure.differences;
+    if let Some(lack) = lacks.into_iter().find(|lack| (rest + lack).is_zero()) {
+        figure.balance += lack;
+        figure.rest = Decimal::ZERO;
+    } else {
+        figure.rest = rest;
+        figure.is_checked = between.is_still(figure.currency);
+    }
+    figure
 }
 
 #[cfg(test)]
@@ -299,5 +323,58 @@ mod tests {
         assert!(!found(Cause::MadeOutside, 0, false).is_quiet());
         assert!(!found(Cause::AmountDiffers, 0, false).is_quiet());
         assert!(found(Cause::InFlight, 60, true).is_quiet());
+    }
+
+    fn figure(balance: i64) -> Figure {
+        Figure {
+            currency: "usd".parse().unwrap(),
+            balance: balance.into(),
+            clearing: 100.into(),
+            own: 10.into(),
+            differences: 0.into(),
+            rest: 0.into(),
+            connected: 0.into(),
+            in_transit: 0.into(),
+            all: 0.into(),
+            is_checked: true,
+        }
+    }
+
+    fn between(nets: &[i64]) -> Between {
+        let of = |net: &i64| crate::money::Money::new((*net).into(), "usd".parse().unwrap()).unwrap();
+        Between::These(nets.iter().map(of).collect())
+    }
+
+    #[test]
+    fn a_sum_read_while_nothing_moved_holds_or_differs() {
+        let right = settled(figure(110), &between(&[]));
+        assert!(right.holds() && !right.differs() && right.is_checked);
+        let wrong = settled(figure(111), &between(&[]));
+        assert!(wrong.differs() && !wrong.holds());
+        assert_eq!(wrong.rest, Decimal::ONE);
+    }
+
+    #[test]
+    fn a_sum_read_between_movements_holds_for_a_first_part_of_them() {
+        for balance in [110, 110 - 5, 110 - 5 - 20] {
+            let read = settled(figure(balance), &between(&[20, 5]));
+            assert!(read.holds() && read.balance == 110.into(), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_sum_that_could_not_be_checked_neither_holds_nor_differs_nor_alarms() {
+        for between in [between(&[20, 5]), Between::Many] {
+            let unknown = settled(figure(99), &between);
+            assert!(!unknown.holds() && !unknown.differs(), "{unknown:?}");
+            let mut told = found(Cause::InFlight, 0, true);
+            told.figures.push(unknown);
+            assert!(told.is_quiet() && !told.is_explained() && !told.differs());
+        }
+        let broken = Figure {
+            all: Decimal::ONE,
+            ..settled(figure(99), &Between::Many)
+        };
+        assert!(broken.differs());
     }
 }

@@ -136,6 +136,7 @@ async fn after_every_flow_the_books_and_stripe_agree_to_the_cent() {
         (1_000, 1_000)
     );
     assert_eq!((cents(&figures["rest"]), cents(&figures["all"])), (0, 0));
+    assert_eq!(figures["checked"], true, "{told:#}");
     assert_eq!(
         (&told["movements"], &told["own"]),
         (&json!(8), &json!(1)),

@@ -98,6 +98,12 @@ pub(crate) async fn reconcile(config: &WorkerConfig, how: Reconcile) -> anyhow::
     if found.is_explained() {
         return Ok(());
     }
+    if !found.differs() {
+        return Err(Verdict::unknown(
+            "a sum was not checked, since the balance did not stand still: try again",
+        )
+        .into());
+    }
     let count = found.unexplained().count();
     Err(Verdict::DoesNotHold(format!("{count} differences are not explained")).into())
 }
@@ -147,10 +153,10 @@ fn tell(found: &Reconciliation) -> anyhow::Result<()> {
 }
 
 fn sums(figure: &Figure) -> String {
-    let meanwhile = if figure.moved_meanwhile {
-        " (the balance moved meanwhile)"
-    } else {
+    let meanwhile = if figure.is_checked {
         ""
+    } else {
+        " (NOT CHECKED: the balance did not stand still)"
     };
     format!(
         "{}: Stripe holds {} = {} for wallets (-Σ clearing) + {} of the platform's own + {} in differences + {} unexplained{meanwhile}; \
@@ -185,7 +191,7 @@ fn as_json(found: &Reconciliation) -> Value {
     let figure = |it: &Figure| {
         json!({
             "currency": it.currency, "balance": it.balance, "clearing": it.clearing, "own": it.own, "differences": it.differences,
-            "rest": it.rest, "connected": it.connected, "inTransit": it.in_transit, "all": it.all, "movedMeanwhile": it.moved_meanwhile,
+            "rest": it.rest, "connected": it.connected, "inTransit": it.in_transit, "all": it.all, "checked": it.is_checked,
         })
     };
     json!({
