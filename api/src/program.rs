@@ -10,7 +10,7 @@ use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use wallet_core::clock::SystemClock;
+use wallet_core::clock::{FollowingClock, SystemClock};
 use wallet_core::config::{ApiConfig, CONFIG_EXIT_CODE, ProcessEnv};
 use wallet_core::telemetry;
 
@@ -61,7 +61,14 @@ async fn run(config: ApiConfig) -> ExitCode {
     if let Err(error) = end_on_signals(shutdown.clone()) {
         return complain(&format!("cannot watch for signals: {error}"), ExitCode::FAILURE);
     }
-    match crate::serve(config, Arc::new(SystemClock), listener, shutdown).await {
+    match crate::serve(
+        config,
+        Arc::new(FollowingClock::new(SystemClock)),
+        listener,
+        shutdown,
+    )
+    .await
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = std::error::Error::source(&error)

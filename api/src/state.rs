@@ -12,7 +12,7 @@ use wallet_core::accept::Acceptor;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::ApiConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
-use wallet_core::db::{Db, DbOptions};
+use wallet_core::db::{self, Db, DbOptions};
 use wallet_core::dispatch::HandOver;
 use wallet_core::feed::Feed;
 use wallet_core::ids::{SharedIds, SystemIds};
@@ -97,6 +97,8 @@ impl App {
             ..DbOptions::default()
         };
         let db = Db::connect(config.database.url.expose_secret(), &options).await?;
+        // While PostgreSQL is away nothing is accepted anyway; then the background tells the clock.
+        let _ = db::set_clock(&db, &clock).await;
         let reads = match &config.database.replica_url {
             Some(url) => Db::connect(url.expose_secret(), &options).await?,
             None => db.clone(),
@@ -128,7 +130,8 @@ impl App {
         let (hand_over, handing_over) = HandOver::start(db.clone(), carrier.clone(), stopped.clone());
         background.spawn(handing_over);
         let metrics = metrics::recorder()?;
-        background.spawn(upkeep(metrics.clone(), stopped));
+        background.spawn(upkeep(metrics.clone(), stopped.clone()));
+        background.spawn(db::keep_clock(db.clone(), Arc::clone(&clock), stopped));
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use wallet_core::clock::{Clock, SystemClock};
+use wallet_core::clock::{Clock, FollowingClock, SharedClock, SystemClock};
 use wallet_core::config::{ApiConfig, ProcessEnv, WorkerConfig};
 use wallet_core::telemetry;
 
@@ -16,6 +16,9 @@ use crate::programs::Program;
 
 /// The variable that names the file.
 pub(crate) const FILE: &str = "WALLET_CHAOS_CLOCK";
+
+/// The variable that has the clock follow PostgreSQL's, as in the real programs; without it the whole system moves in time.
+pub(crate) const FOLLOWS: &str = "WALLET_CHAOS_CLOCK_FOLLOWS";
 
 /// Says how many seconds the clock is to be ahead. In one step: a reader of the file sees it old or new.
 pub(crate) fn set(file: &Path, seconds: i64) -> Result<()> {
@@ -35,7 +38,10 @@ impl Clock for Moved {
 
 /// Runs a program as its own main function does, on this clock.
 pub(crate) async fn run(program: Program, file: PathBuf) -> Result<()> {
-    let clock = Arc::new(Moved(file));
+    let clock: SharedClock = match std::env::var_os(FOLLOWS) {
+        Some(_) => Arc::new(FollowingClock::new(Moved(file))),
+        None => Arc::new(Moved(file)),
+    };
     let shutdown = CancellationToken::new();
     let mut asked = signal(SignalKind::terminate())?;
     let ending = shutdown.clone();

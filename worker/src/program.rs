@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use wallet_core::clock::{Clock, SystemClock};
+use wallet_core::clock::{Clock, FollowingClock, SystemClock};
 use wallet_core::config::{CONFIG_EXIT_CODE, ConfigError, MigrateConfig, ProcessEnv, WorkerConfig};
 
 use crate::operator;
@@ -113,7 +113,7 @@ async fn run() -> anyhow::Result<()> {
     let config = config()?;
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone()));
-    crate::run(config, Arc::new(SystemClock), shutdown).await?;
+    crate::run(config, Arc::new(FollowingClock::new(SystemClock)), shutdown).await?;
     Ok(())
 }
 

@@ -69,6 +69,8 @@ pub async fn run(
         ..DbOptions::default()
     };
     let db = Db::connect(config.database.url.expose_secret(), &options).await?;
+    // While PostgreSQL is away nothing is done anyway; then the first task below tells the clock.
+    let _ = db::set_clock(&db, &clock).await;
     let carrier = Carrier::connect(config.redis.url.expose_secret(), &config.redis.namespace).await?;
     let lock_urls: Vec<&str> = config
         .redis
@@ -113,6 +115,11 @@ pub async fn run(
     let asks = config.queues.contains(&QueueName::Maintenance);
     let mut background = vec![
         announcing,
+        tokio::spawn(db::keep_clock(
+            worker.db.clone(),
+            Arc::clone(&worker.clock),
+            drained.clone(),
+        )),
         tokio::spawn(upkeep(recorder.clone(), drained.clone())),
         tokio::spawn(dispatcher.run(drained.clone())),
         tokio::spawn(worker.leases.clone().run(drained.clone())),

@@ -8,7 +8,7 @@ use wallet_dev::stack::Env;
 
 use super::Stage;
 use crate::check;
-use crate::clock::{self, FILE};
+use crate::clock::{self, FILE, FOLLOWS};
 use crate::programs::Program;
 use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;
@@ -28,7 +28,11 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         let (at_first, _) = WRONG.get(number).context("too many workers")?;
         let file = folder.join(format!("clock-{number}"));
         clock::set(&file, *at_first)?;
-        worker.order(Env::new().with(FILE, file.display().to_string()));
+        worker.order(
+            Env::new()
+                .with(FILE, file.display().to_string())
+                .with(FOLLOWS, "1"),
+        );
         ensure!(worker.replace().await?, "a worker did not end in good order");
         files.push(file);
     }

@@ -3,6 +3,7 @@
 //! A pool of checked connections, whole transactions that are repeated when PostgreSQL asks for it, the schema as diesel sees
 //! it, and the migrations. Only this module and the subjects' own `store` files know tables.
 
+mod clock;
 mod error;
 mod migrate;
 mod partitions;
@@ -12,6 +13,7 @@ mod sql;
 mod transaction;
 pub mod types;
 
+pub use clock::{keep_clock, set_clock};
 pub use error::DbError;
 pub use migrate::{migrate, pending_migrations, revert_all};
 pub use partitions::{MONTHS_AHEAD, ensure_partitions, months_ahead};
