@@ -63,7 +63,7 @@ async fn run(config: ApiConfig) -> ExitCode {
     }
     match crate::serve(
         config,
-        Arc::new(FollowingClock::new(SystemClock)),
+        Arc::new(FollowingClock::from(&SystemClock)),
         listener,
         shutdown,
     )

@@ -39,7 +39,7 @@ impl Clock for Moved {
 /// Runs a program as its own main function does, on this clock.
 pub(crate) async fn run(program: Program, file: PathBuf) -> Result<()> {
     let clock: SharedClock = match std::env::var_os(FOLLOWS) {
-        Some(_) => Arc::new(FollowingClock::new(Moved(file))),
+        Some(_) => Arc::new(FollowingClock::from(&Moved(file))),
         None => Arc::new(Moved(file)),
     };
     let shutdown = CancellationToken::new();

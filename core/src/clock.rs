@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -34,42 +35,43 @@ impl Clock for SystemClock {
     }
 }
 
-/// Corrects a clock by PostgreSQL's, so that the programs of several machines agree although one of their clocks is wrong. As long as it is
-/// right to a second it stays as it is.
-#[derive(Debug, Default)]
-pub struct FollowingClock<C> {
-    own: C,
+/// Begins with another clock's time, goes on with the machine's monotonic clock, which nobody sets, and is corrected by PostgreSQL's: so the
+/// programs of several machines agree although the wall clock of one is wrong, or jumps. What is right to a second stays as it is.
+#[derive(Debug)]
+pub struct FollowingClock {
+    origin: DateTime<Utc>,
+    since: Instant,
     ahead_ms: AtomicI64,
 }
 
 /// How far apart two clocks may be that count as the same.
-const TOLERATED_MS: i64 = 1_000;
+const TOLERATED_MS: u64 = 1_000;
 
-impl<C> FollowingClock<C> {
-    /// A clock that nobody has told anything yet: `own`.
-    pub const fn new(own: C) -> Self {
+impl FollowingClock {
+    /// Begins with the time of this clock.
+    pub fn from(begin: &dyn Clock) -> Self {
         Self {
-            own,
+            origin: begin.now(),
+            since: Instant::now(),
             ahead_ms: AtomicI64::new(0),
         }
     }
 }
 
-impl<C: Clock> Clock for FollowingClock<C> {
+impl Clock for FollowingClock {
     fn now(&self) -> DateTime<Utc> {
-        self.own.now() - TimeDelta::milliseconds(self.ahead_ms.load(Ordering::SeqCst))
+        let ahead = TimeDelta::milliseconds(self.ahead_ms.load(Ordering::SeqCst));
+        self.origin + self.since.elapsed() - ahead
     }
 
     fn observe(&self, reference: DateTime<Utc>) {
-        let ahead = (self.own.now() - reference).num_milliseconds();
-        let ahead = if ahead.abs() < TOLERATED_MS { 0 } else { ahead };
-        let known = self.ahead_ms.load(Ordering::SeqCst);
-        if ahead.abs_diff(known) >= TOLERATED_MS.unsigned_abs() {
+        let wrong = (self.now() - reference).num_milliseconds();
+        if wrong.unsigned_abs() >= TOLERATED_MS {
             tracing::warn!(
-                milliseconds = ahead,
-                "this machine's clock is ahead of PostgreSQL's by so much (behind, when negative); following PostgreSQL's"
+                milliseconds = wrong,
+                "this program's clock is ahead of PostgreSQL's by so much (behind, when negative), and is corrected"
             );
-            self.ahead_ms.store(ahead, Ordering::SeqCst);
+            self.ahead_ms.fetch_add(wrong, Ordering::SeqCst);
         }
     }
 }
@@ -103,24 +105,22 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_follows_is_right_however_wrong_its_machine_is() {
+    fn a_clock_that_follows_is_right_however_wrong_its_machine_is_and_whatever_is_done_to_it() {
         for wrong in [600, -600, 86_400] {
             let machine = MovableClock::default();
             machine.advance(TimeDelta::seconds(wrong));
-            let clock = FollowingClock::new(machine);
+            let clock = FollowingClock::from(&machine);
             assert!((seconds_off(&clock) - wrong).abs() <= 1);
             clock.observe(SystemClock.now());
             assert_eq!(seconds_off(&clock), 0);
-            // Its machine is set right again.
-            clock.own.advance(TimeDelta::seconds(-wrong));
-            clock.observe(SystemClock.now());
+            machine.advance(TimeDelta::seconds(-wrong));
             assert_eq!(seconds_off(&clock), 0);
         }
     }
 
     #[test]
     fn less_than_a_second_is_no_difference() {
-        let clock = FollowingClock::new(SystemClock);
+        let clock = FollowingClock::from(&SystemClock);
         clock.observe(SystemClock.now() - TimeDelta::milliseconds(900));
         assert_eq!(clock.ahead_ms.load(Ordering::SeqCst), 0);
     }

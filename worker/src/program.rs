@@ -113,7 +113,7 @@ async fn run() -> anyhow::Result<()> {
     let config = config()?;
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone()));
-    crate::run(config, Arc::new(FollowingClock::new(SystemClock)), shutdown).await?;
+    crate::run(config, Arc::new(FollowingClock::from(&SystemClock)), shutdown).await?;
     Ok(())
 }
 
