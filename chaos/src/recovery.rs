@@ -14,8 +14,10 @@ use crate::world::Wanted;
 
 /// Waiting work goes on so long after a single fault has healed, at most and in the median.
 const RESUMES_WITHIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
-/// What waited, or was held by a process that died, is done so long after.
+/// What waited, or was held by a process that died or stood still, goes on and is done so long after.
 const DONE_WITHIN: Duration = Duration::from_secs(35);
+/// The locks of a worker that was killed lapse after so long; until then they would be taken for the next fault's.
+const LOCKS_LAPSE: Duration = Duration::from_secs(31);
 
 /// A fault that should have made something wait is done again so often, at most.
 const MOST_TRIES: u32 = 4;
@@ -33,7 +35,7 @@ fn does_not_stop(fault: &str) -> Option<&'static str> {
         "F01-F03 kill -9 of an API" => "another API answers",
         "F30 leases lapse while their workers work" => "another worker takes over at once",
         "F39 SIGTERM and a new process" => "running jobs end, two workers go on",
-        "F41 checks due for every worker, one dies" => "checks hold nobody up",
+        "F41 checks due for every worker, the checking one dies" => "checks hold nobody up",
         "F25 queue emptied (FLUSHALL)" | "F25 queue restarted empty" => "jobs are handed over again",
         "F26 link to the queue" | "F26 queue stalled" | "F27 queue fails over to a replica that lags" => {
             "due jobs are taken from the table"
@@ -44,6 +46,13 @@ fn does_not_stop(fault: &str) -> Option<&'static str> {
         "F18 webhooks ten times" | "F19 webhooks reordered" => "every webhook comes",
         _ => return None,
     })
+}
+
+/// Whether a fault ends or stops the process that holds the work: then the work goes on when its lease, and its lock, have lapsed.
+fn takes_the_holder(fault: &str) -> bool {
+    ["F08", "F30 worker stopped", "F41"]
+        .iter()
+        .any(|name| fault.starts_with(name))
 }
 
 /// One fault.
@@ -73,10 +82,12 @@ impl Recovered {
 
     /// Whether it was fast enough.
     fn is_fast(&self) -> bool {
-        (self.waited == 0
-            || self
-                .resumed_ms
-                .is_some_and(|ms| ms <= RESUMES_WITHIN.0.as_millis()))
+        let within = if takes_the_holder(self.fault) {
+            DONE_WITHIN
+        } else {
+            RESUMES_WITHIN.0
+        };
+        (self.waited == 0 || self.resumed_ms.is_some_and(|ms| ms <= within.as_millis()))
             && self.done_ms.is_some_and(|ms| ms <= DONE_WITHIN.as_millis())
     }
 
@@ -102,6 +113,7 @@ pub(crate) async fn run(folder: &Path, wanted: &[&'static str]) -> Result<(Vec<R
     let session = Session::start(8, folder, Wanted::default(), Duration::from_millis(500)).await?;
     let mut rows = Vec::new();
     for fault in nemesis::singles().filter(|fault| wanted.contains(fault)) {
+        let began = Instant::now();
         let mut row = measure(&session, fault, 0).await?;
         while row.is_fast() && !row.is_measured() && row.tries < MOST_TRIES {
             session.put_under_way(UNDER_WAY).await;
@@ -117,6 +129,9 @@ pub(crate) async fn run(folder: &Path, wanted: &[&'static str]) -> Result<(Vec<R
             known(row.done_ms)
         ));
         rows.push(row);
+        if takes_the_holder(fault) {
+            tokio::time::sleep(LOCKS_LAPSE.saturating_sub(began.elapsed())).await;
+        }
     }
     let counts = session.end(0).await?;
     Ok((rows, counts))

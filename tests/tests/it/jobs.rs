@@ -10,7 +10,7 @@ use wallet_core::audit::Actor;
 use wallet_core::clock::{Clock, SystemClock};
 use wallet_core::flows::{Command, Stage};
 use wallet_core::ids::{JobId, SystemIds, TransactionId};
-use wallet_core::jobs::{self, Claim};
+use wallet_core::jobs::{self, Claim, QueueName};
 use wallet_core::queue::Carrier;
 use wallet_core::settle::{Outcome, Settler, Step};
 use wallet_tests::app::{Leftovers, Options, id_of, uuid};
@@ -128,6 +128,31 @@ async fn a_run_that_takes_too_long_is_dropped_and_another_worker_ends_the_job_wi
     assert_eq!(app.balances(&alice, &hers).await, (9_500, 0));
     let transfers = app.stripe.get("/v1/transfers?limit=100").await;
     assert_eq!(transfers["data"].as_array().unwrap().len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_worker_died_is_handed_over_when_its_lease_has_run_out_however_much_waits_in_redis() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (_, his) = app.owner(0).await;
+    app.send(&alice, &hers, &his, 100).await;
+    app.send(&alice, &hers, &his, 100).await;
+    let handed_over = "UPDATE jobs SET handed_over_at = clock_timestamp() - interval '16 s'";
+    app.db.execute(handed_over, &[]).await;
+    let pool = app.db.pool().await;
+    let anew = async || {
+        jobs::hand_over_anew(pool, QueueName::Transfers, Duration::from_secs(30))
+            .await
+            .unwrap()
+    };
+    assert_eq!(anew().await, 0, "both may still wait in Redis");
+    let died =
+        "UPDATE jobs SET lease_owner = 'a dead worker', lease_until = clock_timestamp() - interval '1 s'
+                 WHERE id = (SELECT min(id) FROM jobs)";
+    app.db.execute(died, &[]).await;
+    assert_eq!(anew().await, 1);
+    app.start_worker();
     app.finish().await;
 }
 
