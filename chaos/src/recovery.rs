@@ -16,6 +16,8 @@ use crate::world::Wanted;
 const RESUMES_WITHIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 /// What waited, or was held by a process that died or stood still, goes on and is done so long after.
 const DONE_WITHIN: Duration = Duration::from_secs(35);
+/// Nothing tells of a webhook that was lost: its transaction is asked about when it has been quiet for a minute.
+const UNTOLD_DONE_WITHIN: Duration = Duration::from_secs(95);
 /// The locks of a worker that was killed lapse after so long; until then they would be taken for the next fault's.
 const LOCKS_LAPSE: Duration = Duration::from_secs(31);
 
@@ -46,6 +48,14 @@ fn does_not_stop(fault: &str) -> Option<&'static str> {
         "F18 webhooks ten times" | "F19 webhooks reordered" => "every webhook comes",
         _ => return None,
     })
+}
+
+fn done_within(fault: &str) -> Duration {
+    if fault == "F22 webhooks lost" {
+        UNTOLD_DONE_WITHIN
+    } else {
+        DONE_WITHIN
+    }
 }
 
 /// Whether a fault ends or stops the process that holds the work: then the work goes on when its lease, and its lock, have lapsed.
@@ -88,7 +98,9 @@ impl Recovered {
             RESUMES_WITHIN.0
         };
         (self.waited == 0 || self.resumed_ms.is_some_and(|ms| ms <= within.as_millis()))
-            && self.done_ms.is_some_and(|ms| ms <= DONE_WITHIN.as_millis())
+            && self
+                .done_ms
+                .is_some_and(|ms| ms <= done_within(self.fault).as_millis())
     }
 
     /// Whether it was measured and fast enough.
@@ -151,7 +163,7 @@ async fn measure(session: &Session, fault: &'static str, again: u32) -> Result<R
     let healed = Session::now();
     let ((waited, resumed), done) = tokio::join!(
         resumed(session, &healed),
-        session.drained(&healed, DONE_WITHIN * 2)
+        session.drained(&healed, done_within(fault) * 2)
     );
     Ok(Recovered {
         fault,

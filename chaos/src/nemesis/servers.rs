@@ -93,8 +93,9 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             // As for a worker that could not renew them: others take the jobs over while it still works, and what it writes is refused.
             let mut lapsed = 0;
             for _ in 0..4 {
+                // A job of three starts would be parked, although its workers live.
                 let update = "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second', handed_over_at = NULL
-                               WHERE lease_until > clock_timestamp()";
+                               WHERE lease_until > clock_timestamp() AND starts < 3";
                 lapsed += world.database.connect().await?.execute(update, &[]).await?;
                 hold(random, 100..400).await;
             }
