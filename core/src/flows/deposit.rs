@@ -68,6 +68,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         }
         Command::CreditReview { amount } => Ok(step(transaction, Event::ReviewCredited)?.map(|stage| {
             Decision::to(stage)
+                .leaves_suspense()
                 .legs(Leg::pair(
                     Account::SUSPENSE,
                     Account::Available(transaction.wallet_id),

@@ -112,15 +112,15 @@ pub async fn forget_hand_over(db: &Db, ids: &[JobId]) -> Result<usize, DbError> 
 }
 
 /// Has the jobs of a queue handed over again that nobody holds: those that were handed over longer than `older_than` ago, because Redis
-/// has forgotten them, and at once those whose lease ran out, because their worker died with them: they do not wait in Redis any more.
-/// Returns how many.
+/// has forgotten them, and at once those whose lease ran out since, because their worker died with them: they do not wait in Redis any
+/// more. Returns how many.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn hand_over_anew(db: &Db, queue: QueueName, older_than: Duration) -> Result<usize, DbError> {
     Ok(sql("WITH lost AS (SELECT id FROM jobs
-                       WHERE queue = $1 AND parked_at IS NULL AND handed_over_at IS NOT NULL
-                         AND (lease_until < clock_timestamp() OR (lease_until IS NULL AND handed_over_at < clock_timestamp() - $2))
+                       WHERE queue = $1 AND parked_at IS NULL AND (lease_until IS NULL OR lease_until < clock_timestamp())
+                         AND (handed_over_at < lease_until OR handed_over_at < clock_timestamp() - $2)
                        ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)
          UPDATE jobs SET handed_over_at = NULL FROM lost WHERE jobs.id = lost.id")
     .bind::<Text, _>(queue.as_str())

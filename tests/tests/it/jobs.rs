@@ -152,6 +152,13 @@ async fn a_job_whose_worker_died_is_handed_over_when_its_lease_has_run_out_howev
                  WHERE id = (SELECT min(id) FROM jobs)";
     app.db.execute(died, &[]).await;
     assert_eq!(anew().await, 1);
+    let taken = jobs::take_due(pool, QueueName::Transfers, 10, app.clock.now()).await;
+    assert_eq!(taken.unwrap().len(), 1);
+    assert_eq!(
+        anew().await,
+        0,
+        "it waits in Redis again, and its lease has not run out since"
+    );
     app.start_worker();
     app.finish().await;
 }

@@ -1,10 +1,8 @@
 //! Credits what lies in suspense for a deposit in review, as an operator has decided.
 
-use wallet_core::alarms;
 use wallet_core::flows::{Command, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger;
-use wallet_core::transactions::Transaction;
 
 use super::step;
 use crate::outcome::JobError;
@@ -12,19 +10,9 @@ use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
-    if transaction.stage == Stage::InReview {
-        credit(worker, job, &transaction).await?;
+    if transaction.stage != Stage::InReview {
+        return worker.finish(job).await;
     }
-    // The job outlives the settlement, so that whoever dies here is followed by one who closes the alarm.
-    {
-        let conn = &mut worker.db.conn().await?;
-        let subject = transaction.id.to_string();
-        alarms::close(conn, alarms::PAYMENT_MISMATCH, &subject, worker.clock.now()).await?;
-    }
-    worker.finish(job).await
-}
-
-async fn credit(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) -> Result<(), JobError> {
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
     let [only] = suspended.as_slice() else {
         return Err(JobError::Park(
@@ -39,7 +27,8 @@ async fn credit(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) ->
         return Err(JobError::Park(why));
     }
     let command = Command::CreditReview { amount: only.amount };
-    let step = step(job, transaction, command).before_others();
-    worker.settle_locked(&transaction.wallets(), &[step]).await?;
+    worker
+        .settle_locked(&transaction.wallets(), &[step(job, &transaction, command)])
+        .await?;
     Ok(())
 }
