@@ -129,7 +129,7 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
     let since = now - reconcile::USUAL_PERIOD;
     let found = reconcile::reconcile(&worker.db, &worker.calls, &actor, since, now, |_| {}).await?;
     tell_differences(worker, &found).await?;
-    before.retain(|alarm| !still_differs(&found, &alarm.subject));
+    before.retain(|alarm| !found.may_still_differ(&alarm.subject));
     close_settled(worker, &before).await?;
     if config.stops_on_differences && !found.is_quiet() {
         stop_money_out(worker, "the books and Stripe differ").await?;
@@ -143,13 +143,6 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
         "the books were compared with Stripe"
     );
     Ok(true)
-}
-
-/// Whether an alarm about this stays, told anew or not: only so many are, and a sum that could not be checked may differ still.
-fn still_differs(found: &Reconciliation, subject: &str) -> bool {
-    let mut figures = found.figures.iter().filter(|figure| !figure.holds());
-    found.alarming().any(|difference| difference.about() == subject)
-        || figures.any(|figure| figure.currency.code() == subject)
 }
 
 /// The open alarms of a kind, before a check that may find them settled.

@@ -204,6 +204,15 @@ impl Reconciliation {
             .filter(|difference| !difference.is_on_its_way())
     }
 
+    /// Whether an alarm about this movement, account, transaction or currency is not over, although it may not have been raised again: only
+    /// so many are at once, and a sum that could not be checked may differ still.
+    #[must_use]
+    pub fn may_still_differ(&self, subject: &str) -> bool {
+        let mut open = self.figures.iter().filter(|figure| !figure.holds());
+        self.alarming().any(|difference| difference.about() == subject)
+            || open.any(|figure| figure.currency.code() == subject)
+    }
+
     /// Whether nothing is alarming and no sum differs.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
@@ -323,6 +332,23 @@ mod tests {
         assert!(!found(Cause::MadeOutside, 0, false).is_quiet());
         assert!(!found(Cause::AmountDiffers, 0, false).is_quiet());
         assert!(found(Cause::InFlight, 60, true).is_quiet());
+    }
+
+    #[test]
+    fn an_alarm_is_over_when_neither_a_difference_nor_an_open_sum_is_about_it() {
+        let mut found = found(Cause::MadeOutside, 0, false);
+        let id = TransactionId::from_uuid(uuid::Uuid::from_u128(7));
+        found.differences[0].transaction = Some(id);
+        found.figures = vec![Figure {
+            rest: 5.into(),
+            is_checked: false,
+            ..figure(100)
+        }];
+        assert!(found.may_still_differ(&id.to_string()));
+        assert!(found.may_still_differ("usd"), "not checked is not over");
+        assert!(!found.may_still_differ("eur") && !found.may_still_differ("acct_1"));
+        found.figures[0].rest = Decimal::ZERO;
+        assert!(!found.may_still_differ("usd"));
     }
 
     fn figure(balance: i64) -> Figure {
