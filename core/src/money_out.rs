@@ -117,7 +117,7 @@ pub async fn start(
         let mut woken = 0;
         let queues: BTreeSet<QueueName> = KINDS.iter().map(|kind| kind.queue()).collect();
         for queue in queues {
-            woken += jobs::bring_forward(conn, queue, &[WAITS], i64::MAX, now).await?;
+            woken += jobs::bring_forward(conn, jobs::Forward::all(queue, &[WAITS]), now).await?;
         }
         Ok::<_, DbError>(Some(woken))
     })

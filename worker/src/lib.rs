@@ -9,6 +9,7 @@ mod checks;
 mod direct;
 mod executor;
 mod health;
+mod hedge;
 mod jobs;
 mod lease;
 mod maintenance;

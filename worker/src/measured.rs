@@ -1,4 +1,4 @@
-//! The way to Stripe, measured: every request is counted by its operation and by what is known of it, and timed.
+//! The way to Stripe: every request is counted by its operation and by what is known of it, timed, and repeated when no answer comes.
 
 use std::time::Instant;
 
@@ -14,51 +14,76 @@ use wallet_core::stripe::{
     StripeEvent, StripeTransferId, Transfer,
 };
 
+use crate::hedge::Hedge;
 use crate::metrics::{STRIPE_CALLS, STRIPE_SECONDS};
 
-/// A gateway that is measured.
-pub(crate) struct Measured<G>(pub(crate) G);
+/// A gateway that is measured, and asks again what has no answer.
+pub(crate) struct Measured<G> {
+    gateway: G,
+    hedge: Hedge,
+}
+
+impl<G> Measured<G> {
+    /// Measures `gateway`.
+    pub(crate) fn new(gateway: G) -> Self {
+        let hedge = Hedge::default();
+        Self { gateway, hedge }
+    }
+}
 
 macro_rules! measured {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+    (
+        again { $($again:ident($($again_argument:ident: $again_type:ty),*) -> $again_answer:ty;)+ }
+        once { $($once:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+ }
+    ) => {
         #[async_trait]
         impl<G: PaymentGateway> PaymentGateway for Measured<G> {
-            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, GatewayError> {
-                measure(stringify!($name), self.0.$name($($argument),*)).await
+            $(async fn $again(&self, $($again_argument: $again_type),*) -> Result<$again_answer, GatewayError> {
+                self.hedge
+                    .call(|| measure(stringify!($again), self.gateway.$again($($again_argument),*)))
+                    .await
+            })+
+            $(async fn $once(&self, $($argument: $type),*) -> Result<$answer, GatewayError> {
+                measure(stringify!($once), self.gateway.$once($($argument),*)).await
             })+
         }
     };
 }
 
+// Again: one request each that can be repeated. Once: many pages, which take their time, and a link without a key.
 measured! {
-    create_customer(key: &IdempotencyKey, params: &CreateCustomer) -> Customer;
-    create_payment_intent(key: &IdempotencyKey, params: &CreatePaymentIntent) -> PaymentIntent;
-    retrieve_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
-    cancel_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
-    list_payment_intents(customer: &CustomerId, created_since: DateTime<Utc>) -> Vec<PaymentIntent>;
-    create_refund(key: &IdempotencyKey, params: &CreateRefund) -> Refund;
-    retrieve_refund(id: &RefundId) -> Refund;
-    list_refunds(payment: &PaymentIntentId) -> Vec<Refund>;
-    retrieve_dispute(id: &DisputeId) -> Dispute;
-    list_disputes(payment: &PaymentIntentId) -> Vec<Dispute>;
-    retrieve_charge(id: &ChargeId) -> Charge;
-    retrieve_balance_transaction(id: &BalanceTransactionId) -> BalanceTransaction;
-    list_balance_transactions(query: &BalanceTransactionQuery) -> BalanceTransactionPage;
-    retrieve_balance(account: Option<&AccountId>) -> Balance;
-    create_account(key: &IdempotencyKey, params: &CreateAccount) -> Account;
-    retrieve_account(id: &AccountId) -> Account;
-    set_manual_payouts(id: &AccountId) -> Account;
-    create_account_link(params: &CreateAccountLink) -> AccountLink;
-    create_transfer(key: &IdempotencyKey, params: &CreateTransfer) -> Transfer;
-    retrieve_transfer(id: &StripeTransferId) -> Transfer;
-    list_transfers(group: TransactionId) -> Vec<Transfer>;
-    create_reversal(key: &IdempotencyKey, params: &CreateReversal) -> Reversal;
-    list_reversals(transfer: &StripeTransferId) -> Vec<Reversal>;
-    create_payout(key: &IdempotencyKey, params: &CreatePayout) -> Payout;
-    retrieve_payout(account: &AccountId, id: &PayoutId) -> Payout;
-    list_payouts(account: &AccountId, created_since: DateTime<Utc>) -> Vec<Payout>;
-    retrieve_event(account: Option<&AccountId>, id: &EventId) -> StripeEvent;
-    list_events(query: &EventQuery) -> EventPage;
+    again {
+        create_customer(key: &IdempotencyKey, params: &CreateCustomer) -> Customer;
+        create_payment_intent(key: &IdempotencyKey, params: &CreatePaymentIntent) -> PaymentIntent;
+        retrieve_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
+        cancel_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
+        create_refund(key: &IdempotencyKey, params: &CreateRefund) -> Refund;
+        retrieve_refund(id: &RefundId) -> Refund;
+        retrieve_dispute(id: &DisputeId) -> Dispute;
+        retrieve_charge(id: &ChargeId) -> Charge;
+        retrieve_balance_transaction(id: &BalanceTransactionId) -> BalanceTransaction;
+        retrieve_balance(account: Option<&AccountId>) -> Balance;
+        create_account(key: &IdempotencyKey, params: &CreateAccount) -> Account;
+        retrieve_account(id: &AccountId) -> Account;
+        set_manual_payouts(id: &AccountId) -> Account;
+        create_transfer(key: &IdempotencyKey, params: &CreateTransfer) -> Transfer;
+        retrieve_transfer(id: &StripeTransferId) -> Transfer;
+        create_reversal(key: &IdempotencyKey, params: &CreateReversal) -> Reversal;
+        create_payout(key: &IdempotencyKey, params: &CreatePayout) -> Payout;
+        retrieve_payout(account: &AccountId, id: &PayoutId) -> Payout;
+        retrieve_event(account: Option<&AccountId>, id: &EventId) -> StripeEvent;
+    }
+    once {
+        list_payment_intents(customer: &CustomerId, created_since: DateTime<Utc>) -> Vec<PaymentIntent>;
+        list_refunds(payment: &PaymentIntentId) -> Vec<Refund>;
+        list_disputes(payment: &PaymentIntentId) -> Vec<Dispute>;
+        list_balance_transactions(query: &BalanceTransactionQuery) -> BalanceTransactionPage;
+        create_account_link(params: &CreateAccountLink) -> AccountLink;
+        list_transfers(group: TransactionId) -> Vec<Transfer>;
+        list_reversals(transfer: &StripeTransferId) -> Vec<Reversal>;
+        list_payouts(account: &AccountId, created_since: DateTime<Utc>) -> Vec<Payout>;
+        list_events(query: &EventQuery) -> EventPage;
+    }
 }
 
 async fn measure<T>(

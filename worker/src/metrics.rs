@@ -16,6 +16,7 @@ pub(crate) const JOBS: &str = "wallet_jobs_total";
 pub(crate) const SETTLEMENTS: &str = "wallet_settlements_total";
 pub(crate) const STRIPE_CALLS: &str = "wallet_stripe_calls_total";
 pub(crate) const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
+pub(crate) const STRIPE_ASKED_AGAIN: &str = "wallet_stripe_asked_again_total";
 const WAITING: &str = "wallet_queue_jobs";
 const OLDEST: &str = "wallet_queue_oldest_due_seconds";
 const PARKED: &str = "wallet_parked_jobs";
@@ -37,6 +38,10 @@ pub(crate) fn describe() {
         STRIPE_SECONDS,
         metrics::Unit::Seconds,
         "Time that Stripe took, by operation"
+    );
+    metrics::describe_counter!(
+        STRIPE_ASKED_AGAIN,
+        "Requests to Stripe that were sent a second time because there was no answer yet"
     );
     metrics::describe_gauge!(WAITING, "Jobs that are not parked, by queue, of the whole system");
     metrics::describe_gauge!(

@@ -121,6 +121,11 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
         return;
     }
     count_job(job.kind, end.name());
+    if let (End::Retry(_), JobError::Call(CallError::Gateway(error)), Some(kind)) = (end, error, job.kind)
+        && error.class.is_outage()
+    {
+        worker.failed_alone.count(kind.queue());
+    }
     tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;
 }
 

@@ -1,14 +1,18 @@
-//! Lets the jobs of a paused lane go on as soon as Stripe answers again.
+//! Lets jobs that wait for Stripe go on as soon as it answers again, before the time of their back-off.
 //!
 //! While a lane is paused its jobs wait in the table, each until a time of its own. When the pause is over, the oldest of them is tried: it is
 //! the breaker's probe. When Stripe has answered, all others go on at once.
+//!
+//! A call that fails alone pauses nothing: its job waits by itself. When no call of its lane has failed for a second, the oldest of such
+//! jobs is tried, then two, then four: [`SlowStart`]. The next failure ends that, for another second.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wallet_core::db::DbError;
-use wallet_core::jobs::{self, QueueName};
+use wallet_core::jobs::{self, Forward, QueueName};
 use wallet_core::stripe::{ErrorClass, Lane};
 use wallet_core::telemetry::chain;
 
@@ -16,6 +20,23 @@ use crate::outcome::LANE_CLOSED;
 use crate::worker::Worker;
 
 const EVERY: Duration = Duration::from_millis(250);
+
+/// So long no call of a lane has failed before jobs that failed alone are tried.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The most that are tried at once of those that failed alone.
+const MOST_AT_ONCE: i64 = 64;
+
+/// Attempts after which a job that failed alone is left to its back-off: it is not Stripe that does not work.
+const MOST_ATTEMPTS: i32 = 8;
+
+/// The queues whose jobs call Stripe.
+const CALLING: [QueueName; 4] = [
+    QueueName::Deposits,
+    QueueName::Withdrawals,
+    QueueName::Webhooks,
+    QueueName::Maintenance,
+];
 
 /// What jobs say that wait for Stripe, and for nothing else.
 const REASONS: [&str; 4] = [
@@ -36,13 +57,62 @@ pub(crate) const fn lane_of(queue: QueueName) -> Lane {
     }
 }
 
+/// How many jobs have failed alone, by queue, since this process began.
+#[derive(Debug, Default)]
+pub(crate) struct FailedAlone([AtomicU32; CALLING.len()]);
+
+impl FailedAlone {
+    /// One more: its end is written, and its lane is not paused.
+    pub(crate) fn count(&self, queue: QueueName) {
+        for (of, count) in CALLING.iter().zip(&self.0) {
+            if *of == queue {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn read(&self) -> [u32; CALLING.len()] {
+        self.0.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// How the jobs of one queue that failed alone are tried: none before it is quiet, then more and more.
+#[derive(Debug, Default, Clone, Copy)]
+struct SlowStart {
+    failures: u32,
+    /// When how many may be tried; none while nothing waits.
+    next: Option<(Instant, i64)>,
+}
+
+impl SlowStart {
+    /// How many may be tried now.
+    fn most(&mut self, failures: u32, now: Instant) -> Option<i64> {
+        if self.failures != failures {
+            *self = Self {
+                failures,
+                next: Some((now + QUIET, 1)),
+            };
+        }
+        self.next.filter(|(due, _)| *due <= now).map(|(_, most)| most)
+    }
+
+    /// So many of them did wait.
+    fn found(&mut self, found: usize) {
+        self.next = self
+            .next
+            .filter(|_| found > 0)
+            .map(|(due, most)| (due, most.saturating_mul(2).min(MOST_AT_ONCE)));
+    }
+}
+
 /// Works until `shutdown`.
 pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
     // Lanes that have resumed and whose jobs could not be told so yet.
     let mut owed: Vec<Lane> = Vec::new();
+    let mut starts = [SlowStart::default(); CALLING.len()];
     while !shutdown.is_cancelled() {
         owed.extend(worker.calls.breakers().take_resumed());
-        match look(&worker, &owed).await {
+        match look(&worker, &owed, &mut starts).await {
             Ok(()) => owed.clear(),
             Err(error) => {
                 tracing::debug!(error = %chain(&error), "waiting jobs could not be brought forward");
@@ -55,32 +125,76 @@ pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
     }
 }
 
-async fn look(worker: &Worker, resumed: &[Lane]) -> Result<(), DbError> {
+async fn look(
+    worker: &Worker,
+    resumed: &[Lane],
+    starts: &mut [SlowStart; CALLING.len()],
+) -> Result<(), DbError> {
     let breakers = worker.calls.breakers();
     let now = worker.clock.now();
-    let queues = QueueName::ALL
-        .into_iter()
-        .filter(|queue| *queue != QueueName::Transfers);
-    let wanted: Vec<(QueueName, i64)> = queues
-        .filter_map(|queue| {
-            let lane = lane_of(queue);
-            if resumed.contains(&lane) {
-                Some((queue, i64::MAX))
-            } else {
-                breakers.awaits_probe(lane, now).then_some((queue, 1))
-            }
-        })
-        .collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let conn = &mut worker.db.conn().await?;
     let mut brought = 0;
-    for (queue, most) in wanted {
-        brought += jobs::bring_forward(conn, queue, &REASONS, most, now).await?;
+    for ((queue, failures), start) in CALLING.into_iter().zip(worker.failed_alone.read()).zip(starts) {
+        let lane = lane_of(queue);
+        let all = Forward::all(queue, &REASONS);
+        let alone = start.most(failures, Instant::now());
+        let (forward, is_alone) = if resumed.contains(&lane) {
+            (all, false)
+        } else if breakers.awaits_probe(lane, now) {
+            (Forward { most: 1, ..all }, false)
+        } else if let Some(most) = alone.filter(|_| !breakers.is_paused(lane)) {
+            let attempts = MOST_ATTEMPTS;
+            (
+                Forward {
+                    most,
+                    attempts,
+                    ..all
+                },
+                true,
+            )
+        } else {
+            continue;
+        };
+        let found = jobs::bring_forward(&mut *worker.db.conn().await?, forward, now).await?;
+        if is_alone {
+            start.found(found);
+        }
+        brought += found;
     }
     if brought > 0 {
         worker.dispatcher.wake();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_failed_alone_are_tried_when_it_is_quiet_and_then_more_and_more() {
+        let mut start = SlowStart::default();
+        let at = Instant::now();
+        assert_eq!(start.most(0, at), None, "nothing failed");
+        assert_eq!(start.most(1, at), None, "one has just failed");
+        assert_eq!(start.most(1, at + QUIET / 2), None);
+        assert_eq!(start.most(1, at + QUIET), Some(1));
+        start.found(1);
+        assert_eq!(start.most(1, at + QUIET), Some(2));
+        start.found(2);
+        assert_eq!(start.most(2, at + QUIET), None, "another has failed");
+        assert_eq!(start.most(2, at + QUIET * 2), Some(1));
+        start.found(0);
+        assert_eq!(start.most(2, at + QUIET * 9), None, "none waits");
+    }
+
+    #[test]
+    fn never_more_than_a_batch_is_tried_at_once() {
+        let mut start = SlowStart::default();
+        let at = Instant::now();
+        let _ = start.most(1, at);
+        for _ in 0..80 {
+            start.found(1);
+        }
+        assert_eq!(start.most(1, at + QUIET), Some(MOST_AT_ONCE));
+    }
 }

@@ -79,7 +79,7 @@ pub async fn run(
         .map(ExposeSecret::expose_secret)
         .collect();
     let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
-    let gateway = Arc::new(Measured(AsyncStripeGateway::new(&GatewayOptions::new(
+    let gateway = Arc::new(Measured::new(AsyncStripeGateway::new(&GatewayOptions::new(
         config.stripe.secret_key.clone(),
         config.stripe.api_base.as_str(),
     ))?));

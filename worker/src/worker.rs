@@ -23,6 +23,7 @@ use wallet_core::transactions::{self, Transaction};
 use crate::lease::Leases;
 use crate::metrics;
 use crate::outcome::JobError;
+use crate::resume::FailedAlone;
 
 /// The tools of a worker process, shared by all its jobs.
 pub struct Worker {
@@ -49,6 +50,8 @@ pub struct Worker {
     /// Tells whoever watches what has changed.
     pub announcer: Announcer,
     pub(crate) leases: Leases,
+    /// Jobs that wait although their lane is not paused.
+    pub(crate) failed_alone: FailedAlone,
     /// The longest that one run of a job may take.
     pub(crate) job_timeout: Duration,
 }
@@ -105,6 +108,7 @@ impl Worker {
             ),
             calls: calls(&db, &vault, &clock),
             leases: Leases::new(db.clone(), config.job_timeout),
+            failed_alone: FailedAlone::default(),
             job_timeout: config.job_timeout,
             name,
             db,

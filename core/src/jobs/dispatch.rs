@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Interval, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Interval, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
 use super::QueueName;
@@ -75,25 +75,51 @@ pub async fn take_due(
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
 }
 
-/// Has jobs of a queue that wait for one of these reasons tried now, the oldest first, `most` of them; gives how many.
+/// Jobs that are tried before their time.
+#[derive(Debug, Clone, Copy)]
+pub struct Forward<'a> {
+    /// Whose they are.
+    pub queue: QueueName,
+    /// What they wait for: any of these, as they say it themselves.
+    pub reasons: &'a [&'a str],
+    /// How many, the oldest first.
+    pub most: i64,
+    /// The most counted attempts a job may have made: those that fail again and again keep their back-off.
+    pub attempts: i32,
+}
+
+impl<'a> Forward<'a> {
+    /// Every job of `queue` that waits for one of `reasons`.
+    #[must_use]
+    pub const fn all(queue: QueueName, reasons: &'a [&'a str]) -> Self {
+        Self {
+            queue,
+            reasons,
+            most: i64::MAX,
+            attempts: i32::MAX,
+        }
+    }
+}
+
+/// Has waiting jobs tried now; gives how many.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn bring_forward(
     conn: &mut PgConn,
-    queue: QueueName,
-    reasons: &[&str],
-    most: i64,
+    forward: Forward<'_>,
     now: DateTime<Utc>,
 ) -> Result<usize, DbError> {
     Ok(sql("WITH waiting AS (SELECT id FROM jobs
                       WHERE queue = $1 AND parked_at IS NULL AND lease_until IS NULL AND run_at > $2 AND last_error = ANY($3)
+                        AND attempts <= $5
                       ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)
          UPDATE jobs SET run_at = $2, handed_over_at = NULL FROM waiting WHERE jobs.id = waiting.id")
-    .bind::<Text, _>(queue.as_str())
+    .bind::<Text, _>(forward.queue.as_str())
     .bind::<Timestamptz, _>(now)
-    .bind::<Array<Text>, _>(reasons)
-    .bind::<BigInt, _>(most)
+    .bind::<Array<Text>, _>(forward.reasons)
+    .bind::<BigInt, _>(forward.most)
+    .bind::<Integer, _>(forward.attempts)
     .execute(conn)
     .await?)
 }

@@ -13,7 +13,9 @@ mod parked;
 
 pub use backlog::{Backlog, backlog};
 pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, renew};
-pub use dispatch::{bring_forward, count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due};
+pub use dispatch::{
+    Forward, bring_forward, count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due,
+};
 pub use end::{
     HandBack, MAX_STARTS, drop_of, finish, hand_back, park, park_crashed, record_progress, retry_later,
 };

@@ -112,9 +112,11 @@ async fn a_run_that_takes_too_long_is_dropped_and_another_worker_ends_the_job_wi
         app.start_worker_with(&[("JOB_TIMEOUT_SECONDS", "5")]);
     }
     let (alice, hers) = app.payee(10_000).await;
-    // The transfer is made at once, and its answer comes when nobody waits for it any more.
-    let late = json!({ "operation": "transfers.create", "nth": 1, "answer_delay_ms": 9_000 });
-    app.stripe.fault(late).await;
+    // The transfer is made at once, and its answer comes when nobody waits for it any more, also when it is asked for again.
+    for nth in 1..=2 {
+        let late = json!({ "operation": "transfers.create", "nth": nth, "answer_delay_ms": 9_000 });
+        app.stripe.fault(late).await;
+    }
     let withdrawal = id_of(
         &app.withdraw(&alice, &hers, json!({ "amount": "5.00" }))
             .await

@@ -46,6 +46,7 @@
 //!
 //! `source_transaction` is not used: what the platform sends is available on its balance.
 
+mod answers;
 mod deposit;
 mod dispute;
 mod errors;
