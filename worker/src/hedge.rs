@@ -2,7 +2,8 @@
 //!
 //! An answer may be lost, or a connection may be dead, without anybody telling. The second request is the first one again, with its key:
 //! Stripe gives the first one's result, or says that it is still at work, and then the first is waited for
-//! (<https://docs.stripe.com/api/idempotent_requests>). So there is one effect, and one outcome.
+//! (<https://docs.stripe.com/api/idempotent_requests>). So there is one effect; and an outcome is certain when it is a success, or when both
+//! requests had it.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -34,8 +35,13 @@ impl Default for Hedge {
 }
 
 impl Hedge {
-    /// The answer to `ask`, which may be asked twice at the same time: a repeatable request, without or with one and the same key.
-    pub(crate) async fn call<T, C>(&self, ask: impl Fn() -> C) -> Result<T, GatewayError>
+    /// The answer to `ask`, which may be asked twice at the same time: a repeatable request, without or with one and the same key. The second
+    /// time only if it still `may` be asked then.
+    pub(crate) async fn call<T, C>(
+        &self,
+        may: impl Future<Output = bool>,
+        ask: impl Fn() -> C,
+    ) -> Result<T, GatewayError>
     where
         C: Future<Output = Result<T, GatewayError>>,
     {
@@ -46,36 +52,35 @@ impl Hedge {
         let Ok(_place) = self.room.try_acquire() else {
             return first.await;
         };
+        tokio::select! {
+            answer = first.as_mut() => return answer,
+            may = may => if !may {
+                return first.await;
+            },
+        }
         metrics::counter!(STRIPE_ASKED_AGAIN).increment(1);
         let mut second = pin!(ask());
         tokio::select! {
             answer = first.as_mut() => match answer {
-                Err(error) if !tells(&error) => joined(error, second.await),
+                Err(error) => joined(error, second.await),
                 answer => answer,
             },
             answer = second.as_mut() => match answer {
-                Err(error) if !tells(&error) => joined(error, first.await),
+                Err(error) => joined(error, first.await),
                 answer => answer,
             },
         }
     }
 }
 
-/// Whether a failure of one of two requests is the outcome of both. Not one that speaks of that request alone: the other may have had an
-/// effect.
-const fn tells(error: &GatewayError) -> bool {
-    use ErrorClass::{InUse, ObjectBusy, RateLimited, Unauthorized, Unreachable};
-    !matches!(
-        error.class,
-        InUse | ObjectBusy | RateLimited | Unauthorized | Unreachable
-    )
-}
-
-/// What two requests tell of which one told nothing: the other's word. If that is none either, and the first to come was that the key is
-/// in use, then that.
+/// What two requests tell of which one has failed. A success is the outcome of both. A failure is the outcome of the request that met it:
+/// Stripe may have refused one before it looked at the key, while the other had its effect. So only what both say is certain.
 fn joined<T>(one: GatewayError, other: Result<T, GatewayError>) -> Result<T, GatewayError> {
     match other {
-        Err(error) if !tells(&error) && one.class == ErrorClass::InUse => Err(one),
+        Err(other) if (other.class, other.status, &other.code) == (one.class, one.status, &one.code) => {
+            Err(other)
+        }
+        Err(_) => Err(GatewayError::new(ErrorClass::Unknown)),
         answer => answer,
     }
 }
@@ -84,7 +89,7 @@ fn joined<T>(one: GatewayError, other: Result<T, GatewayError>) -> Result<T, Gat
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use ErrorClass::{InUse, Refused, Unknown, Unreachable};
+    use ErrorClass::{InUse, RateLimited, Refused, Unknown, Unreachable};
     use tokio::time::{Instant, sleep};
 
     use super::*;
@@ -93,11 +98,11 @@ mod tests {
 
     /// A Stripe that answers the first, the second … request after so many seconds with that; gives the outcome, the seconds it took
     /// and the requests.
-    async fn asked(hedge: &Hedge, answers: &[(u64, Answer)]) -> (Answer, u64, usize) {
+    async fn asked_if(hedge: &Hedge, may: bool, answers: &[(u64, Answer)]) -> (Answer, u64, usize) {
         let requests = AtomicUsize::new(0);
         let start = Instant::now();
         let outcome = hedge
-            .call(|| {
+            .call(async { may }, || {
                 let (seconds, answer) = answers[requests.fetch_add(1, Ordering::Relaxed)];
                 async move {
                     sleep(Duration::from_secs(seconds)).await;
@@ -112,6 +117,10 @@ mod tests {
         )
     }
 
+    async fn asked(hedge: &Hedge, answers: &[(u64, Answer)]) -> (Answer, u64, usize) {
+        asked_if(hedge, true, answers).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_in_time_is_asked_for_once() {
         let hedge = Hedge::default();
@@ -121,36 +130,52 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_answer_is_asked_for_again() {
-        let lost = (15, Err(Unknown));
-        let hedge = Hedge::default();
-        assert_eq!(
-            asked(&hedge, &[lost, (1, Ok("second"))]).await,
-            (Ok("second"), 4, 2)
-        );
-        assert_eq!(
-            asked(&hedge, &[lost, (1, Err(Refused))]).await,
-            (Err(Refused), 4, 2)
-        );
+        let answers = [(15, Err(Unknown)), (1, Ok("second"))];
+        assert_eq!(asked(&Hedge::default(), &answers).await, (Ok("second"), 4, 2));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_answer_is_waited_for_while_its_key_is_in_use() {
+    async fn a_slow_success_is_waited_for_whatever_the_second_request_met() {
         let hedge = Hedge::default();
-        for word in [InUse, Unreachable] {
+        for word in [InUse, Unreachable, RateLimited, Unknown, Refused] {
             let answers = [(9, Ok("first")), (1, Err(word))];
-            assert_eq!(asked(&hedge, &answers).await, (Ok("first"), 9, 2));
+            assert_eq!(asked(&hedge, &answers).await, (Ok("first"), 9, 2), "{word}");
+            let answers = [(4, Err(word)), (5, Ok("second"))];
+            assert_eq!(asked(&hedge, &answers).await, (Ok("second"), 8, 2), "{word}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_was_not_sent_says_nothing_of_the_other() {
+    async fn a_failure_is_certain_only_when_both_requests_met_it() {
         let hedge = Hedge::default();
-        let answers = [(4, Err(Unreachable)), (5, Err(Unknown))];
-        assert_eq!(asked(&hedge, &answers).await, (Err(Unknown), 8, 2));
-        let answers = [(4, Err(Unreachable)), (5, Err(InUse))];
-        assert_eq!(asked(&hedge, &answers).await, (Err(InUse), 8, 2));
-        let answers = [(9, Err(Unreachable)), (1, Err(InUse))];
-        assert_eq!(asked(&hedge, &answers).await, (Err(InUse), 9, 2));
+        let answers = [(4, Err(Refused)), (5, Err(Refused))];
+        assert_eq!(asked(&hedge, &answers).await, (Err(Refused), 8, 2));
+        for (one, other) in [
+            (Refused, Unknown),
+            (Unknown, Refused),
+            (Unreachable, InUse),
+            (Refused, InUse),
+        ] {
+            let answers = [(4, Err(one)), (5, Err(other))];
+            assert_eq!(
+                asked(&hedge, &answers).await,
+                (Err(Unknown), 8, 2),
+                "{one}, {other}"
+            );
+            let answers = [(9, Err(one)), (1, Err(other))];
+            assert_eq!(
+                asked(&hedge, &answers).await,
+                (Err(Unknown), 9, 2),
+                "{one}, {other}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_be_sent_any_more_is_not_asked_again() {
+        let answers = [(9, Ok("first")), (1, Ok("second"))];
+        let outcome = asked_if(&Hedge::default(), false, &answers).await;
+        assert_eq!(outcome, (Ok("first"), 9, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use wallet_core::db::Db;
 use wallet_core::ids::TransactionId;
+use wallet_core::money_out;
 use wallet_core::stripe::{
     Account, AccountId, AccountLink, Balance, BalanceTransaction, BalanceTransactionId,
     BalanceTransactionPage, BalanceTransactionQuery, Charge, ChargeId, CreateAccount, CreateAccountLink,
@@ -21,13 +23,19 @@ use crate::metrics::{STRIPE_CALLS, STRIPE_SECONDS};
 pub(crate) struct Measured<G> {
     gateway: G,
     hedge: Hedge,
+    db: Db,
 }
 
 impl<G> Measured<G> {
     /// Measures `gateway`.
-    pub(crate) fn new(gateway: G) -> Self {
+    pub(crate) fn new(gateway: G, db: Db) -> Self {
         let hedge = Hedge::default();
-        Self { gateway, hedge }
+        Self { gateway, hedge, db }
+    }
+
+    /// Whether a call may be sent a second time: not while money-out is stopped, since the first request may have been lost.
+    async fn may_repeat(&self) -> bool {
+        money_out::state(&self.db).await.is_ok_and(|state| state.is_open)
     }
 }
 
@@ -40,7 +48,7 @@ macro_rules! measured {
         impl<G: PaymentGateway> PaymentGateway for Measured<G> {
             $(async fn $again(&self, $($again_argument: $again_type),*) -> Result<$again_answer, GatewayError> {
                 self.hedge
-                    .call(|| measure(stringify!($again), self.gateway.$again($($again_argument),*)))
+                    .call(self.may_repeat(), || measure(stringify!($again), self.gateway.$again($($again_argument),*)))
                     .await
             })+
             $(async fn $once(&self, $($argument: $type),*) -> Result<$answer, GatewayError> {

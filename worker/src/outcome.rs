@@ -121,9 +121,8 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
         return;
     }
     count_job(job.kind, end.name());
-    if let (End::Retry(_), JobError::Call(CallError::Gateway(error)), Some(kind)) = (end, error, job.kind)
-        && error.class.is_outage()
-    {
+    // Whatever Stripe could not do now, also what costs no attempt: until it is quiet, nothing is tried before its time.
+    if let (JobError::Call(CallError::Gateway(_)), Some(kind)) = (error, job.kind) {
         worker.failed_alone.count(kind.queue());
     }
     tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;

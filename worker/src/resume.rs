@@ -57,12 +57,12 @@ pub(crate) const fn lane_of(queue: QueueName) -> Lane {
     }
 }
 
-/// How many jobs have failed alone, by queue, since this process began.
+/// How often jobs had to wait for Stripe, by queue, since this process began.
 #[derive(Debug, Default)]
 pub(crate) struct FailedAlone([AtomicU32; CALLING.len()]);
 
 impl FailedAlone {
-    /// One more: its end is written, and its lane is not paused.
+    /// One more, whose end is written.
     pub(crate) fn count(&self, queue: QueueName) {
         for (of, count) in CALLING.iter().zip(&self.0) {
             if *of == queue {

@@ -79,10 +79,8 @@ pub async fn run(
         .map(ExposeSecret::expose_secret)
         .collect();
     let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
-    let gateway = Arc::new(Measured::new(AsyncStripeGateway::new(&GatewayOptions::new(
-        config.stripe.secret_key.clone(),
-        config.stripe.api_base.as_str(),
-    ))?));
+    let stripe = GatewayOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
+    let gateway = Arc::new(Measured::new(AsyncStripeGateway::new(&stripe)?, db.clone()));
     let recorder = recorder()?;
     metrics::describe();
     let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
