@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const MOST_AT_ONCE: i64 = 64;
 
 /// Attempts after which a job that failed alone is left to its back-off: it is not Stripe that does not work.
-const MOST_ATTEMPTS: i32 = 8;
+const EARLY_ATTEMPTS: i32 = 8;
 
 /// The queues whose jobs call Stripe.
 const CALLING: [QueueName; 4] = [
@@ -137,27 +137,22 @@ async fn look(
         let lane = lane_of(queue);
         let all = Forward::all(queue, &REASONS);
         let alone = start.most(failures, Instant::now());
-        let (forward, is_alone) = if resumed.contains(&lane) {
-            (all, false)
+        let forward = if resumed.contains(&lane) {
+            all
         } else if breakers.awaits_probe(lane, now) {
-            (Forward { most: 1, ..all }, false)
+            Forward { most: 1, ..all }
         } else if let Some(most) = alone.filter(|_| !breakers.is_paused(lane)) {
-            let attempts = MOST_ATTEMPTS;
-            (
-                Forward {
-                    most,
-                    attempts,
-                    ..all
-                },
-                true,
-            )
+            let attempts = EARLY_ATTEMPTS;
+            Forward {
+                most,
+                attempts,
+                ..all
+            }
         } else {
             continue;
         };
         let found = jobs::bring_forward(&mut *worker.db.conn().await?, forward, now).await?;
-        if is_alone {
-            start.found(found);
-        }
+        start.found(found);
         brought += found;
     }
     if brought > 0 {

@@ -50,7 +50,7 @@ pub struct Worker {
     /// Tells whoever watches what has changed.
     pub announcer: Announcer,
     pub(crate) leases: Leases,
-    /// Jobs that wait although their lane is not paused.
+    /// How often jobs had to wait for Stripe, so that they are not tried before it is quiet.
     pub(crate) failed_alone: FailedAlone,
     /// The longest that one run of a job may take.
     pub(crate) job_timeout: Duration,
