@@ -8,7 +8,7 @@ use wallet_core::accept::{AcceptError, InvalidKey};
 use wallet_core::crypto::CryptoError;
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
-use wallet_core::payees::OnboardError;
+use wallet_core::payees::PayeeError;
 
 type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -159,15 +159,15 @@ impl From<InboxError> for ApiError {
     }
 }
 
-impl From<OnboardError> for ApiError {
-    fn from(error: OnboardError) -> Self {
+impl From<PayeeError> for ApiError {
+    fn from(error: PayeeError) -> Self {
         match error {
-            OnboardError::Refused(error) => error.into(),
-            OnboardError::Paused { seconds } => Self::Paused {
+            PayeeError::Refused(error) => error.into(),
+            PayeeError::Paused { seconds } => Self::Paused {
                 retry_after: seconds.max(1),
             },
-            OnboardError::Away(_) => Self::Unavailable(Arc::new(error)),
-            OnboardError::Broken(_) => Self::Internal(Arc::new(error)),
+            PayeeError::Away(_) => Self::Unavailable(Arc::new(error)),
+            PayeeError::Broken(_) => Self::Internal(Arc::new(error)),
         }
     }
 }
@@ -219,24 +219,24 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_of_a_refused_onboarding_has_its_code() {
+    fn each_reason_of_a_refused_payout_account_has_its_code() {
         let call = || CallError::Gateway(GatewayError::new(ErrorClass::Unknown));
         for (error, code) in [
             (
-                OnboardError::Refused(AcceptError::WalletNotFound),
+                PayeeError::Refused(AcceptError::WalletNotFound),
                 "WALLET_NOT_FOUND",
             ),
             (
-                OnboardError::Refused(AcceptError::InvalidState("no".to_owned())),
+                PayeeError::Refused(AcceptError::InvalidState("no".to_owned())),
                 "INVALID_STATE",
             ),
-            (OnboardError::Paused { seconds: 0 }, "SERVICE_UNAVAILABLE"),
-            (OnboardError::Away(call()), "SERVICE_UNAVAILABLE"),
-            (OnboardError::Broken(call()), "INTERNAL"),
+            (PayeeError::Paused { seconds: 0 }, "SERVICE_UNAVAILABLE"),
+            (PayeeError::Away(call()), "SERVICE_UNAVAILABLE"),
+            (PayeeError::Broken(call()), "INTERNAL"),
         ] {
             assert_eq!(ApiError::from(error).code(), code);
         }
-        let paused = ApiError::from(OnboardError::Paused { seconds: 0 });
+        let paused = ApiError::from(PayeeError::Paused { seconds: 0 });
         assert!(matches!(paused, ApiError::Paused { retry_after: 1 }));
     }
 

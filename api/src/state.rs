@@ -45,7 +45,7 @@ pub(crate) struct App {
     pub(crate) ids: SharedIds,
     pub(crate) vault: Arc<Vault>,
     pub(crate) acceptor: Acceptor,
-    /// The onboarding: the only calls to Stripe that the API makes itself.
+    /// Payout accounts: the only calls to Stripe that the API makes itself.
     pub(crate) payees: Payees,
     pub(crate) inbox: Inbox,
     pub(crate) verifier: Verifier,
@@ -138,7 +138,8 @@ impl App {
                 Arc::clone(&clock),
                 Arc::clone(&ids),
                 Arc::clone(&vault),
-            ),
+            )
+            .cooling_off(config.cool_off),
             payees: Payees::new(db.clone(), calls, Arc::clone(&clock), config.stripe.live),
             inbox: Inbox::new(
                 db.clone(),

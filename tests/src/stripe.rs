@@ -104,6 +104,14 @@ impl Stripe {
         self.request(Method::GET, path, None).await
     }
 
+    /// A `DELETE` of the API, as somebody with the platform's key would send it.
+    ///
+    /// # Panics
+    /// When the simulator refuses it.
+    pub async fn delete(&self, path: &str) -> Value {
+        self.request(Method::DELETE, path, None).await
+    }
+
     /// What a `GET` of the API brings on behalf of a connected account.
     ///
     /// # Panics

@@ -72,6 +72,7 @@ measured! {
         retrieve_balance_transaction(id: &BalanceTransactionId) -> BalanceTransaction;
         retrieve_balance(account: Option<&AccountId>) -> Balance;
         create_account(key: &IdempotencyKey, params: &CreateAccount) -> Account;
+        retrieve_own_account() -> Account;
         retrieve_account(id: &AccountId) -> Account;
         set_manual_payouts(id: &AccountId) -> Account;
         create_transfer(key: &IdempotencyKey, params: &CreateTransfer) -> Transfer;

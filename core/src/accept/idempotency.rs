@@ -110,7 +110,24 @@ pub(super) async fn take(
     if taken == 1 {
         return Ok(KeyUse::New);
     }
-    let (known, wallet, transaction): (Vec<u8>, Option<Uuid>, Option<Uuid>) = idempotency_keys::table
+    match known(conn, user, Some(key), fingerprint).await? {
+        Some(subject) => Ok(KeyUse::Repeated(subject)),
+        None => Err(inconsistent(key)),
+    }
+}
+
+/// What a key stands for already, if it does.
+pub(super) async fn known(
+    conn: &mut PgConn,
+    user: UserId,
+    key: Option<&IdempotencyKey>,
+    fingerprint: &Fingerprint,
+) -> Result<Option<Subject>, AcceptError> {
+    let Some(key) = key else { return Ok(None) };
+    if chaos::is_planted(PlantedBug::ClientKeyIgnored) {
+        return Ok(None);
+    }
+    let row: Option<(Vec<u8>, Option<Uuid>, Option<Uuid>)> = idempotency_keys::table
         .find((user.uuid(), key.as_str()))
         .select((
             idempotency_keys::fingerprint,
@@ -119,22 +136,23 @@ pub(super) async fn take(
         ))
         .first(conn)
         .await
+        .optional()
         .map_err(DbError::from)?;
-    if known != fingerprint.0 {
-        return Err(AcceptError::IdempotencyConflict);
+    match row {
+        None => Ok(None),
+        Some((stored, _, _)) if stored != fingerprint.0 => Err(AcceptError::IdempotencyConflict),
+        Some((_, Some(id), _)) => Ok(Some(Subject::Wallet(WalletId::from_uuid(id)))),
+        Some((_, _, Some(id))) => Ok(Some(Subject::Transaction(TransactionId::from_uuid(id)))),
+        Some((_, None, None)) => Err(inconsistent(key)),
     }
-    match (wallet, transaction) {
-        (Some(id), _) => Ok(KeyUse::Repeated(Subject::Wallet(WalletId::from_uuid(id)))),
-        (_, Some(id)) => Ok(KeyUse::Repeated(Subject::Transaction(TransactionId::from_uuid(
-            id,
-        )))),
-        (None, None) => Err(DbError::Inconsistent {
-            table: "idempotency_keys",
-            column: "transaction_id",
-            row: key.as_str().to_owned(),
-        }
-        .into()),
-    }
+}
+
+fn inconsistent(key: &IdempotencyKey) -> AcceptError {
+    AcceptError::Db(DbError::Inconsistent {
+        table: "idempotency_keys",
+        column: "transaction_id",
+        row: key.as_str().to_owned(),
+    })
 }
 
 #[cfg(test)]

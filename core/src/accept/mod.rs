@@ -16,6 +16,7 @@ mod withdraw;
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 pub use caller::{Caller, Role};
@@ -25,7 +26,7 @@ pub use found::{Found, open_found};
 pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey};
 pub use refund::RefundInput;
 pub use transfer::TransferInput;
-pub use wallet::{BankDetails, CreateWalletInput};
+pub use wallet::{BankDetails, CreateWalletInput, NewWallet};
 pub use withdraw::WithdrawInput;
 
 use crate::audit::{self, Actor, AuditRecord};
@@ -39,6 +40,9 @@ use crate::jobs::{self, JobKind, NewJob, QueueName};
 use crate::money::Money;
 use crate::transactions::{self, SealedDetails, TimelineKind, Transaction};
 use crate::wallets::Wallet;
+
+/// How long withdrawals wait after a wallet's payout account was changed, unless configured.
+pub const DEFAULT_COOL_OFF: TimeDelta = TimeDelta::hours(24);
 
 /// A transaction that was accepted, now or before under the same key.
 #[derive(Debug, Clone)]
@@ -57,6 +61,8 @@ pub struct Acceptor {
     clock: SharedClock,
     ids: SharedIds,
     vault: Arc<Vault>,
+    /// How long withdrawals wait after the payout account was changed.
+    cool_off: TimeDelta,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -74,7 +80,15 @@ impl Acceptor {
             clock,
             ids,
             vault,
+            cool_off: DEFAULT_COOL_OFF,
         }
+    }
+
+    /// The same acceptor, which lets withdrawals wait so long after a wallet's payout account was changed.
+    #[must_use]
+    pub const fn cooling_off(mut self, cool_off: TimeDelta) -> Self {
+        self.cool_off = cool_off;
+        self
     }
 
     /// Seals a value for a column of a row, or leaves it out.

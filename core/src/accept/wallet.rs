@@ -1,6 +1,6 @@
 //! Creating a wallet: the only request that is done when it is accepted.
 
-use crate::db::in_transaction;
+use crate::db::{PgConn, in_transaction};
 use serde::Serialize;
 use serde_json::json;
 
@@ -9,6 +9,7 @@ use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::ids::{UserId, WalletId};
 use crate::money::{Currency, Money};
+use crate::payees::{self, ProvenAccount};
 use crate::wallets::{self, Wallet};
 
 /// Where a person is paid; sealed as a whole.
@@ -39,17 +40,21 @@ pub struct CreateWalletInput {
     pub stripe_account_id: Option<String>,
 }
 
-impl Acceptor {
-    /// Creates a wallet, active and empty.
+/// A wallet that may be created: its input was checked, and its owner is one for whom the caller may create it.
+#[derive(Debug, Clone)]
+pub struct NewWallet {
+    owner: UserId,
+    currency: Currency,
+    /// As it is compared with a repetition: with the owner and the currency's one spelling.
+    input: CreateWalletInput,
+}
+
+impl NewWallet {
+    /// Checks what a client asks for.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
-    pub async fn create_wallet(
-        &self,
-        caller: &Caller,
-        input: &CreateWalletInput,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<Wallet, AcceptError> {
+    /// A wrong field, or somebody else's wallet without the role for it.
+    pub fn checked(caller: &Caller, input: CreateWalletInput) -> Result<Self, AcceptError> {
         let owner = owner(caller, input.user_id.as_deref())?;
         let currency: Currency =
             input
@@ -60,26 +65,91 @@ impl Acceptor {
                 })?;
         checks::stripe_id("stripeAccountId", input.stripe_account_id.as_deref(), &["acct_"])?;
         check_bank(input.bank_details.as_ref())?;
+        let input = CreateWalletInput {
+            user_id: Some(owner.to_string()),
+            currency: currency.to_string(),
+            ..input
+        };
+        Ok(Self {
+            owner,
+            currency,
+            input,
+        })
+    }
+
+    /// Whose it will be.
+    #[must_use]
+    pub const fn owner(&self) -> UserId {
+        self.owner
+    }
+
+    /// The connected account that it names, of which Stripe has to say first that it is the owner's.
+    #[must_use]
+    pub fn names_account(&self) -> Option<&str> {
+        self.input.stripe_account_id.as_deref()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of("createWallet", &self.input)
+    }
+}
+
+impl Acceptor {
+    /// The wallet that `key` stands for already, if it does: whoever asks again waits for nobody else.
+    ///
+    /// # Errors
+    /// When the key stands for something else, or the database cannot be reached.
+    pub async fn wallet_of_key(
+        &self,
+        caller: &Caller,
+        new: &NewWallet,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<Wallet>, AcceptError> {
+        let conn = &mut self.db.conn().await?;
+        match idempotency::known(conn, caller.user_id, key, &new.fingerprint()).await? {
+            Some(subject) => Ok(Some(Self::repeated_wallet(conn, subject).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Creates a wallet, active and empty. `account`: the one that `new` names, if it names one.
+    ///
+    /// # Errors
+    /// Every reason of [`AcceptError`]; nothing is stored then.
+    pub async fn create_wallet(
+        &self,
+        caller: &Caller,
+        new: &NewWallet,
+        account: Option<&ProvenAccount>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Wallet, AcceptError> {
+        let (owner, currency) = (new.owner, new.currency);
+        let is_proven = match (new.names_account(), account) {
+            (None, None) => true,
+            (Some(named), Some(proven)) => proven.id() == named && proven.owner() == owner,
+            _ => false,
+        };
+        if !is_proven {
+            return Err(AcceptError::validation("stripeAccountId", "must be proven first"));
+        }
         let id = WalletId::from_uuid(self.ids.next());
-        let details = input
+        let details = new
+            .input
             .bank_details
             .as_ref()
             .and_then(|details| serde_json::to_string(details).ok());
         let encrypted_bank_details = self
             .seal("wallets", "encrypted_bank_details", id.uuid(), owner, details)
             .await?;
-        let normal = CreateWalletInput {
-            user_id: Some(owner.to_string()),
-            currency: currency.to_string(),
-            ..input.clone()
-        };
-        let fingerprint = Fingerprint::of("createWallet", &normal);
+        let fingerprint = new.fingerprint();
         in_transaction!(self.db, conn => {
             let now = self.clock.now();
             let taken = idempotency::take(conn, caller.user_id, key, &fingerprint, Subject::Wallet(id), now).await?;
             if let KeyUse::Repeated(subject) = taken {
-                let Subject::Wallet(id) = subject else { return Err(AcceptError::IdempotencyConflict) };
-                return wallets::find(conn, id).await?.ok_or(AcceptError::WalletNotFound);
+                return Self::repeated_wallet(conn, subject).await;
+            }
+            if let Some(account) = account {
+                payees::record(conn, account).await?;
             }
             let new = Wallet {
                 id,
@@ -87,7 +157,8 @@ impl Acceptor {
                 balance: Money::zero(currency),
                 frozen_balance: Money::zero(currency),
                 stripe_customer_id: wallets::customer_of(conn, owner).await?,
-                stripe_account_id: input.stripe_account_id.clone(),
+                stripe_account_id: account.map(|account| account.id().to_owned()),
+                payout_account_changed_at: None,
                 encrypted_bank_details: encrypted_bank_details.clone(),
                 is_active: true,
                 created_at: now,
@@ -101,11 +172,19 @@ impl Acceptor {
                 request_id: caller.request_id.as_deref(),
                 transactions: &[],
                 wallets: &[id],
-                detail: json!({ "owner": owner, "currency": currency, "role": caller.role.as_str() }),
+                detail: json!({ "owner": owner, "currency": currency, "account": new.stripe_account_id,
+                                "role": caller.role.as_str() }),
             };
             audit::record(conn, &entry).await?;
             Ok(new)
         })
+    }
+
+    async fn repeated_wallet(conn: &mut PgConn, subject: Subject) -> Result<Wallet, AcceptError> {
+        let Subject::Wallet(id) = subject else {
+            return Err(AcceptError::IdempotencyConflict);
+        };
+        wallets::find(conn, id).await?.ok_or(AcceptError::WalletNotFound)
     }
 }
 

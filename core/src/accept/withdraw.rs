@@ -1,5 +1,6 @@
 //! Accepting a withdrawal from the caller's wallet to its bank.
 
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use crate::jobs::JobKind;
 use crate::money::Money;
 use crate::payees;
 use crate::transactions::SealedDetails;
+use crate::wallets::Wallet;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -74,10 +76,11 @@ impl Acceptor {
             checks::active(&wallet)?;
             let Some(account) = wallet.stripe_account_id.clone() else {
                 return Err(AcceptError::InvalidState(
-                    "the wallet has no payout account; create it with stripeAccountId or call onboardPayouts first".to_owned(),
+                    "the wallet has no payout account; create it with stripeAccountId, or call onboardPayouts or changePayoutAccount first".to_owned(),
                 ));
             };
-            paid_out(conn, &account).await?;
+            paid_out(conn, &wallet, &account).await?;
+            cooled_off(&wallet, self.cool_off, self.clock.now())?;
             payable(amount)?;
             checks::spendable(&wallet, amount)?;
             let mut new = self.pending(id, Flow::Withdrawal, &wallet, amount);
@@ -92,10 +95,17 @@ impl Acceptor {
 }
 
 /// Whether Stripe pays the account out, as far as it has told.
-async fn paid_out(conn: &mut PgConn, account: &str) -> Result<(), AcceptError> {
+async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &str) -> Result<(), AcceptError> {
+    // One that was named by an earlier version, and of which Stripe has not told yet: the worker asks before it sends anything.
     let Some(known) = payees::find(conn, account).await? else {
         return Ok(());
     };
+    if known.user_id != wallet.user_id {
+        return Err(AcceptError::InvalidState(
+            "the wallet's payout account belongs to somebody else; name yours with changePayoutAccount"
+                .to_owned(),
+        ));
+    }
     if known.payouts_enabled {
         return Ok(());
     }
@@ -106,6 +116,20 @@ async fn paid_out(conn: &mut PgConn, account: &str) -> Result<(), AcceptError> {
     Err(AcceptError::InvalidState(format!(
         "Stripe does not pay out to the wallet's account yet{why}; call onboardPayouts and complete what Stripe asks for"
     )))
+}
+
+/// Whether enough time has passed since the wallet's payout account was changed, for its owner to see it and to object.
+fn cooled_off(wallet: &Wallet, cool_off: TimeDelta, now: DateTime<Utc>) -> Result<(), AcceptError> {
+    let opens = wallet
+        .payout_account_changed_at
+        .and_then(|changed| changed.checked_add_signed(cool_off));
+    match opens {
+        Some(opens) if now < opens => Err(AcceptError::InvalidState(format!(
+            "the wallet's payout account was changed; withdrawals are open again from {}",
+            opens.to_rfc3339_opts(SecondsFormat::Secs, true)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What a bank could not receive is refused here, with the mend.

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::env::{flag, parsed, required};
@@ -15,6 +16,9 @@ const DEFAULT_RATE: u32 = 600;
 const DEFAULT_POLL: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 const POLL: &str = "SUBSCRIPTION_POLL_SECONDS";
 const LONGEST_POLL: u32 = 3_600;
+const COOL_OFF: &str = "PAYOUT_CHANGE_COOL_OFF_HOURS";
+const DEFAULT_COOL_OFF_HOURS: u16 = 24;
+const LONGEST_COOL_OFF_HOURS: u16 = 720;
 
 /// Everything `wallet-api` needs.
 #[derive(Debug, Clone)]
@@ -23,7 +27,7 @@ pub struct ApiConfig {
     pub database: DatabaseConfig,
     /// Redis.
     pub redis: RedisConfig,
-    /// Stripe: the API makes one kind of call itself, the onboarding.
+    /// Stripe: the API asks itself about payout accounts, and opens them.
     pub stripe: StripeConfig,
     /// `STRIPE_WEBHOOK_SECRET`: one or more, each `whsec_…`.
     pub webhook_secrets: Vec<SecretString>,
@@ -37,6 +41,8 @@ pub struct ApiConfig {
     pub rate_limit_per_minute: Option<NonZeroU32>,
     /// `SUBSCRIPTION_POLL_SECONDS`: how long a watched row is not looked at when no change of it was announced.
     pub subscription_poll: Duration,
+    /// `PAYOUT_CHANGE_COOL_OFF_HOURS`: how long withdrawals wait after a wallet's payout account was changed.
+    pub cool_off: TimeDelta,
     /// `GRAPHIQL`: whether `GET /graphql` serves GraphiQL.
     pub graphiql: bool,
     /// Logs and traces.
@@ -66,6 +72,7 @@ impl ApiConfig {
                 "set it to a number of requests, or to 0 for no limit",
             )?),
             subscription_poll: subscription_poll(env)?,
+            cool_off: cool_off(env)?,
             graphiql: flag(env, "GRAPHIQL")?,
             logs: LogConfig::read(env)?,
             shutdown_grace: grace(env)?,
@@ -73,6 +80,15 @@ impl ApiConfig {
         one_secret_one_use(env, &config)?;
         Ok(config)
     }
+}
+
+fn cool_off(env: &dyn Env) -> Result<TimeDelta, ConfigError> {
+    const MEND: &str = "set it to a number of hours from 0 to 720";
+    let hours: u16 = parsed(env, COOL_OFF, DEFAULT_COOL_OFF_HOURS, MEND)?;
+    if hours > LONGEST_COOL_OFF_HOURS {
+        return Err(ConfigError::new(COOL_OFF, "is more than thirty days", MEND));
+    }
+    Ok(TimeDelta::hours(hours.into()))
 }
 
 fn subscription_poll(env: &dyn Env) -> Result<Duration, ConfigError> {
@@ -125,6 +141,7 @@ mod tests {
         assert_eq!(config.rate_limit_per_minute.map(NonZeroU32::get), Some(600));
         assert!(!config.graphiql);
         assert_eq!(config.subscription_poll.as_secs(), 2);
+        assert_eq!(config.cool_off, crate::accept::DEFAULT_COOL_OFF);
         assert_eq!(config.stripe.api_base.as_str(), "https://api.stripe.com/");
         assert_eq!(config.shutdown_grace.as_secs(), 25);
     }
@@ -175,6 +192,9 @@ mod tests {
             ("GRAPHIQL", "maybe"),
             (POLL, "0"),
             (POLL, "3601"),
+            (COOL_OFF, "721"),
+            (COOL_OFF, "-1"),
+            (COOL_OFF, "a day"),
             ("SHUTDOWN_GRACE_SECONDS", "soon"),
             ("LOG_FORMAT", "xml"),
             ("RUST_LOG", "wallet_core=loud"),

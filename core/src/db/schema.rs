@@ -18,6 +18,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         owed_balance -> Numeric,
+        payout_account_changed_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -1,13 +1,18 @@
 //! Connected accounts at Stripe: who is paid out to which, whether Stripe pays it out, and how a person comes to have one.
 //!
-//! A wallet names its account in `stripe_account_id`, from its creation or from the onboarding. What Stripe last said of an account is
-//! in `stripe_accounts`, written by the onboarding and by the worker that reads `account.updated`; an account without a row is one
-//! that was named by its owner and of which Stripe has not told yet.
+//! A wallet names its account in `stripe_account_id`, from its creation, from the onboarding or by a change; each time Stripe has said before
+//! that the account is the wallet owner's ([`ProvenAccount`]). What Stripe last said of an account is in `stripe_accounts`. Wallets of
+//! earlier versions may name an account that was never proven: it is asked about before anything is sent to it.
 
+mod change;
+mod error;
 mod onboard;
+mod proof;
 mod store;
 mod urls;
 
-pub use onboard::{OnboardError, OnboardInput, Onboarding, Payees};
-pub use store::{PayeeAccount, find, mark_paid, owner_of, record};
+pub use error::PayeeError;
+pub use onboard::{OnboardInput, Onboarding, Payees};
+pub use proof::ProvenAccount;
+pub use store::{DISCONNECTED, PayeeAccount, close, find, is_named_by, mark_paid, record};
 pub use urls::LONGEST_URL;

@@ -4,21 +4,23 @@
 //! other's, so asking again after a failure of any kind is safe and brings the same account.
 
 use std::fmt;
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
+use tokio::sync::OnceCell;
 use url::Url;
 
-use super::store;
+use super::proof::Standing;
 use super::urls::back_to;
+use super::{PayeeError, ProvenAccount, store};
 use crate::accept::{AcceptError, Caller};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::SharedClock;
-use crate::db::{Db, DbError, in_transaction};
+use crate::db::{Db, in_transaction};
 use crate::ids::{UserId, WalletId};
 use crate::stripe::{
     Account, AccountId, CallError, CallOutcome, CreateAccount, CreateAccountLink, Disposition, Lane,
-    StripeCalls,
+    Operation, StripeCalls,
 };
 use crate::wallets::{self, Wallet};
 
@@ -51,38 +53,14 @@ impl fmt::Debug for Onboarding {
     }
 }
 
-/// Why there is no page; asking again is always safe.
-#[derive(Debug, thiserror::Error)]
-pub enum OnboardError {
-    /// Refused, by us or by Stripe: asking again will not help before something else changes.
-    #[error(transparent)]
-    Refused(#[from] AcceptError),
-    /// Calls to Stripe are paused.
-    #[error("calls to the payment provider are paused for {seconds} s")]
-    Paused {
-        /// When to ask again.
-        seconds: u64,
-    },
-    /// Stripe, or the way to it, failed.
-    #[error("the payment provider is away or has not answered")]
-    Away(#[source] CallError),
-    /// Something is wrong with us.
-    #[error("a call to the payment provider could not be made")]
-    Broken(#[source] CallError),
-}
-
-impl From<DbError> for OnboardError {
-    fn from(error: DbError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-/// Opens connected accounts.
+/// Opens connected accounts, and says whose they are.
 #[derive(Clone)]
 pub struct Payees {
-    db: Db,
-    calls: StripeCalls,
-    clock: SharedClock,
+    pub(super) db: Db,
+    pub(super) calls: StripeCalls,
+    pub(super) clock: SharedClock,
+    /// The platform's own account, once Stripe has told.
+    pub(super) own: Arc<OnceCell<AccountId>>,
     live: bool,
 }
 
@@ -97,11 +75,12 @@ impl fmt::Debug for Payees {
 impl Payees {
     /// Onboarding over these calls; `live`: the key moves real money.
     #[must_use]
-    pub const fn new(db: Db, calls: StripeCalls, clock: SharedClock, live: bool) -> Self {
+    pub fn new(db: Db, calls: StripeCalls, clock: SharedClock, live: bool) -> Self {
         Self {
             db,
             calls,
             clock,
+            own: Arc::default(),
             live,
         }
     }
@@ -110,31 +89,28 @@ impl Payees {
     /// when there is none. Whatever the role, only for the caller's own: the page is a way into the account.
     ///
     /// # Errors
-    /// See [`OnboardError`].
+    /// See [`PayeeError`].
     pub async fn onboard(
         &self,
         caller: &Caller,
         wallet: &str,
         input: &OnboardInput,
-    ) -> Result<Onboarding, OnboardError> {
+    ) -> Result<Onboarding, PayeeError> {
         let return_url = back_to("returnUrl", &input.return_url, self.live)?;
         let refresh_url = back_to("refreshUrl", &input.refresh_url, self.live)?;
         let wallet = self.own_wallet(caller, wallet).await?;
-        let asked_at = self.clock.now();
-        let account = match wallet.stripe_account_id.as_deref() {
-            Some(known) => self.named(caller.user_id, known).await?,
-            None => self.made(caller.user_id, &wallet).await?,
-        };
-        self.record(caller, &wallet, &account, asked_at).await?;
+        let (proven, replaced) = self.account_of(caller.user_id, &wallet).await?;
+        self.record(caller, &wallet, &proven, replaced.as_deref()).await?;
+        let account = proven.account();
         let url = self.link(&account.id, &return_url, &refresh_url).await?;
         Ok(Onboarding {
-            account: account.id,
+            account: account.id.clone(),
             url,
             payouts_enabled: account.payouts_enabled,
         })
     }
 
-    async fn own_wallet(&self, caller: &Caller, wallet: &str) -> Result<Wallet, AcceptError> {
+    pub(super) async fn own_wallet(&self, caller: &Caller, wallet: &str) -> Result<Wallet, AcceptError> {
         let id: WalletId = wallet.parse().map_err(|_| AcceptError::WalletNotFound)?;
         let conn = &mut self.db.conn().await?;
         let wallet = wallets::find_owned(conn, id, caller.user_id)
@@ -147,31 +123,61 @@ impl Payees {
         }
     }
 
-    /// The account that a wallet names already, if it is the person's.
-    async fn named(&self, user: UserId, known: &str) -> Result<Account, OnboardError> {
-        let is_other = {
-            let conn = &mut self.db.conn().await?;
-            let recorded = store::find(conn, known).await?;
-            recorded.is_some_and(|account| account.user_id != user)
-                || wallets::others_name_account(conn, known, user).await?
+    /// The account to onboard, and the one that it takes the place of, if that one is lost.
+    async fn account_of(
+        &self,
+        user: UserId,
+        wallet: &Wallet,
+    ) -> Result<(ProvenAccount, Option<String>), PayeeError> {
+        let Some(named) = wallet.stripe_account_id.as_deref() else {
+            return Ok((self.made(user, wallet).await?, None));
         };
-        let account = self.retrieve(known).await?;
-        match account.metadata.user_id {
-            Some(owner) if owner == user => Ok(account),
-            // Nobody says whose it is: then it must not be somebody else's in our rows.
-            None if !is_other => Ok(account),
-            _ => Err(invalid_state(
-                "the wallet's payout account belongs to somebody else; ask support".to_owned(),
+        match self.standing(user, named).await? {
+            Standing::Proven(account) => Ok((*account, None)),
+            Standing::NotTheirs => Err(PayeeError::invalid_state(
+                "Stripe does not say that the wallet's payout account is yours; name another one with changePayoutAccount, or ask support",
             )),
+            Standing::Gone => Ok((self.made(user, wallet).await?, Some(named.to_owned()))),
         }
     }
 
-    /// The account of the person: the same one, however often it is asked for.
-    async fn made(&self, user: UserId, wallet: &Wallet) -> Result<Account, OnboardError> {
+    /// The account of the person: the same one, however often it is asked for, for as long as the platform has access to it.
+    async fn made(&self, user: UserId, wallet: &Wallet) -> Result<ProvenAccount, PayeeError> {
         let call = CreateAccount {
             user_id: user,
             currency: wallet.currency(),
         };
+        let asked_at = self.clock.now();
+        let mut outcome = self.create(user, &call).await?;
+        if let CallOutcome::Recorded { object_id } = &outcome {
+            match self.standing(user, object_id).await? {
+                Standing::Proven(account) => return Ok(*account),
+                Standing::NotTheirs => {
+                    return Err(PayeeError::invalid_state(
+                        "Stripe does not say any more that your payout account is yours; ask support",
+                    ));
+                }
+                Standing::Gone => {
+                    self.calls
+                        .forget(Operation::Account, user.uuid(), object_id)
+                        .await
+                        .map_err(|error| self.failed(error))?;
+                    outcome = self.create(user, &call).await?;
+                }
+            }
+        }
+        let made = match outcome {
+            CallOutcome::Fresh(account) => ProvenAccount::of(account, user, asked_at),
+            // Somebody asked at the same time and was first.
+            CallOutcome::Recorded { object_id } => match self.standing(user, &object_id).await? {
+                Standing::Proven(account) => Some(*account),
+                Standing::NotTheirs | Standing::Gone => None,
+            },
+        };
+        made.ok_or_else(|| PayeeError::invalid_state("your payout account is being opened; ask again"))
+    }
+
+    async fn create(&self, user: UserId, call: &CreateAccount) -> Result<CallOutcome<Account>, PayeeError> {
         let outcome = match self.calls.run_unclaimed(user.uuid(), call.clone()).await {
             Err(CallError::LookUpFirst(look_up)) => {
                 // An account moves no money before a wallet names it: one made twice does no harm.
@@ -180,44 +186,30 @@ impl Payees {
                     .resolve_absent(&look_up.key)
                     .await
                     .map_err(|error| self.failed(error))?;
-                self.calls.run_unclaimed(user.uuid(), call).await
+                self.calls.run_unclaimed(user.uuid(), call.clone()).await
             }
             outcome => outcome,
         };
-        match outcome.map_err(|error| self.failed(error))? {
-            CallOutcome::Fresh(account) => Ok(account),
-            CallOutcome::Recorded { object_id } => self.retrieve(&object_id).await,
-        }
+        outcome.map_err(|error| self.failed(error))
     }
 
-    async fn retrieve(&self, account: &str) -> Result<Account, OnboardError> {
-        let id: AccountId = account
-            .parse()
-            .map_err(|_| invalid_state("the wallet's payout account is no Stripe account".to_owned()))?;
-        let question = self.calls.gateway().retrieve_account(&id);
-        match self.calls.ask(Lane::Onboarding, question).await {
-            // Removed, or closed to this platform; Stripe does not say which.
-            Err(CallError::Gateway(error)) if is_refusal(error.disposition()) => Err(invalid_state(
-                "the wallet's payout account is not open to this platform; ask support".to_owned(),
-            )),
-            answer => answer.map_err(|error| self.failed(error)),
-        }
-    }
-
-    /// Writes down whose account it is and what Stripe says of it, and lets the person's wallets that have none pay out to it.
+    /// Writes down what Stripe says of the account, and lets the person's wallets that have none, or the lost one, pay out to it. The lost
+    /// one stays on record, closed.
     async fn record(
         &self,
         caller: &Caller,
         wallet: &Wallet,
-        account: &Account,
-        asked_at: DateTime<Utc>,
+        account: &ProvenAccount,
+        replaced: Option<&str>,
     ) -> Result<(), AcceptError> {
-        let (user, id) = (caller.user_id, account.id.as_str());
+        let (user, id) = (caller.user_id, account.id());
         in_transaction!(self.db, conn => {
             let now = self.clock.now();
-            let reason = account.disabled_reason.as_deref();
-            store::record(conn, id, user, account.payouts_enabled, reason, asked_at).await?;
-            let mut named = wallets::record_account(conn, user, id, now).await?;
+            store::record(conn, account).await?;
+            if let Some(lost) = replaced {
+                store::close(conn, lost, user, store::DISCONNECTED, now).await?;
+            }
+            let mut named = wallets::record_account(conn, user, id, replaced, now).await?;
             if !named.contains(&wallet.id) {
                 named.push(wallet.id);
             }
@@ -228,7 +220,8 @@ impl Payees {
                 request_id: caller.request_id.as_deref(),
                 transactions: &[],
                 wallets: &named,
-                detail: json!({ "account": id, "payouts_enabled": account.payouts_enabled, "role": caller.role.as_str() }),
+                detail: json!({ "account": id, "replaced": replaced, "payouts_enabled": account.account().payouts_enabled,
+                                "role": caller.role.as_str() }),
             };
             audit::record(conn, &entry).await?;
             Ok::<_, AcceptError>(())
@@ -240,7 +233,7 @@ impl Payees {
         account: &AccountId,
         return_url: &Url,
         refresh_url: &Url,
-    ) -> Result<String, OnboardError> {
+    ) -> Result<String, PayeeError> {
         let wanted = CreateAccountLink {
             account: account.clone(),
             return_url: return_url.to_string(),
@@ -251,23 +244,23 @@ impl Payees {
         Ok(link.map_err(|error| self.failed(error))?.url)
     }
 
-    fn failed(&self, error: CallError) -> OnboardError {
+    pub(super) fn failed(&self, error: CallError) -> PayeeError {
         match error {
             CallError::LaneClosed(closed) => {
                 let left = closed.until.signed_duration_since(self.clock.now()).num_seconds();
-                OnboardError::Paused {
+                PayeeError::Paused {
                     seconds: u64::try_from(left).unwrap_or_default().saturating_add(1),
                 }
             }
             CallError::Db(error) => error.into(),
-            CallError::Crypto(error) => OnboardError::Refused(error.into()),
+            CallError::Crypto(error) => PayeeError::Refused(error.into()),
             CallError::Gateway(error) if is_refusal(error.disposition()) => {
                 let code = error.code.map(|code| format!(" ({code})")).unwrap_or_default();
-                invalid_state(format!("{}{code}", error.message))
+                PayeeError::invalid_state(format!("{}{code}", error.message))
             }
             error => match error.disposition() {
-                Disposition::NeedsReview => OnboardError::Broken(error),
-                _ => OnboardError::Away(error),
+                Disposition::NeedsReview => PayeeError::Broken(error),
+                _ => PayeeError::Away(error),
             },
         }
     }
@@ -279,8 +272,4 @@ const fn is_refusal(disposition: Disposition) -> bool {
         disposition,
         Disposition::FailDefinite | Disposition::AwaitPayer | Disposition::WaitForFunds
     )
-}
-
-fn invalid_state(sentence: String) -> OnboardError {
-    OnboardError::Refused(AcceptError::InvalidState(sentence))
 }

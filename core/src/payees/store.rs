@@ -6,6 +6,7 @@ use diesel::sql_types::{Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use super::ProvenAccount;
 use crate::db::schema::{stripe_accounts, wallets};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::UserId;
@@ -15,7 +16,7 @@ use crate::ids::UserId;
 pub struct PayeeAccount {
     /// `acct_…`
     pub account_id: String,
-    /// Whose it is.
+    /// Whose it is, as Stripe last said.
     pub user_id: UserId,
     /// Whether Stripe pays it out.
     pub payouts_enabled: bool,
@@ -49,15 +50,44 @@ pub async fn find(conn: &mut PgConn, account_id: &str) -> Result<Option<PayeeAcc
     ))
 }
 
-/// Writes down what Stripe says of an account. `now` is when it was asked: an older answer that comes late changes nothing. Whose the
-/// account is stays as it was first recorded.
+/// [`PayeeAccount::disabled_reason`] of an account that the platform has no access to any more.
+pub const DISCONNECTED: &str = "disconnected";
+
+/// Writes down what Stripe says of an account and whose it is. An older answer that comes late changes nothing.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn record(
+pub async fn record(conn: &mut PgConn, proven: &ProvenAccount) -> Result<(), DbError> {
+    let account = proven.account();
+    write(
+        conn,
+        proven.id(),
+        proven.owner(),
+        account.payouts_enabled,
+        account.disabled_reason.as_deref(),
+        proven.asked_at(),
+    )
+    .await
+}
+
+/// Notes that an account of `owner` is not paid out from now on, and why.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn close(
     conn: &mut PgConn,
     account_id: &str,
-    user: UserId,
+    owner: UserId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    write(conn, account_id, owner, false, Some(reason), now).await
+}
+
+async fn write(
+    conn: &mut PgConn,
+    account_id: &str,
+    owner: UserId,
     payouts_enabled: bool,
     disabled_reason: Option<&str>,
     now: DateTime<Utc>,
@@ -66,12 +96,12 @@ pub async fn record(
         "INSERT INTO stripe_accounts (stripe_account_id, user_id, payouts_enabled, disabled_reason, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $5)
          ON CONFLICT (stripe_account_id) DO UPDATE
-            SET payouts_enabled = EXCLUDED.payouts_enabled, disabled_reason = EXCLUDED.disabled_reason,
-                updated_at = EXCLUDED.updated_at
+            SET user_id = EXCLUDED.user_id, payouts_enabled = EXCLUDED.payouts_enabled,
+                disabled_reason = EXCLUDED.disabled_reason, updated_at = EXCLUDED.updated_at
           WHERE stripe_accounts.updated_at <= EXCLUDED.updated_at",
     )
     .bind::<Text, _>(account_id)
-    .bind::<SqlUuid, _>(user.uuid())
+    .bind::<SqlUuid, _>(owner.uuid())
     .bind::<Bool, _>(payouts_enabled)
     .bind::<Nullable<Text>, _>(disabled_reason)
     .bind::<Timestamptz, _>(now)
@@ -80,22 +110,17 @@ pub async fn record(
     Ok(())
 }
 
-/// Whose an account is: as recorded, else of the wallet that names it.
+/// Whether wallets of `user` name this account.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn owner_of(conn: &mut PgConn, account_id: &str) -> Result<Option<UserId>, DbError> {
-    if let Some(known) = find(conn, account_id).await? {
-        return Ok(Some(known.user_id));
-    }
-    let owner: Option<Uuid> = wallets::table
+pub async fn is_named_by(conn: &mut PgConn, account_id: &str, user: UserId) -> Result<bool, DbError> {
+    let naming = wallets::table
         .filter(wallets::stripe_account_id.eq(account_id))
-        .order(wallets::id.asc())
-        .select(wallets::user_id)
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(owner.map(UserId::from_uuid))
+        .filter(wallets::user_id.eq(user.uuid()));
+    Ok(diesel::select(diesel::dsl::exists(naming))
+        .get_result(conn)
+        .await?)
 }
 
 /// Notes that money is sent to an account that is recorded: from now on its list of events is read, for as long as payouts can fail.

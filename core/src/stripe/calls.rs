@@ -249,6 +249,21 @@ impl StripeCalls {
         Ok(self.store.refused(key, "absent", None, self.clock.now()).await?)
     }
 
+    /// Says that the object which a call made is gone at Stripe: the next run for `subject` makes another one. Of several who find the same
+    /// object gone, the later ones change nothing.
+    ///
+    /// # Errors
+    /// When the row cannot be written.
+    pub async fn forget(
+        &self,
+        operation: Operation,
+        subject: Uuid,
+        object_id: &str,
+    ) -> Result<(), CallError> {
+        let now = self.clock.now();
+        Ok(self.store.gone(operation, subject, object_id, now).await?)
+    }
+
     async fn failed<C: StripeCall>(
         &self,
         before: &Attempt,

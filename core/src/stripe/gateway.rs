@@ -100,7 +100,10 @@ pub trait PaymentGateway: Send + Sync {
         params: &CreateAccount,
     ) -> Result<Account, GatewayError>;
 
-    /// A connected account as it is now.
+    /// The platform's own account: the one that the key belongs to.
+    async fn retrieve_own_account(&self) -> Result<Account, GatewayError>;
+
+    /// A connected account as it is now; asked for by its id, Stripe also gives the platform's own.
     async fn retrieve_account(&self, id: &AccountId) -> Result<Account, GatewayError>;
 
     /// Keeps Stripe from paying a connected account out by itself. Repeating it is harmless.

@@ -5,6 +5,6 @@ mod store;
 
 pub use row::{Wallet, WalletRow};
 pub use store::{
-    customer_of, find, find_owned, insert, load_many, of_user, others_name_account, record_account,
+    change_account, customer_of, find, find_owned, insert, load_many, lock, of_user, record_account,
     record_customer, set_active,
 };

@@ -25,6 +25,8 @@ pub struct Wallet {
     pub stripe_customer_id: Option<String>,
     /// `acct_…` that withdrawals go to.
     pub stripe_account_id: Option<String>,
+    /// When that account took the place of another one.
+    pub payout_account_changed_at: Option<DateTime<Utc>>,
     /// Sealed bank details.
     pub encrypted_bank_details: Option<String>,
     /// Whether it may send and receive.
@@ -55,6 +57,7 @@ pub struct WalletRow {
     frozen_balance: Decimal,
     stripe_customer_id: Option<String>,
     stripe_account_id: Option<String>,
+    payout_account_changed_at: Option<DateTime<Utc>>,
     encrypted_bank_details: Option<String>,
     is_active: bool,
     created_at: DateTime<Utc>,
@@ -78,6 +81,7 @@ impl TryFrom<WalletRow> for Wallet {
             frozen_balance: Money::new(row.frozen_balance, currency).map_err(|_| wrong("frozen_balance"))?,
             stripe_customer_id: row.stripe_customer_id,
             stripe_account_id: row.stripe_account_id,
+            payout_account_changed_at: row.payout_account_changed_at,
             encrypted_bank_details: row.encrypted_bank_details,
             is_active: row.is_active,
             created_at: row.created_at,

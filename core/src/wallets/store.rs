@@ -134,7 +134,7 @@ pub async fn record_customer(
     Ok(counts)
 }
 
-/// Lets the person's wallets that name no connected account pay out to this one; gives those wallets.
+/// Lets the person's wallets that name no connected account, or the `lost` one, pay out to this one; gives those wallets.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -142,12 +142,16 @@ pub async fn record_account(
     conn: &mut PgConn,
     user: UserId,
     account: &str,
+    lost: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Vec<WalletId>, DbError> {
+    let free = wallets::stripe_account_id
+        .is_null()
+        .or(wallets::stripe_account_id.eq(lost));
     let named: Vec<Uuid> = diesel::update(
         wallets::table
             .filter(wallets::user_id.eq(user.uuid()))
-            .filter(wallets::stripe_account_id.is_null()),
+            .filter(free),
     )
     .set((
         wallets::stripe_account_id.eq(account),
@@ -159,17 +163,41 @@ pub async fn record_account(
     Ok(named.into_iter().map(WalletId::from_uuid).collect())
 }
 
-/// Whether wallets of other people than `user` name this connected account.
+/// The wallet of an id, locked until the end of the transaction.
+///
+/// # Errors
+/// When the database cannot be reached or the row is inconsistent.
+pub async fn lock(conn: &mut PgConn, id: WalletId) -> Result<Option<Wallet>, DbError> {
+    let row: Option<WalletRow> = wallets::table
+        .find(id.uuid())
+        .select(WalletRow::as_select())
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Wallet::try_from).transpose()
+}
+
+/// Lets a locked wallet pay out to another account. The change of one that it had is noted with its time.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn others_name_account(conn: &mut PgConn, account: &str, user: UserId) -> Result<bool, DbError> {
-    let named = wallets::table
-        .filter(wallets::stripe_account_id.eq(account))
-        .filter(wallets::user_id.ne(user.uuid()));
-    Ok(diesel::select(diesel::dsl::exists(named))
-        .get_result(conn)
-        .await?)
+pub async fn change_account(
+    conn: &mut PgConn,
+    before: &Wallet,
+    account: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let changed_at = before.stripe_account_id.as_ref().map(|_| now);
+    diesel::update(wallets::table.find(before.id.uuid()))
+        .set((
+            wallets::stripe_account_id.eq(account),
+            wallets::payout_account_changed_at.eq(changed_at),
+            wallets::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Activates or deactivates a wallet: an operator's decision. Returns whether it exists.

@@ -1,5 +1,7 @@
 //! What a test can set about the simulator: delays, fees, modes, and where webhooks go.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Where events are sent, and the secrets they are signed with.
@@ -86,6 +88,8 @@ pub struct Settings {
     pub refund_pending_ms: u64,
     /// When refunds of `pm_card_refundFail` fail after they succeeded, in milliseconds.
     pub refund_fail_ms: u64,
+    /// What the platform's own account carries as metadata.
+    pub platform_metadata: BTreeMap<String, String>,
     /// Whether accounts made by the API can receive transfers and payouts at once, with a test bank account.
     pub accounts_ready: bool,
     /// The first wait before a webhook is sent again, in milliseconds; it doubles each time.
@@ -124,6 +128,7 @@ impl Default for Settings {
             payout_failure_disables_bank: true,
             refund_pending_ms: 200,
             refund_fail_ms: 500,
+            platform_metadata: BTreeMap::new(),
             accounts_ready: false,
             webhook_retry_base_ms: 1_000,
             webhook_retry_horizon_s: 3 * 86_400,

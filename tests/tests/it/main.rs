@@ -36,6 +36,7 @@ mod money_back;
 mod money_out;
 mod onboarding;
 mod payments;
+mod payout_accounts;
 mod payouts;
 mod programs;
 mod queue;

@@ -2,9 +2,9 @@
 
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::payees;
+use wallet_core::payees::{self, ProvenAccount};
 use wallet_core::stripe::{
-    Account, AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, LookUp, Operation, Tags,
+    AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, LookUp, Operation, Tags,
 };
 use wallet_core::transactions::Transaction;
 
@@ -72,6 +72,7 @@ async fn account_obstacle(
     id: &AccountId,
 ) -> Result<Option<FailureReason>, JobError> {
     let refused = |sentence: &str| Some(FailureReason::new(FailureCode::PayoutAccountRefused, sentence));
+    let asked_at = worker.clock.now();
     let account = match worker
         .calls
         .ask(Lane::Withdrawals, worker.calls.gateway().retrieve_account(id))
@@ -90,14 +91,14 @@ async fn account_obstacle(
         }
         Err(error) => return Err(error.into()),
     };
-    if account
-        .metadata
-        .user_id
-        .is_some_and(|owner| owner != transaction.user_id)
-    {
-        return Ok(refused("the payout account belongs to somebody else"));
-    }
-    note_state(worker, transaction, &account).await?;
+    // Before anything is noted, or changed at Stripe: wallets of earlier versions name accounts that nobody has asked about.
+    let Some(proven) = ProvenAccount::of(account, transaction.user_id, asked_at) else {
+        return Ok(refused(
+            "Stripe does not say that the payout account is yours; name yours with changePayoutAccount",
+        ));
+    };
+    note_state(worker, &proven).await?;
+    let account = proven.account();
     if !account.payouts_enabled {
         return Ok(refused(
             "payouts to the payout account are disabled; complete its details at Stripe",
@@ -118,21 +119,11 @@ async fn account_obstacle(
 }
 
 /// Writes down how the account stands, and that money is about to be sent to it.
-async fn note_state(worker: &Worker, transaction: &Transaction, account: &Account) -> Result<(), JobError> {
-    let now = worker.clock.now();
-    let (id, reason) = (account.id.as_str(), account.disabled_reason.as_deref());
+async fn note_state(worker: &Worker, proven: &ProvenAccount) -> Result<(), JobError> {
     let conn = &mut worker.db.conn().await?;
-    payees::record(
-        conn,
-        id,
-        transaction.user_id,
-        account.payouts_enabled,
-        reason,
-        now,
-    )
-    .await?;
-    if account.payouts_enabled {
-        payees::mark_paid(conn, id, now).await?;
+    payees::record(conn, proven).await?;
+    if proven.account().payouts_enabled {
+        payees::mark_paid(conn, proven.id(), worker.clock.now()).await?;
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! A connected account: whether it is paid out opens and closes the withdrawals of its owner's wallets.
 
-use chrono::{DateTime, Utc};
-use wallet_core::payees;
+use wallet_core::payees::{self, ProvenAccount};
 use wallet_core::stripe::{AccountId, CallError, Disposition};
 
 use super::Look;
 use crate::outcome::JobError;
 use crate::worker::EventEnd;
+
+const NOTED: &str = "the account's state is noted";
+const NOBODYS: &str = "the account of nobody here";
 
 /// Looks at an account and notes whether Stripe pays it out.
 pub(crate) async fn account(look: &Look<'_>, id: &AccountId) -> Result<(), JobError> {
@@ -25,33 +27,41 @@ pub(crate) async fn account(look: &Look<'_>, id: &AccountId) -> Result<(), JobEr
         }
         Err(error) => return Err(error),
     };
-    let reason = account.disabled_reason.as_deref();
-    note(look, id, account.payouts_enabled, reason, asked_at).await
+    let Some(owner) = account.metadata.user_id else {
+        return look.close(EventEnd::Ignored, NOBODYS).await;
+    };
+    let Some(proven) = ProvenAccount::of(account, owner, asked_at) else {
+        return look.close(EventEnd::Ignored, NOBODYS).await;
+    };
+    let is_known = {
+        let conn = &mut look.worker.db.conn().await?;
+        let is_known = payees::find(conn, proven.id()).await?.is_some()
+            || payees::is_named_by(conn, proven.id(), owner).await?;
+        if is_known {
+            payees::record(conn, &proven).await?;
+        }
+        is_known
+    };
+    if is_known {
+        look.close(EventEnd::Passed, NOTED).await
+    } else {
+        look.close(EventEnd::Ignored, NOBODYS).await
+    }
 }
 
-/// The owner took our access away: nothing can be sent there any more.
+/// The owner took our access away, or the account was deleted: nothing can be sent there any more.
 pub(crate) async fn disconnected(look: &Look<'_>, id: &AccountId) -> Result<(), JobError> {
     let now = look.worker.clock.now();
-    note(look, id, false, Some("disconnected"), now).await
-}
-
-async fn note(
-    look: &Look<'_>,
-    id: &AccountId,
-    payouts_enabled: bool,
-    disabled_reason: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<(), JobError> {
-    let owner = {
+    let known = {
         let conn = &mut look.worker.db.conn().await?;
-        let owner = payees::owner_of(conn, id.as_str()).await?;
-        if let Some(owner) = owner {
-            payees::record(conn, id.as_str(), owner, payouts_enabled, disabled_reason, now).await?;
+        let known = payees::find(conn, id.as_str()).await?;
+        if let Some(account) = &known {
+            payees::close(conn, id.as_str(), account.user_id, payees::DISCONNECTED, now).await?;
         }
-        owner
+        known
     };
-    match owner {
-        Some(_) => look.close(EventEnd::Passed, "the account's state is noted").await,
-        None => look.close(EventEnd::Ignored, "the account of nobody here").await,
+    match known {
+        Some(_) => look.close(EventEnd::Passed, NOTED).await,
+        None => look.close(EventEnd::Ignored, NOBODYS).await,
     }
 }

@@ -1,8 +1,10 @@
 //! One mutation on its way: who asks for it, under which key, and that it reaches its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::Context;
+use tokio::time::timeout;
 use tracing::Instrument;
 use wallet_core::accept::{AcceptError, Accepted, Caller, IdempotencyKey};
 use wallet_core::chaos::{self, Point};
@@ -13,6 +15,16 @@ use crate::errors::ApiError;
 use crate::graphql::types::WalletTransaction;
 use crate::metrics::ACCEPTED;
 use crate::state::App;
+
+/// How long a person waits for Stripe. What was begun goes on behind the answer, and asking again finds it.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits for work that asks Stripe, but not for ever.
+pub(super) async fn within<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    timeout(WITHIN, work)
+        .await
+        .map_err(|elapsed| ApiError::Unavailable(Arc::new(elapsed)))?
+}
 
 /// What every mutation needs.
 pub(super) struct Call {

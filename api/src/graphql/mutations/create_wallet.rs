@@ -1,9 +1,14 @@
 //! `createWallet`.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, InputObject, Object};
 use wallet_core::accept;
+use wallet_core::payees::PayeeError;
+use wallet_core::wallets::Wallet;
 
 use super::Call;
+use super::call::within;
 use crate::errors::ApiError;
 use crate::graphql::types::WalletNode;
 use crate::metrics::ACCEPTED;
@@ -38,7 +43,7 @@ pub(crate) struct CreateWalletInput {
     currency: Option<String>,
     /// Where the owner is paid; stored encrypted.
     bank_details: Option<BankDetailsInput>,
-    /// The connected account at Stripe that withdrawals go to.
+    /// The connected account at Stripe that withdrawals go to; its metadata.user_id at Stripe must name the owner.
     stripe_account_id: Option<String>,
 }
 
@@ -71,15 +76,28 @@ impl CreateWallet {
         input: CreateWalletInput,
     ) -> Result<WalletNode, ApiError> {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
-        let wanted = input.into();
-        let wallet = Call::to_its_end(&call.app.clone(), async move {
-            call.app
-                .acceptor
-                .create_wallet(&call.caller, &wanted, call.key.as_ref())
-                .await
-        })
-        .await?;
+        let new = accept::NewWallet::checked(&call.caller, input.into())?;
+        let app = Arc::clone(&call.app);
+        let created = Call::to_its_end(&app, async move { Box::pin(create(&call, &new)).await });
+        let wallet = within(created).await?;
         metrics::counter!(ACCEPTED, "type" => "wallet").increment(1);
         Ok(WalletNode(wallet))
     }
+}
+
+/// The wallet of a repeated key waits for nobody; a new one that names an account is created once Stripe has said whose account it is.
+async fn create(call: &Call, new: &accept::NewWallet) -> Result<Wallet, PayeeError> {
+    let (acceptor, key) = (&call.app.acceptor, call.key.as_ref());
+    let account = match new.names_account() {
+        Some(named) => {
+            if let Some(known) = acceptor.wallet_of_key(&call.caller, new, key).await? {
+                return Ok(known);
+            }
+            Some(call.app.payees.prove(new.owner(), named).await?)
+        }
+        None => None,
+    };
+    Ok(acceptor
+        .create_wallet(&call.caller, new, account.as_ref(), key)
+        .await?)
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod cancel_transaction;
+mod change_payout_account;
 mod create_wallet;
 mod deposit;
 mod onboard_payouts;
@@ -25,4 +26,5 @@ pub(crate) struct Mutation(
     refund::Refund,
     cancel_transaction::CancelTransaction,
     onboard_payouts::OnboardPayouts,
+    change_payout_account::ChangePayoutAccount,
 );

@@ -1,17 +1,13 @@
 //! `onboardPayouts`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
-use tokio::time::timeout;
 use wallet_core::payees::{OnboardInput, Onboarding};
 
 use super::Call;
+use super::call::within;
 use crate::errors::ApiError;
-
-/// How long a person waits for Stripe's page. What was begun goes on behind the answer, and asking again finds it.
-const WITHIN: Duration = Duration::from_secs(10);
 
 /// Where Stripe's page leads back to: https, or http on localhost with a test key.
 #[derive(InputObject)]
@@ -65,9 +61,6 @@ impl OnboardPayouts {
         let onboarding = Call::to_its_end(&app, async move {
             Box::pin(call.app.payees.onboard(&call.caller, &wallet_id, &wanted)).await
         });
-        let done = timeout(WITHIN, onboarding)
-            .await
-            .map_err(|elapsed| ApiError::Unavailable(Arc::new(elapsed)))?;
-        Ok(done?.into())
+        Ok(within(onboarding).await?.into())
     }
 }

@@ -6,9 +6,9 @@ use stripe::{Client, StripeRequest};
 use stripe_connect::account::{
     self, CreateAccountCapabilities, CreateAccountCapabilitiesTransfers, CreateAccountSettings,
     CreateAccountSettingsPayouts, CreateAccountSettingsPayoutsSchedule,
-    CreateAccountSettingsPayoutsScheduleInterval, CreateAccountType, RetrieveAccount, UpdateAccount,
-    UpdateAccountSettings, UpdateAccountSettingsPayouts, UpdateAccountSettingsPayoutsSchedule,
-    UpdateAccountSettingsPayoutsScheduleInterval,
+    CreateAccountSettingsPayoutsScheduleInterval, CreateAccountType, RetrieveAccount,
+    RetrieveForMyAccountAccount, UpdateAccount, UpdateAccountSettings, UpdateAccountSettingsPayouts,
+    UpdateAccountSettingsPayoutsSchedule, UpdateAccountSettingsPayoutsScheduleInterval,
 };
 use stripe_connect::account_link::{self, CreateAccountLinkType};
 
@@ -62,6 +62,14 @@ fn creation(params: &CreateAccount) -> account::CreateAccount {
 
 pub(super) async fn retrieve(client: &Client, id: &AccountId) -> Result<Account, GatewayError> {
     let answer = RetrieveAccount::new(id.as_str())
+        .send(client)
+        .await
+        .map_err(failure)?;
+    one(convert::account(answer))
+}
+
+pub(super) async fn retrieve_own(client: &Client) -> Result<Account, GatewayError> {
+    let answer = RetrieveForMyAccountAccount::new()
         .send(client)
         .await
         .map_err(failure)?;

@@ -202,6 +202,10 @@ impl PaymentGateway for AsyncStripeGateway {
         accounts::create(&self.client, key, params).await
     }
 
+    async fn retrieve_own_account(&self) -> Result<Account, GatewayError> {
+        accounts::retrieve_own(&self.client).await
+    }
+
     async fn retrieve_account(&self, id: &AccountId) -> Result<Account, GatewayError> {
         accounts::retrieve(&self.client, id).await
     }

@@ -190,6 +190,30 @@ impl CallStore {
         Ok(())
     }
 
+    /// The object that the call made is gone: another attempt may follow. The row keeps which one it was.
+    pub(super) async fn gone(
+        &self,
+        operation: Operation,
+        subject: Uuid,
+        object_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        let made = stripe_calls::table
+            .filter(stripe_calls::operation.eq(operation.as_str()))
+            .filter(stripe_calls::subject_id.eq(subject))
+            .filter(stripe_calls::outcome.eq("succeeded"))
+            .filter(stripe_calls::stripe_object_id.eq(object_id));
+        diesel::update(made)
+            .set((
+                stripe_calls::outcome.eq("refused"),
+                stripe_calls::error_code.eq("object_gone"),
+                stripe_calls::updated_at.eq(now),
+            ))
+            .execute(&mut self.db.conn().await?)
+            .await?;
+        Ok(())
+    }
+
     /// The outcome is open. When the try is certain to have touched nothing, the row goes back to how it was before it, unless
     /// another try began meanwhile.
     pub(super) async fn undecided(

@@ -23,6 +23,9 @@ pub(super) const ROUTES: &[Route] = &[
 fixture!(LINK, "account_link");
 fixture!(PLATFORM, "account");
 
+/// The account that the platform's key belongs to.
+const PLATFORM_ID: &str = "acct_1SimulatorPlatform0";
+
 const PARAMS: [&str; 17] = [
     "type",
     "controller",
@@ -185,17 +188,26 @@ fn list(state: &mut State, call: &Call) -> Answer {
 
 fn retrieve(state: &mut State, call: &Call) -> Answer {
     call.params.allow_only(&[])?;
+    if call.id() == PLATFORM_ID {
+        return Ok(own(state));
+    }
     Ok(known(state, call.id())?.render(state))
 }
 
 fn retrieve_own(state: &mut State, call: &Call) -> Answer {
     match &call.owner {
         Owner::Connected(id) => Ok(state.rendered(id)),
-        Owner::Platform => Ok(shape(
-            &PLATFORM,
-            json!({ "id": "acct_1SimulatorPlatform0", "charges_enabled": true, "payouts_enabled": true, "details_submitted": true }),
-        )),
+        Owner::Platform => Ok(own(state)),
     }
+}
+
+/// The platform's own account.
+fn own(state: &State) -> Value {
+    shape(
+        &PLATFORM,
+        json!({ "id": PLATFORM_ID, "charges_enabled": true, "payouts_enabled": true, "details_submitted": true,
+                "metadata": state.settings.platform_metadata }),
+    )
 }
 
 /// A connected account; one that does not exist looks like one that is not ours.

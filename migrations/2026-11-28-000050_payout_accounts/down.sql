@@ -1,0 +1,2 @@
+ALTER TABLE wallets
+    DROP COLUMN payout_account_changed_at;
