@@ -12,7 +12,7 @@ const POOL_SIZE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// `DATABASE_URL`. `sslmode` is `disable`, `prefer` (as when absent) or `require`; `verify-ca` and `verify-full` have become
+    /// `DATABASE_URL`. Every option in it is followed, or the URL is refused. `sslmode` is `disable`, `prefer` (as when absent) or `require`; `verify-ca` and `verify-full` have become
     /// `require`, since a server's certificate is always verified here.
     pub url: SecretString,
     /// `DATABASE_REPLICA_URL`: where list and history reads may go.
@@ -62,7 +62,7 @@ fn checked(name: &'static str, text: &str) -> Result<SecretString, ConfigError> 
         ConfigError::new(
             name,
             format!("cannot be read ({problem})"),
-            "set it to postgres://user:password@host:5432/database",
+            "set it to postgres://user:password@host:5432/database; settings of the session go into ?options=-cname%3Dvalue",
         )
     })?;
     if parsed.get_hosts().is_empty() {
@@ -105,6 +105,7 @@ mod tests {
             "postgres://wallet@%2Ftmp%2Fsocket/wallet",
             "postgres://wallet@/wallet?host=/tmp/socket",
             "postgres://a:b@one,two:5433/wallet?target_session_attrs=read-write",
+            "postgres://wallet@db/wallet?options=-csearch_path%3Dours&application_name=us&connect_timeout=3",
         ] {
             let config = DatabaseConfig::read(&with(&[("DATABASE_URL", url)])).unwrap();
             assert_eq!(config.url.expose_secret(), url);
@@ -134,6 +135,13 @@ mod tests {
             "postgres://u:hunter2@db/w?sslmode=maybe",
             "postgres:///w",
             "postgres://u:hunter2@db:x/w",
+            // Nothing that would be dropped is taken.
+            "postgres://u:hunter2@db/w?search_path=ours",
+            "postgres://u:hunter2@db/w?sslrootcert=/etc/ca.pem",
+            "postgres://u:hunter2@db/w?target_session_attrs=primary",
+            "postgres://u:hunter2@db/w?connect_timeout=soon",
+            "postgres://u:hunter2@db/w?statement_timeout=5",
+            "postgres://u:hunter2@db/w?sslmode=allow",
         ] {
             let line = error_of(DatabaseConfig::read(&with(&[("DATABASE_URL", url)])));
             assert!(

@@ -86,15 +86,38 @@ fn namespace(env: &dyn Env) -> Result<String, ConfigError> {
 }
 
 fn check(name: &'static str, text: &SecretString) -> Result<(), ConfigError> {
-    let mend = "use redis://host:6379, rediss:// with TLS, or redis+unix:///path";
-    let url = Url::parse(text.expose_secret())
-        .map_err(|error| ConfigError::new(name, format!("is not a URL ({error})"), mend))?;
-    match url.scheme() {
-        "redis" | "rediss" if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
-        "redis" | "rediss" => Err(ConfigError::new(name, "names no host", mend)),
-        "redis+unix" | "unix" => Ok(()),
-        _ => Err(ConfigError::new(name, "is not a Redis URL", mend)),
+    let mend = "use redis://host:6379/0, rediss:// with TLS, or redis+unix:///path?db=0";
+    let refused = |problem: String| ConfigError::new(name, problem, mend);
+    let url = Url::parse(text.expose_secret()).map_err(|error| refused(format!("is not a URL ({error})")))?;
+    let known: &[&str] = match url.scheme() {
+        "redis" | "rediss" if url.host_str().is_some_and(|host| !host.is_empty()) => &["protocol"],
+        "redis" | "rediss" => return Err(refused("names no host".to_owned())),
+        "redis+unix" | "unix" => &["db", "user", "pass", "protocol"],
+        _ => return Err(refused("is not a Redis URL".to_owned())),
+    };
+    // The client would drop what it does not know without a word, such as a timeout.
+    if let Some((option, _)) = url
+        .query_pairs()
+        .find(|(option, _)| !known.contains(&option.as_ref()))
+    {
+        return Err(refused(format!(
+            "has the option {option:?}, which is not followed"
+        )));
     }
+    if url
+        .fragment()
+        .is_some_and(|fragment| url.scheme() != "rediss" || fragment != "insecure")
+    {
+        return Err(refused("has a part after # that is not followed".to_owned()));
+    }
+    // The number of the database and the rest, as the client reads them; its message has no value.
+    redis::Client::open(url).map_err(|error| {
+        refused(format!(
+            "cannot be read ({})",
+            error.detail().unwrap_or("a part is not understood")
+        ))
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -138,6 +161,20 @@ mod tests {
                 line.starts_with("REDIS_URL: ") && !line.contains("hunter2"),
                 "{line}"
             );
+        }
+        for url in [
+            "redis://:hunter2@redis?timeout=5",
+            "redis://:hunter2@redis/0?db=3",
+            "redis://:hunter2@redis/first",
+            "redis://:hunter2@redis#insecure",
+            "rediss://:hunter2@redis#trust",
+            "redis+unix:///tmp/r.sock?password=hunter2",
+        ] {
+            for name in ["REDIS_URL", "REDLOCK_URLS"] {
+                let env = with(&[("REDIS_URL", "redis://r"), (name, url)]);
+                let line = error_of(RedisConfig::read(&env));
+                assert!(line.starts_with(name) && !line.contains("hunter2"), "{line}");
+            }
         }
         let twice = with(&[
             ("REDIS_URL", "redis://r"),

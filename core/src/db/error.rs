@@ -1,6 +1,9 @@
 //! What can go wrong with PostgreSQL, sorted by what a caller can do about it.
 
 use diesel::result::{DatabaseErrorKind, Error};
+use tokio_postgres::error::SqlState;
+
+use super::state;
 
 /// A failed use of the database.
 #[derive(Debug, thiserror::Error)]
@@ -29,26 +32,45 @@ pub enum DbError {
 impl From<Error> for DbError {
     fn from(error: Error) -> Self {
         match &error {
-            Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+            Error::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction,
+                _,
+            )
             | Error::BrokenTransactionManager => Self::Unavailable(Box::new(error)),
-            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => {
-                Self::Unavailable(Box::new(error))
-            }
             _ => Self::Query(error),
         }
     }
 }
 
 impl DbError {
+    /// PostgreSQL's code for what went wrong, where diesel has no kind for it. Its words are in the server's language and decide nothing.
+    fn state(&self) -> Option<&SqlState> {
+        let Self::Query(error) = self else { return None };
+        let failed = match error {
+            Error::RollbackErrorOnCommit { commit_error, .. } => commit_error,
+            other => other,
+        };
+        let Error::QueryBuilderError(source) = failed else {
+            return None;
+        };
+        let told = source.downcast_ref::<tokio_postgres::error::DbError>()?;
+        Some(told.code())
+    }
+
     /// Whether PostgreSQL rolled the transaction back and asks for the whole of it again: serialization failure (40001) or
     /// deadlock (40P01), <https://www.postgresql.org/docs/15/mvcc-serialization-failure-handling.html>.
     #[must_use]
     pub fn asks_for_repeat(&self) -> bool {
         match self {
             Self::Query(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
-            Self::Query(Error::DatabaseError(_, info)) => info.message().contains("deadlock detected"),
-            _ => false,
+            _ => self.state() == Some(&SqlState::T_R_DEADLOCK_DETECTED),
         }
+    }
+
+    /// Whether a row or table was held by somebody else for longer than this session waits (55P03): what else is to be done may be free.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        self.state() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
     /// Whether the fault is the database's state rather than the statement: worth another try later.
@@ -56,32 +78,7 @@ impl DbError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
-            Self::Query(Error::DatabaseError(
-                DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::CheckViolation,
-                _,
-            )) => false,
-            Self::Query(Error::DatabaseError(_, info)) => {
-                let message = info.message();
-                self.asks_for_repeat()
-                    || [
-                        "terminating connection",
-                        "statement timeout",
-                        "lock timeout",
-                        "shutting down",
-                        "starting up",
-                        "connection",
-                        // A standby that is not promoted yet, or a server that was told to write nothing.
-                        "read-only transaction",
-                        "recovery",
-                        // Full disks and too little memory.
-                        "No space left",
-                        "could not extend",
-                        "out of memory",
-                    ]
-                    .iter()
-                    .any(|sign| message.contains(sign))
-            }
-            _ => false,
+            _ => self.asks_for_repeat() || self.state().is_some_and(state::is_of_the_server),
         }
     }
 
@@ -93,6 +90,46 @@ impl DbError {
                 info.constraint_name()
             }
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_connection_and_a_server_that_writes_nothing_are_no_fault_of_the_statement() {
+        for kind in [
+            DatabaseErrorKind::ClosedConnection,
+            DatabaseErrorKind::ReadOnlyTransaction,
+        ] {
+            let error = DbError::from(Error::DatabaseError(
+                kind,
+                Box::new("Verbindung geschlossen".to_owned()),
+            ));
+            assert!(error.is_transient() && !error.asks_for_repeat(), "{error:?}");
+        }
+        let again = Error::DatabaseError(
+            DatabaseErrorKind::SerializationFailure,
+            Box::new("Zugriff konnte nicht serialisiert werden".to_owned()),
+        );
+        assert!(DbError::from(again).asks_for_repeat());
+    }
+
+    #[test]
+    fn words_decide_nothing() {
+        for words in [
+            "terminating connection due to administrator command",
+            "canceling statement due to lock timeout",
+            "deadlock detected",
+            "the database system is shutting down",
+        ] {
+            let error = DbError::from(Error::DatabaseError(
+                DatabaseErrorKind::Unknown,
+                Box::new(words.to_owned()),
+            ));
+            assert!(!error.is_transient() && !error.asks_for_repeat(), "{words}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod partitions;
 mod pool;
 pub mod schema;
 mod sql;
+mod state;
 mod transaction;
 pub mod types;
 

@@ -1,10 +1,12 @@
 //! The pool of connections and whole transactions on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::ConnectionError;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -24,8 +26,10 @@ pub struct DbOptions {
     pub application_name: &'static str,
     /// Most connections at once.
     pub pool_size: u32,
-    /// Longest wait for a connection.
+    /// Longest wait for one of the pool's connections; whoever waits for it can be answered in time.
     pub get_timeout: Duration,
+    /// Longest time for a new connection to be made, unless the URL names another (`connect_timeout`).
+    pub connect_timeout: Duration,
     /// Longest run of one statement.
     pub statement_timeout: Duration,
     /// Longest wait for a lock.
@@ -38,6 +42,7 @@ impl Default for DbOptions {
             application_name: "wallet",
             pool_size: 10,
             get_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(15),
             lock_timeout: Duration::from_secs(5),
         }
@@ -51,6 +56,7 @@ impl Default for DbOptions {
 #[derive(Clone)]
 pub struct Db {
     pool: bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>,
+    failure: LastFailure,
 }
 
 impl std::fmt::Debug for Db {
@@ -58,6 +64,39 @@ impl std::fmt::Debug for Db {
         f.debug_struct("Db")
             .field("connections", &self.pool.state().connections)
             .finish()
+    }
+}
+
+/// Why there is no connection: in our words, and with what the server, or the way to it, said.
+#[derive(Debug, thiserror::Error)]
+enum NoConnection {
+    #[error("the database cannot be reached: {0}")]
+    Refused(String),
+    #[error("all connections are in use")]
+    AllInUse,
+}
+
+/// What was wrong with the last connection that could not be made: the pool itself tells only that its time was up.
+#[derive(Debug, Clone, Default)]
+struct LastFailure(Arc<Mutex<Option<String>>>);
+
+impl LastFailure {
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl bb8::ErrorSink<PoolError> for LastFailure {
+    fn sink(&self, error: PoolError) {
+        let words = match &error {
+            PoolError::ConnectionError(error) => error.to_string(),
+            PoolError::QueryError(error) => error.to_string(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<PoolError>> {
+        Box::new(self.clone())
     }
 }
 
@@ -73,14 +112,16 @@ impl Db {
         manager_config.recycling_method = RecyclingMethod::Fast;
         manager_config.custom_setup = Box::new(move |_| establish(Arc::clone(&config)));
         let manager = AsyncDieselConnectionManager::new_with_config(url, manager_config);
+        let failure = LastFailure::default();
         let pool = bb8::Pool::builder()
+            .error_sink(Box::new(failure.clone()))
             .max_size(options.pool_size)
             .connection_timeout(options.get_timeout)
             .test_on_check_out(true)
             .build(manager)
             .await
             .map_err(|error| DbError::Unavailable(Box::new(error)))?;
-        Ok(Self { pool })
+        Ok(Self { pool, failure })
     }
 
     /// A connection, waiting for one at most as long as configured.
@@ -88,10 +129,15 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when there is none in time.
     pub async fn conn(&self) -> Result<Conn<'_>, DbError> {
-        self.pool
-            .get()
-            .await
-            .map_err(|error| DbError::Unavailable(Box::new(error)))
+        self.pool.get().await.map_err(|error| {
+            let reason = match error {
+                bb8::RunError::User(error) => Some(error.to_string()),
+                bb8::RunError::TimedOut => self.failure.take(),
+            };
+            DbError::Unavailable(Box::new(
+                reason.map_or(NoConnection::AllInUse, NoConnection::Refused),
+            ))
+        })
     }
 
     /// Asks the server for nothing, to see whether it answers.
@@ -115,15 +161,28 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Confi
     let mut config: tokio_postgres::Config = url
         .parse()
         .map_err(|error: tokio_postgres::Error| DbError::Unavailable(Box::new(error)))?;
-    config.application_name(options.application_name);
-    config.connect_timeout(options.get_timeout);
-    config.keepalives_idle(Duration::from_secs(30));
-    config.options(format!(
+    // What the URL says wins; the rest is ours.
+    if config.get_application_name().is_none() {
+        config.application_name(options.application_name);
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(options.connect_timeout);
+    }
+    if config.get_keepalives_idle() == tokio_postgres::Config::new().get_keepalives_idle() {
+        config.keepalives_idle(Duration::from_secs(30));
+    }
+    let ours = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=5000 -c timezone=UTC \
          -c client_connection_check_interval=2000 -c plan_cache_mode=auto",
         options.statement_timeout.as_millis(),
         options.lock_timeout.as_millis(),
-    ));
+    );
+    // Of a setting that is given twice PostgreSQL takes the last.
+    let all = match config.get_options() {
+        Some(theirs) => format!("{ours} {theirs}"),
+        None => ours,
+    };
+    config.options(all);
     Ok(Arc::new(config))
 }
 
@@ -160,4 +219,31 @@ fn tls_config() -> Result<rustls::ClientConfig, ConnectionError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(url: &str) -> Arc<tokio_postgres::Config> {
+        configure(url, &DbOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn what_the_url_says_wins_over_what_we_would_set() {
+        let plain = configured("postgres://u@db/w");
+        assert_eq!(plain.get_application_name(), Some("wallet"));
+        assert_eq!(plain.get_connect_timeout(), Some(&Duration::from_secs(10)));
+        let named = configured(
+            "postgres://u@db/w?application_name=ours&connect_timeout=3&keepalives_idle=7&options=-csearch_path%3Da%2Cb%20-clock_timeout%3D1",
+        );
+        assert_eq!(named.get_application_name(), Some("ours"));
+        assert_eq!(named.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        assert_eq!(named.get_keepalives_idle(), Duration::from_secs(7));
+        let options = named.get_options().unwrap();
+        assert!(
+            options.ends_with("plan_cache_mode=auto -csearch_path=a,b -clock_timeout=1"),
+            "{options}"
+        );
+    }
 }

@@ -75,7 +75,7 @@ async fn run(url: SecretString, hub: Hub, shutdown: CancellationToken) {
 async fn listen(url: &str, hub: &Hub, failures: &mut u32) -> Result<Infallible, DbError> {
     let options = DbOptions {
         application_name: "wallet-api-feed",
-        get_timeout: CONNECTED_WITHIN,
+        connect_timeout: CONNECTED_WITHIN,
         ..DbOptions::default()
     };
     let mut conn = connect_once(url, &options).await?;

@@ -1,0 +1,181 @@
+//! PostgreSQL as others set it up: its language, its formats, and what a URL says about sessions.
+
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection;
+use serde_json::json;
+use wallet_core::db::{self, Db, DbError, DbOptions};
+use wallet_tests::servers::{self, without_tls};
+use wallet_tests::{Database, TestApp, User, until};
+
+/// Runs one statement in a session of the core's own.
+async fn failure(db: &Db, statement: &str) -> DbError {
+    let mut conn = db.conn().await.unwrap();
+    let failed = SimpleAsyncConnection::batch_execute(&mut *conn, statement).await;
+    DbError::from(failed.unwrap_err())
+}
+
+/// Has the server speak German, where it can.
+async fn speak_german(database: &Database) {
+    let name = database.name();
+    for locale in ["de_DE.utf8", "de_DE.UTF-8", "de_DE"] {
+        let set = format!("ALTER DATABASE \"{name}\" SET lc_messages = '{locale}'");
+        if database.client().await.batch_execute(&set).await.is_ok() {
+            return;
+        }
+    }
+}
+
+async fn impatient(database: &Database) -> Db {
+    let options = DbOptions {
+        application_name: "wallet-tests",
+        pool_size: 2,
+        lock_timeout: Duration::from_millis(50),
+        ..DbOptions::default()
+    };
+    Db::connect(&database.url().await, &options).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_known_by_its_code_in_every_language() {
+    let database = Database::migrated().await;
+    speak_german(&database).await;
+    let db = impatient(&database).await;
+    for (code, is_transient, asks_for_repeat) in [
+        ("57P01", true, false),
+        ("57P03", true, false),
+        ("57014", true, false),
+        ("55P03", true, false),
+        ("53100", true, false),
+        ("53200", true, false),
+        ("08006", true, false),
+        ("40P01", true, true),
+        ("40001", true, true),
+        ("25006", true, false),
+        ("22003", false, false),
+        ("42P01", false, false),
+        ("P0001", false, false),
+    ] {
+        // English words of another fault, so that whoever reads them is wrong.
+        for words in [
+            "Verbindung wird abgebrochen aufgrund von Anweisung des Administrators",
+            "deadlock detected: terminating connection, lock timeout, out of memory",
+        ] {
+            let raise = format!("DO $$ BEGIN RAISE EXCEPTION '{words}' USING ERRCODE = '{code}'; END $$");
+            let error = failure(&db, &raise).await;
+            assert_eq!(
+                (error.is_transient(), error.asks_for_repeat()),
+                (is_transient, asks_for_repeat),
+                "{code} {error:?}"
+            );
+        }
+    }
+    drop(db);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_locked_table_and_an_ended_session_are_waited_for_also_in_german() {
+    let database = Database::migrated().await;
+    speak_german(&database).await;
+    let db = impatient(&database).await;
+    let holder = database.connect().await;
+    holder
+        .batch_execute("BEGIN; LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let locked = failure(&db, "SELECT count(*) FROM wallets").await;
+    assert!(locked.is_transient() && locked.is_lock_timeout(), "{locked:?}");
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    let ended = failure(&db, "SELECT pg_terminate_backend(pg_backend_pid())").await;
+    assert!(ended.is_transient() && !ended.is_lock_timeout(), "{ended:?}");
+    let missing = failure(&db, "SELECT 1 FROM no_such_table").await;
+    assert!(!missing.is_transient(), "{missing:?}");
+    drop(db);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_the_same_whatever_language_time_zone_and_formats_the_server_has() {
+    let app = TestApp::start().await;
+    speak_german(&app.db).await;
+    for setting in [
+        "timezone = 'Asia/Kathmandu'",
+        "datestyle = 'German, DMY'",
+        "intervalstyle = 'sql_standard'",
+        "bytea_output = 'escape'",
+        "extra_float_digits = -15",
+    ] {
+        let set = format!("ALTER DATABASE \"{}\" SET {setting}", app.db.name());
+        app.db.client().await.batch_execute(&set).await.unwrap();
+    }
+    // Sessions begun before would go on as they were.
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    app.db.rows(others, &[]).await;
+    // Those of the API's pool are found to be gone one by one.
+    let (person, mut in_a_row) = (User::new(), 0);
+    until("new sessions", async || {
+        let answer = app.gql(&person, "{ wallets { id } }", json!({})).await;
+        in_a_row = if answer.code().is_none() { in_a_row + 1 } else { 0 };
+        (in_a_row > 20).then_some(())
+    })
+    .await;
+    let (alice, hers) = app.owner(10_000).await;
+    let (_, his) = app.owner(0).await;
+    app.send(&alice, &hers, &his, 1_234).await;
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &hers).await, (8_766, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_table_is_a_service_that_is_unavailable_and_no_fault_of_ours() {
+    let app = TestApp::with_workers(0).await;
+    speak_german(&app.db).await;
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    app.db.rows(others, &[]).await;
+    let alice = User::new();
+    let holder = app.db.connect().await;
+    holder
+        .batch_execute("BEGIN; LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let answer = app
+        .gql(&alice, "mutation { createWallet(input: {}) { id } }", json!({}))
+        .await;
+    assert_eq!(answer.code(), Some("SERVICE_UNAVAILABLE"), "{:?}", answer.body);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    app.wallet(&alice, json!({})).await;
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_schema_that_the_url_names_is_the_one_that_is_used() {
+    let name = servers::empty_database().await;
+    let cluster = servers::postgres().await;
+    let client = cluster.connect(&name).await.unwrap();
+    client.batch_execute("CREATE SCHEMA ours").await.unwrap();
+    let url = format!(
+        "{}&options=-csearch_path%3Dours",
+        without_tls(&cluster.url(&name))
+    );
+    assert!(!db::migrate(&url).await.unwrap().is_empty());
+    let tables = async |schema: &str| -> i64 {
+        let count = "SELECT count(*) FROM pg_tables WHERE schemaname = $1";
+        client.query_one(count, &[&schema]).await.unwrap().get(0)
+    };
+    assert!(tables("ours").await > 20);
+    assert_eq!(tables("public").await, 0);
+    assert!(db::pending_migrations(&url).await.unwrap().is_empty());
+    let pool = Db::connect(&url, &DbOptions::default()).await.unwrap();
+    db::ensure_partitions(&pool, chrono::Utc::now()).await.unwrap();
+    drop(pool);
+    until("the sessions to end", async || {
+        let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let left: i64 = client.query_one(others, &[]).await.unwrap().get(0);
+        (left == 0).then_some(())
+    })
+    .await;
+    drop(client);
+    cluster.drop_database(&name).await.unwrap();
+}
