@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::Step;
+use super::{Patience, Step};
 use crate::chaos::{self, PlantedBug};
 use crate::db::schema::{external_refs, jobs, stripe_calls, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn, sql};
@@ -25,6 +25,8 @@ use crate::transactions::{Transaction, TransactionRow, returns_of};
 pub(super) struct Locked {
     /// The fence of each job that still exists.
     pub(super) fences: HashMap<JobId, i64>,
+    /// The jobs of steps of which somebody else holds a row.
+    pub(super) held: HashSet<JobId>,
     /// The wallets.
     pub(super) books: Books,
     /// The transactions, with those they relate to, what else relates to those, and what brought that back.
@@ -35,28 +37,75 @@ pub(super) struct Locked {
     pub(super) money_sent: HashSet<TransactionId>,
 }
 
-pub(super) async fn lock(conn: &mut PgConn, steps: &[Step]) -> Result<Locked, DbError> {
-    let fences = lock_jobs(conn, steps).await?;
+/// How long a batch that passes by what is held waits for a row that it could not name beforehand.
+const SHORT_WAIT: &str = "SET LOCAL lock_timeout = '250ms'";
+
+pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) -> Result<Locked, DbError> {
+    if patience == Patience::PassBy {
+        sql(SHORT_WAIT).execute(conn).await?;
+    }
+    let (fences, mut held) = lock_jobs(conn, steps, patience).await?;
     let alive = |step: &&Step| is_valid(&fences, step);
-    let live: Vec<&Step> = steps.iter().filter(alive).collect();
-    let books = lock_wallets(
+    let mut live: Vec<&Step> = steps.iter().filter(alive).collect();
+    let (books, held_wallets) = lock_wallets(
         conn,
         live.iter()
             .flat_map(|step| step.wallets.iter().copied())
             .collect(),
+        patience,
     )
     .await?;
-    let mut transactions =
-        lock_transactions(conn, live.iter().map(|step| step.transaction).collect()).await?;
+    let mut leave_out = |live: &mut Vec<&Step>, is_held: &dyn Fn(&Step) -> bool| {
+        live.retain(|step| {
+            let is_held = is_held(step);
+            if is_held {
+                held.insert(step.claim.job);
+            }
+            !is_held
+        });
+    };
+    leave_out(&mut live, &|step| {
+        step.wallets.iter().any(|wallet| held_wallets.contains(wallet))
+    });
+    let wanted: HashSet<TransactionId> = live.iter().map(|step| step.transaction).collect();
+    let mut transactions = lock_transactions(conn, wanted.clone(), patience).await?;
+    let held_transactions = match patience {
+        Patience::Wait => HashSet::new(),
+        Patience::PassBy => held_of(conn, &wanted, &transactions).await?,
+    };
+    leave_out(&mut live, &|step| held_transactions.contains(&step.transaction));
     // After their own transactions, against the order of ids: all of a family share the wallet that is locked before them.
     lock_families(conn, &mut transactions).await?;
     Ok(Locked {
-        fences,
-        books,
-        transactions,
         booked: booked(conn, &live).await?,
         money_sent: money_sent(conn, &live).await?,
+        fences,
+        held,
+        books,
+        transactions,
     })
+}
+
+/// Those of the wanted transactions that exist and could not be locked.
+async fn held_of(
+    conn: &mut PgConn,
+    wanted: &HashSet<TransactionId>,
+    locked: &HashMap<TransactionId, Transaction>,
+) -> Result<HashSet<TransactionId>, DbError> {
+    let missing: Vec<Uuid> = wanted
+        .iter()
+        .filter(|id| !locked.contains_key(id))
+        .map(|id| id.uuid())
+        .collect();
+    if missing.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let there: Vec<Uuid> = wallet_transactions::table
+        .filter(wallet_transactions::id.eq_any(missing))
+        .select(wallet_transactions::id)
+        .load(conn)
+        .await?;
+    Ok(there.into_iter().map(TransactionId::from_uuid).collect())
 }
 
 /// Whether nobody else has claimed the job of this step since.
@@ -72,17 +121,39 @@ struct FenceRow {
     fence: i64,
 }
 
-async fn lock_jobs(conn: &mut PgConn, steps: &[Step]) -> Result<HashMap<JobId, i64>, DbError> {
+/// The fences of the jobs that could be locked, and the jobs that somebody else holds.
+async fn lock_jobs(
+    conn: &mut PgConn,
+    steps: &[Step],
+    patience: Patience,
+) -> Result<(HashMap<JobId, i64>, HashSet<JobId>), DbError> {
     let ids: Vec<i64> = steps.iter().map(|step| step.claim.job.0).collect();
     if ids.is_empty() {
-        return Ok(HashMap::new());
+        return Ok((HashMap::new(), HashSet::new()));
     }
-    let rows: Vec<FenceRow> =
-        sql("SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE")
-            .bind::<Array<BigInt>, _>(ids)
-            .load(conn)
-            .await?;
-    Ok(rows.into_iter().map(|row| (JobId(row.id), row.fence)).collect())
+    let waiting =
+        "SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE";
+    let passing = "SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE SKIP LOCKED";
+    let statement = match patience {
+        Patience::Wait => waiting,
+        Patience::PassBy => passing,
+    };
+    let rows: Vec<FenceRow> = sql(statement).bind::<Array<BigInt>, _>(&ids).load(conn).await?;
+    let fences: HashMap<JobId, i64> = rows.into_iter().map(|row| (JobId(row.id), row.fence)).collect();
+    let missing: Vec<i64> = ids
+        .into_iter()
+        .filter(|id| !fences.contains_key(&JobId(*id)))
+        .collect();
+    if patience == Patience::Wait || missing.is_empty() {
+        return Ok((fences, HashSet::new()));
+    }
+    let there: Vec<i64> = jobs::table
+        .filter(jobs::id.eq_any(missing))
+        .filter(jobs::parked_at.is_null())
+        .select(jobs::id)
+        .load(conn)
+        .await?;
+    Ok((fences, there.into_iter().map(JobId).collect()))
 }
 
 #[derive(Queryable, Selectable)]
@@ -98,20 +169,27 @@ struct WalletRow {
     is_active: bool,
 }
 
-async fn lock_wallets(conn: &mut PgConn, wanted: HashSet<WalletId>) -> Result<Books, DbError> {
-    let ids: Vec<Uuid> = wanted.into_iter().map(WalletId::uuid).collect();
+/// The wallets that could be locked, and those that somebody else holds.
+async fn lock_wallets(
+    conn: &mut PgConn,
+    wanted: HashSet<WalletId>,
+    patience: Patience,
+) -> Result<(Books, HashSet<WalletId>), DbError> {
+    let ids: Vec<Uuid> = wanted.iter().map(|id| id.uuid()).collect();
     if ids.is_empty() {
-        return Ok(Books::default());
+        return Ok((Books::default(), HashSet::new()));
     }
     // Not FOR UPDATE: accepting a request reads the wallet's key for its foreign key and must not wait for a posting.
-    let wanted = wallets::table
+    let all = wallets::table
         .filter(wallets::id.eq_any(ids))
         .order(wallets::id.asc())
         .select(WalletRow::as_select());
     let rows: Vec<WalletRow> = if chaos::is_planted(PlantedBug::NoRowLocks) {
-        wanted.load(conn).await?
+        all.load(conn).await?
+    } else if patience == Patience::PassBy {
+        all.for_no_key_update().skip_locked().load(conn).await?
     } else {
-        wanted.for_no_key_update().load(conn).await?
+        all.for_no_key_update().load(conn).await?
     };
     let mut balances = HashMap::with_capacity(rows.len());
     for row in rows {
@@ -130,26 +208,43 @@ async fn lock_wallets(conn: &mut PgConn, wanted: HashSet<WalletId>) -> Result<Bo
         };
         balances.insert(WalletId::from_uuid(row.id), balance);
     }
-    Ok(Books::new(balances))
+    let missing: Vec<Uuid> = wanted
+        .iter()
+        .filter(|id| !balances.contains_key(id))
+        .map(|id| id.uuid())
+        .collect();
+    let mut held = HashSet::new();
+    if patience == Patience::PassBy && !missing.is_empty() {
+        let there: Vec<Uuid> = wallets::table
+            .filter(wallets::id.eq_any(missing))
+            .select(wallets::id)
+            .load(conn)
+            .await?;
+        held.extend(there.into_iter().map(WalletId::from_uuid));
+    }
+    Ok((Books::new(balances), held))
 }
 
 async fn lock_transactions(
     conn: &mut PgConn,
     wanted: HashSet<TransactionId>,
+    patience: Patience,
 ) -> Result<HashMap<TransactionId, Transaction>, DbError> {
     let ids: Vec<Uuid> = wanted.into_iter().map(TransactionId::uuid).collect();
     let (Some(least), Some(most)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
         return Ok(HashMap::new());
     };
-    let rows: Vec<TransactionRow> = wallet_transactions::table
+    let all = wallet_transactions::table
         .filter(wallet_transactions::id.eq_any(ids))
         // Without the bounds the list would not prune partitions.
         .filter(wallet_transactions::id.between(least, most))
         .order(wallet_transactions::id.asc())
         .select(TransactionRow::as_select())
-        .for_no_key_update()
-        .load(conn)
-        .await?;
+        .for_no_key_update();
+    let rows: Vec<TransactionRow> = match patience {
+        Patience::Wait => all.load(conn).await?,
+        Patience::PassBy => all.skip_locked().load(conn).await?,
+    };
     by_id(rows)
 }
 
@@ -185,7 +280,7 @@ async fn lock_families(
     let siblings = by_id(siblings)?;
     // One that comes after this look is not counted yet, which grants less and never more.
     let returns = returns_of(conn, siblings.values()).await?;
-    for (id, transaction) in lock_transactions(conn, originals)
+    for (id, transaction) in lock_transactions(conn, originals, Patience::Wait)
         .await?
         .into_iter()
         .chain(siblings)

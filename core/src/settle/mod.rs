@@ -83,6 +83,18 @@ pub enum Outcome {
     Contradiction(String),
     /// There is no such transaction: the job ended, an alarm was raised.
     UnknownTransaction,
+    /// Somebody else holds one of its rows at this moment: nothing changed, and it is to be tried again. Only of
+    /// [`Settler::settle_what_is_free`].
+    Held,
+}
+
+/// What is done about a row that somebody else holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// It is waited for, as long as the session waits for locks.
+    Wait,
+    /// The step is left out, so that its neighbours do not wait with it.
+    PassBy,
 }
 
 /// What a settlement did.
@@ -146,9 +158,22 @@ impl Settler {
     /// When the database cannot be reached or a row is inconsistent; then nothing was written, or, after a failed commit, all of it
     /// may have been: asking again is safe.
     pub async fn settle(&self, steps: &[Step]) -> Result<Settled, DbError> {
+        self.settle_with(steps, Patience::Wait).await
+    }
+
+    /// The same, without those steps whose job, wallets or transaction somebody else holds ([`Outcome::Held`]): an operator's session or a long
+    /// report delays what it holds and nothing else. What is not known beforehand to be touched is waited for at most 250 ms.
+    ///
+    /// # Errors
+    /// As [`Settler::settle`].
+    pub async fn settle_what_is_free(&self, steps: &[Step]) -> Result<Settled, DbError> {
+        self.settle_with(steps, Patience::PassBy).await
+    }
+
+    async fn settle_with(&self, steps: &[Step], patience: Patience) -> Result<Settled, DbError> {
         let settled: Result<Settled, DbError> = in_transaction!(self.db, conn => {
             let now = self.clock.now();
-            let locked = lock::lock(conn, steps).await?;
+            let locked = lock::lock(conn, steps, patience).await?;
             let plan = plan::plan(locked, steps);
             write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
             Ok(plan.into_settled())

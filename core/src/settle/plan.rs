@@ -70,6 +70,7 @@ impl Plan {
 pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
     let Locked {
         fences,
+        held,
         books,
         mut transactions,
         booked,
@@ -86,6 +87,10 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
         alarms: Vec::new(),
     };
     for step in steps {
+        if held.contains(&step.claim.job) {
+            plan.outcomes.push(Outcome::Held);
+            continue;
+        }
         if !is_valid(&fences, step) {
             plan.outcomes.push(Outcome::StaleFence);
             continue;

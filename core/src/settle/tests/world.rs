@@ -163,6 +163,7 @@ impl World {
                     .is_some_and(|id| originals.contains(&id))
         };
         Locked {
+            held: std::collections::HashSet::new(),
             fences: HashMap::from([(LIVE.job, LIVE.fence)]),
             books: Books::new(
                 live.iter()
