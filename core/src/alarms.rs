@@ -13,6 +13,11 @@ pub const PAYMENT_MISMATCH: &str = "payment_mismatch";
 /// Money was received for what had ended; it lies in suspense.
 pub const LATE_PAYMENT: &str = "late_payment";
 
+/// The queue's Redis held what is no task of ours; it was put aside.
+pub const QUEUE_GARBAGE: &str = "queue_garbage";
+/// A wallet's lock that no worker of ours can hold lawfully keeps its money waiting.
+pub const LOCK_OVERDUE: &str = "lock_overdue";
+
 /// An alarm that nobody has closed.
 #[derive(Debug, Clone)]
 pub struct OpenAlarm {

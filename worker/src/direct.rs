@@ -1,4 +1,5 @@
-//! Work goes on while the queue's Redis is away: due jobs are taken from the table and handed to the handlers of this process.
+//! Work goes on while the queue's Redis is away, or while one queue cannot be worked on there: due jobs are taken from the table and handed
+//! to the handlers of this process.
 //!
 //! It is slower than Redis by the interval of the look, and as safe: a job is claimed in PostgreSQL whoever brings its id, so what Redis
 //! still has of it when it comes back is done once.
@@ -9,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wallet_core::alarms;
 use wallet_core::db::DbError;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, QueueName};
-use wallet_core::queue::{Carrier, TaskHandler};
+use wallet_core::queue::{Carrier, ConsumerHealth, TaskHandler};
 use wallet_core::telemetry::chain;
 
 use crate::worker::Worker;
@@ -30,14 +32,21 @@ const MOST_TRANSFERS: usize = 500;
 pub(crate) struct Served {
     pub(crate) queue: QueueName,
     pub(crate) handler: TaskHandler,
+    consumer: ConsumerHealth,
     slots: Arc<Semaphore>,
 }
 
 impl Served {
-    pub(crate) fn new(queue: QueueName, handler: TaskHandler, concurrency: usize) -> Self {
+    pub(crate) fn new(
+        queue: QueueName,
+        handler: TaskHandler,
+        consumer: ConsumerHealth,
+        concurrency: usize,
+    ) -> Self {
         Self {
             queue,
             handler,
+            consumer,
             slots: Arc::new(Semaphore::new(concurrency)),
         }
     }
@@ -89,12 +98,14 @@ pub(crate) async fn run(
             (true, false) => tracing::info!("the queue's Redis is back"),
             _ => {}
         }
-        if failures >= AWAY_AFTER {
-            for queue in &served {
-                if let Err(error) = take(&worker, queue, &running).await {
-                    tracing::warn!(queue = %queue.queue, error = %chain(&error), "jobs could not be taken from the table");
-                }
+        for queue in &served {
+            let is_stuck = failures >= AWAY_AFTER || queue.consumer.is_failing();
+            if is_stuck && let Err(error) = take(&worker, queue, &running).await {
+                tracing::warn!(queue = %queue.queue, error = %chain(&error), "jobs could not be taken from the table");
             }
+        }
+        for queue in &served {
+            tell_put_aside(&worker, queue).await;
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -103,6 +114,32 @@ pub(crate) async fn run(
     }
     running.close();
     running.wait().await;
+}
+
+/// Calls a person when something lay in Redis that was no task: somebody else writes there.
+async fn tell_put_aside(worker: &Worker, served: &Served) {
+    let what = served.consumer.take_put_aside();
+    if what.is_empty() {
+        return;
+    }
+    let message = format!(
+        "put aside in Redis, work goes on from PostgreSQL; look who writes there: {}",
+        what.join("; ")
+    );
+    let raised = async {
+        let conn = &mut worker.db.conn().await?;
+        alarms::raise(
+            conn,
+            alarms::QUEUE_GARBAGE,
+            served.queue.as_str(),
+            &message,
+            worker.clock.now(),
+        )
+        .await
+    };
+    if let Err(error) = raised.await {
+        tracing::error!(queue = %served.queue, message, error = %chain(&error), "an alarm could not be raised");
+    }
 }
 
 async fn take(worker: &Worker, served: &Served, running: &TaskTracker) -> Result<(), DbError> {

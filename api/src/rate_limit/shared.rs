@@ -55,6 +55,11 @@ impl SharedWindows {
         let failure = match asked {
             Ok(Ok(0)) => return Ok(None),
             Ok(Ok(wait)) => return Ok(Some(Duration::from_millis(wait))),
+            // What one person's key holds is no reason to count everybody in this process.
+            Ok(Err(error)) if !error.is_io_error() && !error.is_unrecoverable_error() => {
+                tracing::warn!(%error, "a counter of operations could not be used");
+                return Err(Away);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };

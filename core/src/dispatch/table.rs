@@ -92,16 +92,18 @@ impl Dispatcher {
         }
     }
 
+    /// One look at every queue. What is wrong with one of them in Redis keeps no other one back; the first failure is told.
     async fn round(&self, check: bool) -> Result<(), RoundError> {
+        let mut outcome = Ok(());
         if check {
             for queue in QueueName::ALL {
-                self.find_lost(queue).await?;
+                outcome = outcome.and(self.find_lost(queue).await);
             }
         }
         for queue in jobs::queues_due(&self.db, self.clock.now()).await? {
-            self.top_up(queue).await?;
+            outcome = outcome.and(self.top_up(queue).await);
         }
-        Ok(())
+        outcome
     }
 
     async fn top_up(&self, queue: QueueName) -> Result<(), RoundError> {

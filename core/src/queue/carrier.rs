@@ -42,6 +42,11 @@ pub enum CarrierError {
 }
 
 impl CarrierError {
+    /// Whether Redis is there and refused a command: what lies under a key is not what it should be.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Redis(_)) && !self.may_be_the_connection()
+    }
+
     pub(super) fn may_be_the_connection(&self) -> bool {
         match self {
             Self::Timeout => true,
@@ -171,6 +176,14 @@ impl Carrier {
                     .await?;
                 Ok(!was_missing)
             })
+            .await
+    }
+
+    /// Forgets the marker of `queue`: as if Redis had been emptied, everything is handed over anew.
+    pub(super) async fn unmark(&self, queue: QueueName) -> Result<(), CarrierError> {
+        let marker = self.names(queue).marker();
+        self.link
+            .call(|mut redis| async move { Ok(redis::cmd("DEL").arg(marker).query_async(&mut redis).await?) })
             .await
     }
 

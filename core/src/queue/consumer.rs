@@ -1,6 +1,6 @@
 //! A consumer: the supervised worker of one queue in this process.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::life::{Begun, connect, live};
 use super::members::BEAT;
-use super::{Carrier, wake};
+use super::{Carrier, CarrierError, wake};
 use crate::chaos::{self, Point};
 use crate::ids::JobId;
 use crate::jobs::QueueName;
@@ -54,6 +54,26 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// Puts aside what is no task. While Redis is away nothing is; the supervisor tries again.
+    async fn put_aside(&self) {
+        if let Ok(what) = self.carrier.put_aside(self.queue).await {
+            self.tell(what);
+        }
+    }
+
+    /// A task was dropped that may have carried jobs: all are handed over anew.
+    pub(super) async fn dropped_garbage(&self, what: Vec<String>) {
+        tracing::error!(queue = %self.queue, ?what, "dropped: it is no task");
+        let _ = self.carrier.unmark(self.queue).await;
+        self.tell(what);
+    }
+
+    fn tell(&self, what: Vec<String>) {
+        let mut aside = self.health.0.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = TOLD_AT_ONCE.saturating_sub(aside.len());
+        aside.extend(what.into_iter().take(room));
+    }
+
     pub(super) fn note_finished(&self) {
         self.finished.fetch_add(1, Ordering::Relaxed);
     }
@@ -67,7 +87,16 @@ pub struct ConsumerHealth(Arc<HealthState>);
 struct HealthState {
     polled: Mutex<Option<Instant>>,
     restarts: AtomicU64,
+    /// Lives in a row that ended soon.
+    short_lives: AtomicU32,
+    /// What was put aside and nobody has been told of yet.
+    aside: Mutex<Vec<String>>,
 }
+
+/// Things that were put aside which are kept to be told.
+const TOLD_AT_ONCE: usize = 20;
+/// Short lives in a row that mean that the worker cannot work: one may be a connection that was lost.
+const FAILING_AFTER: u32 = 2;
 
 impl ConsumerHealth {
     /// Time since Redis last answered the worker; none before the first time. More than 15 s: it stands still.
@@ -84,6 +113,18 @@ impl ConsumerHealth {
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.0.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Whether its worker ends again and again as soon as it has begun, although Redis may answer others.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.0.short_lives.load(Ordering::Relaxed) >= FAILING_AFTER
+    }
+
+    /// What was put aside since the last call, because it was no task; 20 things at most.
+    #[must_use]
+    pub fn take_put_aside(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.aside.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -157,6 +198,7 @@ impl Consumer {
                 Err(error) => error.to_string(),
                 Ok(connection) => {
                     self.bury(&mut unburied).await;
+                    shared.put_aside().await;
                     let name = format!("{}:{life}", self.name);
                     *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
                     // In our list before it is in apalis': there is no worker that nobody would miss.
@@ -172,8 +214,12 @@ impl Consumer {
             }
             tracing::warn!(queue = %shared.queue, error, "the worker ended: it is started again");
             shared.health.0.restarts.fetch_add(1, Ordering::Relaxed);
+            let short_lives = &shared.health.0.short_lives;
             if born.elapsed() > GOOD_LIFE {
                 pause = PAUSE.0;
+                short_lives.store(0, Ordering::Relaxed);
+            } else {
+                short_lives.fetch_add(1, Ordering::Relaxed);
             }
             tokio::select! {
                 () = sleep(pause) => {}
@@ -247,28 +293,47 @@ async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, st
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut seen, mut swept) = (0, 0);
     let mut beaten: Option<Instant> = None;
+    let mut restarts_before: Option<u64> = None;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        // Errors mean that Redis is away; the supervisor has said so, and the next tick tries again.
+        // Errors mean that Redis is away, which the supervisor has said, or that something under a key is not ours; the next tick tries again.
         let finished = shared.finished.load(Ordering::Relaxed);
         let before = std::mem::replace(&mut seen, finished);
         let beat_due = beaten.is_none_or(|at| at.elapsed() >= BEAT);
         // A task is acknowledged just after it has finished: only what was finished at the last tick is surely swept in this
         // one. With every beat once more, for what other processes left.
-        if (finished != swept || beat_due) && shared.carrier.sweep(shared.queue).await.is_ok() {
-            if finished != swept {
-                chaos::reach(Point::W7).await;
+        if finished != swept || beat_due {
+            match shared.carrier.sweep(shared.queue).await {
+                Ok(_) => {
+                    if finished != swept {
+                        chaos::reach(Point::W7).await;
+                    }
+                    swept = before;
+                }
+                Err(error) if error.is_refusal() => shared.put_aside().await,
+                Err(_) => {}
             }
-            swept = before;
         }
         let worker = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(worker) = worker.filter(|_| beat_due) {
             let beat = shared.carrier.beat(shared.queue, &worker).await;
-            let _ = shared.carrier.promote(shared.queue).await;
+            let promoted = shared.carrier.promote(shared.queue).await;
+            if [beat.as_ref().err(), promoted.as_ref().err()]
+                .into_iter()
+                .flatten()
+                .any(CarrierError::is_refusal)
+            {
+                shared.put_aside().await;
+            }
             beaten = beat.is_ok().then(Instant::now);
+            // A worker that has lived from one beat to the next works again.
+            let restarts = shared.health.restarts();
+            if restarts_before.replace(restarts) == Some(restarts) {
+                shared.health.0.short_lives.store(0, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -9,15 +9,30 @@ use crate::ids::JobId;
 
 const VERSION: u8 = 1;
 
-/// Job ids handed over together; none if a payload is not of this version. Such a task is acknowledged and its jobs, whose
-/// rows say what to do, are handed over again by a dispatcher of the version that runs then.
+/// Job ids handed over together at most; a payload with more is none of ours.
+const MOST: usize = 1_000;
+
+/// What a payload says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group(pub(super) Option<Vec<JobId>>);
+pub(super) enum Group {
+    /// Job ids handed over together.
+    Jobs(Vec<JobId>),
+    /// It is of another version. The task is acknowledged and its jobs, whose rows say what to do, are handed over again by a dispatcher of
+    /// the version that runs then.
+    OtherVersion,
+    /// No version of ours wrote it.
+    Garbage,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Payload<Ids> {
     v: u8,
     jobs: Ids,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u8,
 }
 
 pub(super) fn encode(jobs: &[JobId]) -> Result<Vec<u8>, serde_json::Error> {
@@ -33,12 +48,25 @@ impl Codec<Group> for GroupCodec {
     type Compact = Vec<u8>;
 
     fn encode(&self, group: &Group) -> Result<Vec<u8>, Infallible> {
-        Ok(encode(group.0.as_deref().unwrap_or_default()).unwrap_or_default())
+        let jobs: &[JobId] = match group {
+            Group::Jobs(jobs) => jobs,
+            Group::OtherVersion | Group::Garbage => &[],
+        };
+        Ok(encode(jobs).unwrap_or_default())
     }
 
     fn decode(&self, payload: &Vec<u8>) -> Result<Group, Infallible> {
+        let Ok(Version { v }) = serde_json::from_slice(payload) else {
+            return Ok(Group::Garbage);
+        };
+        if v != VERSION {
+            return Ok(Group::OtherVersion);
+        }
         let read: Option<Payload<Vec<JobId>>> = serde_json::from_slice(payload).ok();
-        Ok(Group(read.filter(|read| read.v == VERSION).map(|read| read.jobs)))
+        Ok(match read {
+            Some(read) if read.jobs.len() <= MOST => Group::Jobs(read.jobs),
+            _ => Group::Garbage,
+        })
     }
 }
 
@@ -47,17 +75,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_reads_back_and_anything_else_is_nothing() {
+    fn a_group_reads_back_and_anything_else_is_told_apart() {
         let jobs = vec![JobId(1), JobId(i64::MAX)];
         let payload = encode(&jobs).unwrap();
         assert_eq!(payload, br#"{"v":1,"jobs":[1,9223372036854775807]}"#);
-        assert_eq!(GroupCodec.decode(&payload).unwrap(), Group(Some(jobs)));
-        for wrong in ["", "{", "[1]", r#"{"v":2,"jobs":[1]}"#, r#"{"v":1,"jobs":["a"]}"#] {
+        assert_eq!(GroupCodec.decode(&payload).unwrap(), Group::Jobs(jobs));
+        let too_many = format!(r#"{{"v":1,"jobs":[{}1]}}"#, "1,".repeat(MOST));
+        for wrong in [
+            "",
+            "{",
+            "[1]",
+            "null",
+            r#"{"v":"1"}"#,
+            r#"{"v":1}"#,
+            r#"{"v":1,"jobs":["a"]}"#,
+            too_many.as_str(),
+        ] {
             assert_eq!(
                 GroupCodec.decode(&wrong.as_bytes().to_vec()).unwrap(),
-                Group(None),
+                Group::Garbage,
                 "{wrong}"
             );
         }
+        let newer = br#"{"v":2,"groups":{}}"#.to_vec();
+        assert_eq!(GroupCodec.decode(&newer).unwrap(), Group::OtherVersion);
     }
 }

@@ -123,9 +123,18 @@ pub(super) async fn live(
 /// Hands a group to the handler, in a task of its own that outlives the worker. Never fails: an error would make apalis run
 /// the task again on terms of its own, and the outcome is in PostgreSQL anyway.
 async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
-    let Group(Some(jobs)) = group else {
-        tracing::warn!(queue = %shared.queue, task = %id, "a task of another version: its jobs are handed over again");
-        return;
+    let jobs = match group {
+        Group::Jobs(jobs) => jobs,
+        Group::OtherVersion => {
+            tracing::warn!(queue = %shared.queue, task = %id, "a task of another version: its jobs are handed over again");
+            return;
+        }
+        Group::Garbage => {
+            shared
+                .dropped_garbage(vec!["the payload of a task could not be read".to_owned()])
+                .await;
+            return;
+        }
     };
     // Handlers of an earlier life may still run and count.
     let Ok(slot) = Arc::clone(&shared.slots).acquire_owned().await else {

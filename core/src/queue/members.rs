@@ -34,11 +34,17 @@ impl Carrier {
                 Ok(alive.invoke_async(&mut redis).await?)
             })
             .await?;
+        let mut outcome = Ok(());
         for dead in silent {
-            let returned = self.bury(queue, &dead, &[]).await?;
-            tracing::warn!(%queue, worker = dead, returned, "a worker is gone: its tasks go back to the queue");
+            match self.bury(queue, &dead, &[]).await {
+                Ok(returned) => {
+                    tracing::warn!(%queue, worker = dead, returned, "a worker is gone: its tasks go back to the queue");
+                }
+                // The others are buried all the same.
+                Err(error) => outcome = Err(error),
+            }
         }
-        Ok(())
+        outcome
     }
 
     /// Removes what Redis knows of `worker`, and puts its tasks back except those it has `begun`. Says how many went back.

@@ -15,14 +15,15 @@
 //! - Any Redis error ends the worker and drops its handlers in the middle. Handlers run in tasks of their own, and a
 //!   supervisor ([`Consumer::run`]) starts the worker again under a new name, since the old name is refused.
 //! - The tasks in the hands of a dead worker stay there: [`Carrier`] puts those that were not begun back.
-//! - A task whose data is unreadable ends the worker that fetches it, and then the next: it is read by a codec that cannot
-//!   fail, and one whose data is gone is dropped when the dead worker is buried.
+//! - A task whose data or metadata is unreadable ends the worker that fetches it, and then the next: data is read by a codec that
+//!   cannot fail, and a task whose data is gone or whose metadata makes no sense is put aside before the next life begins.
 //! - Finished tasks stay in Redis for ever. [`Carrier::sweep`] removes them; the consumer calls it as tasks finish.
 //! - Without result persistence nothing is acknowledged: it stays on, with an empty result. Task locking, its events and
 //!   idempotency keys are off: nothing here needs them, and each costs round trips or has its own way to end the worker.
 //! - Workers judge each other's heartbeats by their own clocks: that judgement is made far too lenient to matter, and is made
 //!   by the clock of Redis instead.
 
+mod aside;
 mod carrier;
 mod consumer;
 mod group;

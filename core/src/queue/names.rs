@@ -49,6 +49,16 @@ impl Names {
         self.config.dead_jobs_set()
     }
 
+    /// Pushed to whenever something is active.
+    pub(super) fn signal(&self) -> String {
+        self.config.signal_list()
+    }
+
+    /// The last things that were put aside because they are no tasks.
+    pub(super) fn aside(&self) -> String {
+        format!("{}:aside", self.prefix)
+    }
+
     /// Hash of the payloads, by task id.
     pub(super) fn data(&self) -> String {
         self.config.job_data_hash()

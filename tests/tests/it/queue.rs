@@ -345,3 +345,50 @@ async fn a_job_that_comes_to_an_idle_system_is_done_at_once() {
     );
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_in_the_queues_redis_is_put_aside_with_an_alarm_and_work_goes_on() {
+    let app = TestApp::with(Options {
+        own_redis: true,
+        ..Options::default()
+    })
+    .await;
+    let (alice, hers) = app.owner(10_000).await;
+    let (_, his) = app.owner(0).await;
+    let prefix = format!("{}:{{transfers}}", app.variables.get("REDIS_NAMESPACE").unwrap());
+    let mut queue = queue_of(&app).await;
+    let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    for (round, garbage) in [
+        // A task whose status nobody knows.
+        format!("HSET {prefix}:data {id} x | HSET {prefix}:meta:{id} attempts 0 max_attempts 5 status Asleep | RPUSH {prefix}:active {id}"),
+        // A list that is a string.
+        format!("DEL {prefix}:active | SET {prefix}:active garbage"),
+        format!("DEL {prefix}:data | LPUSH {prefix}:data garbage"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for command in garbage.split(" | ") {
+            let mut words = command.split(' ');
+            let mut command = redis::cmd(words.next().unwrap());
+            words.for_each(|word| {
+                command.arg(word);
+            });
+            command.exec_async(&mut queue).await.unwrap();
+        }
+        for _ in 0..3 {
+            let sent = app.send(&alice, &hers, &his, 100).await;
+            app.completed(&alice, &sent).await;
+        }
+        eventually("an alarm to be raised", async || {
+            let seen: Option<i64> = app.db.value("SELECT sum(seen)::bigint FROM alarms WHERE kind = 'queue_garbage'", &[]).await;
+            seen.unwrap_or(0) > i64::try_from(round).unwrap()
+        })
+        .await;
+    }
+    app.finish_with(wallet_tests::app::Leftovers {
+        alarms: &["queue_garbage"],
+        parked: 0,
+    })
+    .await;
+}

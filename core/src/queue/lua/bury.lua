@@ -12,10 +12,15 @@ for i = 5, #ARGV do
 end
 
 local inflight = ARGV[1] .. ':' .. ARGV[4]
+-- What Redis holds is input: a key of another kind goes without a look.
+if redis.call('TYPE', inflight).ok ~= 'set' then
+    redis.call('UNLINK', inflight)
+end
 local returned = 0
 for _, id in ipairs(redis.call('SMEMBERS', inflight)) do
     local meta = ARGV[2] .. ':' .. id
-    local whole = redis.call('HEXISTS', KEYS[4], id) == 1 and redis.call('HEXISTS', meta, 'status') == 1
+    local whole = redis.call('HEXISTS', KEYS[4], id) == 1 and redis.call('TYPE', meta).ok == 'hash'
+        and redis.call('HEXISTS', meta, 'status') == 1
     if whole and not begun[id] then
         redis.call('RPUSH', KEYS[3], id)
         returned = returned + 1

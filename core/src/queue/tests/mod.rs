@@ -2,6 +2,7 @@
 
 mod delivery;
 mod faults;
+mod garbage;
 mod tidy;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,147 @@
+//! Somebody else writes into the queue's Redis: what is no task is put aside, and work goes on.
+
+use super::*;
+
+/// Does something to a running queue and has one more job handled all the same; brings what was put aside.
+async fn after(sabotage: impl Fn(&RedisProcess)) -> Vec<String> {
+    let redis = RedisProcess::start();
+    let (carrier, seen) = (carrier(&redis).await, Seen::default());
+    let consumer = Running::start(&carrier, 4, seen.at_once());
+    push_until_it_works(&carrier, one_each(0..3)).await;
+    eventually("it works before", || seen.count() == 3).await;
+    assert!(carrier.mark_present(QUEUE).await.is_ok());
+    sabotage(&redis);
+    let begun = Instant::now();
+    let mut aside = Vec::new();
+    // As the dispatcher does: again, until it is done.
+    for round in 1.. {
+        aside.extend(consumer.health.take_put_aside());
+        if seen.has(100) && !aside.is_empty() {
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "it stands still: {aside:?}"
+        );
+        let _ = carrier.push(QUEUE, one_each(100..101)).await;
+        tokio::time::sleep(Duration::from_millis(50 * round.min(10))).await;
+    }
+    consumer.stop().await;
+    aside
+}
+
+/// A task in the active list as apalis writes it, with one field of its metadata as told.
+fn task(redis: &RedisProcess, id: &str, field: &str, value: &str) {
+    let meta = format!("test:{{transfers}}:meta:{id}");
+    let _: i64 = redis.run(&["HSET", "test:{transfers}:data", id, "{\"v\":1,\"jobs\":[7]}"]);
+    let _: i64 = redis.run(&[
+        "HSET",
+        &meta,
+        "attempts",
+        "0",
+        "max_attempts",
+        "5",
+        "status",
+        "Pending",
+    ]);
+    let _: i64 = redis.run(&["HSET", &meta, field, value]);
+    let _: i64 = redis.run(&["RPUSH", "test:{transfers}:active", id]);
+}
+
+const ID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_makes_no_sense_is_put_aside() {
+    for (field, value) in [
+        ("status", "Sleeping"),
+        ("attempts", "many"),
+        ("attempts", "-1"),
+        ("max_attempts", "99999999999"),
+    ] {
+        let aside = after(|redis| task(redis, ID, field, value)).await;
+        assert!(
+            aside.iter().all(|what| what.starts_with("a task has ")),
+            "{field}={value}: {aside:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_another_type_are_put_aside() {
+    for (key, make) in [
+        ("active", ["SET", "x"].as_slice()),
+        ("data", &["LPUSH", "x"]),
+        ("scheduled", &["HSET", "x", "y"]),
+        ("workers", &["SET", "x"]),
+        ("members", &["SET", "x"]),
+        ("done", &["LPUSH", "x"]),
+    ] {
+        let key = format!("test:{{transfers}}:{key}");
+        let aside = after(|redis| {
+            let _: i64 = redis.run(&["DEL", &key]);
+            let [command, values @ ..] = make else {
+                panic!("a command")
+            };
+            let all: Vec<&str> = [*command, key.as_str()]
+                .into_iter()
+                .chain(values.iter().copied())
+                .collect();
+            let _: redis::Value = redis.run(&all);
+        })
+        .await;
+        assert!(
+            aside.iter().any(|what| what.starts_with(&key)),
+            "{key}: {aside:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_task_in_the_list_is_put_aside() {
+    let aside = after(|redis| {
+        for what in ["hello", "", "01ARZ3NDEKTSV4RRFFQ69G5FA\u{fc}"] {
+            let _: i64 = redis.run(&["RPUSH", "test:{transfers}:active", what]);
+        }
+        let _: i64 = redis.run(&["LPUSH", &format!("test:{{transfers}}:meta:{ID}"), "x"]);
+        let _: i64 = redis.run(&["HSET", "test:{transfers}:data", ID, "x"]);
+        let _: i64 = redis.run(&["RPUSH", "test:{transfers}:active", ID]);
+    })
+    .await;
+    assert!(
+        aside.contains(&"a task has no id of a task".to_owned()),
+        "{aside:?}"
+    );
+    assert!(
+        aside.contains(&"a task has a list for its metadata".to_owned()),
+        "{aside:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_no_version_wrote_is_told() {
+    let aside = after(|redis| {
+        task(redis, ID, "status", "Pending");
+        let _: i64 = redis.run(&["HSET", "test:{transfers}:data", ID, "garbage"]);
+    })
+    .await;
+    assert_eq!(aside, ["the payload of a task could not be read"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_aside_is_bounded_and_goes_by_itself() {
+    let redis = RedisProcess::start();
+    let carrier = carrier(&redis).await;
+    for n in 0..500 {
+        let _: i64 = redis.run(&["RPUSH", "test:{transfers}:active", &format!("garbage {n}")]);
+    }
+    carrier.push(QUEUE, one_each(0..2)).await.unwrap();
+    assert_eq!(carrier.put_aside(QUEUE).await.unwrap().len(), 20);
+    assert_eq!(redis.run::<i64>(&["LLEN", "test:{transfers}:aside"]), 100);
+    assert!(redis.run::<i64>(&["TTL", "test:{transfers}:aside"]) > 0);
+    assert_eq!(
+        redis.run::<i64>(&["LLEN", "test:{transfers}:active"]),
+        2,
+        "tasks stay, in their order"
+    );
+    assert!(carrier.put_aside(QUEUE).await.unwrap().is_empty());
+}
