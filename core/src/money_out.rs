@@ -87,7 +87,7 @@ pub async fn stop(db: &Db, actor: &Actor, reason: &str, now: DateTime<Utc>) -> R
         if stopped {
             record(conn, "stop_money_out", Some(reason), actor, now).await?;
             // An operator who stops it knows.
-            if *actor != Actor::Operator {
+            if !matches!(actor, Actor::Operator(_)) {
                 let (kind, subject) = ALARM;
                 alarms::raise(conn, kind, subject, &format!("no money goes out any more: {reason}"), now).await?;
             }

@@ -1,9 +1,10 @@
 //! Transfers in batches: whatever is ready is executed in one database transaction, one commit for hundreds of transfers.
 //!
 //! There is no waiting for more: while one batch is being written, the next one gathers. A single transfer is a batch of one.
-//! A transfer whose wallet another worker has locked joins the next batches of this worker, which come every few milliseconds: as many
+//! A transfer whose wallet another worker has locked, or of which anybody holds a row in PostgreSQL, joins the next batches of this worker, which come every few milliseconds: as many
 //! tries as any newcomer has, so that none starves.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,16 +14,18 @@ use rand::Rng;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use wallet_core::flows::Command;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, ClaimedJob, HandBack};
-use wallet_core::settle::Step;
+use wallet_core::settle::{Outcome, Step};
 use wallet_core::telemetry::chain;
 
 use crate::executor;
 use crate::lease::Kept;
 use crate::metrics::count_job;
 use crate::outcome::{self, JobError};
+use crate::waits;
 use crate::worker::Worker;
 
 /// Most transfers in one database transaction.
@@ -42,7 +45,7 @@ pub(crate) struct Batcher {
     groups: mpsc::Sender<Group>,
 }
 
-/// A transfer whose wallets somebody else has locked.
+/// A transfer whose wallets somebody else has locked, or of which somebody holds a row.
 struct Waiting {
     job: ClaimedJob,
     since: Instant,
@@ -140,12 +143,10 @@ async fn run(
     };
     let (transfers, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(executor::is_batched);
     for job in &others {
-        outcome::end(
-            worker,
-            job,
-            &JobError::Park("a job of another kind in the queue of transfers".to_owned()),
-        )
-        .await;
+        let error = JobError::Park("a job of another kind in the queue of transfers".to_owned());
+        outcome::end(worker, job, &error)
+            .instrument(executor::span(job))
+            .await;
     }
     let since = Instant::now();
     let mut batch = waited;
@@ -162,17 +163,22 @@ async fn run(
         .flat_map(|waiting| waiting.job.wallets.iter().copied())
         .collect();
     let guard = worker.locks.try_lock_each(&wallets).await;
+    waits::note(worker, guard.busy().iter().copied(), guard.held().iter().copied());
     let (free, mut busy): (Vec<_>, Vec<_>) = batch
         .into_iter()
         .partition(|waiting| waiting.job.wallets.iter().all(|wallet| guard.allows(*wallet)));
     let (suspects, others): (Vec<_>, Vec<_>) =
         (free.iter().map(|waiting| &waiting.job)).partition(|job| job.starts > 1);
-    settle(worker, &others).await;
+    let mut held = settle(worker, &others).await;
     // One of these may be what ended the last worker: each alone, when the others have ended.
     for suspect in suspects {
-        settle(worker, &[suspect]).await;
+        held.extend(settle(worker, &[suspect]).await);
     }
     guard.release().await;
+    busy.extend(
+        free.into_iter()
+            .filter(|waiting| held.contains(&waiting.job.claim.job)),
+    );
     busy.sort_by_key(|waiting| waiting.job.created_at);
     let stopping = shutdown.is_cancelled();
     let mut place = 0;
@@ -184,35 +190,57 @@ async fn run(
     kept
 }
 
-/// Settles a batch; if it fails as a whole, each transfer by itself, so that one cannot hold up the others.
-async fn settle(worker: &Worker, jobs: &[&ClaimedJob]) {
+/// Settles a batch; if it fails as a whole, each transfer by itself, so that one cannot hold up the others. Brings the jobs of which somebody
+/// else holds a row: they have not been settled.
+async fn settle(worker: &Worker, jobs: &[&ClaimedJob]) -> HashSet<JobId> {
     let steps: Vec<Step> = jobs.iter().filter_map(|job| step(job)).collect();
+    let mut held = HashSet::new();
     if steps.is_empty() {
-        return;
+        return held;
     }
-    let error = match worker.settle(&steps).await {
-        Ok(_) => {
-            for job in jobs {
-                count_job(job.kind, "done");
-            }
-            return;
-        }
+    let error = match settle_once(worker, jobs, &steps, &mut held).await {
+        Ok(()) => return held,
         Err(error) => error,
     };
-    if jobs.len() == 1 || matches!(&error, JobError::Db(error) if error.is_transient()) {
+    // A server that is away would fail each of them in the same way; one row that is held is only one's.
+    let is_of_all = matches!(&error, JobError::Db(error) if error.is_transient() && !error.is_lock_timeout());
+    if jobs.len() == 1 || is_of_all {
         for job in jobs {
-            outcome::end(worker, job, &error).await;
+            outcome::end(worker, job, &error)
+                .instrument(executor::span(job))
+                .await;
         }
-        return;
+        return held;
     }
     tracing::warn!(transfers = jobs.len(), error = %chain(&error), "a batch failed, settling one by one");
     for job in jobs {
         let Some(step) = step(job) else { continue };
-        match worker.settle(&[step]).await {
-            Ok(_) => count_job(job.kind, "done"),
-            Err(error) => outcome::end(worker, job, &error).await,
+        if let Err(error) = settle_once(worker, &[*job], &[step], &mut held).await {
+            outcome::end(worker, job, &error)
+                .instrument(executor::span(job))
+                .await;
         }
     }
+    held
+}
+
+async fn settle_once(
+    worker: &Worker,
+    jobs: &[&ClaimedJob],
+    steps: &[Step],
+    held: &mut HashSet<JobId>,
+) -> Result<(), JobError> {
+    let settled = worker.settle_what_is_free(steps).await?;
+    for (step, outcome) in steps.iter().zip(&settled.outcomes) {
+        if *outcome == Outcome::Held {
+            held.insert(step.claim.job);
+        }
+    }
+    for job in jobs.iter().filter(|job| !held.contains(&job.claim.job)) {
+        count_job(job.kind, "done");
+        tracing::debug!(parent: &executor::span(job), "done");
+    }
+    Ok(())
 }
 
 fn step(job: &ClaimedJob) -> Option<Step> {
@@ -231,6 +259,26 @@ async fn give_back(worker: &Worker, busy: &[Waiting]) {
     if busy.is_empty() {
         return;
     }
+    // Each reason is written with its own jobs: what a job remembers is what its owner has been told.
+    let is_told = |waiting: &&Waiting| {
+        waiting
+            .job
+            .wallets
+            .iter()
+            .any(|wallet| worker.waits.is_told(*wallet))
+    };
+    let (told, others): (Vec<&Waiting>, Vec<&Waiting>) = busy.iter().partition(is_told);
+    give_back_for(worker, &others, "waiting for the wallet's lock").await;
+    give_back_for(worker, &told, waits::OVERDUE).await;
+    for Waiting { job, .. } in told {
+        outcome::tell_waiting(worker, job, waits::OVERDUE).await;
+    }
+}
+
+async fn give_back_for(worker: &Worker, busy: &[&Waiting], reason: &str) {
+    if busy.is_empty() {
+        return;
+    }
     let now = worker.clock.now();
     let backs: Vec<HandBack> = busy
         .iter()
@@ -244,7 +292,7 @@ async fn give_back(worker: &Worker, busy: &[Waiting]) {
             }
         })
         .collect();
-    match jobs::hand_back(&worker.db, &backs, "waiting for the wallet's lock").await {
+    match jobs::hand_back(&worker.db, &backs, reason).await {
         Ok(_) => {
             for Waiting { job, .. } in busy {
                 count_job(job.kind, "handed_back");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use tracing::{Instrument, Span};
 use wallet_core::chaos::{self, Point};
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, MAX_STARTS};
@@ -16,17 +17,35 @@ use crate::worker::Worker;
 /// Runs those of `ids` that are free and due, one after the other.
 pub(crate) async fn execute(worker: Arc<Worker>, ids: Vec<JobId>) {
     for job in claim(&worker, &ids).await {
-        let kept = worker.leases.keep(vec![job.claim]);
-        match tokio::time::timeout(worker.job_timeout, handlers::run(&worker, &job)).await {
-            Ok(Ok(())) => count_job(job.kind, "done"),
-            Ok(Err(error)) => outcome::end(&worker, &job, &error).await,
-            Err(_) => {
-                count_job(job.kind, "too_long");
-                tracing::error!(job = %job.claim.job, "the job took too long; its lease will run out");
-            }
-        }
-        drop(kept);
+        run(&worker, &job).instrument(span(&job)).await;
     }
+}
+
+async fn run(worker: &Worker, job: &ClaimedJob) {
+    let kept = worker.leases.keep(vec![job.claim]);
+    match tokio::time::timeout(worker.job_timeout, handlers::run(worker, job)).await {
+        Ok(Ok(())) => {
+            count_job(job.kind, "done");
+            tracing::info!(attempts = job.attempts, "done");
+        }
+        Ok(Err(error)) => outcome::end(worker, job, &error).await,
+        Err(_) => {
+            count_job(job.kind, "too_long");
+            tracing::error!("the job took too long; its lease will run out");
+        }
+    }
+    drop(kept);
+}
+
+/// What every line about a job says: its number, its kind and the transaction that it is about.
+pub(crate) fn span(job: &ClaimedJob) -> Span {
+    let kind = job.kind.map_or("unknown", JobKind::as_str);
+    // Of the highest level, so that no filter of lines takes the ids from those that it lets through.
+    let span = tracing::error_span!("job", job = %job.claim.job, kind, transaction = tracing::field::Empty);
+    if let Some(transaction) = job.transaction {
+        span.record("transaction", tracing::field::display(transaction));
+    }
+    span
 }
 
 /// Claims what may be run; parks what was started too often and leaves what a newer version understands.

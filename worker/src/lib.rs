@@ -21,6 +21,7 @@ mod outcome;
 mod program;
 mod resume;
 mod run;
+mod waits;
 mod worker;
 
 pub use program::program;

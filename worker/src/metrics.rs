@@ -72,6 +72,7 @@ pub(crate) fn count_settled(outcomes: &[Outcome]) {
             Outcome::StaleFence => "stale_fence",
             Outcome::Contradiction(_) => "contradiction",
             Outcome::UnknownTransaction => "unknown_transaction",
+            Outcome::Held => "held",
         };
         metrics::counter!(SETTLEMENTS, "outcome" => outcome).increment(1);
     }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use wallet_core::chaos::{self, PlantedBug};
 use wallet_core::db::DbError;
+use wallet_core::ids::TransactionId;
 use wallet_core::inbox::InboxError;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
 use wallet_core::locks::LockError;
@@ -16,6 +17,7 @@ use wallet_core::transactions::{self, TimelineKind};
 
 use crate::metrics::count_job;
 use crate::resume;
+use crate::waits;
 use crate::worker::Worker;
 
 /// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
@@ -96,11 +98,19 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     if matches!(error, JobError::Call(CallError::ClaimVoid)) {
         return;
     }
-    let reason = error.to_string();
+    let reason = match error {
+        JobError::Lock(LockError::Busy { wallet }) if worker.waits.is_told(*wallet) => {
+            waits::OVERDUE.to_owned()
+        }
+        _ => error.to_string(),
+    };
     let now = worker.clock.now();
     let end = resumable(worker, job, error, decide(job, error, now));
     if let End::Retry(delay) = end {
-        tracing::info!(job = %job.claim.job, attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
+        tracing::info!(attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
+    }
+    if let End::Park = end {
+        tracing::warn!(attempts = job.attempts, error = %chain(error), "parked: a person has to look");
     }
     let mut pause = FIRST_PAUSE;
     let is_written = loop {
@@ -108,7 +118,7 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
             Ok(is_written) => break is_written,
             Err(failed) => failed,
         };
-        tracing::warn!(job = %job.claim.job, error = %chain(&failed), "the end of a job could not be written");
+        tracing::warn!(error = %chain(&failed), "the end of a job could not be written");
         // Its lease is renewed meanwhile, so that it goes on as soon as the database is back.
         if !failed.is_transient() || pause > LAST_PAUSE {
             break false;
@@ -189,16 +199,27 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
     if is_quiet || is_told {
         return;
     }
-    let kind = if parked {
-        TimelineKind::NeedsReview
+    let (kind, message) = if parked {
+        (
+            TimelineKind::NeedsReview,
+            "support has been told and will look at it",
+        )
     } else {
-        TimelineKind::Waiting
+        (TimelineKind::Waiting, reason)
     };
-    let message = if parked {
-        "support has been told and will look at it"
-    } else {
-        reason
-    };
+    write_line(worker, transaction, kind, message).await;
+}
+
+/// One line that a transaction waits for this reason, unless its job was given back for the same one before.
+pub(crate) async fn tell_waiting(worker: &Worker, job: &ClaimedJob, reason: &str) {
+    if let Some(transaction) = job.transaction
+        && job.last_error.as_deref() != Some(reason)
+    {
+        write_line(worker, transaction, TimelineKind::Waiting, reason).await;
+    }
+}
+
+async fn write_line(worker: &Worker, transaction: TransactionId, kind: TimelineKind, message: &str) {
     let told = async {
         let conn = &mut worker.db.conn().await?;
         transactions::record(

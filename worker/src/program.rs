@@ -8,9 +8,12 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 use wallet_core::clock::{Clock, FollowingClock, SystemClock};
-use wallet_core::config::{CONFIG_EXIT_CODE, ConfigError, MigrateConfig, ProcessEnv, WorkerConfig};
+use wallet_core::config::{
+    CONFIG_EXIT_CODE, ConfigError, KeysConfig, OperatorConfig, ProcessEnv, ReconcileConfig, RedisConfig,
+    WorkerConfig,
+};
 
-use crate::operator;
+use crate::operator::{self, Manner, Session};
 
 /// For what has to be dropped at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -19,6 +22,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug, Parser)]
 #[command(name = "wallet-worker", version)]
 struct Arguments {
+    #[command(flatten)]
+    manner: Manner,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -29,21 +34,21 @@ enum Command {
     Run,
     /// Bring the database to this version's schema and make the partitions of the months ahead.
     Migrate,
-    /// List parked jobs and open alarms.
+    /// List parked jobs and open alarms, each with its times.
     Parked,
-    /// Put parked jobs back into their queues and close their alarms.
-    Requeue {
-        /// The jobs' numbers, as `parked` lists them.
-        #[arg(required = true, value_name = "JOB")]
-        jobs: Vec<i64>,
-    },
+    /// Put parked jobs back into their queues and close their alarms, on record.
+    Requeue(operator::Requeue),
     /// Close an alarm that a person has looked into; should it hold still, it is raised anew.
     CloseAlarm(operator::CloseAlarm),
     /// Money that was received and not asked for: list it, and credit it to the wallet it was meant for.
     #[command(subcommand)]
     Review(operator::Review),
-    /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, and to repeat.
-    RotateKeys,
+    /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, to stop, and to repeat. Exit code 0: all
+    /// are, and the retired keys may go; 1: some are not, and no key may go (docs/key-rotation.md).
+    RotateKeys(operator::RotateKeys),
+    /// Locks of wallets that no worker can hold lawfully: list them, and free one.
+    #[command(subcommand)]
+    Locks(operator::Locks),
     /// What the platform keeps of payments: list, set and remove the rules.
     #[command(subcommand)]
     Fees(operator::Fees),
@@ -69,17 +74,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = runtime.block_on(async {
         match arguments.command.unwrap_or(Command::Run) {
             Command::Run => run().await,
-            Command::Migrate => migrate().await,
-            Command::Parked => operator::parked(&config()?).await,
-            Command::Requeue { jobs } => operator::requeue(&config()?, &jobs).await,
-            Command::CloseAlarm(which) => operator::close_alarm(&config()?, &which).await,
-            Command::Review(command) => operator::review(&config()?, command).await,
-            Command::RotateKeys => operator::rotate_keys(&config()?).await,
-            Command::Fees(command) => operator::fees(&config()?, command).await,
-            Command::ReplayEvents(which) => operator::replay_events(&config()?, which).await,
-            Command::MoneyOut(command) => operator::money_out(&config()?, command).await,
-            Command::Reconcile(how) => operator::reconcile(&config()?, how).await,
-            Command::Verify(how) => operator::verify(&config()?, how).await,
+            Command::Migrate => {
+                operator::migrate(&operator_config()?, &arguments.manner, SystemClock.now()).await
+            }
+            command => operate(command, &arguments.manner).await,
         }
     });
     // Whatever never yields does not hold up the end.
@@ -101,6 +99,36 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// A command that is not served but answered.
+async fn operate(command: Command, manner: &Manner) -> anyhow::Result<()> {
+    let config = operator_config()?;
+    let session = &Session::open(&config.database, manner).await?;
+    match command {
+        Command::Run | Command::Migrate => Ok(()),
+        Command::Parked => operator::parked(session).await,
+        Command::Requeue(which) => operator::requeue(session, &which).await,
+        Command::CloseAlarm(which) => operator::close_alarm(session, &which).await,
+        Command::Review(command) => operator::review(session, command).await,
+        Command::RotateKeys(how) => {
+            operator::rotate_keys(session, &KeysConfig::read(&ProcessEnv)?, &how).await
+        }
+        Command::Locks(command) => operator::locks(session, &RedisConfig::read(&ProcessEnv)?, command).await,
+        Command::Fees(command) => operator::fees(session, command).await,
+        Command::ReplayEvents(which) => operator::replay_events(session, which).await,
+        Command::MoneyOut(command) => operator::money_out(session, command).await,
+        Command::Reconcile(how) => {
+            operator::reconcile(session, &ReconcileConfig::read(&ProcessEnv)?, how).await
+        }
+        Command::Verify(how) => operator::verify(session, how).await,
+    }
+}
+
+fn operator_config() -> anyhow::Result<OperatorConfig> {
+    let config = OperatorConfig::read(&ProcessEnv)?;
+    wallet_core::telemetry::init("wallet-worker", &config.logs)?;
+    Ok(config)
 }
 
 fn config() -> anyhow::Result<WorkerConfig> {
@@ -133,10 +161,4 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
     }
     tracing::info!("asked to end: finishing what runs");
     shutdown.cancel();
-}
-
-async fn migrate() -> anyhow::Result<()> {
-    let config = MigrateConfig::read(&ProcessEnv)?;
-    wallet_core::telemetry::init("wallet-worker", &config.logs)?;
-    operator::migrate(&config, SystemClock.now()).await
 }

@@ -29,6 +29,7 @@ use crate::maintenance;
 use crate::measured::Measured;
 use crate::metrics;
 use crate::resume;
+use crate::waits;
 use crate::worker::Worker;
 
 /// Why a worker could not start.
@@ -121,6 +122,7 @@ pub async fn run(
         tokio::spawn(upkeep(recorder.clone(), drained.clone())),
         tokio::spawn(dispatcher.run(drained.clone())),
         tokio::spawn(worker.leases.clone().run(drained.clone())),
+        tokio::spawn(waits::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
     ];
@@ -134,9 +136,13 @@ pub async fn run(
     let (batcher, batching) = Batcher::start(Arc::clone(&worker), shutdown.clone(), drained.clone());
     background.push(batching);
     let handlers = handlers(&config, &worker, &batcher);
+    let consumers = consumers(&config, &worker, &carrier, handlers.clone());
     let served = handlers
-        .iter()
-        .map(|(queue, handler)| Served::new(*queue, Arc::clone(handler), config.concurrency.get()))
+        .into_iter()
+        .zip(&consumers)
+        .map(|((queue, handler), (_, consumer))| {
+            Served::new(queue, handler, consumer.health(), config.concurrency.get())
+        })
         .collect();
     let directly = tokio::spawn(direct::run(
         Arc::clone(&worker),
@@ -144,7 +150,6 @@ pub async fn run(
         served,
         shutdown.clone(),
     ));
-    let consumers = consumers(&config, &worker, &carrier, handlers);
     let health = Arc::new(Health {
         worker: Arc::clone(&worker),
         consumers: consumers

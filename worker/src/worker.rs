@@ -15,7 +15,7 @@ use wallet_core::feed::Announcer;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
 use wallet_core::inbox::{self, Inbox};
 use wallet_core::jobs::{self, ClaimedJob};
-use wallet_core::locks::WalletLocks;
+use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::settle::{Settled, Settler, Step};
 use wallet_core::stripe::StripeCalls;
 use wallet_core::transactions::{self, Transaction};
@@ -24,6 +24,7 @@ use crate::lease::Leases;
 use crate::metrics;
 use crate::outcome::JobError;
 use crate::resume::FailedAlone;
+use crate::waits::{self, Waits};
 
 /// The tools of a worker process, shared by all its jobs.
 pub struct Worker {
@@ -52,6 +53,8 @@ pub struct Worker {
     pub(crate) leases: Leases,
     /// How often jobs had to wait for Stripe, so that they are not tried before it is quiet.
     pub(crate) failed_alone: FailedAlone,
+    /// Wallets whose lock does not come free.
+    pub(crate) waits: Waits,
     /// The longest that one run of a job may take.
     pub(crate) job_timeout: Duration,
 }
@@ -109,6 +112,7 @@ impl Worker {
             calls: calls(&db, &vault, &clock),
             leases: Leases::new(db.clone(), config.job_timeout),
             failed_alone: FailedAlone::default(),
+            waits: Waits::new(config.job_timeout, locks.ttl()),
             job_timeout: config.job_timeout,
             name,
             db,
@@ -136,6 +140,18 @@ impl Worker {
     /// Settles steps that change no balance, or whose wallets are locked by the caller.
     pub(crate) async fn settle(&self, steps: &[Step]) -> Result<Settled, JobError> {
         let settled = self.settler.settle(steps).await?;
+        self.note(steps, &settled);
+        Ok(settled)
+    }
+
+    /// The same, without those steps of which somebody else holds a row.
+    pub(crate) async fn settle_what_is_free(&self, steps: &[Step]) -> Result<Settled, JobError> {
+        let settled = self.settler.settle_what_is_free(steps).await?;
+        self.note(steps, &settled);
+        Ok(settled)
+    }
+
+    fn note(&self, steps: &[Step], settled: &Settled) {
         metrics::count_settled(&settled.outcomes);
         if !settled.queues.is_empty() {
             self.dispatcher.wake();
@@ -143,7 +159,6 @@ impl Worker {
         for (step, outcome) in steps.iter().zip(&settled.outcomes) {
             tracing::debug!(transaction = %step.transaction, ?outcome, "settled");
         }
-        Ok(settled)
     }
 
     /// Settles steps that change balances, with the wallets locked against other workers.
@@ -152,7 +167,16 @@ impl Worker {
         wallets: &[WalletId],
         steps: &[Step],
     ) -> Result<Settled, JobError> {
-        let guard = self.locks.lock(wallets).await?;
+        let guard = match self.locks.lock(wallets).await {
+            Ok(guard) => guard,
+            Err(refused) => {
+                if let LockError::Busy { wallet } = refused {
+                    waits::note(self, [wallet], []);
+                }
+                return Err(refused.into());
+            }
+        };
+        waits::note(self, [], wallets.iter().copied());
         // Should the lock be lost from here on, the fence and the row locks still decide.
         let settled = self.settle(steps).await;
         guard.release().await;

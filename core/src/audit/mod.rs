@@ -1,6 +1,7 @@
 //! The audit trail: who did what to which rows, written in the transaction of what it records.
 
 use std::fmt;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -11,13 +12,38 @@ use uuid::Uuid;
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::{TransactionId, UserId, WalletId};
 
+/// What an operator is called in the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorName(String);
+
+/// Why a text is no name of an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name of an operator has 1 to 64 characters, none of them a control character")]
+pub struct InvalidOperatorName;
+
+impl FromStr for OperatorName {
+    type Err = InvalidOperatorName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOperatorName> {
+        let name = text.trim();
+        let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        fits.then(|| Self(name.to_owned())).ok_or(InvalidOperatorName)
+    }
+}
+
+impl fmt::Display for OperatorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Who acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// A person with a token.
     User(UserId),
     /// A person at the command line of the programs.
-    Operator,
+    Operator(OperatorName),
     /// A worker process, by its name.
     Worker(String),
     /// Stripe, by an event.
@@ -28,7 +54,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
-            Self::Operator => f.write_str("operator"),
+            Self::Operator(name) => write!(f, "operator:{name}"),
             Self::Worker(name) => write!(f, "worker:{name}"),
             Self::Stripe => f.write_str("stripe"),
         }
@@ -79,4 +105,22 @@ pub async fn record(conn: &mut PgConn, entry: &AuditRecord<'_>) -> Result<(), Db
     .execute(conn)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operator_has_a_name() {
+        let ada = Actor::Operator(" ada ".parse().unwrap());
+        assert_eq!(ada.to_string(), "operator:ada");
+        for nobody in ["", " ", "a\nb", &"a".repeat(65)] {
+            assert_eq!(
+                nobody.parse::<OperatorName>(),
+                Err(InvalidOperatorName),
+                "{nobody:?}"
+            );
+        }
+    }
 }

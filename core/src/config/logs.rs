@@ -34,9 +34,26 @@ impl LogConfig {
     /// # Errors
     /// The first that is wrong.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        Self::read_with(env, LogFormat::Json)
+    }
+
+    /// The same for a command at a terminal: what is not set is for a person, and only errors are told amid the answer.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub fn read_for_a_person(env: &dyn Env) -> Result<Self, ConfigError> {
+        let read = Self::read_with(env, LogFormat::Pretty)?;
+        Ok(Self {
+            filter: read.filter.or_else(|| Some("error".to_owned())),
+            ..read
+        })
+    }
+
+    fn read_with(env: &dyn Env, usual: LogFormat) -> Result<Self, ConfigError> {
         const OTLP: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
         let format = match optional(env, "LOG_FORMAT")?.as_deref() {
-            None | Some("json") => LogFormat::Json,
+            None => usual,
+            Some("json") => LogFormat::Json,
             Some("pretty") => LogFormat::Pretty,
             Some(other) => {
                 return Err(ConfigError::new(

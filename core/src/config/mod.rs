@@ -2,7 +2,7 @@
 //!
 //! A missing or unsafe variable is a [`ConfigError`], one line that names the variable and the mend; programs print it to
 //! standard error and exit with [`CONFIG_EXIT_CODE`]. Each program reads only what it needs: [`ApiConfig`], [`WorkerConfig`],
-//! [`MigrateConfig`]. Secrets do not print. An empty value counts as not set.
+//! [`OperatorConfig`]. Secrets do not print. An empty value counts as not set.
 //!
 //! Beside the variables every operator knows there are some of our own, all with safe defaults:
 //!
@@ -33,6 +33,8 @@ mod testing;
 
 use std::time::Duration;
 
+use crate::crypto::WrappingKeys;
+
 pub use api::ApiConfig;
 pub use checks::ChecksConfig;
 pub use database::DatabaseConfig;
@@ -45,16 +47,16 @@ pub use stripe::StripeConfig;
 pub(crate) use stripe::is_loopback;
 pub use worker::{MetricsPort, WorkerConfig};
 
-/// What `wallet-worker migrate` needs: the database and nothing else.
+/// What `wallet-worker migrate` and most operators' commands need: the database and nothing else.
 #[derive(Debug, Clone)]
-pub struct MigrateConfig {
+pub struct OperatorConfig {
     /// PostgreSQL.
     pub database: DatabaseConfig,
     /// Logs and traces.
     pub logs: LogConfig,
 }
 
-impl MigrateConfig {
+impl OperatorConfig {
     /// Reads it.
     ///
     /// # Errors
@@ -62,7 +64,48 @@ impl MigrateConfig {
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         Ok(Self {
             database: DatabaseConfig::read(env)?,
-            logs: LogConfig::read(env)?,
+            logs: LogConfig::read_for_a_person(env)?,
+        })
+    }
+}
+
+/// What `wallet-worker rotate-keys` needs beside the database.
+#[derive(Debug, Clone)]
+pub struct KeysConfig {
+    /// The keys that wrap data keys.
+    pub encryption: WrappingKeys,
+}
+
+impl KeysConfig {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        Ok(Self {
+            encryption: encryption::wrapping_keys(env)?,
+        })
+    }
+}
+
+/// What `wallet-worker reconcile` needs beside the database.
+#[derive(Debug, Clone)]
+pub struct ReconcileConfig {
+    /// Stripe.
+    pub stripe: StripeConfig,
+    /// The keys that wrap data keys.
+    pub encryption: WrappingKeys,
+}
+
+impl ReconcileConfig {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong.
+    pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
+        Ok(Self {
+            stripe: StripeConfig::read(env)?,
+            encryption: encryption::wrapping_keys(env)?,
         })
     }
 }
@@ -83,8 +126,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrating_needs_the_database_alone() {
-        assert!(MigrateConfig::read(&with(&[("DATABASE_URL", "postgres://u@db/w")])).is_ok());
+    fn operators_need_the_database_alone() {
+        assert!(OperatorConfig::read(&with(&[("DATABASE_URL", "postgres://u@db/w")])).is_ok());
     }
 
     #[test]
@@ -105,7 +148,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let env = |name: &str| (name == "DATABASE_URL").then(|| std::ffi::OsString::from_vec(vec![0xff]));
         assert_eq!(
-            super::testing::error_of(MigrateConfig::read(&env)),
+            super::testing::error_of(OperatorConfig::read(&env)),
             "DATABASE_URL: is not UTF-8; set it to plain text"
         );
     }

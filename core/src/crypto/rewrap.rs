@@ -1,21 +1,21 @@
 //! Rotation: wrapping every data key with the current wrapping key, while the system serves.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
-use super::{CryptoError, Rewrapping, Vault};
+use super::{CryptoError, Fingerprint, Rewrapping, Vault};
 
 /// Keys re-wrapped by one statement.
 const BATCH: i64 = 500;
 
 /// What a rotation did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RewrapReport {
     /// Data keys now under the current wrapping key.
     pub rewrapped: usize,
     /// Data keys that changed or were destroyed meanwhile; a second run finds what is left of them.
     pub overtaken: usize,
-    /// Data keys whose wrapping key is not configured: it must not be thrown away yet.
-    pub missing: usize,
+    /// Wrapping keys that are not configured, and how many data keys each of them wraps: none of them may be thrown away yet.
+    pub missing: BTreeMap<Fingerprint, usize>,
     /// Data keys that do not unwrap although their wrapping key is there: damaged.
     pub damaged: usize,
 }
@@ -23,8 +23,8 @@ pub struct RewrapReport {
 impl RewrapReport {
     /// Whether no retired wrapping key is needed any more.
     #[must_use]
-    pub const fn is_complete(&self) -> bool {
-        self.overtaken == 0 && self.missing == 0 && self.damaged == 0
+    pub fn is_complete(&self) -> bool {
+        self.overtaken == 0 && self.missing.is_empty() && self.damaged == 0
     }
 }
 
@@ -35,12 +35,16 @@ impl Vault {
     /// as previous, then run this; retire the old key when the report is complete. It can be stopped and run again at any
     /// time: each batch is one statement, and what is done is not done twice.
     ///
+    /// `progress` is told after each batch.
+    ///
     /// # Errors
     /// When the store fails. A key that cannot be unwrapped is counted and does not stop the others.
-    pub async fn rewrap_all(&self) -> Result<RewrapReport, CryptoError> {
+    pub async fn rewrap_all(
+        &self,
+        mut progress: impl FnMut(&RewrapReport) + Send,
+    ) -> Result<RewrapReport, CryptoError> {
         let mut report = RewrapReport::default();
         let mut after = None;
-        let mut named = HashSet::new();
         loop {
             let stale = self
                 .store
@@ -55,11 +59,7 @@ impl Vault {
                 let key = match self.wrapping.unwrap_key(stored) {
                     Ok(key) => key,
                     Err(CryptoError::WrappingKeyMissing(fingerprint)) => {
-                        report.missing += 1;
-                        // Once for each wrapping key: thousands of people may be waiting for the same one.
-                        if named.insert(fingerprint.clone()) {
-                            tracing::error!(%fingerprint, "wrapping key is not configured, its data keys stay as they are");
-                        }
+                        *report.missing.entry(fingerprint).or_default() += 1;
                         continue;
                     }
                     Err(error) => {
@@ -83,6 +83,7 @@ impl Vault {
                 .await?;
             report.rewrapped += changed;
             report.overtaken += batch.len().saturating_sub(changed);
+            progress(&report);
         }
     }
 }

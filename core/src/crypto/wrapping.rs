@@ -22,7 +22,7 @@ const VERSION: &str = "v1";
 
 /// Names a wrapping key without revealing it: the first eight bytes of a SHA-256, as 16 hex digits. It stands beside every
 /// wrapped key, so that rotation finds what is left to do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {

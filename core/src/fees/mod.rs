@@ -13,6 +13,10 @@ pub use store::{list, remove, rule_for, set};
 use crate::ids::UserId;
 use crate::money::{Currency, Money, MoneyError};
 
+/// The most that a rule may take, in hundredths of a percent: a fee of the whole amount would refuse every payment, and one above half of it
+/// is a slip of the finger.
+pub const HIGHEST_BASIS_POINTS: u16 = 5_000;
+
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeeRule {
@@ -32,7 +36,9 @@ pub struct FeeRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFeeRule {
     /// More than the whole amount.
-    #[error("it takes more than 10000 basis points, which are 100 %")]
+    #[error(
+        "it takes more than {HIGHEST_BASIS_POINTS} basis points, which are 50 %: hardly a payment would be worth making"
+    )]
     TooMuch,
     /// A rule for all currencies is for all payments, without bounds.
     #[error("a payee, a minimum or a maximum needs a currency")]
@@ -54,7 +60,7 @@ impl FeeRule {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), InvalidFeeRule> {
-        if self.basis_points > 10_000 {
+        if self.basis_points > HIGHEST_BASIS_POINTS {
             return Err(InvalidFeeRule::TooMuch);
         }
         let bounds = [self.minimum, self.maximum];
@@ -131,8 +137,8 @@ mod tests {
             ..rule(100, minimum, maximum)
         };
         let payee = Some(UserId::from_uuid(uuid::Uuid::from_u128(1)));
-        assert_eq!(rule(10_000, None, None).check(), Ok(()));
-        assert_eq!(rule(10_001, None, None).check(), Err(InvalidFeeRule::TooMuch));
+        assert_eq!(rule(5_000, None, None).check(), Ok(()));
+        assert_eq!(rule(5_001, None, None).check(), Err(InvalidFeeRule::TooMuch));
         assert_eq!(
             rule(100, cents(1), None).check(),
             Err(InvalidFeeRule::NeedsCurrency)

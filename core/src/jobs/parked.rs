@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::alarms;
+use crate::audit::{self, Actor, AuditRecord};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, in_transaction};
-use crate::ids::{JobId, TransactionId};
+use crate::ids::{JobId, TransactionId, WalletId};
 
 /// A job that waits for an operator.
 #[derive(Debug, Clone)]
@@ -21,6 +23,10 @@ pub struct ParkedJob {
     pub transaction: Option<TransactionId>,
     /// Why it was parked.
     pub reason: String,
+    /// When it was parked.
+    pub parked_at: DateTime<Utc>,
+    /// When it was queued.
+    pub created_at: DateTime<Utc>,
 }
 
 /// Every parked job, the longest parked first.
@@ -28,44 +34,85 @@ pub struct ParkedJob {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn list_parked(db: &Db) -> Result<Vec<ParkedJob>, DbError> {
-    let rows: Vec<(i64, String, Option<Uuid>, Option<String>)> = jobs::table
+    type Row = (
+        i64,
+        String,
+        Option<Uuid>,
+        Option<String>,
+        Option<DateTime<Utc>>,
+        DateTime<Utc>,
+    );
+    let rows: Vec<Row> = jobs::table
         .filter(jobs::parked_at.is_not_null())
         .order(jobs::parked_at.asc())
-        .select((jobs::id, jobs::kind, jobs::transaction_id, jobs::last_error))
+        .select((
+            jobs::id,
+            jobs::kind,
+            jobs::transaction_id,
+            jobs::last_error,
+            jobs::parked_at,
+            jobs::created_at,
+        ))
         .load(&mut db.conn().await?)
         .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, kind, transaction, reason)| ParkedJob {
-            id: JobId(id),
-            kind,
-            transaction: transaction.map(TransactionId::from_uuid),
-            reason: reason.unwrap_or_default(),
-        })
+        .map(
+            |(id, kind, transaction, reason, parked_at, created_at)| ParkedJob {
+                id: JobId(id),
+                kind,
+                transaction: transaction.map(TransactionId::from_uuid),
+                reason: reason.unwrap_or_default(),
+                parked_at: parked_at.unwrap_or(created_at),
+                created_at,
+            },
+        )
         .collect())
 }
 
-/// Puts a parked job back into its queue with a fresh budget and closes its alarm; false when it is not parked.
+/// Puts a parked job back into its queue with a fresh budget, closes its alarm and records who did so and why; false when it is not parked.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn requeue(db: &Db, id: JobId, now: DateTime<Utc>) -> Result<bool, DbError> {
+pub async fn requeue(
+    db: &Db,
+    id: JobId,
+    actor: &Actor,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
     in_transaction!(db, conn => {
-        let back = diesel::update(jobs::table.find(id.0).filter(jobs::parked_at.is_not_null()))
-            .set((
-                jobs::parked_at.eq(None::<DateTime<Utc>>),
-                jobs::handed_over_at.eq(None::<DateTime<Utc>>),
-                jobs::run_at.eq(now),
-                // Some are parked by their age: what was mended begins anew.
-                jobs::created_at.eq(now),
-                jobs::attempts.eq(0),
-                jobs::starts.eq(0),
-            ))
-            .execute(conn)
-            .await?;
-        if back == 1 {
-            alarms::close(conn, "job_parked", &id.to_string(), now).await?;
-        }
-        Ok::<bool, DbError>(back == 1)
+        let back: Option<(String, Option<Uuid>, Vec<Uuid>)> =
+            diesel::update(jobs::table.find(id.0).filter(jobs::parked_at.is_not_null()))
+                .set((
+                    jobs::parked_at.eq(None::<DateTime<Utc>>),
+                    jobs::handed_over_at.eq(None::<DateTime<Utc>>),
+                    jobs::run_at.eq(now),
+                    // Some are parked by their age: what was mended begins anew.
+                    jobs::created_at.eq(now),
+                    jobs::attempts.eq(0),
+                    jobs::starts.eq(0),
+                ))
+                .returning((jobs::kind, jobs::transaction_id, jobs::wallet_ids))
+                .get_result(conn)
+                .await
+                .optional()?;
+        let Some((kind, transaction, wallets)) = back else {
+            return Ok(false);
+        };
+        alarms::close(conn, "job_parked", &id.to_string(), now).await?;
+        let transactions: Vec<TransactionId> = transaction.into_iter().map(TransactionId::from_uuid).collect();
+        let wallets: Vec<WalletId> = wallets.into_iter().map(WalletId::from_uuid).collect();
+        let entry = AuditRecord {
+            at: now,
+            actor,
+            action: "requeue_job",
+            request_id: None,
+            transactions: &transactions,
+            wallets: &wallets,
+            detail: json!({ "job": id.0, "kind": kind, "reason": reason }),
+        };
+        audit::record(conn, &entry).await?;
+        Ok::<bool, DbError>(true)
     })
 }

@@ -19,6 +19,7 @@
 
 mod batch;
 mod guard;
+mod look;
 mod node;
 mod quorum;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use rand::Rng;
 
 pub use batch::BatchGuard;
 pub use guard::WalletGuard;
+pub use look::{Holder, KeySeen, Overdue};
 
 use crate::ids::WalletId;
 use guard::Lease;

@@ -64,6 +64,15 @@ impl Node {
         }))
     }
 
+    /// Its place in the list, from 1.
+    pub(super) const fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(super) const fn client(&self) -> &redis::Client {
+        &self.client
+    }
+
     pub(super) fn is_down(&self) -> bool {
         self.down.load(Ordering::Acquire)
     }

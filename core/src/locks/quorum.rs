@@ -38,6 +38,10 @@ impl Nodes {
         Self { nodes, ttl }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.iter()
+    }
+
     pub(super) fn count(&self) -> usize {
         self.nodes.len()
     }

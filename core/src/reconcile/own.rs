@@ -83,6 +83,7 @@ pub async fn explain(
     db: &Db,
     calls: &StripeCalls,
     id: &BalanceTransactionId,
+    actor: &Actor,
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<BalanceTransaction, ReconcileError> {
@@ -90,7 +91,7 @@ pub async fn explain(
     let movement = calls.ask(Lane::Maintenance, question).await?;
     in_transaction!(db, conn => {
         let row = Row { id: id.as_str(), kind: &movement.kind, net: movement.net, moved_at: movement.created };
-        write(conn, &row, reason, now).await
+        write(conn, &row, actor, reason, now).await
     })?;
     Ok(movement)
 }
@@ -99,10 +100,16 @@ pub async fn explain(
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn record_opening(db: &Db, amount: Money, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn record_opening(
+    db: &Db,
+    amount: Money,
+    actor: &Actor,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     let id = format!("opening:{}", amount.currency().code());
     in_transaction!(db, conn => {
-        write(conn, &Row { id: &id, kind: "opening", net: amount, moved_at: now }, reason, now).await
+        write(conn, &Row { id: &id, kind: "opening", net: amount, moved_at: now }, actor, reason, now).await
     })
 }
 
@@ -113,7 +120,13 @@ struct Row<'a> {
     moved_at: DateTime<Utc>,
 }
 
-async fn write(conn: &mut PgConn, row: &Row<'_>, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+async fn write(
+    conn: &mut PgConn,
+    row: &Row<'_>,
+    actor: &Actor,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     sql(
         "INSERT INTO platform_movements (id, kind, net, currency, moved_at, reason, recorded_by, recorded_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -126,13 +139,13 @@ async fn write(conn: &mut PgConn, row: &Row<'_>, reason: &str, now: DateTime<Utc
     .bind::<Text, _>(row.net.currency().code())
     .bind::<Timestamptz, _>(row.moved_at)
     .bind::<Nullable<Text>, _>(Some(reason))
-    .bind::<Text, _>(Actor::Operator.to_string())
+    .bind::<Text, _>(actor.to_string())
     .bind::<Timestamptz, _>(now)
     .execute(conn)
     .await?;
     let entry = AuditRecord {
         at: now,
-        actor: &Actor::Operator,
+        actor,
         action: "explain_movement",
         request_id: None,
         transactions: &[],

@@ -80,7 +80,7 @@ async fn an_operator_closes_an_open_alarm_on_record() {
     let closed = run("wallet-worker", &close, &app.variables).await;
     assert_eq!(closed.code, Some(0), "{closed:?}");
     assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
-    let on_record = "audit_log WHERE actor = 'operator' AND action = 'close_alarm' AND detail->>'reason' = 'booked by hand'";
+    let on_record = "audit_log WHERE actor LIKE 'operator:%' AND action = 'close_alarm' AND detail->>'reason' = 'booked by hand'";
     assert_eq!(app.db.count(on_record).await, 1);
     let again = run("wallet-worker", &close, &app.variables).await;
     assert_eq!(again.code, Some(1), "{again:?}");

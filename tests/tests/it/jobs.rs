@@ -91,7 +91,17 @@ async fn a_job_that_killed_its_worker_three_times_is_parked_and_can_be_put_back(
     let job: i64 = told[0].get::<_, String>(0).parse().unwrap();
 
     let now = SystemClock.now();
-    assert!(jobs::requeue(app.db.pool().await, JobId(job), now).await.unwrap());
+    assert!(
+        jobs::requeue(
+            app.db.pool().await,
+            JobId(job),
+            &Actor::Operator("ada".parse().unwrap()),
+            None,
+            now
+        )
+        .await
+        .unwrap()
+    );
     app.completed(&alice, &sent).await;
     assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
     app.finish_with(Leftovers {

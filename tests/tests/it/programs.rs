@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use serde_json::{Value, json};
-use wallet_core::config::{ApiConfig, MigrateConfig, WorkerConfig};
+use wallet_core::config::{ApiConfig, OperatorConfig, WorkerConfig};
 use wallet_tests::programs::run;
 use wallet_tests::system::Variables;
 use wallet_tests::{Database, TestApp};
@@ -117,7 +117,9 @@ fn every_variable_that_a_program_reads_is_explained_in_the_example() {
     };
     ApiConfig::read(&env).unwrap();
     WorkerConfig::read(&env).unwrap();
-    MigrateConfig::read(&env).unwrap();
+    OperatorConfig::read(&env).unwrap();
+    // The command line of operators reads this one.
+    asked.borrow_mut().insert("WALLET_OPERATOR".to_owned());
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     let explained: BTreeSet<String> = std::fs::read_to_string(example)
@@ -264,4 +266,15 @@ async fn an_operator_lists_what_is_parked_and_puts_it_back() {
         parked: 0,
     })
     .await;
+}
+
+/// foreman gives the first line of a Procfile PORT as it is, and a hundred more to each line after it.
+#[test]
+fn the_web_process_stands_first_in_the_procfile() {
+    let procfile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Procfile")).unwrap();
+    let names: Vec<&str> = procfile
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    assert_eq!(names, ["web", "worker", "release"]);
 }

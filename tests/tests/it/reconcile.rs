@@ -297,7 +297,7 @@ async fn what_the_platform_owned_before_can_be_written_down() {
     assert_eq!((code, cents(&usd(&told)["rest"])), (0, 0), "{told:#}");
     assert_eq!(
         app.db
-            .count("audit_log WHERE action = 'explain_movement' AND actor = 'operator'")
+            .count("audit_log WHERE action = 'explain_movement' AND actor LIKE 'operator:%'")
             .await,
         1
     );

@@ -4,11 +4,11 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use wallet_core::alarms;
-use wallet_core::audit::{self, Actor, AuditRecord};
-use wallet_core::config::WorkerConfig;
+use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
 
-use super::{clock, connect, say};
+use super::Session;
+use super::reason::Reason;
 
 /// Which alarm, and why it may be closed.
 #[derive(Debug, Args)]
@@ -18,25 +18,24 @@ pub(crate) struct CloseAlarm {
     /// With what, as `parked` lists it.
     subject: String,
     /// What was found out, for those who read the audit trail.
-    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    reason: String,
+    #[arg(long)]
+    reason: Reason,
 }
 
 /// Closes it, on record.
-pub(crate) async fn close_alarm(config: &WorkerConfig, which: &CloseAlarm) -> anyhow::Result<()> {
-    let db = connect(config).await?;
-    let now = clock().now();
-    let is_closed = in_transaction!(db, conn => {
+pub(crate) async fn close_alarm(session: &Session, which: &CloseAlarm) -> anyhow::Result<()> {
+    let now = session.now();
+    let is_closed = in_transaction!(session.db, conn => {
         let is_closed = alarms::close(conn, &which.kind, &which.subject, now).await?;
         if is_closed {
             let record = AuditRecord {
                 at: now,
-                actor: &Actor::Operator,
+                actor: &session.actor,
                 action: "close_alarm",
                 request_id: None,
                 transactions: &[],
                 wallets: &[],
-                detail: json!({ "kind": which.kind, "subject": which.subject, "reason": which.reason }),
+                detail: json!({ "kind": which.kind, "subject": which.subject, "reason": which.reason.as_str() }),
             };
             audit::record(conn, &record).await?;
         }
@@ -49,5 +48,8 @@ pub(crate) async fn close_alarm(config: &WorkerConfig, which: &CloseAlarm) -> an
             which.subject
         );
     }
-    say("the alarm is closed")
+    session.answer(
+        &json!({ "closed": { "kind": which.kind, "subject": which.subject } }),
+        ["the alarm is closed".to_owned()],
+    )
 }

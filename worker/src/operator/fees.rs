@@ -7,13 +7,12 @@ use clap::{Args, Subcommand};
 use rust_decimal::Decimal;
 use serde_json::json;
 use wallet_core::audit::{self, Actor, AuditRecord};
-use wallet_core::config::WorkerConfig;
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::fees::{self, FeeRule};
+use wallet_core::fees::{self, FeeRule, HIGHEST_BASIS_POINTS};
 use wallet_core::ids::UserId;
 use wallet_core::money::Currency;
 
-use super::{clock, connect, say};
+use super::Session;
 
 /// The commands about fee rules.
 #[derive(Debug, Subcommand)]
@@ -23,8 +22,8 @@ pub(crate) enum Fees {
     /// Write a rule, in place of the one for the same currency and payee. Payments accepted before keep the fee that they were
     /// accepted with.
     Set {
-        /// Hundredths of a percent of the amount: 100 is 1 %, 0 is free, 10000 is all of it.
-        #[arg(value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        /// Hundredths of a percent of the amount: 100 is 1 %, 0 is free, 5000 is half and the most.
+        #[arg(value_parser = clap::value_parser!(u16).range(0..=i64::from(HIGHEST_BASIS_POINTS)))]
         basis_points: u16,
         #[command(flatten)]
         of: Of,
@@ -54,9 +53,9 @@ pub(crate) struct Of {
 }
 
 /// Lists, writes or removes fee rules.
-pub(crate) async fn fees(config: &WorkerConfig, command: Fees) -> anyhow::Result<()> {
+pub(crate) async fn fees(session: &Session, command: Fees) -> anyhow::Result<()> {
     match command {
-        Fees::List => list(config).await,
+        Fees::List => list(session).await,
         Fees::Set {
             basis_points,
             of,
@@ -70,49 +69,45 @@ pub(crate) async fn fees(config: &WorkerConfig, command: Fees) -> anyhow::Result
                 minimum,
                 maximum,
             };
-            set(config, &rule).await
+            set(session, &rule).await
         }
-        Fees::Remove { of } => remove(config, &of).await,
+        Fees::Remove { of } => remove(session, &of).await,
     }
 }
 
-async fn list(config: &WorkerConfig) -> anyhow::Result<()> {
-    let db = connect(config).await?;
-    let rules = fees::list(&mut *db.conn().await?).await?;
-    for rule in &rules {
-        say(&in_words(rule))?;
-    }
-    match rules.as_slice() {
-        [] => say("no rules: the platform keeps nothing of payments"),
-        [_] => say("1 rule"),
-        many => say(&format!("{} rules", many.len())),
-    }
+async fn list(session: &Session) -> anyhow::Result<()> {
+    let rules = fees::list(&mut *session.db.conn().await?).await?;
+    let count = match rules.as_slice() {
+        [] => "no rules: the platform keeps nothing of payments".to_owned(),
+        [_] => "1 rule".to_owned(),
+        many => format!("{} rules", many.len()),
+    };
+    let object = json!({ "rules": rules.iter().map(as_json).collect::<Vec<_>>() });
+    session.answer(&object, rules.iter().map(in_words).chain([count]))
 }
 
-async fn set(config: &WorkerConfig, rule: &FeeRule) -> anyhow::Result<()> {
+async fn set(session: &Session, rule: &FeeRule) -> anyhow::Result<()> {
     rule.check().context("the rule cannot be set")?;
-    let db = connect(config).await?;
-    in_transaction!(db, conn => {
-        let now = clock().now();
+    in_transaction!(session.db, conn => {
+        let now = session.now();
         fees::set(conn, rule, now).await?;
         let detail = json!({
             "currency": rule.currency, "payee": rule.payee, "basis_points": rule.basis_points,
             "minimum": rule.minimum, "maximum": rule.maximum,
         });
-        audit::record(conn, &entry("set_fee_rule", now, detail)).await?;
+        audit::record(conn, &entry(&session.actor, "set_fee_rule", now, detail)).await?;
         Ok::<_, DbError>(())
     })?;
-    say(&in_words(rule))
+    session.answer(&json!({ "set": as_json(rule) }), [in_words(rule)])
 }
 
-async fn remove(config: &WorkerConfig, of: &Of) -> anyhow::Result<()> {
-    let db = connect(config).await?;
-    let removed = in_transaction!(db, conn => {
-        let now = clock().now();
+async fn remove(session: &Session, of: &Of) -> anyhow::Result<()> {
+    let removed = in_transaction!(session.db, conn => {
+        let now = session.now();
         let removed = fees::remove(conn, of.currency, of.payee).await?;
         if removed {
             let detail = json!({ "currency": of.currency, "payee": of.payee });
-            audit::record(conn, &entry("remove_fee_rule", now, detail)).await?;
+            audit::record(conn, &entry(&session.actor, "remove_fee_rule", now, detail)).await?;
         }
         Ok::<_, DbError>(removed)
     })?;
@@ -120,23 +115,34 @@ async fn remove(config: &WorkerConfig, of: &Of) -> anyhow::Result<()> {
     if !removed {
         bail!("there is no rule for {whose}; `wallet-worker fees list` lists them");
     }
-    say(&format!("the rule for {whose} is removed"))
+    session.answer(
+        &json!({ "removed": { "currency": of.currency, "payee": of.payee } }),
+        [format!("the rule for {whose} is removed")],
+    )
 }
 
-fn entry(
+fn entry<'a>(
+    actor: &'a Actor,
     action: &'static str,
     at: chrono::DateTime<chrono::Utc>,
     detail: serde_json::Value,
-) -> AuditRecord<'static> {
+) -> AuditRecord<'a> {
     AuditRecord {
         at,
-        actor: &Actor::Operator,
+        actor,
         action,
         request_id: None,
         transactions: &[],
         wallets: &[],
         detail,
     }
+}
+
+fn as_json(rule: &FeeRule) -> serde_json::Value {
+    json!({
+        "currency": rule.currency, "payee": rule.payee, "basisPoints": rule.basis_points, "minimum": rule.minimum,
+        "maximum": rule.maximum,
+    })
 }
 
 fn in_words(rule: &FeeRule) -> String {

@@ -2,18 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
-use wallet_core::config::MigrateConfig;
+use serde_json::json;
+use wallet_core::config::OperatorConfig;
 use wallet_core::db::{self, Db, DbOptions};
 
-use super::say;
+use super::Manner;
+use super::session::tell;
 
 /// Runs the migrations and makes partitions.
-pub(crate) async fn migrate(config: &MigrateConfig, now: DateTime<Utc>) -> anyhow::Result<()> {
+pub(crate) async fn migrate(
+    config: &OperatorConfig,
+    manner: &Manner,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
     let url = config.database.url.expose_secret();
     let done = db::migrate(url).await?;
-    for name in &done {
-        say(&format!("applied {name}"))?;
-    }
     let db = Db::connect(
         url,
         &DbOptions {
@@ -23,8 +26,13 @@ pub(crate) async fn migrate(config: &MigrateConfig, now: DateTime<Utc>) -> anyho
     )
     .await?;
     let made = db::ensure_partitions(&db, now).await?;
-    say(&format!(
+    let summary = format!(
         "the schema is current ({} applied), {made} partitions made",
         done.len()
-    ))
+    );
+    tell(
+        manner.json,
+        &json!({ "applied": done, "partitionsMade": made }),
+        done.iter().map(|name| format!("applied {name}")).chain([summary]),
+    )
 }

@@ -1,36 +1,33 @@
-//! The operator's commands, a file each: what they print is for a person.
+//! The operator's commands, a file each. Each answers with lines for a person, or with one JSON object for a program (`--json`), and what it
+//! changes is in the audit trail with who and why.
 
 mod close_alarm;
 mod fees;
+mod locks;
 mod migrate;
 mod money_out;
 mod parked;
+mod reason;
 mod reconcile;
 mod replay_events;
 mod requeue;
 mod review;
 mod rotate_keys;
+mod session;
 mod verify;
-
-use std::io::Write;
-use std::sync::Arc;
-
-use anyhow::Context;
-use secrecy::ExposeSecret;
-use wallet_core::clock::{SharedClock, SystemClock};
-use wallet_core::config::WorkerConfig;
-use wallet_core::db::{Db, DbOptions};
 
 pub(crate) use close_alarm::{CloseAlarm, close_alarm};
 pub(crate) use fees::{Fees, fees};
+pub(crate) use locks::{Locks, locks};
 pub(crate) use migrate::migrate;
 pub(crate) use money_out::{MoneyOut, money_out};
 pub(crate) use parked::parked;
 pub(crate) use reconcile::{Reconcile, reconcile};
 pub(crate) use replay_events::{ReplayEvents, replay_events};
-pub(crate) use requeue::requeue;
+pub(crate) use requeue::{Requeue, requeue};
 pub(crate) use review::{Review, review};
-pub(crate) use rotate_keys::rotate_keys;
+pub(crate) use rotate_keys::{RotateKeys, rotate_keys};
+pub(crate) use session::{Manner, Session};
 pub(crate) use verify::{Verify, verify};
 
 /// What a check of the books has to say by its exit code.
@@ -56,20 +53,4 @@ impl Verdict {
     pub(crate) fn unknown(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unknown(error.into())
     }
-}
-
-fn say(line: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("standard output")
-}
-
-fn clock() -> SharedClock {
-    Arc::new(SystemClock)
-}
-
-async fn connect(config: &WorkerConfig) -> anyhow::Result<Db> {
-    let options = DbOptions {
-        application_name: "wallet-operator",
-        ..DbOptions::default()
-    };
-    Ok(Db::connect(config.database.url.expose_secret(), &options).await?)
 }

@@ -1,11 +1,12 @@
 //! `money-out`.
 
 use clap::Subcommand;
-use wallet_core::audit::Actor;
-use wallet_core::config::WorkerConfig;
+use serde_json::json;
 use wallet_core::money_out as switch;
 
-use super::{clock, connect, say};
+use super::Session;
+use super::reason::Reason;
+use super::session::moment;
 
 /// The commands about money that leaves.
 #[derive(Debug, Subcommand)]
@@ -14,38 +15,45 @@ pub(crate) enum MoneyOut {
     /// and what comes back does too.
     Stop {
         /// Why, for those who find it stopped.
-        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        reason: String,
+        #[arg(long)]
+        reason: Reason,
     },
     /// Let money leave again; what has waited goes on within seconds.
     Start {
         /// Why, if somebody may ask.
         #[arg(long)]
-        reason: Option<String>,
+        reason: Option<Reason>,
     },
     /// Say how it stands, since when, by whom and why.
     Status,
 }
 
 /// Stops, starts or tells.
-pub(crate) async fn money_out(config: &WorkerConfig, command: MoneyOut) -> anyhow::Result<()> {
-    let db = connect(config).await?;
-    let now = clock().now();
+pub(crate) async fn money_out(session: &Session, command: MoneyOut) -> anyhow::Result<()> {
+    let (db, actor, now) = (&session.db, &session.actor, session.now());
+    let mut lines = Vec::new();
+    let mut woken = None;
     match command {
         MoneyOut::Stop { reason } => {
-            if !switch::stop(&db, &Actor::Operator, &reason, now).await? {
-                say("it was stopped already")?;
+            if !switch::stop(db, actor, reason.as_str(), now).await? {
+                lines.push("it was stopped already".to_owned());
             }
         }
         MoneyOut::Start { reason } => {
-            match switch::start(&db, &Actor::Operator, reason.as_deref(), now).await? {
-                Some(woken) => say(&format!("{woken} jobs have waited for it"))?,
-                None => say("it was not stopped")?,
-            }
+            woken = switch::start(db, actor, reason.as_ref().map(Reason::as_str), now).await?;
+            lines.push(match woken {
+                Some(woken) => format!("{woken} jobs have waited for it"),
+                None => "it was not stopped".to_owned(),
+            });
         }
         MoneyOut::Status => {}
     }
-    say(&in_words(&switch::state(&db).await?))
+    let state = switch::state(db).await?;
+    let object = json!({
+        "open": state.is_open, "changedAt": state.changed_at, "changedBy": state.changed_by, "reason": state.reason, "woken": woken,
+    });
+    lines.push(in_words(&state));
+    session.answer(&object, lines)
 }
 
 fn in_words(state: &switch::MoneyOut) -> String {
@@ -55,6 +63,6 @@ fn in_words(state: &switch::MoneyOut) -> String {
         .as_deref()
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
-    let at = state.changed_at.format("%Y-%m-%d %H:%M:%S UTC");
+    let at = moment(state.changed_at);
     format!("money-out is {how}, since {at}, by {}{why}", state.changed_by)
 }

@@ -7,10 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use wallet_core::audit::Actor;
-use wallet_core::config::WorkerConfig;
+use wallet_core::config::ReconcileConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
-use wallet_core::db::Db;
 use wallet_core::ids::SystemIds;
 use wallet_core::money::{Currency, Money};
 use wallet_core::reconcile::{self as books, Difference, Figure, Reconciliation};
@@ -18,7 +16,8 @@ use wallet_core::stripe::{
     AsyncStripeGateway, BalanceTransactionId, BreakerSettings, Breakers, GatewayOptions, StripeCalls,
 };
 
-use super::{Verdict, clock, connect, say};
+use super::reason::Reason;
+use super::{Session, Verdict};
 
 /// What is compared; or what is written down, so that it is no difference.
 #[derive(Debug, Args)]
@@ -27,9 +26,6 @@ pub(crate) struct Reconcile {
     /// Movements created at this time or later, as in 2026-11-24T00:00:00Z. The last 35 days by default; the sums are of all time.
     #[arg(long)]
     since: Option<DateTime<Utc>>,
-    /// Print one JSON object instead of lines.
-    #[arg(long)]
-    json: bool,
     #[command(subcommand)]
     record: Option<Record>,
 }
@@ -43,8 +39,8 @@ pub(crate) enum Record {
         #[arg(value_parser = BalanceTransactionId::from_str)]
         movement: BalanceTransactionId,
         /// What it was.
-        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        reason: String,
+        #[arg(long)]
+        reason: Reason,
     },
     /// What the platform owned on its Stripe balance before these books began.
     Opening {
@@ -55,23 +51,28 @@ pub(crate) enum Record {
         #[arg(value_parser = Decimal::from_str_exact, allow_negative_numbers = true)]
         amount: Decimal,
         /// Where that is known from.
-        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        reason: String,
+        #[arg(long)]
+        reason: Reason,
     },
 }
 
 /// Compares, or writes down.
-pub(crate) async fn reconcile(config: &WorkerConfig, how: Reconcile) -> anyhow::Result<()> {
-    let db = connect(config).await.map_err(Verdict::unknown)?;
-    let calls = calls(config, &db)?;
-    let now = clock().now();
+pub(crate) async fn reconcile(
+    session: &Session,
+    config: &ReconcileConfig,
+    how: Reconcile,
+) -> anyhow::Result<()> {
+    let (db, actor, now) = (&session.db, &session.actor, session.now());
+    let calls = calls(session, config)?;
     match how.record {
         Some(Record::Explain { movement, reason }) => {
-            let moved = books::explain(&db, &calls, &movement, &reason, now).await?;
-            return say(&format!(
+            let moved = books::explain(db, &calls, &movement, actor, reason.as_str(), now).await?;
+            let line = format!(
                 "{movement}, a {} of {}, is the platform's own",
                 moved.kind, moved.net
-            ));
+            );
+            let object = json!({ "explained": movement.to_string(), "net": moved.net.amount(), "currency": moved.net.currency() });
+            return session.answer(&object, [line]);
         }
         Some(Record::Opening {
             currency,
@@ -79,22 +80,19 @@ pub(crate) async fn reconcile(config: &WorkerConfig, how: Reconcile) -> anyhow::
             reason,
         }) => {
             let amount = Money::new(amount, currency)?;
-            books::record_opening(&db, amount, &reason, now).await?;
-            return say(&format!("{amount} were the platform's own before"));
+            books::record_opening(db, amount, actor, reason.as_str(), now).await?;
+            let object = json!({ "opening": amount.amount(), "currency": amount.currency() });
+            return session.answer(&object, [format!("{amount} were the platform's own before")]);
         }
         None => {}
     }
     let since = how.since.unwrap_or(now - books::USUAL_PERIOD);
-    let found = books::reconcile(&db, &calls, &Actor::Operator, since, now, |read| {
+    let found = books::reconcile(db, &calls, actor, since, now, |read| {
         tracing::debug!(read, "movements read");
     })
     .await
     .map_err(Verdict::unknown)?;
-    if how.json {
-        say(&as_json(&found).to_string())?;
-    } else {
-        tell(&found)?;
-    }
+    session.answer(&as_json(&found), in_words(&found))?;
     if found.is_explained() {
         return Ok(());
     }
@@ -108,40 +106,41 @@ pub(crate) async fn reconcile(config: &WorkerConfig, how: Reconcile) -> anyhow::
     Err(Verdict::DoesNotHold(format!("{count} differences are not explained")).into())
 }
 
-fn calls(config: &WorkerConfig, db: &Db) -> anyhow::Result<StripeCalls> {
+fn calls(session: &Session, config: &ReconcileConfig) -> anyhow::Result<StripeCalls> {
     let options = GatewayOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
     let vault = Vault::new(
         config.encryption.clone(),
-        Arc::new(PgKeyStore::new(db.clone())),
-        clock(),
-        Arc::new(SystemIds::new(clock())),
+        Arc::new(PgKeyStore::new(session.db.clone())),
+        Arc::clone(&session.clock),
+        Arc::new(SystemIds::new(Arc::clone(&session.clock))),
     );
     Ok(StripeCalls::new(
-        db.clone(),
+        session.db.clone(),
         Arc::new(vault),
         Arc::new(AsyncStripeGateway::new(&options)?),
         Arc::new(Breakers::new(BreakerSettings::default())),
-        clock(),
+        Arc::clone(&session.clock),
     ))
 }
 
-fn tell(found: &Reconciliation) -> anyhow::Result<()> {
+fn in_words(found: &Reconciliation) -> Vec<String> {
+    let mut lines = Vec::new();
     for difference in &found.differences {
         let mark = if difference.explained {
             "explained"
         } else {
             "DIFFERS"
         };
-        say(&format!(
+        lines.push(format!(
             "{mark:<9} {:>9} old  {}",
             age(difference.age),
             difference.in_words()
-        ))?;
+        ));
     }
     for figure in &found.figures {
-        say(&sums(figure))?;
+        lines.push(sums(figure));
     }
-    say(&format!(
+    lines.push(format!(
         "{} movements since {}: {} transactions match, {} movements are the platform's own, {} differences, {} of them not explained",
         found.movements,
         found.since.format("%Y-%m-%d %H:%M UTC"),
@@ -149,7 +148,8 @@ fn tell(found: &Reconciliation) -> anyhow::Result<()> {
         found.own,
         found.differences.len(),
         found.unexplained().count()
-    ))
+    ));
+    lines
 }
 
 fn sums(figure: &Figure) -> String {

@@ -3,16 +3,28 @@
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::Args;
-use wallet_core::config::WorkerConfig;
-use wallet_core::db::in_transaction;
+use serde_json::json;
+use wallet_core::audit::{self, AuditRecord};
+use wallet_core::db::{DbError, in_transaction};
 use wallet_core::inbox::{self, Replay};
 
-use super::{clock, connect, say};
+use super::Session;
+use super::reason::Reason;
 
 /// Which stored events; at least one condition, and all of them hold together.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
 pub(crate) struct ReplayEvents {
+    #[command(flatten)]
+    which: Which,
+    /// What was mended, for the audit trail.
+    #[arg(long)]
+    reason: Option<Reason>,
+}
+
+/// At least one condition.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Which {
     /// Only this one, evt_….
     #[arg(long)]
     id: Option<String>,
@@ -31,8 +43,8 @@ pub(crate) struct ReplayEvents {
 }
 
 /// Has stored events processed again.
-pub(crate) async fn replay_events(config: &WorkerConfig, which: ReplayEvents) -> anyhow::Result<()> {
-    let db = connect(config).await?;
+pub(crate) async fn replay_events(session: &Session, how: ReplayEvents) -> anyhow::Result<()> {
+    let ReplayEvents { which, reason } = how;
     let which = Replay {
         id: which.id,
         event_type: which.event_type,
@@ -40,16 +52,33 @@ pub(crate) async fn replay_events(config: &WorkerConfig, which: ReplayEvents) ->
         since: which.since,
         until: which.until,
     };
-    let now = clock().now();
-    let replayed = in_transaction!(db, conn => inbox::replay(conn, &which, now).await)?;
+    let now = session.now();
+    let replayed = in_transaction!(session.db, conn => {
+        let replayed = inbox::replay(conn, &which, now).await?;
+        // Many at once are one record each thousand: a row has its bounds.
+        for events in replayed.chunks(1_000) {
+            let entry = AuditRecord {
+                at: now,
+                actor: &session.actor,
+                action: "replay_events",
+                request_id: None,
+                transactions: &[],
+                wallets: &[],
+                detail: json!({ "events": events, "reason": reason.as_ref().map(Reason::as_str) }),
+            };
+            audit::record(conn, &entry).await?;
+        }
+        Ok::<_, DbError>(replayed)
+    })?;
     if replayed.is_empty() {
         bail!("no stored event fits; those that are still to be processed need no replay");
     }
-    for id in &replayed {
-        say(id)?;
-    }
-    say(&format!(
+    let summary = format!(
         "{} events are queued again; what has happened already changes nothing",
         replayed.len()
-    ))
+    );
+    session.answer(
+        &json!({ "replayed": replayed }),
+        replayed.iter().cloned().chain([summary]),
+    )
 }

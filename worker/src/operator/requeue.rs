@@ -1,24 +1,42 @@
 //! `requeue`.
 
 use anyhow::bail;
-use wallet_core::config::WorkerConfig;
+use clap::Args;
+use serde_json::json;
 use wallet_core::ids::JobId;
 use wallet_core::jobs;
 
-use super::{clock, connect, say};
+use super::Session;
+use super::reason::Reason;
+
+/// Which jobs, and why they may be tried again.
+#[derive(Debug, Args)]
+pub(crate) struct Requeue {
+    /// The jobs' numbers, as `parked` lists them.
+    #[arg(required = true, value_name = "JOB")]
+    jobs: Vec<i64>,
+    /// What was mended, for the audit trail.
+    #[arg(long)]
+    reason: Option<Reason>,
+}
 
 /// Puts parked jobs back; one that is not parked keeps none of the others.
-pub(crate) async fn requeue(config: &WorkerConfig, jobs: &[i64]) -> anyhow::Result<()> {
-    let db = connect(config).await?;
-    let mut missing = Vec::new();
-    for &job in jobs {
-        if jobs::requeue(&db, JobId(job), clock().now()).await? {
-            say(&format!("job {job} is queued again"))?;
+pub(crate) async fn requeue(session: &Session, which: &Requeue) -> anyhow::Result<()> {
+    let (mut requeued, mut missing) = (Vec::new(), Vec::new());
+    for &job in &which.jobs {
+        let (id, reason) = (JobId(job), which.reason.as_ref().map(Reason::as_str));
+        if jobs::requeue(&session.db, id, &session.actor, reason, session.now()).await? {
+            requeued.push(job);
         } else {
-            missing.push(job.to_string());
+            missing.push(job);
         }
     }
+    session.answer(
+        &json!({ "requeued": requeued, "notParked": missing }),
+        requeued.iter().map(|job| format!("job {job} is queued again")),
+    )?;
     if !missing.is_empty() {
+        let missing: Vec<String> = missing.iter().map(i64::to_string).collect();
         bail!(
             "there is no parked job {}; `wallet-worker parked` lists them",
             missing.join(", ")

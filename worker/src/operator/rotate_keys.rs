@@ -2,22 +2,117 @@
 
 use std::sync::Arc;
 
-use wallet_core::config::WorkerConfig;
-use wallet_core::crypto::{PgKeyStore, Vault};
+use clap::Args;
+use serde_json::{Value, json};
+use wallet_core::audit::{self, AuditRecord};
+use wallet_core::config::KeysConfig;
+use wallet_core::crypto::{PgKeyStore, RewrapReport, Vault};
 use wallet_core::ids::SystemIds;
 
-use super::{clock, connect, say};
+use super::reason::Reason;
+use super::{Session, Verdict};
 
-/// Re-wraps data keys.
-pub(crate) async fn rotate_keys(config: &WorkerConfig) -> anyhow::Result<()> {
-    let db = connect(config).await?;
-    let ids = Arc::new(SystemIds::new(clock()));
+/// Runs over what was overtaken by somebody else at the same time.
+const ROUNDS: u32 = 5;
+
+/// Why the keys are rotated.
+#[derive(Debug, Args)]
+pub(crate) struct RotateKeys {
+    /// For the audit trail: the yearly rotation, a key that leaked.
+    #[arg(long)]
+    reason: Option<Reason>,
+}
+
+/// Re-wraps data keys; done only when every one of them is under the current key.
+pub(crate) async fn rotate_keys(
+    session: &Session,
+    config: &KeysConfig,
+    how: &RotateKeys,
+) -> anyhow::Result<()> {
     let vault = Vault::new(
         config.encryption.clone(),
-        Arc::new(PgKeyStore::new(db)),
-        clock(),
-        ids,
+        Arc::new(PgKeyStore::new(session.db.clone())),
+        Arc::clone(&session.clock),
+        Arc::new(SystemIds::new(Arc::clone(&session.clock))),
     );
-    let report = vault.rewrap_all().await?;
-    say(&format!("{report:?}"))
+    record(
+        session,
+        "begin_key_rotation",
+        json!({ "reason": how.reason.as_ref().map(Reason::as_str) }),
+    )
+    .await?;
+    let mut rewrapped = 0;
+    let mut report = RewrapReport::default();
+    for _ in 0..ROUNDS {
+        report = vault
+            .rewrap_all(|so_far| {
+                session.progress(&format!("{} data keys re-wrapped", rewrapped + so_far.rewrapped));
+            })
+            .await?;
+        rewrapped += report.rewrapped;
+        if report.overtaken == 0 {
+            break;
+        }
+    }
+    report.rewrapped = rewrapped;
+    let object = as_json(&report);
+    record(session, "end_key_rotation", object.clone()).await?;
+    session.answer(&object, in_words(&report))?;
+    if report.is_complete() {
+        return Ok(());
+    }
+    Err(Verdict::DoesNotHold(
+        "the rotation is not done: keep every key that is configured now, and every retired one".to_owned(),
+    )
+    .into())
+}
+
+async fn record(session: &Session, action: &'static str, detail: Value) -> anyhow::Result<()> {
+    let entry = AuditRecord {
+        at: session.now(),
+        actor: &session.actor,
+        action,
+        request_id: None,
+        transactions: &[],
+        wallets: &[],
+        detail,
+    };
+    Ok(audit::record(&mut *session.db.conn().await?, &entry).await?)
+}
+
+fn as_json(report: &RewrapReport) -> Value {
+    let missing: Vec<Value> = report
+        .missing
+        .iter()
+        .map(|(key, count)| json!({ "wrappingKey": key.as_str(), "dataKeys": count }))
+        .collect();
+    json!({
+        "complete": report.is_complete(), "rewrapped": report.rewrapped, "overtaken": report.overtaken, "damaged": report.damaged,
+        "missing": missing,
+    })
+}
+
+fn in_words(report: &RewrapReport) -> Vec<String> {
+    let mut lines = vec![format!("{} data keys re-wrapped", report.rewrapped)];
+    for (key, count) in &report.missing {
+        lines.push(format!(
+            "{count} data keys are wrapped by the key {key}, which is not configured: add it to ENCRYPTION_PREVIOUS_KEYS and run this again"
+        ));
+    }
+    if report.damaged > 0 {
+        lines.push(format!(
+            "{} data keys do not unwrap although their key is configured: they are damaged, restore their rows from a backup",
+            report.damaged
+        ));
+    }
+    if report.overtaken > 0 {
+        lines.push(format!(
+            "{} data keys changed meanwhile: run this again",
+            report.overtaken
+        ));
+    }
+    if report.is_complete() {
+        lines.push("every data key is under the current ENCRYPTION_SECRET_KEY: the retired keys are no longer needed".to_owned());
+    }
+    lines
 }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use wallet_core::config::WorkerConfig;
 use wallet_core::verify::{self as books, Check, Finding, Scope, Verified, Window};
 
-use super::{Verdict, connect, say};
+use super::{Session, Verdict};
 
 /// How the books are checked.
 #[derive(Debug, Args)]
@@ -15,35 +14,24 @@ pub(crate) struct Verify {
     /// Only what changed lately and what is cheap, as the workers do every minute.
     #[arg(long)]
     quick: bool,
-    /// Print one JSON object instead of lines.
-    #[arg(long)]
-    json: bool,
     /// How many violations of each check are shown.
     #[arg(long, default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     first: u32,
 }
 
 /// Checks the books and says what was found.
-pub(crate) async fn verify(config: &WorkerConfig, how: Verify) -> anyhow::Result<()> {
-    let db = connect(config).await.map_err(Verdict::unknown)?;
+pub(crate) async fn verify(session: &Session, how: Verify) -> anyhow::Result<()> {
     let scope = if how.quick {
         Scope::Quick(Window::default())
     } else {
         Scope::Complete
     };
-    let shows = !how.json;
-    let verified = books::verify(&db, scope, how.first, |check, finding| {
-        if shows {
-            progress(check, finding);
-        }
+    let verified = books::verify(&session.db, scope, how.first, |check, finding| {
+        progress(session, check, finding);
     })
     .await
     .map_err(Verdict::unknown)?;
-    if how.json {
-        say(&as_json(&verified).to_string())?;
-    } else {
-        say(&summary(&verified))?;
-    }
+    session.answer(&as_json(&verified), [summary(&verified)])?;
     if verified.holds() {
         return Ok(());
     }
@@ -52,13 +40,12 @@ pub(crate) async fn verify(config: &WorkerConfig, how: Verify) -> anyhow::Result
 }
 
 /// A line for each check once it is made; its violations below it.
-fn progress(check: &Check, finding: Option<&Finding>) {
+fn progress(session: &Session, check: &Check, finding: Option<&Finding>) {
     let Some(finding) = finding else {
         tracing::debug!(check = check.name, "checking");
         return;
     };
-    // A reader who has gone away is told of by the summary.
-    let _ = say(&in_words(finding));
+    session.progress(&in_words(finding));
 }
 
 fn in_words(finding: &Finding) -> String {

@@ -1,0 +1,128 @@
+//! `locks`.
+
+use anyhow::bail;
+use clap::Subcommand;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use wallet_core::alarms;
+use wallet_core::audit::{self, AuditRecord};
+use wallet_core::config::RedisConfig;
+use wallet_core::db::{DbError, in_transaction};
+use wallet_core::ids::WalletId;
+use wallet_core::locks::{Holder, KeySeen, WalletLocks};
+
+use super::Session;
+use super::reason::Reason;
+
+/// Locks of wallets on the nodes of RedLock.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Locks {
+    /// List the locks that no worker can hold: those that never expire, or later than a worker's.
+    List,
+    /// Remove the lock of a wallet that never expires, so that its money goes on. No money depends on a lock: the rows of PostgreSQL are locked too.
+    Free {
+        /// The wallet.
+        wallet: WalletId,
+        /// Also one that expires by itself: a worker may hold it at this moment, and others then work beside it under row locks.
+        #[arg(long)]
+        held: bool,
+        /// Why, for the audit trail: whose lock it was.
+        #[arg(long)]
+        reason: Reason,
+    },
+}
+
+/// Lists or frees.
+pub(crate) async fn locks(session: &Session, config: &RedisConfig, command: Locks) -> anyhow::Result<()> {
+    let urls: Vec<&str> = config.lock_urls.iter().map(ExposeSecret::expose_secret).collect();
+    let locks = WalletLocks::new(&urls)?;
+    match command {
+        Locks::List => list(session, &locks).await,
+        Locks::Free { wallet, held, reason } => free(session, &locks, wallet, held, &reason).await,
+    }
+}
+
+async fn list(session: &Session, locks: &WalletLocks) -> anyhow::Result<()> {
+    let (overdue, unreachable) = locks.overdue().await;
+    let mut lines: Vec<String> = overdue
+        .iter()
+        .map(|it| {
+            format!(
+                "{}  node {}  {}",
+                WalletLocks::key(it.wallet),
+                it.node,
+                in_words(&it.holder)
+            )
+        })
+        .collect();
+    lines.push(format!("{} locks that no worker can hold", overdue.len()));
+    if unreachable > 0 {
+        lines.push(format!("{unreachable} lock nodes do not answer"));
+    }
+    let rows: Vec<Value> = overdue
+        .iter()
+        .map(|it| json!({ "wallet": it.wallet.to_string(), "node": it.node, "holder": as_json(&it.holder) }))
+        .collect();
+    session.answer(
+        &json!({ "overdue": rows, "nodesUnreachable": unreachable }),
+        lines,
+    )
+}
+
+async fn free(
+    session: &Session,
+    locks: &WalletLocks,
+    wallet: WalletId,
+    insisting: bool,
+    reason: &Reason,
+) -> anyhow::Result<()> {
+    let removed = locks.free(wallet, insisting).await;
+    let key = WalletLocks::key(wallet);
+    let nodes: Vec<Value> = removed
+        .iter()
+        .zip(1..)
+        .filter_map(|(seen, node): (&KeySeen, usize)| match seen {
+            KeySeen::Held(holder) => Some(json!({ "node": node, "holder": as_json(holder) })),
+            KeySeen::Free | KeySeen::Unreachable => None,
+        })
+        .collect();
+    let unreachable = removed
+        .iter()
+        .filter(|seen| **seen == KeySeen::Unreachable)
+        .count();
+    if nodes.is_empty() {
+        bail!(
+            "{key} is on no lock node that answers ({unreachable} do not), or expires by itself: --held removes it all the same"
+        );
+    }
+    let now = session.now();
+    in_transaction!(session.db, conn => {
+        alarms::close(conn, alarms::LOCK_OVERDUE, &key, now).await?;
+        let entry = AuditRecord {
+            at: now,
+            actor: &session.actor,
+            action: "free_lock",
+            request_id: None,
+            transactions: &[],
+            wallets: &[wallet],
+            detail: json!({ "key": key, "removed": nodes, "reason": reason.as_str() }),
+        };
+        audit::record(conn, &entry).await?;
+        Ok::<_, DbError>(())
+    })?;
+    let line = format!("{key} is removed from {} lock nodes", nodes.len());
+    let object = json!({ "wallet": wallet.to_string(), "removed": nodes, "nodesUnreachable": unreachable });
+    session.answer(&object, [line])
+}
+
+fn in_words(holder: &Holder) -> String {
+    let expiry = holder.expires_in.map_or_else(
+        || "never expires".to_owned(),
+        |left| format!("expires in {} s", left.as_secs()),
+    );
+    format!("held by \"{}\", {expiry}", holder.value)
+}
+
+fn as_json(holder: &Holder) -> Value {
+    json!({ "value": holder.value, "expiresInSeconds": holder.expires_in.map(|left| left.as_secs()) })
+}
