@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 use wallet_dev::demo;
 use wallet_dev::say::{complain, say};
-use wallet_dev::stack::record::Record;
+use wallet_dev::stack::record::{self, Locking, Record};
 use wallet_dev::stack::{Cluster, Home, Postgres, PostgresOptions, Secrets, UnusableEnvironment};
 use wallet_dev::stripe::{self, Settings, SimulatorConfig, WebhookTarget};
 use wallet_dev::token::{self, Role};
@@ -33,6 +33,8 @@ enum Command {
     Demo(StackArgs),
     /// Run the Stripe simulator alone.
     Stripe(StripeArgs),
+    /// Forget what the Stripe simulator of a stopped stack has kept: its customers, cards, accounts, balances and events.
+    Forget(HomeArgs),
     /// Print an access token.
     Token(TokenArgs),
     /// Print the environment of the running stack: eval "$(bin/dev env)"
@@ -56,7 +58,7 @@ struct HomeArgs {
 struct StackArgs {
     #[command(flatten)]
     home: HomeArgs,
-    /// The port of the API [default: 8080, or a free one when that is taken]
+    /// The port of the API, an error when it is taken [default: 8080, or a free one when that is taken]
     #[arg(long)]
     port: Option<u16>,
 }
@@ -86,6 +88,9 @@ struct StripeArgs {
         hide_env_values = true
     )]
     webhook_secret: Option<String>,
+    /// Keep the state in this file and go on with what it holds; without it the state is forgotten.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Append every effect to this file, as a JSON line.
     #[arg(long, value_name = "FILE")]
     effect_log: Option<PathBuf>,
@@ -139,6 +144,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up(args) => up::up(&args.into()).await?,
         Command::Demo(args) => demo::demo(&args.into()).await?,
         Command::Stripe(args) => simulate(args).await?,
+        Command::Forget(args) => forget(&args.dir)?,
         Command::Token(args) => say(&issue(args)?),
         Command::Env(args) => say(environment(&args.dir)?.trim_end()),
         Command::WithPostgres { command } => return with_postgres(&command).await,
@@ -160,6 +166,7 @@ async fn simulate(args: StripeArgs) -> Result<()> {
     let simulator = stripe::start(SimulatorConfig {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),
         webhook,
+        state_file: args.state,
         effects_file: args.effect_log,
         opening_balance: args.balance,
         settings: args.settings,
@@ -173,6 +180,23 @@ async fn simulate(args: StripeArgs) -> Result<()> {
     ));
     signals.next().await;
     simulator.shutdown().await;
+    Ok(())
+}
+
+fn forget(folder: &Path) -> Result<()> {
+    let home = Home::new(folder)?;
+    if let Locking::Taken(_) = record::lock(&home.lock_file(), &home.record_file())? {
+        bail!(
+            "a stack runs in {}: stop it first (Ctrl-C)",
+            home.folder().display()
+        );
+    }
+    let forgotten = stripe::forget(&home.stripe_state_file())?;
+    say(if forgotten {
+        "the simulator's customers, cards, accounts and balances are forgotten; PostgreSQL still names them"
+    } else {
+        "the simulator has kept nothing"
+    });
     Ok(())
 }
 

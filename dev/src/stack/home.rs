@@ -43,6 +43,12 @@ impl Home {
         self.folder.join("stack.json")
     }
 
+    /// What the Stripe simulator keeps from one run to the next.
+    #[must_use]
+    pub fn stripe_state_file(&self) -> PathBuf {
+        self.folder.join("stripe-state.json")
+    }
+
     /// The lock of [`super::record::lock`].
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {

@@ -37,6 +37,18 @@ pub fn prefer(port: u16) -> Result<u16> {
     if claim(port) { Ok(port) } else { free() }
 }
 
+/// `port` when somebody asked for it, and then no other; else `usual`, or any free one when that is taken.
+///
+/// # Errors
+/// When the port that was asked for is in use; as [`free`].
+pub fn asked_for(port: Option<u16>, usual: u16) -> Result<u16> {
+    let Some(port) = port else { return prefer(usual) };
+    if !claim(port) {
+        bail!("port {port} is in use; name another, or none to have a free one taken");
+    }
+    Ok(port)
+}
+
 fn claim(port: u16) -> bool {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = taken.get_or_insert_with(HashSet::new);
@@ -65,6 +77,20 @@ mod tests {
         let other = prefer(held).unwrap();
         assert_ne!(other, held);
         assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, other)).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_was_asked_for_is_never_another() {
+        let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let held = holder.local_addr().unwrap().port();
+        let refused = asked_for(Some(held), held).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&format!("port {held} is in use")),
+            "{refused}"
+        );
+        assert_ne!(asked_for(None, held).unwrap(), held, "the usual one may move");
+        let free = free().unwrap();
+        assert!(asked_for(Some(free), held).is_err(), "it was handed out before");
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use super::keeping::pairs;
+
 /// A point in the simulator's time, in milliseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Moment(i64);
 
 impl Moment {
@@ -36,7 +40,7 @@ impl Moment {
 }
 
 /// Real time plus an offset. The offset only grows, so simulated time never runs backwards by it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Clock {
     offset_millis: u64,
 }
@@ -64,8 +68,10 @@ impl Clock {
 }
 
 /// Work that is due at a later moment, in order of due time and then of planning.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
 pub(crate) struct Timers<T> {
+    #[serde(with = "pairs")]
     queue: BTreeMap<(Moment, u64), T>,
     planned: u64,
 }
@@ -95,6 +101,11 @@ impl<T> Timers<T> {
     /// When the next work is due.
     pub(crate) fn next_due(&self) -> Option<Moment> {
         self.queue.first_key_value().map(|(key, _)| key.0)
+    }
+
+    /// All that is waiting.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.queue.values()
     }
 
     /// How much work is waiting.

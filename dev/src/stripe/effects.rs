@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::form::Metadata;
 use super::money::Currency;
@@ -13,7 +13,7 @@ use super::objects::Owner;
 use super::state::{Origin, State};
 
 /// Something that really happened at the simulated Stripe, however often it was asked for.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Effect {
     /// Counts from 1.
     pub(crate) seq: u64,
@@ -74,9 +74,10 @@ impl NewEffect<'_> {
 }
 
 /// The log, in memory and, when wanted, as JSON lines in a file.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct EffectLog {
     entries: Vec<Effect>,
+    #[serde(skip)]
     file: Option<(PathBuf, File)>,
 }
 
@@ -97,6 +98,14 @@ impl EffectLog {
             entries: Vec::new(),
             file,
         })
+    }
+
+    /// The same file with the entries of an earlier run.
+    pub(crate) fn going_on_after(self, earlier: Self) -> Self {
+        Self {
+            entries: earlier.entries,
+            file: self.file,
+        }
     }
 
     /// The file's path, if there is one.

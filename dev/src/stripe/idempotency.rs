@@ -1,7 +1,10 @@
 //! Stripe's idempotency keys: replay, in use, other parameters, forgotten after a day.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::clock::Moment;
 use super::errors::ApiError;
@@ -56,6 +59,69 @@ pub(crate) struct ScopedKey {
 #[derive(Debug, Default)]
 pub(crate) struct KeyStore {
     entries: HashMap<ScopedKey, Entry>,
+}
+
+/// A finished request as it is kept in a file.
+#[derive(Serialize, Deserialize)]
+struct Kept<'a> {
+    account: Cow<'a, str>,
+    key: Cow<'a, str>,
+    path: Cow<'a, str>,
+    parameters: Cow<'a, str>,
+    since: Moment,
+    status: u16,
+    body: Cow<'a, str>,
+    request_id: Cow<'a, str>,
+}
+
+/// Finished requests only: nobody answers any more what was in progress when the simulator ended.
+impl Serialize for KeyStore {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let finished = self
+            .entries
+            .iter()
+            .filter_map(|(key, entry)| match &entry.progress {
+                Progress::InFlight => None,
+                Progress::Finished(saved) => Some(Kept {
+                    account: Cow::Borrowed(&key.account),
+                    key: Cow::Borrowed(&key.key),
+                    path: Cow::Borrowed(&entry.path),
+                    parameters: Cow::Borrowed(&entry.parameters),
+                    since: entry.since,
+                    status: saved.status,
+                    body: Cow::Borrowed(&saved.body),
+                    request_id: Cow::Borrowed(&saved.request_id),
+                }),
+            });
+        serializer.collect_seq(finished)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyStore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let kept = Vec::<Kept<'_>>::deserialize(deserializer)?;
+        let entry = |kept: Kept<'_>| {
+            let key = ScopedKey {
+                account: kept.account.into_owned(),
+                key: kept.key.into_owned(),
+            };
+            let saved = Saved {
+                status: kept.status,
+                body: Arc::from(kept.body),
+                request_id: kept.request_id.into_owned(),
+            };
+            let entry = Entry {
+                path: kept.path.into_owned(),
+                parameters: kept.parameters.into_owned(),
+                since: kept.since,
+                progress: Progress::Finished(saved),
+            };
+            (key, entry)
+        };
+        Ok(Self {
+            entries: kept.into_iter().map(entry).collect(),
+        })
+    }
 }
 
 impl KeyStore {

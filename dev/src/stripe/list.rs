@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::errors::ApiError;
@@ -47,6 +48,23 @@ impl<T> Default for Table<T> {
             by_id: HashMap::new(),
             groups: HashMap::new(),
         }
+    }
+}
+
+/// The rows alone: the rest is made of them.
+impl<T: Serialize> Serialize for Table<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.rows.serialize(serializer)
+    }
+}
+
+impl<'de, T: Resource + Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = Self::default();
+        for row in Vec::<T>::deserialize(deserializer)? {
+            table.insert(row);
+        }
+        Ok(table)
     }
 }
 

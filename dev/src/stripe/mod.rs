@@ -1,8 +1,8 @@
 //! A stateful Stripe simulator for development and tests.
 //!
 //! It speaks Stripe's HTTP API (form-encoded bodies, Stripe's object shapes and error bodies, idempotency keys, signed
-//! webhooks with retries) for the part of Stripe that the wallet uses, keeps everything in memory, and has a control
-//! endpoint, `/_control/…`, with which tests order faults and play payers, payees and banks. `docs/simulator.md` has an
+//! webhooks with retries) for the part of Stripe that the wallet uses, keeps everything in memory (and in a file, when one is named:
+//! a stack that is started again goes on with it), and has a control endpoint, `/_control/…`, with which tests order faults and play payers, payees and banks. `docs/simulator.md` has an
 //! example for every call.
 //!
 //! | control call | does |
@@ -46,6 +46,7 @@ mod expand;
 mod faults;
 mod form;
 mod idempotency;
+mod keeping;
 mod list;
 mod listener;
 mod money;
@@ -69,12 +70,14 @@ use anyhow::Context as _;
 use tokio::task::JoinHandle;
 
 use effects::EffectLog;
+use keeping::Keeping;
 use listener::{Cut, FaultyListener, Outage};
 use money::Currency;
 use objects::Owner;
 use server::Core;
 use state::State;
 
+pub use keeping::forget;
 pub use settings::{PayoutMode, Settings, SignatureClock, WebhookTarget};
 
 /// How long [`Simulator::shutdown`] waits for requests under way.
@@ -89,6 +92,8 @@ pub struct SimulatorConfig {
     pub secret_key: Option<String>,
     /// Where events are sent; can be set later by the control endpoint.
     pub webhook: Option<WebhookTarget>,
+    /// A file that keeps the state from one run to the next; without one it is forgotten.
+    pub state_file: Option<PathBuf>,
     /// A file that gets every effect as a JSON line, appended.
     pub effects_file: Option<PathBuf>,
     /// What the platform owns at the start: ISO currency and amount in minor units.
@@ -105,6 +110,7 @@ impl Default for SimulatorConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             secret_key: None,
             webhook: None,
+            state_file: None,
             effects_file: None,
             opening_balance: Vec::new(),
             settings: Settings::default(),
@@ -120,6 +126,7 @@ pub struct Simulator {
     core: Arc<Core>,
     server: JoinHandle<()>,
     webhooks: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 /// Starts a simulator and returns once it accepts connections.
@@ -135,11 +142,24 @@ pub async fn start(config: SimulatorConfig) -> anyhow::Result<Simulator> {
     let effects = EffectLog::open(config.effects_file.as_deref())?;
     let mut state = State::new(config.settings, config.webhook, effects, config.seed);
     state.base_url = format!("http://{address}");
-    for (code, amount) in &config.opening_balance {
-        let currency = Currency::parse(code)?;
-        resources::balance::top_up(&mut state, &Owner::Platform, *amount, currency);
+    match config
+        .state_file
+        .as_deref()
+        .map(keeping::load)
+        .transpose()?
+        .flatten()
+    {
+        Some(kept) => state = kept.going_on(state),
+        None => {
+            for (code, amount) in &config.opening_balance {
+                let currency = Currency::parse(code)?;
+                resources::balance::top_up(&mut state, &Owner::Platform, *amount, currency);
+            }
+        }
     }
-    let core = Arc::new(Core::new(state, config.secret_key, outage, config.seed));
+    let keeping = config.state_file.map(Keeping::new);
+    let core = Arc::new(Core::new(state, config.secret_key, outage, config.seed, keeping));
+    let keeper = tokio::spawn(keeping::run(Arc::clone(&core)));
 
     // Webhooks go to the same machine, in plain HTTP, and redirects count as failures.
     let client = reqwest::Client::builder()
@@ -162,6 +182,7 @@ pub async fn start(config: SimulatorConfig) -> anyhow::Result<Simulator> {
         core,
         server,
         webhooks,
+        keeper,
     })
 }
 
@@ -178,7 +199,7 @@ impl Simulator {
         format!("http://{}", self.address)
     }
 
-    /// Stops it: no new connections, webhooks under way are given up, requests get two seconds.
+    /// Stops it: no new connections, webhooks under way are given up (a kept state sends them at the next start), requests get two seconds.
     pub async fn shutdown(mut self) {
         self.core.stop.cancel();
         if tokio::time::timeout(PATIENCE, &mut self.server).await.is_err() {
@@ -186,6 +207,10 @@ impl Simulator {
         }
         if tokio::time::timeout(PATIENCE, &mut self.webhooks).await.is_err() {
             self.webhooks.abort();
+        }
+        // It writes once more after the stop.
+        if tokio::time::timeout(PATIENCE, &mut self.keeper).await.is_err() {
+            self.keeper.abort();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Currencies the simulator knows, with Stripe's exponents and minimum charges. Amounts are `i64` in minor units.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::errors::ApiError;
 
@@ -148,6 +148,14 @@ impl Currency {
 impl Serialize for Currency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.code)
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        let unknown = |_| serde::de::Error::custom(format!("{code} is no currency of the simulator"));
+        Self::parse(&code).map_err(unknown)
     }
 }
 

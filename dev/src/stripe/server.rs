@@ -6,11 +6,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State as Shared};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware;
 use axum::response::Response;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::control;
+use super::keeping::Keeping;
 use super::listener::{Cut, Outage};
 use super::request::{Request, plain};
 use super::state::State;
@@ -27,11 +29,18 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     /// Seeds the generator again on reset.
     pub(crate) seed: u64,
+    keeping: Option<Keeping>,
 }
 
 impl Core {
     /// Puts a state behind the lock.
-    pub(crate) fn new(state: State, secret_key: Option<String>, outage: Outage, seed: u64) -> Self {
+    pub(crate) fn new(
+        state: State,
+        secret_key: Option<String>,
+        outage: Outage,
+        seed: u64,
+        keeping: Option<Keeping>,
+    ) -> Self {
         Self {
             state: Mutex::new(state),
             secret_key,
@@ -39,19 +48,45 @@ impl Core {
             outage,
             stop: CancellationToken::new(),
             seed,
+            keeping,
         }
     }
 
     /// Locks the state. Everything that is due has happened by then.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.run_due();
+        if state.run_due() {
+            self.note_change();
+        }
         state
+    }
+
+    /// The file of the state, if it is kept in one.
+    pub(crate) const fn keeping(&self) -> Option<&Keeping> {
+        self.keeping.as_ref()
+    }
+
+    /// Returns when whatever has changed until now is in the file, if there is one: before anybody is told of it.
+    pub(crate) async fn kept(&self) {
+        if let Some(keeping) = &self.keeping {
+            keeping.kept().await;
+        }
+    }
+
+    fn note_change(&self) {
+        if let Some(keeping) = &self.keeping {
+            keeping.note_change();
+        }
     }
 
     /// Does something with the state, then wakes the delivery task.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        let result = work(&mut self.lock());
+        let result = {
+            let mut state = self.lock();
+            let result = work(&mut state);
+            self.note_change();
+            result
+        };
         self.wake.notify_one();
         result
     }
@@ -59,7 +94,19 @@ impl Core {
 
 /// The whole HTTP interface.
 pub(crate) fn router(core: Arc<Core>) -> Router {
-    control::router().fallback(api).with_state(core)
+    let kept = middleware::from_fn_with_state(Arc::clone(&core), once_kept);
+    control::router().fallback(api).layer(kept).with_state(core)
+}
+
+/// Answers when what the answer tells is in the file.
+async fn once_kept(
+    Shared(core): Shared<Arc<Core>>,
+    request: axum::extract::Request,
+    next: middleware::Next,
+) -> Response {
+    let response = next.run(request).await;
+    core.kept().await;
+    response
 }
 
 async fn api(

@@ -1,15 +1,17 @@
 //! The simulator's whole state, kept in one struct so that every transition is one function call under one lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::clock::{Clock, Moment, Timers};
 use super::effects::EffectLog;
 use super::faults::{ApiFault, Rules, WebhookFault};
 use super::idempotency::KeyStore;
+use super::keeping::pairs;
 use super::list::Table;
 use super::money::Currency;
 use super::objects::{
@@ -22,7 +24,7 @@ use super::settings::{Settings, WebhookTarget};
 use super::webhooks::{Attempt, Delivery};
 
 /// Work that happens by itself once its time has come.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// A bank debit ends.
     SettleIntent(Id<PaymentIntent>),
@@ -51,11 +53,14 @@ pub(crate) struct Origin {
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// Everything the simulator knows.
-#[derive(Debug)]
+/// Everything the simulator knows. What is skipped belongs to one run: how it was started, and what tests have ordered.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct State {
+    #[serde(skip)]
     pub(crate) settings: Settings,
+    #[serde(skip)]
     pub(crate) webhook: Option<WebhookTarget>,
+    #[serde(skip)]
     pub(crate) base_url: String,
     pub(crate) clock: Clock,
     pub(crate) timers: Timers<Timer>,
@@ -63,8 +68,11 @@ pub(crate) struct State {
     pub(crate) ready: Vec<Delivery>,
     /// The latest delivery attempts, for tests to look at.
     pub(crate) attempts: VecDeque<Attempt>,
+    #[serde(skip, default = "unseeded")]
     pub(crate) rng: StdRng,
+    #[serde(skip)]
     pub(crate) faults: Rules<ApiFault>,
+    #[serde(skip)]
     pub(crate) webhook_faults: Rules<WebhookFault>,
     pub(crate) keys: KeyStore,
     pub(crate) effects: EffectLog,
@@ -80,12 +88,52 @@ pub(crate) struct State {
     pub(crate) refunds: Table<Refund>,
     pub(crate) disputes: Table<Dispute>,
     pub(crate) events: Table<Event>,
+    #[serde(with = "pairs")]
     pub(crate) funds: HashMap<(Owner, Currency), Funds>,
     pub(crate) waiting_refunds: Vec<Id<Refund>>,
     pub(crate) requests: u64,
 }
 
+fn unseeded() -> StdRng {
+    StdRng::seed_from_u64(0)
+}
+
 impl State {
+    /// This state, which was kept in a file, in the place of a new one: how the new one was started counts. Webhooks that were under way are
+    /// sent again.
+    pub(crate) fn going_on(mut self, started: Self) -> Self {
+        self.settings = started.settings;
+        self.webhook = started.webhook;
+        self.base_url = started.base_url;
+        self.rng = started.rng;
+        self.effects = started.effects.going_on_after(self.effects);
+        let planned: HashSet<&str> = self
+            .timers
+            .waiting()
+            .filter_map(|timer| match timer {
+                Timer::Deliver(delivery) => Some(delivery),
+                _ => None,
+            })
+            .chain(&self.ready)
+            .map(|delivery| delivery.event.as_str())
+            .collect();
+        let under_way: Vec<Delivery> = self
+            .events
+            .rows()
+            .filter(|event| {
+                event.undelivered && event.pending_webhooks > 0 && !planned.contains(event.id.as_str())
+            })
+            .map(|event| Delivery {
+                event: event.id.clone(),
+                attempt: 0,
+                retried: true,
+                bad_signature: false,
+            })
+            .collect();
+        self.ready.extend(under_way);
+        self
+    }
+
     /// An empty simulator. Equal seeds make the same random faults.
     pub(crate) fn new(
         settings: Settings,
@@ -135,10 +183,12 @@ impl State {
         self.timers.plan(due, timer);
     }
 
-    /// Does everything whose time has come.
-    pub(crate) fn run_due(&mut self) {
+    /// Does everything whose time has come; says whether that was anything.
+    pub(crate) fn run_due(&mut self) -> bool {
         let now = self.now();
+        let mut is_changed = false;
         while let Some(timer) = self.timers.take_due(now) {
+            is_changed = true;
             match timer {
                 Timer::SettleIntent(id) => payment_intents::settle_by_fate(self, &id),
                 Timer::Mature(id) => balance::mature(self, &id),
@@ -150,6 +200,7 @@ impl State {
                 Timer::Deliver(delivery) => self.ready.push(delivery),
             }
         }
+        is_changed
     }
 
     /// Forgets every object, key, fault and effect; the clock, the settings and the webhook target stay.

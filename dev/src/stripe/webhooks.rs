@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
@@ -20,7 +20,7 @@ const PARALLEL: usize = 64;
 const REMEMBERED: usize = 5_000;
 
 /// One sending of one event.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     pub(crate) event: Id<Event>,
     /// Counts from 0.
@@ -31,7 +31,7 @@ pub(crate) struct Delivery {
 }
 
 /// What became of one sending.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Attempt {
     event: String,
     kind: String,
@@ -90,6 +90,7 @@ async fn send(core: Arc<Core>, client: reqwest::Client, permits: Arc<Semaphore>,
     let Some(message) = message(&core.lock(), &delivery) else {
         return;
     };
+    core.kept().await;
     let signature = signature(&message.secret, message.timestamp, message.body.as_bytes());
     let started = Instant::now();
     let request = client

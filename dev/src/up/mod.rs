@@ -19,7 +19,7 @@ use crate::stack::Progress;
 pub struct UpOptions {
     /// The folder of data, logs and secrets (`.dev`).
     pub folder: PathBuf,
-    /// The port of the API when it is free; without one, 8080.
+    /// The port of the API and no other; without one, 8080 when it is free.
     pub port: Option<u16>,
 }
 

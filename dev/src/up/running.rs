@@ -29,11 +29,13 @@ pub struct Running {
 }
 
 /// A platform with funds of its own, as one that is in business, and connected accounts that are ready when they are created.
-fn simulator_args() -> Vec<String> {
+/// What it knows is kept, so that a stack that is started again goes on with the people, cards and accounts that PostgreSQL names.
+fn simulator_args(home: &Home) -> Vec<String> {
     let balances =
         ["usd", "eur", "gbp", "cad", "aud", "jpy"].map(|currency| format!("--balance={currency}=100000000"));
     let settings = r#"--settings={"accounts_ready": true}"#.to_owned();
-    balances.into_iter().chain([settings]).collect()
+    let state = format!("--state={}", home.stripe_state_file().display());
+    balances.into_iter().chain([settings, state]).collect()
 }
 
 impl Running {
@@ -46,13 +48,13 @@ impl Running {
         if let Locking::Taken(record) = record::lock(&home.lock_file(), &home.record_file())? {
             bail!("{}", greeting::already_running(home.folder(), record.as_deref()));
         }
-        let api_port = port::prefer(options.port.unwrap_or(API_PORT))?;
+        let api_port = port::asked_for(options.port, API_PORT)?;
         let payments = match stripe_from_shell(&format!("http://127.0.0.1:{api_port}/wallet/webhook"))? {
             Some(stripe) => stripe,
             None => Payments::Simulator(SimulatorOptions {
                 port: Some(port::prefer(SIMULATOR_PORT)?),
                 effect_log: Some(home.folder().join("stripe-effects.jsonl")),
-                args: simulator_args(),
+                args: simulator_args(&home),
             }),
         };
         // From here on a run that dies can be recognised by the next one.

@@ -1,10 +1,12 @@
 //! Connected accounts and their bank accounts.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Id, Owner, Resource, fixture, random_id, shape};
 use crate::stripe::clock::Moment;
 use crate::stripe::form::Metadata;
+use crate::stripe::keeping::words::{self, Word};
 use crate::stripe::list::{Table, list_object};
 use crate::stripe::money::Currency;
 use crate::stripe::state::State;
@@ -13,7 +15,7 @@ fixture!(EXAMPLE, "account");
 fixture!(BANK_ACCOUNT, "bank_account");
 
 /// Who is responsible for an account's dashboard and requirements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AccountKind {
     Standard,
     Express,
@@ -43,16 +45,16 @@ impl AccountKind {
 }
 
 /// What payouts to a bank account do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BankBehaviour {
     /// Payouts are paid.
     Pays,
     /// Payouts fail with this code.
-    Fails(&'static str),
+    Fails(#[serde(deserialize_with = "words::one")] Word),
 }
 
 /// A bank account that payouts can go to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BankAccount {
     pub(crate) id: String,
     pub(crate) country: String,
@@ -105,7 +107,7 @@ impl BankAccount {
 }
 
 /// A connected account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: Id<Account>,
     pub(crate) created: Moment,

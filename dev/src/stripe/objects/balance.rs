@@ -1,5 +1,6 @@
 //! Balances and the balance transactions that explain every change of them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Id, Owner, Resource, fixture, group, shape};
@@ -11,7 +12,7 @@ use crate::stripe::state::State;
 fixture!(EXAMPLE, "balance_transaction");
 
 /// What an account holds in one currency, in minor units.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Funds {
     /// Can be transferred and paid out.
     pub(crate) available: i64,
@@ -20,7 +21,7 @@ pub(crate) struct Funds {
 }
 
 /// Why a balance changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TransactionKind {
     Charge,
     Payment,
@@ -82,7 +83,7 @@ impl TransactionKind {
 }
 
 /// One change of a balance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BalanceTransaction {
     pub(crate) id: Id<BalanceTransaction>,
     pub(crate) owner: Owner,

@@ -1,5 +1,6 @@
 //! Charges: one attempt to move a payer's money, or what a transfer leaves on a connected account.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,7 +16,7 @@ use crate::stripe::state::State;
 fixture!(EXAMPLE, "charge");
 
 /// Where a charge stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ChargeStatus {
     Pending,
     Succeeded,
@@ -33,7 +34,7 @@ impl ChargeStatus {
 }
 
 /// A movement of a payer's money.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Charge {
     pub(crate) id: Id<Charge>,
     pub(crate) owner: Owner,

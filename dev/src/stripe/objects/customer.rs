@@ -2,24 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Id, Owner, PaymentMethod, Resource, fixture, shape};
 use crate::stripe::clock::Moment;
 use crate::stripe::form::Metadata;
+use crate::stripe::keeping::words::{self, Word};
 use crate::stripe::list::Table;
 use crate::stripe::state::State;
 
 fixture!(EXAMPLE, "customer");
 
 /// A payer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Customer {
     pub(crate) id: Id<Customer>,
     pub(crate) owner: Owner,
     pub(crate) created: Moment,
     /// `email`, `name`, `phone` and `description`, when given.
-    pub(crate) details: BTreeMap<&'static str, String>,
+    #[serde(deserialize_with = "words::keyed")]
+    pub(crate) details: BTreeMap<Word, String>,
     pub(crate) metadata: Metadata,
     pub(crate) default_payment_method: Option<Id<PaymentMethod>>,
     pub(crate) deleted: bool,

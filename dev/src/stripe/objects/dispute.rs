@@ -1,6 +1,6 @@
 //! Disputes: a payer's bank takes a charge back.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{BalanceTransaction, Charge, Id, Owner, PaymentIntent, Resource, fixture, group, shape};
@@ -13,7 +13,7 @@ use crate::stripe::state::State;
 fixture!(EXAMPLE, "dispute");
 
 /// Where a dispute stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DisputeStatus {
     WarningNeedsResponse,
@@ -62,7 +62,7 @@ impl DisputeStatus {
 }
 
 /// A charge that the payer's bank questions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Dispute {
     pub(crate) id: Id<Dispute>,
     pub(crate) owner: Owner,

@@ -1,6 +1,6 @@
 //! Events: what happened, with a snapshot of the object. Snapshots are kept as JSON text, since there are many.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -10,7 +10,7 @@ use crate::stripe::list::Table;
 use crate::stripe::state::State;
 
 /// Something that happened to an object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub(crate) id: Id<Event>,
     pub(crate) owner: Owner,

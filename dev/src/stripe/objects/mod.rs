@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 use rand::distr::Alphanumeric;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::clock::Moment;
@@ -109,6 +109,12 @@ impl<T> fmt::Display for Id<T> {
     }
 }
 
+impl<'de, T> Deserialize<'de> for Id<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from_text(&String::deserialize(deserializer)?))
+    }
+}
+
 impl<T> Serialize for Id<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
@@ -124,7 +130,7 @@ pub(crate) fn random_id(prefix: &str) -> String {
 }
 
 /// Whose object it is: the platform's own, or a connected account's.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Owner {
     /// The account that the secret key belongs to.
     Platform,

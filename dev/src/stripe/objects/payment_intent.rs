@@ -1,5 +1,6 @@
 //! Payment intents.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Charge, Customer, Id, Owner, PaymentMethod, Resource, fixture, group, shape};
@@ -12,7 +13,7 @@ use crate::stripe::state::State;
 fixture!(EXAMPLE, "payment_intent");
 
 /// Where a payment intent stands. Only `Succeeded` and `Canceled` are final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum IntentStatus {
     RequiresPaymentMethod,
     RequiresConfirmation,
@@ -52,14 +53,14 @@ impl IntentStatus {
 }
 
 /// When the money is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CaptureMethod {
     Automatic,
     Manual,
 }
 
 /// One attempt to be paid.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentIntent {
     pub(crate) id: Id<PaymentIntent>,
     pub(crate) owner: Owner,

@@ -1,10 +1,12 @@
 //! Payment methods, and what Stripe's test payment methods do when they are charged.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Customer, Id, Owner, Resource, fixture, group, shape};
 use crate::stripe::clock::Moment;
 use crate::stripe::form::Metadata;
+use crate::stripe::keeping::words::{self, Word};
 use crate::stripe::list::{Group, GroupBy, Table};
 use crate::stripe::money::Currency;
 use crate::stripe::state::State;
@@ -14,12 +16,14 @@ fixture!(CARD, "payment_method_card");
 fixture!(CARD_DETAILS, "charge_card_details");
 
 /// What a payment method is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum MethodKind {
     /// A card of this brand and funding, such as `visa` and `credit`, with these last four digits.
     Card {
-        brand: &'static str,
-        funding: &'static str,
+        #[serde(deserialize_with = "words::one")]
+        brand: Word,
+        #[serde(deserialize_with = "words::one")]
+        funding: Word,
         last4: String,
     },
     /// ACH direct debit, US dollars.
@@ -116,14 +120,17 @@ impl MethodKind {
 }
 
 /// Why a card is declined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decline {
     /// The error's `code`.
-    pub(crate) code: &'static str,
+    #[serde(deserialize_with = "words::one")]
+    pub(crate) code: Word,
     /// The issuer's `decline_code`.
-    pub(crate) decline_code: Option<&'static str>,
+    #[serde(deserialize_with = "words::perhaps")]
+    pub(crate) decline_code: Option<Word>,
     /// The sentence for the payer.
-    pub(crate) message: &'static str,
+    #[serde(deserialize_with = "words::one")]
+    pub(crate) message: Word,
 }
 
 const fn decline(code: &'static str, decline_code: &'static str, message: &'static str) -> Behaviour {
@@ -135,12 +142,15 @@ const fn decline(code: &'static str, decline_code: &'static str, message: &'stat
 }
 
 /// How a bank debit ends after it was `processing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BankFate {
     /// The money arrives.
     Succeeds,
     /// The bank refuses, with this failure code and sentence.
-    Fails(&'static str, &'static str),
+    Fails(
+        #[serde(deserialize_with = "words::one")] Word,
+        #[serde(deserialize_with = "words::one")] Word,
+    ),
     /// Nothing happens until a test decides.
     Stays,
     /// The money arrives and is disputed at once.
@@ -148,7 +158,7 @@ pub(crate) enum BankFate {
 }
 
 /// What charging a payment method does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Behaviour {
     /// The charge succeeds.
     Succeeds,
@@ -161,7 +171,7 @@ pub(crate) enum Behaviour {
     /// As above, and the charge is declined after the authentication.
     NeedsAuthenticationThenDeclines(Decline),
     /// The charge succeeds and is disputed with this reason.
-    Disputed(&'static str),
+    Disputed(#[serde(deserialize_with = "words::one")] Word),
     /// The charge succeeds and the payer's bank inquires about it.
     Inquired,
     /// The charge succeeds; its refunds succeed and fail later.
@@ -306,7 +316,7 @@ fn bank_fate(name: &str) -> Option<BankFate> {
 }
 
 /// A card or a bank account to debit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentMethod {
     pub(crate) id: Id<PaymentMethod>,
     pub(crate) owner: Owner,

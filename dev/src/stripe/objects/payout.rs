@@ -1,5 +1,6 @@
 //! Payouts from an account's balance to its bank.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{BalanceTransaction, Id, Owner, Resource, fixture, group, shape};
@@ -12,7 +13,7 @@ use crate::stripe::state::State;
 fixture!(EXAMPLE, "payout");
 
 /// Where a payout stands. A paid payout can still fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PayoutStatus {
     Pending,
     InTransit,
@@ -47,7 +48,7 @@ impl PayoutStatus {
 }
 
 /// Money on its way to a bank account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Payout {
     pub(crate) id: Id<Payout>,
     pub(crate) owner: Owner,

@@ -1,10 +1,12 @@
 //! Refunds of charges.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{BalanceTransaction, Charge, Id, Owner, PaymentIntent, Resource, fixture, group, shape};
 use crate::stripe::clock::Moment;
 use crate::stripe::form::Metadata;
+use crate::stripe::keeping::words::{self, Word};
 use crate::stripe::list::{Group, GroupBy, Table};
 use crate::stripe::money::Currency;
 use crate::stripe::state::State;
@@ -12,7 +14,7 @@ use crate::stripe::state::State;
 fixture!(EXAMPLE, "refund");
 
 /// Where a refund stands. A succeeded refund can still fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RefundStatus {
     Pending,
     RequiresAction,
@@ -49,7 +51,7 @@ impl RefundStatus {
 }
 
 /// Money given back to a payer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Refund {
     pub(crate) id: Id<Refund>,
     pub(crate) owner: Owner,
@@ -63,7 +65,8 @@ pub(crate) struct Refund {
     pub(crate) balance_transaction: Option<Id<BalanceTransaction>>,
     pub(crate) failure_balance_transaction: Option<Id<BalanceTransaction>>,
     pub(crate) failure_reason: Option<String>,
-    pub(crate) pending_reason: Option<&'static str>,
+    #[serde(deserialize_with = "words::perhaps")]
+    pub(crate) pending_reason: Option<Word>,
     pub(crate) reason: Option<String>,
     pub(crate) by_card: bool,
     pub(crate) metadata: Metadata,

@@ -1,5 +1,6 @@
 //! Transfers from the platform to connected accounts, and their reversals.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Account, BalanceTransaction, Charge, Id, Owner, Resource, fixture, group, shape};
@@ -13,7 +14,7 @@ fixture!(EXAMPLE, "transfer");
 fixture!(REVERSAL, "transfer_reversal");
 
 /// Money moved to a connected account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Transfer {
     pub(crate) id: Id<Transfer>,
     pub(crate) owner: Owner,
@@ -91,7 +92,7 @@ impl Resource for Transfer {
 }
 
 /// Money taken back from a connected account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Reversal {
     pub(crate) id: Id<Reversal>,
     pub(crate) owner: Owner,

@@ -1,11 +1,13 @@
 //! What a test orders for a later moment of the simulator's clock: the failures and disputes that come days after the money.
 
+use serde::{Deserialize, Serialize};
+
 use super::{disputes, payouts, refunds};
 use crate::stripe::objects::{Dispute, DisputeStatus, Id, Payout, PayoutStatus, Refund, RefundStatus};
 use crate::stripe::state::{Origin, State};
 
 /// Something that a bank, a payer or Stripe's staff does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Move {
     /// A payout takes a step, failing with this code.
     Payout(Id<Payout>, PayoutStatus, Option<String>),

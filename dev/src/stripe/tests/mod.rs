@@ -7,6 +7,7 @@ mod disputes_and_refunds;
 mod events;
 mod faults;
 mod idempotency;
+mod keeping;
 mod payments;
 mod typed;
 mod webhooks;

@@ -1,12 +1,14 @@
 //! How a dispute is opened, moves and ends, and the money it takes and gives back.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::balance::{Posting, post};
 use crate::stripe::effects::{NewEffect, transaction_of};
 use crate::stripe::objects::{Charge, Dispute, DisputeStatus, Id, Resource, TransactionKind};
 use crate::stripe::state::{Origin, State};
 
 /// A dispute to be opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NewDispute {
     pub(crate) charge: Id<Charge>,
     /// In minor units; the charge's amount when absent. May be more than the charge, as at Stripe.
