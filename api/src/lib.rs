@@ -12,6 +12,7 @@ mod graphql;
 mod metrics;
 mod program;
 mod rate_limit;
+mod reads;
 mod request_id;
 mod routes;
 mod serve;

@@ -8,6 +8,7 @@ pub(crate) const ACCEPTED: &str = "wallet_accepted_total";
 pub(crate) const ERRORS: &str = "wallet_api_errors_total";
 pub(crate) const WEBHOOKS: &str = "wallet_webhook_deliveries_total";
 pub(crate) const SOCKETS: &str = "wallet_websockets";
+const REPLICA: &str = "wallet_replica_up";
 
 /// The recorder of this process, told what each name means.
 ///
@@ -28,7 +29,13 @@ pub(crate) fn recorder() -> Result<Recorder, RecorderError> {
     metrics::describe_counter!(ERRORS, "Errors told to clients, by code");
     metrics::describe_counter!(WEBHOOKS, "Deliveries of Stripe's webhooks, by outcome");
     metrics::describe_gauge!(SOCKETS, "Open websockets");
+    metrics::describe_gauge!(REPLICA, "1 while the replica answers; absent without one");
     Ok(recorder)
+}
+
+/// Whether the replica answers.
+pub(crate) fn set_replica_up(is_up: bool) {
+    metrics::gauge!(REPLICA).set(u8::from(is_up));
 }
 
 /// Counts an error that a client is told.

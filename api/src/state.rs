@@ -27,6 +27,7 @@ use wallet_core::stripe::{
 use crate::auth::Authenticator;
 use crate::metrics;
 use crate::rate_limit::RateLimiter;
+use crate::reads::Reads;
 use crate::serve::ServeError;
 
 /// Most websockets of one process; each may watch several rows.
@@ -40,7 +41,7 @@ pub(crate) struct App {
     /// PostgreSQL, the primary: everything that decides.
     pub(crate) db: Db,
     /// Where lists and histories are read: the replica if there is one.
-    pub(crate) reads: Db,
+    pub(crate) reads: Reads,
     pub(crate) clock: SharedClock,
     pub(crate) ids: SharedIds,
     pub(crate) vault: Arc<Vault>,
@@ -99,10 +100,11 @@ impl App {
         let db = Db::connect(config.database.url.expose_secret(), &options).await?;
         // While PostgreSQL is away nothing is accepted anyway; then the background tells the clock.
         let _ = db::set_clock(&db, &clock).await;
-        let reads = match &config.database.replica_url {
-            Some(url) => Db::connect(url.expose_secret(), &options).await?,
-            None => db.clone(),
+        let replica = match &config.database.replica_url {
+            Some(url) => Some(Db::connect(url.expose_secret(), &options).await?),
+            None => None,
         };
+        let reads = Reads::new(db.clone(), replica);
         let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
         let keys = Arc::new(PgKeyStore::new(db.clone()));
         let vault = Arc::new(Vault::new(
@@ -131,6 +133,7 @@ impl App {
         background.spawn(handing_over);
         let metrics = metrics::recorder()?;
         background.spawn(upkeep(metrics.clone(), stopped.clone()));
+        background.spawn(reads.clone().watch(stopped.clone()));
         background.spawn(db::keep_clock(db.clone(), Arc::clone(&clock), stopped));
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(

@@ -21,17 +21,20 @@ pub(super) async fn alive() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// Whether requests should be sent here: the database answers and the server is not about to end. Redis is reported only; without
-/// it everything is still accepted.
+/// Whether requests should be sent here: the database answers and the server is not about to end. Redis and the replica are reported only:
+/// without them everything is still accepted and read.
 pub(super) async fn ready(State(Shared { app, .. }): State<Shared>) -> Response {
     let (database, redis) = tokio::join!(database_answers(&app), app.carrier.ping());
     let draining = app.is_draining();
     let told = |answers| if answers { "ok" } else { "unavailable" };
-    let body = json!({
+    let mut body = json!({
         "status": if draining { "draining" } else if database { "ready" } else { "unavailable" },
         "database": told(database),
         "redis": told(redis.is_ok()),
     });
+    if let Some(answers) = app.reads.replica_answers() {
+        body["replica"] = told(answers).into();
+    }
     let status = if database && !draining {
         StatusCode::OK
     } else {

@@ -94,11 +94,7 @@ pub(super) async fn page(
 ) -> Result<TransactionConnection, ApiError> {
     let first = asked.first()?;
     let filter = asked.filter()?;
-    let found = match read(&app.reads, wallet, filter, first).await {
-        // A replica that is away must not hide what the primary knows.
-        Err(error) if error.is_transient() => read(&app.db, wallet, filter, first).await?,
-        found => found?,
-    };
+    let found = app.reads.read(|db| read(db, wallet, filter, first)).await?;
     let edge = |row: Transaction| TransactionEdge {
         cursor: Cursor(row.id).encode(),
         node: WalletTransaction::in_wallet(row, wallet.id, caller),
@@ -113,7 +109,7 @@ pub(super) async fn page(
     Ok(TransactionConnection { edges, page_info })
 }
 
-async fn read(db: &Db, wallet: &Wallet, filter: HistoryFilter, first: usize) -> Result<HistoryPage, DbError> {
+async fn read(db: Db, wallet: &Wallet, filter: HistoryFilter, first: usize) -> Result<HistoryPage, DbError> {
     let mut conn = db.conn().await?;
     transactions::history(&mut conn, wallet.id, filter, first).await
 }
