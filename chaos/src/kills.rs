@@ -14,6 +14,7 @@ use wallet_dev::say::say;
 use wallet_dev::stack::Env;
 
 use crate::nemesis::points;
+use crate::pace;
 use crate::programs::Program;
 use crate::proxy::Mode;
 use crate::session::Session;
@@ -130,7 +131,9 @@ impl Killed {
         self.reached
             && self.orderly != Some(false)
             && self.violations == 0
-            && self.done_ms.is_some_and(|ms| ms <= DONE_WITHIN.as_millis())
+            && self
+                .done_ms
+                .is_some_and(|ms| ms <= pace::scaled(DONE_WITHIN).as_millis())
     }
 
     /// What became of it, in words.
@@ -146,7 +149,10 @@ impl Killed {
                 "{order}all was done {ms} ms later, {} violations",
                 self.violations
             ),
-            (true, None) => format!("{order}ALL IS NOT DONE after {} s", DONE_WITHIN.as_secs()),
+            (true, None) => format!(
+                "{order}ALL IS NOT DONE after {} s",
+                pace::scaled(DONE_WITHIN).as_secs()
+            ),
         }
     }
 }
@@ -217,7 +223,7 @@ async fn play(
     }
     let done = match reached {
         true => session
-            .all_drained(&before, DONE_WITHIN * 2)
+            .all_drained(&before, pace::scaled(DONE_WITHIN) * 2)
             .await
             .map(|_| ended.elapsed()),
         false => None,
@@ -242,7 +248,7 @@ async fn lead_to(session: &Session, member: &Arc<Member>, point: &str, end: End)
     member.replace().await?;
     let start = Instant::now();
     let mut turned = Instant::now();
-    while hits()? == before && start.elapsed() < REACHED_WITHIN {
+    while hits()? == before && start.elapsed() < pace::scaled(REACHED_WITHIN) {
         if point.starts_with('H') && turned.elapsed() > Duration::from_secs(1) {
             turned = Instant::now();
             // Stripe's connections end, so that the next ones lead to the other API too.

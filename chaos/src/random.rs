@@ -14,11 +14,12 @@ use wallet_dev::stack::Env;
 use crate::check;
 use crate::load::{Amount, Load};
 use crate::nemesis::{Chosen, Nemesis};
+use crate::pace;
 use crate::seed;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
 
-/// Every request must be final so long after everything has healed.
+/// Every request must be final so long after everything has healed, on a machine of the usual speed.
 pub(crate) const FINAL_WITHIN: Duration = Duration::from_secs(60);
 
 /// What one seed showed.
@@ -115,7 +116,7 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
         .await
         .context("it does not heal")?;
     let healed = Instant::now();
-    if let Err(error) = load.stop_asking(FINAL_WITHIN).await {
+    if let Err(error) = load.stop_asking(pace::scaled(FINAL_WITHIN)).await {
         tally.checked("every request is answered after healing", [format!("{error:#}")]);
     } else {
         tally.checked("every request is answered after healing", []);
@@ -123,7 +124,7 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     let after = if seen_early {
         Duration::ZERO
     } else {
-        check::rest::wait(&world, healed, FINAL_WITHIN).await?
+        check::rest::wait(&world, healed, pace::scaled(FINAL_WITHIN)).await?
     };
     operator.abort();
     reading.cancel();

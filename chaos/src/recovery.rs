@@ -8,6 +8,7 @@ use serde::Serialize;
 use wallet_dev::say::say;
 
 use crate::nemesis;
+use crate::pace;
 use crate::session::Session;
 use crate::tally::Counts;
 use crate::world::Wanted;
@@ -51,11 +52,11 @@ fn does_not_stop(fault: &str) -> Option<&'static str> {
 }
 
 fn done_within(fault: &str) -> Duration {
-    if fault == "F22 webhooks lost" {
+    pace::scaled(if fault == "F22 webhooks lost" {
         UNTOLD_DONE_WITHIN
     } else {
         DONE_WITHIN
-    }
+    })
 }
 
 /// Whether a fault ends or stops the process that holds the work: then the work goes on when its lease, and its lock, have lapsed.
@@ -92,11 +93,11 @@ impl Recovered {
 
     /// Whether it was fast enough.
     fn is_fast(&self) -> bool {
-        let within = if takes_the_holder(self.fault) {
+        let within = pace::scaled(if takes_the_holder(self.fault) {
             DONE_WITHIN
         } else {
             RESUMES_WITHIN.0
-        };
+        });
         (self.waited == 0 || self.resumed_ms.is_some_and(|ms| ms <= within.as_millis()))
             && self
                 .done_ms
@@ -185,7 +186,7 @@ async fn resumed(session: &Session, healed: &str) -> (i64, Option<Duration>) {
             AND status IN ('pending', 'processing') AND updated_at < '{healed}'"
     );
     let mut at_first = None;
-    while start.elapsed() < DONE_WITHIN * 2 {
+    while start.elapsed() < pace::scaled(DONE_WITHIN) * 2 {
         match (session.world.database.number(&waiting).await, at_first) {
             (Ok(0), None) => return (0, None),
             (Ok(now), None) => at_first = Some(now),
@@ -207,7 +208,7 @@ pub(crate) fn median(rows: &[Recovered]) -> Option<(u128, bool)> {
     let mut times: Vec<u128> = rows.iter().filter_map(|row| row.resumed_ms).collect();
     times.sort_unstable();
     let median = times.get(times.len() / 2).copied()?;
-    Some((median, median <= RESUMES_WITHIN.1.as_millis()))
+    Some((median, median <= pace::scaled(RESUMES_WITHIN.1).as_millis()))
 }
 
 /// Whether there is nothing to measure: the system stops for none of these faults.

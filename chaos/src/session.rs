@@ -11,6 +11,7 @@ use wallet_dev::stack::Env;
 
 use crate::check;
 use crate::load::{Amount, Load, Single};
+use crate::pace;
 use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
@@ -107,11 +108,11 @@ impl Session {
             member.start().await?;
         }
         let healed = Instant::now();
-        let answered = self.load.stop_asking(FINAL_WITHIN).await;
+        let answered = self.load.stop_asking(pace::scaled(FINAL_WITHIN)).await;
         let unanswered = answered.err().map(|error| format!("{error:#}"));
         self.tally
             .checked("every request is answered after healing", unanswered);
-        check::rest::wait(&self.world, healed, FINAL_WITHIN).await?;
+        check::rest::wait(&self.world, healed, pace::scaled(FINAL_WITHIN)).await?;
         self.reading.cancel();
         let _ = self.reader.await;
         check::all(&self.world, &self.load.journal, parked).await?;

@@ -52,22 +52,37 @@ impl Lane {
 
 /// Which faults are wanted.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Chosen(Vec<String>);
+pub(crate) struct Chosen {
+    texts: Vec<String>,
+    /// Whether these are all that is left to reach, and are to be met often.
+    is_aimed: bool,
+}
 
 impl Chosen {
     /// Those whose names contain one of these texts; all when there are none.
     pub(crate) fn named(texts: &[String]) -> Self {
-        Self(texts.iter().map(|text| text.to_lowercase()).collect())
+        Self {
+            texts: texts.iter().map(|text| text.to_lowercase()).collect(),
+            is_aimed: false,
+        }
+    }
+
+    /// These and no others, as often as they can be met.
+    pub(crate) fn aimed_at(faults: &[&'static str]) -> Self {
+        Self {
+            texts: faults.iter().map(|fault| fault.to_lowercase()).collect(),
+            is_aimed: true,
+        }
     }
 
     fn has(&self, fault: &str) -> bool {
         let fault = fault.to_lowercase();
-        self.0.is_empty() || self.0.iter().any(|text| fault.contains(text.as_str()))
+        self.texts.is_empty() || self.texts.iter().any(|text| fault.contains(text.as_str()))
     }
 
     /// Whether it was asked for by name.
     fn names(&self, fault: &str) -> bool {
-        !self.0.is_empty() && self.has(fault)
+        !self.texts.is_empty() && self.has(fault)
     }
 
     /// Every wanted fault of the random part.

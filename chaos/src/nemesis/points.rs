@@ -109,6 +109,9 @@ const fn often(fault: &'static str, point: &'static str, program: Program) -> Fa
     }
 }
 
+/// How probable a point is that is aimed at, in thousandths: a few passes reach it, and its program still gets work done.
+const AIMED: u32 = 250;
+
 /// A point ends so many processes of a kind at most: many die in two minutes, and each of the others needs its turn.
 const MOST_DEATHS: u64 = 4;
 
@@ -160,7 +163,11 @@ fn order(world: &World, chosen: &Chosen, hits: &Hits) {
                     continue;
                 }
                 // Of two for one point, the one of the last process comes later in the list and wins.
-                let share = fault.per_mille;
+                let share = if chosen.is_aimed {
+                    fault.per_mille.max(AIMED)
+                } else {
+                    fault.per_mille
+                };
                 let one = format!("{}:{}@0.{share:03}", fault.point, fault.action);
                 points.insert(fault.point, one);
             }

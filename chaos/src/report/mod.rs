@@ -55,24 +55,48 @@ impl Bar {
         }
     }
 
-    /// What was reached too seldom.
+    /// What was reached too seldom, in words.
     fn missed(self, wanted: &[&'static str], counts: &Counts) -> Vec<String> {
-        let reached = |fault: &str| counts.faults.get(fault).map_or(0, |(_, reached)| *reached);
         match self {
-            Self::Each(least) => wanted
-                .iter()
-                .filter(|fault| reached(fault) < least)
-                .map(|fault| format!("reached {} times of {least}: {fault}", reached(fault)))
-                .collect(),
-            Self::OneOfEachLane => nemesis::lanes()
+            Self::Each(least) => self
+                .missing(wanted, counts)
                 .into_iter()
-                .map(|lane| lane.iter().filter(|fault| wanted.contains(fault)))
-                .filter(|lane| lane.clone().next().is_some() && lane.clone().all(|fault| reached(fault) == 0))
-                .filter_map(|mut lane| lane.next())
+                .map(|fault| format!("reached {} times of {least}: {fault}", reached(counts, fault)))
+                .collect(),
+            Self::OneOfEachLane => self
+                .missing_lanes(wanted, counts)
+                .into_iter()
+                .filter_map(|lane| lane.first().copied())
                 .map(|first| format!("nothing was reached of the lane of {first}"))
                 .collect(),
         }
     }
+
+    /// The faults of which more must be reached.
+    fn missing(self, wanted: &[&'static str], counts: &Counts) -> Vec<&'static str> {
+        match self {
+            Self::Each(least) => {
+                let is_missing = |fault: &&'static str| reached(counts, fault) < least;
+                wanted.iter().copied().filter(is_missing).collect()
+            }
+            Self::OneOfEachLane => self.missing_lanes(wanted, counts).concat(),
+        }
+    }
+
+    /// The wanted faults of each lane of which none was reached.
+    fn missing_lanes(self, wanted: &[&'static str], counts: &Counts) -> Vec<Vec<&'static str>> {
+        let lanes = nemesis::lanes().into_iter().map(|lane| {
+            let of_lane = lane.iter().copied().filter(|fault| wanted.contains(fault));
+            of_lane.collect::<Vec<_>>()
+        });
+        lanes
+            .filter(|lane| !lane.is_empty() && lane.iter().all(|fault| reached(counts, fault) == 0))
+            .collect()
+    }
+}
+
+fn reached(counts: &Counts, fault: &str) -> u64 {
+    counts.faults.get(fault).map_or(0, |(_, reached)| *reached)
 }
 
 /// A campaign that nobody used, or at which nobody looked, proves nothing.
@@ -123,6 +147,15 @@ impl Report {
     /// One more seed.
     pub(crate) fn add_seed(&mut self, outcome: Outcome) {
         self.seeds.push(outcome);
+    }
+
+    /// The faults of which the seeds have not reached enough.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let mut counts = Counts::default();
+        for outcome in &self.seeds {
+            counts.add(&outcome.counts);
+        }
+        self.bar.missing(&self.wanted, &counts)
     }
 
     /// The kill table.

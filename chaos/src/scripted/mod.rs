@@ -18,6 +18,7 @@ use wallet_dev::say::say;
 
 use crate::check;
 use crate::load::{Amount, Load};
+use crate::pace;
 use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
@@ -123,8 +124,8 @@ impl Stage {
     /// Ends the load, waits for the end of everything, and checks it.
     async fn strike(mut self, parked: i64) -> Result<()> {
         let healed = Instant::now();
-        self.load.stop_asking(FINAL_WITHIN).await?;
-        check::rest::wait(&self.world, healed, FINAL_WITHIN).await?;
+        self.load.stop_asking(pace::scaled(FINAL_WITHIN)).await?;
+        check::rest::wait(&self.world, healed, pace::scaled(FINAL_WITHIN)).await?;
         self.check(parked).await
     }
 
@@ -154,13 +155,13 @@ impl Stage {
     }
 }
 
-/// Waits until it holds.
+/// Waits until it holds, for as long as the limit is on this machine.
 async fn until(
     what: &str,
     limit: Duration,
     mut holds: impl AsyncFnMut() -> Result<bool>,
 ) -> Result<Duration> {
-    let start = Instant::now();
+    let (start, limit) = (Instant::now(), pace::scaled(limit));
     loop {
         if holds().await.unwrap_or(false) {
             return Ok(start.elapsed());

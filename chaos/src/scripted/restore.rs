@@ -12,6 +12,7 @@ use wallet_dev::stack::PostgresOptions;
 use super::{Stage, until};
 use crate::check;
 use crate::load::Single;
+use crate::pace;
 use crate::programs::Program;
 use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;
@@ -46,8 +47,8 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         later.push(stage.load.send(&world, Single::Deposit, person, 1_300).await?);
     }
     let stopped = Instant::now();
-    stage.load.stop_asking(FINAL_WITHIN).await?;
-    check::rest::wait(&world, stopped, FINAL_WITHIN).await?;
+    stage.load.stop_asking(pace::scaled(FINAL_WITHIN)).await?;
+    check::rest::wait(&world, stopped, pace::scaled(FINAL_WITHIN)).await?;
     ensure!(
         stage.with_status(&later, "completed").await? == later.len(),
         "what came after the backup is not done"

@@ -9,6 +9,7 @@ use wallet_dev::stack::Env;
 use super::Stage;
 use crate::check;
 use crate::clock::{self, FILE, FOLLOWS};
+use crate::pace;
 use crate::programs::Program;
 use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;
@@ -48,8 +49,8 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         clock::set(file, 0)?;
     }
     let right = Instant::now();
-    stage.load.stop_asking(FINAL_WITHIN).await?;
-    let took = check::rest::wait(&world, right, FINAL_WITHIN).await?;
+    stage.load.stop_asking(pace::scaled(FINAL_WITHIN)).await?;
+    let took = check::rest::wait(&world, right, pace::scaled(FINAL_WITHIN)).await?;
     stage.check(0).await?;
     Ok(format!(
         "{meanwhile} requests were accepted while clocks were wrong; all was done {} ms after they were right again",
