@@ -87,10 +87,10 @@ async fn a_locked_table_and_an_ended_session_are_waited_for_also_in_german() {
     let locked = failure(&db, "SELECT count(*) FROM wallets").await;
     assert!(locked.is_transient() && locked.is_lock_timeout(), "{locked:?}");
     holder.batch_execute("ROLLBACK").await.unwrap();
-    let ended = failure(&db, "SELECT pg_terminate_backend(pg_backend_pid())").await;
-    assert!(ended.is_transient() && !ended.is_lock_timeout(), "{ended:?}");
     let missing = failure(&db, "SELECT 1 FROM no_such_table").await;
     assert!(!missing.is_transient(), "{missing:?}");
+    let ended = failure(&db, "SELECT pg_terminate_backend(pg_backend_pid())").await;
+    assert!(ended.is_transient() && !ended.is_lock_timeout(), "{ended:?}");
     drop(db);
     database.drop().await;
 }
