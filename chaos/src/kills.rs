@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use serde::Serialize;
+use wallet_dev::pace;
 use wallet_dev::say::say;
 use wallet_dev::stack::Env;
 
 use crate::nemesis::points;
-use crate::pace;
 use crate::programs::Program;
 use crate::proxy::Mode;
 use crate::session::Session;

@@ -11,7 +11,6 @@ mod clock;
 mod kills;
 mod load;
 mod nemesis;
-mod pace;
 mod programs;
 mod proxy;
 mod random;
@@ -30,6 +29,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use wallet_core::chaos::PlantedBug;
+use wallet_dev::pace;
 use wallet_dev::say::{complain, say};
 use wallet_dev::stack::Env;
 

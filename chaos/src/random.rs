@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result};
 use rand::Rng as _;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use wallet_dev::pace;
 use wallet_dev::say::say;
 use wallet_dev::stack::Env;
 
 use crate::check;
 use crate::load::{Amount, Load};
 use crate::nemesis::{Chosen, Nemesis};
-use crate::pace;
 use crate::seed;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
+use wallet_dev::pace;
 use wallet_dev::say::say;
 
 use crate::nemesis;
-use crate::pace;
 use crate::session::Session;
 use crate::tally::Counts;
 use crate::world::Wanted;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use wallet_dev::pace;
 use wallet_dev::stack::Env;
 
 use crate::check;
 use crate::load::{Amount, Load, Single};
-use crate::pace;
 use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take before the test fails: far more than it needs, also on a busy machine.
+use wallet_dev::pace;
+
+/// How long anything may take before the test fails: far more than it needs; longer on a machine that is slower or shared.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
 const LOOK_EVERY: Duration = Duration::from_millis(15);
@@ -25,7 +27,10 @@ pub async fn until_within<T>(patience: Duration, what: &str, mut look: impl Asyn
         if let Some(found) = look().await {
             return found;
         }
-        assert!(start.elapsed() < patience, "waited {patience:?} in vain: {what}");
+        assert!(
+            !pace::is_over(start.elapsed(), patience),
+            "waited {patience:?} in vain: {what}"
+        );
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
+use wallet_dev::pace;
 use wallet_dev::say::say;
 
 use crate::check;
 use crate::load::{Amount, Load};
-use crate::pace;
 use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use wallet_dev::pace;
 use wallet_dev::stack::PostgresOptions;
 
 use super::{Stage, until};
 use crate::check;
 use crate::load::Single;
-use crate::pace;
 use crate::programs::Program;
 use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;

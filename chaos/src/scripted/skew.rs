@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use wallet_dev::pace;
 use wallet_dev::stack::Env;
 
 use super::Stage;
 use crate::check;
 use crate::clock::{self, FILE, FOLLOWS};
-use crate::pace;
 use crate::programs::Program;
 use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;

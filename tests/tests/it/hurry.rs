@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use wallet_core::clock::Clock;
+use wallet_dev::pace;
 use wallet_tests::TestApp;
 
 /// Between two leaps while there is no job at all: Stripe's webhooks are on their way, or the janitor has to look first.
@@ -28,7 +29,7 @@ pub(crate) async fn hurry_within(
     let (start, mut leapt) = (Instant::now(), Instant::now());
     let jobs = "SELECT count(*), count(*) FILTER (WHERE run_at <= $1 OR lease_until IS NOT NULL) FROM jobs WHERE parked_at IS NULL";
     while !holds().await {
-        if start.elapsed() > patience {
+        if pace::is_over(start.elapsed(), patience) {
             panic!("waited {patience:?} in vain: {what}\n{}", left(app).await);
         }
         let row = app.db.rows(jobs, &[&app.clock.now()]).await;

@@ -1,9 +1,9 @@
 //! How fast this machine is at this moment, so that no bar of time depends on it.
 //!
-//! The bars of the campaign are for two processors of a usual speed that nobody else uses. Before a campaign begins, as many threads as there are
-//! processors each do a fixed piece of work, some times over. What the median piece took longer than it may is what every bar of time is
-//! longer by: a machine half as fast, or shared with as many busy programs, has twice the time. It is measured once, before anything
-//! of ours runs, so that a system that burdens the machine itself gains nothing by it.
+//! Bars of time are for two processors of a usual speed that nobody else uses. As many threads as there are processors each do a fixed piece of
+//! work, some times over. What the median piece took longer than it may is what every bar of time is longer by: a machine half as fast, or
+//! shared with as many busy programs, has twice the time. It is measured once for each process: by a campaign before anything of it runs, so
+//! that a system that burdens the machine itself gains nothing by it, and by a test only when a bar is about to be missed.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ const SLOWEST: f64 = 8.0;
 static FACTOR: OnceLock<f64> = OnceLock::new();
 
 /// By what factor the bars of time are longer here: 1 or more.
-pub(crate) fn factor() -> f64 {
+#[must_use]
+pub fn factor() -> f64 {
     *FACTOR.get_or_init(|| {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let working: Vec<_> = (0..threads).map(|_| std::thread::spawn(pieces)).collect();
@@ -36,8 +37,15 @@ pub(crate) fn factor() -> f64 {
 }
 
 /// A bar of time, as long as this machine needs it.
-pub(crate) fn scaled(bar: Duration) -> Duration {
+#[must_use]
+pub fn scaled(bar: Duration) -> Duration {
     bar.mul_f64(factor())
+}
+
+/// Whether more time has passed than a bar gives, also on this machine, which is measured only then.
+#[must_use]
+pub fn is_over(passed: Duration, bar: Duration) -> bool {
+    passed > bar && passed > scaled(bar)
 }
 
 fn pieces() -> Vec<Duration> {
@@ -51,6 +59,7 @@ fn pieces() -> Vec<Duration> {
         .collect()
 }
 
+#[expect(clippy::float_arithmetic, reason = "a measure of speed, no money")]
 fn of(mut took: Vec<Duration>) -> f64 {
     took.sort_unstable();
     let median = took.get(took.len() / 2).copied().unwrap_or(USUAL);
@@ -62,6 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_arithmetic, reason = "a measure of speed, no money")]
     fn a_machine_that_is_slower_or_shared_has_longer_bars_and_a_faster_one_the_usual() {
         assert!((of(vec![USUAL / 4; 5]) - 1.0).abs() < 1e-9);
         assert!((of(vec![USUAL * 3; 5]) - 3.0).abs() < 1e-9);
