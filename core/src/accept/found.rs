@@ -5,12 +5,13 @@ use serde_json::json;
 use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::Clock;
 use crate::db::schema::external_refs;
-use crate::db::{Db, DbError, in_transaction};
+use crate::db::{Db, DbError, PgConn, in_transaction};
 use crate::flows::Flow;
 use crate::ids::{IdSource, TransactionId};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::money::Money;
 use crate::transactions::{self, SealedDetails, TimelineKind, Transaction, external_ref};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -23,6 +24,8 @@ pub struct Found<'a> {
     pub original: &'a Transaction,
     /// The Stripe object that it is booked for, once: kind of reference and id.
     pub reference: (&'static str, &'a str),
+    /// A second object that leads to the same transaction, of the same kind of reference, when Stripe names one by now.
+    pub also: Option<&'a str>,
     /// How much, in the wallet's currency.
     pub amount: Money,
     /// What happened, for the owner: a line on the timeline of both transactions.
@@ -46,23 +49,8 @@ pub async fn open_found(
     );
     let (kind, external_id) = found.reference;
     in_transaction!(db, conn => {
-        let taken = diesel::insert_into(external_refs::table)
-            .values((
-                external_refs::kind.eq(kind),
-                external_refs::external_id.eq(external_id),
-                external_refs::transaction_id.eq(new.id.uuid()),
-                external_refs::created_at.eq(now),
-            ))
-            .on_conflict_do_nothing()
-            .execute(conn)
-            .await?;
-        if taken == 0 {
-            let known = transactions::find_by_external_ref(conn, kind, external_id).await?;
-            return known.ok_or_else(|| DbError::Inconsistent {
-                table: "external_refs",
-                column: "transaction_id",
-                row: external_id.to_owned(),
-            });
+        if let Some(known) = take_references(conn, found, new.id, now).await? {
+            return Ok(known);
         }
         transactions::insert(conn, &new, &SealedDetails::default()).await?;
         jobs::insert(conn, &NewJob::for_transaction(job_of(found.flow), new.id, new.wallets(), now)).await?;
@@ -84,11 +72,64 @@ pub async fn open_found(
     })
 }
 
+/// Takes the references for `new`, or gives the transaction that one of them leads to already; then both lead there.
+async fn take_references(
+    conn: &mut PgConn,
+    found: &Found<'_>,
+    new: TransactionId,
+    now: DateTime<Utc>,
+) -> Result<Option<TransactionId>, DbError> {
+    let (kind, external_id) = found.reference;
+    let also = match found.also {
+        Some(also) => transactions::find_by_external_ref(conn, kind, also).await?,
+        None => None,
+    };
+    // Whoever comes second waits here for the first one's commit.
+    let holder = take_reference(conn, (kind, external_id), also.unwrap_or(new), now).await?;
+    if let Some(also) = found.also {
+        let second = take_reference(conn, (kind, also), holder, now).await?;
+        if second != holder {
+            // Somebody else has booked it by the second object meanwhile: again, now that both can be seen.
+            return Err(DbError::Overtaken);
+        }
+    }
+    Ok((holder != new).then_some(holder))
+}
+
+/// Lets a reference lead to this transaction, unless it leads to one already; gives the one that it leads to.
+async fn take_reference(
+    conn: &mut PgConn,
+    (kind, external_id): (&str, &str),
+    transaction: TransactionId,
+    now: DateTime<Utc>,
+) -> Result<TransactionId, DbError> {
+    let taken = diesel::insert_into(external_refs::table)
+        .values((
+            external_refs::kind.eq(kind),
+            external_refs::external_id.eq(external_id),
+            external_refs::transaction_id.eq(transaction.uuid()),
+            external_refs::created_at.eq(now),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    if taken == 1 {
+        return Ok(transaction);
+    }
+    let known = transactions::find_by_external_ref(conn, kind, external_id).await?;
+    known.ok_or_else(|| DbError::Inconsistent {
+        table: "external_refs",
+        column: "transaction_id",
+        row: external_id.to_owned(),
+    })
+}
+
 /// What carries the transaction on.
 const fn job_of(flow: Flow) -> JobKind {
     match flow {
         Flow::RefundReturn => JobKind::Transfer,
         Flow::PayoutReturn => JobKind::WithdrawalReversal,
+        // Also of what a dispute moved after its end: the dispute is looked at again.
         _ => JobKind::AskStripe,
     }
 }

@@ -24,6 +24,9 @@ pub enum DbError {
         /// The row's key.
         row: String,
     },
+    /// Another transaction came in between; the whole of it is to be repeated, now that both can be seen.
+    #[error("another transaction came in between")]
+    Overtaken,
     /// The migrations could not be read or run.
     #[error("migration failed")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -62,7 +65,8 @@ impl DbError {
     #[must_use]
     pub fn asks_for_repeat(&self) -> bool {
         match self {
-            Self::Query(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
+            Self::Overtaken
+            | Self::Query(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
             _ => self.state() == Some(&SqlState::T_R_DEADLOCK_DETECTED),
         }
     }

@@ -74,6 +74,9 @@ pub struct Settings {
     pub dispute_fee: i64,
     /// Whether that fee comes back when the dispute is won.
     pub dispute_fee_returned: bool,
+    /// Whether refunds and payouts that failed name the movement that brought their money back: it can be `null` for a while
+    /// (<https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>).
+    pub names_failure_movements: bool,
     /// When payments by `pm_card_createDispute` and its kin are disputed, in milliseconds after they succeeded; 0 = at once.
     pub dispute_after_ms: u64,
     /// Who moves payouts.
@@ -121,6 +124,7 @@ impl Default for Settings {
             fee_fixed: 30,
             dispute_fee: 1_500,
             dispute_fee_returned: false,
+            names_failure_movements: true,
             dispute_after_ms: 0,
             payout_mode: PayoutMode::Auto,
             payout_in_transit_ms: 100,

@@ -98,6 +98,86 @@ async fn a_refund_that_fails_after_it_had_succeeded_is_credited_again_once() {
     app.finish().await;
 }
 
+/// `failure_balance_transaction` can be null for a while: however and in whatever order it is told, one refund comes back once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_came_back_is_credited_once_whenever_its_movement_is_named() {
+    for named in [[false, true], [true, false], [true, true], [false, false]] {
+        let app = TestApp::with_workers(2).await;
+        let (alice, wallet) = app.owner(0).await;
+        let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+        let refund = id_of(
+            &app.refund(&alice, &deposit, json!({ "amount": "60.00" }))
+                .await
+                .data(),
+        );
+        app.completed(&alice, &refund).await;
+        let object: String = app.stripe_id(&refund, "stripe_refund_id").await;
+        app.stripe
+            .settings(json!({ "names_failure_movements": named[0] }))
+            .await;
+        app.stripe
+            .control(&format!("refunds/{object}"), json!({ "status": "failed" }))
+            .await;
+        eventually("the refund to come back", async || {
+            app.balances(&alice, &wallet).await == (10_000, 0)
+        })
+        .await;
+        app.stripe
+            .settings(json!({ "names_failure_movements": named[1] }))
+            .await;
+        // Two events at once, each tells of the refund as it is now.
+        for note in ["one", "two"] {
+            let path = format!("/v1/refunds/{object}");
+            app.stripe.form(&path, &[("metadata[note]", note)]).await;
+        }
+        eventually("the events", async || {
+            app.db.count("stripe_events WHERE type = 'refund.updated'").await >= 3
+        })
+        .await;
+        app.at_rest().await;
+        assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0), "{named:?}");
+        let credits = "wallet_transactions WHERE flow = 'refund_return'";
+        assert_eq!(app.db.count(credits).await, 1, "{named:?}");
+        app.finish().await;
+    }
+}
+
+/// Booked by the version before, which took the movement for the reference: it is not booked again by the refund.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_whose_return_was_booked_by_its_movement_alone_is_not_booked_by_the_refund() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    let refund = id_of(&app.refund(&alice, &deposit, json!({})).await.data());
+    app.completed(&alice, &refund).await;
+    let object: String = app.stripe_id(&refund, "stripe_refund_id").await;
+    app.stripe
+        .control(&format!("refunds/{object}"), json!({ "status": "failed" }))
+        .await;
+    eventually("the refund to come back", async || {
+        app.balances(&alice, &wallet).await == (10_000, 0)
+    })
+    .await;
+    app.at_rest().await;
+    app.db
+        .execute(
+            &format!("DELETE FROM external_refs WHERE external_id = '{object}' AND kind = 'return'"),
+            &[],
+        )
+        .await;
+    let path = format!("/v1/refunds/{object}");
+    app.stripe.form(&path, &[("metadata[note]", "again")]).await;
+    eventually("the event", async || {
+        app.db.count("stripe_events WHERE type = 'refund.updated'").await >= 2
+    })
+    .await;
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+    let by_the_refund = format!("external_refs WHERE external_id = '{object}' AND kind = 'return'");
+    assert_eq!(app.db.count(&by_the_refund).await, 1);
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_made_in_the_dashboard_is_booked_and_what_is_missing_is_caught_from_later_credits() {
     let app = TestApp::start().await;

@@ -39,12 +39,13 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
 
 /// The withdrawal is completed and stays so: a transaction of its own brings the money back.
 async fn returned(look: &Look<'_>, withdrawal: &Transaction, payout: &Payout) -> Result<(), JobError> {
+    // By the payout, as the movement may be named later (https://docs.stripe.com/api/payouts/object#payout_object-failure_balance_transaction).
     let movement = payout.failure_balance_transaction.as_ref();
-    let reference = movement.map_or(payout.id.as_str(), |id| id.as_str());
     look.open(&Found {
         flow: Flow::PayoutReturn,
         original: withdrawal,
-        reference: (external_ref::RETURN, reference),
+        reference: (external_ref::RETURN, payout.id.as_str()),
+        also: movement.map(|movement| movement.as_str()),
         amount: withdrawal.amount,
         words: format!("your bank returned the payout: {}", sentence(payout)),
     })

@@ -96,6 +96,7 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
                     flow: Flow::OutsideRefund,
                     original: &deposit,
                     reference: (external_ref::REFUND, refund.id.as_str()),
+                    also: None,
                     amount: refund.amount,
                     words: format!(
                         "{} of the deposit was refunded at the payment provider",
@@ -128,12 +129,14 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
 
 /// The refund is completed and stays so: a transaction of its own brings the money back.
 async fn returned(look: &Look<'_>, original: &Transaction, refund: &Refund) -> Result<(), JobError> {
+    // Booked by the refund, which is told of once or many times, with its movement named or not yet
+    // (https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction).
     let movement = refund.failure_balance_transaction.as_ref();
-    let reference = movement.map_or(refund.id.as_str(), |id| id.as_str());
     look.open(&Found {
         flow: Flow::RefundReturn,
         original,
-        reference: (external_ref::RETURN, reference),
+        reference: (external_ref::RETURN, refund.id.as_str()),
+        also: movement.map(|movement| movement.as_str()),
         amount: original.amount,
         words: format!("the refund did not reach the payer: {}", sentence(refund)),
     })

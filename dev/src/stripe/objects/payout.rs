@@ -88,7 +88,11 @@ impl Resource for Payout {
         vec![group(GroupBy::Destination, &self.destination)]
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, state: &State) -> Value {
+        let failure_movement = self
+            .failure_balance_transaction
+            .as_ref()
+            .filter(|_| state.settings.names_failure_movements);
         shape(
             &EXAMPLE,
             json!({
@@ -101,7 +105,7 @@ impl Resource for Payout {
                 "currency": self.currency,
                 "description": self.description,
                 "destination": self.destination,
-                "failure_balance_transaction": self.failure_balance_transaction,
+                "failure_balance_transaction": failure_movement,
                 "failure_code": self.failure_code,
                 "failure_message": self.failure_message,
                 "metadata": self.metadata,

@@ -93,7 +93,7 @@ impl Resource for Refund {
         intent.chain([group(GroupBy::Charge, &self.charge)]).collect()
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, state: &State) -> Value {
         let destination = self.by_card.then(|| {
             json!({ "card": { "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" }, "type": "card" })
         });
@@ -117,7 +117,8 @@ impl Resource for Refund {
             if let Some(reason) = &self.failure_reason {
                 fields.insert("failure_reason".to_owned(), json!(reason));
             }
-            if let Some(id) = &self.failure_balance_transaction {
+            let movement = self.failure_balance_transaction.as_ref();
+            if let Some(id) = movement.filter(|_| state.settings.names_failure_movements) {
                 fields.insert("failure_balance_transaction".to_owned(), json!(id));
             }
         }
