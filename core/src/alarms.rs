@@ -12,6 +12,8 @@ use crate::db::{Db, DbError, PgConn, sql};
 pub const PAYMENT_MISMATCH: &str = "payment_mismatch";
 /// Money was received for what had ended; it lies in suspense.
 pub const LATE_PAYMENT: &str = "late_payment";
+/// What is said of a dispute that has ended, and what it did to the balance, do not agree; the books follow the balance.
+pub const DISPUTE_DIFFERS: &str = "dispute_differs";
 
 /// The queue's Redis held what is no task of ours; it was put aside.
 pub const QUEUE_GARBAGE: &str = "queue_garbage";

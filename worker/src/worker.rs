@@ -137,6 +137,14 @@ impl Worker {
             .ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
     }
 
+    /// The transaction that this one relates to.
+    pub(crate) async fn related(&self, transaction: &Transaction) -> Result<Transaction, JobError> {
+        let none = || JobError::Park(format!("{} relates to no transaction", transaction.id));
+        let id = transaction.related_transaction_id.ok_or_else(none)?;
+        let conn = &mut self.db.conn().await?;
+        transactions::find(conn, id).await?.ok_or_else(none)
+    }
+
     /// Settles steps that change no balance, or whose wallets are locked by the caller.
     pub(crate) async fn settle(&self, steps: &[Step]) -> Result<Settled, JobError> {
         let settled = self.settler.settle(steps).await?;

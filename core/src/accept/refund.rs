@@ -8,8 +8,8 @@ use crate::db::{PgConn, in_transaction};
 use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, WalletId};
 use crate::jobs::JobKind;
-use crate::money::{Money, MoneyError};
-use crate::transactions::{self, SealedDetails, Transaction};
+use crate::money::Money;
+use crate::transactions::{self, Requests, SealedDetails, Transaction, left_of};
 use crate::wallets;
 
 /// What a client asks for.
@@ -93,13 +93,13 @@ async fn refundable(
     if original.stage != Stage::Completed {
         return refused(format!("the {} is not completed", original.transaction_type));
     }
-    let refunds = transactions::related_to(conn, original.id).await?;
-    if refunds.iter().any(Transaction::is_open_dispute) {
+    let mut relatives = transactions::related_to(conn, original.id).await?;
+    if relatives.iter().any(Transaction::is_open_dispute) {
         return refused("the payer's bank disputes this payment: its decision comes first".to_owned());
     }
-    let returns = transactions::returns_of(conn, &refunds).await?;
-    let left =
-        left(original, &refunds, &returns).map_err(|error| AcceptError::InvalidState(error.to_string()))?;
+    relatives.extend(transactions::returns_of(conn, &relatives).await?);
+    let left = left_of(original, &relatives, Requests::Counted)
+        .map_err(|error| AcceptError::InvalidState(error.to_string()))?;
     let amount = asked.unwrap_or(left);
     if left.is_zero() {
         return refused("nothing is left to refund".to_owned());
@@ -117,18 +117,6 @@ async fn refundable(
         ));
     }
     Ok(amount)
-}
-
-fn left(
-    original: &Transaction,
-    refunds: &[Transaction],
-    returns: &[Transaction],
-) -> Result<Money, MoneyError> {
-    original.left_by(refunds.iter().filter(|refund| {
-        refund.flow.gives_back()
-            && !matches!(refund.stage, Stage::Failed | Stage::Cancelled)
-            && !refund.has_returned(returns)
-    }))
 }
 
 /// What the giver must at least have: a payment's payee got its fee never.

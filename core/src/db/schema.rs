@@ -101,6 +101,8 @@ diesel::table! {
         stripe_dispute_id -> Nullable<Varchar>,
         available_on -> Nullable<Timestamptz>,
         checked_at -> Nullable<Timestamptz>,
+        claimed_amount -> Nullable<Numeric>,
+        requested_amount -> Nullable<Numeric>,
     }
 }
 

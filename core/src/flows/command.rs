@@ -43,6 +43,8 @@ pub enum FailureCode {
     RefundFailed,
     /// The dispute ended in the payee's favour.
     DisputeWon,
+    /// The dispute, or the inquiry, ended without a decision for the payee, and nothing was taken.
+    DisputeClosed,
     /// What came instead of the deposit was returned to the payer.
     ReturnedToPayer,
 }
@@ -67,6 +69,7 @@ impl FailureCode {
             Self::Disputed => "DISPUTED",
             Self::RefundFailed => "REFUND_FAILED",
             Self::DisputeWon => "DISPUTE_WON",
+            Self::DisputeClosed => "DISPUTE_CLOSED",
             Self::ReturnedToPayer => "RETURNED_TO_PAYER",
         }
     }
@@ -109,6 +112,32 @@ pub struct BalanceEntry {
     pub fee: Money,
     /// When the money is available to the platform.
     pub available_on: DateTime<Utc>,
+}
+
+/// What is said of a dispute that has ended (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its movements say
+/// what became of the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeEnd {
+    /// `won`: the bank has decided for the payee.
+    Won,
+    /// `lost`: the bank has decided for the payer.
+    Lost,
+    /// `warning_closed`: an inquiry came to nothing.
+    InquiryClosed,
+    /// `prevented`: it was settled before it became a dispute; rapid resolution does so by crediting the payer.
+    Prevented,
+}
+
+impl DisputeEnd {
+    /// Whether the words and the money agree. Settled beforehand, either may have come of it.
+    #[must_use]
+    pub fn fits(self, taken: Money) -> bool {
+        match self {
+            Self::Won | Self::InquiryClosed => !taken.is_positive(),
+            Self::Lost => taken.is_positive(),
+            Self::Prevented => true,
+        }
+    }
 }
 
 /// What a worker asks of a transaction. Each is idempotent: asked again, it finds that it has happened.
@@ -215,18 +244,18 @@ pub enum Command {
         reason: FailureReason,
     },
     /// Dispute: the bank has taken it up.
-    OpenDispute,
-    /// Dispute: it ended in the payee's favour.
-    WinDispute {
-        /// How, for the timeline.
-        message: String,
-    },
-    /// Dispute: it ended in the payer's favour.
-    LoseDispute {
-        /// What Stripe took for it, all its movements together; none when it has told of no movement: then it is the whole amount.
+    OpenDispute {
+        /// What Stripe has taken for it so far, all its movements together; none before it has told of any.
         taken: Option<Money>,
     },
-    /// Dispute: a movement of the platform's balance that Stripe made for it.
+    /// Dispute: it has ended.
+    EndDispute {
+        /// What is said of it.
+        said: DisputeEnd,
+        /// What Stripe took for it, all its movements together: this decides, whatever is said.
+        taken: Money,
+    },
+    /// Dispute, and what a dispute moves after its end: a movement of the platform's balance that Stripe made for it.
     BookDispute(BalanceEntry),
     /// Any flow: only a line of the timeline.
     Note {
@@ -244,7 +273,7 @@ pub enum Command {
 impl Command {
     /// The event of the state machine that the command is, if it is one whatever the transaction says.
     #[must_use]
-    pub const fn event(&self) -> Option<Event> {
+    pub fn event(&self) -> Option<Event> {
         match self {
             Self::Execute => Some(Event::Executed),
             Self::Cancel => Some(Event::Cancelled),
@@ -268,10 +297,22 @@ impl Command {
             Self::RecordRefund { .. } => Some(Event::RefundCreated),
             Self::SettleRefund { .. } => Some(Event::RefundSucceeded),
             Self::FailRefund { .. } => Some(Event::RefundFailed),
-            Self::OpenDispute => Some(Event::DisputeOpened),
-            Self::WinDispute { .. } => Some(Event::DisputeWon),
-            Self::LoseDispute { .. } => Some(Event::DisputeLost),
+            Self::OpenDispute { .. } => Some(Event::DisputeOpened),
+            Self::EndDispute { taken, .. } if taken.is_positive() => Some(Event::DisputeLost),
+            Self::EndDispute { .. } => Some(Event::DisputeWon),
         }
+    }
+
+    /// Whether what lies in suspense decides about it.
+    #[must_use]
+    pub const fn concerns_suspense(&self) -> bool {
+        matches!(
+            self,
+            Self::CreditReview { .. }
+                | Self::ReturnSuspense { .. }
+                | Self::BookDispute(_)
+                | Self::EndDispute { .. }
+        )
     }
 
     /// The Stripe object that the command books once, whatever the stage: kind and id of its reference.

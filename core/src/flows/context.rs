@@ -2,10 +2,8 @@
 
 use crate::chaos::{self, PlantedBug};
 use crate::ledger::Books;
-use crate::money::{Money, MoneyError};
-use crate::transactions::Transaction;
-
-use super::Stage;
+use crate::money::{Currency, Money, MoneyError};
+use crate::transactions::{Requests, Transaction, left_of};
 
 /// What a decision may look at beside the transaction itself.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +12,10 @@ pub struct Context<'a> {
     pub books: &'a Books,
     /// The transaction that this one gives back.
     pub original: Option<&'a Transaction>,
-    /// The other transactions that give back the same original, but those that came back.
-    pub siblings: &'a [&'a Transaction],
+    /// The other transactions of the family: what else gives back the same original, and what became later of that.
+    pub relatives: &'a [&'a Transaction],
+    /// What of the transaction lies in suspense: an amount for each currency in which something came.
+    pub suspended: &'a [Money],
     /// Whether a call that moves money may have been sent to Stripe for the transaction.
     pub money_sent: bool,
     /// Whether the Stripe object of the command ([`super::Command::reference`]) was booked before.
@@ -28,26 +28,28 @@ impl<'a> Context<'a> {
         if chaos::is_planted(PlantedBug::RefundsUnlimited) {
             return Ok(original.amount);
         }
-        original.left_by(self.granted())
+        left_of(original, self.relatives.iter().copied(), Requests::Ignored)
+    }
+
+    /// What lies in suspense in this currency.
+    pub(super) fn suspended_in(&self, currency: Currency) -> Money {
+        let of_currency = self.suspended.iter().find(|amount| amount.currency() == currency);
+        of_currency.copied().unwrap_or_else(|| Money::zero(currency))
     }
 
     /// The parts of the original's fee that went back with earlier refunds.
     pub(super) fn fee_returned(&self, original: &Transaction) -> Result<Money, MoneyError> {
-        self.granted()
-            .filter_map(|sibling| sibling.fee)
+        self.relatives
+            .iter()
+            .filter(|relative| relative.gives_back(original.id, Requests::Ignored))
+            .filter_map(|relative| relative.fee)
             .try_fold(Money::zero(original.amount.currency()), Money::checked_add)
     }
 
     /// Whether the payer's bank has a dispute of the original open.
-    pub(super) fn is_disputed(&self) -> bool {
-        self.siblings.iter().any(|sibling| sibling.is_open_dispute())
-    }
-
-    /// Those whose money is held or gone; a request that was merely accepted has no claim yet.
-    fn granted(&self) -> impl Iterator<Item = &'a Transaction> {
-        self.siblings.iter().copied().filter(|sibling| {
-            sibling.flow.gives_back()
-                && !matches!(sibling.stage, Stage::Accepted | Stage::Failed | Stage::Cancelled)
+    pub(super) fn is_disputed(&self, original: &Transaction) -> bool {
+        self.relatives.iter().any(|relative| {
+            relative.related_transaction_id == Some(original.id) && relative.is_open_dispute()
         })
     }
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Command, Context, Event, FailureCode, FailureReason, Flow, Next, Stage, deposit, dispute, edges, next,
-    payment_refund, refund, returned, transfer, withdrawal,
+    Command, Context, Event, FailureCode, FailureReason, Flow, Next, Stage, deposit, dispute, dispute_turn,
+    edges, next, payment_refund, refund, returned, transfer, withdrawal,
 };
 use crate::chaos::{self, PlantedBug};
 use crate::ids::WalletId;
@@ -44,6 +44,10 @@ pub struct Changes {
     pub fee: Option<Money>,
     /// `held_amount`
     pub held: Option<Money>,
+    /// `claimed_amount`
+    pub claimed: Option<Money>,
+    /// `amount`: what was credited instead of what was asked for, which becomes `requested_amount`.
+    pub credited: Option<Money>,
     /// `available_on`
     pub available_on: Option<DateTime<Utc>>,
 }
@@ -171,6 +175,7 @@ pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command
         Flow::DepositRefund | Flow::OutsideRefund => refund::decide(transaction, context, command),
         Flow::RefundReturn | Flow::PayoutReturn => returned::decide(transaction, context, command),
         Flow::Dispute => dispute::decide(transaction, context, command),
+        Flow::DisputeReturn | Flow::DisputeLoss => dispute_turn::decide(transaction, context, command),
     };
     match decided {
         Ok(Some(decision)) => Verdict::Apply(Box::new(decision)),

@@ -4,6 +4,7 @@
 //! a cancelled intent is. What is credited is what Stripe received, in Stripe's currency, for an intent that is ours;
 //! anything else goes to suspense and waits for a person, as does what comes when the deposit has ended without it.
 
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
@@ -66,46 +67,13 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .says(TimelineKind::Cancelled, reason.sentence.clone())
             }))
         }
-        Command::CreditReview { amount } => Ok(step(transaction, Event::ReviewCredited)?.map(|stage| {
-            Decision::to(stage)
-                .leaves_suspense()
-                .legs(Leg::pair(
-                    Account::SUSPENSE,
-                    Account::Available(transaction.wallet_id),
-                    *amount,
-                ))
-                .says(
-                    TimelineKind::Completed,
-                    format!("support has decided: {amount} credited"),
-                )
-        })),
-        Command::ReturnSuspense { refund, amount } => {
-            if context.booked {
-                return Ok(None);
-            }
-            let decision = match transaction.stage {
-                // What came too late: the transaction stays as it ended.
-                Stage::Failed | Stage::Cancelled => Decision::default(),
-                _ => match step(transaction, Event::ReviewReturned)? {
-                    Some(_) => Decision::failed(&FailureReason::new(
-                        FailureCode::ReturnedToPayer,
-                        format!("{amount} was returned to the payer"),
-                    )),
-                    None => return Ok(None),
-                },
-            };
-            Ok(Some(
-                decision
-                    .leaves_suspense()
-                    .refers(external_ref::REFUND, refund)
-                    .legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, *amount))
-                    .says_with(
-                        TimelineKind::StripeEvent,
-                        format!("{amount} refunded to the payer"),
-                        json!({ "refund": refund }),
-                    ),
-            ))
+        Command::CreditReview { amount } => credit_review(transaction, context, *amount),
+        Command::ReturnSuspense { refund, amount } => return_suspense(transaction, context, refund, *amount),
+        Command::BookDispute(_) if context.booked => Ok(None),
+        Command::BookDispute(entry) if transaction.stage != Stage::Completed => {
+            Ok(Some(disputed(transaction, context, entry)))
         }
+        Command::EndDispute { .. } => end_dispute(transaction, context),
         Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
         // Its intent is there or being made: it is cancelled at Stripe first, by whoever asks again.
         Command::Cancel
@@ -119,6 +87,110 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         }
         other => foreign(other),
     }
+}
+
+/// What came is credited; from now on it is the amount, so that it is what can be refunded and what the history adds up to.
+fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money) -> Decided {
+    let Some(stage) = step(transaction, Event::ReviewCredited)? else {
+        return Ok(None);
+    };
+    let suspended = context.suspended_in(amount.currency());
+    if suspended != amount {
+        return Err(format!("{suspended} lies in suspense, not {amount}"));
+    }
+    let asked = transaction.amount;
+    let changes = Changes {
+        credited: (amount != asked).then_some(amount),
+        ..Changes::default()
+    };
+    Ok(Some(
+        Decision::to(stage)
+            .changes(changes)
+            .leaves_suspense()
+            .legs(Leg::pair(
+                Account::SUSPENSE,
+                Account::Available(transaction.wallet_id),
+                amount,
+            ))
+            .says(
+                TimelineKind::Completed,
+                format!("support has decided: {amount} credited of the {asked} that were asked for"),
+            ),
+    ))
+}
+
+/// What lies in suspense was refunded at Stripe, all of it or a part: the deposit ends with the last of it.
+fn return_suspense(transaction: &Transaction, context: Context<'_>, refund: &str, amount: Money) -> Decided {
+    if context.booked {
+        return Ok(None);
+    }
+    let is_all = context
+        .suspended
+        .iter()
+        .all(|suspended| suspended.is_zero() || *suspended == amount);
+    let decision = match transaction.stage {
+        // What came too late: the transaction stays as it ended.
+        Stage::Failed | Stage::Cancelled => Decision::default(),
+        Stage::InReview if !is_all => Decision::default(),
+        _ => match step(transaction, Event::ReviewReturned)? {
+            Some(_) => Decision::failed(&FailureReason::new(
+                FailureCode::ReturnedToPayer,
+                format!("{amount} was returned to the payer"),
+            )),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(
+        decision
+            .leaves_suspense()
+            .refers(external_ref::REFUND, refund)
+            .legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, amount))
+            .says_with(
+                TimelineKind::StripeEvent,
+                format!("{amount} refunded to the payer"),
+                json!({ "refund": refund }),
+            ),
+    ))
+}
+
+/// The payer's bank takes, or gives back, what lies in suspense: it was nobody's yet.
+fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> Decision {
+    let (amount, has_ended) = (entry.amount, transaction.stage != Stage::InReview);
+    let message = if amount.is_negative() {
+        let taken = amount.negated();
+        format!("the payer's bank disputes the payment: the payment provider withdrew {taken}")
+    } else {
+        format!("the payment provider gave {amount} of the disputed payment back")
+    };
+    let mut decision = Decision::default()
+        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, amount))
+        .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, entry.fee))
+        .says_with(
+            TimelineKind::StripeAnswer,
+            message.clone(),
+            json!({ "balanceTransaction": entry.id }),
+        );
+    decision.leaves_suspense = has_ended;
+    let suspended = context.suspended_in(amount.currency());
+    if suspended.amount() + amount.amount() < Decimal::ZERO {
+        let message = format!("{message}, more than the {suspended} in suspense");
+        decision = decision.alarms("dispute_exceeds_payment", message);
+    }
+    if has_ended && amount.is_positive() {
+        decision = decision.alarms(alarms::LATE_PAYMENT, message);
+    }
+    decision
+}
+
+/// A deposit in review ends with a dispute that left nothing of it.
+fn end_dispute(transaction: &Transaction, context: Context<'_>) -> Decided {
+    let is_left = context.suspended.iter().any(|amount| amount.is_positive());
+    if transaction.stage != Stage::InReview || is_left {
+        return Ok(None);
+    }
+    let reason = FailureReason::new(FailureCode::Disputed, "the payer's bank took the payment back");
+    Ok(step(transaction, Event::ReviewReturned)?.map(|_| Decision::failed(&reason).leaves_suspense()))
 }
 
 fn is_being_made(transaction: &Transaction, context: Context<'_>) -> bool {

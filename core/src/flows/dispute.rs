@@ -1,88 +1,181 @@
 //! Dispute: the payer's bank wants a deposit back. What the wallet has of it is frozen, the rest is owed, until the bank decides.
 //!
 //! The state comes from the dispute's status, the money from its balance transactions, never from the name or order of events
-//! (<https://docs.stripe.com/disputes/how-disputes-work>). What Stripe withdraws and gives back goes through the receivables; its fee is the
-//! platform's cost. An inquiry (`warning_…`) withdraws nothing, so nothing is frozen for it.
+//! (<https://docs.stripe.com/disputes/how-disputes-work>). Also the end is decided by the net of its movements, whatever the status is
+//! called: `prevented` can mean that the payer was credited, `won` that the money is not back, `lost` that none was taken. What Stripe
+//! withdraws and gives back goes through the receivables; its fee is the platform's cost. An inquiry (`warning_…`) withdraws nothing,
+//! so nothing is frozen for it. What moves after the end is a transaction of its own.
 
 use super::decide::{Changes, Decided, Decision, foreign, step};
-use super::owing::{self};
-use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage};
+use super::owing;
+use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason, Stage};
+use crate::alarms;
 use crate::ledger::{Account, Leg};
+use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction, external_ref};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
-    let (amount, wallet) = (transaction.amount, transaction.wallet_id);
     match command {
-        Command::OpenDispute => {
-            let Some(stage) = step(transaction, Event::DisputeOpened)? else {
-                return Ok(None);
-            };
-            let decision = compared(transaction, context, Decision::to(stage))?;
-            let (decision, owed) =
-                owing::take(transaction, context, decision, Account::Frozen(wallet), amount)?;
-            let words = if owed.is_zero() {
-                format!("the payer's bank disputes the payment: {amount} is held until it decides")
-            } else {
-                format!(
-                    "the payer's bank disputes the payment of {amount}: your balance is held until it decides, and {owed} is missing"
-                )
-            };
-            Ok(Some(decision.says(TimelineKind::Posted, words)))
+        Command::OpenDispute { taken } => open(transaction, context, *taken),
+        // How it has ended was said by whoever came first; what moves since is a transaction of its own.
+        Command::EndDispute { .. } if transaction.stage.status().is_final() => Ok(None),
+        Command::EndDispute { said, taken } if taken.is_positive() => {
+            lost(transaction, context, *said, *taken)
         }
-        Command::WinDispute { message } => {
-            let Some(stage) = step(transaction, Event::DisputeWon)? else {
-                return Ok(None);
-            };
-            let reason = FailureReason::new(FailureCode::DisputeWon, message.clone());
-            let changes = Changes {
-                failure_reason: Some(reason.to_string()),
-                ..Changes::default()
-            };
-            let decision = Decision::to(stage)
-                .changes(changes)
-                .says(TimelineKind::Cancelled, message.clone());
-            if transaction.stage == Stage::Accepted {
-                return Ok(Some(decision));
-            }
-            Ok(Some(owing::release(transaction, context, decision)?))
-        }
-        Command::LoseDispute { taken } => {
-            let Some(stage) = step(transaction, Event::DisputeLost)? else {
-                return Ok(None);
-            };
-            // What Stripe gave back before the decision is not lost.
-            let loss = taken
-                .unwrap_or(amount)
-                .at_most(amount)
-                .map_err(|error| error.to_string())?;
-            let words = format!("the bank has decided for the payer: {loss} went back");
-            let decision = Decision::to(stage).says(TimelineKind::Completed, words);
-            if transaction.stage == Stage::Accepted {
-                let decision = compared(transaction, context, decision)?;
-                return Ok(Some(
-                    owing::take(transaction, context, decision, Account::RECEIVABLE, loss)?.0,
-                ));
-            }
-            Ok(Some(owing::lose(transaction, context, decision, loss)?))
-        }
-        Command::BookDispute(entry) => Ok(if context.booked { None } else { Some(moved(entry)) }),
+        Command::EndDispute { said, taken } => won(transaction, context, *said, taken.negated()),
+        Command::BookDispute(_) if context.booked || transaction.stage.status().is_final() => Ok(None),
+        Command::BookDispute(entry) => Ok(Some(moved(entry))),
         other => foreign(other),
     }
 }
 
-/// Raises an alarm when more is disputed than the payer has not got back yet: the bank takes it all the same.
-fn compared(transaction: &Transaction, context: Context<'_>, decision: Decision) -> Result<Decision, String> {
+fn open(transaction: &Transaction, context: Context<'_>, taken: Option<Money>) -> Decided {
+    let Some(stage) = step(transaction, Event::DisputeOpened)? else {
+        return Ok(None);
+    };
+    let wallet = transaction.wallet_id;
+    let claimed = claimed(transaction, context, taken)?;
+    let decision = compared(transaction, context, Decision::to(stage), claimed)?;
+    let (decision, owed) = owing::take(transaction, context, decision, Account::Frozen(wallet), claimed)?;
+    let words = if claimed.is_zero() {
+        "the payer's bank disputes the payment; nothing is held, since it was given back already".to_owned()
+    } else if owed.is_zero() {
+        format!("the payer's bank disputes the payment: {claimed} is held until it decides")
+    } else {
+        format!(
+            "the payer's bank disputes the payment of {claimed}: your balance is held until it decides, and {owed} is missing"
+        )
+    };
+    Ok(Some(
+        claiming(decision, claimed).says(TimelineKind::Posted, words),
+    ))
+}
+
+/// What is claimed while the bank decides: what Stripe took; before it has told of that, what is disputed and was not given back: of a
+/// payment that was refunded no more is withdrawn (<https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable>).
+fn claimed(transaction: &Transaction, context: Context<'_>, taken: Option<Money>) -> Result<Money, String> {
+    let amount = transaction.amount;
+    let claimed = match (taken, context.original) {
+        (Some(taken), _) if taken.is_negative() => Ok(Money::zero(amount.currency())),
+        // More than the disputed amount is not held; the end takes what was taken.
+        (Some(taken), _) => taken.at_most(amount),
+        (None, Some(deposit)) => context.left(deposit).and_then(|left| amount.at_most(left)),
+        (None, None) => Ok(amount),
+    };
+    claimed.map_err(|error| error.to_string())
+}
+
+/// It has ended and nothing is gone: what is held is given back. Should more have come than was taken, a person decides whose it is.
+fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplus: Money) -> Decided {
+    let Some(stage) = step(transaction, Event::DisputeWon)? else {
+        return Ok(None);
+    };
+    let (code, words) = match said {
+        DisputeEnd::Won => (
+            FailureCode::DisputeWon,
+            "the bank has decided for you: the money is yours again",
+        ),
+        DisputeEnd::InquiryClosed => (
+            FailureCode::DisputeClosed,
+            "the bank has closed its inquiry: nothing was taken",
+        ),
+        DisputeEnd::Prevented => (
+            FailureCode::DisputeClosed,
+            "the dispute was settled before it began: nothing was taken",
+        ),
+        DisputeEnd::Lost => (
+            FailureCode::DisputeClosed,
+            "the bank has decided for the payer, and nothing was taken",
+        ),
+    };
+    let reason = FailureReason::new(code, words);
+    let changes = Changes {
+        failure_reason: Some(reason.to_string()),
+        ..Changes::default()
+    };
+    let nothing = Money::zero(transaction.amount.currency());
+    let mut decision =
+        claiming(Decision::to(stage).changes(changes), nothing).says(TimelineKind::Cancelled, words);
+    // What was refunded before is not withdrawn once more.
+    let is_given_back = match context.original {
+        Some(deposit) => context
+            .left(deposit)
+            .map_err(|error| error.to_string())?
+            .is_zero(),
+        None => false,
+    };
+    if !said.fits(nothing) && !is_given_back {
+        decision = decision.alarms(
+            alarms::DISPUTE_DIFFERS,
+            "the dispute was lost, and no movement of the balance tells that anything was taken",
+        );
+    }
+    if surplus.is_positive() {
+        decision = decision
+            .legs(Leg::pair(Account::RECEIVABLE, Account::SUSPENSE, surplus))
+            .alarms(
+                alarms::DISPUTE_DIFFERS,
+                format!("the dispute gave back {surplus} more than it had taken; that lies in suspense"),
+            );
+    }
+    if transaction.stage == Stage::Accepted {
+        return Ok(Some(decision));
+    }
+    Ok(Some(owing::release(transaction, context, decision)?))
+}
+
+/// It has ended and so much is gone: so much the wallet pays or owes.
+fn lost(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, taken: Money) -> Decided {
+    let Some(stage) = step(transaction, Event::DisputeLost)? else {
+        return Ok(None);
+    };
+    let words = match said {
+        DisputeEnd::Lost => format!("the bank has decided for the payer: {taken} went back"),
+        DisputeEnd::Prevented => {
+            format!("the dispute was settled before it began: {taken} went back to the payer")
+        }
+        DisputeEnd::InquiryClosed => {
+            format!("the bank has closed its inquiry, and {taken} went back to the payer")
+        }
+        DisputeEnd::Won => format!("the bank has decided for you, but {taken} has not come back"),
+    };
+    let mut decision = claiming(Decision::to(stage), taken).says(TimelineKind::Completed, words.clone());
+    if !said.fits(taken) {
+        decision = decision.alarms(alarms::DISPUTE_DIFFERS, words);
+    }
+    if transaction.stage == Stage::Accepted {
+        decision = compared(transaction, context, decision, taken)?;
+        decision = owing::take(transaction, context, decision, Account::RECEIVABLE, taken)?.0;
+    } else {
+        decision = owing::lose(transaction, context, decision, taken)?;
+    }
+    // Nothing is held any more.
+    decision.changes.held = None;
+    Ok(Some(decision))
+}
+
+fn claiming(mut decision: Decision, claimed: Money) -> Decision {
+    decision.changes.claimed = Some(claimed);
+    decision
+}
+
+/// Raises an alarm when more is claimed than the payer has not got back yet: the bank takes it all the same.
+fn compared(
+    transaction: &Transaction,
+    context: Context<'_>,
+    decision: Decision,
+    claimed: Money,
+) -> Result<Decision, String> {
     let Some(deposit) = context.original else {
         return Ok(decision);
     };
     let left = context.left(deposit).map_err(|error| error.to_string())?;
-    let amount = transaction.amount;
-    if amount.amount() <= left.amount() {
+    if claimed.amount() <= left.amount() {
         return Ok(decision);
     }
     let message = format!(
-        "{amount} are disputed of a payment of {}, of which {left} is not given back yet",
-        deposit.amount
+        "{claimed} of {} are disputed of a payment of {}, of which {left} is not given back yet",
+        transaction.amount, deposit.amount
     );
     Ok(decision.alarms("dispute_exceeds_payment", message))
 }

@@ -68,6 +68,10 @@ flows! {
     PayoutReturn = "payout_return" is Refund,
     /// The payer's bank wants a deposit back.
     Dispute = "dispute" is Refund,
+    /// What a dispute gave back after its end: it was turned round, or the money came late.
+    DisputeReturn = "dispute_return" is Refund,
+    /// What a dispute took after its end: it was turned round, or the money went late.
+    DisputeLoss = "dispute_loss" is Refund,
 }
 
 impl Flow {
@@ -90,5 +94,11 @@ impl Flow {
             self,
             Self::PaymentRefund | Self::DepositRefund | Self::OutsideRefund | Self::Dispute
         )
+    }
+
+    /// Whether it is what a dispute moved after its end.
+    #[must_use]
+    pub const fn is_dispute_turn(self) -> bool {
+        matches!(self, Self::DisputeReturn | Self::DisputeLoss)
     }
 }

@@ -94,6 +94,9 @@ const PAYOUT_RETURN: &[Edge] = &[
     edge(Stage::Returning, Event::TransferReversed, Stage::Completed),
 ];
 
+/// What a dispute moved after its end: its movement has been made, so it is only booked.
+const DISPUTE_TURN: &[Edge] = &[edge(Stage::Accepted, Event::Executed, Stage::Completed)];
+
 /// Disputes. An inquiry stays `Accepted`: nothing is withdrawn, so nothing is frozen.
 const DISPUTE: &[Edge] = &[
     edge(Stage::Accepted, Event::DisputeOpened, Stage::Disputed),
@@ -115,6 +118,7 @@ pub const fn edges(flow: Flow) -> &'static [Edge] {
         Flow::RefundReturn => REFUND_RETURN,
         Flow::PayoutReturn => PAYOUT_RETURN,
         Flow::Dispute => DISPUTE,
+        Flow::DisputeReturn | Flow::DisputeLoss => DISPUTE_TURN,
     }
 }
 

@@ -10,6 +10,7 @@ mod context;
 mod decide;
 mod deposit;
 mod dispute;
+mod dispute_turn;
 mod flow;
 mod machine;
 mod owing;
@@ -19,7 +20,7 @@ mod returned;
 mod transfer;
 mod withdrawal;
 
-pub use command::{BalanceEntry, Command, FailureCode, FailureReason};
+pub use command::{BalanceEntry, Command, DisputeEnd, FailureCode, FailureReason};
 pub use context::Context;
 pub use decide::{Changes, Decision, Verdict, decide};
 pub use flow::Flow;

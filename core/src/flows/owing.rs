@@ -45,7 +45,8 @@ pub(super) fn parts(transaction: &Transaction) -> Result<(Money, Money), String>
         .held
         .unwrap_or_else(|| Money::zero(transaction.amount.currency()));
     let owed = transaction
-        .amount
+        .claimed
+        .unwrap_or(transaction.amount)
         .checked_sub(held)
         .map_err(|error| error.to_string())?;
     Ok((held, owed))
@@ -65,7 +66,8 @@ pub(super) fn release(
     )
 }
 
-/// Keeps `loss` of what is held and owed for the receivables and gives the rest back: what is held, what was caught, and the debt.
+/// Keeps `loss` of what is held and owed for the receivables and gives the rest back: what is held, what was caught, and the debt. A loss
+/// above both is taken from what the wallet has beside.
 pub(super) fn lose(
     transaction: &Transaction,
     context: Context<'_>,
@@ -74,12 +76,30 @@ pub(super) fn lose(
 ) -> Result<Decision, String> {
     let wallet = transaction.wallet_id;
     let (held, owed) = parts(transaction)?;
-    let shares = || -> Result<(Money, Money, Money), MoneyError> {
+    let shares = || -> Result<(Money, Money, Money, Money), MoneyError> {
         let kept = held.at_most(loss)?;
-        let still_owed = loss.checked_sub(kept)?.at_most(owed)?;
-        Ok((kept, held.checked_sub(kept)?, owed.checked_sub(still_owed)?))
+        let rest = loss.checked_sub(kept)?;
+        let still_owed = rest.at_most(owed)?;
+        Ok((
+            kept,
+            held.checked_sub(kept)?,
+            owed.checked_sub(still_owed)?,
+            rest.checked_sub(still_owed)?,
+        ))
     };
-    let (kept, held, owed) = shares().map_err(|error| error.to_string())?;
+    let (kept, held, owed, above) = shares().map_err(|error| error.to_string())?;
+    if above.is_positive() {
+        // All that was held and owed is kept, so nothing is given back.
+        let kept = Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept);
+        return Ok(take(
+            transaction,
+            context,
+            decision.legs(kept),
+            Account::RECEIVABLE,
+            above,
+        )?
+        .0);
+    }
     let debt = context
         .books
         .wallet(wallet)

@@ -89,7 +89,7 @@ fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
         return Err("a refund without its deposit".to_owned());
     };
     let left = context.left(deposit).map_err(|error| error.to_string())?;
-    let reason = if context.is_disputed() {
+    let reason = if context.is_disputed(deposit) {
         let sentence = "the payer's bank disputes this payment: its decision comes first";
         Some(FailureReason::new(FailureCode::Disputed, sentence))
     } else {

@@ -17,7 +17,7 @@ use crate::db::schema::{external_refs, jobs, stripe_calls, wallet_transactions, 
 use crate::db::{DbError, PgConn, sql};
 use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, UserId, WalletId};
-use crate::ledger::{Balance, Books};
+use crate::ledger::{Balance, Books, suspended_of};
 use crate::money::{Currency, Money};
 use crate::transactions::{Transaction, TransactionRow, returns_of};
 
@@ -33,6 +33,8 @@ pub(super) struct Locked {
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     /// Of the Stripe objects that the steps book once, those that are booked.
     pub(super) booked: HashSet<(String, String)>,
+    /// What of the deposits whose steps decide about it lies in suspense.
+    pub(super) suspended: HashMap<TransactionId, Vec<Money>>,
     /// The transactions to cancel for which a call that moves money may have been sent.
     pub(super) money_sent: HashSet<TransactionId>,
 }
@@ -78,6 +80,7 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
     lock_families(conn, &mut transactions).await?;
     Ok(Locked {
         booked: booked(conn, &live).await?,
+        suspended: suspended(conn, &live).await?,
         money_sent: money_sent(conn, &live).await?,
         fences,
         held,
@@ -304,6 +307,20 @@ async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(String, S
         .load(conn)
         .await?;
     Ok(found.into_iter().collect())
+}
+
+/// Their rows are locked, so that nothing of it is moved before the commit.
+async fn suspended(
+    conn: &mut PgConn,
+    steps: &[&Step],
+) -> Result<HashMap<TransactionId, Vec<Money>>, DbError> {
+    let mut suspended: HashMap<TransactionId, Vec<Money>> = HashMap::new();
+    for step in steps.iter().filter(|step| step.command.concerns_suspense()) {
+        let amounts = suspended_of(conn, step.transaction).await?;
+        let amounts = amounts.into_iter().map(|one| one.amount).collect();
+        suspended.insert(step.transaction, amounts);
+    }
+    Ok(suspended)
 }
 
 /// The jobs of these transactions are locked first, so that no worker begins a call between this look and the commit.

@@ -7,8 +7,8 @@ use super::{Outcome, Settled, Step};
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Stage, Verdict, decide};
 use crate::ids::{TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
-use crate::ledger::{Books, Leg, PostingError};
-use crate::money::MoneyError;
+use crate::ledger::{Account, Books, Leg, PostingError};
+use crate::money::{Money, MoneyError};
 use crate::transactions::{TimelineKind, Transaction};
 
 /// A decision to write.
@@ -27,6 +27,7 @@ pub(super) struct Plan {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) books: Books,
     booked: HashSet<(String, String)>,
+    suspended: HashMap<TransactionId, Vec<Money>>,
     money_sent: HashSet<TransactionId>,
     pub(super) planned: Vec<Planned>,
     pub(super) finished: Vec<Claim>,
@@ -74,12 +75,14 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
         books,
         mut transactions,
         booked,
+        suspended,
         money_sent,
     } = locked;
     let mut plan = Plan {
         outcomes: Vec::with_capacity(steps.len()),
         books,
         booked,
+        suspended,
         money_sent,
         planned: Vec::new(),
         finished: Vec::new(),
@@ -142,6 +145,7 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
             .iter()
             .map(|(kind, id)| ((*kind).to_owned(), id.clone())),
     );
+    plan.follow_suspense(id, &decision.legs);
     plan.planned.push(Planned {
         claim: step.claim,
         transaction: id,
@@ -170,6 +174,18 @@ impl Plan {
         Ok(())
     }
 
+    /// What the steps that follow see in suspense. An amount that does not fit is left to the ledger, which has refused it.
+    fn follow_suspense(&mut self, transaction: TransactionId, legs: &[Leg]) {
+        let amounts = self.suspended.entry(transaction).or_default();
+        for leg in legs.iter().filter(|leg| leg.account == Account::SUSPENSE) {
+            let currency = leg.amount.currency();
+            match amounts.iter_mut().find(|amount| amount.currency() == currency) {
+                Some(amount) => *amount = amount.checked_add(leg.amount).unwrap_or(*amount),
+                None => amounts.push(leg.amount),
+            }
+        }
+    }
+
     /// What the flow makes of the command, given everything as the steps before have left it.
     fn ask(
         &self,
@@ -180,22 +196,21 @@ impl Plan {
         let original = transaction
             .related_transaction_id
             .and_then(|id| transactions.get(&id));
-        let siblings: Vec<&Transaction> = transactions
-            .values()
-            .filter(|other| {
-                original.is_some()
-                    && other.related_transaction_id == transaction.related_transaction_id
-                    && other.id != transaction.id
-                    && !other.has_returned(transactions.values())
-            })
-            .collect();
+        let relatives: Vec<&Transaction> = match original {
+            Some(_) => transactions
+                .values()
+                .filter(|other| other.related_transaction_id.is_some() && other.id != transaction.id)
+                .collect(),
+            None => Vec::new(),
+        };
         let booked = command
             .reference()
             .is_some_and(|(kind, id)| self.booked.contains(&(kind.to_owned(), id.to_owned())));
         let context = Context {
             books: &self.books,
             original,
-            siblings: &siblings,
+            relatives: &relatives,
+            suspended: self.suspended.get(&transaction.id).map_or(&[], Vec::as_slice),
             money_sent: self.money_sent.contains(&transaction.id),
             booked,
         };
@@ -255,8 +270,13 @@ pub(super) fn advance(transaction: &mut Transaction, decision: &Decision) {
     for (column, change) in [
         (&mut transaction.fee, changes.fee),
         (&mut transaction.held, changes.held),
+        (&mut transaction.claimed, changes.claimed),
     ] {
         *column = change.or(*column);
+    }
+    if let Some(credited) = changes.credited {
+        transaction.requested = Some(transaction.amount);
+        transaction.amount = credited;
     }
     transaction.available_on = changes.available_on.or(transaction.available_on);
 }

@@ -115,7 +115,7 @@ async fn write_round(
         .collect();
     let written = sql(
         "UPDATE wallet_transactions AS t
-            SET stage = n.stage, status = n.status::transaction_status, updated_at = $16,
+            SET stage = n.stage, status = n.status::transaction_status, updated_at = $18,
                 stripe_payment_intent_id = COALESCE(n.payment_intent, t.stripe_payment_intent_id),
                 encrypted_client_secret = COALESCE(n.client_secret, t.encrypted_client_secret),
                 stripe_transfer_id = COALESCE(n.transfer, t.stripe_transfer_id),
@@ -123,11 +123,14 @@ async fn write_round(
                 stripe_refund_id = COALESCE(n.refund, t.stripe_refund_id),
                 failure_reason = COALESCE(n.failure_reason, t.failure_reason),
                 fee = COALESCE(n.fee, t.fee), held_amount = COALESCE(n.held, t.held_amount),
+                claimed_amount = COALESCE(n.claimed, t.claimed_amount),
+                requested_amount = CASE WHEN n.credited IS NULL THEN t.requested_amount ELSE t.amount END,
+                amount = COALESCE(n.credited, t.amount),
                 available_on = COALESCE(n.available_on, t.available_on)
-           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              AS n (id, from_stage, stage, status, payment_intent, client_secret, transfer, payout, refund, failure_reason,
-                   fee, held, available_on)
-          WHERE t.id = n.id AND t.stage = n.from_stage AND t.id BETWEEN $14 AND $15",
+                   fee, held, available_on, claimed, credited)
+          WHERE t.id = n.id AND t.stage = n.from_stage AND t.id BETWEEN $16 AND $17",
     )
     .bind::<Array<SqlUuid>, _>(&ids)
     .bind::<Array<Text>, _>(stages(|planned| planned.from.as_str()))
@@ -142,6 +145,8 @@ async fn write_round(
     .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.fee))
     .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.held))
     .bind::<Array<Nullable<Timestamptz>>, _>(available_on)
+    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.claimed))
+    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.credited))
     .bind::<SqlUuid, _>(least)
     .bind::<SqlUuid, _>(most)
     .bind::<Timestamptz, _>(now)

@@ -124,6 +124,17 @@ status! {
     }
 }
 
+impl DisputeStatus {
+    /// Whether it is over, as far as its name says; it may be turned round all the same.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::WarningClosed | Self::Won | Self::Lost | Self::Prevented
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,12 @@
 //! Wallet transactions: what was asked for, how far it is, and what is told about it.
 
+mod given_back;
 mod kinds;
 mod row;
 mod store;
 mod timeline;
 
+pub use given_back::{Requests, left_of};
 pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
 pub use row::{Transaction, TransactionRow};
 pub(crate) use store::returns_of;

@@ -10,7 +10,7 @@ use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
 use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
-use crate::money::{Currency, Money, MoneyError};
+use crate::money::{Currency, Money};
 
 /// One transaction. What is secret stays sealed here; opening it is the caller's business.
 #[derive(Debug, Clone)]
@@ -51,6 +51,10 @@ pub struct Transaction {
     pub stripe_dispute_id: Option<String>,
     /// What is frozen for an outside refund or a dispute, when that can be less than its amount.
     pub held: Option<Money>,
+    /// What a dispute takes of its wallet, frozen, paid and owed together, when that can be another amount than the disputed one.
+    pub claimed: Option<Money>,
+    /// What was asked for, when something else was credited: of deposits that support has decided about.
+    pub requested: Option<Money>,
     /// When Stripe makes a deposit's money available to the platform, once that is known.
     pub available_on: Option<DateTime<Utc>>,
     /// `acct_…` a withdrawal goes to.
@@ -105,6 +109,8 @@ impl Transaction {
             stripe_refund_id: None,
             stripe_dispute_id: None,
             held: None,
+            claimed: None,
+            requested: None,
             available_on: None,
             stripe_account_id: None,
             stripe_payment_method_id: None,
@@ -117,29 +123,6 @@ impl Transaction {
             created_at: now,
             updated_at: now,
         }
-    }
-
-    /// What of its amount these refunds have left.
-    ///
-    /// # Errors
-    /// When one is in another currency.
-    pub fn left_by<'a>(&self, refunds: impl IntoIterator<Item = &'a Self>) -> Result<Money, MoneyError> {
-        refunds.into_iter().try_fold(self.amount, |left, refund| {
-            left.checked_sub(refund.amount.at_most(left)?)
-        })
-    }
-
-    /// Whether it is a refund that may still come back, though it has succeeded.
-    pub(crate) fn may_return(&self) -> bool {
-        matches!(self.flow, Flow::DepositRefund | Flow::OutsideRefund) && self.stage == Stage::Completed
-    }
-
-    /// Whether one of these brought it back: then it has given nothing back.
-    pub(crate) fn has_returned<'a>(&self, returns: impl IntoIterator<Item = &'a Self>) -> bool {
-        self.may_return()
-            && returns.into_iter().any(|other| {
-                other.flow == Flow::RefundReturn && other.related_transaction_id == Some(self.id)
-            })
     }
 
     /// Whether it is a dispute that the payer's bank has not decided.
@@ -194,6 +177,8 @@ pub struct TransactionRow {
     stripe_refund_id: Option<String>,
     stripe_dispute_id: Option<String>,
     available_on: Option<DateTime<Utc>>,
+    claimed_amount: Option<Decimal>,
+    requested_amount: Option<Decimal>,
 }
 
 impl TryFrom<TransactionRow> for Transaction {
@@ -234,6 +219,8 @@ impl TryFrom<TransactionRow> for Transaction {
             amount: Money::new(row.amount, currency).map_err(|_| wrong("amount"))?,
             fee: money(row.fee, "fee")?,
             held: money(row.held_amount, "held_amount")?,
+            claimed: money(row.claimed_amount, "claimed_amount")?,
+            requested: money(row.requested_amount, "requested_amount")?,
             stripe_refund_id: row.stripe_refund_id,
             stripe_dispute_id: row.stripe_dispute_id,
             available_on: row.available_on,

@@ -112,7 +112,7 @@ pub async fn related_to(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Tran
     rows.into_iter().map(Transaction::try_from).collect()
 }
 
-/// The transactions that brought back what these had refunded.
+/// What became later of these refunds and disputes: what came back of a refund, and what a dispute moved after its end.
 ///
 /// # Errors
 /// When the database cannot be reached or a row is inconsistent.
@@ -122,7 +122,7 @@ pub(crate) async fn returns_of(
 ) -> Result<Vec<Transaction>, DbError> {
     let ids: Vec<Uuid> = refunds
         .into_iter()
-        .filter(|refund| refund.may_return())
+        .filter(|refund| refund.may_turn())
         .map(|refund| refund.id.uuid())
         .collect();
     if ids.is_empty() {
@@ -130,7 +130,10 @@ pub(crate) async fn returns_of(
     }
     let rows: Vec<TransactionRow> = wallet_transactions::table
         .filter(wallet_transactions::related_transaction_id.eq_any(ids))
-        .filter(wallet_transactions::flow.eq(Flow::RefundReturn.as_str()))
+        .filter(
+            wallet_transactions::flow
+                .eq_any([Flow::RefundReturn, Flow::DisputeReturn, Flow::DisputeLoss].map(Flow::as_str)),
+        )
         .select(TransactionRow::as_select())
         .load(conn)
         .await?;

@@ -18,6 +18,7 @@ mod contract;
 mod currencies;
 mod deploys;
 mod deposits;
+mod dispute_ends;
 mod disputes;
 mod events_list;
 mod everything_ends;

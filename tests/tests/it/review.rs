@@ -39,8 +39,13 @@ async fn what_came_for_a_deposit_in_review_is_credited_once_when_an_operator_say
     assert_eq!(credited.code, Some(0), "{credited:?}");
     app.completed(&alice, &id).await;
     assert_eq!(app.balances(&alice, &wallet).await, (9_900, 0));
-    let told = app.transaction(&alice, &id).await["timeline"].to_string();
-    assert!(told.contains("support has decided: 99.00 usd credited"), "{told}");
+    let credited = app.transaction(&alice, &id).await;
+    assert_eq!(credited["amount"], "99.00", "{credited:#}");
+    let told = credited["timeline"].to_string();
+    assert!(
+        told.contains("support has decided: 99.00 usd credited of the 25.00 usd that were asked for"),
+        "{told}"
+    );
     let reason = "SELECT detail->>'reason' FROM audit_log WHERE action = 'credit_review'";
     assert_eq!(app.db.value::<String>(reason, &[]).await, "the payer agrees");
     app.at_rest().await;
@@ -81,4 +86,60 @@ async fn money_in_another_currency_cannot_be_credited_and_the_operator_is_told_t
         ..Leftovers::default()
     })
     .await;
+}
+
+/// What was credited is the amount: it is what the owner reads, what can be refunded, and what the history adds up to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_of_what_was_credited_by_review_can_be_refunded() {
+    for (minor, shown) in [("1000", "10.00"), ("2499", "24.99"), ("9900", "99.00")] {
+        let mut app = TestApp::with_workers(0).await;
+        let (alice, wallet, id) = in_review(&mut app, minor, "usd").await;
+        let credited = review(&app, &["credit", &id, "--reason", "the payer agrees"]).await;
+        assert_eq!(credited.code, Some(0), "{credited:?}");
+        let credited = app.completed(&alice, &id).await;
+        assert_eq!(credited["amount"], shown, "{credited:#}");
+        let more = app.refund(&alice, &id, json!({ "amount": "99.01" })).await;
+        assert_eq!(more.code(), Some("INVALID_STATE"), "{more:?}");
+        let all = id_of(&app.refund(&alice, &id, json!({})).await.data());
+        assert_eq!(app.completed(&alice, &all).await["amount"], shown);
+        assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+        app.finish_with(Leftovers {
+            alarms: &["payment_mismatch"],
+            ..Leftovers::default()
+        })
+        .await;
+    }
+}
+
+/// A part of what lies in suspense is refunded in the dashboard: the rest waits for a decision, and either can be made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_partial_refund_the_rest_of_a_review_is_credited_or_refunded() {
+    for (part, credits) in [(4_000, true), (1, true), (4_000, false)] {
+        let mut app = TestApp::with_workers(0).await;
+        let (alice, wallet, id) = in_review(&mut app, "9900", "usd").await;
+        let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+        let refund = |amount| json!({ "payment_intent": intent, "amount": amount });
+        app.stripe.control("refunds", refund(part)).await;
+        app.told(&alice, &id, "refunded to the payer").await;
+        app.at_stage(&id, "in_review").await;
+        let rest = 9_900 - part;
+        if credits {
+            let done = review(&app, &["credit", &id, "--reason", "the rest is right"]).await;
+            assert_eq!(done.code, Some(0), "{done:?}");
+            app.completed(&alice, &id).await;
+            assert_eq!(app.balances(&alice, &wallet).await, (rest, 0));
+        } else {
+            app.stripe.control("refunds", refund(rest)).await;
+            app.failed(&alice, &id).await;
+            assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+        }
+        assert_eq!(review(&app, &["list"]).await.out, "0 amounts in suspense\n");
+        app.at_rest().await;
+        assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+        app.finish_with(Leftovers {
+            alarms: &["payment_mismatch"],
+            ..Leftovers::default()
+        })
+        .await;
+    }
 }

@@ -45,7 +45,7 @@ const PLANTED: &[(&str, &str, &[&str])] = &[
     (
         "a debt comes from nowhere",
         "UPDATE wallets SET owed_balance = 1 WHERE id = {payee}",
-        &["I16 receivable"],
+        &["I16 receivable", "I25 history"],
     ),
     (
         "a withdrawal that is under way is called completed",

@@ -29,6 +29,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         (Flow::Dispute, Stage::Accepted | Stage::Disputed) => {
             observe::dispute(&look, &id(transaction.stripe_dispute_id.as_deref())?).await
         }
+        (Flow::DisputeReturn | Flow::DisputeLoss, Stage::Accepted) => {
+            let dispute = worker.related(&transaction).await?;
+            observe::dispute(&look, &id(dispute.stripe_dispute_id.as_deref())?).await
+        }
         // Its own job carries it on, or nothing has to.
         _ => worker.finish(job).await,
     }

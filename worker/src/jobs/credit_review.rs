@@ -3,6 +3,8 @@
 use wallet_core::flows::{Command, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger;
+use wallet_core::stripe::Lane;
+use wallet_core::transactions::Transaction;
 
 use super::step;
 use crate::outcome::JobError;
@@ -26,9 +28,24 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         );
         return Err(JobError::Park(why));
     }
+    if is_disputed(worker, &transaction).await? {
+        let why = "the payer's bank disputes the payment: its decision comes first; then requeue this job";
+        return Err(JobError::Park(why.to_owned()));
+    }
     let command = Command::CreditReview { amount: only.amount };
     worker
         .settle_locked(&transaction.wallets(), &[step(job, &transaction, command)])
         .await?;
     Ok(())
+}
+
+/// Whether a dispute of the payment is open: what lies in suspense may still go.
+async fn is_disputed(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
+    let intent = transaction.stripe_payment_intent_id.as_deref();
+    let Some(intent) = intent.and_then(|id| id.parse().ok()) else {
+        return Ok(false);
+    };
+    let listing = worker.calls.gateway().list_disputes(&intent);
+    let disputes = worker.calls.ask(Lane::Maintenance, listing).await?;
+    Ok(disputes.iter().any(|dispute| !dispute.status.is_final()))
 }

@@ -1,14 +1,27 @@
 //! A dispute of a deposit. The state comes from its status, the money from its balance transactions; the event's name says neither.
+//!
+//! Stripe tells of a decision before or after it moves the money (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.funds_reinstated>),
+//! so an end that does not agree with the movements is waited with. After that the movements decide.
 
+use chrono::TimeDelta;
+use serde_json::json;
 use wallet_core::accept::Found;
-use wallet_core::flows::{BalanceEntry, Command, Flow, Stage};
-use wallet_core::money::Money;
+use wallet_core::db::{DbError, in_transaction};
+use wallet_core::flows::{BalanceEntry, Command, DisputeEnd, Flow, Stage};
+use wallet_core::jobs::{self, JobKind, NewJob};
+use wallet_core::money::{Money, MoneyError};
 use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus};
-use wallet_core::transactions::{Transaction, external_ref};
+use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
 
 use super::Look;
 use crate::outcome::JobError;
 use crate::worker::EventEnd;
+
+/// How long the movements of a decision are waited for.
+const MOVES_LATE: TimeDelta = TimeDelta::hours(1);
+
+/// In the payload of the job that ends the waiting.
+const WAITED: &str = "waited";
 
 /// Looks at a dispute and settles what its state and its movements ask for.
 pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobError> {
@@ -21,9 +34,23 @@ pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobEr
             None => return Ok(()),
         },
     };
-    let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
-    commands.extend(command_of(&dispute));
-    look.settle(&transaction, commands).await
+    let dispute = without_what_others_have(look, &transaction, dispute).await?;
+    let Ok(taken) = taken(&dispute) else {
+        return look
+            .needs_a_person("the dispute has moved money in another currency than the deposit's")
+            .await;
+    };
+    if !transaction.stage.status().is_final() {
+        let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
+        commands.extend(state(look, &transaction, &dispute, taken).await?);
+        look.settle_and_go_on(&transaction, commands).await?;
+    }
+    let now = look.again(transaction.id).await?;
+    if now.stage.status().is_final() {
+        after_its_end(look, &now, &dispute).await?;
+    }
+    look.close(EventEnd::Passed, "settled by the dispute's state and movements")
+        .await
 }
 
 /// The transaction of a dispute that is told of for the first time; none when the look has ended without.
@@ -47,8 +74,12 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
                 "the payment that is disputed is not booked yet",
             ));
         }
+        Stage::InReview | Stage::Failed | Stage::Cancelled => {
+            of_suspense(look, &deposit, dispute).await?;
+            return Ok(None);
+        }
         _ => {
-            look.needs_a_person("a dispute of a deposit that holds nothing of this currency")
+            look.needs_a_person("a dispute in another currency than its deposit")
                 .await?;
             return Ok(None);
         }
@@ -57,48 +88,175 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
         flow: Flow::Dispute,
         original: &deposit,
         reference: (external_ref::DISPUTE, dispute.id.as_str()),
+        also: None,
         amount: dispute.amount,
         words: format!("the payer's bank asks about {} of the deposit", dispute.amount),
     };
     Ok(Some(look.open(&found).await?))
 }
 
+/// What is disputed was never credited: what is taken for it, and what comes back, is booked against what lies in suspense.
+async fn of_suspense(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
+    let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
+    if let (Some(said), Ok(taken)) = (end_of(&dispute.status), taken(dispute)) {
+        commands.push(Command::EndDispute { said, taken });
+    }
+    look.settle(deposit, commands).await
+}
+
 fn booking(movement: &BalanceTransaction) -> Command {
-    Command::BookDispute(BalanceEntry {
+    Command::BookDispute(entry(movement))
+}
+
+fn entry(movement: &BalanceTransaction) -> BalanceEntry {
+    BalanceEntry {
         id: movement.id.as_str().to_owned(),
         amount: movement.amount,
         fee: movement.fee,
         available_on: movement.available_on,
-    })
+    }
 }
 
-/// What the dispute's status asks for; nothing of an inquiry that is open, nor of a status of tomorrow.
-fn command_of(dispute: &Dispute) -> Option<Command> {
-    let won = |message: &str| {
-        Some(Command::WinDispute {
-            message: message.to_owned(),
+/// The dispute without the movements that are booked on its deposit: what was taken of it while it lay in suspense.
+async fn without_what_others_have(
+    look: &Look<'_>,
+    transaction: &Transaction,
+    mut dispute: Dispute,
+) -> Result<Dispute, JobError> {
+    let mut own = Vec::new();
+    for movement in std::mem::take(&mut dispute.balance_transactions) {
+        let known = look
+            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str(), None)
+            .await?;
+        if known.is_none_or(|known| Some(known.id) != transaction.related_transaction_id) {
+            own.push(movement);
+        }
+    }
+    dispute.balance_transactions = own;
+    Ok(dispute)
+}
+
+/// What Stripe took for the dispute, fees apart, all its movements together; negative when it gave back more.
+fn taken(dispute: &Dispute) -> Result<Money, MoneyError> {
+    dispute
+        .balance_transactions
+        .iter()
+        .try_fold(Money::zero(dispute.amount.currency()), |taken, movement| {
+            taken.checked_sub(movement.amount)
         })
+}
+
+/// What the dispute's status asks for; nothing of an inquiry that is open, nor of a status of tomorrow, as long as no money is gone.
+async fn state(
+    look: &Look<'_>,
+    transaction: &Transaction,
+    dispute: &Dispute,
+    taken: Money,
+) -> Result<Option<Command>, JobError> {
+    let open = Command::OpenDispute {
+        taken: (!dispute.balance_transactions.is_empty()).then_some(taken),
     };
-    match dispute.status {
-        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview => Some(Command::OpenDispute),
-        DisputeStatus::Won => won("the bank has decided for you: the money is yours again"),
-        DisputeStatus::WarningClosed => won("the bank has closed its inquiry: nothing was taken"),
-        DisputeStatus::Prevented => won("the dispute was settled before it began"),
-        DisputeStatus::Lost => Some(Command::LoseDispute {
-            taken: taken(dispute),
-        }),
-        DisputeStatus::WarningNeedsResponse
+    if matches!(
+        dispute.status,
+        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview
+    ) {
+        return Ok(Some(open));
+    }
+    let Some(said) = end_of(&dispute.status) else {
+        // An inquiry takes nothing. Should it have taken something all the same, that is held.
+        return Ok(taken.is_positive().then_some(open));
+    };
+    let has_waited = look.job.payload.get(WAITED).is_some();
+    if said.fits(taken) || has_waited {
+        return Ok(Some(Command::EndDispute { said, taken }));
+    }
+    wait_for_the_money(look, transaction, said).await?;
+    // What is gone meanwhile is held, whatever is said.
+    Ok(taken.is_positive().then_some(open))
+}
+
+/// What a final status says; none of one that is not.
+const fn end_of(status: &DisputeStatus) -> Option<DisputeEnd> {
+    match status {
+        DisputeStatus::Won => Some(DisputeEnd::Won),
+        DisputeStatus::Lost => Some(DisputeEnd::Lost),
+        DisputeStatus::WarningClosed => Some(DisputeEnd::InquiryClosed),
+        DisputeStatus::Prevented => Some(DisputeEnd::Prevented),
+        DisputeStatus::NeedsResponse
+        | DisputeStatus::UnderReview
+        | DisputeStatus::WarningNeedsResponse
         | DisputeStatus::WarningUnderReview
         | DisputeStatus::Unknown(_) => None,
     }
 }
 
-/// What Stripe took for the dispute, fees apart; none when it tells of no movement, or of some in another currency.
-fn taken(dispute: &Dispute) -> Option<Money> {
-    let (first, rest) = dispute.balance_transactions.split_first()?;
-    let sum = rest
-        .iter()
-        .try_fold(first.amount, |sum, movement| sum.checked_add(movement.amount))
-        .ok()?;
-    (sum.currency() == dispute.amount.currency() && !sum.is_positive()).then(|| sum.negated())
+/// Looks again after a while, and tells the owner why.
+async fn wait_for_the_money(
+    look: &Look<'_>,
+    transaction: &Transaction,
+    said: DisputeEnd,
+) -> Result<(), JobError> {
+    let worker = look.worker;
+    let now = worker.clock.now();
+    let job = NewJob {
+        unique_key: Some(format!("dispute-moves:{}", transaction.id)),
+        payload: json!({ "v": 1, WAITED: true }),
+        run_at: now + MOVES_LATE,
+        ..NewJob::for_transaction(JobKind::AskStripe, transaction.id, transaction.wallets(), now)
+    };
+    let words = match said {
+        DisputeEnd::Lost => "the bank has decided for the payer; waiting for what is taken",
+        _ => "the bank has decided for you; waiting for the money to come back",
+    };
+    in_transaction!(worker.db, conn => {
+        if jobs::insert(conn, &job).await?.is_some() {
+            transactions::record(conn, transaction.id, worker.ids.next(), now, TimelineKind::Waiting, words, None).await?;
+        }
+        Ok::<(), DbError>(())
+    })?;
+    Ok(())
+}
+
+/// Each movement that came after the end is a transaction of its own.
+async fn after_its_end(look: &Look<'_>, ended: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
+    for movement in &dispute.balance_transactions {
+        let known = look
+            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str(), None)
+            .await?;
+        let turn = match known {
+            Some(known) => known,
+            None if movement.amount.is_zero() && movement.fee.is_zero() => continue,
+            None => turned(look, ended, movement).await?,
+        };
+        if turn.flow.is_dispute_turn() && turn.stage == Stage::Accepted {
+            look.settle_and_go_on(&turn, vec![booking(movement)]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the transaction of a movement that came after the end.
+async fn turned(
+    look: &Look<'_>,
+    ended: &Transaction,
+    movement: &BalanceTransaction,
+) -> Result<Transaction, JobError> {
+    let (flow, amount, words) = if movement.amount.is_negative() {
+        let amount = movement.amount.negated();
+        let words = format!("{amount} was taken for the dispute after it had ended");
+        (Flow::DisputeLoss, amount, words)
+    } else {
+        let amount = movement.amount;
+        let words = format!("{amount} came back of the dispute after it had ended");
+        (Flow::DisputeReturn, amount, words)
+    };
+    look.open(&Found {
+        flow,
+        original: ended,
+        reference: (external_ref::BALANCE_TRANSACTION, movement.id.as_str()),
+        also: None,
+        amount,
+        words,
+    })
+    .await
 }

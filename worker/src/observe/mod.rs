@@ -62,31 +62,60 @@ impl<'a> Look<'a> {
     }
 
     /// Carries out the commands in their order; the job, and its event, end with the last one.
-    async fn settle(&self, transaction: &Transaction, commands: Vec<Command>) -> Result<(), JobError> {
-        let last = commands.len();
-        if last == 0 {
+    async fn settle(&self, transaction: &Transaction, mut commands: Vec<Command>) -> Result<(), JobError> {
+        let Some(last) = commands.pop() else {
             return self.close(EventEnd::Passed, "nothing to do at this state").await;
+        };
+        let last = self.step(transaction, last);
+        let last = match self.event {
+            Some(event) => last.of_event(&event.id),
+            None => last,
+        };
+        let mut steps = self.steps(transaction, commands);
+        steps.push(last);
+        self.carry_out(transaction, &steps).await
+    }
+
+    /// Carries out the commands in their order; the job goes on.
+    async fn settle_and_go_on(
+        &self,
+        transaction: &Transaction,
+        commands: Vec<Command>,
+    ) -> Result<(), JobError> {
+        if commands.is_empty() {
+            return Ok(());
         }
-        let moves = commands
+        let steps = self.steps(transaction, commands);
+        self.carry_out(transaction, &steps).await
+    }
+
+    fn step(&self, transaction: &Transaction, command: Command) -> Step {
+        Step::new(self.job.claim, transaction.id, transaction.wallets(), command)
+    }
+
+    fn steps(&self, transaction: &Transaction, commands: Vec<Command>) -> Vec<Step> {
+        let step = |command| self.step(transaction, command).before_others();
+        commands.into_iter().map(step).collect()
+    }
+
+    async fn carry_out(&self, transaction: &Transaction, steps: &[Step]) -> Result<(), JobError> {
+        let moves = steps
             .iter()
-            .any(|command| !matches!(command, Command::Note { .. }));
-        let steps: Vec<Step> = (1..)
-            .zip(commands)
-            .map(|(n, command)| {
-                let step = Step::new(self.job.claim, transaction.id, transaction.wallets(), command);
-                match self.event {
-                    _ if n < last => step.before_others(),
-                    Some(event) => step.of_event(&event.id),
-                    None => step,
-                }
-            })
-            .collect();
+            .any(|step| !matches!(step.command, Command::Note { .. }));
         if moves {
-            self.worker.settle_locked(&transaction.wallets(), &steps).await?;
+            self.worker.settle_locked(&transaction.wallets(), steps).await?;
         } else {
-            self.worker.settle(&steps).await?;
+            self.worker.settle(steps).await?;
         }
         Ok(())
+    }
+
+    /// A transaction as it is now.
+    async fn again(&self, id: TransactionId) -> Result<Transaction, JobError> {
+        let conn = &mut self.worker.db.conn().await?;
+        transactions::find(conn, id)
+            .await?
+            .ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
     }
 
     /// Ends the job, and its event, without a settlement.
@@ -130,10 +159,7 @@ impl<'a> Look<'a> {
         };
         let id = open_found(&worker.db, &*worker.ids, &*worker.clock, &actor, found).await?;
         worker.dispatcher.wake();
-        let conn = &mut worker.db.conn().await?;
-        transactions::find(conn, id)
-            .await?
-            .ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
+        self.again(id).await
     }
 
     /// A line of the timeline about the event, for as long as the transaction is where it is now.

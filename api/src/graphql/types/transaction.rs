@@ -75,8 +75,12 @@ impl WalletTransaction {
     fn way(&self) -> Direction {
         let from_owner = self.seen_from == self.row.wallet_id;
         match self.row.flow {
-            Flow::Deposit | Flow::RefundReturn | Flow::PayoutReturn => Direction::In,
-            Flow::Withdrawal | Flow::DepositRefund | Flow::OutsideRefund | Flow::Dispute => Direction::Out,
+            Flow::Deposit | Flow::RefundReturn | Flow::PayoutReturn | Flow::DisputeReturn => Direction::In,
+            Flow::Withdrawal
+            | Flow::DepositRefund
+            | Flow::OutsideRefund
+            | Flow::Dispute
+            | Flow::DisputeLoss => Direction::Out,
             // From the wallet that asked for it, or gives it back, to the other one.
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund if from_owner => Direction::Out,
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund => Direction::In,

@@ -24,7 +24,7 @@ macro_rules! events {
 }
 
 events! {
-    /// The posting of a transfer, a payment or a return was made.
+    /// The posting of a transfer, a payment, a return or a late movement of a dispute was made.
     Executed,
     /// Its owner took it back before anything irreversible had happened.
     Cancelled,
@@ -38,7 +38,7 @@ events! {
     PaymentMismatched,
     /// An operator credited what was received instead.
     ReviewCredited,
-    /// What was received instead was refunded to the payer at Stripe.
+    /// What was received instead is the payer's again: refunded at Stripe, or taken back by the payer's bank.
     ReviewReturned,
     /// The payment intent was cancelled at Stripe.
     IntentCanceled,
@@ -62,8 +62,8 @@ events! {
     RefundFailed,
     /// The payer's bank disputes the payment.
     DisputeOpened,
-    /// The dispute ended in the payee's favour, or the inquiry was closed.
+    /// The dispute, or the inquiry, ended, and nothing was taken for it.
     DisputeWon,
-    /// The dispute ended in the payer's favour.
+    /// The dispute ended, and money was taken for it.
     DisputeLost,
 }

@@ -17,7 +17,8 @@ fn a_note_about_a_stage_that_is_passed_is_left_out() {
     let context = Context {
         books: &books,
         original: None,
-        siblings: &[],
+        relatives: &[],
+        suspended: &[],
         money_sent: true,
         booked: false,
     };

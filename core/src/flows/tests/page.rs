@@ -31,6 +31,7 @@ fn rules(flow: Flow) -> String {
         Flow::DepositRefund | Flow::OutsideRefund => include_str!("../refund.rs"),
         Flow::RefundReturn | Flow::PayoutReturn => include_str!("../returned.rs"),
         Flow::Dispute => include_str!("../dispute.rs"),
+        Flow::DisputeReturn | Flow::DisputeLoss => include_str!("../dispute_turn.rs"),
     };
     documentation(source)
 }

@@ -17,6 +17,8 @@ pub(super) enum When {
     At(Stage),
     /// What happens outside, and may be told at any time once its transaction has been at this stage.
     Since(Stage),
+    /// What is told together with so many movements of Stripe's balance, after them.
+    With(usize),
 }
 
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use super::lives::{Seed, Story, Teller};
 use super::schedule::{Choice, Refunds, in_order, shuffled};
 use super::world::World;
 use crate::flows::testing::{OTHER, WALLET};
-use crate::flows::{Command, Flow, Stage, edges};
+use crate::flows::{Flow, Stage, edges};
 use crate::ids::{TransactionId, WalletId};
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
@@ -63,22 +63,16 @@ fn money(world: &World) -> ([i64; 3], [i64; 3], [i64; 6]) {
 }
 
 /// What a transaction that has ended changed of a wallet's worth.
-fn effect(story: &Story, transaction: &Transaction, wallet: WalletId) -> i64 {
+fn effect(transaction: &Transaction, wallet: WalletId) -> i64 {
     if transaction.stage != Stage::Completed {
         return 0;
     }
     let amount = transaction.amount.minor().unwrap();
     let fee = transaction.fee.map_or(0, |fee| fee.minor().unwrap());
-    let credited = story.acts.iter().find_map(|act| match &act.command {
-        Command::CreditReview { amount } if act.transaction == transaction.id => {
-            Some(amount.minor().unwrap())
-        }
-        _ => None,
-    });
     let (own, others) = match transaction.flow {
-        Flow::Deposit => (credited.unwrap_or(amount), 0),
-        Flow::RefundReturn | Flow::PayoutReturn => (amount, 0),
-        Flow::Withdrawal | Flow::DepositRefund | Flow::OutsideRefund | Flow::Dispute => (-amount, 0),
+        Flow::Deposit | Flow::RefundReturn | Flow::PayoutReturn | Flow::DisputeReturn => (amount, 0),
+        Flow::Withdrawal | Flow::DepositRefund | Flow::OutsideRefund | Flow::DisputeLoss => (-amount, 0),
+        Flow::Dispute => (-transaction.claimed.unwrap().minor().unwrap(), 0),
         Flow::Transfer | Flow::Payment => (-amount, amount - fee),
         Flow::PaymentRefund => (fee - amount, amount),
     };
@@ -130,7 +124,7 @@ proptest! {
         }
         for (wallet, opening) in [WALLET, OTHER].into_iter().zip(opening) {
             let [available, frozen, owed] = poor.balance(wallet);
-            let effects: i64 = poor.transactions.values().map(|transaction| effect(&story, transaction, wallet)).sum();
+            let effects: i64 = poor.transactions.values().map(|transaction| effect(transaction, wallet)).sum();
             prop_assert_eq!(available + frozen - owed, opening + effects);
             prop_assert_eq!(frozen, 0, "everything has ended");
         }

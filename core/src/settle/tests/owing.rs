@@ -3,11 +3,14 @@
 use super::lives::Teller;
 use super::world::World;
 use crate::flows::testing::{WALLET, usd};
-use crate::flows::{Command, Flow, Stage};
+use crate::flows::{Command, DisputeEnd, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
 use crate::settle::Outcome;
+
+/// The bank disputes, and nothing has moved yet.
+const OPEN: Command = Command::OpenDispute { taken: None };
 
 /// A wallet with 30.00 to spend and disputes of so many cents.
 fn disputes<const N: usize>(amounts: [i64; N]) -> (World, [TransactionId; N]) {
@@ -16,10 +19,7 @@ fn disputes<const N: usize>(amounts: [i64; N]) -> (World, [TransactionId; N]) {
     let ids = amounts.map(|minor| {
         let id = teller.begin(Flow::Dispute, minor, None);
         world.add(teller.last());
-        assert_eq!(
-            world.tell(id, Command::OpenDispute),
-            Outcome::Applied(Stage::Disputed)
-        );
+        assert_eq!(world.tell(id, OPEN), Outcome::Applied(Stage::Disputed));
         id
     });
     (world, ids)
@@ -36,9 +36,15 @@ fn credit(world: &mut World, n: u128, minor: i64) {
 }
 
 fn win(world: &mut World, id: TransactionId) {
-    let message = "won".to_owned();
-    let outcome = world.tell(id, Command::WinDispute { message });
+    let (said, taken) = (DisputeEnd::Won, usd(0));
+    let outcome = world.tell(id, Command::EndDispute { said, taken });
     assert_eq!(outcome, Outcome::Applied(Stage::Cancelled));
+}
+
+fn lose(world: &mut World, id: TransactionId, minor: i64) {
+    let (said, taken) = (DisputeEnd::Lost, usd(minor));
+    let outcome = world.tell(id, Command::EndDispute { said, taken });
+    assert_eq!(outcome, Outcome::Applied(Stage::Completed));
 }
 
 fn receivable(world: &World) -> i64 {
@@ -73,7 +79,7 @@ fn a_dispute_won_gives_back_what_was_held_and_caught_and_forgives_the_rest() {
 #[test]
 fn a_dispute_lost_takes_what_was_held_and_leaves_the_debt() {
     let (mut world, [dispute]) = disputes([10_000]);
-    world.tell(dispute, Command::LoseDispute { taken: None });
+    lose(&mut world, dispute, 10_000);
     assert_eq!(world.balance(WALLET), [0, 0, 7_000]);
     credit(&mut world, 1, 10_000);
     assert_eq!(world.balance(WALLET), [3_000, 0, 0]);
@@ -101,7 +107,7 @@ fn what_one_dispute_gives_back_pays_what_another_still_asks() {
     // 20.00 of the debt were for it; its 30.00 come back and pay for the other.
     win(&mut world, first);
     assert_eq!(world.balance(WALLET), [0, 0, 7_000]);
-    world.tell(second, Command::LoseDispute { taken: None });
+    lose(&mut world, second, 10_000);
     assert_eq!(world.balance(WALLET), [0, 0, 7_000]);
     credit(&mut world, 1, 7_000);
     assert_eq!(world.balance(WALLET), [0, 0, 0]);
@@ -117,7 +123,7 @@ fn a_hold_released_after_a_dispute_pays_the_debt() {
     let dispute = teller.begin(Flow::Dispute, 10_000, None);
     world.add(teller.last());
     world.tell(withdrawal, Command::Hold);
-    world.tell(dispute, Command::OpenDispute);
+    world.tell(dispute, OPEN);
     assert_eq!(world.balance(WALLET), [0, 10_000, 8_000]);
     world.tell(withdrawal, Command::Cancel);
     assert_eq!(world.balance(WALLET), [0, 2_000, 0]);

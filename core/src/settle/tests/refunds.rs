@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::lives::Teller;
 use super::world::World;
-use crate::flows::testing::WALLET;
-use crate::flows::{Command, Flow, Stage};
+use crate::flows::testing::{WALLET, usd};
+use crate::flows::{Command, DisputeEnd, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::settle::Outcome;
@@ -109,13 +109,13 @@ fn a_refund_that_came_back_after_it_had_succeeded_leaves_its_part_to_others() {
 fn no_refund_is_granted_while_the_bank_decides() {
     let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
     let dispute = another(&mut world, &mut teller, Flow::Dispute, 4_000, deposit);
-    world.tell(dispute, Command::OpenDispute);
+    world.tell(dispute, Command::OpenDispute { taken: None });
     let refund = another(&mut world, &mut teller, Flow::DepositRefund, 1_000, deposit);
     assert_eq!(world.tell(refund, Command::Hold), Outcome::Applied(Stage::Failed));
     let why = world.transactions[&refund].failure_reason.clone().unwrap();
     assert!(why.starts_with("DISPUTED: "), "{why}");
-    let message = "won".to_owned();
-    world.tell(dispute, Command::WinDispute { message });
+    let (said, taken) = (DisputeEnd::Won, usd(0));
+    world.tell(dispute, Command::EndDispute { said, taken });
     let refund = another(&mut world, &mut teller, Flow::DepositRefund, 10_000, deposit);
     assert_eq!(world.tell(refund, Command::Hold), Outcome::Applied(Stage::Held));
     assert_eq!(world.balance(WALLET), [990_000, 10_000, 0]);
@@ -123,19 +123,46 @@ fn no_refund_is_granted_while_the_bank_decides() {
 
 #[test]
 fn a_dispute_of_more_than_is_left_raises_an_alarm_and_takes_what_the_bank_takes() {
+    let open = |minor| Command::OpenDispute {
+        taken: Some(usd(minor)),
+    };
     for (command, stage) in [
-        (Command::OpenDispute, Stage::Disputed),
-        (Command::LoseDispute { taken: None }, Stage::Completed),
+        (open as fn(i64) -> Command, Stage::Disputed),
+        (lost, Stage::Completed),
     ] {
         let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
         let refund = another(&mut world, &mut teller, Flow::DepositRefund, 6_000, deposit);
         world.tell(refund, Command::Hold);
         let fits = another(&mut world, &mut teller, Flow::Dispute, 3_000, deposit);
-        assert_eq!(world.tell(fits, command.clone()), Outcome::Applied(stage));
+        assert_eq!(world.tell(fits, command(3_000)), Outcome::Applied(stage));
         assert_eq!(world.alarms, Vec::<&str>::new());
         let more = another(&mut world, &mut teller, Flow::Dispute, 1_100, deposit);
-        assert_eq!(world.tell(more, command), Outcome::Applied(stage));
+        assert_eq!(world.tell(more, command(1_100)), Outcome::Applied(stage));
         assert_eq!(world.alarms, ["dispute_exceeds_payment"]);
+    }
+}
+
+fn lost(minor: i64) -> Command {
+    let (said, taken) = (DisputeEnd::Lost, usd(minor));
+    Command::EndDispute { said, taken }
+}
+
+#[test]
+fn what_is_refunded_during_an_inquiry_is_granted_and_not_claimed_again_when_it_becomes_a_dispute() {
+    for (refunded, claimed) in [(10_000, 0), (6_000, 4_000), (1, 9_999)] {
+        let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
+        // An inquiry stays accepted: nothing has moved.
+        let inquiry = another(&mut world, &mut teller, Flow::Dispute, 10_000, deposit);
+        let refund = another(&mut world, &mut teller, Flow::DepositRefund, refunded, deposit);
+        assert_eq!(world.tell(refund, Command::Hold), Outcome::Applied(Stage::Held));
+        let refund_of = "re_1".to_owned();
+        world.tell(refund, Command::SettleRefund { refund: refund_of });
+        world.tell(inquiry, Command::OpenDispute { taken: None });
+        assert_eq!(
+            world.balance(WALLET),
+            [1_000_000 - refunded - claimed, claimed, 0]
+        );
+        assert_eq!(world.alarms, Vec::<&str>::new());
     }
 }
 
@@ -149,7 +176,7 @@ proptest! {
         for (minor, kind) in asked {
             let (flow, command) = match kind {
                 // The bank takes back what is left at most.
-                0 if minor <= 10_000 - given => (Flow::Dispute, Command::LoseDispute { taken: None }),
+                0 if minor <= 10_000 - given => (Flow::Dispute, lost(minor)),
                 0 => continue,
                 _ => (Flow::DepositRefund, Command::Hold),
             };

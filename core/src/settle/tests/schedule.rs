@@ -37,6 +37,7 @@ fn can_be_told(world: &World, act: &Act, refunds: Refunds) -> bool {
     let is_time = match act.when {
         When::At(stage) => world.stage(act.transaction) == stage,
         When::Since(stage) => world.visited.contains(&(act.transaction, stage)),
+        When::With(movements) => world.movements(act.transaction) == movements,
     };
     let waits = refunds == Refunds::Wait && is_refund_hold(world, act) && is_disputed(world, act);
     exists && is_time && !waits

@@ -31,6 +31,8 @@ pub(super) struct World {
     entries: Vec<(TransactionId, Leg)>,
     /// What Stripe moved for disputes, in minor units.
     moved_for_disputes: i64,
+    /// How many of its movements were booked for a transaction.
+    movements: HashMap<TransactionId, usize>,
 }
 
 fn minor(money: Money) -> i64 {
@@ -49,6 +51,7 @@ impl World {
             refs: HashSet::new(),
             entries: Vec::new(),
             moved_for_disputes: 0,
+            movements: HashMap::new(),
         };
         let opening = TransactionId::from_uuid(Uuid::nil());
         for (wallet, minor) in [WALLET, OTHER].into_iter().zip(available) {
@@ -64,6 +67,10 @@ impl World {
     pub(super) fn add(&mut self, transaction: &Transaction) {
         self.visited.insert((transaction.id, transaction.stage));
         self.transactions.insert(transaction.id, transaction.clone());
+    }
+
+    pub(super) fn movements(&self, id: TransactionId) -> usize {
+        self.movements.get(&id).copied().unwrap_or_default()
     }
 
     pub(super) fn stage(&self, id: TransactionId) -> Stage {
@@ -135,7 +142,11 @@ impl World {
         }
         for (step, outcome) in steps.iter().zip(&plan.outcomes) {
             if let (Command::BookDispute(entry), Outcome::Applied(_)) = (&step.command, outcome) {
-                self.moved_for_disputes += minor(entry.amount);
+                *self.movements.entry(step.transaction).or_default() += 1;
+                // What a dispute moves after its end does not go through the receivables.
+                if self.transactions[&step.transaction].flow == Flow::Dispute {
+                    self.moved_for_disputes += minor(entry.amount);
+                }
             }
         }
         self.alarms.extend(plan.alarms.iter().map(|(kind, ..)| *kind));
@@ -178,8 +189,20 @@ impl World {
                 .map(|transaction| (transaction.id, transaction.clone()))
                 .collect(),
             booked: self.refs.clone(),
+            suspended: live
+                .iter()
+                .map(|step| (step.transaction, self.suspended(step.transaction)))
+                .collect(),
             money_sent: HashSet::new(),
         }
+    }
+
+    fn suspended(&self, id: TransactionId) -> Vec<Money> {
+        let of_it = self.entries.iter().filter(|(of, _)| *of == id);
+        let suspense = of_it.filter(|(_, leg)| leg.account == Account::SUSPENSE);
+        let sum = suspense.map(|(_, leg)| leg.amount);
+        let sum = sum.reduce(|sum, amount| sum.checked_add(amount).unwrap());
+        sum.into_iter().filter(|sum| !sum.is_zero()).collect()
     }
 
     fn check(&self) {
@@ -231,7 +254,7 @@ fn holds(transaction: &Transaction) -> i64 {
 
 /// What of a transaction the wallet has paid, or owes, into the receivables.
 fn claim(transaction: &Transaction) -> i64 {
-    let amount = minor(transaction.amount);
+    let amount = minor(transaction.claimed.unwrap_or(transaction.amount));
     match (transaction.flow, transaction.stage) {
         (Flow::OutsideRefund, Stage::Refunding) | (Flow::Dispute, Stage::Disputed) => {
             amount - held(transaction)

@@ -69,16 +69,18 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I16 postings",
         means: "each transaction has moved exactly what its stage says",
         money: true,
-        // What was caught for a debt left the wallet for the receivables; money that support credited was another amount.
+        // What was caught for a debt left the wallet for the receivables. Of disputes those that have ended are looked at, and for which
+        // Stripe moved something: while one is open, what it has moved so far is part of no stage.
         complete: "SELECT t.id || ' ' || t.f || ' ' || t.stage || ' moved ' || coalesce(s.net, 0)
-                     FROM (SELECT id, currency, stage, amount, fee, coalesce(flow, transaction_type::text) AS f FROM {transactions} t) t
+                     FROM (SELECT id, currency, stage, status, amount, claimed_amount, fee, coalesce(flow, transaction_type::text) AS f
+                             FROM {transactions} t) t
                      LEFT JOIN (
                           SELECT transaction_id, currency,
                                  sum(amount) FILTER (WHERE account LIKE 'wallet:%' OR account = 'platform:receivable') AS net,
-                                 bool_or(account = 'platform:suspense') AS suspended
+                                 bool_or(account = 'stripe:clearing') AS at_stripe
                             FROM {entries} e GROUP BY transaction_id, currency) s
                        ON s.transaction_id = t.id AND s.currency = t.currency
-                    WHERE t.f <> 'dispute' AND s.suspended IS NOT TRUE
+                    WHERE (t.f <> 'dispute' OR (t.status IN ('completed', 'cancelled') AND s.at_stripe))
                       AND coalesce(s.net, 0) <> CASE t.f || ':' || t.stage
                           WHEN 'deposit:completed' THEN t.amount
                           WHEN 'withdrawal:completed' THEN -t.amount
@@ -89,6 +91,9 @@ pub(super) const CHECKS: &[Check] = &[
                           WHEN 'refund_return:completed' THEN t.amount
                           WHEN 'payout_return:returning' THEN t.amount
                           WHEN 'payout_return:completed' THEN t.amount
+                          WHEN 'dispute:completed' THEN -coalesce(t.claimed_amount, t.amount)
+                          WHEN 'dispute_return:completed' THEN t.amount
+                          WHEN 'dispute_loss:completed' THEN -t.amount
                           ELSE 0 END",
         quick: Quick::Same,
     },
@@ -142,27 +147,26 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I25 history",
         means: "the history that an owner sees adds up to the wallet's balance",
         money: true,
-        // Left to the other checks: wallets with disputes, debts and money that support has decided about.
+        // What is owed was taken by the history already and is not paid yet. Of what is open, only what is owed counts so far.
         complete: "WITH moved AS (
                        SELECT wallet_id, CASE coalesce(flow, transaction_type::text)
                                    WHEN 'deposit' THEN amount WHEN 'refund_return' THEN amount WHEN 'payout_return' THEN amount
+                                   WHEN 'dispute_return' THEN amount WHEN 'dispute' THEN -coalesce(claimed_amount, amount)
                                    WHEN 'payment_refund' THEN coalesce(fee, 0) - amount ELSE -amount END AS change
                          FROM wallet_transactions WHERE status = 'completed' OR (flow = 'payout_return' AND stage = 'returning')
                        UNION ALL
                        SELECT counterparty_wallet_id,
                               amount - CASE WHEN transaction_type = 'payment' THEN coalesce(fee, 0) ELSE 0 END
-                         FROM wallet_transactions WHERE status = 'completed' AND counterparty_wallet_id IS NOT NULL),
-                   summed AS (SELECT wallet_id, sum(change) AS total FROM moved GROUP BY wallet_id),
-                   special AS (
-                       SELECT wallet_id FROM wallet_transactions WHERE flow IN ('dispute', 'outside_refund')
-                       UNION SELECT t.wallet_id FROM ledger_entries e JOIN wallet_transactions t ON t.id = e.transaction_id
-                              WHERE e.wallet_id IS NULL AND e.account IN ('platform:suspense', 'platform:receivable')
-                       UNION SELECT t.counterparty_wallet_id FROM ledger_entries e JOIN wallet_transactions t ON t.id = e.transaction_id
-                              WHERE e.wallet_id IS NULL AND e.account = 'platform:receivable')
-                   SELECT w.id || ' holds ' || w.balance + w.frozen_balance || ', its history says ' || coalesce(s.total, 0)
+                         FROM wallet_transactions WHERE status = 'completed' AND counterparty_wallet_id IS NOT NULL
+                       UNION ALL
+                       SELECT wallet_id, held_amount - coalesce(claimed_amount, amount)
+                         FROM wallet_transactions
+                        WHERE status = 'processing' AND flow IN ('dispute', 'outside_refund') AND stage IN ('disputed', 'refunding')),
+                   summed AS (SELECT wallet_id, sum(change) AS total FROM moved GROUP BY wallet_id)
+                   SELECT w.id || ' holds ' || w.balance + w.frozen_balance || ' and owes ' || w.owed_balance
+                          || ', its history says ' || coalesce(s.total, 0)
                      FROM wallets w LEFT JOIN summed s ON s.wallet_id = w.id
-                    WHERE w.balance + w.frozen_balance <> coalesce(s.total, 0) AND w.owed_balance = 0
-                      AND NOT EXISTS (SELECT 1 FROM special WHERE special.wallet_id = w.id)",
+                    WHERE w.balance + w.frozen_balance - w.owed_balance <> coalesce(s.total, 0)",
         quick: Quick::Never,
     },
 ];

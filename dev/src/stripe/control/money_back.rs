@@ -114,8 +114,23 @@ pub(super) struct NewDispute {
     reason: String,
     #[serde(default = "needs_response")]
     status: DisputeStatus,
+    /// `false`: no money moves with it.
+    #[serde(default = "moving")]
+    funds: bool,
     #[serde(default)]
     after_seconds: u64,
+}
+
+const fn moving() -> bool {
+    true
+}
+
+const fn funds(moving: bool) -> disputes::Funds {
+    if moving {
+        disputes::Funds::Move
+    } else {
+        disputes::Funds::Stay
+    }
 }
 
 fn fraudulent() -> String {
@@ -141,6 +156,7 @@ pub(super) async fn open_dispute(Shared(core): Shared<Arc<Core>>, Input(new): In
             amount: new.amount,
             reason: new.reason,
             status: new.status,
+            funds: funds(new.funds),
         };
         if new.after_seconds > 0 {
             return Ok(plan(state, Move::OpenDispute(dispute), new.after_seconds));
@@ -155,6 +171,9 @@ pub(super) async fn open_dispute(Shared(core): Shared<Arc<Core>>, Input(new): In
 #[serde(deny_unknown_fields)]
 pub(super) struct DisputeMove {
     status: DisputeStatus,
+    /// `false`: no money moves with it.
+    #[serde(default = "moving")]
+    funds: bool,
     #[serde(default)]
     after_seconds: u64,
 }
@@ -166,7 +185,7 @@ pub(super) async fn move_dispute(
 ) -> Control {
     core.with(|state| {
         let id: Id<Dispute> = id_of(state, &id)?;
-        let what = Move::Dispute(id.clone(), order.status);
+        let what = Move::Dispute(id.clone(), order.status, funds(order.funds));
         move_or_plan(state, &id, what, order.status.name(), order.after_seconds)
     })
 }

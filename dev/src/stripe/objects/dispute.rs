@@ -23,6 +23,7 @@ pub(crate) enum DisputeStatus {
     UnderReview,
     Won,
     Lost,
+    Prevented,
 }
 
 impl DisputeStatus {
@@ -36,6 +37,7 @@ impl DisputeStatus {
             Self::UnderReview => "under_review",
             Self::Won => "won",
             Self::Lost => "lost",
+            Self::Prevented => "prevented",
         }
     }
 
@@ -51,13 +53,18 @@ impl DisputeStatus {
     pub(crate) fn may_become(self, next: Self) -> bool {
         match (self, next) {
             (Self::Won, Self::Lost) | (Self::Lost, Self::Won) => true,
+            // What is prevented never became a dispute: it is so from the beginning, or an inquiry ends so.
+            (_, Self::Prevented) => self.is_inquiry() && !self.is_closed(),
             _ => !self.is_closed() && self != next && (self.is_inquiry() || !next.is_inquiry()),
         }
     }
 
     /// Whether a decision has been made.
     pub(crate) const fn is_closed(self) -> bool {
-        matches!(self, Self::WarningClosed | Self::Won | Self::Lost)
+        matches!(
+            self,
+            Self::WarningClosed | Self::Won | Self::Lost | Self::Prevented
+        )
     }
 }
 
@@ -70,6 +77,7 @@ pub(crate) struct Dispute {
     pub(crate) amount: i64,
     pub(crate) currency: Currency,
     pub(crate) status: DisputeStatus,
+    pub(crate) began_as_inquiry: bool,
     pub(crate) reason: String,
     pub(crate) charge: Id<Charge>,
     pub(crate) payment_intent: Option<Id<PaymentIntent>>,

@@ -16,7 +16,7 @@ pub(crate) enum Move {
     /// A dispute is opened.
     OpenDispute(disputes::NewDispute),
     /// A dispute takes a step.
-    Dispute(Id<Dispute>, DisputeStatus),
+    Dispute(Id<Dispute>, DisputeStatus, disputes::Funds),
 }
 
 impl Move {
@@ -27,7 +27,7 @@ impl Move {
             Self::Payout(id, next, failure) => payouts::step(state, &origin, &id, next, failure.as_deref()),
             Self::Refund(id, next, failure) => refunds::step(state, &origin, &id, next, failure.as_deref()),
             Self::OpenDispute(new) => disputes::open(state, new).is_some(),
-            Self::Dispute(id, next) => disputes::step(state, &origin, &id, next),
+            Self::Dispute(id, next, funds) => disputes::step(state, &origin, &id, next, funds),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use wallet_tests::app::id_of;
+use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{TestApp, User, eventually};
 
 use super::{awaiting, event, understood};
@@ -156,9 +156,9 @@ async fn an_unknown_status_in_an_event_is_taken_once_and_changes_nothing() {
     app.finish().await;
 }
 
-/// What is disputed was never credited: it lies in suspense, so the wallet, whatever else it has, pays nothing and a person is told.
+/// What is disputed was never credited: it lies in suspense, so it is taken from there, and the wallet, whatever else it has, pays nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dispute_of_a_deposit_in_review_takes_nothing_from_the_wallet_and_is_told_to_a_person() {
+async fn a_lost_dispute_of_a_deposit_in_review_is_taken_from_what_lies_in_suspense_and_ends_it() {
     let app = TestApp::start().await;
     let (alice, wallet) = app.owner(5_000).await;
     let (id, intent) = awaiting(&app, &alice, &wallet, "100.00").await;
@@ -171,23 +171,60 @@ async fn a_dispute_of_a_deposit_in_review_takes_nothing_from_the_wallet_and_is_t
     app.at_stage(&id, "in_review").await;
     let dispute = app
         .stripe
-        .control("disputes", json!({ "payment_intent": intent }))
+        .control("disputes", json!({ "payment_intent": intent, "amount": 9_000 }))
         .await;
-    let parked = "stripe_events WHERE type = 'charge.dispute.created' AND state = 'parked'";
-    eventually("a person to be told", async || app.db.count(parked).await == 1).await;
-    decided(&app, &id_of(&dispute), "lost").await;
-    let closed = "stripe_events WHERE type = 'charge.dispute.closed' AND state = 'parked'";
-    eventually("a person to be told again", async || {
-        app.db.count(closed).await == 1
+    let of_it = "SELECT coalesce(100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'platform:suspense'";
+    eventually("what was taken to leave suspense", async || {
+        app.db.value::<i64>(of_it, &[]).await == 0
     })
     .await;
+    // Until the bank has decided it may come back.
+    assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
+    decided(&app, &id_of(&dispute), "lost").await;
+    let failed = app.failed(&alice, &id).await;
+    let reason = failed["failureReason"].as_str().unwrap();
+    assert!(reason.starts_with("DISPUTED: "), "{reason}");
     assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
     assert_eq!(app.owed(&wallet).await, 0);
     assert_eq!(
         app.db.count("wallet_transactions WHERE flow = 'dispute'").await,
         0
     );
-    assert!(app.alarms().await.contains(&"event_parked".to_owned()));
-    // What Stripe took is booked by the person who decides: until then its balance is not the books'.
-    app.abandon().await;
+    app.at_rest().await;
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
+}
+
+/// The same dispute, won: what came back lies in suspense again, and the deposit is still in review.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_won_dispute_of_a_deposit_in_review_leaves_it_in_review() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let (id, intent) = awaiting(&app, &alice, &wallet, "100.00").await;
+    app.stripe
+        .control(
+            &format!("payment_intents/{intent}/receive"),
+            json!({ "amount": 9_000, "currency": "usd" }),
+        )
+        .await;
+    app.at_stage(&id, "in_review").await;
+    let dispute = app
+        .stripe
+        .control("disputes", json!({ "payment_intent": intent, "amount": 9_000 }))
+        .await;
+    decided(&app, &id_of(&dispute), "won").await;
+    app.told(&alice, &id, "gave 90.00 usd of the disputed payment back")
+        .await;
+    app.at_stage(&id, "in_review").await;
+    let of_it = "SELECT (100 * sum(amount))::bigint FROM ledger_entries WHERE account = 'platform:suspense'";
+    assert_eq!(app.db.value::<i64>(of_it, &[]).await, 9_000);
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
 }

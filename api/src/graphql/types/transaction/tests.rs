@@ -43,6 +43,8 @@ fn row(flow: Flow) -> Transaction {
         stripe_refund_id: None,
         stripe_dispute_id: None,
         held: None,
+        claimed: None,
+        requested: None,
         available_on: None,
         stripe_account_id: None,
         stripe_payment_method_id: None,
@@ -66,10 +68,15 @@ fn direction_is_seen_from_the_wallet_asked_about() {
         assert_eq!(seen(flow, 1), Direction::Out, "{flow:?}");
         assert_eq!(seen(flow, 2), Direction::In, "{flow:?}");
     }
-    for flow in [Flow::DepositRefund, Flow::OutsideRefund, Flow::Dispute] {
+    for flow in [
+        Flow::DepositRefund,
+        Flow::OutsideRefund,
+        Flow::Dispute,
+        Flow::DisputeLoss,
+    ] {
         assert_eq!(seen(flow, 1), Direction::Out, "{flow:?}");
     }
-    for flow in [Flow::RefundReturn, Flow::PayoutReturn] {
+    for flow in [Flow::RefundReturn, Flow::PayoutReturn, Flow::DisputeReturn] {
         assert_eq!(seen(flow, 1), Direction::In, "{flow:?}");
     }
     let in_own_other_wallet = WalletTransaction::in_wallet(

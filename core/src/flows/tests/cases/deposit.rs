@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, entry, reason, usd};
-use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, DisputeEnd, FailureCode, Flow, Stage};
 use crate::ledger::Account;
 
 fn paid(minor: i64) -> Command {
@@ -52,12 +52,35 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend([
         case(Stage::InReview, Command::CreditReview { amount: usd(9_000) })
             .when("90.00 received")
+            .suspended(9_000)
             .to(Stage::Completed)
             .moves(Account::SUSPENSE, AVAILABLE, 9_000),
         case(Stage::InReview, returned(9_000))
             .when("90.00 received")
+            .suspended(9_000)
             .to(Stage::Failed)
             .moves(Account::SUSPENSE, Account::CLEARING, 9_000),
+        case(Stage::InReview, returned(4_000))
+            .when("90.00 received, a part refunded")
+            .suspended(9_000)
+            .moves(Account::SUSPENSE, Account::CLEARING, 4_000),
+        case(
+            Stage::InReview,
+            Command::BookDispute(entry("txn_1", usd(-9_000), usd(1_500))),
+        )
+        .when("90.00 received, and disputed")
+        .suspended(9_000)
+        .moves(Account::SUSPENSE, Account::CLEARING, 9_000)
+        .moves(Account::STRIPE_FEES, Account::CLEARING, 1_500),
+        case(
+            Stage::InReview,
+            Command::EndDispute {
+                said: DisputeEnd::Lost,
+                taken: usd(9_000),
+            },
+        )
+        .when("the dispute left nothing in suspense")
+        .to(Stage::Failed),
         case(
             Stage::Completed,
             Command::BookFee(entry("txn_1", usd(10_000), usd(320))),

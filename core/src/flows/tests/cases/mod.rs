@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use crate::flows::testing::{OTHER, WALLET, at, balance, transaction, usd};
 use crate::flows::{Command, Context, Decision, Event, Flow, Stage, Verdict, decide};
 use crate::ledger::{Account, Books, Leg};
+use crate::money::Money;
 use crate::transactions::Transaction;
 
 /// One case. Without a word to the contrary: 100.00 usd, and the wallets have 500.00 usd to spend.
@@ -23,7 +24,8 @@ pub(super) struct Case {
     /// What is special about it, in words.
     pub(super) when: &'static str,
     original: Option<Transaction>,
-    siblings: Vec<Transaction>,
+    relatives: Vec<Transaction>,
+    suspended: Vec<Money>,
     available: i64,
     booked: bool,
     /// From, to, how many cents.
@@ -39,7 +41,8 @@ impl Case {
             to: None,
             when: "",
             original: None,
-            siblings: Vec::new(),
+            relatives: Vec::new(),
+            suspended: Vec::new(),
             available: 50_000,
             booked: false,
             moves: Vec::new(),
@@ -63,6 +66,13 @@ impl Case {
         self
     }
 
+    /// Beside another one that gives back the same original.
+    fn beside(mut self, mut other: Transaction) -> Self {
+        other.related_transaction_id = self.transaction.related_transaction_id;
+        self.relatives.push(other);
+        self
+    }
+
     fn fee(mut self, minor: i64) -> Self {
         self.transaction.fee = Some(usd(minor));
         self
@@ -75,6 +85,16 @@ impl Case {
 
     fn held(mut self, minor: i64) -> Self {
         self.transaction.held = Some(usd(minor));
+        self
+    }
+
+    fn suspended(mut self, minor: i64) -> Self {
+        self.suspended.push(usd(minor));
+        self
+    }
+
+    fn claimed(mut self, minor: i64) -> Self {
+        self.transaction.claimed = Some(usd(minor));
         self
     }
 
@@ -105,6 +125,10 @@ impl Case {
                 Some(Event::PaymentSucceeded)
             }
             Command::SettlePayment { .. } => Some(Event::PaymentMismatched),
+            Command::BookDispute(_) if self.transaction.flow.is_dispute_turn() => Some(Event::Executed),
+            Command::EndDispute { .. } if self.transaction.flow == Flow::Deposit => {
+                Some(Event::ReviewReturned)
+            }
             command => command.event(),
         }
     }
@@ -125,11 +149,12 @@ impl Case {
 
     /// What the flow makes of it.
     pub(super) fn decide(&self) -> Decision {
-        let (books, siblings) = (self.books(), self.siblings.iter().collect::<Vec<_>>());
+        let (books, relatives) = (self.books(), self.relatives.iter().collect::<Vec<_>>());
         let context = Context {
             books: &books,
             original: self.original.as_ref(),
-            siblings: &siblings,
+            relatives: &relatives,
+            suspended: &self.suspended,
             money_sent: false,
             booked: self.booked,
         };

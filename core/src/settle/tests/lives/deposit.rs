@@ -1,8 +1,8 @@
 //! A deposit, and what is given back of it.
 
-use super::Teller;
+use super::{Teller, When};
 use crate::flows::testing::{entry, reason};
-use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, DisputeEnd, FailureCode, Flow, Stage};
 use crate::ids::TransactionId;
 
 impl Teller {
@@ -121,21 +121,39 @@ impl Teller {
     }
 
     fn dispute(&mut self, fate: u8, minor: i64) {
-        let message = "won".to_owned();
-        let won = Command::WinDispute { message };
+        let end = |said, taken| Command::EndDispute { said, taken };
+        let (nothing, all) = (self.money(0), self.money(minor));
         if fate.is_multiple_of(4) {
             // An inquiry withdraws nothing.
-            return self.fact(Stage::Accepted, won);
+            return self.fact(Stage::Accepted, end(DisputeEnd::InquiryClosed, nothing));
         }
         let taken = entry(&self.id("out"), self.money(-minor), self.money(15));
         let given = entry(&self.id("in"), self.money(minor), self.money(0));
-        self.fact(Stage::Accepted, Command::OpenDispute);
+        self.fact(Stage::Accepted, Command::OpenDispute { taken: Some(all) });
         self.fact(Stage::Accepted, Command::BookDispute(taken));
         if fate % 4 == 1 {
-            self.fact(Stage::Accepted, Command::LoseDispute { taken: None });
+            let said = if fate.is_multiple_of(3) {
+                DisputeEnd::Prevented
+            } else {
+                DisputeEnd::Lost
+            };
+            self.tell(When::With(1), end(said, all));
+            if fate % 8 == 5 {
+                self.turned_round(minor);
+            }
         } else {
             self.fact(Stage::Accepted, Command::BookDispute(given));
-            self.fact(Stage::Accepted, won);
+            self.tell(When::With(2), end(DisputeEnd::Won, nothing));
+        }
+    }
+
+    /// A lost dispute is turned round, and round again.
+    fn turned_round(&mut self, minor: i64) {
+        let dispute = self.current;
+        for (flow, minor) in [(Flow::DisputeReturn, minor), (Flow::DisputeLoss, -minor)] {
+            self.begin(flow, minor.abs(), Some(dispute));
+            let late = entry(&self.id("late"), self.money(minor), self.money(0));
+            self.fact(Stage::Accepted, Command::BookDispute(late));
         }
     }
 }

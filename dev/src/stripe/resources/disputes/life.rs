@@ -16,6 +16,18 @@ pub(crate) struct NewDispute {
     pub(crate) reason: String,
     /// `warning_…` for an inquiry, which moves no money.
     pub(crate) status: DisputeStatus,
+    pub(crate) funds: Funds,
+}
+
+/// What a dispute's step does to the balance. Stripe tells of both for themselves: `charge.dispute.closed` and
+/// `charge.dispute.funds_withdrawn`, `funds_reinstated` (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.closed>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum Funds {
+    /// What usually goes with the status.
+    #[default]
+    Move,
+    /// Nothing, not yet or never: a payment that was refunded before is not taken once more, for example.
+    Stay,
 }
 
 /// Opens a dispute about a charge. Unless it is an inquiry, the money and Stripe's fee leave the balance at once.
@@ -30,6 +42,7 @@ pub(crate) fn open(state: &mut State, new: NewDispute) -> Option<Id<Dispute>> {
         amount: new.amount.unwrap_or(charge.amount),
         currency: charge.currency,
         status: new.status,
+        began_as_inquiry: new.status.is_inquiry(),
         reason: new.reason,
         charge: charge.id.clone(),
         payment_intent: charge.payment_intent.clone(),
@@ -39,7 +52,7 @@ pub(crate) fn open(state: &mut State, new: NewDispute) -> Option<Id<Dispute>> {
     });
     state.change(&charge.id, |row| row.disputed = true);
     let origin = Origin::default();
-    let withdrawn = if new.status.is_inquiry() {
+    let withdrawn = if new.status.is_inquiry() || new.funds == Funds::Stay {
         0
     } else {
         withdraw(state, &id)
@@ -53,7 +66,13 @@ pub(crate) fn open(state: &mut State, new: NewDispute) -> Option<Id<Dispute>> {
 
 /// Moves a dispute to `next`. Money goes out when an inquiry becomes a dispute or a decision is turned against us, and comes back
 /// when it is won. Says whether that was possible.
-pub(crate) fn step(state: &mut State, origin: &Origin, id: &Id<Dispute>, next: DisputeStatus) -> bool {
+pub(crate) fn step(
+    state: &mut State,
+    origin: &Origin,
+    id: &Id<Dispute>,
+    next: DisputeStatus,
+    funds: Funds,
+) -> bool {
     let Some(dispute) = state.disputes.get(id.as_str()).cloned() else {
         return false;
     };
@@ -64,8 +83,14 @@ pub(crate) fn step(state: &mut State, origin: &Origin, id: &Id<Dispute>, next: D
     state.change(id, |row| row.status = next);
     let untaken = dispute.balance_transactions.is_empty() || dispute.status == DisputeStatus::Won;
     let change = match next {
+        _ if funds == Funds::Stay => 0,
         DisputeStatus::Won => reinstate(state, id),
-        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview | DisputeStatus::Lost if untaken => {
+        DisputeStatus::NeedsResponse
+        | DisputeStatus::UnderReview
+        | DisputeStatus::Lost
+        | DisputeStatus::Prevented
+            if untaken =>
+        {
             withdraw(state, id)
         }
         _ => 0,
@@ -117,7 +142,17 @@ fn withdraw(state: &mut State, id: &Id<Dispute>) -> i64 {
         return 0;
     };
     let (taken, fee_taken) = outstanding(state, dispute);
-    let amount = taken - dispute.amount;
+    // What was refunded during an inquiry is not withdrawn once more
+    // (https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable).
+    let charge = state.charges.get(dispute.charge.as_str());
+    let refunded = match charge {
+        Some(charge) if dispute.began_as_inquiry => charge.amount_refunded,
+        _ => 0,
+    };
+    let amount = taken - (dispute.amount - refunded).max(0);
+    if amount == 0 {
+        return 0;
+    }
     let fee = if fee_taken == 0 {
         state.settings.dispute_fee
     } else {

@@ -8,7 +8,7 @@ use crate::stripe::list::{Group, GroupBy};
 use crate::stripe::objects::{Dispute, DisputeStatus, Resource, group};
 use crate::stripe::state::State;
 
-pub(crate) use life::{NewDispute, move_funds, open, step};
+pub(crate) use life::{Funds, NewDispute, move_funds, open, step};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/disputes", "disputes.list", list),
@@ -71,7 +71,7 @@ fn close(state: &mut State, call: &Call) -> Answer {
     } else {
         DisputeStatus::Lost
     };
-    if dispute.status.is_closed() || !step(state, &call.origin, &dispute.id, next) {
+    if dispute.status.is_closed() || !step(state, &call.origin, &dispute.id, next, Funds::Move) {
         return Err(ApiError::refused(
             "dispute_closed",
             "This dispute is already closed.",

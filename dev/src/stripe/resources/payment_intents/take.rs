@@ -1,7 +1,7 @@
 //! Money that arrives for an intent, and the dispute that some payment methods bring after it.
 
 use super::super::balance::{Posting, post};
-use super::super::disputes::NewDispute;
+use super::super::disputes::{Funds, NewDispute};
 use super::super::later::Move;
 use super::attempt::{announce, announce_charge, charge, method_of};
 use super::log;
@@ -89,6 +89,7 @@ fn dispute(state: &mut State, charge: &Id<Charge>, behaviour: Behaviour) {
         amount: None,
         reason: reason.to_owned(),
         status,
+        funds: Funds::Move,
     });
     match state.settings.dispute_after_ms {
         0 => opened.come_due(state),

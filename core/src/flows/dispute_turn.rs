@@ -1,0 +1,63 @@
+//! What a dispute moved after its end, a transaction for each movement: a decision can be turned round, and money can come or go late.
+//!
+//! The dispute's own transaction has ended and stays so. What came back is the wallet's at once; what was taken is taken from what the
+//! wallet has, and the rest is owed ([`super::owing`]).
+
+use serde_json::json;
+
+use super::decide::{Decided, Decision, foreign, step};
+use super::{BalanceEntry, Command, Context, Event, Flow, owing};
+use crate::ledger::{Account, Leg};
+use crate::money::Money;
+use crate::transactions::{TimelineKind, Transaction};
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+    let Command::BookDispute(entry) = command else {
+        return foreign(command);
+    };
+    let Some(stage) = step(transaction, Event::Executed)? else {
+        return Ok(None);
+    };
+    check(transaction, entry)?;
+    let (amount, clearing) = (transaction.amount, Account::CLEARING);
+    // The movement leads to this transaction since it was opened.
+    let decision = Decision::to(stage).legs(Leg::pair(Account::STRIPE_FEES, clearing, entry.fee));
+    let detail = json!({ "balanceTransaction": entry.id });
+    if transaction.flow == Flow::DisputeReturn {
+        let available = Account::Available(transaction.wallet_id);
+        return Ok(Some(
+            decision.legs(Leg::pair(clearing, available, amount)).says_with(
+                TimelineKind::Completed,
+                format!("{amount} is yours again: the dispute gave it back"),
+                detail,
+            ),
+        ));
+    }
+    let (decision, owed) = owing::take(transaction, context, decision, clearing, amount)?;
+    let words = if owed.is_zero() {
+        format!("{amount} went back to the payer")
+    } else {
+        format!("{amount} went back to the payer, of which {owed} is missing")
+    };
+    Ok(Some(
+        decision
+            .legs(Leg::pair(Account::RECEIVABLE, clearing, owed))
+            .says_with(TimelineKind::Completed, words, detail),
+    ))
+}
+
+/// Another movement than the one it was opened for is never this one.
+fn check(transaction: &Transaction, entry: &BalanceEntry) -> Result<(), String> {
+    let moved: Money = match transaction.flow {
+        Flow::DisputeReturn => entry.amount,
+        _ => entry.amount.negated(),
+    };
+    if moved == transaction.amount {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} moved {}, not {}",
+            entry.id, entry.amount, transaction.amount
+        ))
+    }
+}

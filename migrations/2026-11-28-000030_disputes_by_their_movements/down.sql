@@ -1,0 +1,7 @@
+UPDATE wallet_transactions SET amount = requested_amount WHERE requested_amount IS NOT NULL;
+ALTER TABLE wallet_transactions
+    DROP CONSTRAINT wallet_transactions_flow_check,
+    ADD CONSTRAINT wallet_transactions_flow_check CHECK (flow IN (
+        'deposit', 'withdrawal', 'transfer', 'payment', 'payment_refund', 'deposit_refund', 'outside_refund',
+        'refund_return', 'payout_return', 'dispute')),
+    DROP COLUMN requested_amount, DROP COLUMN claimed_amount;
