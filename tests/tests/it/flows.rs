@@ -22,8 +22,18 @@ pub(crate) const LEFT: i64 = 25_000;
 
 /// Asks for everything; the bank account behind the second withdrawal does not exist, so Stripe refuses its payout.
 pub(crate) async fn begin(app: &TestApp) -> Story {
+    begin_of(app, people(app).await).await
+}
+
+/// Alice with money and a payout account, her wallet, and somebody else's: a payout account is named while Stripe answers.
+pub(crate) async fn people(app: &TestApp) -> (User, String, String) {
     let (alice, wallet) = app.payee(20_000).await;
     let (_, other) = app.owner(0).await;
+    (alice, wallet, other)
+}
+
+/// The same story of people who are there already.
+pub(crate) async fn begin_of(app: &TestApp, (alice, wallet, other): (User, String, String)) -> Story {
     let deposit = app
         .deposit(
             &alice,

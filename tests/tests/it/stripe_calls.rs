@@ -8,7 +8,7 @@ use wallet_core::clock::Clock;
 use wallet_tests::app::id_of;
 use wallet_tests::{TestApp, eventually};
 
-use crate::flows::begin;
+use crate::flows::{begin, begin_of, people};
 
 /// Every call that creates something, as the simulator names it.
 const CREATING: [&str; 5] = [
@@ -126,8 +126,9 @@ async fn a_key_that_stripe_has_forgotten_is_looked_up_and_the_call_made_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_stripe_is_away_everything_waits_and_transfers_go_on() {
     let app = TestApp::start().await;
+    let people = people(&app).await;
     app.stripe.fault(json!({ "outcome": "error_503" })).await;
-    let story = begin(&app).await;
+    let story = begin_of(&app, people).await;
     app.completed(&story.alice, &story.transfer).await;
     eventually("the lane to be paused", async || {
         let told = app.transaction(&story.alice, &story.deposit).await["timeline"].to_string();
