@@ -8,7 +8,9 @@ mod auth;
 mod connections;
 mod context;
 mod errors;
+mod exact;
 mod graphql;
+mod measure;
 mod metrics;
 mod program;
 mod rate_limit;
@@ -20,5 +22,6 @@ mod state;
 
 pub use auth::KeyError;
 pub use graphql::sdl;
+pub use measure::{Measured, measure};
 pub use program::program;
 pub use serve::{ServeError, serve};

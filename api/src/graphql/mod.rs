@@ -1,5 +1,6 @@
 //! The GraphQL schema: queries, mutations, subscriptions, their types, and the bounds of a request.
 
+mod answer;
 mod codes;
 pub(crate) mod limits;
 mod mutations;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_graphql::{Schema, SchemaBuilder};
 
+use super::answer::Answers;
 use super::codes::Codes;
-use super::limits::{MAX_DEPTH, MAX_DIRECTIVES, MAX_FIELDS};
+use super::limits::{MAX_DEPTH, MAX_FIELDS, MAX_INTROSPECTION};
 use super::mutations::Mutation;
 use super::query::Query;
 use super::subscription::Subscription;
@@ -14,11 +15,8 @@ use crate::state::App;
 /// The schema of the API.
 pub(crate) type ApiSchema = Schema<Query, Mutation, Subscription>;
 
-/// How deep fragments and selections may nest, counted by the engine.
-const RECURSION: usize = 16;
-/// The same where introspection is allowed: the usual introspection query is deep and wide.
-const INTROSPECTION_RECURSION: usize = 32;
-const INTROSPECTION_FIELDS: usize = 1_000;
+/// How deep selections may nest where introspection is allowed: the usual introspection query is deep and wide.
+const INTROSPECTION_DEPTH: usize = 32;
 
 /// The schema that serves `app`.
 pub(crate) fn build(app: Arc<App>) -> ApiSchema {
@@ -33,24 +31,26 @@ pub fn sdl() -> String {
 }
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query, Mutation::default(), Subscription).extension(Codes)
+    Schema::build(Query, Mutation::default(), Subscription)
+        .extension(Codes)
+        .extension(Answers::default())
 }
 
 fn limited(
     schema: SchemaBuilder<Query, Mutation, Subscription>,
     introspection: bool,
 ) -> SchemaBuilder<Query, Mutation, Subscription> {
-    let schema = schema.limit_directives(MAX_DIRECTIVES);
+    // A plan has one field more in each object: it asks whether the object exists.
     if introspection {
         schema
-            .limit_recursive_depth(INTROSPECTION_RECURSION)
-            .limit_depth(INTROSPECTION_RECURSION)
-            .limit_complexity(INTROSPECTION_FIELDS)
+            .limit_recursive_depth(INTROSPECTION_DEPTH)
+            .limit_depth(INTROSPECTION_DEPTH)
+            .limit_complexity(2 * MAX_INTROSPECTION)
     } else {
         schema
-            .limit_recursive_depth(RECURSION)
-            .limit_depth(MAX_DEPTH)
-            .limit_complexity(MAX_FIELDS)
+            .limit_recursive_depth(MAX_DEPTH + 1)
+            .limit_depth(MAX_DEPTH + 1)
+            .limit_complexity(2 * MAX_FIELDS)
             .disable_introspection()
             .disable_suggestions()
     }

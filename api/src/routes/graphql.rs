@@ -4,12 +4,15 @@ use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use wallet_core::accept::Caller;
 
 use super::reply::{graphql_refusal, status_of};
 use super::{Shared, body};
 use crate::context::{HeaderKey, ReadBudget};
 use crate::errors::ApiError;
+use crate::exact;
 use crate::graphql::limits::{self, Shape};
 use crate::request_id::RequestId;
 
@@ -44,12 +47,20 @@ pub(super) async fn post(
         Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
         Err(error) => return graphql_refusal(status_of(&error), &error, &id),
     };
-    let Some(request) = parsed(&bytes) else {
-        if known.is_none() {
+    let request = match parsed(&bytes) {
+        Ok(request) => request,
+        Err(_) if known.is_none() => {
             return graphql_refusal(StatusCode::UNAUTHORIZED, &ApiError::Unauthenticated, &id);
         }
-        let problem = "must be one JSON object with query, and operationName and variables if needed";
-        return invalid(StatusCode::BAD_REQUEST, "body", problem);
+        Err(error) => {
+            let is_body = matches!(&error, ApiError::Validation { field, .. } if field == "body");
+            let status = if is_body {
+                StatusCode::BAD_REQUEST
+            } else {
+                status_of(&error)
+            };
+            return graphql_refusal(status, &error, &id);
+        }
     };
     match execute(&shared, &parts.headers, known, request, &id).await {
         Ok(response) => Json(response).into_response(),
@@ -57,10 +68,29 @@ pub(super) async fn post(
     }
 }
 
+/// A request as it is sent; a key that is there twice is refused.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sent<'a> {
+    #[serde(default)]
+    query: String,
+    operation_name: Option<String>,
+    #[serde(borrow)]
+    variables: Option<&'a RawValue>,
+}
+
 /// One request; a list would be a batch, or the fields of a request without their names.
-fn parsed(body: &[u8]) -> Option<async_graphql::Request> {
-    let is_object = body.trim_ascii_start().first() == Some(&b'{');
-    serde_json::from_slice(body).ok().filter(|_| is_object)
+pub(crate) fn parsed(body: &[u8]) -> Result<async_graphql::Request, ApiError> {
+    let problem = "must be one JSON object with query, and operationName and variables if needed";
+    let unreadable = || ApiError::validation("body", problem);
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(unreadable());
+    }
+    let sent: Sent<'_> = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    let variables = sent.variables.map(exact::variables).transpose()?;
+    let mut request = async_graphql::Request::new(sent.query).variables(variables.unwrap_or_default());
+    request.operation_name = sent.operation_name;
+    Ok(request)
 }
 
 async fn execute(

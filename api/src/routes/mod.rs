@@ -20,6 +20,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use self::graphql::parsed;
 use crate::graphql::{ApiSchema, build};
 use crate::state::App;
 

@@ -1,22 +1,25 @@
 //! What a request may cost, checked before the engine sees it.
 //!
 //! The engine expands fragments while it measures, so that a few hundred bytes can keep it busy for ever; it runs a field that is
-//! selected twice twice, which for a mutation is another transfer; and its parser recurses as deep as a document nests. Here a
-//! document is measured once, each fragment once, and refused before any of this.
+//! selected twice twice, which for a mutation is another transfer; it lets an answer grow without end. Here a document is read by a
+//! parser with bounds ([`document`]), counted going down ([`bounds`], [`literals`]), checked by the specification's rules, collected
+//! into a [`Plan`], and weighed ([`weight`]). The engine is given the plan, and nothing else of what the client wrote.
 
-mod measure;
-mod nesting;
+mod bounds;
+mod document;
+mod engine;
+mod literals;
+mod plan;
 #[cfg(test)]
 mod tests;
+mod weight;
 
-use std::collections::HashSet;
+use apollo_compiler::ast::Definition;
+use async_graphql::Request;
+use async_graphql::parser::types::OperationType;
 
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
-};
-use async_graphql::{Positioned, Request};
-
-use self::measure::Measurer;
+pub(crate) use self::plan::{Plan, Step};
+pub(crate) use self::weight::Weight;
 use crate::errors::ApiError;
 
 /// How deep fields may nest.
@@ -28,14 +31,20 @@ pub(crate) const MAX_DIRECTIVES: usize = 5;
 /// Most transactions on a page, and how many when not said.
 pub(crate) const MAX_PAGE: usize = 100;
 pub(crate) const DEFAULT_PAGE: usize = 20;
-/// Most rows that all pages of a request may have together; a timeline counts as one.
+/// Most bytes of an answer.
+pub(crate) const MAX_ANSWER: usize = 8 * 1024 * 1024 - 64 * 1024;
+/// Most rows that all pages and lists of a request may have together; a timeline counts as one.
 const MAX_ROWS: usize = 200;
 /// Most mutations of a request.
 const MAX_MUTATIONS: usize = 3;
 /// Most operations and fragments of a document.
 const MAX_DEFINITIONS: usize = 50;
 /// Most fields of introspection, where it is allowed: three times the usual query.
-const MAX_INTROSPECTION: usize = 1_000;
+pub(crate) const MAX_INTROSPECTION: usize = 1_000;
+
+/// What each further unit of the rate limit buys: so much of an answer, or so many questions to the database.
+const BYTES_PER_COST: usize = 128 * 1024;
+const READS_PER_COST: usize = 25;
 
 /// What a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,118 +55,82 @@ pub(crate) struct Shape {
     pub(crate) mutations: u32,
     /// Whether it asks for the schema and nothing else.
     pub(crate) is_introspection: bool,
+    /// How many look-ups and mutations stand at its root.
+    roots: u32,
+    /// What its answer may weigh.
+    weight: Weight,
 }
 
 impl Shape {
-    /// How many operations it is to a rate limit.
+    /// How many operations it is to a rate limit: one for each look-up or mutation at the root, and more for a heavy answer.
     pub(crate) fn cost(self) -> u32 {
-        self.mutations.max(1)
+        let bytes = self.weight.bytes / BYTES_PER_COST;
+        let reads = self.weight.reads / READS_PER_COST;
+        let heavy = u32::try_from(bytes.max(reads)).unwrap_or(u32::MAX);
+        self.roots.max(1).saturating_add(heavy)
+    }
+
+    /// What its answer may weigh.
+    pub(crate) const fn weight(self) -> Weight {
+        self.weight
     }
 }
 
-/// Parses and measures a request; the engine takes the parsed document over.
+/// Reads and measures a request. The engine takes over what the document comes down to; the [`Plan`] goes with the request's data.
 ///
 /// # Errors
-/// [`ApiError::Validation`] of the field `query`, with what is too much.
+/// [`ApiError::Validation`] with the field of the request, and what is wrong or too much.
 pub(crate) fn check(request: &mut Request, introspection: bool) -> Result<Shape, ApiError> {
-    if nesting::exceeds(&request.query) {
-        return Err(refused("is nested too deep"));
+    let name = request.operation_name.take().filter(|name| !name.is_empty());
+    let document = document::parse(&request.query)?;
+    bounds::check(&document, introspection)?;
+    literals::check(&document)?;
+    if !is_clear(&document, name.as_deref()) {
+        let mend = "must name one of the document's operations";
+        return Err(ApiError::validation("operationName", mend));
     }
-    if request.operation_name.as_deref() == Some("") {
-        request.operation_name = None;
+    let valid = document::validated(&document)?;
+    let operation = valid
+        .operations
+        .get(name.as_deref())
+        .map_err(|error| ApiError::validation("operationName", error.message().to_string()))?;
+    let plan = Plan::new(&valid, operation, &request.variables)?;
+    let roots = plan
+        .steps
+        .iter()
+        .filter(|step| !step.field.name.starts_with("__"))
+        .count();
+    if operation.is_mutation() && roots > MAX_MUTATIONS {
+        return Err(refused(format!("holds more than {MAX_MUTATIONS} mutations")));
     }
-    let variables = request.variables.clone();
-    let name = request.operation_name.clone();
-    let document = request
-        .parsed_query()
-        .map_err(|error| refused(format!("cannot be parsed: {}", error.message)))?;
-    if document.operations.iter().len() + document.fragments.len() > MAX_DEFINITIONS {
-        return Err(refused(format!(
-            "holds more than {MAX_DEFINITIONS} operations and fragments"
-        )));
-    }
-    let mut measurer = Measurer::new(document, &variables);
-    for (_, operation) in document.operations.iter() {
-        measurer.check(&operation.node, introspection)?;
-    }
-    let operation = chosen(document, name.as_deref())?;
-    let mut root = Vec::new();
-    root_fields(document, &operation.selection_set.node, &mut root);
-    let is_introspection = root.iter().all(|field| field.name.starts_with("__"));
-    let mut mutations = 0;
-    if operation.ty == OperationType::Mutation {
-        mutations = mutation_count(&root)?;
-    }
-    Ok(Shape {
-        operation: operation.ty,
-        mutations,
-        is_introspection,
-    })
+    let roots = u32::try_from(roots).unwrap_or(u32::MAX);
+    let shape = Shape {
+        operation: engine::kind(operation.operation_type),
+        mutations: if operation.is_mutation() { roots } else { 0 },
+        is_introspection: roots == 0,
+        roots,
+        weight: weight::check(&plan, &request.variables)?,
+    };
+    request.set_parsed_query(engine::document(&plan, operation, &valid.sources)?);
+    request.data.insert(plan);
+    Ok(shape)
 }
 
 fn refused(problem: impl Into<String>) -> ApiError {
     ApiError::validation("query", problem)
 }
 
-fn chosen<'a>(
-    document: &'a ExecutableDocument,
-    name: Option<&str>,
-) -> Result<&'a OperationDefinition, ApiError> {
-    let found = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => Some(operation),
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
-            operations.values().next()
-        }
-        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
-        _ => None,
-    };
-    let mend = "must name one of the document's operations";
-    found
-        .map(|operation| &operation.node)
-        .ok_or_else(|| ApiError::validation("operationName", mend))
-}
-
-/// A field of the root, by its name and the key under which its result is given.
-struct RootField<'a> {
-    name: &'a str,
-    key: &'a str,
-}
-
-/// The root's fields with those of its fragments; bounded, since the document has been measured.
-fn root_fields<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, found: &mut Vec<RootField<'a>>) {
-    for Positioned { node: selection, .. } in &set.items {
-        match selection {
-            Selection::Field(field) => {
-                found.push(RootField {
-                    name: &field.node.name.node,
-                    key: &field.node.response_key().node,
-                });
-            }
-            Selection::InlineFragment(fragment) => {
-                root_fields(document, &fragment.node.selection_set.node, found)
-            }
-            Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                    root_fields(document, &fragment.node.selection_set.node, found);
-                }
-            }
-        }
+/// Whether it is clear which operation is meant.
+fn is_clear(document: &apollo_compiler::ast::Document, name: Option<&str>) -> bool {
+    let mut operations = document
+        .definitions
+        .iter()
+        .filter_map(|definition| match definition {
+            Definition::OperationDefinition(operation) => Some(operation.name.as_ref()),
+            _ => None,
+        });
+    match name {
+        Some(name) => operations.any(|known| known.is_some_and(|known| known == name)),
+        None => operations.count() == 1,
     }
-}
-
-/// How many mutations there are; none of them may be selected twice under one key, because the engine would run it twice.
-fn mutation_count(root: &[RootField<'_>]) -> Result<u32, ApiError> {
-    let mut keys = HashSet::new();
-    for field in root.iter().filter(|field| !field.name.starts_with("__")) {
-        if !keys.insert(field.key) {
-            return Err(refused(format!(
-                "selects {} twice; give each mutation its own alias",
-                field.key
-            )));
-        }
-    }
-    if keys.len() > MAX_MUTATIONS {
-        return Err(refused(format!("holds more than {MAX_MUTATIONS} mutations")));
-    }
-    Ok(u32::try_from(keys.len()).unwrap_or(u32::MAX))
 }

@@ -1,0 +1,258 @@
+//! Values of JSON and GraphQL that are taken as they were written, or refused: no key given twice, no number that would become another.
+//!
+//! JSON leaves both to its readers (RFC 8259, sections 4 and 6); I-JSON (RFC 7493, section 2) asks senders for what is required here:
+//! unique names, and numbers beyond the precision of a double as strings.
+
+use async_graphql::indexmap::IndexMap;
+use async_graphql::{Name, Value};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Number;
+use serde_json::value::RawValue;
+
+use crate::errors::ApiError;
+
+/// How deep a value may nest.
+const MAX_NESTING: usize = 64;
+/// The fields that are the client's own data: what they hold has no names of ours.
+const CLIENTS_OWN: [&str; 3] = ["metadata", "senderDetails", "receiverDetails"];
+
+/// Why a value was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A number that has no exact place in what it would be kept as.
+    Altered(String),
+    /// A key that is there twice.
+    Twice(String),
+    /// Levels upon levels.
+    TooDeep,
+    /// No JSON.
+    Unreadable,
+}
+
+impl Refused {
+    /// The refusal as clients are told, with the field it is about.
+    pub(crate) fn at(self, label: Label<'_>) -> ApiError {
+        let problem = match self {
+            Self::Altered(number) => {
+                let shown: String = number.chars().take(40).collect();
+                format!("holds the number {shown}, which would be altered; send it as a string")
+            }
+            Self::Twice(key) => {
+                let shown: String = key.chars().take(40).collect();
+                format!("is given the key {shown} twice")
+            }
+            Self::TooDeep => {
+                return ApiError::validation("body", format!("is nested deeper than {MAX_NESTING} levels"));
+            }
+            Self::Unreadable => "must be JSON".to_owned(),
+        };
+        ApiError::validation(label.0.to_owned(), problem)
+    }
+}
+
+/// The field that a value belongs to, as errors name it: the argument, or the field of an `input`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label<'a>(&'a str, bool);
+
+impl<'a> Label<'a> {
+    /// The label of an argument or a variable.
+    pub(crate) fn of(name: &'a str) -> Self {
+        Self(name, !CLIENTS_OWN.contains(&name))
+    }
+
+    /// The label of what stands under `name` there: the name itself below an argument, the same for everything deeper.
+    pub(crate) fn within<'b>(self, name: &'b str) -> Label<'b>
+    where
+        'a: 'b,
+    {
+        if self.1 {
+            Label(name, false)
+        } else {
+            Label(self.0, false)
+        }
+    }
+}
+
+/// A number that is kept as it was written, or not at all. What PostgreSQL's `jsonb` gives back later is written the same.
+///
+/// # Errors
+/// [`Refused::Altered`] when another number would be kept: more digits than a double holds, or beyond its range.
+pub(crate) fn number(text: &str) -> Result<Number, Refused> {
+    if let Ok(whole) = text.parse::<u64>() {
+        return Ok(whole.into());
+    }
+    if let Ok(whole) = text.parse::<i64>() {
+        return Ok(whole.into());
+    }
+    let altered = || Refused::Altered(text.to_owned());
+    let double: f64 = text.parse().map_err(|_| altered())?;
+    let kept = Number::from_f64(double).ok_or_else(altered)?;
+    let written = kept.to_string();
+    let wanted = Digits::of(text).ok_or_else(altered)?;
+    if Digits::of(&written) != Some(wanted.clone()) {
+        return Err(altered());
+    }
+    if wanted.digits.is_empty() {
+        return Ok(Number::from_f64(0.0).unwrap_or(kept));
+    }
+    // Whole numbers that are written with an exponent come back from the database as what they are.
+    if let Some(whole) = wanted.whole().filter(|_| written.contains('e')) {
+        return Ok(whole);
+    }
+    // The quick reader of numbers behind the database is not exact for every number of more than fifteen digits.
+    let read: f64 = serde_json::from_str(&wanted.plain()).map_err(|_| altered())?;
+    if read.to_bits() == double.to_bits() {
+        Ok(kept)
+    } else {
+        Err(altered())
+    }
+}
+
+/// A decimal number by its digits, so that two spellings of one number are equal: ±0.d₁d₂… × 10^exponent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Digits {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+impl Digits {
+    /// Reads a number as JSON and GraphQL write them; the caller knows that it is one.
+    fn of(text: &str) -> Option<Self> {
+        let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent: i64 = exponent.parse().ok()?;
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        let stripped = digits.trim_start_matches('0');
+        let leading = i64::try_from(digits.len() - stripped.len()).ok()?;
+        let point = i64::try_from(whole.len()).ok()?;
+        let significant = stripped.trim_end_matches('0');
+        if significant.is_empty() {
+            return Some(Self {
+                negative: false,
+                digits: String::new(),
+                exponent: 0,
+            });
+        }
+        Some(Self {
+            negative,
+            digits: significant.to_owned(),
+            exponent: exponent.checked_add(point)?.checked_sub(leading)?,
+        })
+    }
+
+    /// The number without an exponent, as PostgreSQL writes it. It is one that a double holds, so no longer than some hundred digits.
+    fn plain(&self) -> String {
+        let sign = if self.negative { "-" } else { "" };
+        let digits = &self.digits;
+        let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or_default());
+        let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        if self.exponent <= 0 {
+            return format!("{sign}0.{}{digits}", zeros(-self.exponent));
+        }
+        let whole = usize::try_from(self.exponent.min(length)).unwrap_or_default();
+        match digits.split_at_checked(whole) {
+            Some((whole, fraction)) if !fraction.is_empty() => format!("{sign}{whole}.{fraction}"),
+            _ => format!("{sign}{digits}{}.0", zeros(self.exponent - length)),
+        }
+    }
+
+    /// The number as an integer, if it is one and fits.
+    fn whole(&self) -> Option<Number> {
+        let length = usize::try_from(self.exponent)
+            .ok()
+            .filter(|length| (1..=20).contains(length))?;
+        let zeros = length.checked_sub(self.digits.len())?;
+        let sign = if self.negative { "-" } else { "" };
+        let text = format!("{sign}{}{}", self.digits, "0".repeat(zeros));
+        text.parse::<u64>()
+            .map(Number::from)
+            .or_else(|_| text.parse::<i64>().map(Number::from))
+            .ok()
+    }
+}
+
+/// The variables of a request: one JSON object, or null.
+///
+/// # Errors
+/// [`ApiError::Validation`] with the field in which something cannot be taken as it is written.
+pub(crate) fn variables(raw: &RawValue) -> Result<async_graphql::Variables, ApiError> {
+    let outer = Label::of("variables");
+    if raw.get() == "null" {
+        return Ok(async_graphql::Variables::default());
+    }
+    if !raw.get().starts_with('{') {
+        return Err(ApiError::validation("variables", "must be an object"));
+    }
+    let mut found = async_graphql::Variables::default();
+    for (name, inner) in entries(raw).map_err(|why| why.at(outer))? {
+        let value = value(inner, Label::of(&name), 1)?;
+        if found.contains_key(name.as_str()) {
+            return Err(Refused::Twice(name.clone()).at(Label::of(&name)));
+        }
+        found.insert(Name::new(name), value);
+    }
+    Ok(found)
+}
+
+/// Reads a value level by level: every level is read as often as it is deep, and the depth is bounded.
+fn value(raw: &RawValue, label: Label<'_>, level: usize) -> Result<Value, ApiError> {
+    if level > MAX_NESTING {
+        return Err(Refused::TooDeep.at(label));
+    }
+    let text = raw.get();
+    let unreadable = |_| Refused::Unreadable.at(label);
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let mut fields = IndexMap::new();
+            for (name, inner) in entries(raw).map_err(|why| why.at(label))? {
+                let label = label.within(&name);
+                let value = value(inner, label, level + 1)?;
+                if fields.insert(Name::new(&name), value).is_some() {
+                    return Err(Refused::Twice(name.clone()).at(label));
+                }
+            }
+            Ok(Value::Object(fields))
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(unreadable)?;
+            let items = items.into_iter().map(|item| value(item, label, level + 1));
+            Ok(Value::List(items.collect::<Result<_, _>>()?))
+        }
+        Some(b'"') => Ok(Value::String(serde_json::from_str(text).map_err(unreadable)?)),
+        Some(b'-' | b'0'..=b'9') => number(text).map(Value::Number).map_err(|why| why.at(label)),
+        _ => match text {
+            "true" => Ok(Value::Boolean(true)),
+            "false" => Ok(Value::Boolean(false)),
+            "null" => Ok(Value::Null),
+            _ => Err(Refused::Unreadable.at(label)),
+        },
+    }
+}
+
+/// The entries of an object as they stand there, the same key twice too.
+fn entries(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Refused> {
+    struct Entries;
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                found.push(entry);
+            }
+            Ok(found)
+        }
+    }
+    serde_json::Deserializer::from_str(raw.get())
+        .deserialize_map(Entries)
+        .map_err(|_| Refused::Unreadable)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! Completing an answer as the specification says (<https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors>).
+//!
+//! The engine leaves a field that failed out of its object, whatever its type is, and gives the fields as they come to an end. Here
+//! every field of the plan is given in the order of the selection; one that failed is null, and where null is not allowed, its parent
+//! is null instead, up to the first that may be.
+
+use apollo_compiler::ast::Type;
+use async_graphql::Value;
+use async_graphql::indexmap::IndexMap;
+
+use crate::graphql::limits::{Plan, Step};
+
+/// What does not fit: a null where none is allowed. Whatever holds it is null in its place.
+struct Unfit;
+
+/// The data of an answer to `plan`.
+pub(super) fn data(plan: &Plan, found: Value) -> Value {
+    object(&plan.steps, found).unwrap_or(Value::Null)
+}
+
+fn object(steps: &[Step], found: Value) -> Result<Value, Unfit> {
+    let mut found = match found {
+        Value::Object(found) => found,
+        // Only the root: any other object was asked whether it exists.
+        _ => IndexMap::new(),
+    };
+    let mut whole = IndexMap::with_capacity(steps.len());
+    for step in steps {
+        let (name, value) = found
+            .swap_remove_entry(step.key.as_str())
+            .unwrap_or_else(|| (async_graphql::Name::new(&step.key), Value::Null));
+        whole.insert(name, typed(&step.field.definition.ty, step, value)?);
+    }
+    Ok(Value::Object(whole))
+}
+
+fn typed(kind: &Type, step: &Step, found: Value) -> Result<Value, Unfit> {
+    let completed = match (kind, found) {
+        (_, Value::Null) => Value::Null,
+        (Type::List(inner) | Type::NonNullList(inner), Value::List(items)) => {
+            let items = items.into_iter().map(|item| typed(inner, step, item));
+            items.collect::<Result<_, _>>().map_or(Value::Null, Value::List)
+        }
+        (_, found) if step.field.selection_set.selections.is_empty() => found,
+        (_, found) => object(&step.steps, found).unwrap_or(Value::Null),
+    };
+    if kind.is_non_null() && completed == Value::Null {
+        Err(Unfit)
+    } else {
+        Ok(completed)
+    }
+}

@@ -1,0 +1,182 @@
+//! How much a document asks for, counted going down, so that no document can keep the counting busy or take the stack.
+//!
+//! Every selection counts at least one, a spread as often as it stands there. The walk ends at the first bound that is passed.
+
+use std::collections::HashMap;
+
+use apollo_compiler::Name;
+use apollo_compiler::ast::{Definition, DirectiveList, Document, FragmentDefinition, Selection};
+
+use super::{MAX_DEFINITIONS, MAX_DEPTH, MAX_DIRECTIVES, MAX_FIELDS, MAX_INTROSPECTION, refused};
+use crate::errors::ApiError;
+
+/// Most selections of an operation with its fragments put in: fields, spreads and inline fragments.
+const MAX_SELECTIONS: usize = 2 * MAX_INTROSPECTION;
+/// How deep selections may nest with fragments put in.
+const MAX_LEVELS: usize = 32;
+
+/// Refuses a document that is too much in any respect.
+pub(super) fn check(document: &Document, introspection: bool) -> Result<(), ApiError> {
+    if document.definitions.len() > MAX_DEFINITIONS {
+        return Err(refused(format!(
+            "holds more than {MAX_DEFINITIONS} operations and fragments"
+        )));
+    }
+    let fragments = document
+        .definitions
+        .iter()
+        .filter_map(|definition| match definition {
+            Definition::FragmentDefinition(fragment) => Some((&fragment.name, fragment.as_ref())),
+            _ => None,
+        })
+        .collect();
+    for definition in &document.definitions {
+        let mut walk = Walk::new(&fragments, introspection);
+        match definition {
+            Definition::OperationDefinition(operation) => {
+                few(&operation.directives)?;
+                for variable in &operation.variables {
+                    few(&variable.directives)?;
+                }
+                walk.selections(&operation.selection_set, Place::default())?;
+            }
+            Definition::FragmentDefinition(fragment) => {
+                let place = Place {
+                    // The types of introspection; whoever is not told the schema cannot spread it anywhere.
+                    in_introspection: fragment.type_condition.starts_with("__"),
+                    ..Place::default()
+                };
+                walk.fragment(fragment, place)?;
+            }
+            _ => return Err(refused("may hold operations and fragments, and nothing else")),
+        }
+    }
+    Ok(())
+}
+
+/// Where a selection stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// How many fields it lies in.
+    depth: usize,
+    /// How many selection sets it lies in, those of fragments among them.
+    level: usize,
+    in_introspection: bool,
+}
+
+/// The walk through one definition.
+struct Walk<'a> {
+    fragments: &'a HashMap<&'a Name, &'a FragmentDefinition>,
+    introspection: bool,
+    /// The fragments that the walk is in: to meet one again is a circle.
+    open: Vec<&'a Name>,
+    selections: usize,
+    fields: usize,
+    introspected: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(fragments: &'a HashMap<&'a Name, &'a FragmentDefinition>, introspection: bool) -> Self {
+        Self {
+            fragments,
+            introspection,
+            open: Vec::new(),
+            selections: 0,
+            fields: 0,
+            introspected: 0,
+        }
+    }
+
+    fn selections(&mut self, set: &'a [Selection], place: Place) -> Result<(), ApiError> {
+        if place.level > MAX_LEVELS {
+            return Err(refused("is nested too deep"));
+        }
+        let inner = Place {
+            level: place.level + 1,
+            ..place
+        };
+        for selection in set {
+            self.selections += 1;
+            if self.selections > MAX_SELECTIONS {
+                return Err(too_many());
+            }
+            match selection {
+                Selection::Field(field) => {
+                    few(&field.directives)?;
+                    self.field(field, inner)?;
+                }
+                Selection::InlineFragment(fragment) => {
+                    few(&fragment.directives)?;
+                    self.selections(&fragment.selection_set, inner)?;
+                }
+                Selection::FragmentSpread(spread) => {
+                    few(&spread.directives)?;
+                    let name = &spread.fragment_name;
+                    let Some(fragment) = self.fragments.get(name).copied() else {
+                        return Err(refused(format!(
+                            "spreads the fragment {name}, which does not exist"
+                        )));
+                    };
+                    self.fragment(fragment, inner)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fragment(&mut self, fragment: &'a FragmentDefinition, place: Place) -> Result<(), ApiError> {
+        let name = &fragment.name;
+        if self.open.contains(&name) {
+            return Err(refused(format!("spreads the fragment {name} into itself")));
+        }
+        few(&fragment.directives)?;
+        self.open.push(name);
+        self.selections(&fragment.selection_set, place)?;
+        self.open.pop();
+        Ok(())
+    }
+
+    fn field(&mut self, field: &'a apollo_compiler::ast::Field, place: Place) -> Result<(), ApiError> {
+        if matches!(field.name.as_str(), "__schema" | "__type") && !self.introspection {
+            return Err(refused("asks for the schema, which is not told here"));
+        }
+        let in_introspection = place.in_introspection || matches!(field.name.as_str(), "__schema" | "__type");
+        if in_introspection {
+            self.introspected += 1;
+        } else {
+            self.fields += 1;
+        }
+        if self.fields > MAX_FIELDS || self.introspected > MAX_INTROSPECTION {
+            return Err(too_many());
+        }
+        let depth = if in_introspection {
+            place.depth
+        } else {
+            place.depth + 1
+        };
+        if depth > MAX_DEPTH {
+            return Err(refused(format!("is nested deeper than {MAX_DEPTH} fields")));
+        }
+        self.selections(
+            &field.selection_set,
+            Place {
+                depth,
+                in_introspection,
+                ..place
+            },
+        )
+    }
+}
+
+fn too_many() -> ApiError {
+    refused(format!("selects more than {MAX_FIELDS} fields"))
+}
+
+fn few(directives: &DirectiveList) -> Result<(), ApiError> {
+    if directives.len() > MAX_DIRECTIVES {
+        return Err(refused(format!(
+            "has more than {MAX_DIRECTIVES} directives in one place"
+        )));
+    }
+    Ok(())
+}

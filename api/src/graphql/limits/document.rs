@@ -1,0 +1,205 @@
+//! Reading a document: parsed within bounds, then checked against the schema by the rules of the GraphQL specification.
+//!
+//! Both are done by apollo-compiler. Its parser counts tokens and depth while it reads, keeps the digits of numbers and every field
+//! of an input object, and reads surrogate pairs; the engine's own parser does none of this, and is not used for requests.
+
+use std::sync::LazyLock;
+
+use apollo_compiler::ast::Document;
+use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
+use apollo_compiler::executable::ExecutableDocument;
+use apollo_compiler::parser::Parser;
+use apollo_compiler::validation::{DiagnosticData, Valid};
+use apollo_compiler::{Schema, ast};
+
+use super::refused;
+use crate::errors::ApiError;
+use crate::graphql::sdl;
+
+/// How deep selections, values and types may nest as they are written.
+pub(super) const MAX_NESTING: usize = 64;
+/// Most tokens of a document, blanks and commas among them: the largest metadata still fits.
+pub(super) const MAX_TOKENS: usize = 20_000;
+/// Most characters of a message about a document, which quotes what the client wrote.
+const MAX_MESSAGE: usize = 300;
+
+/// The schema that is served, as the validator knows it.
+static SCHEMA: LazyLock<Result<Valid<Schema>, String>> = LazyLock::new(|| {
+    Schema::parse_and_validate(sdl(), "schema.graphql").map_err(|refused| refused.errors.to_string())
+});
+
+/// The schema, read from its own definition language.
+///
+/// # Errors
+/// [`ApiError::Internal`] when what is served cannot be read back, which a test excludes.
+pub(super) fn schema() -> Result<&'static Valid<Schema>, ApiError> {
+    SCHEMA
+        .as_ref()
+        .map_err(|problem| ApiError::internal(problem.clone()))
+}
+
+/// Reads a document.
+pub(super) fn parse(query: &str) -> Result<Document, ApiError> {
+    let mut parser = Parser::new().recursion_limit(MAX_NESTING).token_limit(MAX_TOKENS);
+    let parsed = parser.parse_ast(query, "query");
+    if parser.recursion_reached() > MAX_NESTING {
+        return Err(refused("is nested too deep"));
+    }
+    if parser.tokens_reached() > MAX_TOKENS {
+        return Err(refused(format!("has more than {MAX_TOKENS} tokens")));
+    }
+    let document = parsed.map_err(|broken| {
+        let problem = broken.errors.iter().next().map(|error| error.error.to_string());
+        refused(shortened(&format!(
+            "cannot be parsed: {}",
+            problem.as_deref().unwrap_or("nothing can be read")
+        )))
+    })?;
+    // The parser reads nothing from an empty text, and this is no request.
+    if document.definitions.is_empty() {
+        return Err(refused("cannot be parsed: it holds no operation"));
+    }
+    Ok(document)
+}
+
+/// Checks a document against the schema.
+pub(super) fn validated(document: &Document) -> Result<Valid<ExecutableDocument>, ApiError> {
+    document.to_executable_validate(schema()?).map_err(|invalid| {
+        let Some(first) = invalid.errors.iter().next() else {
+            return refused("is not valid");
+        };
+        ApiError::validation(
+            field_of(document, &first),
+            shortened(&format!("is not valid: {}", first.error)),
+        )
+    })
+}
+
+fn shortened(message: &str) -> String {
+    message.chars().take(MAX_MESSAGE).collect()
+}
+
+/// The field of the input that an error is about: the one that is missing or unknown by its name, otherwise the one that stands where
+/// the error is.
+fn field_of(document: &Document, error: &Diagnostic<'_, DiagnosticData>) -> String {
+    let found = match error.error.unstable_error_name() {
+        Some(
+            "RequiredArgument"
+            | "RequiredField"
+            | "UndefinedInputValue"
+            | "UndefinedArgument"
+            | "UniqueArgument",
+        ) => last_name(&error.error.to_string()),
+        Some("UnsupportedValueType" | "UndefinedEnumValue" | "IntCoercionError" | "FloatCoercionError") => {
+            value_at(document, error)
+        }
+        _ => None,
+    };
+    found.unwrap_or_else(|| "query".to_owned())
+}
+
+/// The argument, or the field of an `input`, whose value an error is about.
+fn value_at(document: &Document, error: &Diagnostic<'_, DiagnosticData>) -> Option<String> {
+    let offset = error.error.location()?.offset();
+    document
+        .definitions
+        .iter()
+        .find_map(|definition| match definition {
+            ast::Definition::OperationDefinition(operation) => argument_at(&operation.selection_set, offset),
+            ast::Definition::FragmentDefinition(fragment) => argument_at(&fragment.selection_set, offset),
+            _ => None,
+        })
+}
+
+/// The name in the first quotes of a message, without its type: `amount` of "the required field `TransferInput.amount` is not provided".
+fn last_name(message: &str) -> Option<String> {
+    let quoted = message.split('`').nth(1)?;
+    let inside = quoted.split_once('(').map_or(quoted, |(_, argument)| argument);
+    let name = inside.rsplit('.').next()?.trim_end_matches([':', ')']);
+    Some(name.to_owned())
+}
+
+/// The argument, or the field of an `input`, that stands at a place of the text.
+fn argument_at(selections: &[ast::Selection], offset: usize) -> Option<String> {
+    let holds = |value: &apollo_compiler::Node<ast::Value>| {
+        value
+            .location()
+            .is_some_and(|span| (span.offset()..span.end_offset().max(span.offset() + 1)).contains(&offset))
+    };
+    for selection in selections {
+        let found = match selection {
+            ast::Selection::Field(field) => field
+                .arguments
+                .iter()
+                .find(|argument| holds(&argument.value))
+                .map(|argument| match argument.value.as_ref() {
+                    ast::Value::Object(fields) => fields
+                        .iter()
+                        .find(|(_, value)| holds(value))
+                        .map_or_else(|| argument.name.to_string(), |(name, _)| name.to_string()),
+                    _ => argument.name.to_string(),
+                })
+                .or_else(|| argument_at(&field.selection_set, offset)),
+            ast::Selection::InlineFragment(fragment) => argument_at(&fragment.selection_set, offset),
+            ast::Selection::FragmentSpread(_) => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_that_is_served_can_be_read_and_has_nothing_but_objects() {
+        let schema = schema().unwrap();
+        // A plan is flattened by the name of its type: an interface or a union would need more than that.
+        assert!(
+            schema
+                .types
+                .values()
+                .all(|kind| !kind.is_interface() && !kind.is_union())
+        );
+    }
+
+    #[test]
+    fn names_are_found_in_messages() {
+        for (message, name) in [
+            (
+                "the required field `TransferInput.amount` is not provided",
+                "amount",
+            ),
+            ("the required argument `Query.wallet(id:)` is not provided", "id"),
+            ("field `balance` does not exist on `DepositInput`", "balance"),
+        ] {
+            assert_eq!(last_name(message).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn whatever_nests_is_bounded_while_it_is_read() {
+        for open in [
+            "{",
+            "{a(b:[",
+            "[",
+            "query($a:",
+            "{...",
+            "{a(b:{c:",
+            "query($a:[",
+            "{a@b(c:[",
+        ] {
+            for close in ["", "}", "]", ")"] {
+                let levels = 20_000;
+                let text = format!("{}{}", open.repeat(levels), close.repeat(levels));
+                assert!(
+                    parse(text.get(..65_536).unwrap_or(&text)).is_err(),
+                    "{open} {close}"
+                );
+            }
+        }
+    }
+}
