@@ -3,6 +3,7 @@
 
 mod caller;
 mod cancel;
+mod characters;
 mod checks;
 mod deposit;
 mod error;

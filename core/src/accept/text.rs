@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::AcceptError;
+use super::{AcceptError, characters};
 
 /// Most characters of a reference, the column's width.
 const REFERENCE_CHARS: usize = 255;
@@ -22,10 +22,10 @@ pub(super) fn line(field: &'static str, text: Option<&str>, most: usize) -> Resu
             format!("is longer than {most} characters"),
         ));
     }
-    if text.chars().any(deceives) {
+    if characters::deceive(text) {
         return Err(AcceptError::validation(
             field,
-            "contains control or invisible characters; remove them",
+            "contains control characters, or invisible ones that nothing in it needs; remove them",
         ));
     }
     Ok(())
@@ -85,14 +85,6 @@ fn has_nul(value: &Value) -> bool {
             .any(|(key, inner)| key.contains('\0') || has_nul(inner)),
         _ => false,
     }
-}
-
-/// Control characters other than line breaks and tabs, zero-width characters, and those that change the writing direction.
-fn deceives(character: char) -> bool {
-    let control = character.is_control() && !matches!(character, '\n' | '\r' | '\t');
-    control
-        || matches!(character,
-            '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{00AD}')
 }
 
 #[cfg(test)]
