@@ -6,6 +6,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -57,8 +58,28 @@ impl Fingerprint {
         hash.update(operation.as_bytes());
         hash.update([0]);
         // Values of our own types always serialize; objects are sorted by serde_json's map.
-        hash.update(serde_json::to_vec(&serde_json::to_value(input).unwrap_or_default()).unwrap_or_default());
+        let mut meaning = serde_json::to_value(input).unwrap_or_default();
+        spell_alike(&mut meaning);
+        hash.update(serde_json::to_vec(&meaning).unwrap_or_default());
         Self(hash.finalize().to_vec())
+    }
+}
+
+/// Writes equal numbers in one way: 1.0 as 1. Other spellings of a number end when it is read.
+fn spell_alike(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let written = number.to_string();
+            let whole = written
+                .strip_suffix(".0")
+                .and_then(|whole| whole.parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(spell_alike),
+        Value::Object(fields) => fields.values_mut().for_each(spell_alike),
+        _ => {}
     }
 }
 
@@ -167,6 +188,17 @@ mod tests {
             assert_eq!(IdempotencyKey::parse(wrong), Err(InvalidKey), "{wrong:?}");
         }
         assert!(IdempotencyKey::parse(&"k".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn two_spellings_of_one_number_have_one_fingerprint() {
+        let of = |text: &str| Fingerprint::of("transfer", &serde_json::from_str::<Value>(text).unwrap());
+        for same in ["[{\"a\":1.0}]", "[{\"a\":1.00}]", "[{\"a\":1e0}]"] {
+            assert_eq!(of("[{\"a\":1}]"), of(same), "{same}");
+        }
+        for other in ["[{\"a\":1.5}]", "[{\"a\":\"1\"}]", "[{\"a\":-1}]", "[{\"a\":10}]"] {
+            assert_ne!(of("[{\"a\":1}]"), of(other), "{other}");
+        }
     }
 
     #[test]

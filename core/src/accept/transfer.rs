@@ -96,7 +96,11 @@ impl Acceptor {
         in_transaction!(self.db, conn => {
             let wallet = checks::own_wallet(conn, caller, from).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
-            let normal = TransferInput { amount: amount.to_string(), ..input.clone() };
+            let normal = TransferInput {
+                amount: amount.to_string(),
+                to_wallet_id: checks::wallet_id(&input.to_wallet_id)?.to_string(),
+                ..input.clone()
+            };
             let fingerprint = Fingerprint::of(flow.as_str(), &(from, normal));
             let subject = Subject::Transaction(id);
             if let KeyUse::Repeated(subject) =
