@@ -10,6 +10,7 @@
 
 mod backlog;
 mod client;
+mod documents;
 mod flush;
 mod latency;
 mod memory;
@@ -58,6 +59,12 @@ enum Which {
         #[arg(long, default_value_t = 10_000)]
         requests: usize,
     },
+    /// Processor time of measuring a document of up to 64 KiB: the worst of many that try to be too much. Needs no servers.
+    Documents {
+        /// How many documents.
+        #[arg(long, default_value_t = 5_000)]
+        documents: u64,
+    },
     /// The invariants over transactions that are planted: time of `wallet-worker verify`, whole and quick.
     Verify {
         /// How many transfers.
@@ -83,6 +90,7 @@ async fn run(which: Option<Which>) -> Result<()> {
         Which::Backlog { transfers: 20_000 },
         Which::Flush { transfers: 1_000 },
         Which::Memory { requests: 10_000 },
+        Which::Documents { documents: 5_000 },
         Which::Verify { transfers: 1_000_000 },
     ];
     let chosen = which.map_or_else(|| all.to_vec(), |one| vec![one]);
@@ -92,6 +100,7 @@ async fn run(which: Option<Which>) -> Result<()> {
             Which::Backlog { transfers } => backlog::measure(transfers).await?,
             Which::Flush { transfers } => flush::measure(transfers).await?,
             Which::Memory { requests } => memory::measure(requests).await?,
+            Which::Documents { documents } => documents::measure_documents(documents)?,
             Which::Verify { transfers } => verify::measure(transfers).await?,
         };
         for line in lines {

@@ -7,6 +7,7 @@
 )]
 
 pub mod demo;
+pub mod documents;
 pub mod pace;
 pub mod say;
 pub mod stack;

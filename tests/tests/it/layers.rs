@@ -104,6 +104,11 @@ fn each_library_is_named_in_one_place() {
         ("chacha20poly1305::", &["core/src/crypto/"]),
         ("jsonwebtoken::", &["api/src/auth/"]),
         ("async_graphql::", &["api/src/"]),
+        (
+            "apollo_compiler::",
+            &["api/src/graphql/limits/", "api/src/graphql/answer/"],
+        ),
+        ("icu_properties::", &["core/src/accept/characters.rs"]),
         ("diesel_migrations::", &["core/src/db/"]),
         ("metrics_exporter_prometheus::", &["core/src/metrics.rs"]),
     ] {

@@ -10,6 +10,7 @@
 )]
 
 mod alarms;
+mod answers;
 mod bad_inputs;
 mod by_hand;
 mod cancel;
@@ -20,6 +21,7 @@ mod deploys;
 mod deposits;
 mod dispute_ends;
 mod disputes;
+mod documents;
 mod events_list;
 mod everything_ends;
 mod fee_rules;

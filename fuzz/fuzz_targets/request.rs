@@ -1,0 +1,19 @@
+//! The body of a request: as it comes, and as choices out of which a document is made. None may end the program, take long
+//! (libFuzzer's `-timeout`), or be promised a larger answer than there may be.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wallet_api::{Measured, measure};
+use wallet_dev::documents::{Bytes, body};
+
+fn check(request: &[u8]) {
+    if let Measured::Taken { bytes, cost } = measure(request) {
+        assert!(bytes <= Measured::MOST_BYTES);
+        assert!(cost >= 1);
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    check(bytes);
+    check(&body(&mut Bytes(bytes)));
+});
