@@ -7,6 +7,7 @@ use async_graphql::Context;
 use wallet_core::accept::{Caller, IdempotencyKey};
 
 use crate::errors::ApiError;
+use crate::places::Turn;
 use crate::state::App;
 
 /// The value of an `Idempotency-Key` header, if there was one; checked where it is used.
@@ -32,7 +33,9 @@ impl ReadBudget {
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         let mend = "the request reads more histories than one may; ask for fewer wallets at once";
-        taken.map(|_| ()).map_err(|_| ApiError::LimitExceeded(mend))
+        taken
+            .map(|_| ())
+            .map_err(|_| ApiError::LimitExceeded(mend.into()))
     }
 }
 
@@ -44,8 +47,9 @@ pub(crate) trait ContextExt<'a> {
     /// Who asks.
     fn caller(&self) -> Result<&'a Caller, ApiError>;
 
-    /// Takes one read out of the request's budget; a subscription, whose pages are bounded like any, has none.
-    fn take_read(&self) -> Result<(), ApiError>;
+    /// Takes one read out of the request's budget. A subscription, whose pages are bounded like any, has none; it takes one of its
+    /// caller's turns for each read instead, as a request does for all of it.
+    async fn take_read(&self) -> Result<Option<Turn>, ApiError>;
 
     /// The key of a mutation: of the input, of the header, or of both if they are equal.
     fn idempotency_key(&self, input: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError>;
@@ -61,8 +65,14 @@ impl<'a> ContextExt<'a> for Context<'a> {
         self.data_opt().ok_or(ApiError::Unauthenticated)
     }
 
-    fn take_read(&self) -> Result<(), ApiError> {
-        self.data_opt::<ReadBudget>().map_or(Ok(()), ReadBudget::take)
+    async fn take_read(&self) -> Result<Option<Turn>, ApiError> {
+        match self.data_opt::<ReadBudget>() {
+            Some(budget) => budget.take().map(|()| None),
+            None => {
+                let person = self.caller()?.user_id;
+                self.app()?.turns.take(person).await.map(Some)
+            }
+        }
     }
 
     fn idempotency_key(&self, input: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError> {

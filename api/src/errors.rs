@@ -52,7 +52,7 @@ pub(crate) enum ApiError {
     InvalidState(String),
     /// More of something at once than is allowed.
     #[error("{0}")]
-    LimitExceeded(&'static str),
+    LimitExceeded(Cow<'static, str>),
     /// Too many requests in a minute.
     #[error("too many requests; try again in {retry_after} s")]
     RateLimited {
@@ -124,6 +124,7 @@ impl From<AcceptError> for ApiError {
             AcceptError::CurrencyMismatch => Self::CurrencyMismatch,
             AcceptError::IdempotencyConflict => Self::IdempotencyConflict,
             AcceptError::InvalidState(mend) => Self::InvalidState(mend),
+            AcceptError::LimitExceeded(mend) => Self::LimitExceeded(mend.into()),
             AcceptError::Forbidden => Self::Forbidden,
             AcceptError::Db(error) => error.into(),
             AcceptError::Crypto(error) => error.into(),
@@ -137,6 +138,17 @@ impl From<DbError> for ApiError {
             Self::Unavailable(Arc::new(error))
         } else {
             Self::Internal(Arc::new(error))
+        }
+    }
+}
+
+impl From<Arc<DbError>> for ApiError {
+    /// An error that several were told.
+    fn from(error: Arc<DbError>) -> Self {
+        if error.is_transient() {
+            Self::Unavailable(error)
+        } else {
+            Self::Internal(error)
         }
     }
 }

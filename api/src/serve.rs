@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use wallet_core::queue::CarrierError;
 use wallet_core::stripe::{GatewayConfigError, InvalidWebhookSecret};
 
 use crate::auth::KeyError;
-use crate::connections::accept;
+use crate::connections::Connections;
 use crate::routes::router;
 use crate::state::App;
 
@@ -35,7 +34,7 @@ pub enum ServeError {
     #[error("REDIS_URL is not understood")]
     RedisUrl(#[source] redis::RedisError),
     /// A key that tokens are checked with cannot be used.
-    #[error("a token key cannot be used")]
+    #[error(transparent)]
     Jwt(#[from] KeyError),
     /// A webhook secret is none.
     #[error("STRIPE_WEBHOOK_SECRET cannot be used")]
@@ -73,7 +72,7 @@ pub async fn serve(
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     tracing::info!(%address, graphiql = app.graphiql, "serving");
 
-    let connections = GracefulShutdown::new();
+    let connections = Connections::new(app.trusted_proxies.clone());
     let router = router(Arc::clone(&app));
     let draining = async {
         shutdown.cancelled().await;
@@ -83,13 +82,13 @@ pub async fn serve(
         tokio::time::sleep((config.shutdown_grace / 20).min(Duration::from_secs(1))).await;
     };
     tokio::select! {
-        () = accept(&listener, &router, &connections) => {}
+        () = connections.accept(&listener, &router) => {}
         () = draining => {}
     }
     drop(listener);
     app.closing.cancel();
     let ending = async {
-        connections.shutdown().await;
+        connections.end().await;
         app.tasks.close();
         app.tasks.wait().await;
     };

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wallet_core::accept::Acceptor;
 use wallet_core::clock::SharedClock;
-use wallet_core::config::ApiConfig;
+use wallet_core::config::{AllowedOrigins, ApiConfig, TrustedProxies};
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{self, Db, DbOptions};
 use wallet_core::dispatch::HandOver;
@@ -23,15 +22,19 @@ use wallet_core::queue::Carrier;
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayOptions, StripeCalls, Verifier, WebhookSecret,
 };
+use wallet_core::wallets::Wallet;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, LiveSessions};
 use crate::metrics;
+use crate::places::{Refusals, Sockets, Turns};
 use crate::rate_limit::RateLimiter;
 use crate::reads::Reads;
+use crate::schema_watch::SchemaWatch;
 use crate::serve::ServeError;
+use crate::watching::{Lookout, SeenTransaction};
 
-/// Most websockets of one process; each may watch several rows.
-const MOST_SOCKETS: usize = 1_000;
+/// The part of the connections to the database that one person's requests may keep busy, as a divisor: others find one free.
+const SHARE_OF_ONE: u32 = 3;
 
 /// How long a request may wait for a connection to the database before it is told to try again later.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(2);
@@ -52,10 +55,10 @@ pub(crate) struct App {
     pub(crate) verifier: Verifier,
     pub(crate) carrier: Carrier,
     pub(crate) hand_over: HandOver,
-    /// What changes in the database, for subscriptions.
-    pub(crate) feed: Feed,
-    /// How long a watched row is not looked at when nothing was heard of it.
-    pub(crate) subscription_poll: Duration,
+    /// The wallets that somebody watches.
+    pub(crate) wallets: Arc<Lookout<Wallet>>,
+    /// The transactions that somebody watches.
+    pub(crate) transactions: Arc<Lookout<SeenTransaction>>,
     pub(crate) auth: Authenticator,
     pub(crate) limiter: RateLimiter,
     pub(crate) metrics: Recorder,
@@ -65,8 +68,22 @@ pub(crate) struct App {
     pub(crate) tasks: TaskTracker,
     /// Tasks of the process itself, which end when it does.
     pub(crate) background: TaskTracker,
-    /// Free places for websockets.
-    pub(crate) sockets: Arc<Semaphore>,
+    /// Places for websockets and what is watched over them.
+    pub(crate) sockets: Sockets,
+    /// The sessions of open websockets.
+    pub(crate) live_sessions: Arc<LiveSessions>,
+    /// How much one person keeps busy at once.
+    pub(crate) turns: Arc<Turns>,
+    /// The answers to those who ask too much.
+    pub(crate) refusals: Refusals,
+    /// Whether the database has the schema that is needed.
+    pub(crate) schema: Arc<SchemaWatch>,
+    /// Most wallets that a list shows at once.
+    pub(crate) most_wallets: u32,
+    /// Whose pages may use the API from a browser.
+    pub(crate) allowed_origins: AllowedOrigins,
+    /// The proxies that are believed when they tell a client's address.
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Cancelled when open websockets are to end.
     pub(crate) closing: CancellationToken,
     draining: AtomicBool,
@@ -134,7 +151,18 @@ impl App {
         let metrics = metrics::recorder()?;
         background.spawn(upkeep(metrics.clone(), stopped.clone()));
         background.spawn(reads.clone().watch(stopped.clone()));
-        background.spawn(db::keep_clock(db.clone(), Arc::clone(&clock), stopped));
+        background.spawn(db::keep_clock(db.clone(), Arc::clone(&clock), stopped.clone()));
+        let wallets = Lookout::new(feed.watchlist(), config.subscription_poll);
+        let transactions = Lookout::new(feed.watchlist(), config.subscription_poll);
+        let live_sessions = Arc::<LiveSessions>::default();
+        background.spawn(Arc::clone(&wallets).run(db.clone(), stopped.clone()));
+        background.spawn(Arc::clone(&transactions).run(db.clone(), stopped.clone()));
+        background.spawn(Arc::clone(&live_sessions).run(db.clone(), stopped.clone()));
+        let schema = Arc::<SchemaWatch>::default();
+        schema.look(&db).await;
+        let (watched, asked) = (Arc::clone(&schema), db.clone());
+        background.spawn(async move { watched.run(&asked, stopped).await });
+        let turns = config.database.pool_size.get().div_ceil(SHARE_OF_ONE);
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
                 db.clone(),
@@ -142,7 +170,8 @@ impl App {
                 Arc::clone(&ids),
                 Arc::clone(&vault),
             )
-            .cooling_off(config.cool_off),
+            .cooling_off(config.cool_off)
+            .with_limits(config.limits),
             payees: Payees::new(db.clone(), calls, Arc::clone(&clock), config.stripe.live),
             inbox: Inbox::new(
                 db.clone(),
@@ -152,8 +181,8 @@ impl App {
             ),
             verifier: verifier(&config.webhook_secrets)?,
             hand_over,
-            feed,
-            subscription_poll: config.subscription_poll,
+            wallets,
+            transactions,
             auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
             limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, namespace)
                 .map_err(ServeError::RedisUrl)?,
@@ -161,7 +190,14 @@ impl App {
             graphiql: config.graphiql,
             background,
             tasks: TaskTracker::new(),
-            sockets: Arc::new(Semaphore::new(MOST_SOCKETS)),
+            sockets: Sockets::new(),
+            live_sessions,
+            turns: Turns::new(usize::try_from(turns).unwrap_or(1)),
+            refusals: Refusals::new(),
+            schema,
+            most_wallets: config.limits.wallets.get(),
+            allowed_origins: config.allowed_origins.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
             closing: CancellationToken::new(),
             draining: AtomicBool::new(false),
             db,

@@ -17,3 +17,14 @@ pub async fn is_revoked(db: &Db, session: &str) -> Result<bool, DbError> {
         .get_result(&mut *db.conn().await?)
         .await?)
 }
+
+/// Which of these sessions were revoked.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn revoked_among(db: &Db, sessions: &[String]) -> Result<Vec<String>, DbError> {
+    let revoked = revoked_sessions::table
+        .filter(revoked_sessions::session_id.eq_any(sessions))
+        .select(revoked_sessions::session_id);
+    Ok(revoked.load(&mut *db.conn().await?).await?)
+}

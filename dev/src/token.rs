@@ -22,10 +22,12 @@ pub enum Role {
 }
 
 #[derive(Serialize)]
-struct Claims {
+struct Claims<'a> {
     sub: Uuid,
     exp: u64,
     role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
 }
 
 /// An HS256 token of `user`, valid for `ttl` from now. Its claims are `sub`, `exp` and `role`.
@@ -33,6 +35,20 @@ struct Claims {
 /// # Errors
 /// When the secret is shorter than the 32 bytes that the API asks for.
 pub fn issue(secret: &str, user: Uuid, role: Role, ttl: Duration) -> Result<String> {
+    issue_in_session(secret, user, role, ttl, None)
+}
+
+/// As [`issue`], of a session that can be revoked (`sid`).
+///
+/// # Errors
+/// As [`issue`].
+pub fn issue_in_session(
+    secret: &str,
+    user: Uuid,
+    role: Role,
+    ttl: Duration,
+    session: Option<&str>,
+) -> Result<String> {
     if secret.len() < 32 {
         bail!("JWT_SECRET must have at least 32 bytes");
     }
@@ -43,7 +59,12 @@ pub fn issue(secret: &str, user: Uuid, role: Role, ttl: Duration) -> Result<Stri
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(
         &Header::new(Algorithm::HS256),
-        &Claims { sub: user, exp, role },
+        &Claims {
+            sub: user,
+            exp,
+            role,
+            sid: session,
+        },
         &key,
     )
     .context("cannot sign the token")

@@ -36,6 +36,19 @@ impl User {
         let token = token::issue(JWT_SECRET, id, role, VALID_FOR).unwrap();
         Self { id, token }
     }
+
+    /// The same person with a token of this session.
+    ///
+    /// # Panics
+    /// Never: the secret is long enough.
+    #[must_use]
+    pub fn in_session(&self, session: &str) -> Self {
+        let token = token::issue_in_session(JWT_SECRET, self.id, Role::User, VALID_FOR, Some(session));
+        Self {
+            id: self.id,
+            token: token.unwrap(),
+        }
+    }
 }
 
 impl Default for User {

@@ -1,23 +1,30 @@
 //! The keys that tokens are checked with: each for exactly one algorithm.
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::ExposeSecret;
 use wallet_core::config::{JwtConfig, JwtKey};
 
-/// Why a configured key cannot be used.
+use super::strength::{self, Unusable};
+
+/// Why a configured key cannot be used: the variable, the problem, the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Not an RSA, P-256 or Ed25519 public key.
-    #[error("JWT_PUBLIC_KEY is no public key for RS256, ES256 or EdDSA")]
+    /// Not a public key of a kind that tokens are signed for.
+    #[error("JWT_PUBLIC_KEY: is no public key for RS256, ES256 or EdDSA; {MEND}")]
     Pem(#[source] jsonwebtoken::errors::Error),
+    /// A key that no signature could ever be verified with.
+    #[error("JWT_PUBLIC_KEY: {0}; {MEND}")]
+    Unusable(Unusable),
     /// Not a JWK set.
-    #[error("JWT_JWKS is not understood")]
+    #[error("JWT_JWKS: is not understood; set it to a JWK set of public keys ({{\"keys\":[…]}})")]
     Set(#[source] serde_json::Error),
     /// A set without a usable key.
-    #[error("JWT_JWKS holds no key for RS256, ES256 or EdDSA")]
-    NoUsableKey,
+    #[error("JWT_JWKS: holds no key for RS256, ES256 or EdDSA ({0}); add one to the set")]
+    NoUsableKey(String),
 }
+
+const MEND: &str = "set it to an RSA key of 2048 to 8192 bits, a P-256 key or an Ed25519 key";
 
 /// A key and the one algorithm it is for, which keeps a public key from being taken for an HS256 secret.
 struct Key {
@@ -93,54 +100,77 @@ impl KeyRing {
 
 fn pem(text: &str) -> Result<Key, KeyError> {
     let bytes = text.as_bytes();
-    let alone = |algorithm, key| Key {
+    let (algorithm, key) = if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
+        (Algorithm::ES256, key)
+    } else if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
+        (Algorithm::EdDSA, key)
+    } else {
+        (
+            Algorithm::RS256,
+            DecodingKey::from_rsa_pem(bytes).map_err(KeyError::Pem)?,
+        )
+    };
+    strength::check(algorithm, &key).map_err(KeyError::Unusable)?;
+    Ok(Key {
         algorithm,
         kid: None,
         from_set: false,
         key,
-    };
-    if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
-        return Ok(alone(Algorithm::ES256, key));
-    }
-    if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
-        return Ok(alone(Algorithm::EdDSA, key));
-    }
-    DecodingKey::from_rsa_pem(bytes)
-        .map(|key| alone(Algorithm::RS256, key))
-        .map_err(KeyError::Pem)
+    })
 }
 
+/// The usable keys of a set. Sets also hold keys for other purposes, so one that is not for us is passed over, with a warning.
 fn set(text: &str) -> Result<Vec<Key>, KeyError> {
     let set: JwkSet = serde_json::from_str(text).map_err(KeyError::Set)?;
-    let keys: Vec<Key> = set.keys.iter().filter_map(of_set).collect();
+    let mut keys = Vec::new();
+    let mut passed_over = Vec::new();
+    for jwk in &set.keys {
+        match of_set(jwk) {
+            Ok(key) => keys.push(key),
+            Err(why) => {
+                let kid = jwk.common.key_id.as_deref().unwrap_or("a key without kid");
+                tracing::warn!(kid, %why, "a key of JWT_JWKS is not used");
+                passed_over.push(format!("{kid}: {why}"));
+            }
+        }
+    }
     if keys.is_empty() {
-        Err(KeyError::NoUsableKey)
+        passed_over.truncate(3);
+        Err(KeyError::NoUsableKey(passed_over.join(", ")))
     } else {
         Ok(keys)
     }
 }
 
-/// A key of a set, or none if it is for something else than our signatures.
-fn of_set(jwk: &Jwk) -> Option<Key> {
+/// A key of a set, if it is for our signatures.
+fn of_set(jwk: &Jwk) -> Result<Key, Unusable> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
-        _ => return None,
+        _ => return Err(Unusable::OtherKind),
     };
-    let named = jwk.common.key_algorithm.map(|named| named.to_string());
-    let for_signatures = jwk
-        .common
+    let common = &jwk.common;
+    let is_for_signatures = common
         .public_key_use
         .as_ref()
-        .is_none_or(|used| *used == PublicKeyUse::Signature);
-    if !for_signatures || named.is_some_and(|named| named != format!("{algorithm:?}")) {
-        return None;
+        .is_none_or(|used| *used == PublicKeyUse::Signature)
+        && common
+            .key_operations
+            .as_ref()
+            .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    if !is_for_signatures {
+        return Err(Unusable::OtherUse);
     }
-    let key = DecodingKey::from_jwk(jwk).ok()?;
-    Some(Key {
+    let named = common.key_algorithm.map(|named| named.to_string());
+    if named.is_some_and(|named| named != format!("{algorithm:?}")) {
+        return Err(Unusable::OtherAlgorithm);
+    }
+    let key = DecodingKey::from_jwk(jwk).map_err(|_| Unusable::Malformed)?;
+    strength::check(algorithm, &key)?;
+    Ok(Key {
         algorithm,
-        kid: jwk.common.key_id.clone(),
+        kid: common.key_id.clone(),
         from_set: true,
         key,
     })

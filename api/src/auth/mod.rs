@@ -1,7 +1,9 @@
 //! Who asks: bearer tokens, checked at every request.
 
 mod keys;
+mod live;
 mod sessions;
+mod strength;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -14,7 +16,9 @@ use wallet_core::config::JwtConfig;
 use wallet_core::db::Db;
 
 pub use self::keys::KeyError;
+pub(crate) use self::live::{HeldSession, LiveSessions};
 use self::sessions::Sessions;
+pub use self::strength::Unusable;
 use self::token::{TokenError, Tokens};
 use crate::errors::ApiError;
 use crate::request_id::RequestId;
@@ -24,6 +28,8 @@ use crate::request_id::RequestId;
 pub(crate) struct Principal {
     /// Who, with which role.
     pub(crate) caller: Caller,
+    /// The session that the token belongs to, if it names one.
+    pub(crate) session: Option<String>,
     /// When the token ends.
     pub(crate) expires_at: DateTime<Utc>,
 }
@@ -85,6 +91,7 @@ impl Authenticator {
         };
         Ok(Principal {
             caller,
+            session: claims.session,
             expires_at: claims.expires_at,
         })
     }

@@ -9,7 +9,6 @@ mod scalars;
 mod schema;
 mod subscription;
 mod types;
-mod watch;
 
 pub(crate) use codes::refusal;
 pub use schema::sdl;

@@ -25,11 +25,24 @@ impl Query {
             .map(WalletNode))
     }
 
-    /// The caller's wallets, oldest first; another person's for support and above.
-    async fn wallets(&self, ctx: &Context<'_>, user_id: Option<String>) -> Result<Vec<WalletNode>, ApiError> {
+    /// The caller's wallets, oldest first; another person's for support and above. Never more than one person may have: of somebody
+    /// who has more, from before there was a limit, the others are shown by `after`.
+    async fn wallets(
+        &self,
+        ctx: &Context<'_>,
+        user_id: Option<String>,
+        #[graphql(desc = "Those behind the wallet of this id.")] after: Option<String>,
+    ) -> Result<Vec<WalletNode>, ApiError> {
         let (app, caller) = (ctx.app()?, ctx.caller()?);
         let user = whose(caller, user_id.as_deref())?;
-        let found = app.reads.read(|db| wallets_of(db, user)).await?;
+        let after: Option<WalletId> = after
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(|_| ApiError::validation("after", "must be the id of a wallet"))?;
+        let found = app
+            .reads
+            .read(|db| wallets_of(db, user, after, app.most_wallets))
+            .await?;
         Ok(found.into_iter().map(WalletNode).collect())
     }
 
@@ -59,8 +72,13 @@ fn whose(caller: &Caller, named: Option<&str>) -> Result<UserId, ApiError> {
     }
 }
 
-async fn wallets_of(db: Db, user: UserId) -> Result<Vec<Wallet>, DbError> {
-    wallets::of_user(&mut *db.conn().await?, user).await
+async fn wallets_of(
+    db: Db,
+    user: UserId,
+    after: Option<WalletId>,
+    most: u32,
+) -> Result<Vec<Wallet>, DbError> {
+    wallets::of_user(&mut *db.conn().await?, user, after, most).await
 }
 
 /// The wallet of an id, if the caller may see it; a text that is no id names none.

@@ -5,18 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Context, Subscription};
 use futures::Stream;
 use futures::stream::try_unfold;
-use uuid::Uuid;
 use wallet_core::accept::Caller;
-use wallet_core::db::DbError;
 use wallet_core::ids::{TransactionId, WalletId};
-use wallet_core::transactions::{self, Transaction};
+use wallet_core::wallets::Wallet;
 
-use super::query::{visible_transaction, visible_wallet};
 use super::types::{WalletNode, WalletTransaction};
-use super::watch::Looks;
 use crate::context::ContextExt;
 use crate::errors::ApiError;
-use crate::state::App;
+use crate::watching::{SeenTransaction, Watch};
 
 /// What can be watched.
 #[derive(Debug, Default)]
@@ -30,17 +26,18 @@ impl Subscription {
         ctx: &Context<'_>,
         id: String,
     ) -> Result<impl Stream<Item = Result<WalletTransaction, ApiError>> + use<>, ApiError> {
-        let key: TransactionId = id.parse().map_err(|_| ApiError::TransactionNotFound)?;
-        let watch = Watch::new(ctx, id, key.uuid())?;
+        let id: TransactionId = id.parse().map_err(|_| ApiError::TransactionNotFound)?;
+        let watch = ctx.app()?.transactions.watch(id.uuid());
+        let caller = ctx.caller()?.clone();
         Ok(try_unfold(
-            (watch, None::<Seen>),
-            |(mut watch, last)| async move {
+            (watch, caller, None::<Arc<SeenTransaction>>),
+            |(mut watch, caller, last)| async move {
                 if last.as_ref().is_some_and(|last| last.row.status.is_final()) {
                     return Ok(None);
                 }
-                let now = watch.next_transaction(last.as_ref()).await?;
-                let shown = WalletTransaction::alone(now.row.clone(), &watch.caller);
-                Ok(Some((shown, (watch, Some(now)))))
+                let now = next_transaction(&mut watch, &caller, last.as_deref()).await?;
+                let shown = WalletTransaction::alone(now.row.clone(), &caller);
+                Ok(Some((shown, (watch, caller, Some(now)))))
             },
         ))
     }
@@ -51,90 +48,60 @@ impl Subscription {
         ctx: &Context<'_>,
         id: String,
     ) -> Result<impl Stream<Item = Result<WalletNode, ApiError>> + use<>, ApiError> {
-        let key: WalletId = id.parse().map_err(|_| ApiError::WalletNotFound)?;
-        let watch = Watch::new(ctx, id, key.uuid())?;
+        let id: WalletId = id.parse().map_err(|_| ApiError::WalletNotFound)?;
+        let watch = ctx.app()?.wallets.watch(id.uuid());
+        let caller = ctx.caller()?.clone();
         Ok(try_unfold(
-            (watch, None::<WalletNode>),
-            |(mut watch, last)| async move {
-                let now = watch.next_wallet(last.as_ref()).await?;
-                Ok(Some((now.clone(), (watch, Some(now)))))
+            (watch, caller, None::<Arc<Wallet>>),
+            |(mut watch, caller, last)| async move {
+                let now = next_wallet(&mut watch, &caller, last.as_deref()).await?;
+                let shown = WalletNode(Wallet::clone(&now));
+                Ok(Some((shown, (watch, caller, Some(now)))))
             },
         ))
     }
 }
 
-/// A transaction as it was told.
-struct Seen {
-    row: Transaction,
-    /// The newest line of its timeline: lines are also written between two changes of the row.
-    line: Option<Uuid>,
-}
-
-impl Seen {
-    async fn read(app: &App, caller: &Caller, id: &str) -> Result<Option<Self>, DbError> {
-        let Some(row) = visible_transaction(app, caller, id).await? else {
-            return Ok(None);
-        };
+/// The transaction at once, or as soon as the caller sees something else than `last`.
+async fn next_transaction(
+    watch: &mut Watch<SeenTransaction>,
+    caller: &Caller,
+    last: Option<&SeenTransaction>,
+) -> Result<Arc<SeenTransaction>, ApiError> {
+    loop {
+        let found = watch.next().await?;
+        let now = found
+            .filter(|found| found.is_visible_to(caller))
+            .ok_or(ApiError::TransactionNotFound)?;
         // Only those who may read the timeline are told of its lines.
-        let line = if WalletTransaction::shows_timeline(&row, caller) {
-            transactions::newest_line(&mut *app.db.conn().await?, row.id).await?
-        } else {
-            None
+        let shows_lines = WalletTransaction::shows_timeline(&now.row, caller);
+        let is_same = |last: &SeenTransaction| {
+            (last.row.stage, last.row.updated_at) == (now.row.stage, now.row.updated_at)
+                && (!shows_lines || last.line == now.line)
         };
-        Ok(Some(Self { row, line }))
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        (self.row.stage, self.row.updated_at, self.line)
-            == (other.row.stage, other.row.updated_at, other.line)
-    }
-}
-
-/// One watched row.
-struct Watch {
-    app: Arc<App>,
-    caller: Caller,
-    id: String,
-    looks: Looks,
-}
-
-impl Watch {
-    /// Watches from now on: before the first look, so that nothing is missed between the two.
-    fn new(ctx: &Context<'_>, id: String, key: Uuid) -> Result<Self, ApiError> {
-        let app = Arc::clone(ctx.app()?);
-        Ok(Self {
-            looks: Looks::new(app.feed.watch(key), app.subscription_poll),
-            caller: ctx.caller()?.clone(),
-            app,
-            id,
-        })
-    }
-
-    /// The transaction at once, or as soon as it differs from `last`.
-    async fn next_transaction(&mut self, last: Option<&Seen>) -> Result<Seen, ApiError> {
-        let (app, caller, id) = (&self.app, &self.caller, &self.id);
-        loop {
-            let seen = self.looks.look(|| Seen::read(app, caller, id)).await?;
-            let seen = seen.ok_or(ApiError::TransactionNotFound)?;
-            if !last.is_some_and(|last| last.is_same(&seen)) {
-                return Ok(seen);
-            }
+        if !last.is_some_and(is_same) {
+            return Ok(now);
         }
     }
+}
 
-    /// The wallet at once, or as soon as it differs from `last`.
-    async fn next_wallet(&mut self, last: Option<&WalletNode>) -> Result<WalletNode, ApiError> {
-        let (app, caller, id) = (&self.app, &self.caller, &self.id);
-        loop {
-            let now = self.looks.look(|| visible_wallet(app, caller, id)).await?;
-            let now = now.ok_or(ApiError::WalletNotFound)?;
-            let is_same = |WalletNode(last): &WalletNode| {
-                (last.balance, last.frozen_balance, last.is_active, last.updated_at)
-                    == (now.balance, now.frozen_balance, now.is_active, now.updated_at)
-            };
-            if !last.is_some_and(is_same) {
-                return Ok(WalletNode(now));
-            }
+/// The wallet at once, or as soon as it differs from `last`.
+async fn next_wallet(
+    watch: &mut Watch<Wallet>,
+    caller: &Caller,
+    last: Option<&Wallet>,
+) -> Result<Arc<Wallet>, ApiError> {
+    loop {
+        let found = watch.next().await?;
+        let now = found
+            .filter(|found| caller.role.reads_others() || found.user_id == caller.user_id)
+            .ok_or(ApiError::WalletNotFound)?;
+        let is_same = |last: &Wallet| {
+            (last.balance, last.frozen_balance, last.is_active, last.updated_at)
+                == (now.balance, now.frozen_balance, now.is_active, now.updated_at)
+        };
+        if !last.is_some_and(is_same) {
+            return Ok(now);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the limit and never closes the door.
 
 mod local;
+mod refused;
 mod shared;
 
 use std::num::NonZeroU32;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use wallet_core::ids::UserId;
 
 use self::local::LocalWindows;
+use self::refused::Refusals;
 use self::shared::{Away, SharedWindows};
 use crate::errors::ApiError;
 
@@ -25,6 +27,7 @@ struct Limited {
     limit: NonZeroU32,
     shared: SharedWindows,
     local: LocalWindows,
+    refused: Refusals,
 }
 
 impl std::fmt::Debug for RateLimiter {
@@ -50,6 +53,7 @@ impl RateLimiter {
             limit,
             shared: SharedWindows::new(url, namespace)?,
             local: LocalWindows::default(),
+            refused: Refusals::default(),
         })))
     }
 
@@ -59,6 +63,7 @@ impl RateLimiter {
     /// [`ApiError::RateLimited`] when they have none left; nothing is taken then.
     pub(crate) async fn take(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
         let Some(limited) = &self.0 else { return Ok(()) };
+        self.check(user, cost)?;
         let limit = limited.limit.get();
         let wait = match limited.shared.take(user, cost, limit).await {
             Ok(wait) => wait,
@@ -67,11 +72,28 @@ impl RateLimiter {
         match wait {
             None => Ok(()),
             Some(wait) => {
-                let retry_after = u64::try_from(wait.as_millis().div_ceil(1_000))
-                    .unwrap_or(u64::MAX)
-                    .max(1);
-                Err(ApiError::RateLimited { retry_after })
+                limited.refused.remember(user, cost, wait);
+                Err(refusal(wait))
             }
         }
+    }
+
+    /// Whether so much is known to be refused, without asking anybody: for the time before it is known what a request costs.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`] when it is.
+    pub(crate) fn check(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
+        let known = self
+            .0
+            .as_ref()
+            .and_then(|limited| limited.refused.wait(user, cost));
+        known.map_or(Ok(()), |wait| Err(refusal(wait)))
+    }
+}
+
+fn refusal(wait: Duration) -> ApiError {
+    let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+    ApiError::RateLimited {
+        retry_after: seconds.max(1),
     }
 }

@@ -1,14 +1,16 @@
 //! `POST /graphql`: one operation as JSON.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use wallet_core::accept::Caller;
 
-use super::reply::{graphql_refusal, status_of};
+use super::media::Media;
+use super::reply::{graphql_answer, graphql_refusal, no_persisted_queries, status_of};
 use super::{Shared, body};
 use crate::context::{HeaderKey, ReadBudget};
 use crate::errors::ApiError;
@@ -27,8 +29,10 @@ pub(super) async fn post(
     request: Request,
 ) -> Response {
     let (parts, sent) = request.into_parts();
-    let invalid =
-        |status, field, problem: &str| graphql_refusal(status, &ApiError::validation(field, problem), &id);
+    let media = Media::accepted(&parts.headers);
+    let invalid = |status, field, problem: &str| {
+        graphql_refusal(media, status, &ApiError::validation(field, problem), &id)
+    };
     if !is_json(&parts.headers) {
         body::drain(sent).await;
         return invalid(
@@ -45,12 +49,15 @@ pub(super) async fn post(
         Ok(principal) => Some(principal.caller),
         // GraphiQL shows the schema before somebody has pasted a token.
         Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
-        Err(error) => return graphql_refusal(status_of(&error), &error, &id),
+        Err(error) => return graphql_refusal(media, status_of(&error), &error, &id),
     };
+    if known.is_some() && has_no_query(&bytes) {
+        return no_persisted_queries(media);
+    }
     let request = match parsed(&bytes) {
         Ok(request) => request,
         Err(_) if known.is_none() => {
-            return graphql_refusal(StatusCode::UNAUTHORIZED, &ApiError::Unauthenticated, &id);
+            return graphql_refusal(media, StatusCode::UNAUTHORIZED, &ApiError::Unauthenticated, &id);
         }
         Err(error) => {
             let is_body = matches!(&error, ApiError::Validation { field, .. } if field == "body");
@@ -59,13 +66,30 @@ pub(super) async fn post(
             } else {
                 status_of(&error)
             };
-            return graphql_refusal(status, &error, &id);
+            return graphql_refusal(media, status, &error, &id);
         }
     };
+    let person = known.as_ref().map(|caller| caller.user_id);
     match execute(&shared, &parts.headers, known, request, &id).await {
-        Ok(response) => Json(response).into_response(),
-        Err(error) => graphql_refusal(status_of(&error), &error, &id),
+        Ok(response) => graphql_answer(media, response),
+        Err(error) => {
+            if let (ApiError::RateLimited { .. }, Some(person)) = (&error, person) {
+                shared.app.refusals.slow_down(person).await;
+            }
+            graphql_refusal(media, status_of(&error), &error, &id)
+        }
     }
+}
+
+/// Whether a body is a request without a query: the client means one that it sent before, or believes to be known here.
+fn has_no_query(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Asked {
+        query: Option<serde::de::IgnoredAny>,
+    }
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    let asked = serde_json::from_slice::<Asked>(body);
+    is_object && asked.is_ok_and(|asked| asked.query.is_none())
 }
 
 /// A request as it is sent; a key that is there twice is refused.
@@ -101,9 +125,8 @@ async fn execute(
     id: &RequestId,
 ) -> Result<async_graphql::Response, ApiError> {
     let app = &shared.app;
-    let checked = limits::check(&mut request, app.graphiql);
     let Some(caller) = caller else {
-        return match checked {
+        return match limits::check(&mut request, app.graphiql) {
             Ok(shape) if shape.is_introspection => Ok(shared
                 .schema
                 .execute(request.data(id.clone()).only_introspection())
@@ -111,6 +134,11 @@ async fn execute(
             _ => Err(ApiError::Unauthenticated),
         };
     };
+    app.schema.check()?;
+    // Whoever is over the limit is refused before anything is read, and nobody's requests keep the process busy for themselves.
+    app.limiter.check(caller.user_id, 1)?;
+    let turn = app.turns.take(caller.user_id).await?;
+    let checked = limits::check(&mut request, app.graphiql);
     // What is refused costs as well, or guessing would be free.
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take(caller.user_id, cost).await?;
@@ -119,6 +147,7 @@ async fn execute(
         .data(caller)
         .data(id.clone())
         .data(key)
+        .data(Arc::new(turn))
         .data(ReadBudget::new());
     Ok(shared.schema.execute(request).await)
 }

@@ -21,21 +21,23 @@ pub(super) async fn alive() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// Whether requests should be sent here: the database answers and the server is not about to end. Redis and the replica are reported only:
-/// without them everything is still accepted and read.
+/// Whether requests should be sent here: the database answers and has the schema that is needed, and the server is not about to end.
+/// Redis and the replica are reported only: without them everything is still accepted and read.
 pub(super) async fn ready(State(Shared { app, .. }): State<Shared>) -> Response {
     let (database, redis) = tokio::join!(database_answers(&app), app.carrier.ping());
     let draining = app.is_draining();
+    let missing = app.schema.missing().err().map(|why| why.to_string());
+    let serves = database && missing.is_none();
     let told = |answers| if answers { "ok" } else { "unavailable" };
     let mut body = json!({
-        "status": if draining { "draining" } else if database { "ready" } else { "unavailable" },
-        "database": told(database),
+        "status": if draining { "draining" } else if serves { "ready" } else { "unavailable" },
+        "database": missing.unwrap_or_else(|| told(database).to_owned()),
         "redis": told(redis.is_ok()),
     });
     if let Some(answers) = app.reads.replica_answers() {
         body["replica"] = told(answers).into();
     }
-    let status = if database && !draining {
+    let status = if serves && !draining {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

@@ -1,14 +1,16 @@
 //! HTTP: which route does what, and what every response has in common.
 
 mod body;
+mod cors;
 mod graphiql;
 mod graphql;
 mod health;
+mod media;
 mod observe;
 mod reply;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod webhook;
 
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             .route("/graphql/graphiql.js", get(graphiql::script))
             .route("/graphql/graphiql.css", get(graphiql::style));
     }
+    let cors = cors::layer(&app.allowed_origins);
     router
         .route("/graphql", graphql)
         .route("/graphql/ws", get(socket::upgrade))
@@ -55,6 +58,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(tower::util::option_layer(cors))
         .layer(from_fn_with_state(app, observe::observe))
         .with_state(shared)
 }

@@ -5,8 +5,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::media::Media;
 use crate::errors::ApiError;
 use crate::graphql;
+use crate::metrics::count_error;
 use crate::request_id::RequestId;
 
 /// A refusal of a route that is not GraphQL: `{"error": {"code", "message"}}`.
@@ -18,12 +20,40 @@ pub(super) fn refusal(status: StatusCode, code: &str, message: &str) -> Response
         .into_response()
 }
 
+/// What GraphQL answers. A request that was not executed (syntax, types, limits) is a refusal of the request: 400 and no `data` where
+/// the client reads that.
+pub(super) fn graphql_answer(media: Media, response: async_graphql::Response) -> Response {
+    let is_refused = response.data == async_graphql::Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty());
+    if is_refused && media == Media::GraphqlResponse {
+        return refused(media, StatusCode::BAD_REQUEST, &response.errors);
+    }
+    let mut answer = Json(response).into_response();
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media.content_type());
+    answer
+}
+
 /// A refusal of `/graphql` before GraphQL: a body of GraphQL's shape under a status that says why.
-pub(super) fn graphql_refusal(status: StatusCode, error: &ApiError, id: &RequestId) -> Response {
-    let mut response = (status, Json(graphql::refusal(error, Some(id)))).into_response();
+pub(super) fn graphql_refusal(
+    media: Media,
+    status: StatusCode,
+    error: &ApiError,
+    id: &RequestId,
+) -> Response {
+    let refusal = graphql::refusal(error, Some(id));
+    let mut response = match media {
+        Media::GraphqlResponse if status == StatusCode::OK => {
+            refused(media, StatusCode::BAD_REQUEST, &refusal.errors)
+        }
+        Media::GraphqlResponse => refused(media, status, &refusal.errors),
+        Media::Json => (status, Json(refusal)).into_response(),
+    };
     let headers = response.headers_mut();
     match error {
-        ApiError::RateLimited { retry_after } => {
+        ApiError::RateLimited { retry_after } | ApiError::Paused { retry_after } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
         }
         ApiError::Unauthenticated => {
@@ -34,12 +64,32 @@ pub(super) fn graphql_refusal(status: StatusCode, error: &ApiError, id: &Request
     response
 }
 
+fn refused(media: Media, status: StatusCode, errors: &[async_graphql::ServerError]) -> Response {
+    let kind = [(header::CONTENT_TYPE, media.content_type())];
+    (status, kind, json!({ "errors": errors }).to_string()).into_response()
+}
+
+/// The answer to a client that sends the name of a document instead of the document: it sends the document then. The words are those
+/// that such clients look for, and stand in no table of ours
+/// (<https://www.apollographql.com/docs/apollo-server/performance/apq>).
+pub(super) fn no_persisted_queries(media: Media) -> Response {
+    count_error(PERSISTED_QUERY_NOT_SUPPORTED);
+    let mut error = async_graphql::ServerError::new("PersistedQueryNotSupported", None);
+    error
+        .extensions
+        .get_or_insert_default()
+        .set("code", PERSISTED_QUERY_NOT_SUPPORTED);
+    refused(media, StatusCode::BAD_REQUEST, &[error])
+}
+
+const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
+
 /// The status of an error that ends a request before GraphQL.
 pub(super) const fn status_of(error: &ApiError) -> StatusCode {
     match error {
         ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
         ApiError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-        ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ApiError::Unavailable(_) | ApiError::Paused { .. } => StatusCode::SERVICE_UNAVAILABLE,
         ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         // What GraphQL refuses is a result of GraphQL.
         _ => StatusCode::OK,

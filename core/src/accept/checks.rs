@@ -1,8 +1,9 @@
 //! Checks that several requests share.
 
 use super::{AcceptError, Caller};
+use crate::config::PersonLimits;
 use crate::db::PgConn;
-use crate::ids::{TransactionId, WalletId};
+use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money, parse_amount};
 use crate::transactions::{self, Transaction};
 use crate::wallets::{self, Wallet};
@@ -49,6 +50,45 @@ pub(super) fn active(wallet: &Wallet) -> Result<(), AcceptError> {
     } else {
         Err(AcceptError::WalletInactive)
     }
+}
+
+/// Refuses one more wallet than a person may have. Whoever creates another one for the same person at the same time waits until this
+/// transaction ends, so that two cannot both be the last.
+pub(super) async fn room_for_wallet(
+    conn: &mut PgConn,
+    owner: UserId,
+    currency: Currency,
+    limits: &PersonLimits,
+) -> Result<(), AcceptError> {
+    let held = wallets::count_locked(conn, owner, currency).await?;
+    let (most, most_of_currency) = (limits.wallets.get(), limits.wallets_of_currency.get());
+    if held.of_currency >= i64::from(most_of_currency) {
+        return Err(AcceptError::LimitExceeded(format!(
+            "a person may have {most_of_currency} wallets in {currency}; use one of them"
+        )));
+    }
+    if held.all >= i64::from(most) {
+        return Err(AcceptError::LimitExceeded(format!(
+            "a person may have {most} wallets; use one of them"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses one more deposit or withdrawal than a wallet may have under way. Requests that are accepted at the same moment do not see
+/// each other, so it may be exceeded by as many as one person sends at once.
+pub(super) async fn room_for_payment(
+    conn: &mut PgConn,
+    wallet: &Wallet,
+    limits: &PersonLimits,
+) -> Result<(), AcceptError> {
+    let most = limits.open_payments.get();
+    if transactions::has_open_payments(conn, wallet.id, most).await? {
+        return Err(AcceptError::LimitExceeded(format!(
+            "a wallet may have {most} deposits and withdrawals under way; wait for some to end, or cancel them"
+        )));
+    }
+    Ok(())
 }
 
 /// Reads the amount of a request.

@@ -92,6 +92,7 @@ impl Acceptor {
             }
             checks::active(&wallet)?;
             chargeable(amount, input.payment_method)?;
+            checks::room_for_payment(conn, &wallet, &self.limits).await?;
             let mut new = self.pending(id, Flow::Deposit, &wallet, amount);
             new.payment_method = Some(input.payment_method);
             new.stripe_payment_method_id.clone_from(&input.stripe_payment_method_id);

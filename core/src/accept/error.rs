@@ -35,6 +35,9 @@ pub enum AcceptError {
     /// The state of things does not allow it.
     #[error("{0}")]
     InvalidState(String),
+    /// The person holds as much as one may.
+    #[error("{0}")]
+    LimitExceeded(String),
     /// Not with this role.
     #[error("your role does not allow this")]
     Forbidden,

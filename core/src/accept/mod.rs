@@ -33,6 +33,7 @@ pub use withdraw::WithdrawInput;
 use crate::audit::{self, Actor, AuditRecord};
 use crate::chaos::{self, PlantedBug, Point};
 use crate::clock::SharedClock;
+use crate::config::PersonLimits;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
 use crate::flows::Flow;
@@ -64,6 +65,7 @@ pub struct Acceptor {
     vault: Arc<Vault>,
     /// How long withdrawals wait after the payout account was changed.
     cool_off: TimeDelta,
+    limits: PersonLimits,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -82,7 +84,15 @@ impl Acceptor {
             ids,
             vault,
             cool_off: DEFAULT_COOL_OFF,
+            limits: PersonLimits::default(),
         }
+    }
+
+    /// The same acceptor, which lets one person hold no more than this.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: PersonLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// The same acceptor, which lets withdrawals wait so long after a wallet's payout account was changed.

@@ -148,6 +148,7 @@ impl Acceptor {
             if let KeyUse::Repeated(subject) = taken {
                 return Self::repeated_wallet(conn, subject).await;
             }
+            checks::room_for_wallet(conn, owner, currency, &self.limits).await?;
             if let Some(account) = account {
                 payees::record(conn, account).await?;
             }

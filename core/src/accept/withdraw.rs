@@ -83,6 +83,7 @@ impl Acceptor {
             cooled_off(&wallet, self.cool_off, self.clock.now())?;
             payable(amount)?;
             checks::spendable(&wallet, amount)?;
+            checks::room_for_payment(conn, &wallet, &self.limits).await?;
             let mut new = self.pending(id, Flow::Withdrawal, &wallet, amount);
             new.stripe_account_id = Some(account);
             new.encrypted_bank_id.clone_from(&bank_id);

@@ -7,7 +7,10 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::env::{flag, parsed, required};
-use super::{ConfigError, DatabaseConfig, Env, JwtConfig, JwtKey, LogConfig, RedisConfig, StripeConfig};
+use super::{
+    AllowedOrigins, ConfigError, DatabaseConfig, Env, JwtConfig, JwtKey, LogConfig, PersonLimits,
+    RedisConfig, StripeConfig, TrustedProxies,
+};
 use super::{encryption, grace, stripe};
 use crate::crypto::{KeyProblem, WrappingKeys};
 
@@ -43,6 +46,12 @@ pub struct ApiConfig {
     pub subscription_poll: Duration,
     /// `PAYOUT_CHANGE_COOL_OFF_HOURS`: how long withdrawals wait after a wallet's payout account was changed.
     pub cool_off: TimeDelta,
+    /// What one person may hold.
+    pub limits: PersonLimits,
+    /// `TRUSTED_PROXIES`: who may tell a client's address.
+    pub trusted_proxies: TrustedProxies,
+    /// `CORS_ALLOWED_ORIGINS`: whose pages may use the API from a browser.
+    pub allowed_origins: AllowedOrigins,
     /// `GRAPHIQL`: whether `GET /graphql` serves GraphiQL.
     pub graphiql: bool,
     /// Logs and traces.
@@ -73,6 +82,9 @@ impl ApiConfig {
             )?),
             subscription_poll: subscription_poll(env)?,
             cool_off: cool_off(env)?,
+            limits: PersonLimits::read(env)?,
+            trusted_proxies: TrustedProxies::read(env)?,
+            allowed_origins: AllowedOrigins::read(env)?,
             graphiql: flag(env, "GRAPHIQL")?,
             logs: LogConfig::read(env)?,
             shutdown_grace: grace(env)?,

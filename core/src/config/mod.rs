@@ -11,6 +11,9 @@
 //! | `DATABASE_POOL_SIZE` | 10 | most database connections of one process |
 //! | `REDIS_NAMESPACE` | `wallet` | begins every key of ours but the locks', so that several systems can share one Redis |
 //! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how long a watched row is not looked at when no change of it was announced, up to 3600 |
+//! | `WALLETS_PER_PERSON`, `WALLETS_PER_CURRENCY` | 100, 25 | most wallets of one person, and of those in one currency |
+//! | `OPEN_PAYMENTS_PER_WALLET` | 1000 | most deposits and withdrawals of one wallet that have not ended |
+//! | `TRUSTED_PROXIES` | nobody | proxies whose `X-Forwarded-For` tells a client's address |
 //! | `JOB_TIMEOUT_SECONDS` | 120 | the longest that one run of a job may take, from 5 to 3600 |
 //! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
 //! | `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`, `RECONCILE_SECONDS` | 60, 86400, 86400 | how often the books are checked; 0 = never |
@@ -23,7 +26,9 @@ mod encryption;
 mod env;
 mod error;
 mod jwt;
+mod limits;
 mod logs;
+mod network;
 mod redis;
 mod stripe;
 mod worker;
@@ -41,7 +46,9 @@ pub use database::DatabaseConfig;
 pub use env::{Env, ProcessEnv};
 pub use error::{CONFIG_EXIT_CODE, ConfigError};
 pub use jwt::{JwtConfig, JwtKey};
+pub use limits::PersonLimits;
 pub use logs::{LogConfig, LogFormat};
+pub use network::{AllowedOrigins, TrustedProxies};
 pub use redis::RedisConfig;
 pub use stripe::StripeConfig;
 pub(crate) use stripe::is_loopback;

@@ -1,12 +1,14 @@
 //! Running the migrations, which are compiled into the programs.
 
+use diesel::QueryableByName;
 use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::pool::connect_once;
-use super::{DbError, DbOptions, PgConn, sql};
+use super::{Db, DbError, DbOptions, PgConn, sql};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
@@ -22,6 +24,57 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
         names(&done)
     })
     .await
+}
+
+/// Whether the database has the schema that this program needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// It has, or a newer one.
+    Current,
+    /// Migrations were never run.
+    Empty,
+    /// So many migrations are missing.
+    Behind(usize),
+}
+
+/// Looks at the schema of a database.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
+    let mut conn = db.conn().await?;
+    let table: Table = sql("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS is_there")
+        .get_result(&mut *conn)
+        .await?;
+    if !table.is_there {
+        return Ok(SchemaState::Empty);
+    }
+    let applied: Vec<Applied> = sql("SELECT version FROM __diesel_schema_migrations")
+        .load(&mut *conn)
+        .await?;
+    let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(DbError::Migration)?;
+    let missing = known
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .filter(|version| applied.iter().all(|applied| applied.version != *version))
+        .count();
+    Ok(match missing {
+        0 => SchemaState::Current,
+        all if all == known.len() => SchemaState::Empty,
+        some => SchemaState::Behind(some),
+    })
+}
+
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = Bool)]
+    is_there: bool,
+}
+
+#[derive(QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = Text)]
+    version: String,
 }
 
 /// Takes every migration back and returns their names, newest first: for tests of the `down` scripts.

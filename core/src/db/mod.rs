@@ -16,7 +16,7 @@ pub mod types;
 
 pub use clock::{keep_clock, set_clock};
 pub use error::DbError;
-pub use migrate::{migrate, pending_migrations, revert_all};
+pub use migrate::{SchemaState, migrate, pending_migrations, revert_all, schema_state};
 pub use partitions::{MONTHS_AHEAD, ensure_partitions, months_ahead};
 pub(crate) use pool::connect_once;
 pub use pool::{Conn, Db, DbOptions, PgConn};

@@ -1,89 +1,94 @@
 //! Who watches what in this process.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// The watched ids of one process; cheap to clone.
+/// The lists of watched ids of one process; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hub {
-    watched: Arc<Mutex<HashMap<Uuid, Watched>>>,
+    lists: Arc<Mutex<Vec<Arc<List>>>>,
 }
 
-#[derive(Debug)]
-struct Watched {
-    wake: watch::Sender<()>,
-    watchers: usize,
+#[derive(Debug, Default)]
+struct List {
+    ids: Mutex<Ids>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Ids {
+    watched: HashSet<Uuid>,
+    woken: HashSet<Uuid>,
+}
+
+impl List {
+    fn ids(&self) -> MutexGuard<'_, Ids> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Hub {
-    /// Watches an id from now on.
-    pub(super) fn watch(&self, id: Uuid) -> Changes {
-        let mut all = self.lock();
-        let watched = all.entry(id).or_insert_with(|| Watched {
-            wake: watch::channel(()).0,
-            watchers: 0,
-        });
-        watched.watchers += 1;
-        Changes {
-            woken: watched.wake.subscribe(),
-            hub: self.clone(),
-            id,
-        }
+    /// A list of ids, empty at first, that hears of changes for as long as the process runs.
+    pub(super) fn list(&self) -> Watchlist {
+        let list = Arc::<List>::default();
+        self.lists().push(Arc::clone(&list));
+        Watchlist(list)
     }
 
     /// Wakes whoever watches this id.
     pub(super) fn wake(&self, id: Uuid) {
-        if let Some(watched) = self.lock().get(&id) {
-            watched.wake.send_replace(());
+        for list in self.lists().iter() {
+            let mut ids = list.ids();
+            if ids.watched.contains(&id) {
+                ids.woken.insert(id);
+                list.news.notify_one();
+            }
         }
     }
 
     /// Wakes everybody: anything may have changed.
     pub(super) fn wake_all(&self) {
-        for watched in self.lock().values() {
-            watched.wake.send_replace(());
+        for list in self.lists().iter() {
+            let ids = &mut *list.ids();
+            ids.woken.extend(ids.watched.iter().copied());
+            list.news.notify_one();
         }
     }
 
-    fn forget(&self, id: Uuid) {
-        let mut all = self.lock();
-        if let Some(watched) = all.get_mut(&id) {
-            watched.watchers -= 1;
-            if watched.watchers == 0 {
-                all.remove(&id);
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Watched>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lists(&self) -> MutexGuard<'_, Vec<Arc<List>>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The changes of one id, from the moment it was watched until this is dropped.
+/// Ids whose changes one reader wants to hear of.
 #[derive(Debug)]
-pub struct Changes {
-    woken: watch::Receiver<()>,
-    hub: Hub,
-    id: Uuid,
-}
+pub struct Watchlist(Arc<List>);
 
-impl Changes {
-    /// Returns once the row may have changed since the last return, or since it was watched; changes meanwhile count as one.
-    pub async fn changed(&mut self) {
-        if self.woken.changed().await.is_err() {
-            // The sender lives as long as anybody watches.
-            std::future::pending::<()>().await;
-        }
+impl Watchlist {
+    /// Watches an id from now on. Add first and read then, so that no change falls between the two.
+    pub fn add(&self, id: Uuid) {
+        self.0.ids().watched.insert(id);
     }
-}
 
-impl Drop for Changes {
-    fn drop(&mut self) {
-        self.hub.forget(self.id);
+    /// Forgets an id.
+    pub fn remove(&self, id: Uuid) {
+        let mut ids = self.0.ids();
+        ids.watched.remove(&id);
+        ids.woken.remove(&id);
+    }
+
+    /// Takes the ids whose rows may have changed since they were taken last, or since they were added; several changes of one id count
+    /// as one.
+    pub fn take_woken(&self) -> Vec<Uuid> {
+        self.0.ids().woken.drain().collect()
+    }
+
+    /// Returns once there may be something to take.
+    pub async fn news(&self) {
+        self.0.news.notified().await;
     }
 }
 
@@ -93,34 +98,35 @@ mod tests {
 
     use super::*;
 
-    fn is_woken(changes: &mut Changes) -> bool {
-        changes.changed().now_or_never().is_some()
-    }
-
     #[test]
-    fn whoever_watches_an_id_is_woken_once_for_what_happened_meanwhile() {
+    fn whoever_watches_an_id_hears_once_of_what_happened_meanwhile() {
         let hub = Hub::default();
-        let [one, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
-        let (mut first, mut second, mut third) = (hub.watch(one), hub.watch(one), hub.watch(other));
-        assert!(!is_woken(&mut first), "nothing has changed since");
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (first, second) = (hub.list(), hub.list());
+        first.add(one);
+        second.add(one);
+        second.add(other);
+        assert!(first.take_woken().is_empty(), "nothing has changed since");
         hub.wake(one);
         hub.wake(one);
-        assert!(is_woken(&mut first) && is_woken(&mut second) && !is_woken(&mut third));
-        assert!(!is_woken(&mut first), "told once");
+        assert!(first.news().now_or_never().is_some());
+        assert_eq!((first.take_woken(), second.take_woken()), (vec![one], vec![one]));
+        assert!(first.take_woken().is_empty(), "told once");
+        assert!(first.news().now_or_never().is_none());
         hub.wake_all();
-        assert!(is_woken(&mut first) && is_woken(&mut second) && is_woken(&mut third));
+        assert_eq!((first.take_woken().len(), second.take_woken().len()), (1, 2));
     }
 
     #[test]
     fn what_nobody_watches_any_more_is_forgotten() {
         let hub = Hub::default();
         let id = Uuid::from_u128(1);
-        let (first, mut second) = (hub.watch(id), hub.watch(id));
-        drop(first);
+        let list = hub.list();
+        list.add(id);
         hub.wake(id);
-        assert!(is_woken(&mut second), "the other one still watches");
-        drop(second);
-        assert!(hub.lock().is_empty());
+        list.remove(id);
+        assert!(list.take_woken().is_empty());
         hub.wake(id);
+        assert!(list.take_woken().is_empty());
     }
 }

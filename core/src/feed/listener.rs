@@ -9,9 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::hub::{Changes, Hub};
+use super::hub::{Hub, Watchlist};
 use super::ids_of;
 use crate::db::{DbError, DbOptions, PgConn, connect_once, sql};
 use crate::retry::RetryPolicy;
@@ -44,10 +43,10 @@ impl Feed {
         (Self { hub }, task)
     }
 
-    /// Watches the row of an id. Watch first and read then, so that no change falls between the two.
+    /// A list of ids, for one reader that wants to hear of their changes.
     #[must_use]
-    pub fn watch(&self, id: Uuid) -> Changes {
-        self.hub.watch(id)
+    pub fn watchlist(&self) -> Watchlist {
+        self.hub.list()
     }
 }
 

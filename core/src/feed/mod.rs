@@ -1,7 +1,7 @@
 //! News of committed changes: from the process that made them to every process in which somebody watches.
 //!
 //! An [`Announcer`] tells by `NOTIFY` which transactions and wallets have changed, a [`Feed`] hears it by `LISTEN` and wakes those
-//! who watch ([`Changes`]). Only ids travel: whoever is woken reads the row. An announcement may be lost (a process that died
+//! who watch ([`Watchlist`]). Only ids travel: whoever is woken reads the row. An announcement may be lost (a process that died
 //! right after its commit, a connection that broke), so watchers look by themselves as well, only seldom.
 //!
 //! <https://www.postgresql.org/docs/15/sql-notify.html>. PostgreSQL puts the commits of notifying transactions into one order by a
@@ -12,7 +12,7 @@ mod hub;
 mod listener;
 
 pub use announcer::Announcer;
-pub use hub::Changes;
+pub use hub::Watchlist;
 pub use listener::Feed;
 
 use uuid::Uuid;

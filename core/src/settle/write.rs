@@ -1,10 +1,10 @@
 //! Writing a planned batch: one statement for each kind of row.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Jsonb, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::plan::Plan;
@@ -17,6 +17,7 @@ use crate::ids::{IdSource, TransactionId, WalletId};
 use crate::jobs;
 use crate::ledger;
 use crate::money::Money;
+use crate::transactions::{self, NewLine};
 
 pub(super) async fn write(
     conn: &mut PgConn,
@@ -170,7 +171,7 @@ async fn write_timeline(
     now: DateTime<Utc>,
     plan: &Plan,
 ) -> Result<(), DbError> {
-    let lines: Vec<_> = plan
+    let lines: Vec<NewLine<'_>> = plan
         .planned
         .iter()
         .flat_map(|planned| {
@@ -178,30 +179,20 @@ async fn write_timeline(
                 .decision
                 .timeline
                 .iter()
-                .map(move |line| (planned.transaction, line))
+                .map(|line| (planned.transaction, line))
+        })
+        .map(|(transaction, (kind, message, detail))| NewLine {
+            transaction,
+            id: ids.next(),
+            kind: *kind,
+            message,
+            detail: detail.as_ref(),
         })
         .collect();
     if lines.is_empty() {
         return Ok(());
     }
-    sql(
-        "INSERT INTO transaction_events (transaction_id, id, kind, message, detail, created_at)
-         SELECT e.*, $6 FROM unnest($1, $2, $3, $4, $5) AS e",
-    )
-    .bind::<Array<SqlUuid>, _>(lines.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
-    .bind::<Array<SqlUuid>, _>(lines.iter().map(|_| ids.next()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.0.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.1.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Jsonb>>, _>(
-        lines
-            .iter()
-            .map(|(_, line)| line.2.clone())
-            .collect::<Vec<Option<Value>>>(),
-    )
-    .bind::<Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
-    Ok(())
+    transactions::record_lines(conn, now, &lines).await
 }
 
 async fn write_refs(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {

@@ -12,6 +12,7 @@ pub use row::{Transaction, TransactionRow};
 pub(crate) use store::returns_of;
 pub use store::{
     HistoryFilter, HistoryPage, SealedDetails, count_quiet, external_ref, find, find_by_external_ref,
-    find_visible, history, insert, load_many, related_to,
+    find_visible, has_open_payments, history, insert, load_many, related_to,
 };
-pub use timeline::{TimelineEntry, TimelineKind, newest_line, record, timeline};
+pub use timeline::{MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, timeline};
+pub(crate) use timeline::{NewLine, record_lines};

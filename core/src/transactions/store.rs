@@ -277,6 +277,26 @@ pub async fn history(
     })
 }
 
+/// Whether a wallet has at least so many deposits and withdrawals that have not ended.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn has_open_payments(conn: &mut PgConn, wallet: WalletId, most: u32) -> Result<bool, DbError> {
+    use wallet_transactions as t;
+    // The one behind those that are allowed.
+    let last: Option<Uuid> = t::table
+        .filter(t::wallet_id.eq(wallet.uuid()))
+        .filter(t::status.eq_any([TransactionStatus::Pending, TransactionStatus::Processing]))
+        .filter(t::transaction_type.eq_any([TransactionType::Deposit, TransactionType::Withdrawal]))
+        .select(t::id)
+        .offset(i64::from(most) - 1)
+        .limit(1)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(last.is_some())
+}
+
 /// How many transactions are not final and have not changed since `before`.
 ///
 /// # Errors

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::schema::transaction_events;
-use crate::db::{DbError, PgConn};
+use crate::db::{DbError, PgConn, sql};
 use crate::ids::TransactionId;
 
 /// What an entry is about.
@@ -33,6 +34,8 @@ pub enum TimelineKind {
     Cancelled,
     /// A person has to look at it.
     NeedsReview,
+    /// The timeline is as long as it gets: what is repeated is left out from here on.
+    Shortened,
 }
 
 impl TimelineKind {
@@ -50,9 +53,19 @@ impl TimelineKind {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::NeedsReview => "needs_review",
+            Self::Shortened => "shortened",
         }
     }
 }
+
+/// Most lines of a timeline. What happens again and again (attempts, answers, waits) is written up to a number below it and then left
+/// out, which one line says; what moves money or calls a person is written up to this number, and the end in any case.
+pub const MOST_LINES: usize = 200;
+/// Lines from which on what is repeated is left out.
+const USUAL_LINES: i64 = 150;
+/// The most that is read: longer timelines were written before there was a limit.
+const MOST_READ: i64 = 256;
+const SHORTENED: &str = "the timeline is long; further attempts and waits are left out";
 
 /// One entry.
 #[derive(Debug, Clone)]
@@ -77,19 +90,21 @@ struct EventRow {
     created_at: DateTime<Utc>,
 }
 
-/// Every entry of a transaction, oldest first.
+/// Every entry of a transaction, oldest first; the newest ones, when there are more than anybody could read.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn timeline(conn: &mut PgConn, id: TransactionId) -> Result<Vec<TimelineEntry>, DbError> {
     let rows: Vec<EventRow> = transaction_events::table
         .filter(transaction_events::transaction_id.eq(id.uuid()))
-        .order(transaction_events::id.asc())
+        .order(transaction_events::id.desc())
+        .limit(MOST_READ)
         .select(EventRow::as_select())
         .load(conn)
         .await?;
     Ok(rows
         .into_iter()
+        .rev()
         .map(|row| TimelineEntry {
             at: row.created_at,
             kind: row.kind,
@@ -99,18 +114,32 @@ pub async fn timeline(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Timeli
         .collect())
 }
 
-/// The id of the newest entry of a transaction.
+/// The id of the newest entry of each of several transactions, in no order; what has no entry is left out.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn newest_line(conn: &mut PgConn, id: TransactionId) -> Result<Option<Uuid>, DbError> {
-    Ok(transaction_events::table
-        .filter(transaction_events::transaction_id.eq(id.uuid()))
-        .order(transaction_events::id.desc())
-        .select(transaction_events::id)
-        .first(conn)
-        .await
-        .optional()?)
+pub async fn newest_lines(
+    conn: &mut PgConn,
+    ids: &[TransactionId],
+) -> Result<Vec<(TransactionId, Uuid)>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let found: Vec<NewestLine> = sql(
+        "SELECT t.id AS transaction_id, e.id AS line FROM unnest($1) AS t (id)
+          CROSS JOIN LATERAL (SELECT id FROM transaction_events WHERE transaction_id = t.id ORDER BY id DESC LIMIT 1) AS e",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(conn)
+    .await?;
+    let typed = |row: NewestLine| (TransactionId::from_uuid(row.transaction_id), row.line);
+    Ok(found.into_iter().map(typed).collect())
+}
+
+#[derive(QueryableByName)]
+struct NewestLine {
+    #[diesel(sql_type = SqlUuid)]
+    transaction_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    line: Uuid,
 }
 
 /// Adds one entry outside a settlement: an attempt, an answer, a wait.
@@ -126,16 +155,70 @@ pub async fn record(
     message: &str,
     detail: Option<Value>,
 ) -> Result<(), DbError> {
-    diesel::insert_into(transaction_events::table)
-        .values((
-            transaction_events::transaction_id.eq(transaction.uuid()),
-            transaction_events::id.eq(id),
-            transaction_events::kind.eq(kind.as_str()),
-            transaction_events::message.eq(message),
-            transaction_events::detail.eq(detail),
-            transaction_events::created_at.eq(at),
-        ))
-        .execute(conn)
-        .await?;
+    let line = NewLine {
+        transaction,
+        id,
+        kind,
+        message,
+        detail: detail.as_ref(),
+    };
+    record_lines(conn, at, &[line]).await
+}
+
+/// A line to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewLine<'a> {
+    /// Of which transaction.
+    pub(crate) transaction: TransactionId,
+    /// Its id, which is its place among the others.
+    pub(crate) id: Uuid,
+    /// What it is about.
+    pub(crate) kind: TimelineKind,
+    /// What happened, for the owner.
+    pub(crate) message: &'a str,
+    /// Ids and codes, for support.
+    pub(crate) detail: Option<&'a Value>,
+}
+
+/// Writes lines of any transactions, as far as their timelines have room: the one place that adds to a timeline.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub(crate) async fn record_lines(
+    conn: &mut PgConn,
+    at: DateTime<Utc>,
+    lines: &[NewLine<'_>],
+) -> Result<(), DbError> {
+    sql(
+        "WITH new AS (
+             SELECT n.*, t.lines + row_number() OVER (PARTITION BY n.transaction_id ORDER BY n.id) AS number, t.is_shortened,
+                    n.kind IN ('completed', 'failed', 'cancelled') AS is_end,
+                    n.kind IN ('accepted', 'posted', 'needs_review') AS is_kept
+               FROM unnest($1, $2, $3, $4, $5) AS n (transaction_id, id, kind, message, detail)
+              CROSS JOIN LATERAL (
+                  SELECT count(*) AS lines, coalesce(bool_or(e.kind = 'shortened'), false) AS is_shortened
+                    FROM (SELECT kind FROM transaction_events WHERE transaction_id = n.transaction_id LIMIT $8) AS e) AS t),
+         placed AS (
+             SELECT new.*, is_end OR number <= $7 OR (is_kept AND number <= $8) AS has_room FROM new),
+         told AS (
+             SELECT placed.*, NOT has_room AND NOT is_shortened
+                    AND row_number() OVER (PARTITION BY transaction_id, has_room ORDER BY id) = 1 AS tells_of_others
+               FROM placed)
+         INSERT INTO transaction_events (transaction_id, id, kind, message, detail, created_at)
+         SELECT transaction_id, id, CASE WHEN has_room THEN kind ELSE 'shortened' END,
+                CASE WHEN has_room THEN message ELSE $9 END, CASE WHEN has_room THEN detail END, $6
+           FROM told WHERE has_room OR tells_of_others",
+    )
+    .bind::<Array<SqlUuid>, _>(lines.iter().map(|line| line.transaction.uuid()).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(lines.iter().map(|line| line.id).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(lines.iter().map(|line| line.kind.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(lines.iter().map(|line| line.message).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Jsonb>>, _>(lines.iter().map(|line| line.detail.cloned()).collect::<Vec<_>>())
+    .bind::<Timestamptz, _>(at)
+    .bind::<BigInt, _>(USUAL_LINES)
+    .bind::<BigInt, _>(i64::try_from(MOST_LINES).unwrap_or(i64::MAX))
+    .bind::<Text, _>(SHORTENED)
+    .execute(conn)
+    .await?;
     Ok(())
 }

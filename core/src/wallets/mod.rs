@@ -5,6 +5,6 @@ mod store;
 
 pub use row::{Wallet, WalletRow};
 pub use store::{
-    change_account, customer_of, find, find_owned, insert, load_many, lock, of_user, record_account,
-    record_customer, set_active,
+    WalletCount, change_account, count_locked, customer_of, find, find_owned, insert, load_many, lock,
+    of_user, owners_of, record_account, record_customer, set_active,
 };

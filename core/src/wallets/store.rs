@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{Wallet, WalletRow};
 use crate::db::schema::{stripe_customers, wallets};
-use crate::db::{DbError, PgConn};
+use crate::db::{DbError, PgConn, sql};
 use crate::ids::{UserId, WalletId};
+use crate::money::Currency;
 
 /// Adds a wallet without money.
 ///
@@ -68,18 +70,75 @@ pub async fn load_many(conn: &mut PgConn, ids: &[WalletId]) -> Result<Vec<Wallet
     rows.into_iter().map(Wallet::try_from).collect()
 }
 
-/// A person's wallets, oldest first.
+/// The owners of several wallets, in no order; unknown ids are left out.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn owners_of(conn: &mut PgConn, ids: &[WalletId]) -> Result<Vec<(WalletId, UserId)>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let owners: Vec<(Uuid, Uuid)> = wallets::table
+        .filter(wallets::id.eq_any(ids))
+        .select((wallets::id, wallets::user_id))
+        .load(conn)
+        .await?;
+    let typed = |(wallet, owner)| (WalletId::from_uuid(wallet), UserId::from_uuid(owner));
+    Ok(owners.into_iter().map(typed).collect())
+}
+
+/// At most `most` of a person's wallets, oldest first; those behind `after` if it is given.
 ///
 /// # Errors
 /// When the database cannot be reached or a row is inconsistent.
-pub async fn of_user(conn: &mut PgConn, user: UserId) -> Result<Vec<Wallet>, DbError> {
+pub async fn of_user(
+    conn: &mut PgConn,
+    user: UserId,
+    after: Option<WalletId>,
+    most: u32,
+) -> Result<Vec<Wallet>, DbError> {
     let rows: Vec<WalletRow> = wallets::table
         .filter(wallets::user_id.eq(user.uuid()))
+        .filter(wallets::id.gt(after.map_or(Uuid::nil(), WalletId::uuid)))
         .order(wallets::id.asc())
+        .limit(i64::from(most))
         .select(WalletRow::as_select())
         .load(conn)
         .await?;
     rows.into_iter().map(Wallet::try_from).collect()
+}
+
+/// How many wallets a person has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct WalletCount {
+    /// In all currencies.
+    #[diesel(sql_type = BigInt)]
+    pub all: i64,
+    /// In the currency asked for.
+    #[diesel(sql_type = BigInt)]
+    pub of_currency: i64,
+}
+
+/// How many wallets a person has, which nobody else can change until the end of the transaction.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn count_locked(
+    conn: &mut PgConn,
+    user: UserId,
+    currency: Currency,
+) -> Result<WalletCount, DbError> {
+    sql("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 7237002))")
+        .bind::<SqlUuid, _>(user.uuid())
+        .execute(conn)
+        .await?;
+    // A statement of its own: it sees what was committed while the lock was waited for.
+    let count = sql(
+        "SELECT count(*) AS \"all\", count(*) FILTER (WHERE currency = $2) AS of_currency FROM wallets WHERE user_id = $1",
+    )
+    .bind::<SqlUuid, _>(user.uuid())
+    .bind::<Text, _>(currency.code())
+    .get_result(conn)
+    .await?;
+    Ok(count)
 }
 
 /// The person's Stripe customer, if one was recorded.

@@ -12,6 +12,7 @@
 mod alarms;
 mod answers;
 mod bad_inputs;
+mod bounds;
 mod by_hand;
 mod cancel;
 mod checks;

@@ -1,6 +1,7 @@
 //! Subscriptions: whoever watches hears of every change, whoever made it, and of nothing that is somebody else's.
 
 mod changes;
+mod shares;
 mod sockets;
 
 use serde_json::{Value, json};

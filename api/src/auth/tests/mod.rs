@@ -1,6 +1,7 @@
 //! Tokens that are believed and those that are not, row by row. The keys in this folder exist for these tests only.
 
 mod rows;
+mod unusable;
 
 use chrono::{TimeDelta, Utc};
 use jsonwebtoken::jwk::Jwk;

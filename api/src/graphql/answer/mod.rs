@@ -74,7 +74,7 @@ impl Extension for Answer {
         let mut response = next.run(ctx, operation_name).await;
         if self.is_too_large() {
             let error = ApiError::LimitExceeded(
-                "the answer would be larger than 8 MiB; ask for smaller pages, for fewer wallets or for fewer fields",
+                "the answer would be larger than 8 MiB; ask for smaller pages, for fewer wallets or for fewer fields".into(),
             );
             return refusal(&error, ctx.data_opt());
         }

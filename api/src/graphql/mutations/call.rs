@@ -14,6 +14,7 @@ use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::graphql::types::WalletTransaction;
 use crate::metrics::ACCEPTED;
+use crate::places::Turn;
 use crate::state::App;
 
 /// How long a person waits for Stripe. What was begun goes on behind the answer, and asking again finds it.
@@ -31,6 +32,8 @@ pub(super) struct Call {
     pub(super) app: Arc<App>,
     pub(super) caller: Caller,
     pub(super) key: Option<IdempotencyKey>,
+    /// The caller's turn: taken until the work has come to its end, also when the client has hung up.
+    _turn: Option<Arc<Turn>>,
 }
 
 impl Call {
@@ -40,6 +43,7 @@ impl Call {
             app: Arc::clone(ctx.app()?),
             caller: ctx.caller()?.clone(),
             key: ctx.idempotency_key(key)?,
+            _turn: ctx.data_opt::<Arc<Turn>>().cloned(),
         })
     }
 

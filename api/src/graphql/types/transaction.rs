@@ -220,7 +220,7 @@ impl WalletTransaction {
         if self.is_hidden() {
             return Ok(Vec::new());
         }
-        ctx.take_read()?;
+        let _turn = ctx.take_read().await?;
         let mut conn = ctx.app()?.db.conn().await?;
         let entries = transactions::timeline(&mut conn, self.row.id).await?;
         Ok(entries.into_iter().map(Into::into).collect())

@@ -70,7 +70,7 @@ impl WalletNode {
         #[graphql(name = "type", desc = "Only this type.")] transaction_type: Option<TransactionType>,
         #[graphql(desc = "Only this status.")] status: Option<TransactionStatus>,
     ) -> Result<TransactionConnection, ApiError> {
-        ctx.take_read()?;
+        let _turn = ctx.take_read().await?;
         let asked = PageRequest {
             first,
             after,

@@ -1,50 +1,69 @@
 //! `GET /graphql/ws`: subscriptions over the graphql-transport-ws protocol
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>), with the token in `connection_init`.
 
+mod closing;
+mod greeting;
+mod message;
+mod operation;
 mod session;
-mod subscriber;
+#[cfg(test)]
+mod tests;
 
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::{Shared, reply};
+use self::session::Visit;
+use super::{Shared, cors, reply};
 use crate::errors::VALIDATION_ERROR;
+use crate::places::{PeerAddress, client_address};
 use crate::request_id::RequestId;
 
 /// The one protocol spoken here.
 const PROTOCOL: &str = "graphql-transport-ws";
-/// Largest message of a client, as for a request over HTTP.
-const MOST_BYTES: usize = 64 * 1024;
+/// Largest message that is read at all. One above the protocol's own bound is read whole, so that its sender hears why it is refused.
+const MOST_READ: usize = 4 * session::MOST_BYTES;
 
 /// Opens a websocket.
 pub(super) async fn upgrade(
     State(shared): State<Shared>,
     Extension(id): Extension<RequestId>,
+    peer: Option<Extension<PeerAddress>>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    if !cors::may_open_socket(&headers, &shared.app.allowed_origins) {
+        let mend = "pages of this origin may not use the API; add it to CORS_ALLOWED_ORIGINS";
+        return reply::refusal(StatusCode::FORBIDDEN, "FORBIDDEN", mend);
+    }
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
     if !speaks_our_protocol(&headers) {
         let mend = "open the websocket with the subprotocol graphql-transport-ws";
         return reply::refusal(StatusCode::BAD_REQUEST, VALIDATION_ERROR, mend);
     }
-    let Ok(place) = shared.app.sockets.clone().try_acquire_owned() else {
+    let peer = peer.map(|Extension(peer)| peer);
+    let address = client_address(peer, &headers, &shared.app.trusted_proxies);
+    let Some(guest) = shared.app.sockets.open(address) else {
         let full = "too many websockets are open here; try again later or poll";
         return reply::refusal(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", full);
     };
+    let visit = Visit {
+        shared,
+        id,
+        address,
+        guest,
+    };
     upgrade
         .protocols([PROTOCOL])
-        .max_message_size(MOST_BYTES)
-        .max_frame_size(MOST_BYTES)
-        .on_upgrade(move |socket| {
-            async move {
-                session::serve(socket, shared, id).await;
-                drop(place);
-            }
-            .in_current_span()
-        })
+        .max_message_size(MOST_READ)
+        .max_frame_size(MOST_READ)
+        .on_upgrade(move |socket| session::serve(socket, visit).in_current_span())
 }
 
 fn speaks_our_protocol(headers: &HeaderMap) -> bool {

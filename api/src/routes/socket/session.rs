@@ -1,189 +1,327 @@
 //! The life of one websocket: opened, greeted with a token, served until somebody leaves or the token ends.
 
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use async_graphql::Data;
-use async_graphql::http::{WebSocket as Protocol, WebSocketProtocols, WsMessage};
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures::{SinkExt, StreamExt, future};
-use serde_json::Value;
+use async_graphql::Request;
+use axum::extract::ws::Message;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use tokio::time::{Instant, Interval, interval, timeout};
+use tokio_stream::StreamMap;
+use tokio_tungstenite::tungstenite;
 
-use super::subscriber::Subscriber;
-use crate::auth::{Principal, bearer_token};
+use super::closing::Closing;
+use super::greeting::{Welcome, greet};
+use super::message::{ClientMessage, OperationId, ServerMessage};
+use super::operation::{self, Event};
 use crate::errors::ApiError;
 use crate::metrics::SOCKETS;
+use crate::places::{ClientAddress, Guest};
 use crate::request_id::RequestId;
 use crate::routes::Shared;
 use crate::state::App;
 
+/// Largest message of a client, as for a request over HTTP.
+pub(super) const MOST_BYTES: usize = 64 * 1024;
 /// How long a client may take to send its token.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
 /// How often the end of the token and the client's presence are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often a silent connection is asked whether it is still there.
+/// How often a connection is asked whether it is still there, and how long the answer may take.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a message may take to be taken by the client.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// Most messages that are read between two looks; whoever sends more is read more slowly.
+const MOST_MESSAGES: u32 = 50;
+/// Most subscriptions of one websocket at once.
+const MOST_SUBSCRIPTIONS: usize = 10;
 
-/// Close codes of the protocol, and two of the websocket's own.
-mod close {
-    pub(super) const GOING_AWAY: u16 = 1001;
-    pub(super) const UNAUTHORIZED: u16 = 4401;
-    pub(super) const FORBIDDEN: u16 = 4403;
-    pub(super) const INIT_TIMEOUT: u16 = 4408;
+/// A websocket that was opened, and from where.
+pub(super) struct Visit {
+    pub(super) shared: Shared,
+    pub(super) id: RequestId,
+    pub(super) address: ClientAddress,
+    pub(super) guest: Guest,
 }
 
 /// Serves a websocket until it ends.
-pub(super) async fn serve(socket: WebSocket, shared: Shared, id: RequestId) {
+pub(super) async fn serve<S>(mut socket: S, visit: Visit)
+where
+    S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin,
+{
     metrics::gauge!(SOCKETS).increment(1);
-    run(socket, &shared, id).await;
+    let mut session = Session::new(visit);
+    let closing = session.run(&mut socket).await;
+    // Its places are free from now on.
+    drop(session);
+    let unread = closing == Some(Closing::TooLarge);
+    if let Some(closing) = closing {
+        tracing::debug!(?closing, "websocket closed");
+        let _ = timeout(SEND_WITHIN, socket.send(closing.message())).await;
+    }
+    // Whoever does not answer the close is not waited for.
+    let _ = timeout(LOOK_EVERY, async {
+        let _ = socket.close().await;
+        while let Some(Ok(_)) = socket.next().await {}
+        if unread {
+            // The rest of the message lies in the system's buffers: closing now would reset the connection, and the client would
+            // not hear why.
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
     metrics::gauge!(SOCKETS).decrement(1);
 }
 
-async fn run(socket: WebSocket, shared: &Shared, id: RequestId) {
-    let app = Arc::clone(&shared.app);
-    let greeted: Arc<OnceLock<Principal>> = Arc::default();
-    let (mut sink, stream) = socket.split();
-    let received = stream
-        .take_while(|message| future::ready(message.is_ok()))
-        .filter_map(|message| {
-            let message = message
-                .ok()
-                .filter(|message| matches!(message, Message::Text(_) | Message::Binary(_)));
-            future::ready(message.map(Message::into_data))
-        })
-        .boxed();
-    let greeting = {
-        let (app, greeted, id) = (Arc::clone(&app), Arc::clone(&greeted), id.clone());
-        move |payload| async move { greet(&app, &greeted, &id, &payload).await }
-    };
-    let mut protocol = Protocol::new(
-        Subscriber::new(shared.clone(), id),
-        received,
-        WebSocketProtocols::GraphQLWS,
-    )
-    .on_connection_init(greeting);
-    let opened = Instant::now();
-    let mut pinged = opened;
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    loop {
-        let message = tokio::select! {
-            () = app.closing.cancelled() => closing(close::GOING_AWAY, "the server is restarting"),
-            _ = look.tick() => match overdue(&app, greeted.get(), opened) {
-                Some(message) => message,
-                None if pinged.elapsed() >= PING_EVERY => {
-                    pinged = Instant::now();
-                    Message::Ping(Default::default())
+/// How far the greeting is.
+enum Phase {
+    /// Nothing was said; the place is one that others may need.
+    Silent(Guest),
+    /// The token is being checked.
+    Greeting(BoxFuture<'static, Result<Welcome, ApiError>>, Guest),
+    /// It is known who it is.
+    Greeted(Welcome),
+}
+
+struct Session {
+    shared: Shared,
+    id: RequestId,
+    address: ClientAddress,
+    phase: Phase,
+    operations: StreamMap<OperationId, BoxStream<'static, Event>>,
+    look: Interval,
+    opened: Instant,
+    /// Messages read since the last look.
+    read: u32,
+    pinged: Instant,
+    /// Whether anything came since the last ping.
+    is_alive: bool,
+}
+
+/// What happens next.
+enum Step {
+    Close(Closing),
+    Welcome(Result<Welcome, ApiError>),
+    Look,
+    Received(Option<Result<Message, axum::Error>>),
+    Told(OperationId, Event),
+}
+
+/// The end of a session: with a reason, or without when the client has left.
+type End = Option<Closing>;
+
+impl Session {
+    fn new(visit: Visit) -> Self {
+        let now = Instant::now();
+        Self {
+            shared: visit.shared,
+            id: visit.id,
+            address: visit.address,
+            phase: Phase::Silent(visit.guest),
+            operations: StreamMap::new(),
+            look: interval(LOOK_EVERY),
+            opened: now,
+            read: 0,
+            pinged: now,
+            is_alive: true,
+        }
+    }
+
+    async fn run<S>(&mut self, socket: &mut S) -> End
+    where
+        S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin,
+    {
+        loop {
+            let step = self.step(socket).await;
+            let reply = match self.take(step) {
+                Ok(reply) => reply,
+                Err(end) => return end,
+            };
+            let Some(message) = reply else { continue };
+            if !matches!(timeout(SEND_WITHIN, socket.send(message)).await, Ok(Ok(()))) {
+                return None;
+            }
+        }
+    }
+
+    async fn step<S>(&mut self, socket: &mut S) -> Step
+    where
+        S: Stream<Item = Result<Message, axum::Error>> + Unpin,
+    {
+        let app = &self.shared.app;
+        tokio::select! {
+            () = app.closing.cancelled() => Step::Close(Closing::Restarting),
+            step = Self::of_phase(&mut self.phase) => step,
+            _ = self.look.tick() => Step::Look,
+            received = socket.next(), if self.read < MOST_MESSAGES => Step::Received(received),
+            Some((id, event)) = self.operations.next(), if !self.operations.is_empty() => Step::Told(id, event),
+        }
+    }
+
+    /// What the greeting leads to.
+    async fn of_phase(phase: &mut Phase) -> Step {
+        const NEEDED: Closing = Closing::TryLater("too many websockets wait for their greeting");
+        match phase {
+            Phase::Silent(guest) => {
+                guest.asked_to_leave().await;
+                Step::Close(NEEDED)
+            }
+            Phase::Greeting(greeting, guest) => tokio::select! {
+                () = guest.asked_to_leave() => Step::Close(NEEDED),
+                welcome = greeting => Step::Welcome(welcome),
+            },
+            Phase::Greeted(welcome) => {
+                welcome.revoked().await;
+                Step::Close(Closing::Forbidden("the session was revoked"))
+            }
+        }
+    }
+
+    /// What is to be sent, if anything, or the end.
+    fn take(&mut self, step: Step) -> Result<Option<Message>, End> {
+        match step {
+            Step::Close(closing) => Err(Some(closing)),
+            Step::Welcome(welcome) => self.welcome(welcome).map(Some),
+            Step::Look => self.look(),
+            Step::Received(received) => {
+                self.read += 1;
+                self.is_alive = true;
+                self.received(received)
+            }
+            Step::Told(id, event) => {
+                if matches!(event, Event::Failed(_) | Event::Done) {
+                    self.operations.remove(&id);
                 }
-                None => continue,
-            },
-            message = protocol.next() => match message {
-                Some(WsMessage::Text(text)) => Message::Text(text.into()),
-                Some(WsMessage::Close(code, reason)) => translated(code, &reason, greeted.get().is_some()),
-                None => break,
-            },
-        };
-        let ends = matches!(message, Message::Close(_));
-        let sent = tokio::time::timeout(SEND_WITHIN, sink.send(message)).await;
-        if ends || !matches!(sent, Ok(Ok(()))) {
-            break;
+                told(&id, &event).map(Some)
+            }
         }
     }
-    // Whoever does not answer the close is not waited for.
-    let _ = tokio::time::timeout(LOOK_EVERY, sink.close()).await;
-}
 
-/// Checks the token of `connection_init`.
-async fn greet(
-    app: &App,
-    greeted: &OnceLock<Principal>,
-    id: &RequestId,
-    payload: &Value,
-) -> async_graphql::Result<Data> {
-    // Only the text of the error travels from here, as the reason of the close.
-    let refused = |error: &ApiError| async_graphql::Error::new(error.code());
-    let principal = app
-        .auth
-        .by_token(token(payload), id)
-        .await
-        .map_err(|error| refused(&error))?;
-    let mut data = Data::default();
-    data.insert(principal.caller.clone());
-    data.insert(id.clone());
-    // The protocol allows one greeting.
-    let _ = greeted.set(principal);
-    Ok(data)
-}
+    fn welcome(&mut self, welcome: Result<Welcome, ApiError>) -> Result<Message, End> {
+        let welcome = welcome.map_err(|error| Some(Closing::from(&error)))?;
+        self.phase = Phase::Greeted(welcome);
+        text(&ServerMessage::ConnectionAck)
+    }
 
-/// The token, under the names that clients use: `Authorization: "Bearer …"`, also inside `headers`, or the bare `token`.
-fn token(payload: &Value) -> Option<&str> {
-    let places = [payload, payload.get("headers").unwrap_or(&Value::Null)];
-    let header = places.iter().find_map(|place| {
-        ["Authorization", "authorization"]
-            .iter()
-            .find_map(|name| place.get(name).and_then(Value::as_str))
-    });
-    match header {
-        Some(header) => bearer_token(header),
-        None => payload.get("token").and_then(Value::as_str),
+    fn look(&mut self) -> Result<Option<Message>, End> {
+        self.read = 0;
+        if let Some(closing) = overdue(&self.shared.app, &self.phase, self.opened) {
+            return Err(Some(closing));
+        }
+        if self.pinged.elapsed() < PING_EVERY {
+            return Ok(None);
+        }
+        if !self.is_alive {
+            return Err(Some(Closing::Silent));
+        }
+        self.pinged = Instant::now();
+        self.is_alive = false;
+        Ok(Some(Message::Ping(Default::default())))
+    }
+
+    fn received(&mut self, received: Option<Result<Message, axum::Error>>) -> Result<Option<Message>, End> {
+        match received {
+            None | Some(Ok(Message::Close(_))) => Err(None),
+            Some(Err(error)) if is_too_large(&error) => Err(Some(Closing::TooLarge)),
+            Some(Err(_)) => Err(None),
+            // The library answers pings.
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+            Some(Ok(Message::Binary(_))) => Err(Some(Closing::Invalid("it is not text".to_owned()))),
+            Some(Ok(Message::Text(text))) if text.len() > MOST_BYTES => Err(Some(Closing::TooLarge)),
+            Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                Ok(message) => self.said(message),
+                Err(error) => Err(Some(Closing::Invalid(error.to_string()))),
+            },
+        }
+    }
+
+    fn said(&mut self, message: ClientMessage) -> Result<Option<Message>, End> {
+        match message {
+            ClientMessage::ConnectionInit { payload } => {
+                let Phase::Silent(guest) = &self.phase else {
+                    return Err(Some(Closing::SecondInit));
+                };
+                let app = Arc::clone(&self.shared.app);
+                let mut greeting =
+                    greet(app, self.id.clone(), self.address, payload.unwrap_or_default()).boxed();
+                // Where nothing has to be asked, a client that does not wait for the answer need not be refused.
+                if let Some(welcome) = (&mut greeting).now_or_never() {
+                    return self.welcome(welcome).map(Some);
+                }
+                self.phase = Phase::Greeting(greeting, guest.clone());
+                Ok(None)
+            }
+            ClientMessage::Ping { payload } => text(&ServerMessage::Pong { payload }).map(Some),
+            ClientMessage::Pong { .. } => Ok(None),
+            ClientMessage::Subscribe { id, payload } => {
+                let Phase::Greeted(welcome) = &self.phase else {
+                    return Err(Some(Closing::Unauthorized));
+                };
+                if self.operations.contains_key(&id) {
+                    return Err(Some(Closing::AlreadyExists(id.to_string())));
+                }
+                if self.operations.len() >= MOST_SUBSCRIPTIONS {
+                    let full = "this websocket has as many subscriptions as it may have; end one of them";
+                    let full = ApiError::LimitExceeded(full.into());
+                    let response = crate::graphql::refusal(&full, Some(&self.id));
+                    return told(&id, &Event::Failed(response)).map(Some);
+                }
+                let events = operation::run(&self.shared, &self.id, welcome.caller(), Request::from(payload));
+                self.operations.insert(id, events);
+                Ok(None)
+            }
+            ClientMessage::Complete { id } => {
+                self.operations.remove(&id);
+                Ok(None)
+            }
+        }
     }
 }
 
-/// Why the connection must end now, if it must.
-fn overdue(app: &App, greeted: Option<&Principal>, opened: Instant) -> Option<Message> {
-    match greeted {
-        None if opened.elapsed() >= INIT_WITHIN => {
-            Some(closing(close::INIT_TIMEOUT, "Connection initialisation timeout"))
-        }
-        Some(principal) if principal.expires_at <= app.clock.now() => Some(closing(
-            close::FORBIDDEN,
+/// Why the websocket must end now, if it must.
+fn overdue(app: &App, phase: &Phase, opened: Instant) -> Option<Closing> {
+    match phase {
+        Phase::Greeted(welcome) => welcome.is_over(app).then_some(Closing::Forbidden(
             "the token has expired; connect again with a new one",
         )),
-        _ => None,
+        _ => (opened.elapsed() >= INIT_WITHIN).then_some(Closing::InitTimeout),
     }
 }
 
-/// The engine's close codes as the protocol names them: before the greeting they mean that there was no, or no good, token.
-fn translated(code: u16, reason: &str, is_greeted: bool) -> Message {
-    match code {
-        1011 if !is_greeted => closing(close::UNAUTHORIZED, "Unauthorized"),
-        1002 if reason == ApiError::Unauthenticated.code() => closing(close::FORBIDDEN, "Forbidden"),
-        1002 => closing(4400, "Invalid message"),
-        other => closing(other, reason),
+fn told(id: &OperationId, event: &Event) -> Result<Message, End> {
+    match event {
+        Event::Next(response) => text(&ServerMessage::Next {
+            id,
+            payload: response,
+        }),
+        Event::Failed(response) => text(&ServerMessage::Error {
+            id,
+            payload: &response.errors,
+        }),
+        Event::Done => text(&ServerMessage::Complete { id }),
     }
 }
 
-fn closing(code: u16, reason: &str) -> Message {
-    Message::Close(Some(CloseFrame {
-        code,
-        reason: reason.into(),
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_token_is_found_where_clients_put_it() {
-        for payload in [
-            json!({ "Authorization": "Bearer abc" }),
-            json!({ "authorization": "bearer abc" }),
-            json!({ "headers": { "Authorization": "Bearer abc" } }),
-            json!({ "token": "abc" }),
-        ] {
-            assert_eq!(token(&payload), Some("abc"), "{payload}");
-        }
-        for payload in [
-            json!(null),
-            json!([]),
-            json!({ "Authorization": "abc" }),
-            json!({ "token": 1 }),
-        ] {
-            assert_eq!(token(&payload), None, "{payload}");
+fn text(message: &ServerMessage<'_>) -> Result<Message, End> {
+    match serde_json::to_string(message) {
+        Ok(text) => Ok(Message::Text(text.into())),
+        Err(error) => {
+            tracing::error!(%error, "a message of the websocket could not be written");
+            Err(Some(Closing::Internal))
         }
     }
+}
+
+/// Whether a message was larger than the websocket reads at all.
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(tungstenite::Error::Capacity(_)) = error.downcast_ref() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -2,6 +2,8 @@
 
 mod graphiql;
 mod graphql;
+mod media;
+mod origins;
 mod others;
 
 use std::sync::Arc;
@@ -22,6 +24,11 @@ const SECRET: &str = "mD3x8Wq0Zr7Yt2Kp5Vn9Lb4Hs6Jf1Gc3";
 
 /// An API whose database and Redis nobody answers for.
 async fn api(more: &'static [(&'static str, &'static str)]) -> Router {
+    router(app(more).await)
+}
+
+/// The parts of such an API.
+pub(crate) async fn app(more: &'static [(&'static str, &'static str)]) -> Arc<App> {
     let fixed: &[(&str, &str)] = &[
         (
             "DATABASE_URL",
@@ -41,16 +48,17 @@ async fn api(more: &'static [(&'static str, &'static str)]) -> Router {
         found.map(|(_, value)| std::ffi::OsString::from(value))
     };
     let config = ApiConfig::read(&env).unwrap();
-    router(
-        App::new(&config, Arc::new(SystemClock), CancellationToken::new())
-            .await
-            .unwrap(),
-    )
+    App::new(&config, Arc::new(SystemClock), CancellationToken::new())
+        .await
+        .unwrap()
 }
 
 fn token(role: &str) -> String {
-    let claims =
-        json!({ "sub": "018f2f5e-7b3c-7000-8000-000000000001", "exp": 4_102_444_800_u64, "role": role });
+    token_of(json!({ "sub": "018f2f5e-7b3c-7000-8000-000000000001", "exp": 4_102_444_800_u64, "role": role }))
+}
+
+/// A token that says so.
+pub(crate) fn token_of(claims: Value) -> String {
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }

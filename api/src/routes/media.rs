@@ -1,0 +1,110 @@
+//! Which of the two media types of GraphQL over HTTP an answer has
+//! (<https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types>).
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// The type of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    /// `application/graphql-response+json`: the status says whether the request was executed, and a client may read every body.
+    GraphqlResponse,
+    /// `application/json`, for clients that know nothing else: what was understood is 200.
+    Json,
+}
+
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+
+impl Media {
+    /// The type that a client asks for: the newer one where it is named, and not liked less than the other.
+    pub(super) fn accepted(headers: &HeaderMap) -> Self {
+        let ranges = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        let (mut newer, mut older) = (0, 0);
+        for range in ranges {
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let kind = kind.trim();
+            if kind.eq_ignore_ascii_case(GRAPHQL_RESPONSE) {
+                newer = quality(parameters);
+            } else if kind.eq_ignore_ascii_case("application/json") {
+                older = quality(parameters);
+            }
+        }
+        if newer > 0 && newer >= older {
+            Self::GraphqlResponse
+        } else {
+            Self::Json
+        }
+    }
+
+    /// The value of `Content-Type`.
+    pub(super) const fn content_type(self) -> HeaderValue {
+        match self {
+            Self::GraphqlResponse => {
+                HeaderValue::from_static("application/graphql-response+json; charset=utf-8")
+            }
+            Self::Json => HeaderValue::from_static("application/json"),
+        }
+    }
+}
+
+/// A weight in thousandths (RFC 9110, section 12.4.2); 1 when it is left out.
+fn quality(parameters: &str) -> u32 {
+    let weight = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let Some(weight) = weight else { return 1_000 };
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let thousandths: String = fraction.chars().chain("000".chars()).take(3).collect();
+    match (whole, thousandths.parse()) {
+        ("0", Ok(thousandths)) => thousandths,
+        ("1", Ok(_)) => 1_000,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newer_type_is_given_to_those_who_name_it_and_like_it_no_less() {
+        for (accept, media) in [
+            (None, Media::Json),
+            (Some("*/*"), Media::Json),
+            (Some("application/json"), Media::Json),
+            (Some("text/html"), Media::Json),
+            (Some("application/graphql-response+json"), Media::GraphqlResponse),
+            (
+                Some("Application/GraphQL-Response+JSON;charset=utf-8"),
+                Media::GraphqlResponse,
+            ),
+            // Apollo Client, urql and Relay ask like this.
+            (
+                Some("application/graphql-response+json,application/json;q=0.9"),
+                Media::GraphqlResponse,
+            ),
+            (
+                Some(
+                    "application/graphql-response+json, application/graphql+json, application/json, text/event-stream",
+                ),
+                Media::GraphqlResponse,
+            ),
+            (
+                Some("application/graphql-response+json;q=0.5, application/json"),
+                Media::Json,
+            ),
+            (Some("application/graphql-response+json;q=0"), Media::Json),
+            (Some("application/graphql-response+json;q=0.0, */*"), Media::Json),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, accept.parse().unwrap());
+            }
+            assert_eq!(Media::accepted(&headers), media, "{accept:?}");
+        }
+    }
+}

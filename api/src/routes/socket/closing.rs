@@ -1,0 +1,127 @@
+//! Why a websocket ends, and the code that says so.
+
+use axum::extract::ws::{CloseFrame, Message};
+
+use crate::errors::ApiError;
+
+/// Why a websocket ends. Clients try again by themselves after 1001, 1013, 4403 and 4408, and give up after the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// The server ends.
+    Restarting,
+    /// The client shows no sign of life.
+    Silent,
+    /// A message is larger than any of the protocol's needs to be.
+    TooLarge,
+    /// A fault of ours.
+    Internal,
+    /// Something we need is away, or there is no place at the moment.
+    TryLater(&'static str),
+    /// A message that the protocol does not know.
+    Invalid(String),
+    /// Something was asked for before the greeting was answered.
+    Unauthorized,
+    /// The token is not believed, or no longer.
+    Forbidden(&'static str),
+    /// No greeting came.
+    InitTimeout,
+    /// A name that stands for an operation already.
+    AlreadyExists(String),
+    /// A second greeting.
+    SecondInit,
+}
+
+impl Closing {
+    /// Its code: RFC 6455, section 7.4.1, and the protocol's own above 4000.
+    const fn code(&self) -> u16 {
+        match self {
+            Self::Restarting | Self::Silent => 1001,
+            Self::TooLarge => 1009,
+            Self::Internal => 1011,
+            // <https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number>
+            Self::TryLater(_) => 1013,
+            Self::Invalid(_) => 4400,
+            Self::Unauthorized => 4401,
+            Self::Forbidden(_) => 4403,
+            Self::InitTimeout => 4408,
+            Self::AlreadyExists(_) => 4409,
+            Self::SecondInit => 4429,
+        }
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Restarting => "the server is restarting".to_owned(),
+            Self::Silent => "no pong came".to_owned(),
+            Self::TooLarge => "the message is too large".to_owned(),
+            Self::Internal => "Internal server error".to_owned(),
+            Self::TryLater(why) | Self::Forbidden(why) => why.to_owned(),
+            Self::Invalid(why) => format!("Invalid message: {why}"),
+            Self::Unauthorized => "Unauthorized".to_owned(),
+            Self::InitTimeout => "Connection initialisation timeout".to_owned(),
+            Self::AlreadyExists(name) => format!("Subscriber for {name} already exists"),
+            Self::SecondInit => "Too many initialisation requests".to_owned(),
+        }
+    }
+
+    /// The message that ends the websocket.
+    pub(super) fn message(self) -> Message {
+        // The longest reason that fits into a control frame (RFC 6455, section 5.5).
+        const LONGEST: usize = 123;
+        let code = self.code();
+        let mut reason = self.reason();
+        if reason.len() > LONGEST {
+            let end = (0..=LONGEST)
+                .rev()
+                .find(|end| reason.is_char_boundary(*end))
+                .unwrap_or_default();
+            reason.truncate(end);
+        }
+        Message::Close(Some(CloseFrame {
+            code,
+            reason: reason.into(),
+        }))
+    }
+}
+
+impl From<&ApiError> for Closing {
+    /// The end that a refused greeting leads to.
+    fn from(error: &ApiError) -> Self {
+        match error {
+            ApiError::Unavailable(_) | ApiError::Paused { .. } => {
+                Self::TryLater("the service is not available at the moment")
+            }
+            ApiError::RateLimited { .. } => Self::TryLater("too many requests"),
+            ApiError::LimitExceeded(_) => Self::TryLater("too many websockets"),
+            ApiError::Internal(_) => Self::Internal,
+            _ => Self::Forbidden("Forbidden"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_fits_into_its_frame() {
+        let Message::Close(Some(frame)) = Closing::AlreadyExists("ä".repeat(127)).message() else {
+            panic!("no close")
+        };
+        assert_eq!(frame.code, 4409);
+        assert!(frame.reason.len() <= 123 && frame.reason.starts_with("Subscriber for ä"));
+    }
+
+    #[test]
+    fn a_greeting_that_fails_for_our_sake_may_be_tried_again() {
+        let away = ApiError::Unavailable(std::sync::Arc::new(std::io::Error::other("down")));
+        assert_eq!(Closing::from(&away).code(), 1013);
+        assert_eq!(
+            Closing::from(&ApiError::RateLimited { retry_after: 1 }).code(),
+            1013
+        );
+        assert_eq!(Closing::from(&ApiError::Unauthenticated).code(), 4403);
+        assert_eq!(Closing::from(&ApiError::Forbidden).code(), 4403);
+        assert_eq!(Closing::from(&ApiError::internal("x")).code(), 1011);
+    }
+}

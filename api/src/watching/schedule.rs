@@ -1,0 +1,173 @@
+//! When which row is looked at, and who is told.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Found;
+
+/// The pause between two looks at one row at least: a wallet that hundreds pay into changes more often than anybody can read.
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a look that failed.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Rows, those who watch them, and the order of the looks.
+pub(super) struct Schedule<R> {
+    poll: Duration,
+    rows: HashMap<Uuid, Row<R>>,
+    order: BTreeSet<(Instant, Uuid)>,
+}
+
+struct Row<R> {
+    told: watch::Sender<Option<Found<R>>>,
+    watchers: usize,
+    /// When it is looked at next; none while a look is under way.
+    due: Option<Instant>,
+    looked_at: Option<Instant>,
+}
+
+impl<R> Schedule<R> {
+    pub(super) fn new(poll: Duration) -> Self {
+        Self {
+            poll,
+            rows: HashMap::new(),
+            order: BTreeSet::new(),
+        }
+    }
+
+    /// One more who watches a row; what is received comes from looks that begin after this.
+    pub(super) fn join(&mut self, id: Uuid, now: Instant) -> watch::Receiver<Option<Found<R>>> {
+        let row = self.rows.entry(id).or_insert_with(|| Row {
+            told: watch::Sender::new(None),
+            watchers: 0,
+            due: None,
+            looked_at: None,
+        });
+        row.watchers += 1;
+        let receiver = row.told.subscribe();
+        self.look_at(id, now);
+        receiver
+    }
+
+    /// One less; whether nobody watches the row any more.
+    pub(super) fn leave(&mut self, id: Uuid) -> bool {
+        let Some(row) = self.rows.get_mut(&id) else {
+            return true;
+        };
+        row.watchers = row.watchers.saturating_sub(1);
+        let is_alone = row.watchers == 0;
+        if is_alone && let Some(Row { due: Some(due), .. }) = self.rows.remove(&id) {
+            self.order.remove(&(due, id));
+        }
+        is_alone
+    }
+
+    /// Looks at a row at this instant, or earlier if that was planned, but not too soon after the last look.
+    pub(super) fn look_at(&mut self, id: Uuid, at: Instant) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        let at = row.looked_at.map_or(at, |last| at.max(last + LEAST_PAUSE));
+        if let Some(due) = row.due {
+            if due <= at {
+                return;
+            }
+            self.order.remove(&(due, id));
+        }
+        row.due = Some(at);
+        self.order.insert((at, id));
+    }
+
+    /// Takes the rows that are due, the longest waiting first; the next instant at which one is when none is now.
+    pub(super) fn take_due(&mut self, now: Instant, most: usize) -> Result<Vec<Uuid>, Option<Instant>> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some((due, id)) = self.order.first().copied()
+            && due <= now
+        {
+            self.order.remove(&(due, id));
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.due = None;
+                row.looked_at = Some(now);
+            }
+            taken.push(id);
+        }
+        if taken.is_empty() {
+            Err(self.order.first().map(|(due, _)| *due))
+        } else {
+            Ok(taken)
+        }
+    }
+
+    /// Tells all who watch a row what was found, and plans the next look.
+    pub(super) fn tell(&mut self, id: Uuid, found: Found<R>, now: Instant) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.told.send_replace(Some(found));
+            if row.due.is_none() {
+                let due = now + self.poll;
+                row.due = Some(due);
+                self.order.insert((due, id));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLL: Duration = Duration::from_secs(2);
+
+    fn ids(schedule: &mut Schedule<u8>, now: Instant) -> Vec<u128> {
+        let taken = schedule.take_due(now, 10).unwrap_or_default();
+        taken.into_iter().map(|id| id.as_u128()).collect()
+    }
+
+    #[test]
+    fn a_row_is_looked_at_once_however_many_watch_it() {
+        let mut schedule = Schedule::<u8>::new(POLL);
+        let (id, now) = (Uuid::from_u128(1), Instant::now());
+        let mut watchers: Vec<_> = (0..1_000).map(|_| schedule.join(id, now)).collect();
+        assert_eq!(ids(&mut schedule, now), [1]);
+        assert!(ids(&mut schedule, now + POLL).is_empty(), "a look is under way");
+        schedule.tell(id, Ok(None), now);
+        assert!(watchers.iter_mut().all(|told| told.has_changed().unwrap()));
+        assert!(ids(&mut schedule, now + POLL / 2).is_empty());
+        assert_eq!(ids(&mut schedule, now + POLL), [1]);
+        assert!((1..1_000).all(|_| !schedule.leave(id)));
+        assert!(schedule.leave(id));
+        assert!(schedule.rows.is_empty() && schedule.order.is_empty());
+    }
+
+    #[test]
+    fn news_are_looked_at_soon_but_not_more_often_than_anybody_can_read() {
+        let mut schedule = Schedule::<u8>::new(POLL);
+        let (id, now) = (Uuid::from_u128(1), Instant::now());
+        let told = schedule.join(id, now);
+        assert_eq!(ids(&mut schedule, now), [1]);
+        schedule.look_at(id, now);
+        assert!(ids(&mut schedule, now).is_empty());
+        schedule.tell(id, Ok(None), now);
+        assert!(told.has_changed().unwrap());
+        assert_eq!(
+            ids(&mut schedule, now + LEAST_PAUSE),
+            [1],
+            "the news that came meanwhile"
+        );
+    }
+
+    #[test]
+    fn who_joins_waits_for_a_look_of_their_own() {
+        let mut schedule = Schedule::<u8>::new(Duration::from_secs(3_600));
+        let (id, now) = (Uuid::from_u128(1), Instant::now());
+        let _first = schedule.join(id, now);
+        assert_eq!(ids(&mut schedule, now), [1]);
+        schedule.tell(id, Ok(None), now);
+        let second = schedule.join(id, now + POLL);
+        assert!(!second.has_changed().unwrap(), "what was seen before is old");
+        assert_eq!(ids(&mut schedule, now + POLL), [1]);
+        schedule.tell(id, Ok(None), now + POLL);
+        assert!(second.has_changed().unwrap());
+    }
+}

@@ -1,0 +1,1 @@
+DROP INDEX wallet_transactions_open_of_wallet;

@@ -1,0 +1,107 @@
+//! What one person may hold, and that others find their place.
+
+use serde_json::json;
+use wallet_tests::socket::{Frame, Socket};
+use wallet_tests::{TestApp, User, eventually};
+
+use super::{never_looking, next, watch_wallet};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_ends_with_its_session_and_those_of_other_sessions_stay() {
+    let app = never_looking().await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (mut revoked, _) = watch_wallet(app.base(), &alice.in_session("lost-phone"), &hers).await;
+    let (mut second, _) = watch_wallet(app.base(), &alice.in_session("lost-phone"), &hers).await;
+    let (mut kept, _) = watch_wallet(app.base(), &alice.in_session("laptop"), &hers).await;
+    let (mut without, _) = watch_wallet(app.base(), &alice, &hers).await;
+    let revoke =
+        "INSERT INTO revoked_sessions (session_id, user_id, revoked_at) VALUES ('lost-phone', $1, now())";
+    assert_eq!(app.db.execute(revoke, &[&alice.id]).await, 1);
+    assert_eq!(revoked.frame().await, Frame::Closed(4403));
+    assert_eq!(second.frame().await, Frame::Closed(4403));
+    for socket in [&mut kept, &mut without] {
+        socket.send(json!({ "type": "ping" })).await;
+        assert_eq!(socket.frame().await, Frame::Message(json!({ "type": "pong" })));
+    }
+    // The database answers at once who was revoked; what was asked before may count for five more seconds.
+    eventually("the revoked session to be refused", async || {
+        let mut again = Socket::open(app.base()).await;
+        again.greet(&alice.in_session("lost-phone").token).await;
+        again.frame().await == Frame::Closed(4403)
+    })
+    .await;
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_websockets_of_one_person_lock_nobody_out_greeted_or_not() {
+    let app = never_looking().await;
+    let (alice, _) = app.owner(0).await;
+    let (bob, his) = app.owner(1_000).await;
+    let mut open = Vec::new();
+    let mut refused = 0;
+    for _ in 0..100 {
+        let mut socket = Socket::open(app.base()).await;
+        socket.greet(&alice.token).await;
+        match socket.frame().await {
+            Frame::Message(_) => open.push(socket),
+            Frame::Closed(code) => {
+                assert_eq!(code, 1013);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && !open.is_empty(), "{refused} of 100 were refused");
+    let mut ungreeted = Vec::new();
+    for _ in 0..1_000 {
+        ungreeted.push(Socket::open(app.base()).await);
+    }
+    let (_, first) = watch_wallet(app.base(), &bob, &his).await;
+    assert_eq!(first["balance"], "10.00");
+    assert_eq!(
+        ungreeted[0].frame().await,
+        Frame::Closed(1013),
+        "the oldest made way"
+    );
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_too_large_is_told_as_such() {
+    let app = TestApp::with_workers(0).await;
+    for bytes in [64 * 1024 + 1, 200 * 1024, 1024 * 1024] {
+        let mut socket = Socket::of(app.base(), &User::new()).await;
+        socket
+            .send(json!({ "type": "ping", "payload": { "a": "x".repeat(bytes) } }))
+            .await;
+        assert_eq!(socket.frame().await, Frame::Closed(1009), "{bytes}");
+    }
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_who_watches_one_wallet_hears_of_its_change() {
+    let app = never_looking().await;
+    let (alice, hers) = app.owner(1_000).await;
+    let mut sockets = Vec::new();
+    for _ in 0..15 {
+        sockets.push(watch_wallet(app.base(), &alice, &hers).await.0);
+    }
+    let query = "subscription($id: String!) { walletUpdated(id: $id) { balance } }";
+    let mut stranger = Socket::of(app.base(), &User::new()).await;
+    stranger.begin("watch", query, json!({ "id": hers })).await;
+    let Frame::Message(told) = stranger.frame().await else {
+        panic!("closed")
+    };
+    assert_eq!(
+        told["payload"][0]["extensions"]["code"], "WALLET_NOT_FOUND",
+        "others look at it, which makes it nobody else's: {told}"
+    );
+    app.plant(&hers, 500).await;
+    let notify = format!("SELECT pg_notify('wallet_changes', '{}')", hers.replace('-', ""));
+    app.db.rows(&notify, &[]).await;
+    for socket in &mut sockets {
+        assert_eq!(next(socket).await["balance"], "15.00");
+    }
+    app.abandon().await;
+}
