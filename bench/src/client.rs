@@ -35,6 +35,26 @@ impl Client {
         })
     }
 
+    /// The token of this person.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Sends any operation and reads what comes; gives the status.
+    pub(crate) async fn send(&self, document: &str, variables: Value) -> Result<u16> {
+        let body = json!({ "query": document, "variables": variables });
+        let answer = self
+            .http
+            .post(&self.url)
+            .bearer_auth(&self.token)
+            .json(&body)
+            .send()
+            .await?;
+        let status = answer.status().as_u16();
+        answer.bytes().await?;
+        Ok(status)
+    }
+
     async fn ask(&self, pointer: &str, document: &str, variables: Value) -> Result<String> {
         let body = json!({ "query": document, "variables": variables });
         let answer: Value = self
@@ -75,6 +95,16 @@ impl Client {
             .await?;
         self.completed(&id, Duration::from_millis(20), Duration::from_secs(30))
             .await
+    }
+
+    /// Asks for a deposit that waits for its payer, and returns its id.
+    pub(crate) async fn deposit(&self, wallet: &str, amount: &str) -> Result<String> {
+        self.ask(
+            "/data/deposit/id",
+            DEPOSIT,
+            json!({ "walletId": wallet, "input": { "amount": amount } }),
+        )
+        .await
     }
 
     /// Sends a transfer and returns its id.

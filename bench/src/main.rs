@@ -11,6 +11,7 @@
 mod backlog;
 mod client;
 mod documents;
+mod fairness;
 mod flush;
 mod latency;
 mod memory;
@@ -65,6 +66,12 @@ enum Which {
         #[arg(long, default_value_t = 5_000)]
         documents: u64,
     },
+    /// What one person who takes all they can get does to another person's waiting time, as a ratio to an idle system.
+    Fairness {
+        /// How many requests of the other person are measured in each phase.
+        #[arg(long, default_value_t = 300)]
+        samples: usize,
+    },
     /// The invariants over transactions that are planted: time of `wallet-worker verify`, whole and quick.
     Verify {
         /// How many transfers.
@@ -91,6 +98,7 @@ async fn run(which: Option<Which>) -> Result<()> {
         Which::Flush { transfers: 1_000 },
         Which::Memory { requests: 10_000 },
         Which::Documents { documents: 5_000 },
+        Which::Fairness { samples: 300 },
         Which::Verify { transfers: 1_000_000 },
     ];
     let chosen = which.map_or_else(|| all.to_vec(), |one| vec![one]);
@@ -101,6 +109,7 @@ async fn run(which: Option<Which>) -> Result<()> {
             Which::Flush { transfers } => flush::measure(transfers).await?,
             Which::Memory { requests } => memory::measure(requests).await?,
             Which::Documents { documents } => documents::measure_documents(documents)?,
+            Which::Fairness { samples } => fairness::measure(samples).await?,
             Which::Verify { transfers } => verify::measure(transfers).await?,
         };
         for line in lines {

@@ -234,8 +234,16 @@ impl Stack {
     /// # Errors
     /// When it has not been built or does not come up.
     pub async fn start_api(&self) -> Result<Process> {
+        self.start_api_with(&Env::new()).await
+    }
+
+    /// As [`Self::start_api`], with other variables.
+    ///
+    /// # Errors
+    /// As [`Self::start_api`].
+    pub async fn start_api_with(&self, more: &Env) -> Result<Process> {
         let step = self.progress.step();
-        let mut api = self.spawn("wallet-api", "wallet-api", &[], &Env::new())?;
+        let mut api = self.spawn("wallet-api", "wallet-api", &[], more)?;
         wait_until_ready(&format!("{}/readyz", self.api_base), &mut api, READY_LIMIT).await?;
         step.done(&format!("wallet-api on {}", self.api_base));
         Ok(api)
