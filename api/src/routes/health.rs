@@ -34,8 +34,8 @@ pub(super) async fn ready(State(Shared { app, .. }): State<Shared>) -> Response 
         "database": missing.unwrap_or_else(|| told(database).to_owned()),
         "redis": told(redis.is_ok()),
     });
-    if let Some(answers) = app.reads.replica_answers() {
-        body["replica"] = told(answers).into();
+    if let (Some(answers), Some(fields)) = (app.reads.replica_answers(), body.as_object_mut()) {
+        fields.insert("replica".to_owned(), told(answers).into());
     }
     let status = if serves && !draining {
         StatusCode::OK
