@@ -11,9 +11,9 @@ use wallet_core::stripe::{
     Account, AccountId, AccountLink, Balance, BalanceTransaction, BalanceTransactionId,
     BalanceTransactionPage, BalanceTransactionQuery, Charge, ChargeId, CreateAccount, CreateAccountLink,
     CreateCustomer, CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal, CreateTransfer,
-    Customer, CustomerId, Dispute, DisputeId, EventId, EventPage, EventQuery, GatewayError, IdempotencyKey,
-    PaymentGateway, PaymentIntent, PaymentIntentId, Payout, PayoutId, Refund, RefundId, Reversal,
-    StripeEvent, StripeTransferId, Transfer,
+    Customer, CustomerId, Dispute, DisputeId, EventId, EventPage, EventQuery, GatewayError, PaymentGateway,
+    PaymentIntent, PaymentIntentId, Payout, PayoutId, Refund, RefundId, Reversal, StripeEvent,
+    StripeTransferId, Ticket, Transfer,
 };
 
 use crate::hedge::Hedge;
@@ -61,24 +61,24 @@ macro_rules! measured {
 // Again: one request each that can be repeated. Once: many pages, which take their time, and a link without a key.
 measured! {
     again {
-        create_customer(key: &IdempotencyKey, params: &CreateCustomer) -> Customer;
-        create_payment_intent(key: &IdempotencyKey, params: &CreatePaymentIntent) -> PaymentIntent;
+        create_customer(ticket: &Ticket, params: &CreateCustomer) -> Customer;
+        create_payment_intent(ticket: &Ticket, params: &CreatePaymentIntent) -> PaymentIntent;
         retrieve_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
         cancel_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
-        create_refund(key: &IdempotencyKey, params: &CreateRefund) -> Refund;
+        create_refund(ticket: &Ticket, params: &CreateRefund) -> Refund;
         retrieve_refund(id: &RefundId) -> Refund;
         retrieve_dispute(id: &DisputeId) -> Dispute;
         retrieve_charge(id: &ChargeId) -> Charge;
         retrieve_balance_transaction(id: &BalanceTransactionId) -> BalanceTransaction;
         retrieve_balance(account: Option<&AccountId>) -> Balance;
-        create_account(key: &IdempotencyKey, params: &CreateAccount) -> Account;
+        create_account(ticket: &Ticket, params: &CreateAccount) -> Account;
         retrieve_own_account() -> Account;
         retrieve_account(id: &AccountId) -> Account;
         set_manual_payouts(id: &AccountId) -> Account;
-        create_transfer(key: &IdempotencyKey, params: &CreateTransfer) -> Transfer;
+        create_transfer(ticket: &Ticket, params: &CreateTransfer) -> Transfer;
         retrieve_transfer(id: &StripeTransferId) -> Transfer;
-        create_reversal(key: &IdempotencyKey, params: &CreateReversal) -> Reversal;
-        create_payout(key: &IdempotencyKey, params: &CreatePayout) -> Payout;
+        create_reversal(ticket: &Ticket, params: &CreateReversal) -> Reversal;
+        create_payout(ticket: &Ticket, params: &CreatePayout) -> Payout;
         retrieve_payout(account: &AccountId, id: &PayoutId) -> Payout;
         retrieve_event(account: Option<&AccountId>, id: &EventId) -> StripeEvent;
     }

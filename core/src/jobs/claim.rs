@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::JobKind;
-use crate::db::{Db, DbError, sql};
+use crate::db::{Db, DbError, PgConn, sql};
 use crate::ids::{JobId, TransactionId, WalletId};
 
 /// How long a claim lasts without a renewal.
@@ -148,6 +148,24 @@ pub async fn renew(db: &Db, claims: &[Claim]) -> Result<Vec<JobId>, DbError> {
     .load(&mut db.conn().await?)
     .await?;
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+}
+
+/// Lets a claim last for a whole [`LEASE`] from now, in the caller's transaction, and locks its job until that ends; says whether it was
+/// still valid.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn extend(conn: &mut PgConn, claim: Claim) -> Result<bool, DbError> {
+    let extended = sql(
+        "UPDATE jobs SET lease_until = GREATEST(lease_until, clock_timestamp() + $3)
+          WHERE id = $1 AND fence = $2 AND parked_at IS NULL AND lease_until IS NOT NULL",
+    )
+    .bind::<BigInt, _>(claim.job.0)
+    .bind::<BigInt, _>(claim.fence)
+    .bind::<Interval, _>(interval(LEASE))
+    .execute(conn)
+    .await?;
+    Ok(extended == 1)
 }
 
 pub(super) fn interval(duration: Duration) -> diesel::pg::data_types::PgInterval {

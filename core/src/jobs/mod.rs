@@ -12,7 +12,7 @@ mod new;
 mod parked;
 
 pub use backlog::{Backlog, backlog};
-pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, renew};
+pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, extend, renew};
 pub use dispatch::{
     Forward, bring_forward, count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due,
 };

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use attempt::{Attempt, Outcome, code_of, exhausted};
@@ -29,12 +30,13 @@ use super::breaker::{Breakers, Lane};
 use super::errors::{ErrorClass, GatewayError};
 use super::gateway::PaymentGateway;
 use super::ids::IdempotencyKey;
+use super::ticket::Ticket;
 use super::types::StripeObject;
 use crate::chaos::{self, PlantedBug, Point};
 use crate::clock::SharedClock;
 use crate::crypto::Vault;
 use crate::db::{Db, DbError};
-use crate::jobs::Claim;
+use crate::jobs::{Claim, LEASE};
 
 /// The answer to a creating call.
 #[derive(Debug)]
@@ -111,7 +113,8 @@ impl StripeCalls {
     /// Makes the call for `subject` (the transaction; the person for a customer), or finds that it was made.
     ///
     /// `claim` is the job's: a worker whose claim is void sends nothing any more, so whoever claimed the job after it can rely on
-    /// what the rows of the calls say.
+    /// what the rows of the calls say. The claim is extended when the try is counted, and the call is given up when that time is
+    /// over, whether or not it was sent ([`Ticket`]).
     ///
     /// Hold no database transaction open meanwhile. Dropping the future leaves the outcome unknown, which the next run clears up.
     ///
@@ -164,6 +167,8 @@ impl StripeCalls {
         // Before the claim is looked at and the try is counted: while we wait here, nothing has been sent.
         let _alone = self.objects.alone(stored.touches()).await;
         let permit = self.breakers.permit(C::OPERATION.lane(), self.clock.now())?;
+        // Before the claim is extended: what is counted from here ends earlier than the lease.
+        let begun_at = Instant::now();
         let before = match self
             .store
             .begin_try(C::OPERATION, claim, &attempt.key, self.clock.now())
@@ -176,8 +181,13 @@ impl StripeCalls {
         };
 
         chaos::reach(Point::W3).await;
-        let key = sent_key(&attempt.key, self.clock.now());
-        let answer = stored.send(&*self.gateway, &key).await;
+        let key = sent_key(&attempt.key, self.clock.now()).into_owned();
+        let ticket = Ticket::new(key, begun_at.checked_add(LEASE).unwrap_or(begun_at));
+        if ticket.is_over() {
+            // This process was stopped for so long that another worker may have taken the job over. Nothing was sent.
+            return Err(CallError::ClaimVoid);
+        }
+        let answer = stored.send(&*self.gateway, &ticket).await;
         if answer.is_ok() {
             chaos::reach(Point::W4).await;
         }

@@ -5,13 +5,14 @@ use chrono::{DateTime, Utc};
 
 use super::errors::GatewayError;
 use super::ids::{
-    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, IdempotencyKey,
-    PaymentIntentId, PayoutId, RefundId, StripeTransferId,
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, PaymentIntentId, PayoutId,
+    RefundId, StripeTransferId,
 };
 use super::params::{
     BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
     CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
 };
+use super::ticket::Ticket;
 use super::types::{
     Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, Customer, Dispute,
     EventPage, PaymentIntent, Payout, Refund, Reversal, StripeEvent, Transfer,
@@ -28,7 +29,7 @@ pub trait PaymentGateway: Send + Sync {
     /// Makes a customer.
     async fn create_customer(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreateCustomer,
     ) -> Result<Customer, GatewayError>;
 
@@ -36,7 +37,7 @@ pub trait PaymentGateway: Send + Sync {
     /// intent, which exists all the same.
     async fn create_payment_intent(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreatePaymentIntent,
     ) -> Result<PaymentIntent, GatewayError>;
 
@@ -56,11 +57,7 @@ pub trait PaymentGateway: Send + Sync {
 
     /// Sends money of a payment back to its payer. Without funds on the platform's balance the refund is made all the same and
     /// stays `pending`.
-    async fn create_refund(
-        &self,
-        key: &IdempotencyKey,
-        params: &CreateRefund,
-    ) -> Result<Refund, GatewayError>;
+    async fn create_refund(&self, ticket: &Ticket, params: &CreateRefund) -> Result<Refund, GatewayError>;
 
     /// The refund as it is now.
     async fn retrieve_refund(&self, id: &RefundId) -> Result<Refund, GatewayError>;
@@ -94,11 +91,7 @@ pub trait PaymentGateway: Send + Sync {
     async fn retrieve_balance(&self, account: Option<&AccountId>) -> Result<Balance, GatewayError>;
 
     /// Makes a connected account that can receive transfers once its person has completed it, and pays out only when told to.
-    async fn create_account(
-        &self,
-        key: &IdempotencyKey,
-        params: &CreateAccount,
-    ) -> Result<Account, GatewayError>;
+    async fn create_account(&self, ticket: &Ticket, params: &CreateAccount) -> Result<Account, GatewayError>;
 
     /// The platform's own account: the one that the key belongs to.
     async fn retrieve_own_account(&self) -> Result<Account, GatewayError>;
@@ -115,7 +108,7 @@ pub trait PaymentGateway: Send + Sync {
     /// Sends money from the platform's balance to a connected account.
     async fn create_transfer(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreateTransfer,
     ) -> Result<Transfer, GatewayError>;
 
@@ -128,7 +121,7 @@ pub trait PaymentGateway: Send + Sync {
     /// Takes a transfer back, whole or in part.
     async fn create_reversal(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreateReversal,
     ) -> Result<Reversal, GatewayError>;
 
@@ -136,11 +129,7 @@ pub trait PaymentGateway: Send + Sync {
     async fn list_reversals(&self, transfer: &StripeTransferId) -> Result<Vec<Reversal>, GatewayError>;
 
     /// Pays a connected account's balance out to its bank.
-    async fn create_payout(
-        &self,
-        key: &IdempotencyKey,
-        params: &CreatePayout,
-    ) -> Result<Payout, GatewayError>;
+    async fn create_payout(&self, ticket: &Ticket, params: &CreatePayout) -> Result<Payout, GatewayError>;
 
     /// A payout of a connected account as it is now.
     async fn retrieve_payout(&self, account: &AccountId, id: &PayoutId) -> Result<Payout, GatewayError>;

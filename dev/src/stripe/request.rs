@@ -146,7 +146,7 @@ impl Request {
         });
         if let Some(scoped) = &scoped {
             let (now, ttl) = (state.now(), state.settings.idempotency_ttl_s);
-            if let Begin::Replay(saved) = state.keys.begin(scoped, path, &params.canonical(), now, ttl)? {
+            if let Begin::Replay(saved) = state.keys.begin(scoped, path, &self.raw_parameters(), now, ttl)? {
                 return Ok(Start::Replay(saved));
             }
         }
@@ -167,6 +167,13 @@ impl Request {
             call,
             key: scoped,
         })))
+    }
+
+    /// The parameters byte for byte. Stripe compares them "to those of the original request"
+    /// (<https://docs.stripe.com/api/idempotent_requests>); how forgiving it is of another order is not written down, so here nothing is forgiven.
+    fn raw_parameters(&self) -> String {
+        let query = self.uri.query().unwrap_or_default();
+        format!("{query}\n{}", String::from_utf8_lossy(&self.body))
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -232,9 +239,14 @@ fn refusal_before(outcome: Outcome, key: Option<&str>) -> Option<ApiError> {
         Outcome::Error503 => Some(ApiError::server(503)),
         Outcome::Error424 => Some(ApiError::server(424)),
         Outcome::Error401 => Some(ApiError::unauthorized("Invalid API Key provided.".to_owned())),
-        Outcome::Error403 => Some(ApiError::forbidden(
-            "more_permissions_required",
-            "The provided key does not have the required permissions for this endpoint.".to_owned(),
+        Outcome::Error401Expired => Some(
+            ApiError::unauthorized("Expired API Key provided: sk_test_***".to_owned()).code("api_key_expired"),
+        ),
+        Outcome::Error403 => Some(ApiError::not_permitted()),
+        Outcome::Error403Account => Some(ApiError::forbidden(
+            "more_permissions_required_for_application",
+            "This application does not have the required permissions for this endpoint on account 'acct_***'."
+                .to_owned(),
         )),
         Outcome::Error404 => Some(ApiError::not_found("object", "of_the_fault")),
         Outcome::IdempotencyError => Some(ApiError::idempotency(

@@ -150,3 +150,44 @@ async fn a_claimed_call_still_needs_its_claim() {
     assert_eq!(accounts_made(&app).await, 0);
     app.finish().await;
 }
+
+/// A job that somebody holds, or has held; its lease ends in so many seconds, or there is none.
+async fn job(app: &TestApp, lease: Option<f64>) -> JobId {
+    let plant = "INSERT INTO jobs (queue, kind, unique_key, run_at, created_at, fence, lease_until, lease_owner)
+                 VALUES ('maintenance', 'of_tomorrow', gen_random_uuid()::text, now(), now(), 7, clock_timestamp() + make_interval(secs => $1), 'test')
+                 RETURNING id";
+    JobId(app.db.value(plant, &[&lease]).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counting_a_try_extends_the_claim_so_that_nobody_takes_the_job_over_while_the_call_is_sent() {
+    let app = TestApp::with_workers(0).await;
+    let calls = calls(&app).await;
+    let left = "SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 FROM jobs WHERE id = $1";
+    // Nearly over, over and not taken by anybody, and fresh.
+    for lease in [1.0, -5.0, 14.0] {
+        let job = job(&app, Some(lease)).await;
+        let claim = Claim { job, fence: 7 };
+        let person = Uuid::new_v4();
+        let made = calls.run(claim, person, account(person)).await;
+        assert!(made.is_ok(), "{lease}: {made:?}");
+        let left: f64 = app.db.value(left, &[&job.0]).await;
+        assert!(left > 0.0 && left <= 15.0, "{lease}: {left} s left");
+    }
+    assert_eq!(accounts_made(&app).await, 3);
+    // Taken over, or given back.
+    for (lease, fence) in [(Some(14.0), 6), (Some(14.0), 8), (None, 7)] {
+        let claim = Claim {
+            job: job(&app, lease).await,
+            fence,
+        };
+        let person = Uuid::new_v4();
+        let refused = calls.run(claim, person, account(person)).await.unwrap_err();
+        assert!(matches!(refused, CallError::ClaimVoid), "{refused:?}");
+    }
+    assert_eq!(accounts_made(&app).await, 3);
+    app.db
+        .execute("DELETE FROM jobs WHERE lease_owner = 'test'", &[])
+        .await;
+    app.abandon().await;
+}

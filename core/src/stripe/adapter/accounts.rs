@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_connect::account::{
     self, CreateAccountCapabilities, CreateAccountCapabilitiesTransfers, CreateAccountSettings,
     CreateAccountSettingsPayouts, CreateAccountSettingsPayoutsSchedule,
@@ -13,24 +13,19 @@ use stripe_connect::account::{
 use stripe_connect::account_link::{self, CreateAccountLinkType};
 
 use super::convert::{self, one, wire_currency};
-use super::failure::failure;
-use super::once;
+use super::wire::Outgoing;
 use crate::stripe::errors::GatewayError;
-use crate::stripe::ids::{AccountId, IdempotencyKey};
+use crate::stripe::ids::AccountId;
 use crate::stripe::params::{CreateAccount, CreateAccountLink};
+use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Account, AccountLink};
 
 pub(super) async fn create(
     client: &Client,
-    key: &IdempotencyKey,
+    ticket: &Ticket,
     params: &CreateAccount,
 ) -> Result<Account, GatewayError> {
-    let answer = creation(params)
-        .customize()
-        .request_strategy(once(key)?)
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let answer = Outgoing::of(&creation(params)).under(ticket).send(client).await?;
     one(convert::account(answer))
 }
 
@@ -61,18 +56,15 @@ fn creation(params: &CreateAccount) -> account::CreateAccount {
 }
 
 pub(super) async fn retrieve(client: &Client, id: &AccountId) -> Result<Account, GatewayError> {
-    let answer = RetrieveAccount::new(id.as_str())
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let request = RetrieveAccount::new(id.as_str());
+    let answer = Outgoing::of(&request).about(id).send(client).await?;
     one(convert::account(answer))
 }
 
 pub(super) async fn retrieve_own(client: &Client) -> Result<Account, GatewayError> {
-    let answer = RetrieveForMyAccountAccount::new()
+    let answer = Outgoing::of(&RetrieveForMyAccountAccount::new())
         .send(client)
-        .await
-        .map_err(failure)?;
+        .await?;
     one(convert::account(answer))
 }
 
@@ -87,7 +79,8 @@ pub(super) async fn set_manual_payouts(client: &Client, id: &AccountId) -> Resul
         }),
         ..UpdateAccountSettings::new()
     });
-    one(convert::account(request.send(client).await.map_err(failure)?))
+    let answer = Outgoing::of(&request).about(id).send(client).await?;
+    one(convert::account(answer))
 }
 
 pub(super) async fn link(client: &Client, params: &CreateAccountLink) -> Result<AccountLink, GatewayError> {
@@ -97,13 +90,14 @@ pub(super) async fn link(client: &Client, params: &CreateAccountLink) -> Result<
     )
     .return_url(params.return_url.as_str())
     .refresh_url(params.refresh_url.as_str());
-    one(convert::account_link(
-        request.send(client).await.map_err(failure)?,
-    ))
+    let answer = Outgoing::of(&request).about(&params.account).send(client).await?;
+    one(convert::account_link(answer))
 }
 
 #[cfg(test)]
 mod tests {
+    use stripe::StripeRequest;
+
     use super::*;
     use crate::money::Currency;
 

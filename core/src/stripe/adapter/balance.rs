@@ -1,13 +1,13 @@
 //! Balances, their movements, and the charges that explain most of them.
 
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::{ListBalanceTransaction, RetrieveBalanceTransaction};
 use stripe_core::charge::RetrieveCharge;
 use stripe_types::RangeQueryTs;
 
 use super::convert::{self, one, ours};
-use super::failure::failure;
+use super::wire::Outgoing;
 use super::{MOST_PAGES, PAGE};
 use crate::stripe::errors::{ErrorClass, GatewayError};
 use crate::stripe::ids::{AccountId, BalanceTransactionId, ChargeId};
@@ -15,11 +15,8 @@ use crate::stripe::params::BalanceTransactionQuery;
 use crate::stripe::types::{Balance, BalanceTransaction, BalanceTransactionPage, Charge};
 
 pub(super) async fn charge(client: &Client, id: &ChargeId) -> Result<Charge, GatewayError> {
-    let answer = RetrieveCharge::new(id.as_str())
-        .expand(["balance_transaction".to_owned()])
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let request = RetrieveCharge::new(id.as_str()).expand(["balance_transaction".to_owned()]);
+    let answer = Outgoing::of(&request).send(client).await?;
     one(convert::charge(answer))
 }
 
@@ -27,19 +24,14 @@ pub(super) async fn transaction(
     client: &Client,
     id: &BalanceTransactionId,
 ) -> Result<BalanceTransaction, GatewayError> {
-    let answer = RetrieveBalanceTransaction::new(id.as_str())
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let request = RetrieveBalanceTransaction::new(id.as_str());
+    let answer = Outgoing::of(&request).send(client).await?;
     one(convert::balance_transaction(answer))
 }
 
 pub(super) async fn retrieve(client: &Client, account: Option<&AccountId>) -> Result<Balance, GatewayError> {
-    let mut request = RetrieveForMyAccountBalance::new().customize();
-    if let Some(account) = account {
-        request = request.account_id(account.as_str().into());
-    }
-    convert::balance(request.send(client).await.map_err(failure)?)
+    let request = RetrieveForMyAccountBalance::new();
+    convert::balance(Outgoing::of(&request).on(account).send(client).await?)
 }
 
 /// One page of ours. A page on which nothing is ours is passed over: without a movement to go on from, its reader could not.
@@ -50,11 +42,11 @@ pub(super) async fn list(
     let mut older_than = query.older_than.as_ref().map(ToString::to_string);
     let mut newer_than = query.newer_than.as_ref().map(ToString::to_string);
     for _ in 0..MOST_PAGES {
-        let mut request = request(query, older_than.as_deref(), newer_than.as_deref()).customize();
-        if let Some(account) = &query.account {
-            request = request.account_id(account.as_str().into());
-        }
-        let page = request.send(client).await.map_err(failure)?;
+        let request = request(query, older_than.as_deref(), newer_than.as_deref());
+        let page = Outgoing::of(&request)
+            .on(query.account.as_ref())
+            .send(client)
+            .await?;
         let id_of = |row: &stripe_shared::BalanceTransaction| row.id.as_str().to_owned();
         let (newest, oldest) = (page.data.first().map(id_of), page.data.last().map(id_of));
         let transactions = ours(page.data, convert::balance_transaction)?;
@@ -103,6 +95,8 @@ fn request(
 
 #[cfg(test)]
 mod tests {
+    use stripe::StripeRequest;
+
     use super::*;
 
     #[test]

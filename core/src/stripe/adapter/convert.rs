@@ -1,6 +1,7 @@
 //! The library's objects as ours.
 
 mod balance;
+mod next_action;
 mod refunds;
 
 use std::collections::HashMap;
@@ -95,6 +96,7 @@ pub(super) fn payment_intent(intent: stripe_shared::PaymentIntent) -> Result<Pay
             .latest_charge
             .and_then(|charge| charge.id().as_str().parse().ok()),
         last_payment_error,
+        next_action: intent.next_action.as_ref().map(next_action::next_action),
         metadata: Metadata::from_map(&intent.metadata),
         created: time(intent.created)?,
     })

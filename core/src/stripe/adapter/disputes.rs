@@ -4,17 +4,16 @@ use stripe::Client;
 use stripe_core::dispute::{ListDispute, RetrieveDispute};
 
 use super::convert::{self, one};
-use super::failure::failure;
+use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
 use crate::stripe::errors::GatewayError;
 use crate::stripe::ids::{DisputeId, PaymentIntentId};
 use crate::stripe::types::Dispute;
 
 pub(super) async fn retrieve(client: &Client, id: &DisputeId) -> Result<Dispute, GatewayError> {
-    let answer = RetrieveDispute::new(id.as_str())
+    let answer = Outgoing::of(&RetrieveDispute::new(id.as_str()))
         .send(client)
-        .await
-        .map_err(failure)?;
+        .await?;
     one(convert::dispute(answer))
 }
 
@@ -25,7 +24,7 @@ pub(super) async fn list(client: &Client, payment: &PaymentIntentId) -> Result<V
         if let Some(cursor) = cursor {
             request = request.starting_after(cursor);
         }
-        let page = request.send(client).await.map_err(failure)?;
+        let page = Outgoing::of(&request).send(client).await?;
         pages.take(page, convert::dispute)?;
     }
     Ok(pages.into_objects())

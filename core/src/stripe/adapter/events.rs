@@ -1,11 +1,12 @@
 //! Events, for what the webhooks did not bring.
 
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_core::event::{ListEvent, RetrieveEvent};
 use stripe_types::RangeQueryTs;
 
 use super::PAGE;
-use super::failure::{failure, unreadable};
+use super::failure::unreadable;
+use super::wire::Outgoing;
 use crate::stripe::errors::GatewayError;
 use crate::stripe::event::Envelope;
 use crate::stripe::ids::{AccountId, EventId};
@@ -17,11 +18,8 @@ pub(super) async fn retrieve(
     account: Option<&AccountId>,
     id: &EventId,
 ) -> Result<StripeEvent, GatewayError> {
-    let mut request = RetrieveEvent::new(id.as_str()).customize();
-    if let Some(account) = account {
-        request = request.account_id(account.as_str().into());
-    }
-    convert(&request.send(client).await.map_err(failure)?)
+    let request = RetrieveEvent::new(id.as_str());
+    convert(&Outgoing::of(&request).on(account).send(client).await?)
 }
 
 pub(super) async fn list(client: &Client, query: &EventQuery) -> Result<EventPage, GatewayError> {
@@ -34,11 +32,10 @@ pub(super) async fn list(client: &Client, query: &EventQuery) -> Result<EventPag
         Some(EventCursor::OlderThan(event)) => request = request.starting_after(event.as_str()),
         None => {}
     }
-    let mut request = request.customize();
-    if let Some(account) = &query.account {
-        request = request.account_id(account.as_str().into());
-    }
-    let page = request.send(client).await.map_err(failure)?;
+    let page = Outgoing::of(&request)
+        .on(query.account.as_ref())
+        .send(client)
+        .await?;
     let events = page.data.iter().map(convert).collect::<Result<_, _>>()?;
     Ok(EventPage {
         events,

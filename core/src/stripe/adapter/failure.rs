@@ -9,10 +9,10 @@ use crate::stripe::errors::{ErrorClass, Failure, GatewayError, UNREADABLE_ANSWER
 /// text on; a test below holds it, since taking this for an unknown outcome would be safe, and the reverse would not.
 const NOT_CONNECTED: &str = "client error (Connect)";
 
-/// Sorts an error of the library.
-pub(super) fn failure(error: StripeError) -> GatewayError {
+/// Sorts an error of the library. `names_account`: the request named a connected account.
+pub(super) fn failure(error: StripeError, names_account: bool) -> GatewayError {
     match error {
-        StripeError::Stripe(answer, status) => answered(*answer, status),
+        StripeError::Stripe(answer, status) => answered(*answer, status, names_account),
         StripeError::ClientError(text) if text == NOT_CONNECTED => seen(Failure::NotSent),
         StripeError::ClientError(_) | StripeError::Timeout => seen(Failure::NoAnswer),
         StripeError::JSONDeserialize(_) => unreadable(),
@@ -24,6 +24,17 @@ pub(super) fn failure(error: StripeError) -> GatewayError {
 pub(super) fn unreadable() -> GatewayError {
     tracing::error!("an answer of stripe could not be read: its outcome counts as unknown");
     seen(Failure::Unreadable)
+}
+
+/// The claim that a call was made under is over. `has_begun`: it may have been sent.
+pub(super) fn too_late(has_begun: bool) -> GatewayError {
+    if has_begun {
+        return seen(Failure::NoAnswer);
+    }
+    GatewayError {
+        code: Some("claim_over".to_owned()),
+        ..GatewayError::new(classify(Failure::NotSent))
+    }
 }
 
 fn seen(failure: Failure<'_>) -> GatewayError {
@@ -39,13 +50,14 @@ fn seen(failure: Failure<'_>) -> GatewayError {
     }
 }
 
-fn answered(answer: stripe_shared::ApiErrors, status: u16) -> GatewayError {
+fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) -> GatewayError {
     let code = answer.code.as_ref().map(|code| code.as_str().to_owned());
     let class = classify(Failure::Answer {
         status,
         kind: answer.type_.as_str(),
         code: code.as_deref(),
         decline_code: answer.decline_code.as_deref(),
+        names_account,
     });
     // Stripe writes the messages of card errors for the payer; others name keys, ids and parameters.
     let message = match (class, answer.message) {
@@ -56,6 +68,7 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16) -> GatewayError {
         status: Some(status),
         code,
         decline_code: answer.decline_code,
+        param: answer.param,
         message,
         request_id: answer.request_log_url.as_deref().and_then(request_id),
         payment_intent: answer
@@ -167,7 +180,7 @@ mod tests {
                 source: None,
                 type_: kind,
             };
-            failure(StripeError::Stripe(Box::new(answer), status)).message
+            failure(StripeError::Stripe(Box::new(answer), status), false).message
         };
         assert!(told(stripe_shared::ApiErrorsType::CardError, 402).contains("canary"));
         for status in [400, 401, 403, 404, 409, 429, 500] {

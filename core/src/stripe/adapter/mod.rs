@@ -17,6 +17,7 @@ mod payment_intents;
 mod payouts;
 mod refunds;
 mod transfers;
+mod wire;
 
 use std::time::Duration;
 
@@ -25,16 +26,17 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use stripe::RequestStrategy;
 
-use super::errors::{ErrorClass, GatewayError};
+use super::errors::GatewayError;
 use super::gateway::PaymentGateway;
 use super::ids::{
-    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, IdempotencyKey,
-    PaymentIntentId, PayoutId, RefundId, StripeTransferId,
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, PaymentIntentId, PayoutId,
+    RefundId, StripeTransferId,
 };
 use super::params::{
     BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
     CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
 };
+use super::ticket::Ticket;
 use super::types::{
     Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, Customer, Dispute,
     EventPage, PaymentIntent, Payout, Refund, Reversal, StripeEvent, Transfer,
@@ -107,29 +109,22 @@ impl AsyncStripeGateway {
     }
 }
 
-/// Sent once, under our key.
-fn once(key: &IdempotencyKey) -> Result<RequestStrategy, GatewayError> {
-    stripe::IdempotencyKey::new(key.as_str())
-        .map(RequestStrategy::Idempotent)
-        .map_err(|_| GatewayError::new(ErrorClass::Misuse))
-}
-
 #[async_trait]
 impl PaymentGateway for AsyncStripeGateway {
     async fn create_customer(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreateCustomer,
     ) -> Result<Customer, GatewayError> {
-        customers::create(&self.client, key, params).await
+        customers::create(&self.client, ticket, params).await
     }
 
     async fn create_payment_intent(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreatePaymentIntent,
     ) -> Result<PaymentIntent, GatewayError> {
-        payment_intents::create(&self.client, key, params).await
+        payment_intents::create(&self.client, ticket, params).await
     }
 
     async fn retrieve_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
@@ -148,12 +143,8 @@ impl PaymentGateway for AsyncStripeGateway {
         payment_intents::list(&self.client, customer, created_since).await
     }
 
-    async fn create_refund(
-        &self,
-        key: &IdempotencyKey,
-        params: &CreateRefund,
-    ) -> Result<Refund, GatewayError> {
-        refunds::create(&self.client, key, params).await
+    async fn create_refund(&self, ticket: &Ticket, params: &CreateRefund) -> Result<Refund, GatewayError> {
+        refunds::create(&self.client, ticket, params).await
     }
 
     async fn retrieve_refund(&self, id: &RefundId) -> Result<Refund, GatewayError> {
@@ -194,12 +185,8 @@ impl PaymentGateway for AsyncStripeGateway {
         balance::retrieve(&self.client, account).await
     }
 
-    async fn create_account(
-        &self,
-        key: &IdempotencyKey,
-        params: &CreateAccount,
-    ) -> Result<Account, GatewayError> {
-        accounts::create(&self.client, key, params).await
+    async fn create_account(&self, ticket: &Ticket, params: &CreateAccount) -> Result<Account, GatewayError> {
+        accounts::create(&self.client, ticket, params).await
     }
 
     async fn retrieve_own_account(&self) -> Result<Account, GatewayError> {
@@ -220,10 +207,10 @@ impl PaymentGateway for AsyncStripeGateway {
 
     async fn create_transfer(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreateTransfer,
     ) -> Result<Transfer, GatewayError> {
-        transfers::create(&self.client, key, params).await
+        transfers::create(&self.client, ticket, params).await
     }
 
     async fn retrieve_transfer(&self, id: &StripeTransferId) -> Result<Transfer, GatewayError> {
@@ -236,22 +223,18 @@ impl PaymentGateway for AsyncStripeGateway {
 
     async fn create_reversal(
         &self,
-        key: &IdempotencyKey,
+        ticket: &Ticket,
         params: &CreateReversal,
     ) -> Result<Reversal, GatewayError> {
-        transfers::reverse(&self.client, key, params).await
+        transfers::reverse(&self.client, ticket, params).await
     }
 
     async fn list_reversals(&self, transfer: &StripeTransferId) -> Result<Vec<Reversal>, GatewayError> {
         transfers::list_reversals(&self.client, transfer).await
     }
 
-    async fn create_payout(
-        &self,
-        key: &IdempotencyKey,
-        params: &CreatePayout,
-    ) -> Result<Payout, GatewayError> {
-        payouts::create(&self.client, key, params).await
+    async fn create_payout(&self, ticket: &Ticket, params: &CreatePayout) -> Result<Payout, GatewayError> {
+        payouts::create(&self.client, ticket, params).await
     }
 
     async fn retrieve_payout(&self, account: &AccountId, id: &PayoutId) -> Result<Payout, GatewayError> {

@@ -1,35 +1,35 @@
 //! Payment intents.
 
 use chrono::{DateTime, Utc};
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_core::payment_intent::{
     self, CancelPaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
     CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, CreatePaymentIntentOffSession,
-    ListPaymentIntent, RetrievePaymentIntent,
+    CreatePaymentIntentPaymentMethodOptions, CreatePaymentIntentPaymentMethodOptionsAcssDebit,
+    CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptions,
+    CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptionsPaymentSchedule,
+    CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptionsTransactionType, ListPaymentIntent,
+    RetrievePaymentIntent,
 };
 use stripe_shared::PaymentIntentAllowedPaymentMethodTypes as AllowedMethod;
 use stripe_types::RangeQueryTs;
 
 use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
-use super::failure::failure;
-use super::{PAGE, once, pages::Pages};
+use super::wire::Outgoing;
+use super::{PAGE, pages::Pages};
 use crate::stripe::errors::GatewayError;
-use crate::stripe::ids::{CustomerId, IdempotencyKey, PaymentIntentId};
+use crate::stripe::ids::{CustomerId, PaymentIntentId};
 use crate::stripe::params::{CreatePaymentIntent, MethodChoice};
+use crate::stripe::ticket::Ticket;
 use crate::stripe::types::PaymentIntent;
 
 pub(super) async fn create(
     client: &Client,
-    key: &IdempotencyKey,
+    ticket: &Ticket,
     params: &CreatePaymentIntent,
 ) -> Result<PaymentIntent, GatewayError> {
     let request = request(params)?;
-    let answer = request
-        .customize()
-        .request_strategy(once(key)?)
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let answer = Outgoing::of(&request).under(ticket).send(client).await?;
     one(convert::payment_intent(answer))
 }
 
@@ -56,8 +56,16 @@ fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePayment
             let debit = MethodChoice::bank_debit(currency).ok_or_else(|| {
                 GatewayError::refused_here("payment_method_unavailable", "this currency has no bank debit")
             })?;
-            let Ok(debit) = debit.parse::<AllowedMethod>();
-            request.allowed_payment_method_types([debit])
+            let Ok(kind) = debit.parse::<AllowedMethod>();
+            let request = request.allowed_payment_method_types([kind]);
+            if debit == "acss_debit" {
+                request.payment_method_options(CreatePaymentIntentPaymentMethodOptions {
+                    acss_debit: Some(one_off_mandate()),
+                    ..CreatePaymentIntentPaymentMethodOptions::new()
+                })
+            } else {
+                request
+            }
         }
     };
     if let Some(method) = &params.payment_method {
@@ -69,19 +77,32 @@ fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePayment
     Ok(request)
 }
 
+/// Canadian debits need to be told what the payer agrees to: a person's payments, whenever that person asks for one
+/// (<https://docs.stripe.com/payments/acss-debit/accept-a-payment>).
+fn one_off_mandate() -> CreatePaymentIntentPaymentMethodOptionsAcssDebit {
+    CreatePaymentIntentPaymentMethodOptionsAcssDebit {
+        mandate_options: Some(CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptions {
+            payment_schedule: Some(
+                CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptionsPaymentSchedule::Sporadic,
+            ),
+            transaction_type: Some(
+                CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptionsTransactionType::Personal,
+            ),
+            ..CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptions::new()
+        }),
+        ..CreatePaymentIntentPaymentMethodOptionsAcssDebit::new()
+    }
+}
+
 pub(super) async fn retrieve(client: &Client, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
-    let answer = RetrievePaymentIntent::new(id.as_str())
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let request = RetrievePaymentIntent::new(id.as_str());
+    let answer = Outgoing::of(&request).send(client).await?;
     one(convert::payment_intent(answer))
 }
 
 pub(super) async fn cancel(client: &Client, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
-    let answer = CancelPaymentIntent::new(id.as_str())
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let request = CancelPaymentIntent::new(id.as_str());
+    let answer = Outgoing::of(&request).send(client).await?;
     one(convert::payment_intent(answer))
 }
 
@@ -99,7 +120,7 @@ pub(super) async fn list(
         if let Some(cursor) = cursor {
             request = request.starting_after(cursor);
         }
-        let page = request.send(client).await.map_err(failure)?;
+        let page = Outgoing::of(&request).send(client).await?;
         pages.take(page, convert::payment_intent)?;
     }
     Ok(pages.into_objects())
@@ -136,6 +157,18 @@ mod tests {
                 .replace("%5B", "[")
                 .replace("%5D", "]")
         })
+    }
+
+    #[test]
+    fn a_canadian_debit_says_what_its_payer_agrees_to() {
+        let body = body("cad".parse().unwrap(), MethodChoice::BankDebit, None).unwrap();
+        has(
+            &body,
+            &[
+                "payment_method_options[acss_debit][mandate_options][payment_schedule]=sporadic",
+                "payment_method_options[acss_debit][mandate_options][transaction_type]=personal",
+            ],
+        );
     }
 
     fn has(body: &str, wanted: &[&str]) {
@@ -195,6 +228,7 @@ mod tests {
         ] {
             let body = body(code.parse().unwrap(), MethodChoice::BankDebit, None).unwrap();
             has(&body, &[&format!("allowed_payment_method_types[0]={debit}")]);
+            assert_eq!(body.contains("mandate_options"), code == "cad", "{body}");
         }
         let refused = body(Currency::JPY, MethodChoice::BankDebit, None).unwrap_err();
         assert_eq!(refused.code.as_deref(), Some("payment_method_unavailable"));

@@ -1,21 +1,22 @@
 //! Payouts, which live on connected accounts.
 
 use chrono::{DateTime, Utc};
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_core::payout::{self, ListPayout, RetrievePayout};
 use stripe_types::RangeQueryTs;
 
 use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
-use super::failure::failure;
-use super::{PAGE, once, pages::Pages};
+use super::wire::Outgoing;
+use super::{PAGE, pages::Pages};
 use crate::stripe::errors::GatewayError;
-use crate::stripe::ids::{AccountId, IdempotencyKey, PayoutId};
+use crate::stripe::ids::{AccountId, PayoutId};
 use crate::stripe::params::CreatePayout;
+use crate::stripe::ticket::Ticket;
 use crate::stripe::types::Payout;
 
 pub(super) async fn create(
     client: &Client,
-    key: &IdempotencyKey,
+    ticket: &Ticket,
     params: &CreatePayout,
 ) -> Result<Payout, GatewayError> {
     let mut request = payout::CreatePayout::new(
@@ -26,13 +27,11 @@ pub(super) async fn create(
     if let Some(destination) = &params.destination {
         request = request.destination(destination.as_str());
     }
-    let answer = request
-        .customize()
-        .account_id(params.account.as_str().into())
-        .request_strategy(once(key)?)
+    let answer = Outgoing::of(&request)
+        .under(ticket)
+        .on(Some(&params.account))
         .send(client)
-        .await
-        .map_err(failure)?;
+        .await?;
     one(convert::payout(answer))
 }
 
@@ -41,10 +40,8 @@ pub(super) async fn retrieve(
     account: &AccountId,
     id: &PayoutId,
 ) -> Result<Payout, GatewayError> {
-    let request = RetrievePayout::new(id.as_str())
-        .customize()
-        .account_id(account.as_str().into());
-    let answer = request.send(client).await.map_err(failure)?;
+    let request = RetrievePayout::new(id.as_str());
+    let answer = Outgoing::of(&request).on(Some(account)).send(client).await?;
     one(convert::payout(answer))
 }
 
@@ -61,8 +58,7 @@ pub(super) async fn list(
         if let Some(cursor) = cursor {
             request = request.starting_after(cursor);
         }
-        let request = request.customize().account_id(account.as_str().into());
-        let page = request.send(client).await.map_err(failure)?;
+        let page = Outgoing::of(&request).on(Some(account)).send(client).await?;
         pages.take(page, convert::payout)?;
     }
     Ok(pages.into_objects())

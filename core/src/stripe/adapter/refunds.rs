@@ -1,39 +1,34 @@
 //! Refunds.
 
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_core::refund::{self, ListRefund, RetrieveRefund};
 
 use super::convert::{self, one, wire_amount, wire_tags};
-use super::failure::failure;
-use super::{PAGE, once, pages::Pages};
+use super::wire::Outgoing;
+use super::{PAGE, pages::Pages};
 use crate::stripe::errors::GatewayError;
-use crate::stripe::ids::{IdempotencyKey, PaymentIntentId, RefundId};
+use crate::stripe::ids::{PaymentIntentId, RefundId};
 use crate::stripe::params::CreateRefund;
+use crate::stripe::ticket::Ticket;
 use crate::stripe::types::Refund;
 
 pub(super) async fn create(
     client: &Client,
-    key: &IdempotencyKey,
+    ticket: &Ticket,
     params: &CreateRefund,
 ) -> Result<Refund, GatewayError> {
     let request = refund::CreateRefund::new()
         .payment_intent(params.payment_intent.as_str())
         .amount(wire_amount(params.amount)?)
         .metadata(wire_tags(params.tags));
-    let answer = request
-        .customize()
-        .request_strategy(once(key)?)
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let answer = Outgoing::of(&request).under(ticket).send(client).await?;
     one(convert::refund(answer))
 }
 
 pub(super) async fn retrieve(client: &Client, id: &RefundId) -> Result<Refund, GatewayError> {
-    let answer = RetrieveRefund::new(id.as_str())
+    let answer = Outgoing::of(&RetrieveRefund::new(id.as_str()))
         .send(client)
-        .await
-        .map_err(failure)?;
+        .await?;
     one(convert::refund(answer))
 }
 
@@ -44,7 +39,7 @@ pub(super) async fn list(client: &Client, payment: &PaymentIntentId) -> Result<V
         if let Some(cursor) = cursor {
             request = request.starting_after(cursor);
         }
-        let page = request.send(client).await.map_err(failure)?;
+        let page = Outgoing::of(&request).send(client).await?;
         pages.take(page, convert::refund)?;
     }
     Ok(pages.into_objects())

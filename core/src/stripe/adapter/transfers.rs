@@ -1,21 +1,22 @@
 //! Transfers to connected accounts, and taking them back.
 
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_connect::transfer::{self, ListTransfer, RetrieveTransfer};
 use stripe_connect::transfer_reversal::{CreateIdTransferReversal, ListIdTransferReversal};
 
 use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
-use super::failure::failure;
-use super::{PAGE, once, pages::Pages};
+use super::wire::Outgoing;
+use super::{PAGE, pages::Pages};
 use crate::ids::TransactionId;
 use crate::stripe::errors::GatewayError;
-use crate::stripe::ids::{IdempotencyKey, StripeTransferId};
+use crate::stripe::ids::StripeTransferId;
 use crate::stripe::params::{CreateReversal, CreateTransfer};
+use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Reversal, Transfer};
 
 pub(super) async fn create(
     client: &Client,
-    key: &IdempotencyKey,
+    ticket: &Ticket,
     params: &CreateTransfer,
 ) -> Result<Transfer, GatewayError> {
     let request = transfer::CreateTransfer::new(
@@ -25,20 +26,14 @@ pub(super) async fn create(
     .amount(wire_amount(params.amount)?)
     .transfer_group(params.tags.transaction_id.to_string())
     .metadata(wire_tags(params.tags));
-    let answer = request
-        .customize()
-        .request_strategy(once(key)?)
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let answer = Outgoing::of(&request).under(ticket).send(client).await?;
     one(convert::transfer(answer))
 }
 
 pub(super) async fn retrieve(client: &Client, id: &StripeTransferId) -> Result<Transfer, GatewayError> {
-    let answer = RetrieveTransfer::new(id.as_str())
+    let answer = Outgoing::of(&RetrieveTransfer::new(id.as_str()))
         .send(client)
-        .await
-        .map_err(failure)?;
+        .await?;
     one(convert::transfer(answer))
 }
 
@@ -49,7 +44,7 @@ pub(super) async fn list(client: &Client, group: TransactionId) -> Result<Vec<Tr
         if let Some(cursor) = cursor {
             request = request.starting_after(cursor);
         }
-        let page = request.send(client).await.map_err(failure)?;
+        let page = Outgoing::of(&request).send(client).await?;
         pages.take(page, convert::transfer)?;
     }
     Ok(pages.into_objects())
@@ -57,18 +52,13 @@ pub(super) async fn list(client: &Client, group: TransactionId) -> Result<Vec<Tr
 
 pub(super) async fn reverse(
     client: &Client,
-    key: &IdempotencyKey,
+    ticket: &Ticket,
     params: &CreateReversal,
 ) -> Result<Reversal, GatewayError> {
     let request = CreateIdTransferReversal::new(params.transfer.as_str())
         .amount(wire_amount(params.amount)?)
         .metadata(wire_tags(params.tags));
-    let answer = request
-        .customize()
-        .request_strategy(once(key)?)
-        .send(client)
-        .await
-        .map_err(failure)?;
+    let answer = Outgoing::of(&request).under(ticket).send(client).await?;
     one(convert::reversal(answer))
 }
 
@@ -82,7 +72,7 @@ pub(super) async fn list_reversals(
         if let Some(cursor) = cursor {
             request = request.starting_after(cursor);
         }
-        let page = request.send(client).await.map_err(failure)?;
+        let page = Outgoing::of(&request).send(client).await?;
         pages.take(page, convert::reversal)?;
     }
     Ok(pages.into_objects())

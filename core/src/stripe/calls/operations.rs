@@ -8,11 +8,11 @@ use crate::ids::UserId;
 use crate::stripe::breaker::Lane;
 use crate::stripe::errors::GatewayError;
 use crate::stripe::gateway::PaymentGateway;
-use crate::stripe::ids::IdempotencyKey;
 use crate::stripe::params::{
     CreateAccount, CreateCustomer, CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal,
     CreateTransfer,
 };
+use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{
     Account, Customer, PaymentIntent, Payout, Refund, Reversal, StripeObject, Transfer,
 };
@@ -83,12 +83,9 @@ pub trait StripeCall: Serialize + DeserializeOwned + Send + Sync {
     /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>). None when it touches no object that others may.
     fn touches(&self) -> Option<String>;
 
-    /// Sends it once, under this key.
-    async fn send(
-        &self,
-        gateway: &dyn PaymentGateway,
-        key: &IdempotencyKey,
-    ) -> Result<Self::Object, GatewayError>;
+    /// Sends it once, with this ticket.
+    async fn send(&self, gateway: &dyn PaymentGateway, ticket: &Ticket)
+    -> Result<Self::Object, GatewayError>;
 }
 
 macro_rules! stripe_call {
@@ -106,9 +103,9 @@ macro_rules! stripe_call {
             async fn send(
                 &self,
                 gateway: &dyn PaymentGateway,
-                key: &IdempotencyKey,
+                ticket: &Ticket,
             ) -> Result<$object, GatewayError> {
-                gateway.$method(key, self).await
+                gateway.$method(ticket, self).await
             }
         }
     };

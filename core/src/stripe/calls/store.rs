@@ -13,9 +13,9 @@ use super::attempt::{Attempt, Outcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
 use crate::chaos::{self, PlantedBug};
 use crate::crypto::{KeyOwner, Place, Vault};
-use crate::db::schema::{jobs, stripe_calls};
+use crate::db::schema::stripe_calls;
 use crate::db::{Db, DbError, in_transaction};
-use crate::jobs::Claim;
+use crate::jobs::{self, Claim};
 use crate::money_out;
 use crate::stripe::ids::IdempotencyKey;
 
@@ -104,17 +104,13 @@ impl CallStore {
             if operation.sends_money_out() && !money_out::may_leave(conn).await? {
                 return Ok(Begun::Stopped);
             }
-            // Locked, so that no other worker can claim the job between this look and the count.
-            if let Some(claim) = claim {
-                let fence: Option<i64> = jobs::table
-                    .find(claim.job.0)
-                    .filter(jobs::parked_at.is_null())
-                    .select(jobs::fence)
-                    .for_share()
-                    .first(conn)
-                    .await
-                    .optional()?;
-                if fence != Some(claim.fence) && !chaos::is_planted(PlantedBug::NoFence) { return Ok(Begun::ClaimVoid) }
+            // Locked, so that no other worker can claim the job between this look and the count, and extended, so that none can while the
+            // call is sent.
+            if let Some(claim) = claim
+                && !jobs::extend(conn, claim).await?
+                && !chaos::is_planted(PlantedBug::NoFence)
+            {
+                return Ok(Begun::ClaimVoid);
             }
             let row: Option<Row> = stripe_calls::table
                 .find(key.as_str())

@@ -65,6 +65,23 @@ async fn other_parameters_under_the_same_key_are_an_idempotency_error() {
     );
 }
 
+/// Stripe compares a request with the first one under its key (<https://docs.stripe.com/api/idempotent_requests>); whoever repeats one sends
+/// the same bytes.
+#[tokio::test]
+async fn the_same_parameters_in_another_order_are_not_the_same_request() {
+    let stripe = Fixture::new().await;
+    stripe.post_with_key(PATH, &FORM, "k").await.ok();
+    let mut turned = FORM;
+    turned.reverse();
+    let refused = stripe.post_with_key(PATH, &turned, "k").await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.error("type")),
+        (400, "idempotency_error")
+    );
+    assert_eq!(stripe.post_with_key(PATH, &FORM, "k").await.status, 200);
+    assert_eq!(stripe.effects("payment_intent.succeed").await.len(), 1);
+}
+
 #[tokio::test]
 async fn keys_of_two_accounts_do_not_meet() {
     let stripe = Fixture::new().await;

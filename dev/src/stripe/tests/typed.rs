@@ -32,7 +32,7 @@ async fn payments_and_refunds_are_read_by_async_stripe() {
         ("pm_auBecsDebit_success", "aud", "au_becs_debit"),
     ];
     for (method, currency, kind) in methods {
-        let form = [
+        let mut form = vec![
             ("amount", "1000"),
             ("currency", currency),
             ("confirm", "true"),
@@ -42,6 +42,22 @@ async fn payments_and_refunds_are_read_by_async_stripe() {
             ("expand[]", "latest_charge"),
             ("expand[]", "payment_method"),
         ];
+        if kind == "acss_debit" {
+            // Without them Stripe does not know what the payer agrees to (<https://docs.stripe.com/payments/acss-debit/accept-a-payment>).
+            let refused = stripe.post("/v1/payment_intents", &form).await;
+            assert_eq!(
+                (refused.status.as_u16(), refused.error("code")),
+                (400, "parameter_missing")
+            );
+            form.push((
+                "payment_method_options[acss_debit][mandate_options][payment_schedule]",
+                "sporadic",
+            ));
+            form.push((
+                "payment_method_options[acss_debit][mandate_options][transaction_type]",
+                "personal",
+            ));
+        }
         let intent = stripe.post("/v1/payment_intents", &form).await.ok();
         read::<stripe_shared::PaymentIntent>(&intent);
         if intent["latest_charge"].is_object() {

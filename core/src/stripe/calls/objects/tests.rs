@@ -17,7 +17,7 @@ use crate::stripe::calls::StripeCall;
 use crate::stripe::params::{
     CreateAccount, CreateCustomer, CreatePayout, CreateRefund, CreateReversal, CreateTransfer, Tags,
 };
-use crate::stripe::{AsyncStripeGateway, ErrorClass, GatewayOptions};
+use crate::stripe::{AsyncStripeGateway, ErrorClass, GatewayOptions, Ticket};
 
 const REFUSAL: &str = concat!(
     "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 84\r\n",
@@ -99,8 +99,9 @@ async fn refund_all(gateway: &AsyncStripeGateway, objects: &Arc<Objects>, paymen
     let sends = payments.iter().enumerate().map(async |(number, payment)| {
         let call = refund_of(payment);
         let key = format!("refund:{payment}:{number}").parse().unwrap();
+        let ticket = Ticket::lasting(key, Duration::from_secs(60));
         let _alone = objects.alone(call.touches()).await;
-        let refused = call.send(gateway, &key).await.unwrap_err();
+        let refused = call.send(gateway, &ticket).await.unwrap_err();
         assert_eq!(refused.class, ErrorClass::Refused, "{refused}");
     });
     timeout(Duration::from_secs(10), join_all(sends)).await.unwrap();

@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use wallet_core::ids::TransactionId;
 use wallet_core::money::{Currency, Money};
 use wallet_core::stripe::{
-    AsyncStripeGateway, CreateRefund, DisputeStatus, ErrorClass, GatewayOptions, IdempotencyKey,
-    PaymentGateway, PaymentIntentId, RefundStatus, Tags,
+    AsyncStripeGateway, CreateRefund, DisputeStatus, ErrorClass, GatewayOptions, PaymentGateway,
+    PaymentIntentId, RefundStatus, Tags, Ticket,
 };
 
 use super::*;
@@ -37,8 +37,9 @@ fn refund(payment: &PaymentIntentId, amount: Money) -> CreateRefund {
     }
 }
 
-fn key(number: u32) -> IdempotencyKey {
-    format!("test:1:{number}").parse().unwrap()
+fn key(number: u32) -> Ticket {
+    let key = format!("test:1:{number}").parse().unwrap();
+    Ticket::lasting(key, Duration::from_secs(60))
 }
 
 /// The id of a paid intent of 10 dollars.

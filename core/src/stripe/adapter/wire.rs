@@ -1,0 +1,189 @@
+//! The last step before the socket: every request to Stripe passes here, and is sent once.
+//!
+//! What is decided here holds for all of them: the bytes of a body depend on the parameters alone, a call whose claim is over is not sent,
+//! and a refusal is taken for one about the account that the request names.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use miniserde::Deserialize;
+use stripe::{Client, RequestStrategy, StripeError, StripeRequest};
+use stripe_client_core::RequestBuilder;
+
+use super::failure::{failure, too_late};
+use crate::stripe::errors::{ErrorClass, GatewayError};
+use crate::stripe::ids::AccountId;
+use crate::stripe::ticket::Ticket;
+
+/// A request on its way, whose answer is `T`.
+pub(super) struct Outgoing<'a, T> {
+    request: RequestBuilder,
+    output: std::marker::PhantomData<fn() -> T>,
+    ticket: Option<&'a Ticket>,
+    /// The connected account that it is made on behalf of.
+    acts_for: Option<&'a AccountId>,
+    names_account: bool,
+}
+
+impl<'a, T: Deserialize> Outgoing<'a, T> {
+    pub(super) fn of(request: &impl StripeRequest<Output = T>) -> Self {
+        let mut request = request.build();
+        request.body = request.body.as_deref().map(in_order);
+        Self {
+            request,
+            output: std::marker::PhantomData,
+            ticket: None,
+            acts_for: None,
+            names_account: false,
+        }
+    }
+
+    /// Under the key of this ticket, and only while it lasts.
+    pub(super) const fn under(mut self, ticket: &'a Ticket) -> Self {
+        self.ticket = Some(ticket);
+        self
+    }
+
+    /// On behalf of a connected account; none means the platform itself.
+    pub(super) const fn on(mut self, account: Option<&'a AccountId>) -> Self {
+        self.names_account = account.is_some();
+        self.acts_for = account;
+        self
+    }
+
+    /// About a connected account, which the path or a parameter names.
+    pub(super) const fn about(mut self, _account: &AccountId) -> Self {
+        self.names_account = true;
+        self
+    }
+
+    /// Sends it, once.
+    pub(super) async fn send(self, client: &Client) -> Result<T, GatewayError> {
+        let mut request = self.request.customize::<T>();
+        if let Some(account) = self.acts_for {
+            request = request.account_id(account.as_str().into());
+        }
+        if let Some(ticket) = self.ticket {
+            let key = stripe::IdempotencyKey::new(ticket.key().as_str())
+                .map_err(|_| GatewayError::new(ErrorClass::Misuse))?;
+            request = request.request_strategy(RequestStrategy::Idempotent(key));
+        }
+        let sending = request.send(client);
+        match self.ticket {
+            Some(ticket) => while_it_lasts(ticket, sending).await?,
+            None => sending.await,
+        }
+        .map_err(|error| failure(error, self.names_account))
+    }
+}
+
+/// Goes on with `sending` only while the ticket lasts. It is looked at before every step, so that a process that was stopped, while it
+/// connected for example, does not send when it goes on.
+async fn while_it_lasts<T>(
+    ticket: &Ticket,
+    sending: impl Future<Output = Result<T, StripeError>>,
+) -> Result<Result<T, StripeError>, GatewayError> {
+    let mut sending = pin!(sending);
+    let mut has_begun = false;
+    poll_fn(|context| {
+        if ticket.is_over() {
+            return Poll::Ready(Err(too_late(has_begun)));
+        }
+        has_begun = true;
+        sending.as_mut().poll(context).map(Ok)
+    })
+    .await
+}
+
+/// The pairs of a form in one order. The library keeps metadata in hash maps, whose order differs from one process to the next; Stripe
+/// compares a request with the first one under its key (<https://docs.stripe.com/api/idempotent_requests>). The items of lists are
+/// numbered, so no order among pairs has a meaning.
+fn in_order(body: &str) -> String {
+    let mut pairs: Vec<&str> = body.split('&').collect();
+    pairs.sort_unstable();
+    pairs.join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::stripe::adapter::{AsyncStripeGateway, GatewayOptions};
+    use crate::stripe::{CreateCustomer, PaymentGateway};
+
+    fn ticket(until: Instant) -> Ticket {
+        Ticket::new("customer:1:1".parse().unwrap(), until)
+    }
+
+    #[test]
+    fn the_pairs_of_a_body_have_one_order_whatever_order_they_are_given_in() {
+        let one = in_order("metadata[b]=2&amount=1&metadata[a]=%26&list[0]=x");
+        assert_eq!(one, in_order("list[0]=x&metadata[a]=%26&metadata[b]=2&amount=1"));
+        assert_eq!(one, "amount=1&list[0]=x&metadata[a]=%26&metadata[b]=2");
+        assert_eq!(in_order(""), "");
+    }
+
+    /// A server that accepts and answers 500; gives its port and the number of connections so far.
+    async fn server() -> (u16, std::sync::Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = std::sync::Arc::new(AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&connections);
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+                let _ = socket.read(&mut [0; 4096]).await;
+                let _ = socket
+                    .write_all(b"HTTP/1.1 500 x\r\ncontent-length: 2\r\n\r\n{}")
+                    .await;
+            }
+        });
+        (port, connections)
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_claim_is_over_is_not_sent() {
+        let (port, connections) = server().await;
+        let key = secrecy::SecretString::from("sk_test_0123456789".to_owned());
+        let options = GatewayOptions::new(key, format!("http://127.0.0.1:{port}"));
+        let gateway = AsyncStripeGateway::new(&options).unwrap();
+        let params = CreateCustomer {
+            user_id: "018f2f5e-7b3c-7000-8000-000000000003".parse().unwrap(),
+        };
+        let over = gateway
+            .create_customer(&ticket(Instant::now()), &params)
+            .await
+            .unwrap_err();
+        assert_eq!(over.code.as_deref(), Some("claim_over"));
+        assert!(over.class.leaves_key_unused(), "it was certainly not sent");
+        assert_eq!(connections.load(Ordering::SeqCst), 0);
+        let lasting = Ticket::lasting("customer:1:1".parse().unwrap(), Duration::from_secs(60));
+        let sent = gateway.create_customer(&lasting, &params).await.unwrap_err();
+        assert_eq!(sent.class, ErrorClass::Unknown);
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_claim_ends_while_it_is_sent_goes_no_further_and_its_outcome_is_unknown() {
+        let steps = AtomicUsize::new(0);
+        let sending = async {
+            loop {
+                steps.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let ticket = ticket(Instant::now() + Duration::from_millis(2_500));
+        let over: Result<Result<(), StripeError>, _> = while_it_lasts(&ticket, sending).await;
+        let over = over.unwrap_err();
+        assert_eq!(over.class, ErrorClass::Unknown);
+        assert_eq!(steps.load(Ordering::SeqCst), 3, "at 0, 1 and 2 s, and not at 3 s");
+    }
+}
