@@ -19,6 +19,10 @@ pub const DISPUTE_DIFFERS: &str = "dispute_differs";
 pub const QUEUE_GARBAGE: &str = "queue_garbage";
 /// A wallet's lock that no worker of ours can hold lawfully keeps its money waiting.
 pub const LOCK_OVERDUE: &str = "lock_overdue";
+/// Stripe refuses the platform's key, so nothing that needs Stripe goes on.
+pub const STRIPE_KEY_REFUSED: &str = "stripe_key_refused";
+/// Stripe pays the platform's balance, and with it users' money, out by a schedule of its own.
+pub const PLATFORM_PAYOUT_SCHEDULE: &str = "platform_payout_schedule";
 
 /// An alarm that nobody has closed.
 #[derive(Debug, Clone)]
@@ -99,6 +103,19 @@ pub async fn close_unless_seen_again(
         .execute(conn)
         .await?
         == 1)
+}
+
+/// Whether an alarm of this kind is open, with whatever subject.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_open(db: &Db, kind: &str) -> Result<bool, DbError> {
+    let open = alarms::table
+        .filter(alarms::kind.eq(kind))
+        .filter(alarms::closed_at.is_null());
+    Ok(diesel::select(diesel::dsl::exists(open))
+        .get_result(&mut db.conn().await?)
+        .await?)
 }
 
 /// How many alarms are open.

@@ -78,6 +78,9 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
         };
         report.push_str(&line);
     }
+    if let Some(since) = health.worker.calls.breakers().key().refused_since {
+        report.push_str(&format!("Stripe refuses our key since {since}\n"));
+    }
     if let Ok(switch) = money_out::state(&health.worker.db).await
         && !switch.is_open
     {

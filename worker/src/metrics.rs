@@ -10,13 +10,15 @@ use wallet_core::money_out;
 use wallet_core::settle::Outcome;
 use wallet_core::telemetry::chain;
 
-use crate::worker::Worker;
+use crate::worker::{EventEnd, Worker};
 
 pub(crate) const JOBS: &str = "wallet_jobs_total";
 pub(crate) const SETTLEMENTS: &str = "wallet_settlements_total";
 pub(crate) const STRIPE_CALLS: &str = "wallet_stripe_calls_total";
 pub(crate) const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
 pub(crate) const STRIPE_ASKED_AGAIN: &str = "wallet_stripe_asked_again_total";
+const EVENTS: &str = "wallet_stripe_events_without_effect_total";
+pub(crate) const KEY_REFUSED: &str = "wallet_stripe_key_refused";
 const WAITING: &str = "wallet_queue_jobs";
 const OLDEST: &str = "wallet_queue_oldest_due_seconds";
 const PARKED: &str = "wallet_parked_jobs";
@@ -43,6 +45,11 @@ pub(crate) fn describe() {
         STRIPE_ASKED_AGAIN,
         "Requests to Stripe that were sent a second time because there was no answer yet"
     );
+    metrics::describe_counter!(
+        EVENTS,
+        "Events that settled nothing, by what became of them: processed, ignored because they are none of ours, or parked"
+    );
+    metrics::describe_gauge!(KEY_REFUSED, "1 while Stripe refuses this program's key");
     metrics::describe_gauge!(WAITING, "Jobs that are not parked, by queue, of the whole system");
     metrics::describe_gauge!(
         OLDEST,
@@ -61,6 +68,11 @@ pub(crate) fn describe() {
 pub(crate) fn count_job(kind: Option<JobKind>, outcome: &'static str) {
     let kind = kind.map_or("unknown", JobKind::as_str);
     metrics::counter!(JOBS, "kind" => kind, "outcome" => outcome).increment(1);
+}
+
+/// Counts an event that settled nothing.
+pub(crate) fn count_event(end: EventEnd) {
+    metrics::counter!(EVENTS, "outcome" => end.as_str()).increment(1);
 }
 
 /// Counts what a settlement did.

@@ -11,7 +11,7 @@ use wallet_core::inbox::InboxError;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
 use wallet_core::locks::LockError;
 use wallet_core::retry::RetryPolicy;
-use wallet_core::stripe::{CallError, Disposition, GatewayError};
+use wallet_core::stripe::{CallError, Disposition, GatewayError, Scope};
 use wallet_core::telemetry::chain;
 use wallet_core::transactions::{self, TimelineKind};
 
@@ -22,6 +22,9 @@ use crate::worker::Worker;
 
 /// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
 const MOST_ATTEMPTS: i32 = 100;
+
+/// Attempts after which what Stripe forbids is a person's business: some seconds, in which a permission that is being changed may come.
+const MOST_FORBIDDEN: i32 = 5;
 
 /// How long money is waited for before a person is called: longer than any country lets a payment settle
 /// (<https://docs.stripe.com/payouts#payout-speed>).
@@ -131,8 +134,11 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
         return;
     }
     count_job(job.kind, end.name());
-    // Whatever Stripe could not do now, also what costs no attempt: until it is quiet, nothing is tried before its time.
-    if let (JobError::Call(CallError::Gateway(_)), Some(kind)) = (error, job.kind) {
+    // Whatever Stripe could not do now, also what costs no attempt: until it is quiet, nothing is tried before its time. What it forbids
+    // about one account or one kind of object tells nothing about the others.
+    if let (JobError::Call(CallError::Gateway(error)), Some(kind)) = (error, job.kind)
+        && !matches!(error.class.scope(), Scope::Account | Scope::Kind)
+    {
         worker.failed_alone.count(kind.queue());
     }
     tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;
@@ -267,10 +273,12 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
                 End::Retry(draw(policy_of(error)))
             }
             (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
+            (Disposition::RetryThenReview, _) if job.attempts >= MOST_FORBIDDEN => End::Park,
+            (Disposition::RetryThenReview, _) => End::Retry(draw(RetryPolicy::STRIPE_THROTTLED)),
             (Disposition::WaitForFunds, _) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
             (
                 Disposition::RetrySameKey { counts: false }
-                | Disposition::PauseLane
+                | Disposition::PauseAll
                 | Disposition::WaitForFunds,
                 error,
             ) => {

@@ -1,9 +1,9 @@
 //! Lets jobs that wait for Stripe go on as soon as it answers again, before the time of their back-off.
 //!
-//! While a lane is paused its jobs wait in the table, each until a time of its own. When the pause is over, the oldest of them is tried: it is
+//! While a lane is paused its jobs wait in the table, each until a time of its own. When the pause is over, one of them is tried, the one whose time comes first: it is
 //! the breaker's probe. When Stripe has answered, all others go on at once.
 //!
-//! A call that fails alone pauses nothing: its job waits by itself. When no call of its lane has failed for a second, the oldest of such
+//! A call that fails alone pauses nothing: its job waits by itself. When no call of its lane has failed for a second, one of such
 //! jobs is tried, then two, then four: [`SlowStart`]. The next failure ends that, for another second.
 
 use std::sync::Arc;

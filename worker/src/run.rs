@@ -28,6 +28,7 @@ use crate::health::{self, Health};
 use crate::maintenance;
 use crate::measured::Measured;
 use crate::metrics;
+use crate::platform;
 use crate::resume;
 use crate::waits;
 use crate::worker::Worker;
@@ -125,6 +126,7 @@ pub async fn run(
         tokio::spawn(waits::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
+        tokio::spawn(platform::run(Arc::clone(&worker), asks, drained.clone())),
     ];
     if asks {
         background.push(tokio::spawn(checks::run(

@@ -82,7 +82,7 @@ pub struct Forward<'a> {
     pub queue: QueueName,
     /// What they wait for: any of these, as they say it themselves.
     pub reasons: &'a [&'a str],
-    /// How many, the oldest first.
+    /// How many: those whose time comes first. A job that was tried and failed has a later time, so the next is another one.
     pub most: i64,
     /// The most counted attempts a job may have made: those that fail again and again keep their back-off.
     pub attempts: i32,
@@ -113,7 +113,7 @@ pub async fn bring_forward(
     Ok(sql("WITH waiting AS (SELECT id FROM jobs
                       WHERE queue = $1 AND parked_at IS NULL AND lease_until IS NULL AND run_at > $2 AND last_error = ANY($3)
                         AND attempts <= $5
-                      ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)
+                      ORDER BY run_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
          UPDATE jobs SET run_at = $2, handed_over_at = NULL FROM waiting WHERE jobs.id = waiting.id")
     .bind::<Text, _>(forward.queue.as_str())
     .bind::<Timestamptz, _>(now)

@@ -85,7 +85,7 @@ async fn holding(calls: &StripeCalls, account: String, now: DateTime<Utc>) -> Re
         Err(CallError::Gateway(error))
             if matches!(
                 error.disposition(),
-                Disposition::FailDefinite | Disposition::NeedsReview | Disposition::PauseLane
+                Disposition::FailDefinite | Disposition::NeedsReview | Disposition::RetryThenReview
             ) =>
         {
             Ok(unknown(account))

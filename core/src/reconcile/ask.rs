@@ -19,7 +19,7 @@ impl Patience {
     fn has(self, error: &CallError) -> bool {
         match error.disposition() {
             Disposition::RetrySameKey { .. } => true,
-            Disposition::PauseLane => self == Self::Refusal,
+            Disposition::PauseAll => self == Self::Refusal,
             _ => false,
         }
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn refused() -> CallError {
-        GatewayError::new(ErrorClass::Unauthorized).into()
+        GatewayError::new(ErrorClass::KeyRefused).into()
     }
 
     fn paused() -> CallError {

@@ -4,11 +4,11 @@
 //! or opens again, twice as long. Pure but for the mutex: time comes in as a parameter. Losing this state costs a few calls.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::errors::ErrorClass;
+use super::errors::{ErrorClass, Scope};
 
 /// Calls that share their fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,6 +146,16 @@ pub struct Breakers {
     states: Mutex<[State; Lane::ALL.len()]>,
     /// A bit for each lane that has closed again and nobody was told yet.
     resumed: AtomicU8,
+    key: Mutex<KeyState>,
+}
+
+/// What is known of our key at Stripe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeyState {
+    /// Since when Stripe refuses it; none while it accepts it, or was not asked yet.
+    pub refused_since: Option<DateTime<Utc>>,
+    /// How often it was refused since the process began.
+    pub refusals: u64,
 }
 
 impl Breakers {
@@ -156,6 +166,10 @@ impl Breakers {
             settings,
             states: Mutex::new([CLOSED; Lane::ALL.len()]),
             resumed: AtomicU8::new(0),
+            key: Mutex::new(KeyState {
+                refused_since: None,
+                refusals: 0,
+            }),
         }
     }
 
@@ -188,7 +202,12 @@ impl Breakers {
     pub fn record(&self, mut permit: Permit<'_>, outcome: Option<ErrorClass>, now: DateTime<Utc>) {
         let lane = permit.lane;
         let probe = permit.probe.take().is_some();
-        if outcome == Some(ErrorClass::Unauthorized) {
+        let scope = outcome.map(ErrorClass::scope);
+        if scope == Some(Scope::Key) {
+            let mut key = self.lock_key();
+            key.refusals = key.refusals.saturating_add(1);
+            key.refused_since.get_or_insert(now);
+            drop(key);
             // The key is everybody's.
             for lane in Lane::ALL {
                 self.with(lane, |state, settings| *state = opened(*state, settings, now));
@@ -198,6 +217,9 @@ impl Breakers {
                 "stripe does not accept the API key: every lane is paused"
             );
             return;
+        }
+        if outcome.is_none_or(ErrorClass::proves_key) && self.lock_key().refused_since.take().is_some() {
+            tracing::info!("stripe accepts the API key again");
         }
         let (opens, closes) = self.with(lane, |state, settings| {
             let next = after(*state, outcome, probe, settings, now);
@@ -213,6 +235,16 @@ impl Breakers {
             tracing::info!(lane = lane.as_str(), "stripe answers again");
             self.resumed.fetch_or(lane.bit(), Ordering::Relaxed);
         }
+    }
+
+    /// Whether Stripe accepts our key.
+    #[must_use]
+    pub fn key(&self) -> KeyState {
+        *self.lock_key()
+    }
+
+    fn lock_key(&self) -> MutexGuard<'_, KeyState> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether calls on the lane are paused, or only tried.

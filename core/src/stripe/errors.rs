@@ -3,7 +3,11 @@
 //! The table test below holds one row for each line of Stripe's error list (<https://docs.stripe.com/error-codes>,
 //! <https://docs.stripe.com/error-low-level>) that asks for a decision of its own.
 
+mod scope;
+
 use std::fmt;
+
+pub use scope::Scope;
 
 use super::types::PaymentIntent;
 use crate::retry::RetryPolicy;
@@ -34,8 +38,12 @@ pub enum ErrorClass {
     NotFound,
     /// The key was used before with other parameters: a fault of ours.
     Misuse,
-    /// The API key is not accepted, or lacks a permission; nothing happened, and nobody's call will succeed.
-    Unauthorized,
+    /// Stripe does not let us act for this connected account (any more); nothing happened.
+    AccountForbidden,
+    /// Our key may not do this with this kind of object; nothing happened.
+    KindForbidden,
+    /// The API key is not accepted; nothing happened, and nobody's call will succeed.
+    KeyRefused,
     /// No connection was made; nothing happened.
     Unreachable,
 }
@@ -56,8 +64,10 @@ pub enum Disposition {
     AwaitPayer,
     /// It did not happen: try later with a new attempt number, and tell the user.
     WaitForFunds,
-    /// It did not happen: stop the whole lane and fail nobody.
-    PauseLane,
+    /// It did not happen: stop every lane and fail nobody.
+    PauseAll,
+    /// It did not happen, and only a person can change that: try a few times, in case one is doing so, then call one.
+    RetryThenReview,
     /// Something is wrong with us: keep the funds held and call a person.
     NeedsReview,
 }
@@ -75,7 +85,8 @@ impl ErrorClass {
             Self::Declined | Self::Refused => Disposition::FailDefinite,
             Self::AuthenticationRequired => Disposition::AwaitPayer,
             Self::NotFound | Self::Misuse => Disposition::NeedsReview,
-            Self::Unauthorized => Disposition::PauseLane,
+            Self::AccountForbidden | Self::KindForbidden => Disposition::RetryThenReview,
+            Self::KeyRefused => Disposition::PauseAll,
         }
     }
 
@@ -84,7 +95,11 @@ impl ErrorClass {
     pub const fn retry_policy(self) -> RetryPolicy {
         match self {
             Self::InUse | Self::ObjectBusy => RetryPolicy::STRIPE_BUSY,
-            Self::RateLimited | Self::Unreachable | Self::Unauthorized => RetryPolicy::STRIPE_THROTTLED,
+            Self::RateLimited
+            | Self::Unreachable
+            | Self::AccountForbidden
+            | Self::KindForbidden
+            | Self::KeyRefused => RetryPolicy::STRIPE_THROTTLED,
             Self::InsufficientPlatformFunds => RetryPolicy::FUNDS_MISSING,
             _ => RetryPolicy::STRIPE_UNKNOWN,
         }
@@ -95,7 +110,12 @@ impl ErrorClass {
     pub const fn leaves_key_unused(self) -> bool {
         matches!(
             self,
-            Self::RateLimited | Self::ObjectBusy | Self::Unauthorized | Self::Unreachable
+            Self::RateLimited
+                | Self::ObjectBusy
+                | Self::AccountForbidden
+                | Self::KindForbidden
+                | Self::KeyRefused
+                | Self::Unreachable
         )
     }
 
@@ -115,10 +135,7 @@ impl ErrorClass {
     /// Whether it tells that Stripe, not this call, is at fault.
     #[must_use]
     pub const fn is_outage(self) -> bool {
-        matches!(
-            self,
-            Self::Unknown | Self::RateLimited | Self::Unauthorized | Self::Unreachable
-        )
+        matches!(self.scope(), Scope::Lane | Scope::Key)
     }
 
     /// A sentence that a user may read.
@@ -133,7 +150,9 @@ impl ErrorClass {
             Self::Refused => "the payment provider refused the request",
             Self::NotFound => "the payment provider does not know the object",
             Self::Misuse => "the request contradicts an earlier one",
-            Self::Unauthorized | Self::Unreachable => "the payment provider cannot be reached",
+            Self::AccountForbidden => "the payment provider does not let us use the payout account",
+            Self::KindForbidden => "the payment provider does not allow this to us",
+            Self::KeyRefused | Self::Unreachable => "the payment provider cannot be reached",
         }
     }
 }
@@ -151,7 +170,9 @@ impl fmt::Display for ErrorClass {
             Self::Refused => "refused",
             Self::NotFound => "not_found",
             Self::Misuse => "misuse",
-            Self::Unauthorized => "unauthorized",
+            Self::AccountForbidden => "account_forbidden",
+            Self::KindForbidden => "kind_forbidden",
+            Self::KeyRefused => "key_refused",
             Self::Unreachable => "unreachable",
         })
     }
@@ -178,6 +199,8 @@ pub enum Failure<'a> {
         code: Option<&'a str>,
         /// The error's `decline_code`.
         decline_code: Option<&'a str>,
+        /// Whether the request named a connected account: as the one it acts for, or in its path.
+        names_account: bool,
     },
 }
 
@@ -189,6 +212,7 @@ pub fn classify(failure: Failure<'_>) -> ErrorClass {
         kind,
         code,
         decline_code,
+        names_account,
     } = failure
     else {
         return match failure {
@@ -206,13 +230,22 @@ pub fn classify(failure: Failure<'_>) -> ErrorClass {
         Some("rate_limit") => return ErrorClass::RateLimited,
         Some("idempotency_key_in_use") => return ErrorClass::InUse,
         Some("balance_insufficient") => return ErrorClass::InsufficientPlatformFunds,
-        // A 403, but about one account that is not ours to use, not about our key.
+        // A 403 about one account that does not exist or has disconnected.
         Some("account_invalid") => return ErrorClass::Refused,
+        Some("api_key_expired" | "platform_api_key_expired" | "secret_key_required") => {
+            return ErrorClass::KeyRefused;
+        }
+        Some("more_permissions_required_for_application" | "platform_account_required") => {
+            return ErrorClass::AccountForbidden;
+        }
         Some("authentication_required") => return ErrorClass::AuthenticationRequired,
         _ => {}
     }
     match (status, kind) {
-        (401 | 403, _) => ErrorClass::Unauthorized,
+        (401, _) => ErrorClass::KeyRefused,
+        // A restricted key that lacks a permission has no code (<https://docs.stripe.com/keys/restricted-api-keys>).
+        (403, _) if names_account => ErrorClass::AccountForbidden,
+        (403, _) => ErrorClass::KindForbidden,
         (404, _) => ErrorClass::NotFound,
         (409, _) => ErrorClass::InUse,
         (429, _) => ErrorClass::RateLimited,
@@ -237,6 +270,8 @@ pub struct GatewayError {
     pub code: Option<String>,
     /// The issuer's reason for a decline.
     pub decline_code: Option<String>,
+    /// The parameter that it is about, if it is about one.
+    pub param: Option<String>,
     /// A sentence that may be shown to the user: Stripe's own for card errors, ours for everything else.
     pub message: String,
     /// Stripe's id of the request, when the answer tells it.
@@ -254,6 +289,7 @@ impl GatewayError {
             status: None,
             code: None,
             decline_code: None,
+            param: None,
             message: class.sentence().to_owned(),
             request_id: None,
             payment_intent: None,

@@ -15,12 +15,13 @@ mod ids;
 mod params;
 mod signature;
 mod status;
+mod ticket;
 mod types;
 
 pub use adapter::{AsyncStripeGateway, CALL_TIMEOUT, GatewayConfigError, GatewayOptions};
-pub use breaker::{BreakerSettings, Breakers, Lane, LaneClosed, Permit};
+pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
 pub use calls::{CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls};
-pub use errors::{Disposition, ErrorClass, Failure, GatewayError, classify};
+pub use errors::{Disposition, ErrorClass, Failure, GatewayError, Scope, classify};
 pub use event::{Envelope, EventError, EventObject};
 pub use gateway::PaymentGateway;
 pub use ids::{
@@ -36,8 +37,9 @@ pub use signature::{
     InvalidWebhookSecret, SIGNATURE_HEADER, SignatureError, Verified, Verifier, WebhookSecret,
 };
 pub use status::{DisputeStatus, PaymentIntentStatus, PayoutStatus, RefundStatus};
+pub use ticket::Ticket;
 pub use types::{
     Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, ClientSecret,
-    Customer, Decline, Dispute, EventPage, Metadata, PaymentIntent, Payout, Refund, Reversal, StripeEvent,
-    StripeObject, Transfer,
+    Customer, Decline, Dispute, EventPage, Metadata, NextAction, PaymentIntent, Payout, Refund, Reversal,
+    StripeEvent, StripeObject, Transfer,
 };

@@ -94,6 +94,16 @@ impl ApiError {
         Self::new(403, "invalid_request_error", message).code(code)
     }
 
+    /// The 403 of a restricted key that may not use an endpoint: it has no code
+    /// (<https://docs.stripe.com/keys/restricted-api-keys>).
+    pub(crate) fn not_permitted() -> Self {
+        Self::new(
+            403,
+            "invalid_request_error",
+            "The provided key 'rk_test_***' does not have the required permissions for this endpoint on account 'acct_1SimulatorPlatform0'. Having the permission of this endpoint would allow this request to continue.".to_owned(),
+        )
+    }
+
     /// A 400 `idempotency_error`: the key was used with other parameters.
     pub(crate) fn idempotency(message: String) -> Self {
         Self::new(400, "idempotency_error", message)

@@ -147,9 +147,15 @@ pub(crate) enum Outcome {
     /// 401: the key is not accepted.
     #[serde(rename = "error_401")]
     Error401,
+    /// 401 `api_key_expired`.
+    #[serde(rename = "error_401_expired")]
+    Error401Expired,
     /// 403: the key lacks a permission.
     #[serde(rename = "error_403")]
     Error403,
+    /// 403 `more_permissions_required_for_application`: the account gives the platform less than the call needs.
+    #[serde(rename = "error_403_account")]
+    Error403Account,
     /// 404 for the object in the path.
     #[serde(rename = "error_404")]
     Error404,

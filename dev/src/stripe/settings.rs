@@ -103,6 +103,9 @@ pub struct Settings {
     pub webhook_timeout_ms: u64,
     /// Whose time signs webhooks.
     pub webhook_signature_clock: SignatureClock,
+    /// The platform's own payout schedule, `settings.payouts.schedule.interval`. Stripe's default is `daily`; a platform that holds money for
+    /// others needs `manual`. The simulator only tells it: it makes no payouts by itself.
+    pub platform_payout_interval: String,
     /// For how long idempotency keys are remembered, in seconds.
     pub idempotency_ttl_s: u64,
     /// Whether confirming an intent that may redirect its payer needs a `return_url`, as at Stripe; off, so that a card can be
@@ -138,6 +141,7 @@ impl Default for Settings {
             webhook_retry_horizon_s: 3 * 86_400,
             webhook_timeout_ms: 10_000,
             webhook_signature_clock: SignatureClock::Real,
+            platform_payout_interval: "manual".to_owned(),
             idempotency_ttl_s: 86_400,
             require_return_url: false,
             event_retention_s: 30 * 86_400,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::clock::Clock;
-use wallet_tests::app::id_of;
+use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{TestApp, eventually};
 
 use crate::flows::{begin, begin_of, people};
@@ -204,5 +204,9 @@ async fn a_key_that_stripe_does_not_accept_fails_nobody() {
     app.stop_workers().await;
     app.start_worker();
     story.end(&app, TimeDelta::seconds(30)).await;
-    app.finish().await;
+    app.finish_with(Leftovers {
+        alarms: &["stripe_key_refused"],
+        ..Leftovers::default()
+    })
+    .await;
 }

@@ -101,7 +101,7 @@ async fn first_query(worker: &Worker, reading: &mut Reading) -> Result<EventQuer
 const fn is_closed(disposition: Disposition) -> bool {
     matches!(
         disposition,
-        Disposition::FailDefinite | Disposition::NeedsReview | Disposition::PauseLane
+        Disposition::FailDefinite | Disposition::NeedsReview | Disposition::RetryThenReview
     )
 }
 

@@ -59,7 +59,7 @@ fn an_answer_of_any_kind_ends_the_streak() {
 #[test]
 fn an_unaccepted_key_opens_every_lane_at_once() {
     let breakers = breakers();
-    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 0);
     for lane in Lane::ALL {
         assert!(breakers.permit(lane, at(1)).is_err(), "{}", lane.as_str());
     }
@@ -82,7 +82,7 @@ fn a_storm_of_rate_limits_opens_and_busy_objects_do_not() {
 #[test]
 fn one_probe_goes_through_and_closes_the_breaker_when_it_succeeds() {
     let breakers = breakers();
-    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 0);
     let probe = breakers.permit(Lane::Deposits, at(5)).unwrap();
     assert!(
         breakers.permit(Lane::Deposits, at(6)).is_err(),
@@ -96,7 +96,7 @@ fn one_probe_goes_through_and_closes_the_breaker_when_it_succeeds() {
 #[test]
 fn failed_probes_double_the_pause_up_to_the_longest() {
     let breakers = breakers();
-    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 0);
     let mut now = 0;
     let mut pauses = Vec::new();
     for _ in 0..7 {
@@ -111,7 +111,7 @@ fn failed_probes_double_the_pause_up_to_the_longest() {
 #[test]
 fn a_probe_that_never_comes_back_does_not_close_the_lane_for_ever() {
     let breakers = breakers();
-    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 0);
     let _lost = breakers.permit(Lane::Deposits, at(5)).unwrap();
     assert!(breakers.permit(Lane::Deposits, at(34)).is_err());
     assert!(breakers.permit(Lane::Deposits, at(35)).is_ok());
@@ -120,7 +120,7 @@ fn a_probe_that_never_comes_back_does_not_close_the_lane_for_ever() {
 #[test]
 fn a_probe_that_was_not_sent_after_all_leaves_its_place_to_the_next_call() {
     let breakers = breakers();
-    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 0);
     drop(breakers.permit(Lane::Deposits, at(5)).unwrap());
     assert!(breakers.awaits_probe(Lane::Deposits, at(5)));
     let probe = breakers.permit(Lane::Deposits, at(5)).unwrap();
@@ -141,7 +141,7 @@ fn calls_from_before_the_opening_decide_nothing() {
     let breakers = breakers();
     let early = breakers.permit(Lane::Deposits, at(0)).unwrap();
     let late = breakers.permit(Lane::Deposits, at(0)).unwrap();
-    call(&breakers, Lane::Deposits, Some(ErrorClass::Unauthorized), 0);
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 0);
     breakers.record(early, None, at(1));
     assert!(
         breakers.permit(Lane::Deposits, at(1)).is_err(),
@@ -183,4 +183,61 @@ fn by_default_a_lane_is_probed_every_two_seconds_at_least() {
         now = (until - at(0)).num_seconds();
         call(&breakers, Lane::Deposits, Some(ErrorClass::Unreachable), now);
     }
+}
+
+#[test]
+fn a_refusal_about_one_account_or_one_kind_of_object_pauses_nothing() {
+    let breakers = breakers();
+    for class in [
+        ErrorClass::AccountForbidden,
+        ErrorClass::KindForbidden,
+        ErrorClass::Refused,
+    ] {
+        for lane in Lane::ALL {
+            for _ in 0..20 {
+                call(&breakers, lane, Some(class), 0);
+            }
+        }
+    }
+    for lane in Lane::ALL {
+        assert!(!breakers.is_paused(lane), "{}", lane.as_str());
+    }
+    assert_eq!(breakers.key().refused_since, None);
+}
+
+#[test]
+fn a_refused_account_as_the_probe_lets_the_others_go_on() {
+    let breakers = breakers();
+    for _ in 0..5 {
+        call(&breakers, Lane::Withdrawals, Some(ErrorClass::Unreachable), 0);
+    }
+    call(
+        &breakers,
+        Lane::Withdrawals,
+        Some(ErrorClass::AccountForbidden),
+        5,
+    );
+    assert!(!breakers.is_paused(Lane::Withdrawals), "stripe has answered");
+}
+
+#[test]
+fn the_key_is_refused_from_the_first_refusal_until_stripe_accepts_it() {
+    let breakers = breakers();
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 1);
+    call(&breakers, Lane::Webhooks, Some(ErrorClass::KeyRefused), 40);
+    assert_eq!(breakers.key().refused_since, Some(at(1)));
+    let nothing_told = [
+        ErrorClass::Unknown,
+        ErrorClass::Unreachable,
+        ErrorClass::RateLimited,
+    ];
+    for (nothing_told, second) in nothing_told.into_iter().zip([100, 300, 500]) {
+        call(&breakers, Lane::Deposits, Some(nothing_told), second);
+        assert_eq!(breakers.key().refused_since, Some(at(1)), "{nothing_told}");
+    }
+    call(&breakers, Lane::Deposits, Some(ErrorClass::NotFound), 1_000);
+    assert_eq!(breakers.key().refused_since, None);
+    call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 2_000);
+    call(&breakers, Lane::Maintenance, None, 3_000);
+    assert_eq!(breakers.key().refused_since, None);
 }

@@ -1,8 +1,8 @@
 //! One row for each answer that asks for a decision.
 
 use super::ErrorClass::{
-    AuthenticationRequired, Declined, InUse, InsufficientPlatformFunds, Misuse, NotFound, ObjectBusy,
-    RateLimited, Refused, Unauthorized, Unknown, Unreachable,
+    AccountForbidden, AuthenticationRequired, Declined, InUse, InsufficientPlatformFunds, KeyRefused,
+    KindForbidden, Misuse, NotFound, ObjectBusy, RateLimited, Refused, Unknown, Unreachable,
 };
 use super::*;
 
@@ -192,23 +192,99 @@ const ANSWERS: &[Row] = &[
         None,
         NotFound,
     ),
-    (401, "invalid_request_error", None, None, Unauthorized),
+    (401, "invalid_request_error", None, None, KeyRefused),
+];
+
+/// Answers that refuse more than a call (<https://docs.stripe.com/error-codes>, <https://docs.stripe.com/api/errors>): status, code, whether
+/// the request named a connected account, and what is refused.
+const REFUSALS: &[(u16, Option<&str>, bool, ErrorClass, Scope)] = &[
+    (401, None, false, KeyRefused, Scope::Key),
+    (401, None, true, KeyRefused, Scope::Key),
+    (401, Some("api_key_expired"), false, KeyRefused, Scope::Key),
     (
         401,
-        "invalid_request_error",
-        Some("api_key_expired"),
-        None,
-        Unauthorized,
+        Some("platform_api_key_expired"),
+        true,
+        KeyRefused,
+        Scope::Key,
     ),
-    (403, "invalid_request_error", None, None, Unauthorized),
     (
         403,
-        "invalid_request_error",
-        Some("secret_key_required"),
-        None,
-        Unauthorized,
+        Some("platform_api_key_expired"),
+        true,
+        KeyRefused,
+        Scope::Key,
     ),
+    (403, Some("secret_key_required"), false, KeyRefused, Scope::Key),
+    (
+        403,
+        Some("more_permissions_required_for_application"),
+        true,
+        AccountForbidden,
+        Scope::Account,
+    ),
+    (
+        403,
+        Some("more_permissions_required_for_application"),
+        false,
+        AccountForbidden,
+        Scope::Account,
+    ),
+    (
+        403,
+        Some("platform_account_required"),
+        true,
+        AccountForbidden,
+        Scope::Account,
+    ),
+    (403, None, true, AccountForbidden, Scope::Account),
+    (
+        403,
+        Some("a_code_of_tomorrow"),
+        true,
+        AccountForbidden,
+        Scope::Account,
+    ),
+    (403, Some("account_invalid"), true, Refused, Scope::Call),
+    (403, Some("account_invalid"), false, Refused, Scope::Call),
+    (403, None, false, KindForbidden, Scope::Kind),
+    (403, Some("a_code_of_tomorrow"), false, KindForbidden, Scope::Kind),
 ];
+
+#[test]
+fn a_refusal_is_about_the_smallest_thing_it_can_be_about() {
+    for &(status, code, names_account, class, scope) in REFUSALS {
+        let got = classify(Failure::Answer {
+            status,
+            kind: "invalid_request_error",
+            code,
+            decline_code: None,
+            names_account,
+        });
+        assert_eq!(
+            (got, got.scope()),
+            (class, scope),
+            "{status} {code:?} {names_account}"
+        );
+    }
+}
+
+#[test]
+fn only_a_refused_key_is_about_everybody_and_only_an_outage_about_a_lane() {
+    for class in [
+        AccountForbidden,
+        KindForbidden,
+        Refused,
+        NotFound,
+        Declined,
+        Misuse,
+    ] {
+        assert!(!class.is_outage(), "{class}");
+    }
+    for class in [Unknown, RateLimited, Unreachable, KeyRefused] {
+        assert!(class.is_outage() && !class.proves_key(), "{class}");
+    }
+}
 
 #[test]
 fn every_answer_of_stripe_has_its_class() {
@@ -218,6 +294,7 @@ fn every_answer_of_stripe_has_its_class() {
             kind,
             code,
             decline_code,
+            names_account: false,
         });
         assert_eq!(got, class, "{status} {kind} {code:?} {decline_code:?}");
     }
@@ -245,7 +322,9 @@ fn every_class_has_its_disposition() {
         (AuthenticationRequired, Disposition::AwaitPayer),
         (NotFound, Disposition::NeedsReview),
         (Misuse, Disposition::NeedsReview),
-        (Unauthorized, Disposition::PauseLane),
+        (AccountForbidden, Disposition::RetryThenReview),
+        (KindForbidden, Disposition::RetryThenReview),
+        (KeyRefused, Disposition::PauseAll),
     ];
     for (class, disposition) in table {
         assert_eq!(class.disposition(), disposition, "{class}");
@@ -257,7 +336,14 @@ fn an_attempt_ends_only_when_the_outcome_is_certain() {
     for class in [Unknown, InUse, Misuse] {
         assert!(!class.ends_attempt() && !class.leaves_key_unused(), "{class}");
     }
-    for class in [RateLimited, ObjectBusy, Unauthorized, Unreachable] {
+    for class in [
+        RateLimited,
+        ObjectBusy,
+        AccountForbidden,
+        KindForbidden,
+        KeyRefused,
+        Unreachable,
+    ] {
         assert!(!class.ends_attempt() && class.leaves_key_unused(), "{class}");
     }
     for class in [

@@ -203,11 +203,15 @@ fn retrieve_own(state: &mut State, call: &Call) -> Answer {
 
 /// The platform's own account.
 fn own(state: &State) -> Value {
-    shape(
+    let mut platform = shape(
         &PLATFORM,
         json!({ "id": PLATFORM_ID, "charges_enabled": true, "payouts_enabled": true, "details_submitted": true,
                 "metadata": state.settings.platform_metadata }),
-    )
+    );
+    if let Some(interval) = platform.pointer_mut("/settings/payouts/schedule/interval") {
+        *interval = json!(state.settings.platform_payout_interval);
+    }
+    platform
 }
 
 /// A connected account; one that does not exist looks like one that is not ours.

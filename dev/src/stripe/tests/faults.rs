@@ -182,3 +182,29 @@ async fn the_simulator_stops_also_when_a_request_hangs() {
         .unwrap();
     ended.unwrap_err();
 }
+
+/// What refuses more than a call: a key that has expired, a restricted key without a permission (which has no code), and an account that gives
+/// an application less than it asks for (<https://docs.stripe.com/error-codes>, <https://docs.stripe.com/keys/restricted-api-keys>).
+#[tokio::test]
+async fn refusals_of_a_key_of_a_kind_of_object_and_of_an_account_are_told_apart() {
+    let stripe = Fixture::new().await;
+    for (outcome, status, code) in [
+        ("error_401", 401, None),
+        ("error_401_expired", 401, Some("api_key_expired")),
+        ("error_403", 403, None),
+        (
+            "error_403_account",
+            403,
+            Some("more_permissions_required_for_application"),
+        ),
+    ] {
+        stripe
+            .control("faults", json!({ "nth": 1, "outcome": outcome }))
+            .await;
+        let refused = stripe.get("/v1/balance").await;
+        assert_eq!(refused.status.as_u16(), status, "{outcome}");
+        assert_eq!(refused.body["error"]["code"].as_str(), code, "{outcome}");
+        assert_eq!(refused.error("type"), "invalid_request_error");
+        stripe.get("/v1/balance").await.ok();
+    }
+}

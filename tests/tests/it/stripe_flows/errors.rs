@@ -20,6 +20,8 @@ const UNKNOWN: &str = "the payment provider has not confirmed the outcome yet";
 const BUSY: &str = "the payment provider is busy";
 const FUNDS: &str = "the funds are not available at the payment provider yet";
 const AWAY: &str = "the payment provider cannot be reached";
+const FORBIDDEN: &str = "the payment provider does not allow this to us";
+const FORBIDDEN_ACCOUNT: &str = "the payment provider does not let us use the payout account";
 const SUPPORT: &str = "support has been told and will look at it";
 const REFUSED: &str = "the payment provider refused the request";
 
@@ -60,7 +62,14 @@ const TABLE: &[(&str, &str, &str, End)] = &[
     ("400 idempotency_error", "idempotency_error", SUPPORT, End::Parked),
     ("404", "error_404", SUPPORT, End::Parked),
     ("401", "error_401", AWAY, End::Paid(1)),
-    ("403", "error_403", AWAY, End::Paid(1)),
+    ("401 api_key_expired", "error_401_expired", AWAY, End::Paid(1)),
+    ("403 of a restricted key", "error_403", FORBIDDEN, End::Paid(1)),
+    (
+        "403 of an account",
+        "error_403_account",
+        FORBIDDEN_ACCOUNT,
+        End::Paid(1),
+    ),
 ];
 
 async fn withdrawn(app: &TestApp, user: &User, wallet: &str) -> String {
@@ -93,7 +102,7 @@ async fn end_of(app: &TestApp, user: &User, id: &str) -> Option<End> {
 }
 
 /// Network, 409, 429, 424, 5xx: the same key until there is an answer. `balance_insufficient`: later, under a new attempt. Another
-/// 400: failed, and the money is back. `idempotency_error` and 404: a person, with the money held. 401 and 403: everybody waits.
+/// 400: failed, and the money is back. `idempotency_error` and 404: a person, with the money held. 401: everybody waits. 403: this one is tried again, a few times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_class_of_error_comes_to_its_own_end() {
     let app = TestApp::start().await;
@@ -135,7 +144,12 @@ async fn each_class_of_error_comes_to_its_own_end() {
         );
     }
     app.finish_with(Leftovers {
-        alarms: &["job_parked"; 2],
+        alarms: &[
+            "job_parked",
+            "job_parked",
+            "stripe_key_refused",
+            "stripe_key_refused",
+        ],
         parked: 2,
     })
     .await;
@@ -151,7 +165,7 @@ async fn a_deposit_meets_the_same_errors_and_ends_alike() {
         ("key_in_use", UNKNOWN, "COMPLETED", 1),
         ("rate_limit", BUSY, "COMPLETED", 1),
         ("error_424", UNKNOWN, "COMPLETED", 1),
-        ("error_403", AWAY, "COMPLETED", 1),
+        ("error_403", FORBIDDEN, "COMPLETED", 1),
         ("error_400", REFUSED, "FAILED", 0),
     ] {
         let (alice, wallet) = app.owner(0).await;
