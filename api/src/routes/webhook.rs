@@ -70,6 +70,7 @@ async fn store(app: Arc<App>, bytes: axum::body::Bytes) -> Result<&'static str, 
             "stored"
         }
         Received::Duplicate => "duplicate",
+        Received::Ignored => "ignored",
         Received::Parked => "parked",
     })
 }

@@ -49,8 +49,35 @@ pub enum Received {
     New(Option<(QueueName, JobId)>),
     /// Stored before.
     Duplicate,
+    /// Stored for the first time, and none of ours.
+    Ignored,
     /// Stored for the first time, but not understood: parked with an alarm.
     Parked,
+}
+
+/// Why an event is not processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obstacle {
+    /// It is normal that it comes, and it is none of ours.
+    NotOurs(&'static str),
+    /// A person has to look.
+    Odd(String),
+}
+
+impl Obstacle {
+    const fn state(&self) -> &'static str {
+        match self {
+            Self::NotOurs(_) => "ignored",
+            Self::Odd(_) => "parked",
+        }
+    }
+
+    fn note(&self) -> &str {
+        match self {
+            Self::NotOurs(note) => note,
+            Self::Odd(note) => note,
+        }
+    }
 }
 
 /// Stores events.
@@ -98,8 +125,8 @@ struct Arrived {
     envelope: Envelope,
     body_sha256: Vec<u8>,
     sealed_body: String,
-    /// Why it cannot be processed, if it cannot.
-    obstacle: Option<String>,
+    /// Why it is not processed, if it is not.
+    obstacle: Option<Obstacle>,
     at: DateTime<Utc>,
 }
 
@@ -135,9 +162,13 @@ impl Inbox {
                 }
                 return Ok(Received::Duplicate);
             }
-            if let Some(obstacle) = &arrived.obstacle {
-                alarms::raise(conn, "event_parked", &arrived.id, obstacle, arrived.at).await?;
-                return Ok(Received::Parked);
+            match &arrived.obstacle {
+                Some(Obstacle::NotOurs(_)) => return Ok(Received::Ignored),
+                Some(Obstacle::Odd(note)) => {
+                    alarms::raise(conn, "event_parked", &arrived.id, note, arrived.at).await?;
+                    return Ok(Received::Parked);
+                }
+                None => {}
             }
             let job = NewJob { handed_over: hand_over, ..job_of(&arrived.id, arrived.at) };
             let job = jobs::insert(conn, &job).await?;
@@ -149,16 +180,14 @@ impl Inbox {
     }
 
     async fn understand(&self, source: Source<'_>, body: &[u8]) -> Result<Arrived, InboxError> {
-        let (mut envelope, obstacle) = match Envelope::from_json(body) {
-            Ok(envelope) => {
-                let obstacle = self.obstacle(&envelope);
-                (envelope, obstacle)
-            }
-            Err(error) => (Envelope::default(), Some(error.to_string())),
+        let (mut envelope, error) = match Envelope::from_json(body) {
+            Ok(envelope) => (envelope, None),
+            Err(error) => (Envelope::default(), Some(Obstacle::Odd(error.to_string()))),
         };
         if let Source::List { account } = source {
             envelope.account = envelope.account.or_else(|| account.cloned());
         }
+        let obstacle = error.or_else(|| self.obstacle(&envelope));
         let body_sha256 = digest(body);
         let id = match &envelope.id {
             Some(id) => id.as_str().to_owned(),
@@ -177,18 +206,25 @@ impl Inbox {
         })
     }
 
-    fn obstacle(&self, envelope: &Envelope) -> Option<String> {
+    fn obstacle(&self, envelope: &Envelope) -> Option<Obstacle> {
+        let odd = |note: &str| Some(Obstacle::Odd(note.to_owned()));
         if envelope.id.is_none() {
-            Some("the event has no id".to_owned())
+            odd("the event has no id")
         } else if envelope.event_type.is_none() {
-            Some("the event has no type".to_owned())
-        } else if envelope.livemode == Some(!self.livemode) {
-            Some(format!(
+            odd("the event has no type")
+        } else if envelope.livemode != Some(!self.livemode) {
+            None
+        } else if envelope.account.is_some() {
+            // A live Connect endpoint gets the test events of accounts that are connected in both modes as well
+            // (<https://docs.stripe.com/connect/webhooks>).
+            Some(Obstacle::NotOurs(
+                "a connected account's event of the other mode (live or test)",
+            ))
+        } else {
+            odd(&format!(
                 "the event's livemode is {}, this system's is {}",
                 !self.livemode, self.livemode
             ))
-        } else {
-            None
         }
     }
 }

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
-use super::{Arrived, Source, job_of};
+use super::{Arrived, Obstacle, Source, job_of};
 use crate::db::schema::stripe_events;
 use crate::db::{DbError, PgConn, sql};
 use crate::jobs;
@@ -30,6 +30,8 @@ pub struct StoredEvent {
 /// Adds an event; false when one of its id is there.
 pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool, DbError> {
     let envelope = &arrived.envelope;
+    let obstacle = arrived.obstacle.as_ref();
+    let is_ignored = matches!(obstacle, Some(Obstacle::NotOurs(_)));
     let added = diesel::insert_into(stripe_events::table)
         .values((
             stripe_events::id.eq(&arrived.id),
@@ -40,12 +42,9 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
             stripe_events::object_id.eq(envelope.object.id.as_deref()),
             stripe_events::encrypted_body.eq(&arrived.sealed_body),
             stripe_events::body_sha256.eq(&arrived.body_sha256),
-            stripe_events::state.eq(if arrived.obstacle.is_some() {
-                "parked"
-            } else {
-                "received"
-            }),
-            stripe_events::note.eq(arrived.obstacle.as_deref()),
+            stripe_events::state.eq(obstacle.map_or("received", Obstacle::state)),
+            stripe_events::note.eq(obstacle.map(Obstacle::note)),
+            stripe_events::processed_at.eq(is_ignored.then_some(arrived.at)),
             stripe_events::received_at.eq(arrived.at),
             stripe_events::source.eq(arrived.source),
         ))

@@ -57,6 +57,15 @@ async fn understand(look: &Look<'_>, event: &StoredEvent) -> Result<(), JobError
     let name = event.event_type.as_str();
     let subject = name.rsplit_once('.').map_or(name, |(subject, _)| subject);
     match (subject, account) {
+        // All payments are made on the platform's account. Those on a connected account, and what becomes of them, are its own business
+        // (<https://docs.stripe.com/connect/direct-charges>), and an account that is used for more than being paid has many.
+        (
+            "payment_intent" | "refund" | "charge" | "charge.refund" | "charge.dispute" | "transfer",
+            Some(_),
+        ) => {
+            let note = "a connected account's own payments are none of ours";
+            look.close(EventEnd::Ignored, note).await
+        }
         ("payment_intent", _) => match id(event) {
             Some(id) => observe::payment_intent(look, &id).await,
             None => nameless(look).await,
