@@ -1,7 +1,7 @@
 //! Creates the payment intent of a deposit, and confirms it when a payment method was given.
 
 use wallet_core::db::in_transaction;
-use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::flows::{Command, FailureCode, Stage};
 use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
@@ -14,6 +14,7 @@ use wallet_core::wallets;
 use super::step;
 use crate::observe::{Look, apply_payment_intent};
 use crate::outcome::JobError;
+use crate::refusal;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -45,7 +46,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             apply_payment_intent(&Look::unasked(worker, job), &transaction, intent).await
         }
         Err(CallError::LookUpFirst(look_up)) => look(worker, &transaction, &customer, &look_up).await,
-        Err(CallError::Gateway(error)) => match (error.class, error.payment_intent) {
+        Err(CallError::Gateway(mut error)) => match (error.class, error.payment_intent.take()) {
             // The payment was tried and failed; the intent exists all the same.
             (ErrorClass::Declined | ErrorClass::AuthenticationRequired, Some(intent)) => {
                 apply_payment_intent(&Look::unasked(worker, job), &transaction, *intent).await
@@ -56,15 +57,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 } else {
                     FailureCode::StripeRefused
                 };
-                let command = Command::Refuse(FailureReason::new(code, error.message));
+                let command = Command::Refuse(refusal::reason(&error, code));
                 worker.settle(&[step(job, &transaction, command)]).await?;
                 Ok(())
             }
             (_, payment_intent) => {
-                let error = wallet_core::stripe::GatewayError {
-                    payment_intent,
-                    ..error
-                };
+                error.payment_intent = payment_intent;
                 Err(CallError::Gateway(error).into())
             }
         },

@@ -1,6 +1,6 @@
 //! Creates the refund of a deposit at Stripe.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::flows::{Command, FailureCode, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CallOutcome, CreateRefund, Disposition, Lane, LookUp, PaymentIntentId, RefundId, Tags,
@@ -10,6 +10,7 @@ use wallet_core::transactions::{self, Transaction};
 use super::step;
 use crate::observe::{self, Look, apply_refund};
 use crate::outcome::JobError;
+use crate::refusal;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -37,7 +38,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         }
         Err(CallError::LookUpFirst(look_up)) => look_up_refund(worker, &transaction, &intent, &look_up).await,
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
-            let reason = FailureReason::new(FailureCode::RefundFailed, error.message);
+            let reason = refusal::reason(&error, FailureCode::RefundFailed);
             let steps = [step(job, &transaction, Command::Refuse(reason))];
             worker.settle_locked(&transaction.wallets(), &steps).await?;
             Ok(())

@@ -13,6 +13,7 @@ use super::step;
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
 use crate::outcome::JobError;
+use crate::refusal;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -34,7 +35,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
-            let reason = FailureReason::new(FailureCode::PayoutFailed, error.message);
+            let reason = refusal::reason(&error, FailureCode::PayoutFailed);
             worker
                 .settle(&[step(
                     job,

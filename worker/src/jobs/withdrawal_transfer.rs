@@ -10,6 +10,7 @@ use wallet_core::transactions::Transaction;
 
 use super::step;
 use crate::outcome::JobError;
+use crate::refusal;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -40,13 +41,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
-            return refuse(
-                worker,
-                job,
-                &transaction,
-                FailureReason::new(FailureCode::StripeRefused, error.message),
-            )
-            .await;
+            let reason = refusal::reason(&error, FailureCode::StripeRefused);
+            return refuse(worker, job, &transaction, reason).await;
         }
         Err(error) => return Err(error.into()),
     };

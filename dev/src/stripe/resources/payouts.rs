@@ -142,7 +142,8 @@ fn destination(state: &State, call: &Call, currency: Currency) -> Result<String,
             "The bank account {} was disabled because a payout to it failed. Update it before making another payout.",
             bank.id
         );
-        return Err(ApiError::refused("payouts_not_allowed", message));
+        // <https://docs.stripe.com/error-codes/bank-account-unusable>
+        return Err(ApiError::refused("bank_account_unusable", message));
     }
     Ok(bank.id.clone())
 }

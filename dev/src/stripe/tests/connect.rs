@@ -223,7 +223,7 @@ async fn a_paid_payout_can_fail_and_its_money_comes_back_once() {
         .await;
     assert_eq!(
         refused.error("code"),
-        "payouts_not_allowed",
+        "bank_account_unusable",
         "the bank account is disabled after the failure"
     );
 }
