@@ -2,6 +2,7 @@
 
 mod accounts;
 mod balance;
+mod next_action;
 mod refunds;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use accounts::{Account, AccountLink};
 pub use balance::{Balance, BalanceTransaction, BalanceTransactionPage, Charge};
+pub use next_action::NextAction;
 pub use refunds::{Dispute, Refund};
 
 use super::event::Envelope;
@@ -140,6 +142,8 @@ pub struct PaymentIntent {
     pub latest_charge: Option<ChargeId>,
     /// Why its last try failed.
     pub last_payment_error: Option<Decline>,
+    /// What its payer has to do next; none when it is not the payer's turn.
+    pub next_action: Option<NextAction>,
     /// Carries `transaction_id` and `wallet_id`.
     pub metadata: Metadata,
     /// When it was created.

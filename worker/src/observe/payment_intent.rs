@@ -6,14 +6,17 @@ use chrono::TimeDelta;
 use wallet_core::crypto::{KeyOwner, Place};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::jobs::JobKind;
-use wallet_core::stripe::{CallError, Decline, PaymentIntent, PaymentIntentId, PaymentIntentStatus};
+use wallet_core::stripe::{
+    CallError, Decline, NextAction, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
+};
 use wallet_core::transactions::{Transaction, external_ref};
 
 use super::Look;
 use crate::outcome::JobError;
 use crate::worker::{EventEnd, Worker};
 
-/// What nobody has paid after this time is cancelled. Bank debits under way are not unpaid.
+/// What nobody has begun to pay after this time is cancelled. Bank debits under way are not unpaid, and what a payer has to do first can take
+/// longer: [`NextAction::ends`].
 const EXPIRES_AFTER: TimeDelta = TimeDelta::hours(24);
 
 /// Looks at an intent and settles what its state asks for.
@@ -52,13 +55,16 @@ pub(crate) async fn apply(
     if is_open && declined {
         return give_up(look, transaction, &intent, decline_of(&intent)).await;
     }
-    let age = look
-        .worker
-        .clock
-        .now()
-        .signed_duration_since(transaction.created_at);
-    if is_open && is_unpaid && look.event.is_none() && age > EXPIRES_AFTER {
-        let reason = FailureReason::new(FailureCode::PaymentExpired, "nobody paid within 24 hours");
+    let begun = transaction.created_at;
+    let ends = match (&intent.status, intent.next_action) {
+        // Stripe may name the action a moment after the status; then it is given the time of those that take long.
+        (PaymentIntentStatus::RequiresAction, action) => action.unwrap_or(NextAction::Other).ends(begun),
+        _ => begun + EXPIRES_AFTER,
+    };
+    if is_open && is_unpaid && look.event.is_none() && look.worker.clock.now() > ends {
+        let hours = (ends - begun).num_hours();
+        let sentence = format!("nobody paid within {hours} hours");
+        let reason = FailureReason::new(FailureCode::PaymentExpired, sentence);
         return give_up(look, transaction, &intent, reason).await;
     }
     let end = ending(transaction, &intent).or_else(|| payment_note(look, transaction, &intent));

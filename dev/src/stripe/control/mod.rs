@@ -69,6 +69,7 @@ pub(super) fn router() -> Router<Arc<Core>> {
             "/_control/payment_intents/{id}/authenticate",
             post(payers::authenticate_intent),
         )
+        .route("/_control/payment_intents/{id}/action", post(payers::ask_payer))
         .route(
             "/_control/payment_intents/{id}/settle",
             post(payers::settle_intent),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State as Shared};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Control, Input, Refusal, id_of, owner, yes};
 use crate::stripe::form::check_amount;
@@ -85,6 +85,45 @@ pub(super) async fn authenticate_intent(
         };
         require_intent(state, &id, IntentStatus::RequiresAction)?;
         payment_intents::authenticate(state, &Origin::default(), &id, result);
+        Ok(Json(state.rendered(&id)))
+    })
+}
+
+/// What the payer has to do instead of authenticating.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NextAction {
+    #[serde(rename = "type")]
+    kind: String,
+    /// When micro-deposits arrive, or a voucher runs out, from now.
+    in_seconds: i64,
+}
+
+/// Has an intent that waits for its payer wait for something else: a voucher, micro-deposits. Its shapes are those of
+/// <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action>.
+pub(super) async fn ask_payer(
+    Shared(core): Shared<Arc<Core>>,
+    Path(id): Path<String>,
+    Input(action): Input<NextAction>,
+) -> Control {
+    core.with(|state| {
+        let id = id_of(state, &id)?;
+        require_intent(state, &id, IntentStatus::RequiresAction)?;
+        let at = state.now().seconds().saturating_add(action.in_seconds);
+        let kind = action.kind.as_str();
+        let details = match kind {
+            "verify_with_microdeposits" => json!({
+                "arrival_date": at, "hosted_verification_url": "https://payments.stripe.com/microdeposit/sim", "microdeposit_type": "amounts",
+            }),
+            "boleto_display_details" | "multibanco_display_details" => json!({ "expires_at": at }),
+            "oxxo_display_details" => json!({ "expires_after": at }),
+            "konbini_display_details" => json!({ "expires_at": at, "stores": {} }),
+            "display_bank_transfer_instructions" | "use_stripe_sdk" => json!({}),
+            other => return Err(Refusal::bad(format!("the simulator knows no action {other}"))),
+        };
+        state.change(&id, |row: &mut PaymentIntent| {
+            row.next_action = Some(json!({ "type": kind, kind: details }));
+        });
         Ok(Json(state.rendered(&id)))
     })
 }

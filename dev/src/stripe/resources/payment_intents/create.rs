@@ -53,6 +53,9 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     let metadata = params.metadata()?;
     let customer = customer(state, call)?;
     let (types, automatic) = method_types(params, currency)?;
+    if automatic.is_none() {
+        require_mandate(params, &types)?;
+    }
     let confirm = params.boolean("confirm")?.unwrap_or(false);
     let off_session = params.text("off_session").is_some_and(|value| value != "false");
     if off_session && !confirm {
@@ -222,6 +225,20 @@ fn method_types(params: &Params, currency: Currency) -> Result<(Vec<String>, Opt
         }
     }
     Ok((named.into_iter().map(str::to_owned).collect(), None))
+}
+
+/// Canadian debits need to be told what the payer agrees to (<https://docs.stripe.com/payments/acss-debit/accept-a-payment>).
+fn require_mandate(params: &Params, types: &[String]) -> Result<(), ApiError> {
+    if !types.iter().any(|kind| kind == "acss_debit") || params.has("automatic_payment_methods") {
+        return Ok(());
+    }
+    for option in ["payment_schedule", "transaction_type"] {
+        let param = format!("payment_method_options[acss_debit][mandate_options][{option}]");
+        if !params.has(&param) {
+            return Err(ApiError::missing_param(&param));
+        }
+    }
+    Ok(())
 }
 
 /// Payment methods from the dashboard may redirect the payer: they need somewhere to come back to.
