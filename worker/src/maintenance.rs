@@ -49,7 +49,8 @@ async fn tidy(worker: &Worker, asks: bool) -> Result<(), DbError> {
     let now = worker.clock.now();
     // Who does not serve these questions does not queue them.
     let queued = if asks {
-        janitor::ask_about_quiet(&worker.db, now).await? + janitor::read_events(&worker.db, now).await?
+        let events = janitor::read_events(&worker.db, worker.call_budget, now).await?;
+        events + janitor::ask_about_quiet(&worker.db, worker.call_budget, now).await?
     } else {
         0
     };

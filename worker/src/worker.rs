@@ -14,6 +14,7 @@ use wallet_core::dispatch::Dispatcher;
 use wallet_core::feed::Announcer;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
 use wallet_core::inbox::{self, Inbox};
+use wallet_core::janitor::CallBudget;
 use wallet_core::jobs::{self, ClaimedJob};
 use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::settle::{Settled, Settler, Step};
@@ -57,6 +58,8 @@ pub struct Worker {
     pub(crate) waits: Waits,
     /// The longest that one run of a job may take.
     pub(crate) job_timeout: Duration,
+    /// How many questions the housekeeping may ask Stripe.
+    pub(crate) call_budget: CallBudget,
 }
 
 impl std::fmt::Debug for Worker {
@@ -114,6 +117,7 @@ impl Worker {
             failed_alone: FailedAlone::default(),
             waits: Waits::new(config.job_timeout, locks.ttl()),
             job_timeout: config.job_timeout,
+            call_budget: CallBudget::new(config.stripe.calls_per_second),
             name,
             db,
             clock,
@@ -206,8 +210,9 @@ impl Worker {
         note: &str,
     ) -> Result<(), JobError> {
         let now = self.clock.now();
-        in_transaction!(self.db, conn => {
-            if jobs::finish(conn, &[job.claim], now).await? == 1 {
+        let is_closed = in_transaction!(self.db, conn => {
+            let is_ours = jobs::finish(conn, &[job.claim], now).await? == 1;
+            if is_ours {
                 match end {
                     EventEnd::Passed => inbox::pass(conn, event, note, now).await?,
                     EventEnd::Ignored => inbox::ignore(conn, event, note, now).await?,
@@ -217,8 +222,11 @@ impl Worker {
                     }
                 }
             }
-            Ok::<(), DbError>(())
+            Ok::<bool, DbError>(is_ours)
         })?;
+        if is_closed {
+            metrics::count_event(end);
+        }
         Ok(())
     }
 }
@@ -232,4 +240,15 @@ pub(crate) enum EventEnd {
     Ignored,
     /// A person has to look at it.
     Parked,
+}
+
+impl EventEnd {
+    /// Its name in metrics, and in SQL.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "processed",
+            Self::Ignored => "ignored",
+            Self::Parked => "parked",
+        }
+    }
 }

@@ -1,15 +1,19 @@
-//! `STRIPE_SECRET_KEY`, `STRIPE_API_BASE` and `STRIPE_WEBHOOK_SECRET`.
+//! `STRIPE_SECRET_KEY`, `STRIPE_API_BASE`, `STRIPE_CALLS_PER_SECOND` and `STRIPE_WEBHOOK_SECRET`.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::env::{optional, required, secret_list};
+use super::env::{optional, parsed, required, secret_list};
 use super::{ConfigError, Env};
 use crate::crypto::weakness::{is_pattern, is_placeholder};
 
 const KEY: &str = "STRIPE_SECRET_KEY";
 const BASE: &str = "STRIPE_API_BASE";
 const WEBHOOK: &str = "STRIPE_WEBHOOK_SECRET";
+const CALLS: &str = "STRIPE_CALLS_PER_SECOND";
+/// Below the 25 of Stripe's sandboxes, and far below the 100 of live mode (<https://docs.stripe.com/rate-limits>).
+const DEFAULT_CALLS: u32 = 20;
+const MOST_CALLS: u32 = 1_000;
 const VENDOR_HOST: &str = "api.stripe.com";
 
 /// How Stripe is reached.
@@ -21,6 +25,8 @@ pub struct StripeConfig {
     pub api_base: Url,
     /// Whether the key moves real money.
     pub live: bool,
+    /// `STRIPE_CALLS_PER_SECOND`: how many calls the platform may make, all programs together. Housekeeping keeps to a quarter of it.
+    pub calls_per_second: u32,
 }
 
 impl StripeConfig {
@@ -51,6 +57,7 @@ impl StripeConfig {
             secret_key: SecretString::from(secret_key),
             api_base,
             live,
+            calls_per_second: calls_per_second(env)?,
         })
     }
 }
@@ -84,6 +91,15 @@ fn is_live(key: &str) -> Result<bool, ConfigError> {
         }
         _ => Err(ConfigError::new(KEY, "is not a Stripe secret key", mend)),
     }
+}
+
+fn calls_per_second(env: &dyn Env) -> Result<u32, ConfigError> {
+    let mend = "set it to a number from 1 to 1000";
+    let calls = parsed(env, CALLS, DEFAULT_CALLS, mend)?;
+    if !(1..=MOST_CALLS).contains(&calls) {
+        return Err(ConfigError::new(CALLS, format!("is {calls}"), mend));
+    }
+    Ok(calls)
 }
 
 fn api_base(env: &dyn Env) -> Result<Url, ConfigError> {

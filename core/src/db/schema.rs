@@ -55,6 +55,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    call_budgets (name) {
+        name -> Varchar,
+        tokens -> Float8,
+        refilled_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     stripe_customers (user_id) {
         user_id -> Uuid,
         stripe_customer_id -> Varchar,

@@ -86,6 +86,7 @@ fn declared_columns() -> BTreeSet<String> {
                 "Timestamptz" => "timestamp with time zone",
                 "Jsonb" => "jsonb",
                 "Bytea" => "bytea",
+                "Float8" => "double precision",
                 "Int8" => "bigint",
                 "Int4" => "integer",
                 "Array<Uuid>" => "_uuid",
