@@ -26,6 +26,8 @@ const VIOLATED: &str = "invariant_violated";
 /// The kind of the alarms about unexplained differences, and how many are raised at once.
 const DIFFERS: &str = "reconciliation_differs";
 const MOST_DIFFERENCES: usize = 50;
+/// The kind of the alarms about a balance at Stripe that does not cover the wallets.
+const SHORT: &str = "platform_balance_short";
 /// The kind of the alarms about checks that cannot be made, and how often in a row one fails before.
 const NOT_MADE: &str = "check_not_made";
 const FAILURES_TOLD: u32 = 3;
@@ -52,6 +54,9 @@ async fn round(worker: &Worker, config: &ChecksConfig, failures: &mut Failures) 
         let done = done.map_err(|error| chain(&error).to_string());
         failures.note(worker, what, done).await;
     }
+    let done = check_backing(worker, config).await;
+    let done = done.map_err(|error| chain(&error).to_string());
+    failures.note(worker, Scheduled::Backing, done).await;
     let done = compare_with_stripe(worker, config).await;
     let done = done.map_err(|error| chain(&error).to_string());
     failures.note(worker, Scheduled::Reconcile, done).await;
@@ -145,6 +150,39 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
     Ok(true)
 }
 
+/// Asks whether Stripe holds what the wallets hold, when that is due.
+async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, ReconcileError> {
+    let Some(every) = config.backing else {
+        return Ok(false);
+    };
+    if begin(worker, Scheduled::Backing, every).await.is_none() {
+        return Ok(false);
+    }
+    let before = open_alarms(worker, SHORT).await?;
+    let mut taken = Vec::new();
+    for backing in reconcile::backing(&worker.db, &worker.calls).await? {
+        let Some(missing) = backing.missing() else {
+            continue;
+        };
+        let code = backing.currency.code();
+        let message = format!(
+            "Stripe holds {} {code} for the platform, the wallets hold {}: pay in {missing} {code} (top up the balance at Stripe)",
+            backing.held, backing.wallets
+        );
+        let conn = &mut worker.db.conn().await?;
+        alarms::raise(conn, SHORT, code, &message, worker.clock.now()).await?;
+        if backing.was_taken() {
+            taken.push(message);
+        }
+    }
+    close_settled(worker, &before).await?;
+    if config.stops_on_violations && !taken.is_empty() {
+        stop_money_out(worker, &taken.join("; ")).await?;
+    }
+    verify::end(&worker.db, Scheduled::Backing, None, worker.clock.now()).await?;
+    Ok(true)
+}
+
 /// The open alarms of a kind, before a check that may find them settled.
 async fn open_alarms(worker: &Worker, kind: &str) -> Result<Vec<OpenAlarm>, DbError> {
     let mut open = alarms::list_open(&worker.db).await?;
@@ -182,7 +220,7 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     let every = match what {
         Scheduled::Quick => config.quick,
         Scheduled::Complete => config.complete,
-        Scheduled::Reconcile => None,
+        Scheduled::Reconcile | Scheduled::Backing => None,
     };
     let Some(every) = every else {
         return Ok(false);

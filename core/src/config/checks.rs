@@ -1,5 +1,5 @@
 //! What the worker checks by itself and what it does about it: `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`,
-//! `RECONCILE_SECONDS`, `MONEY_OUT_STOPS_ON`.
+//! `RECONCILE_SECONDS`, `PLATFORM_BALANCE_SECONDS`, `MONEY_OUT_STOPS_ON`.
 
 use chrono::TimeDelta;
 
@@ -19,6 +19,8 @@ pub struct ChecksConfig {
     pub complete: Option<TimeDelta>,
     /// `RECONCILE_SECONDS`: the books against Stripe.
     pub reconcile: Option<TimeDelta>,
+    /// `PLATFORM_BALANCE_SECONDS`: whether Stripe holds what the wallets hold.
+    pub backing: Option<TimeDelta>,
     /// Whether a violated invariant of money stops money-out.
     pub stops_on_violations: bool,
     /// Whether an unexplained difference from Stripe does.
@@ -36,6 +38,7 @@ impl ChecksConfig {
             quick: every(env, "VERIFY_QUICK_SECONDS", 60)?,
             complete: every(env, "VERIFY_COMPLETE_SECONDS", 86_400)?,
             reconcile: every(env, "RECONCILE_SECONDS", 86_400)?,
+            backing: every(env, "PLATFORM_BALANCE_SECONDS", 300)?,
             stops_on_violations,
             stops_on_differences,
         })

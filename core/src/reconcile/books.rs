@@ -197,7 +197,8 @@ async fn standing(
     since: DateTime<Utc>,
 ) -> Result<HashMap<TransactionId, Standing>, DbError> {
     let rows: Vec<StandingRow> = sql(
-        "SELECT t.id, t.stage, t.status IN ('pending', 'processing') AS is_open, t.updated_at, t.id < lowest_uuid_at($2) AS began_before,
+        "SELECT t.id, t.stage, t.status IN ('pending', 'processing') AS is_open, t.id < lowest_uuid_at($2) AS began_before,
+                GREATEST(t.updated_at, (SELECT max(e.created_at) FROM ledger_entries e WHERE e.transaction_id = t.id)) AS updated_at,
                 EXISTS (SELECT 1 FROM jobs j WHERE j.transaction_id = t.id AND j.kind = 'deposit_fee' AND j.parked_at IS NULL) AS has_fee_job
            FROM wallet_transactions t WHERE t.id = ANY($1)",
     )

@@ -14,6 +14,9 @@ use crate::money::Currency;
 /// What is under way for longer than this is looked at, unless it waits for a bank.
 const SOON: TimeDelta = TimeDelta::hours(1);
 
+/// So long Stripe's list of movements may lag behind its answers.
+const LAG: TimeDelta = TimeDelta::minutes(1);
+
 /// How many transactions agree, and the differences of those that do not.
 pub(super) fn transactions(
     books: &Books,
@@ -112,10 +115,12 @@ fn cause(
         let expected = standing.is_some_and(|standing| standing.has_fee_job);
         return (Cause::FeeNotBooked, expected);
     }
-    // A payment succeeds before its movement exists; the job that books its fee waits for the same.
+    // A payment succeeds before its movement exists; the job that books its fee waits for the same. Once a fee is booked, or that job is
+    // done, the movement was seen: what is missing then is not on its way.
     if sides.stripe.is_none() {
-        let expected = age <= SOON || standing.is_some_and(|standing| standing.has_fee_job);
-        return if expected {
+        let is_coming = standing.is_some_and(|standing| standing.has_fee_job)
+            || (booked_fee.is_zero() && (age <= LAG || (is_open && age <= SOON)));
+        return if is_coming {
             (Cause::InFlight, true)
         } else {
             (Cause::MissingAtStripe, false)
@@ -192,7 +197,7 @@ mod tests {
             (
                 None,
                 Some(booked(1_000, 0)),
-                done.clone(),
+                standing("completed", false, true),
                 young,
                 Cause::InFlight,
                 true,
@@ -202,6 +207,48 @@ mod tests {
                 Some(booked(1_000, 0)),
                 standing("completed", false, true),
                 old,
+                Cause::InFlight,
+                true,
+            ),
+            // Its fee was booked, so it had arrived.
+            (
+                None,
+                Some(booked(970, 30)),
+                done.clone(),
+                young,
+                Cause::MissingAtStripe,
+                false,
+            ),
+            // Nothing is awaited any more: a payment without a fee, a transfer that Stripe has answered.
+            (
+                None,
+                Some(booked(1_000, 0)),
+                done.clone(),
+                TimeDelta::minutes(2),
+                Cause::MissingAtStripe,
+                false,
+            ),
+            (
+                None,
+                Some(booked(-1_000, 0)),
+                done.clone(),
+                TimeDelta::minutes(59),
+                Cause::MissingAtStripe,
+                false,
+            ),
+            (
+                None,
+                Some(booked(1_000, 0)),
+                done.clone(),
+                young,
+                Cause::InFlight,
+                true,
+            ),
+            (
+                None,
+                Some(booked(-1_000, 0)),
+                standing("refunding", true, false),
+                TimeDelta::minutes(59),
                 Cause::InFlight,
                 true,
             ),

@@ -8,6 +8,7 @@
 mod accounts;
 mod ask;
 mod attribute;
+mod backing;
 mod books;
 mod compare;
 mod own;
@@ -19,6 +20,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
+pub use backing::{Backing, backing};
 pub use own::{explain, record_opening};
 pub use report::{Cause, Difference, Figure, Reconciliation, Subject};
 
@@ -61,6 +63,8 @@ struct Movements {
     count: u64,
     own: u64,
     of_transactions: HashMap<(TransactionId, Currency), Moved>,
+    /// What the platform paid out to its own bank.
+    paid_out: Vec<BalanceTransaction>,
     /// Of nobody.
     differences: Vec<Difference>,
 }
@@ -96,6 +100,8 @@ pub async fn reconcile(
     let (matched, found) = compare::transactions(&books, &movements.of_transactions, since, now);
     differences.extend(found);
     let figures = report::figures(&books, &balance, &between, &accounts, &differences);
+    // After the sums, which hold all the same: it did happen.
+    differences.extend(own::takings(&movements.paid_out, &figures, now));
     differences.extend(accounts::differences(&books, &accounts, now));
     Ok(Reconciliation {
         since,
@@ -139,6 +145,9 @@ async fn read_movements(
                 Attribution::Transaction(id) => movements.add(id, movement),
                 Attribution::Own => {
                     movements.own += 1;
+                    if movement.net.is_negative() && own::pays_out(&movement.kind) {
+                        movements.paid_out.push(movement.clone());
+                    }
                     own.push(movement);
                 }
                 Attribution::Missed { of, cause } => {

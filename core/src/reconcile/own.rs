@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::ReconcileError;
+use super::report::{Cause, Difference, Figure, Subject};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::money::Money;
@@ -39,6 +40,45 @@ const KINDS: [&str; 16] = [
 /// Whether a movement of this kind is the platform's own business.
 pub(super) fn is_own(kind: &str) -> bool {
     KINDS.contains(&kind)
+}
+
+/// Whether a movement of this kind is money that the platform takes out of its balance.
+pub(super) fn pays_out(kind: &str) -> bool {
+    kind == "payout"
+}
+
+/// The payouts that took more than the platform had of its own, newest first: what lacks now is theirs.
+pub(super) fn takings(
+    paid_out: &[BalanceTransaction],
+    figures: &[Figure],
+    now: DateTime<Utc>,
+) -> Vec<Difference> {
+    let mut takings = Vec::new();
+    for figure in figures {
+        let mut lacking = -figure.own;
+        // The newest stand first.
+        for payout in paid_out {
+            if payout.net.currency() != figure.currency || lacking <= Decimal::ZERO {
+                continue;
+            }
+            let amount = payout.net.amount();
+            lacking += amount;
+            takings.push(Difference {
+                subject: Subject::Movement {
+                    id: payout.id.as_str().to_owned(),
+                    kind: payout.kind.clone(),
+                    source: payout.source.clone(),
+                },
+                transaction: None,
+                amount,
+                currency: figure.currency,
+                age: now - payout.created,
+                cause: Cause::TakenFromUsers,
+                explained: false,
+            });
+        }
+    }
+    takings
 }
 
 /// Remembers movements that are the platform's own.
@@ -153,4 +193,50 @@ async fn write(
         detail: json!({ "id": row.id, "net": row.net.amount(), "currency": row.net.currency(), "reason": reason }),
     };
     audit::record(conn, &entry).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    fn payout(id: &str, minor: i64) -> BalanceTransaction {
+        let net = Money::from_minor(minor, Currency::USD).unwrap();
+        BalanceTransaction {
+            id: format!("txn_{id}").parse().unwrap(),
+            amount: net,
+            fee: Money::from_minor(0, Currency::USD).unwrap(),
+            net,
+            kind: "payout".to_owned(),
+            source: None,
+            available_on: DateTime::UNIX_EPOCH,
+            created: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn taken(own: i64) -> Vec<String> {
+        let figure = Figure {
+            own: Decimal::new(own, 2),
+            ..Figure::blank(Currency::USD)
+        };
+        // The newest first.
+        let paid_out = [payout("3", -500), payout("2", -500), payout("1", -500)];
+        let takings = takings(&paid_out, &[figure], DateTime::UNIX_EPOCH);
+        assert!(
+            takings
+                .iter()
+                .all(|taking| !taking.explained && taking.cause == Cause::TakenFromUsers)
+        );
+        takings.iter().map(Difference::about).collect()
+    }
+
+    #[test]
+    fn a_payout_of_the_platform_s_own_money_is_its_own_and_one_of_users_money_is_not() {
+        assert_eq!(taken(0), Vec::<String>::new());
+        assert_eq!(taken(100), Vec::<String>::new());
+        assert_eq!(taken(-1), ["txn_3"]);
+        assert_eq!(taken(-500), ["txn_3"]);
+        assert_eq!(taken(-501), ["txn_3", "txn_2"]);
+        assert_eq!(taken(-9_900), ["txn_3", "txn_2", "txn_1"]);
+    }
 }

@@ -36,6 +36,8 @@ pub enum Cause {
     OtherCurrency,
     /// The account is closed or no longer connected, so that it cannot be asked.
     AccountAway,
+    /// The platform paid out to its own bank what was not its own.
+    TakenFromUsers,
 }
 
 impl Cause {
@@ -52,6 +54,7 @@ impl Cause {
             Self::AmountDiffers => "amount differs",
             Self::OtherCurrency => "settled in another currency",
             Self::AccountAway => "account cannot be asked",
+            Self::TakenFromUsers => "paid out to the platform's bank although it was not the platform's own",
         }
     }
 }
@@ -160,6 +163,22 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// Nothing of a currency.
+    pub(super) const fn blank(currency: Currency) -> Self {
+        Self {
+            currency,
+            balance: Decimal::ZERO,
+            clearing: Decimal::ZERO,
+            own: Decimal::ZERO,
+            differences: Decimal::ZERO,
+            rest: Decimal::ZERO,
+            connected: Decimal::ZERO,
+            in_transit: Decimal::ZERO,
+            all: Decimal::ZERO,
+            is_checked: true,
+        }
+    }
+
     /// Whether the sums are what they should be, differences apart.
     #[must_use]
     pub const fn holds(&self) -> bool {
@@ -225,6 +244,31 @@ impl Reconciliation {
         self.unexplained().next().is_none() && self.figures.iter().all(Figure::holds)
     }
 
+    /// What does not agree, in words: differences, and sums that do not hold. None when nothing is known to differ.
+    #[must_use]
+    pub fn verdict(&self) -> Option<String> {
+        let count = self.unexplained().count();
+        let mut parts = Vec::new();
+        if count > 0 {
+            let verb = if count == 1 {
+                "difference is"
+            } else {
+                "differences are"
+            };
+            parts.push(format!("{count} {verb} not explained"));
+        }
+        for figure in self.figures.iter().filter(|figure| figure.differs()) {
+            let code = figure.currency.code();
+            if !figure.rest.is_zero() && figure.is_checked {
+                parts.push(format!("nothing explains {} {code} of the balance", figure.rest));
+            }
+            if !figure.all.is_zero() {
+                parts.push(format!("all entries in {code} sum to {}", figure.all));
+            }
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// Whether something is known not to agree. When it does not differ and is not explained either, a sum could not be checked.
     #[must_use]
     pub fn differs(&self) -> bool {
@@ -241,20 +285,8 @@ pub(super) fn figures(
     differences: &[Difference],
 ) -> Vec<Figure> {
     let mut figures: BTreeMap<Currency, Figure> = BTreeMap::new();
-    let blank = |currency| Figure {
-        currency,
-        balance: Decimal::ZERO,
-        clearing: Decimal::ZERO,
-        own: Decimal::ZERO,
-        differences: Decimal::ZERO,
-        rest: Decimal::ZERO,
-        connected: Decimal::ZERO,
-        in_transit: Decimal::ZERO,
-        all: Decimal::ZERO,
-        is_checked: true,
-    };
     let mut of = |currency, add: &dyn Fn(&mut Figure)| {
-        add(figures.entry(currency).or_insert_with(|| blank(currency)));
+        add(figures.entry(currency).or_insert_with(|| Figure::blank(currency)));
     };
     for sums in &books.sums {
         of(sums.currency, &|figure| {
@@ -325,6 +357,32 @@ mod tests {
         let young = found(Cause::EventNotReceived, 9, false);
         assert!(young.is_quiet() && !young.is_explained());
         assert!(!found(Cause::EventNotReceived, 10, false).is_quiet());
+    }
+
+    #[test]
+    fn a_verdict_names_what_does_not_agree_and_never_says_that_nothing_does_not() {
+        assert_eq!(found(Cause::InFlight, 0, true).verdict(), None);
+        let one = found(Cause::MadeOutside, 0, false);
+        assert_eq!(one.verdict().unwrap(), "1 difference is not explained");
+        let mut sums = found(Cause::InFlight, 0, true);
+        sums.figures = vec![Figure {
+            rest: 5.into(),
+            all: 2.into(),
+            ..figure(100)
+        }];
+        assert!(sums.differs());
+        assert_eq!(
+            sums.verdict().unwrap(),
+            "nothing explains 5 usd of the balance; all entries in usd sum to 2"
+        );
+        sums.figures[0].all = Decimal::ZERO;
+        sums.differences[0].explained = false;
+        assert_eq!(
+            sums.verdict().unwrap(),
+            "1 difference is not explained; nothing explains 5 usd of the balance"
+        );
+        sums.figures[0].is_checked = false;
+        assert_eq!(sums.verdict().unwrap(), "1 difference is not explained");
     }
 
     #[test]

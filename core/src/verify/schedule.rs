@@ -20,6 +20,8 @@ pub enum Scheduled {
     Complete,
     /// The books against Stripe.
     Reconcile,
+    /// What Stripe holds against what the wallets hold.
+    Backing,
 }
 
 impl Scheduled {
@@ -30,6 +32,7 @@ impl Scheduled {
             Self::Quick => "quick",
             Self::Complete => "complete",
             Self::Reconcile => "reconcile",
+            Self::Backing => "backing",
         }
     }
 }

@@ -336,5 +336,6 @@ async fn variables(db: &Database, stripe: &Stripe, nodes: &RedisNodes) -> Variab
     // Every test checks all of it at its end; against Stripe only those that say so, since money is planted.
     variables.set("VERIFY_COMPLETE_SECONDS", "0");
     variables.set("RECONCILE_SECONDS", "0");
+    variables.set("PLATFORM_BALANCE_SECONDS", "0");
     variables
 }

@@ -96,14 +96,13 @@ pub(crate) async fn reconcile(
     if found.is_explained() {
         return Ok(());
     }
-    if !found.differs() {
+    let Some(verdict) = found.verdict() else {
         return Err(Verdict::unknown(
             "a sum was not checked, since the balance did not stand still: try again",
         )
         .into());
-    }
-    let count = found.unexplained().count();
-    Err(Verdict::DoesNotHold(format!("{count} differences are not explained")).into())
+    };
+    Err(Verdict::DoesNotHold(verdict).into())
 }
 
 fn calls(session: &Session, config: &ReconcileConfig) -> anyhow::Result<StripeCalls> {
@@ -141,13 +140,13 @@ fn in_words(found: &Reconciliation) -> Vec<String> {
         lines.push(sums(figure));
     }
     lines.push(format!(
-        "{} movements since {}: {} transactions match, {} movements are the platform's own, {} differences, {} of them not explained",
+        "{} movements since {}: {} transactions match, {} movements are the platform's own, {} differences: {}",
         found.movements,
         found.since.format("%Y-%m-%d %H:%M UTC"),
         found.matched,
         found.own,
         found.differences.len(),
-        found.unexplained().count()
+        found.verdict().unwrap_or_else(|| "all explained".to_owned())
     ));
     lines
 }

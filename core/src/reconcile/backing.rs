@@ -1,0 +1,145 @@
+//! Whether Stripe holds at least what the wallets hold.
+//!
+//! Users' money and the platform's own lie on one balance. Stripe pays that balance out to the platform's bank, by a schedule or on command,
+//! without a question; so it is asked for often, apart from the comparison of every movement.
+
+use std::collections::BTreeMap;
+
+use diesel::QueryableByName;
+use diesel::sql_types::{Numeric, Text};
+use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
+
+use super::ReconcileError;
+use super::ask::{self, Patience};
+use crate::db::{Db, DbError, sql};
+use crate::money::Currency;
+use crate::stripe::StripeCalls;
+
+/// One currency: what must be there and what is, in major units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backing {
+    /// Which.
+    pub currency: Currency,
+    /// What Stripe holds for the platform, pending money included.
+    pub held: Decimal,
+    /// What the wallets hold of it, and what waits in suspense.
+    pub wallets: Decimal,
+    /// What the books say Stripe holds (−Σ `stripe:clearing`), before anything of the platform's own.
+    pub booked: Decimal,
+}
+
+impl Backing {
+    /// What is missing for the wallets, if anything is: the platform has not made up for fees, debts and what it took.
+    #[must_use]
+    pub fn missing(&self) -> Option<Decimal> {
+        let missing = self.wallets - self.held;
+        (missing > Decimal::ZERO).then_some(missing)
+    }
+
+    /// Whether money that is not the platform's own has left: what is missing for the wallets is not only what the books know of, such as
+    /// Stripe's fees and what people owe.
+    #[must_use]
+    pub fn was_taken(&self) -> bool {
+        self.missing().is_some() && self.held < self.booked
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    currency: String,
+    #[diesel(sql_type = Numeric)]
+    wallets: Decimal,
+    #[diesel(sql_type = Numeric)]
+    booked: Decimal,
+}
+
+/// Asks Stripe for the platform's balance and holds it against the books, for each currency that the books know.
+///
+/// # Errors
+/// When the database or Stripe cannot be asked.
+pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, ReconcileError> {
+    let before = expected(db).await?;
+    let gateway = calls.gateway();
+    let balance = ask::ask(calls, Patience::Refusal, || gateway.retrieve_balance(None)).await?;
+    // What was booked while Stripe answered may be in the answer or not: the lesser of both counts.
+    let after = expected(db).await?;
+    let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
+    for amount in balance.available.iter().chain(&balance.pending) {
+        *held.entry(amount.currency()).or_default() += amount.amount();
+    }
+    Ok(before
+        .into_iter()
+        .map(|(currency, (wallets, booked))| {
+            let (later_wallets, later_booked) = after.get(&currency).copied().unwrap_or((wallets, booked));
+            Backing {
+                currency,
+                held: held.get(&currency).copied().unwrap_or_default(),
+                wallets: wallets.min(later_wallets),
+                booked: booked.min(later_booked),
+            }
+        })
+        .collect())
+}
+
+/// The least that Stripe should hold: without what may be on its way out already, or not be there yet.
+async fn expected(db: &Db) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbError> {
+    let rows: Vec<Row> = sql(
+        "WITH held AS (SELECT currency, sum(balance + frozen_balance) AS amount FROM wallets GROUP BY currency),
+              booked AS (SELECT currency,
+                                coalesce(-sum(amount) FILTER (WHERE account = 'stripe:clearing'), 0) AS clearing,
+                                coalesce(-sum(amount) FILTER (WHERE account = 'stripe:in_transit'), 0) AS in_transit,
+                                coalesce(sum(amount) FILTER (WHERE account = 'platform:suspense'), 0) AS suspense
+                           FROM ledger_entries WHERE wallet_id IS NULL GROUP BY currency),
+              moving AS (SELECT currency, sum(amount) AS amount FROM (
+                                -- A transfer or a refund that Stripe may have made and that is not booked yet.
+                                SELECT currency, coalesce(held_amount, amount) AS amount FROM wallet_transactions
+                                 WHERE status IN ('pending', 'processing') AND stage IN ('held', 'refunding', 'disputed')
+                                UNION ALL
+                                -- A payment that is credited and whose movement Stripe may not have made yet.
+                                SELECT t.currency, t.amount FROM jobs j JOIN wallet_transactions t ON t.id = j.transaction_id
+                                 WHERE j.kind = 'deposit_fee') each GROUP BY currency)
+         SELECT currency, coalesce(h.amount, 0) + coalesce(b.suspense, 0) - coalesce(b.in_transit, 0) - coalesce(m.amount, 0) AS wallets,
+                coalesce(b.clearing, 0) - coalesce(m.amount, 0) AS booked
+           FROM held h FULL JOIN booked b USING (currency) FULL JOIN moving m USING (currency)",
+    )
+    .load(&mut db.conn().await?)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let currency = row.currency.parse().map_err(|_| DbError::Inconsistent {
+                table: "wallets",
+                column: "currency",
+                row: row.currency.clone(),
+            })?;
+            Ok((currency, (row.wallets, row.booked)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backing(held: i64, wallets: i64, booked: i64) -> Backing {
+        Backing {
+            currency: Currency::USD,
+            held: held.into(),
+            wallets: wallets.into(),
+            booked: booked.into(),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_for_the_wallets_is_told_and_only_what_was_taken_stops() {
+        let enough = backing(100, 100, 97);
+        assert_eq!((enough.missing(), enough.was_taken()), (None, false));
+        let fees = backing(97, 100, 97);
+        assert_eq!((fees.missing(), fees.was_taken()), (Some(3.into()), false));
+        let taken = backing(96, 100, 97);
+        assert_eq!((taken.missing(), taken.was_taken()), (Some(4.into()), true));
+        let own = backing(98, 97, 99);
+        assert_eq!((own.missing(), own.was_taken()), (None, false));
+    }
+}

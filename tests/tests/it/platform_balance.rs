@@ -1,0 +1,131 @@
+//! Users' money lies on the platform's balance at Stripe: what takes it out of there is told, and stops money-out.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use wallet_core::clock::Clock;
+use wallet_tests::app::{Options, id_of};
+use wallet_tests::{TestApp, eventually, programs};
+
+const SHORT: &str = "alarms WHERE kind = 'platform_balance_short' AND closed_at IS NULL";
+
+/// A system whose platform owns nothing at Stripe, and which looks every minute.
+async fn app() -> TestApp {
+    TestApp::with(Options {
+        opening: 0,
+        variables: vec![("PLATFORM_BALANCE_SECONDS", "60".to_owned())],
+        ..Options::default()
+    })
+    .await
+}
+
+async fn is_open(app: &TestApp) -> bool {
+    app.db
+        .value("SELECT is_open FROM switches WHERE name = 'money_out'", &[])
+        .await
+}
+
+/// Lets the check be made once more.
+async fn look(app: &TestApp) {
+    app.advance(TimeDelta::seconds(61)).await;
+    let now = app.clock.now();
+    let done = "SELECT count(*) FROM verifications WHERE name = 'backing' AND done_at >= $1";
+    eventually("the balance to be looked at", async || {
+        app.db.value::<i64>(done, &[&now]).await == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_of_the_platform_that_takes_users_money_is_told_and_stops_money_out() {
+    let app = app().await;
+    let (alice, wallet) = app.payee(0).await;
+    app.deposited(&alice, &wallet, 1_000, "pm_card_visa").await;
+    app.at_rest().await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 0, "Stripe holds what the wallets hold");
+    assert!(is_open(&app).await);
+
+    // The platform's own money is its own.
+    app.top_up(500).await;
+    let payout = [("amount", "500"), ("currency", "usd")];
+    app.stripe.form("/v1/payouts", &payout).await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 0);
+
+    let payout = [("amount", "1"), ("currency", "usd")];
+    app.stripe.form("/v1/payouts", &payout).await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 1);
+    assert!(!is_open(&app).await, "money-out is stopped");
+    let id = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "5.00" }))
+            .await
+            .data(),
+    );
+    app.told(&alice, &id, "sending money is paused").await;
+    assert_eq!(app.stripe.effects("transfer.create").await.len(), 0);
+    let compared = programs::run("wallet-worker", &["reconcile"], &app.variables).await;
+    assert_eq!(compared.code, Some(1), "{compared:?}");
+    assert!(
+        compared.out.contains("paid out to the platform's bank although it was not the platform's own"),
+        "{compared:?}"
+    );
+
+    // The platform pays it back.
+    app.top_up(1).await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 0, "the alarm is over");
+    let started = programs::run("wallet-worker", &["money-out", "start"], &app.variables).await;
+    assert_eq!(started.code, Some(0), "{started:?}");
+    app.completed(&alice, &id).await;
+    look(&app).await;
+    assert!(is_open(&app).await);
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripe_s_fees_that_the_platform_has_not_made_up_for_are_told_and_stop_nothing() {
+    let app = app().await;
+    app.stripe
+        .settings(json!({ "fee_basis_points": 290, "fee_fixed": 30 }))
+        .await;
+    let (alice, wallet) = app.owner(0).await;
+    app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    app.at_rest().await;
+    look(&app).await;
+    let message = "SELECT message FROM alarms WHERE kind = 'platform_balance_short' AND closed_at IS NULL";
+    let message: String = app.db.value(message, &[]).await;
+    assert!(message.contains("pay in 3.20 usd"), "{message}");
+    assert!(is_open(&app).await);
+    app.top_up(320).await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 0);
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_schedule_of_the_platform_is_told_at_the_start_with_the_mend() {
+    let mut app = TestApp::with_workers(0).await;
+    let open = "alarms WHERE kind = 'platform_payout_schedule' AND closed_at IS NULL";
+    for interval in ["daily", "weekly", "monthly"] {
+        app.stripe
+            .settings(json!({ "platform_payout_interval": interval }))
+            .await;
+        app.start_worker();
+        eventually("an alarm about the schedule", async || {
+            app.db
+                .count(&format!("{open} AND message LIKE '%({interval})%to manual%'"))
+                .await
+                == 1
+        })
+        .await;
+        app.stop_workers().await;
+        app.stripe
+            .settings(json!({ "platform_payout_interval": "manual" }))
+            .await;
+        app.start_worker();
+        eventually("the alarm to be over", async || app.db.count(open).await == 0).await;
+        app.stop_workers().await;
+    }
+    app.abandon().await;
+}
