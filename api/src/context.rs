@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_graphql::Context;
+use async_graphql::{Context, QueryPathNode, QueryPathSegment};
 use wallet_core::accept::{Caller, IdempotencyKey};
 
 use crate::errors::ApiError;
@@ -47,6 +47,9 @@ pub(crate) trait ContextExt<'a> {
     /// Who asks.
     fn caller(&self) -> Result<&'a Caller, ApiError>;
 
+    /// Whether the value at hand is one of a list: then more than was asked about comes with it.
+    fn in_list(&self) -> bool;
+
     /// Takes one read out of the request's budget. A subscription, whose pages are bounded like any, has none; it takes one of its
     /// caller's turns for each read instead, as a request does for all of it.
     async fn take_read(&self) -> Result<Option<Turn>, ApiError>;
@@ -63,6 +66,13 @@ impl<'a> ContextExt<'a> for Context<'a> {
 
     fn caller(&self) -> Result<&'a Caller, ApiError> {
         self.data_opt().ok_or(ApiError::Unauthenticated)
+    }
+
+    fn in_list(&self) -> bool {
+        let is_index = |node: &QueryPathNode<'_>| matches!(node.segment, QueryPathSegment::Index(_));
+        self.path_node
+            .as_ref()
+            .is_some_and(|node| is_index(node) || node.parents().any(is_index))
     }
 
     async fn take_read(&self) -> Result<Option<Turn>, ApiError> {

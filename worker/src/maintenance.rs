@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use wallet_core::alarms;
 use wallet_core::db::{self, DbError};
-use wallet_core::janitor;
+use wallet_core::janitor::{self, TidyError};
 use wallet_core::jobs;
 use wallet_core::telemetry::chain;
 
@@ -27,6 +27,9 @@ pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationT
     while !shutdown.is_cancelled() {
         if let Err(error) = tidy(&worker, asks).await {
             tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
+        }
+        if let Err(error) = keep_less(&worker).await {
+            tracing::warn!(error = %chain(&error), "what is kept too long could not be dropped, trying again");
         }
         if partitions_due <= Instant::now() {
             let pause = match keep_partitions(&worker).await {
@@ -60,6 +63,20 @@ async fn tidy(worker: &Worker, asks: bool) -> Result<(), DbError> {
     }
     for job in jobs::park_crashed(&worker.db, now, Duration::ZERO).await? {
         tracing::error!(%job, "parked a job that was started several times without an end");
+    }
+    Ok(())
+}
+
+/// Drops what serves no longer, a bounded number of rows each time.
+async fn keep_less(worker: &Worker) -> Result<(), TidyError> {
+    let bodies = janitor::drop_event_bodies(&worker.db, worker.clock.now()).await?;
+    let digests = janitor::key_bare_digests(&worker.db, &worker.vault).await?;
+    if bodies + digests > 0 {
+        tracing::info!(
+            bodies,
+            digests,
+            "dropped bodies of old events, keyed digests of requests"
+        );
     }
     Ok(())
 }

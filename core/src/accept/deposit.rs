@@ -11,7 +11,7 @@ use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::{AmountError, Money};
 use crate::stripe::MethodChoice;
-use crate::transactions::{PaymentMethod, SealedDetails};
+use crate::transactions::PaymentMethod;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Serialize)]
@@ -75,15 +75,12 @@ impl Acceptor {
                 details,
             )
             .await?;
-        let sealed = SealedDetails {
-            sender_details,
-            ..SealedDetails::default()
-        };
+        let digester = self.digester().await?;
         in_transaction!(self.db, conn => {
             let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
             let normal = DepositInput { amount: amount.to_string(), ..input.clone() };
-            let fingerprint = Fingerprint::of("deposit", &(wallet_id, normal));
+            let fingerprint = Fingerprint::of(&digester, "deposit", &(wallet_id, normal));
             let subject = Subject::Transaction(id);
             if let KeyUse::Repeated(subject) =
                 idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
@@ -96,10 +93,11 @@ impl Acceptor {
             let mut new = self.pending(id, Flow::Deposit, &wallet, amount);
             new.payment_method = Some(input.payment_method);
             new.stripe_payment_method_id.clone_from(&input.stripe_payment_method_id);
+            new.encrypted_sender_details.clone_from(&sender_details);
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);
             new.metadata.clone_from(&input.metadata);
-            Ok(self.write(conn, caller, &new, &sealed, JobKind::DepositIntent, hand_over).await?)
+            Ok(self.write(conn, caller, &new, JobKind::DepositIntent, hand_over).await?)
         })
     }
 }

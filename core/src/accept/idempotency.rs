@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::AcceptError;
 use crate::chaos::{self, PlantedBug};
+use crate::crypto::Digester;
 use crate::db::schema::idempotency_keys;
 use crate::db::{DbError, PgConn};
 use crate::ids::{TransactionId, UserId, WalletId};
@@ -46,14 +47,25 @@ impl IdempotencyKey {
     }
 }
 
-/// A digest of what was asked for; equal for equal requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint(Vec<u8>);
+/// The purpose of the digests' key.
+pub(crate) const DIGESTS: &str = "idempotency_keys.fingerprint v1";
 
-impl Fingerprint {
+/// What a stored digest begins with. A bare SHA-256, which earlier versions stored, has 32 bytes and no such mark.
+pub(crate) const KEYED: u8 = 1;
+
+/// Bytes of a bare SHA-256.
+const BARE: usize = 32;
+
+/// A keyed digest of what was asked for; equal for equal requests.
+#[derive(Debug, Clone)]
+pub(super) struct Fingerprint<'a> {
+    stored: Vec<u8>,
+    digester: &'a Digester,
+}
+
+impl<'a> Fingerprint<'a> {
     /// The digest of an operation and its input.
-    #[must_use]
-    pub fn of(operation: &str, input: &impl Serialize) -> Self {
+    pub(super) fn of(digester: &'a Digester, operation: &str, input: &impl Serialize) -> Self {
         let mut hash = Sha256::new();
         hash.update(operation.as_bytes());
         hash.update([0]);
@@ -61,8 +73,25 @@ impl Fingerprint {
         let mut meaning = serde_json::to_value(input).unwrap_or_default();
         spell_alike(&mut meaning);
         hash.update(serde_json::to_vec(&meaning).unwrap_or_default());
-        Self(hash.finalize().to_vec())
+        Self {
+            stored: keyed(digester, &hash.finalize()),
+            digester,
+        }
     }
+
+    /// Whether a stored digest is of an equal request; one of an earlier version that is not keyed yet is keyed first.
+    fn is(&self, stored: &[u8]) -> bool {
+        if stored.len() == BARE {
+            keyed(self.digester, stored) == self.stored
+        } else {
+            stored == self.stored
+        }
+    }
+}
+
+/// The digest that is stored for a bare one.
+pub(crate) fn keyed(digester: &Digester, bare: &[u8]) -> Vec<u8> {
+    [&[KEYED], digester.digest(bare).as_slice()].concat()
 }
 
 /// Writes equal numbers in one way: 1.0 as 1. Other spellings of a number end when it is read.
@@ -103,7 +132,7 @@ pub(super) async fn take(
     conn: &mut PgConn,
     user: UserId,
     key: Option<&IdempotencyKey>,
-    fingerprint: &Fingerprint,
+    fingerprint: &Fingerprint<'_>,
     subject: Subject,
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<KeyUse, AcceptError> {
@@ -119,7 +148,7 @@ pub(super) async fn take(
         .values((
             idempotency_keys::user_id.eq(user.uuid()),
             idempotency_keys::key.eq(key.as_str()),
-            idempotency_keys::fingerprint.eq(&fingerprint.0),
+            idempotency_keys::fingerprint.eq(&fingerprint.stored),
             idempotency_keys::wallet_id.eq(wallet),
             idempotency_keys::transaction_id.eq(transaction),
             idempotency_keys::created_at.eq(now),
@@ -142,7 +171,7 @@ pub(super) async fn known(
     conn: &mut PgConn,
     user: UserId,
     key: Option<&IdempotencyKey>,
-    fingerprint: &Fingerprint,
+    fingerprint: &Fingerprint<'_>,
 ) -> Result<Option<Subject>, AcceptError> {
     let Some(key) = key else { return Ok(None) };
     if chaos::is_planted(PlantedBug::ClientKeyIgnored) {
@@ -161,7 +190,7 @@ pub(super) async fn known(
         .map_err(DbError::from)?;
     match row {
         None => Ok(None),
-        Some((stored, _, _)) if stored != fingerprint.0 => Err(AcceptError::IdempotencyConflict),
+        Some((stored, _, _)) if !fingerprint.is(&stored) => Err(AcceptError::IdempotencyConflict),
         Some((_, Some(id), _)) => Ok(Some(Subject::Wallet(WalletId::from_uuid(id)))),
         Some((_, _, Some(id))) => Ok(Some(Subject::Transaction(TransactionId::from_uuid(id)))),
         Some((_, None, None)) => Err(inconsistent(key)),
@@ -192,7 +221,10 @@ mod tests {
 
     #[test]
     fn two_spellings_of_one_number_have_one_fingerprint() {
-        let of = |text: &str| Fingerprint::of("transfer", &serde_json::from_str::<Value>(text).unwrap());
+        let digester = Digester::sample(1);
+        let of = |text: &str| {
+            Fingerprint::of(&digester, "transfer", &serde_json::from_str::<Value>(text).unwrap()).stored
+        };
         for same in ["[{\"a\":1.0}]", "[{\"a\":1.00}]", "[{\"a\":1e0}]"] {
             assert_eq!(of("[{\"a\":1}]"), of(same), "{same}");
         }
@@ -203,18 +235,36 @@ mod tests {
 
     #[test]
     fn equal_requests_have_equal_fingerprints_whatever_the_order_of_their_fields() {
-        let one = Fingerprint::of("transfer", &json!({ "a": 1, "b": { "x": 1, "y": 2 } }));
-        assert_eq!(
-            one,
-            Fingerprint::of("transfer", &json!({ "b": { "y": 2, "x": 1 }, "a": 1 }))
+        let digester = Digester::sample(1);
+        let print =
+            |operation, input: serde_json::Value| Fingerprint::of(&digester, operation, &input).stored;
+        let one = print("transfer", json!({ "a": 1, "b": { "x": 1, "y": 2 } }));
+        assert_eq!(one, print("transfer", json!({ "b": { "y": 2, "x": 1 }, "a": 1 })));
+        assert_ne!(one, print("deposit", json!({ "a": 1, "b": { "x": 1, "y": 2 } })));
+        assert_ne!(one, print("transfer", json!({ "a": 2, "b": { "x": 1, "y": 2 } })));
+        let other = Digester::sample(2);
+        let under_another_key =
+            Fingerprint::of(&other, "transfer", &json!({ "a": 1, "b": { "x": 1, "y": 2 } }));
+        assert_ne!(one, under_another_key.stored);
+    }
+
+    #[test]
+    fn a_bare_digest_of_an_earlier_version_still_matches_and_only_its_own_request() {
+        let digester = Digester::sample(1);
+        let input = json!({ "accountNumber": "DE89370400440532013000" });
+        let mut bare = Sha256::new();
+        bare.update(b"createWallet\0");
+        bare.update(serde_json::to_vec(&input).unwrap());
+        let bare = bare.finalize().to_vec();
+        let print = Fingerprint::of(&digester, "createWallet", &input);
+        assert!(print.is(&bare) && print.is(&keyed(&digester, &bare)));
+        assert_ne!(print.stored, bare);
+        let other = Fingerprint::of(
+            &digester,
+            "createWallet",
+            &json!({ "accountNumber": "DE89370400440532013001" }),
         );
-        assert_ne!(
-            one,
-            Fingerprint::of("deposit", &json!({ "a": 1, "b": { "x": 1, "y": 2 } }))
-        );
-        assert_ne!(
-            one,
-            Fingerprint::of("transfer", &json!({ "a": 2, "b": { "x": 1, "y": 2 } }))
-        );
+        assert!(!other.is(&bare) && !other.is(&keyed(&digester, &bare)));
+        assert!(!print.is(&[]) && !print.is(&bare[1..]));
     }
 }

@@ -9,7 +9,7 @@ use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, WalletId};
 use crate::jobs::JobKind;
 use crate::money::Money;
-use crate::transactions::{self, Requests, SealedDetails, Transaction, left_of};
+use crate::transactions::{self, Requests, Transaction, left_of};
 use crate::wallets;
 
 /// What a client asks for.
@@ -37,6 +37,7 @@ impl Acceptor {
         let original = checks::transaction_id(transaction)?;
         text::line("reason", input.reason.as_deref(), 1_000)?;
         let id = TransactionId::from_uuid(self.ids.next());
+        let digester = self.digester().await?;
         in_transaction!(self.db, conn => {
             let original = checks::seen_transaction(conn, caller, original).await?;
             let (flow, giver) = giver(&original)?;
@@ -50,7 +51,7 @@ impl Acceptor {
                 .map(|amount| checks::amount(amount, original.amount.currency()))
                 .transpose()?;
             let normal = RefundInput { amount: asked.map(|amount| amount.to_string()), ..input.clone() };
-            let fingerprint = Fingerprint::of("refund", &(original.id, normal));
+            let fingerprint = Fingerprint::of(&digester, "refund", &(original.id, normal));
             let subject = Subject::Transaction(id);
             if let KeyUse::Repeated(subject) =
                 idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
@@ -67,7 +68,7 @@ impl Acceptor {
                 new.counterparty_wallet_id = Some(original.wallet_id);
             }
             let job = if flow == Flow::PaymentRefund { JobKind::Transfer } else { JobKind::RefundHold };
-            Ok(self.write(conn, caller, &new, &SealedDetails::default(), job, hand_over).await?)
+            Ok(self.write(conn, caller, &new, job, hand_over).await?)
         })
     }
 }

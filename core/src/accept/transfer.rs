@@ -11,7 +11,6 @@ use crate::flows::Flow;
 use crate::ids::{TransactionId, UserId};
 use crate::jobs::JobKind;
 use crate::money::Money;
-use crate::transactions::SealedDetails;
 use crate::wallets;
 
 /// What a client asks for.
@@ -89,10 +88,7 @@ impl Acceptor {
                 details,
             )
             .await?;
-        let sealed = SealedDetails {
-            receiver_details,
-            ..SealedDetails::default()
-        };
+        let digester = self.digester().await?;
         in_transaction!(self.db, conn => {
             let wallet = checks::own_wallet(conn, caller, from).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
@@ -101,7 +97,7 @@ impl Acceptor {
                 to_wallet_id: checks::wallet_id(&input.to_wallet_id)?.to_string(),
                 ..input.clone()
             };
-            let fingerprint = Fingerprint::of(flow.as_str(), &(from, normal));
+            let fingerprint = Fingerprint::of(&digester, flow.as_str(), &(from, normal));
             let subject = Subject::Transaction(id);
             if let KeyUse::Repeated(subject) =
                 idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
@@ -124,10 +120,11 @@ impl Acceptor {
                 new.fee = Some(fee(conn, amount, payee.user_id).await?);
             }
             new.counterparty_wallet_id = Some(to);
+            new.encrypted_receiver_details.clone_from(&receiver_details);
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);
             new.metadata.clone_from(&input.metadata);
-            Ok(self.write(conn, caller, &new, &sealed, JobKind::Transfer, hand_over).await?)
+            Ok(self.write(conn, caller, &new, JobKind::Transfer, hand_over).await?)
         })
     }
 }

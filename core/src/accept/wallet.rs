@@ -1,7 +1,8 @@
 //! Creating a wallet: the only request that is done when it is accepted.
 
+use crate::crypto::Digester;
 use crate::db::{PgConn, in_transaction};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
@@ -13,7 +14,7 @@ use crate::payees::{self, ProvenAccount};
 use crate::wallets::{self, Wallet};
 
 /// Where a person is paid; sealed as a whole.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BankDetails {
     /// The holder.
     pub account_name: String,
@@ -89,8 +90,8 @@ impl NewWallet {
         self.input.stripe_account_id.as_deref()
     }
 
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of("createWallet", &self.input)
+    fn fingerprint<'a>(&self, digester: &'a Digester) -> Fingerprint<'a> {
+        Fingerprint::of(digester, "createWallet", &self.input)
     }
 }
 
@@ -105,8 +106,9 @@ impl Acceptor {
         new: &NewWallet,
         key: Option<&IdempotencyKey>,
     ) -> Result<Option<Wallet>, AcceptError> {
+        let digester = self.digester().await?;
         let conn = &mut self.db.conn().await?;
-        match idempotency::known(conn, caller.user_id, key, &new.fingerprint()).await? {
+        match idempotency::known(conn, caller.user_id, key, &new.fingerprint(&digester)).await? {
             Some(subject) => Ok(Some(Self::repeated_wallet(conn, subject).await?)),
             None => Ok(None),
         }
@@ -141,7 +143,8 @@ impl Acceptor {
         let encrypted_bank_details = self
             .seal("wallets", "encrypted_bank_details", id.uuid(), owner, details)
             .await?;
-        let fingerprint = new.fingerprint();
+        let digester = self.digester().await?;
+        let fingerprint = new.fingerprint(&digester);
         in_transaction!(self.db, conn => {
             let now = self.clock.now();
             let taken = idempotency::take(conn, caller.user_id, key, &fingerprint, Subject::Wallet(id), now).await?;

@@ -12,7 +12,6 @@ use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::Money;
 use crate::payees;
-use crate::transactions::SealedDetails;
 use crate::wallets::Wallet;
 
 /// What a client asks for.
@@ -58,15 +57,12 @@ impl Acceptor {
         };
         let bank_id = seal("encrypted_bank_id", input.bank_id.clone()).await?;
         let account_name = seal("encrypted_account_name", input.account_name.clone()).await?;
-        let sealed = SealedDetails {
-            account_name,
-            ..SealedDetails::default()
-        };
+        let digester = self.digester().await?;
         in_transaction!(self.db, conn => {
             let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
             let normal = WithdrawInput { amount: amount.to_string(), ..input.clone() };
-            let fingerprint = Fingerprint::of("withdraw", &(wallet_id, normal));
+            let fingerprint = Fingerprint::of(&digester, "withdraw", &(wallet_id, normal));
             let subject = Subject::Transaction(id);
             if let KeyUse::Repeated(subject) =
                 idempotency::take(conn, caller.user_id, key, &fingerprint, subject, self.clock.now()).await?
@@ -87,10 +83,11 @@ impl Acceptor {
             let mut new = self.pending(id, Flow::Withdrawal, &wallet, amount);
             new.stripe_account_id = Some(account);
             new.encrypted_bank_id.clone_from(&bank_id);
+            new.encrypted_account_name.clone_from(&account_name);
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);
             new.metadata.clone_from(&input.metadata);
-            Ok(self.write(conn, caller, &new, &sealed, JobKind::WithdrawalHold, hand_over).await?)
+            Ok(self.write(conn, caller, &new, JobKind::WithdrawalHold, hand_over).await?)
         })
     }
 }

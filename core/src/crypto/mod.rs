@@ -12,10 +12,11 @@
 //! Nonces and keys come from the operating system and nowhere else: here randomness is not injected, because a seeded source
 //! that reached production would repeat nonces, and AES-GCM does not survive that. Random 96-bit nonces are good for 2^32
 //! values under one key (NIST SP 800-38D, section 8.3); a person stays far below it, and the system's own key is used
-//! only for Stripe's event bodies and call parameters.
+//! only for Stripe's event bodies and call parameters, and to derive the key of digests ([`Vault::digester`]).
 
 mod cache;
 mod data_key;
+mod digest;
 mod error;
 mod key_store;
 mod material;
@@ -32,6 +33,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use digest::Digester;
 pub use error::{CryptoError, UnreadableKind};
 pub use key_store::{KeyStore, KeyStoreError, Rewrapping, StoredKey, WrappedKey};
 pub use material::{KeyMaterial, KeyProblem};

@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 
 use super::cache::KeyCache;
 use super::data_key::DataKey;
-use super::{CryptoError, KeyOwner, KeyStore, Place, Sealed, StoredKey, UnreadableKind, WrappingKeys};
+use super::{
+    CryptoError, Digester, KeyOwner, KeyStore, Place, Sealed, StoredKey, UnreadableKind, WrappingKeys,
+};
 use crate::clock::SharedClock;
 use crate::ids::SharedIds;
 
@@ -80,6 +82,14 @@ impl Vault {
             return Err(CryptoError::Unreadable(UnreadableKind::UnknownKey));
         }
         key.open(place, body)
+    }
+
+    /// The maker of digests for a purpose, under a key derived from the system's own.
+    ///
+    /// # Errors
+    /// When the system's key cannot be had.
+    pub async fn digester(&self, purpose: &'static str) -> Result<Digester, CryptoError> {
+        Digester::derived(&*self.sealing_key(KeyOwner::System).await?, purpose)
     }
 
     /// Destroys a person's data key: everything sealed for them is gone for good, here at once and in other processes within

@@ -5,6 +5,7 @@
 
 mod budget;
 mod cursor;
+mod privacy;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::sql_types::{Array, BigInt, Interval, Text, Timestamptz};
@@ -12,6 +13,7 @@ use diesel_async::RunQueryDsl;
 
 pub use budget::CallBudget;
 pub use cursor::{read_since, record_reading};
+pub use privacy::{BODIES_KEPT, TidyError, drop_event_bodies, key_bare_digests};
 
 use crate::db::{Db, DbError, in_transaction, sql};
 use crate::jobs::JobKind;

@@ -2,6 +2,7 @@
 
 mod connection;
 mod cursor;
+mod details;
 mod enums;
 mod event;
 mod transaction;

@@ -8,6 +8,7 @@ use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::WalletId;
 use wallet_core::transactions::{self, Transaction};
 
+use super::details::{Detail, Shown, json_of, masked_name};
 use super::event::TransactionEvent;
 use super::{Direction, PaymentMethod, TransactionStatus, TransactionType};
 use crate::context::ContextExt;
@@ -84,6 +85,19 @@ impl WalletTransaction {
             // From the wallet that asked for it, or gives it back, to the other one.
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund if from_owner => Direction::Out,
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund => Direction::In,
+        }
+    }
+
+    /// A sealed detail of this row.
+    fn detail<'a>(&self, column: &'static str, sealed: Option<&'a str>) -> Detail<'a> {
+        Detail {
+            table: "wallet_transactions",
+            column,
+            row: self.row.id.uuid(),
+            owner: self.row.user_id,
+            wallet: self.row.wallet_id,
+            transaction: Some(self.row.id),
+            sealed,
         }
     }
 
@@ -193,6 +207,33 @@ impl WalletTransaction {
         );
         let secret = ctx.app()?.vault.open(&place, &sealed).await?;
         Ok(Some(secret.expose_secret().to_owned()))
+    }
+
+    /// About the sender of a deposit, as its owner gave it; masked in lists. Staff read it of single transactions, on record.
+    async fn sender_details(&self, ctx: &Context<'_>) -> Result<Option<serde_json::Value>, ApiError> {
+        let sealed = self.row.encrypted_sender_details.as_deref();
+        json_of(self.detail("encrypted_sender_details", sealed).open(ctx).await?)
+    }
+
+    /// About the receiver of a transfer, as its sender noted it: not for the receiver. Masked in lists. Staff read it of single transactions,
+    /// on record.
+    async fn receiver_details(&self, ctx: &Context<'_>) -> Result<Option<serde_json::Value>, ApiError> {
+        let sealed = self.row.encrypted_receiver_details.as_deref();
+        json_of(
+            self.detail("encrypted_receiver_details", sealed)
+                .open(ctx)
+                .await?,
+        )
+    }
+
+    /// The holder's name that a withdrawal was asked for with; masked in lists. Staff read it of single transactions, on record.
+    async fn account_name(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
+        let sealed = self.row.encrypted_account_name.as_deref();
+        let opened = self.detail("encrypted_account_name", sealed).open(ctx).await?;
+        Ok(opened.map(|(name, shown)| match shown {
+            Shown::Full => name.expose_secret().to_owned(),
+            Shown::Masked => masked_name(name.expose_secret()),
+        }))
     }
 
     /// The other wallet of a transfer, of a payment or of a payment's refund.

@@ -1,13 +1,47 @@
 //! `Wallet`.
 
-use async_graphql::{Context, Object};
+use async_graphql::{Context, Object, SimpleObject};
+use secrecy::ExposeSecret;
+use wallet_core::accept;
 use wallet_core::wallets::Wallet;
 
 use super::connection::{PageRequest, TransactionConnection, page};
+use super::details::{Detail, Shown, masked_name, masked_number};
 use super::{TransactionStatus, TransactionType};
 use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::graphql::scalars::{DateTime, Decimal};
+
+/// Where a person is paid, as they gave it.
+#[derive(Debug, SimpleObject)]
+pub(crate) struct BankDetails {
+    /// The holder.
+    account_name: String,
+    /// The account's number or IBAN.
+    account_number: String,
+    /// The bank's routing number.
+    routing_number: Option<String>,
+    /// The bank's name.
+    bank_name: Option<String>,
+    /// Country code of two letters.
+    country: Option<String>,
+}
+
+impl BankDetails {
+    fn of(details: accept::BankDetails, shown: Shown) -> Self {
+        let (name, number): (fn(String) -> String, fn(String) -> String) = match shown {
+            Shown::Full => (|text| text, |text| text),
+            Shown::Masked => (|text| masked_name(&text), |text| masked_number(&text)),
+        };
+        Self {
+            account_name: name(details.account_name),
+            account_number: number(details.account_number),
+            routing_number: details.routing_number.map(number),
+            bank_name: details.bank_name,
+            country: details.country,
+        }
+    }
+}
 
 /// A wallet that the caller may see.
 #[derive(Debug, Clone)]
@@ -49,6 +83,25 @@ impl WalletNode {
     /// The owner's customer at Stripe, once a deposit made one.
     async fn stripe_customer_id(&self) -> Option<&str> {
         self.0.stripe_customer_id.as_deref()
+    }
+
+    /// Where its owner is paid, as it was given; masked in lists. Staff read it of single wallets, on record.
+    async fn bank_details(&self, ctx: &Context<'_>) -> Result<Option<BankDetails>, ApiError> {
+        let detail = Detail {
+            table: "wallets",
+            column: "encrypted_bank_details",
+            row: self.0.id.uuid(),
+            owner: self.0.user_id,
+            wallet: self.0.id,
+            transaction: None,
+            sealed: self.0.encrypted_bank_details.as_deref(),
+        };
+        let Some((text, shown)) = detail.open(ctx).await? else {
+            return Ok(None);
+        };
+        let details: accept::BankDetails =
+            serde_json::from_str(text.expose_secret()).map_err(ApiError::internal)?;
+        Ok(Some(BankDetails::of(details, shown)))
     }
 
     /// When it was created.

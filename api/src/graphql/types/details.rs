@@ -1,0 +1,151 @@
+//! Personal details that are stored sealed: who reads them, and how much of them.
+//!
+//! Their owner reads them in full when one wallet or transaction is asked for, and masked in lists. Staff read them in full, one at a time, and each
+//! read is on record before it is answered; in lists they read none. Nobody else does: the other side of a transfer has no part in them.
+
+use async_graphql::Context;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use wallet_core::audit::{self, Actor, AuditRecord};
+use wallet_core::crypto::{CryptoError, KeyOwner, Place, Sealed};
+use wallet_core::ids::{TransactionId, UserId, WalletId};
+
+use crate::context::ContextExt;
+use crate::errors::ApiError;
+
+/// How many characters of a number are shown in lists, and how many it must have more than that.
+const TAIL: usize = 4;
+
+/// How much of a detail the caller reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Full,
+    Masked,
+}
+
+/// One sealed detail of a row.
+pub(super) struct Detail<'a> {
+    pub(super) table: &'static str,
+    pub(super) column: &'static str,
+    /// The primary key of its row.
+    pub(super) row: uuid::Uuid,
+    /// Whose it is.
+    pub(super) owner: UserId,
+    pub(super) wallet: WalletId,
+    pub(super) transaction: Option<TransactionId>,
+    /// The stored text; none when none was given.
+    pub(super) sealed: Option<&'a str>,
+}
+
+impl Detail<'_> {
+    /// Opens it for the caller; none when there is none, when it is not for the caller, or when its owner was erased.
+    pub(super) async fn open(&self, ctx: &Context<'_>) -> Result<Option<(SecretString, Shown)>, ApiError> {
+        let Some(sealed) = self.sealed else {
+            return Ok(None);
+        };
+        let caller = ctx.caller()?;
+        let shown = match (caller.user_id == self.owner, ctx.in_list()) {
+            (true, true) => Shown::Masked,
+            (true, false) => Shown::Full,
+            (false, false) if caller.role.reads_others() => {
+                self.put_on_record(ctx).await?;
+                Shown::Full
+            }
+            (false, _) => return Ok(None),
+        };
+        let sealed = Sealed::parse(sealed).map_err(ApiError::internal)?;
+        let place = Place::new(self.table, self.column, self.row, KeyOwner::User(self.owner));
+        match ctx.app()?.vault.open(&place, &sealed).await {
+            Ok(text) => Ok(Some((text, shown))),
+            Err(CryptoError::Destroyed) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// That a member of the staff reads it: nothing is answered before that is stored.
+    async fn put_on_record(&self, ctx: &Context<'_>) -> Result<(), ApiError> {
+        ctx.take_read()?;
+        let (app, caller) = (ctx.app()?, ctx.caller()?);
+        let transactions: Vec<TransactionId> = self.transaction.into_iter().collect();
+        let entry = AuditRecord {
+            at: app.clock.now(),
+            actor: &Actor::User(caller.user_id),
+            action: "read_details",
+            request_id: caller.request_id.as_deref(),
+            transactions: &transactions,
+            wallets: &[self.wallet],
+            detail: json!({ "detail": self.column, "role": caller.role.as_str() }),
+        };
+        let mut conn = app.db.conn().await?;
+        audit::record(&mut conn, &entry).await?;
+        Ok(())
+    }
+}
+
+/// A number of an account, as it stands in a list: its end, if it is long enough for that to say little.
+pub(super) fn masked_number(text: &str) -> String {
+    let length = text.chars().count();
+    let hidden = if length >= 2 * TAIL { length - TAIL } else { length };
+    let tail: String = text.chars().skip(hidden).collect();
+    format!("••••{tail}")
+}
+
+/// A name, as it stands in a list: its first letter.
+pub(super) fn masked_name(text: &str) -> String {
+    let first: String = text.chars().take(1).collect();
+    format!("{first}•••")
+}
+
+/// JSON that a client gave, as it stands in a list: its shape, and the end of its longer values.
+pub(super) fn masked_json(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(masked_number(&text)),
+        Value::Number(number) => Value::String(masked_number(&number.to_string())),
+        Value::Array(items) => items.into_iter().map(masked_json).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (key, masked_json(value)))
+            .collect(),
+        Value::Null | Value::Bool(_) => value,
+    }
+}
+
+/// JSON that was sealed as text.
+pub(super) fn json_of(opened: Option<(SecretString, Shown)>) -> Result<Option<Value>, ApiError> {
+    let Some((text, shown)) = opened else {
+        return Ok(None);
+    };
+    let value: Value = serde_json::from_str(text.expose_secret()).map_err(ApiError::internal)?;
+    Ok(Some(match shown {
+        Shown::Full => value,
+        Shown::Masked => masked_json(value),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_shows_the_end_of_what_is_long_and_nothing_of_what_is_short() {
+        for (text, shown) in [
+            ("DE89370400440532013000", "••••3000"),
+            ("12345678", "••••5678"),
+            ("1234567", "••••"),
+            ("1", "••••"),
+            ("", "••••"),
+            ("äöüäöüäöü", "••••üäöü"),
+        ] {
+            assert_eq!(masked_number(text), shown, "{text}");
+        }
+        assert_eq!(masked_name("Ada Lovelace"), "A•••");
+        assert_eq!(masked_name(""), "•••");
+    }
+
+    #[test]
+    fn json_keeps_its_shape_and_loses_its_values() {
+        let given = json!({ "name": "Ada", "iban": "FR1420041010050500013M02606", "n": [1, 123_456_789, null, true], "in": { "phone": "+4915112345678" } });
+        let shown = json!({ "name": "••••", "iban": "••••2606", "n": ["••••", "••••6789", null, true], "in": { "phone": "••••5678" } });
+        assert_eq!(masked_json(given), shown);
+    }
+}

@@ -1,0 +1,2 @@
+DROP INDEX stripe_events_bodies;
+DROP INDEX idempotency_keys_bare;
