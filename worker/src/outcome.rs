@@ -58,6 +58,9 @@ pub(crate) enum JobError {
     /// Another job of ours has to come further first; the database tells.
     #[error("{0}")]
     AfterAnother(&'static str),
+    /// A call of ours to Stripe has to be decided first; its own job tells a person when that does not come.
+    #[error("{0}")]
+    AfterCall(&'static str),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbError),
@@ -197,7 +200,7 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
     // Housekeeping is not the owner's business.
     let is_quiet = matches!(
         error,
-        JobError::Again(_) | JobError::NotYet(_) | JobError::AfterAnother(_)
+        JobError::Again(_) | JobError::NotYet(_) | JobError::AfterAnother(_) | JobError::AfterCall(_)
     ) || job
         .kind
         .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
@@ -254,8 +257,9 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
         JobError::Again(_) => End::HandBack(Duration::ZERO),
         JobError::NotYet(_) => End::Retry(draw(RetryPolicy::STRIPE_UNKNOWN)),
         JobError::AfterAnother(_) if age > LONGEST_WAIT_FOR_ANOTHER => End::Park,
+        JobError::AfterCall(_) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
         // Attempts are returned, so the delay grows with the age.
-        JobError::AfterAnother(_) => {
+        JobError::AfterAnother(_) | JobError::AfterCall(_) => {
             let doublings = age.num_seconds().clamp(1, 60).ilog2();
             End::HandBack(RetryPolicy::AFTER_ANOTHER.delay(doublings.saturating_add(1), &mut rand::rng()))
         }

@@ -57,6 +57,9 @@ enum Command {
     /// Keep money from leaving, let it leave again, or say how that stands.
     #[command(subcommand)]
     MoneyOut(operator::MoneyOut),
+    /// Deactivate a wallet, or activate it again.
+    #[command(subcommand)]
+    Wallets(operator::Wallets),
     /// Check the books against themselves. Exit code 0: every invariant holds, 1: one is violated, 2: it could not be found out.
     Verify(operator::Verify),
     /// Check the books against Stripe's balance and its movements. Exit code 0: everything is explained, 1: something is not, 2: it
@@ -118,6 +121,7 @@ async fn operate(command: Command, manner: &Manner) -> anyhow::Result<()> {
         Command::Fees(command) => operator::fees(session, command).await,
         Command::ReplayEvents(which) => operator::replay_events(session, which).await,
         Command::MoneyOut(command) => operator::money_out(session, command).await,
+        Command::Wallets(command) => operator::wallets(session, command).await,
         Command::Reconcile(how) => {
             operator::reconcile(session, &ReconcileConfig::read(&ProcessEnv)?, how).await
         }

@@ -40,6 +40,7 @@ impl Acceptor {
             let Some(job) = jobs::insert(conn, &job).await? else {
                 return Ok(Accepted { transaction, job: None });
             };
+            transactions::request_cancel(conn, id, now).await?;
             let words = "cancellation asked for";
             transactions::record(conn, id, self.ids.next(), now, TimelineKind::Waiting, words, None).await?;
             let entry = AuditRecord {

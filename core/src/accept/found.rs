@@ -10,7 +10,7 @@ use crate::flows::Flow;
 use crate::ids::{IdSource, TransactionId};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::money::Money;
-use crate::transactions::{self, SealedDetails, TimelineKind, Transaction, external_ref};
+use crate::transactions::{self, TimelineKind, Transaction, external_ref};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -52,7 +52,7 @@ pub async fn open_found(
         if let Some(known) = take_references(conn, found, new.id, now).await? {
             return Ok(known);
         }
-        transactions::insert(conn, &new, &SealedDetails::default()).await?;
+        transactions::insert(conn, &new).await?;
         jobs::insert(conn, &NewJob::for_transaction(job_of(found.flow), new.id, new.wallets(), now)).await?;
         let detail = Some(json!({ kind: external_id, "transaction": new.id.to_string() }));
         let (words, original) = (found.words.as_str(), found.original.id);

@@ -8,6 +8,7 @@ mod checks;
 mod deposit;
 mod error;
 mod found;
+mod freeze;
 mod idempotency;
 mod refund;
 mod text;
@@ -24,7 +25,8 @@ pub use caller::{Caller, Role};
 pub use deposit::DepositInput;
 pub use error::AcceptError;
 pub use found::{Found, open_found};
-pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey};
+pub(crate) use idempotency::{DIGESTS, keyed};
+pub use idempotency::{IdempotencyKey, InvalidKey};
 pub use refund::RefundInput;
 pub use transfer::TransferInput;
 pub use wallet::{BankDetails, CreateWalletInput, NewWallet};
@@ -34,13 +36,13 @@ use crate::audit::{self, Actor, AuditRecord};
 use crate::chaos::{self, PlantedBug, Point};
 use crate::clock::SharedClock;
 use crate::config::PersonLimits;
-use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
+use crate::crypto::{CryptoError, Digester, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
 use crate::flows::Flow;
 use crate::ids::{JobId, SharedIds, TransactionId, UserId};
 use crate::jobs::{self, JobKind, NewJob, QueueName};
 use crate::money::Money;
-use crate::transactions::{self, SealedDetails, TimelineKind, Transaction};
+use crate::transactions::{self, TimelineKind, Transaction};
 use crate::wallets::Wallet;
 
 /// How long withdrawals wait after a wallet's payout account was changed, unless configured.
@@ -102,6 +104,11 @@ impl Acceptor {
         self
     }
 
+    /// The maker of the digests by which repeated requests are known. Asked for before a transaction begins: it may need a connection.
+    async fn digester(&self) -> Result<Digester, CryptoError> {
+        self.vault.digester(idempotency::DIGESTS).await
+    }
+
     /// Seals a value for a column of a row, or leaves it out.
     async fn seal(
         &self,
@@ -157,11 +164,10 @@ impl Acceptor {
         conn: &mut PgConn,
         caller: &Caller,
         new: &Transaction,
-        sealed: &SealedDetails,
         kind: JobKind,
         handed_over: bool,
     ) -> Result<Accepted, DbError> {
-        transactions::insert(conn, new, sealed).await?;
+        transactions::insert(conn, new).await?;
         let job = NewJob {
             handed_over,
             ..NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at)

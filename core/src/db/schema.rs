@@ -111,6 +111,7 @@ diesel::table! {
         checked_at -> Nullable<Timestamptz>,
         claimed_amount -> Nullable<Numeric>,
         requested_amount -> Nullable<Numeric>,
+        cancel_requested_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -165,6 +165,13 @@ pub enum Command {
         /// What was received.
         received: Money,
     },
+    /// Deposit: Stripe received money by an intent that names the deposit, and that no call of ours has made.
+    SuspendPayment {
+        /// `pi_…`
+        intent: String,
+        /// What was received.
+        received: Money,
+    },
     /// Deposit: the intent was cancelled at Stripe.
     CancelIntent {
         /// `pi_…`
@@ -281,6 +288,7 @@ impl Command {
             Self::RecordIntent { .. } => Some(Event::IntentCreated),
             // Which of two events a payment is depends on what was asked for; the others move no stage.
             Self::SettlePayment { .. }
+            | Self::SuspendPayment { .. }
             | Self::BookFee(_)
             | Self::BookDispute(_)
             | Self::RecordOutsideReversal { .. }
@@ -320,7 +328,9 @@ impl Command {
     pub fn reference(&self) -> Option<(&'static str, &str)> {
         match self {
             // Only money that goes to suspense is booked under this reference.
-            Self::SettlePayment { intent, .. } => Some((external_ref::LATE_PAYMENT, intent)),
+            Self::SettlePayment { intent, .. } | Self::SuspendPayment { intent, .. } => {
+                Some((external_ref::LATE_PAYMENT, intent))
+            }
             Self::ReturnSuspense { refund, .. } => Some((external_ref::REFUND, refund)),
             Self::BookFee(entry) | Self::BookDispute(entry) => {
                 Some((external_ref::BALANCE_TRANSACTION, &entry.id))

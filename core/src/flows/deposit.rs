@@ -51,9 +51,24 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 Ok(step(transaction, Event::PaymentSucceeded)?
                     .map(|stage| credit(transaction, stage, intent, *received)))
             } else {
+                let message = format!(
+                    "{received} received instead of {}; support has been told and will decide",
+                    transaction.amount
+                );
                 Ok(step(transaction, Event::PaymentMismatched)?
-                    .map(|stage| suspend(transaction, stage, intent, *received)))
+                    .map(|stage| suspend(transaction, stage, intent, *received, message)))
             }
+        }
+        Command::SuspendPayment { intent, received } => {
+            check_intent(transaction, intent)?;
+            if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
+                return Ok((!context.booked).then(|| late(transaction, intent, *received)));
+            }
+            let message = format!(
+                "{received} received by a payment that was not asked for here; support has been told and will decide"
+            );
+            Ok(step(transaction, Event::PaymentMismatched)?
+                .map(|stage| suspend(transaction, stage, intent, *received, message)))
         }
         Command::CancelIntent { intent, reason } => {
             check_intent(transaction, intent)?;
@@ -250,11 +265,13 @@ fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money
         .then(JobKind::DepositFee)
 }
 
-fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Money) -> Decision {
-    let message = format!(
-        "{received} received instead of {}; support has been told and will decide",
-        transaction.amount
-    );
+fn suspend(
+    transaction: &Transaction,
+    stage: Stage,
+    intent: &str,
+    received: Money,
+    message: String,
+) -> Decision {
     known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
         // Told again after it was returned, it would look like money that came too late.

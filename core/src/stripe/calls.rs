@@ -50,6 +50,17 @@ pub enum CallOutcome<T> {
     },
 }
 
+/// Who made an object at Stripe, by the record of our calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// A call of ours has brought it.
+    Us,
+    /// A call of ours may have made it: its outcome is not known yet.
+    Undecided,
+    /// No call of ours has made it.
+    Others,
+}
+
 /// Makes calls to Stripe and keeps their records.
 #[derive(Clone)]
 pub struct StripeCalls {
@@ -171,13 +182,14 @@ impl StripeCalls {
         let begun_at = Instant::now();
         let before = match self
             .store
-            .begin_try(C::OPERATION, claim, &attempt.key, self.clock.now())
+            .begin_try(C::OPERATION, subject, claim, &attempt.key, self.clock.now())
             .await?
         {
             Begun::Try(before) => *before,
             Begun::Ended => return self.ended_meanwhile(&attempt.key).await,
             Begun::ClaimVoid => return Err(CallError::ClaimVoid),
             Begun::Stopped => return Err(CallError::MoneyOutStopped),
+            Begun::WalletInactive => return Err(CallError::WalletInactive),
         };
 
         chaos::reach(Point::W3).await;
@@ -238,6 +250,28 @@ impl StripeCalls {
     /// When the rows cannot be read.
     pub async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
         Ok(self.store.is_prepared(operation, subject).await?)
+    }
+
+    /// Who made `object_id`, which claims to be made by this operation for `subject`. What an object says of itself, such as its metadata,
+    /// proves nothing: others can write there.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn author(
+        &self,
+        operation: Operation,
+        subject: Uuid,
+        object_id: &str,
+    ) -> Result<Author, CallError> {
+        Ok(self.store.author(operation, subject, object_id).await?)
+    }
+
+    /// The parameters of an attempt whose outcome is open, as every try of it has sent them.
+    ///
+    /// # Errors
+    /// When the row cannot be read, or is of another operation.
+    pub async fn parameters<C: StripeCall>(&self, key: &IdempotencyKey) -> Result<C, CallError> {
+        self.store.parameters(key).await
     }
 
     /// Says that the look-up found the object: later runs bring it as [`CallOutcome::Recorded`].

@@ -268,6 +268,8 @@ pub struct GatewayError {
     pub status: Option<u16>,
     /// Stripe's error code, or a word of ours where no answer came; for operators and for the row of the call.
     pub code: Option<String>,
+    /// The parameter that Stripe objects to, such as `customer`.
+    pub param: Option<String>,
     /// The issuer's reason for a decline.
     pub decline_code: Option<String>,
     /// The parameter that it is about, if it is about one.
@@ -288,6 +290,7 @@ impl GatewayError {
             class,
             status: None,
             code: None,
+            param: None,
             decline_code: None,
             param: None,
             message: class.sentence().to_owned(),
@@ -304,6 +307,13 @@ impl GatewayError {
             message: message.to_owned(),
             ..Self::new(ErrorClass::Refused)
         }
+    }
+
+    /// Whether Stripe does not know the object that this parameter names, or not any more
+    /// (<https://docs.stripe.com/error-codes#resource-missing>).
+    #[must_use]
+    pub fn misses(&self, param: &str) -> bool {
+        self.code.as_deref() == Some("resource_missing") && self.param.as_deref() == Some(param)
     }
 
     /// What to do about it.

@@ -201,6 +201,8 @@ pub struct Payout {
     pub status: PayoutStatus,
     /// How much.
     pub amount: Money,
+    /// Whether Stripe made it by the account's own schedule.
+    pub automatic: bool,
     /// Why it failed, such as `account_closed`.
     pub failure_code: Option<String>,
     /// Why it failed, as a sentence.

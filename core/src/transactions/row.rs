@@ -65,6 +65,12 @@ pub struct Transaction {
     pub encrypted_client_secret: Option<String>,
     /// Sealed external account to pay out to.
     pub encrypted_bank_id: Option<String>,
+    /// Sealed name of the holder of that account, as the owner gave it.
+    pub encrypted_account_name: Option<String>,
+    /// Sealed details about who sends a deposit.
+    pub encrypted_sender_details: Option<String>,
+    /// Sealed details about who receives a transfer: the sender's own notes, which the receiver does not see.
+    pub encrypted_receiver_details: Option<String>,
     /// How a deposit is paid.
     pub payment_method: Option<PaymentMethod>,
     /// The client's own words.
@@ -73,6 +79,8 @@ pub struct Transaction {
     pub metadata: Option<serde_json::Value>,
     /// Why it failed or was cancelled: `CODE: sentence`.
     pub failure_reason: Option<String>,
+    /// When somebody first asked to cancel it.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -116,10 +124,14 @@ impl Transaction {
             stripe_payment_method_id: None,
             encrypted_client_secret: None,
             encrypted_bank_id: None,
+            encrypted_account_name: None,
+            encrypted_sender_details: None,
+            encrypted_receiver_details: None,
             payment_method: None,
             description: None,
             metadata: None,
             failure_reason: None,
+            cancel_requested_at: None,
             created_at: now,
             updated_at: now,
         }
@@ -166,6 +178,9 @@ pub struct TransactionRow {
     stripe_payment_method_id: Option<String>,
     encrypted_client_secret: Option<String>,
     encrypted_bank_id: Option<String>,
+    encrypted_account_name: Option<String>,
+    encrypted_sender_details: Option<String>,
+    encrypted_receiver_details: Option<String>,
     payment_method: Option<PaymentMethod>,
     description: Option<String>,
     metadata: Option<serde_json::Value>,
@@ -179,6 +194,7 @@ pub struct TransactionRow {
     available_on: Option<DateTime<Utc>>,
     claimed_amount: Option<Decimal>,
     requested_amount: Option<Decimal>,
+    cancel_requested_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<TransactionRow> for Transaction {
@@ -234,10 +250,14 @@ impl TryFrom<TransactionRow> for Transaction {
             stripe_payment_method_id: row.stripe_payment_method_id,
             encrypted_client_secret: row.encrypted_client_secret,
             encrypted_bank_id: row.encrypted_bank_id,
+            encrypted_account_name: row.encrypted_account_name,
+            encrypted_sender_details: row.encrypted_sender_details,
+            encrypted_receiver_details: row.encrypted_receiver_details,
             payment_method: row.payment_method,
             description: row.description,
             metadata: row.metadata,
             failure_reason: row.failure_reason,
+            cancel_requested_at: row.cancel_requested_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })

@@ -11,22 +11,24 @@ use crate::db::{DbError, PgConn};
 use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
 
-/// What an accepted transaction consists of beside what [`Transaction`] shows.
-#[derive(Debug, Clone, Default)]
-pub struct SealedDetails {
-    /// `encrypted_sender_details`
-    pub sender_details: Option<String>,
-    /// `encrypted_receiver_details`
-    pub receiver_details: Option<String>,
-    /// `encrypted_account_name`
-    pub account_name: Option<String>,
+/// Remembers that somebody asks to cancel a transaction, until it can be done or is too late. The first wish counts.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn request_cancel(conn: &mut PgConn, id: TransactionId, now: DateTime<Utc>) -> Result<(), DbError> {
+    use wallet_transactions as t;
+    diesel::update(t::table.find(id.uuid()).filter(t::cancel_requested_at.is_null()))
+        .set(t::cancel_requested_at.eq(now))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Adds an accepted transaction.
 ///
 /// # Errors
 /// When the database refuses or cannot be reached.
-pub async fn insert(conn: &mut PgConn, new: &Transaction, sealed: &SealedDetails) -> Result<(), DbError> {
+pub async fn insert(conn: &mut PgConn, new: &Transaction) -> Result<(), DbError> {
     use wallet_transactions as t;
     diesel::insert_into(t::table)
         .values((
@@ -47,10 +49,10 @@ pub async fn insert(conn: &mut PgConn, new: &Transaction, sealed: &SealedDetails
             (
                 t::stripe_account_id.eq(new.stripe_account_id.as_deref()),
                 t::stripe_payment_method_id.eq(new.stripe_payment_method_id.as_deref()),
-                t::encrypted_sender_details.eq(sealed.sender_details.as_deref()),
-                t::encrypted_receiver_details.eq(sealed.receiver_details.as_deref()),
+                t::encrypted_sender_details.eq(new.encrypted_sender_details.as_deref()),
+                t::encrypted_receiver_details.eq(new.encrypted_receiver_details.as_deref()),
                 t::encrypted_bank_id.eq(new.encrypted_bank_id.as_deref()),
-                t::encrypted_account_name.eq(sealed.account_name.as_deref()),
+                t::encrypted_account_name.eq(new.encrypted_account_name.as_deref()),
                 t::payment_method.eq(new.payment_method),
                 t::description.eq(new.description.as_deref()),
                 t::metadata.eq(new.metadata.as_ref()),

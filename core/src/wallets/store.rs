@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{Wallet, WalletRow};
-use crate::db::schema::{stripe_customers, wallets};
+use crate::db::schema::{stripe_customers, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::{UserId, WalletId};
 use crate::money::Currency;
@@ -193,6 +193,34 @@ pub async fn record_customer(
     Ok(counts)
 }
 
+/// Takes the person's customer off the record, if it is still this one: the next deposit makes another. Says whether it was.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn forget_customer(
+    conn: &mut PgConn,
+    user: UserId,
+    lost: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let recorded = stripe_customers::table
+        .find(user.uuid())
+        .filter(stripe_customers::stripe_customer_id.eq(lost));
+    let forgotten = diesel::delete(recorded).execute(conn).await?;
+    diesel::update(
+        wallets::table
+            .filter(wallets::user_id.eq(user.uuid()))
+            .filter(wallets::stripe_customer_id.eq(lost)),
+    )
+    .set((
+        wallets::stripe_customer_id.eq(None::<String>),
+        wallets::updated_at.eq(now),
+    ))
+    .execute(conn)
+    .await?;
+    Ok(forgotten == 1)
+}
+
 /// Lets the person's wallets that name no connected account, or the `lost` one, pay out to this one; gives those wallets.
 ///
 /// # Errors
@@ -259,19 +287,39 @@ pub async fn change_account(
     Ok(())
 }
 
-/// Activates or deactivates a wallet: an operator's decision. Returns whether it exists.
+/// Whether the wallet of a transaction is active, locked against a change until the end of the transaction at hand. What has no wallet
+/// is not held back by one.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn set_active(
+pub async fn is_active_for(conn: &mut PgConn, transaction: Uuid) -> Result<bool, DbError> {
+    let wallet: Option<Uuid> = wallet_transactions::table
+        .find(transaction)
+        .select(wallet_transactions::wallet_id)
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(wallet) = wallet else { return Ok(true) };
+    let active: Option<bool> = wallets::table
+        .find(wallet)
+        .select(wallets::is_active)
+        .for_share()
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(active.unwrap_or(true))
+}
+
+/// Writes whether a wallet is active; [`super::set_active`] puts it on record.
+pub(super) async fn write_active(
     conn: &mut PgConn,
     id: WalletId,
     active: bool,
     now: DateTime<Utc>,
-) -> Result<bool, DbError> {
-    let changed = diesel::update(wallets::table.find(id.uuid()))
+) -> Result<(), DbError> {
+    diesel::update(wallets::table.find(id.uuid()))
         .set((wallets::is_active.eq(active), wallets::updated_at.eq(now)))
         .execute(conn)
         .await?;
-    Ok(changed == 1)
+    Ok(())
 }

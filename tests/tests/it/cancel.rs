@@ -306,3 +306,74 @@ async fn what_moves_in_one_step_and_what_stripe_told_of_cannot_be_taken_back() {
     assert_eq!(app.balances(&bob, &his).await, (1_000, 0));
     app.finish().await;
 }
+
+/// While a bank debit is under way Stripe cancels nothing (<https://docs.stripe.com/api/payment_intents/cancel>); when the bank does not pay,
+/// the intent waits for another payment method.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancellation_asked_for_while_a_bank_debit_is_under_way_is_carried_out_when_the_bank_does_not_pay()
+{
+    // By the payer's client or by the server; told by an event, or found out.
+    for (by_payer, told) in [(true, true), (true, false), (false, true)] {
+        let app = TestApp::start().await;
+        app.stripe.settings(json!({ "bank_debit_ms": 345_600_000 })).await;
+        let (alice, wallet) = app.owner(0).await;
+        let method = "pm_usBankAccount_insufficientFunds";
+        let mut input = json!({ "amount": "40.00", "paymentMethod": "BANK_TRANSFER" });
+        if !by_payer {
+            input["stripePaymentMethodId"] = json!(method);
+        }
+        let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
+        app.at_stage(&id, "awaiting_payment").await;
+        let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+        if by_payer {
+            app.stripe.confirm(&intent, method).await;
+        }
+        assert_eq!(status_of(&app, &intent).await, "processing");
+        let _ = app.cancel(&alice, &id).await.data();
+        app.told(
+            &alice,
+            &id,
+            "it is cancelled as soon as the payment provider allows it",
+        )
+        .await;
+        app.at_rest().await;
+        assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
+        if !told {
+            let drop = json!({ "event": "payment_intent.*", "drop": true });
+            app.stripe.webhook_fault(drop).await;
+        }
+        app.advance(TimeDelta::days(4)).await;
+        app.hurry_until("it to be cancelled", TimeDelta::hours(1), async || {
+            app.transaction(&alice, &id).await["status"] == "CANCELLED"
+        })
+        .await;
+        let ended = app.transaction(&alice, &id).await;
+        let reason = ended["failureReason"].as_str().unwrap();
+        assert!(reason.starts_with("CANCELLED_BY_OWNER: "), "{ended:#}");
+        assert_eq!(
+            status_of(&app, &intent).await,
+            "canceled",
+            "nobody can pay it any more"
+        );
+        assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+        app.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bank_that_pays_after_a_cancellation_was_asked_for_has_paid() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "bank_debit_ms": 345_600_000 })).await;
+    let (alice, wallet) = app.owner(0).await;
+    let input = json!({ "amount": "40.00", "paymentMethod": "BANK_TRANSFER" });
+    let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
+    app.at_stage(&id, "awaiting_payment").await;
+    let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+    app.stripe.confirm(&intent, "pm_usBankAccount_success").await;
+    let _ = app.cancel(&alice, &id).await.data();
+    app.told(&alice, &id, "it is cancelled as soon as").await;
+    app.advance(TimeDelta::days(4)).await;
+    app.completed(&alice, &id).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (4_000, 0));
+    app.finish().await;
+}

@@ -1,13 +1,13 @@
 //! Undoes what its owner has cancelled, if nothing irreversible has happened; what was too late is told and changes nothing.
 
 use wallet_core::chaos::{self, PlantedBug};
-use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::flows::{Command, Flow, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
 use wallet_core::transactions::Transaction;
 
 use super::step;
-use crate::observe::{Look, give_up};
+use crate::observe::{Look, by_owner, give_up};
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
@@ -51,7 +51,7 @@ async fn cancel_deposit(
             _ => worker.finish(job).await,
         };
     };
-    let reason = FailureReason::new(FailureCode::CancelledByOwner, "cancelled before it was paid");
+    let reason = by_owner();
     if chaos::is_planted(PlantedBug::CancelledHereOnly) {
         let intent = intent.as_str().to_owned();
         let steps = [step(job, transaction, Command::CancelIntent { intent, reason })];

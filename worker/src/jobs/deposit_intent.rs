@@ -1,21 +1,26 @@
 //! Creates the payment intent of a deposit, and confirms it when a payment method was given.
 
+use serde_json::json;
+use wallet_core::audit::{self, Actor, AuditRecord};
 use wallet_core::db::in_transaction;
-use wallet_core::flows::{Command, FailureCode, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CallOutcome, CreateCustomer, CreatePaymentIntent, CustomerId, Disposition, ErrorClass, Lane,
-    LookUp, MethodChoice, PaymentIntentId, PaymentMethodId, Tags,
+    LookUp, MethodChoice, Operation, PaymentIntentId, PaymentMethodId, Tags,
 };
-use wallet_core::transactions::{PaymentMethod, Transaction};
+use wallet_core::transactions::{self, PaymentMethod, TimelineKind, Transaction};
 use wallet_core::wallets;
 
-use super::step;
+use super::{INACTIVE, found, step};
 use crate::observe::{Look, apply_payment_intent};
 use crate::outcome::JobError;
 use crate::refusal;
 use crate::worker::Worker;
+
+/// What the owner reads when their customer at Stripe is gone.
+const CUSTOMER_LOST: &str = "the payment provider has lost your customer record; a new one is made, and payment methods saved with the old one have to be added again";
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
@@ -23,6 +28,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return worker.finish(job).await;
     }
     let customer = customer_of(worker, job, transaction.user_id).await?;
+    // Stored before, it names the customer of then.
+    let is_repeated = worker
+        .calls
+        .is_prepared(Operation::PaymentIntent, transaction.id.uuid())
+        .await?;
     let call = CreatePaymentIntent {
         amount: transaction.amount,
         customer: customer.clone(),
@@ -45,7 +55,18 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let intent = worker.calls.ask(Lane::Deposits, question).await?;
             apply_payment_intent(&Look::unasked(worker, job), &transaction, intent).await
         }
-        Err(CallError::LookUpFirst(look_up)) => look(worker, &transaction, &customer, &look_up).await,
+        Err(CallError::LookUpFirst(look_up)) => look(worker, &transaction, &look_up).await,
+        Err(CallError::WalletInactive) => {
+            let command = Command::Refuse(FailureReason::new(FailureCode::WalletInactive, INACTIVE));
+            worker.settle(&[step(job, &transaction, command)]).await?;
+            Ok(())
+        }
+        Err(CallError::Gateway(error)) if error.misses("customer") => {
+            if !is_repeated {
+                forget_customer(worker, &transaction, &customer).await?;
+            }
+            Err(JobError::NotYet("the customer is made anew"))
+        }
         Err(CallError::Gateway(mut error)) => match (error.class, error.payment_intent.take()) {
             // The payment was tried and failed; the intent exists all the same.
             (ErrorClass::Declined | ErrorClass::AuthenticationRequired, Some(intent)) => {
@@ -99,6 +120,39 @@ async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<
     counts.parse().map_err(|_| unreadable(&counts))
 }
 
+/// Stripe does not know the person's customer (any more): somebody deleted it, or it is of another Stripe account. The person gets another
+/// one, once, whichever deposit comes first.
+async fn forget_customer(
+    worker: &Worker,
+    transaction: &Transaction,
+    lost: &CustomerId,
+) -> Result<(), JobError> {
+    let user = transaction.user_id;
+    // First, so that whoever finds none recorded makes another one instead of finding this one again.
+    worker
+        .calls
+        .forget(Operation::Customer, user.uuid(), lost.as_str())
+        .await?;
+    let now = worker.clock.now();
+    in_transaction!(worker.db, conn => {
+        if wallets::forget_customer(conn, user, lost.as_str(), now).await? {
+            let actor = Actor::Worker(worker.name.clone());
+            let entry = AuditRecord {
+                at: now,
+                actor: &actor,
+                action: "forget_customer",
+                request_id: None,
+                transactions: &[transaction.id],
+                wallets: &[transaction.wallet_id],
+                detail: json!({ "lost": lost.as_str() }),
+            };
+            audit::record(conn, &entry).await?;
+        }
+        transactions::record(conn, transaction.id, worker.ids.next(), now, TimelineKind::Waiting, CUSTOMER_LOST, None).await
+    })?;
+    Ok(())
+}
+
 fn payment_method_of(transaction: &Transaction) -> Result<Option<PaymentMethodId>, JobError> {
     let Some(id) = &transaction.stripe_payment_method_id else {
         return Ok(None);
@@ -108,29 +162,17 @@ fn payment_method_of(transaction: &Transaction) -> Result<Option<PaymentMethodId
         .map_err(|_| JobError::Park(format!("{id} is no payment method")))
 }
 
-/// The key can no longer tell: the customer's intents since then can.
-async fn look(
-    worker: &Worker,
-    transaction: &Transaction,
-    customer: &CustomerId,
-    look_up: &LookUp,
-) -> Result<(), JobError> {
+/// The key can no longer tell: the intents since then of the customer that it was sent for can.
+async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
+    let sent: CreatePaymentIntent = worker.calls.parameters(&look_up.key).await?;
     let listing = worker
         .calls
         .gateway()
-        .list_payment_intents(customer, look_up.first_tried_at);
+        .list_payment_intents(&sent.customer, look_up.first_tried_at);
     let intents = worker.calls.ask(Lane::Deposits, listing).await?;
-    let ours = intents
-        .iter()
-        .find(|intent| intent.metadata.transaction_id == Some(transaction.id));
-    match ours {
-        Some(intent) => {
-            worker
-                .calls
-                .resolve_found(&look_up.key, intent.id.as_str())
-                .await?
-        }
-        None => worker.calls.resolve_absent(&look_up.key).await?,
-    }
+    let ours = intents.iter().filter(|intent| {
+        intent.metadata.transaction_id == Some(transaction.id) && intent.amount == transaction.amount
+    });
+    found(worker, look_up, ours.map(|intent| intent.id.as_str()).collect()).await?;
     Err(JobError::Again("the payment intent was looked up at Stripe"))
 }

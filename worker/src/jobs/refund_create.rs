@@ -7,7 +7,7 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::{self, Transaction};
 
-use super::step;
+use super::{INACTIVE, found, step};
 use crate::observe::{self, Look, apply_refund};
 use crate::outcome::JobError;
 use crate::refusal;
@@ -37,6 +37,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             observe::refund(&look, &id).await
         }
         Err(CallError::LookUpFirst(look_up)) => look_up_refund(worker, &transaction, &intent, &look_up).await,
+        Err(CallError::WalletInactive) => {
+            let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
+            let steps = [step(job, &transaction, Command::Refuse(reason))];
+            worker.settle_locked(&transaction.wallets(), &steps).await?;
+            Ok(())
+        }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::RefundFailed);
             let steps = [step(job, &transaction, Command::Refuse(reason))];
@@ -68,17 +74,11 @@ async fn look_up_refund(
 ) -> Result<(), JobError> {
     let listing = worker.calls.gateway().list_refunds(intent);
     let refunds = worker.calls.ask(Lane::Deposits, listing).await?;
-    let ours = refunds
-        .iter()
-        .find(|refund| refund.metadata.transaction_id == Some(transaction.id));
-    match ours {
-        Some(refund) => {
-            worker
-                .calls
-                .resolve_found(&look_up.key, refund.id.as_str())
-                .await?
-        }
-        None => worker.calls.resolve_absent(&look_up.key).await?,
-    }
+    let ours = refunds.iter().filter(|refund| {
+        refund.metadata.transaction_id == Some(transaction.id)
+            && refund.amount == transaction.amount
+            && look_up.may_have_made(refund.created)
+    });
+    found(worker, look_up, ours.map(|refund| refund.id.as_str()).collect()).await?;
     Err(JobError::Again("the refund was looked up at Stripe"))
 }

@@ -1,17 +1,14 @@
 //! Pays the connected account out to its bank.
 
-use secrecy::ExposeSecret;
-use wallet_core::crypto::{KeyOwner, Place, Sealed};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{
-    CallError, CallOutcome, CreatePayout, Disposition, ExternalAccountId, Lane, LookUp, Tags,
-};
+use wallet_core::stripe::{CallError, CallOutcome, CreatePayout, Disposition, Lane, LookUp, Tags};
 use wallet_core::transactions::Transaction;
 
-use super::step;
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
+use super::{INACTIVE, found, step};
+use crate::observe::{bank_of, is_what_was_asked_for};
 use crate::outcome::JobError;
 use crate::refusal;
 use crate::worker::Worker;
@@ -34,6 +31,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Fresh(payout)) => payout.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
+        // The money is on the connected account, and is taken back from there.
+        Err(CallError::WalletInactive) => {
+            let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
+            let command = Command::FailPayout { payout: None, reason };
+            worker.settle(&[step(job, &transaction, command)]).await?;
+            return Ok(());
+        }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::PayoutFailed);
             worker
@@ -75,38 +79,20 @@ async fn is_taken_back(worker: &Worker, transaction: &Transaction) -> Result<boo
     }
 }
 
-/// The external account that was asked for; none for the account's default.
-async fn bank_of(worker: &Worker, transaction: &Transaction) -> Result<Option<ExternalAccountId>, JobError> {
-    let Some(sealed) = transaction.encrypted_bank_id.clone() else {
-        return Ok(None);
-    };
-    let unreadable = || JobError::Park("the external account of the withdrawal cannot be read".to_owned());
-    let sealed = Sealed::parse(sealed).map_err(|_| unreadable())?;
-    let owner = KeyOwner::User(transaction.user_id);
-    let place = Place::new("wallet_transactions", "encrypted_bank_id", transaction.id, owner);
-    let bank = worker.vault.open(&place, &sealed).await?;
-    bank.expose_secret().parse().map(Some).map_err(|_| unreadable())
-}
-
-/// The key can no longer tell: the account's payouts since then can.
+/// The key can no longer tell: the account's payouts since then can. Only one that is in all what was asked for is ours; of two, a person
+/// decides.
 async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
     let account = account_of(transaction)?;
+    let bank = bank_of(worker, transaction).await?;
     let listing = worker
         .calls
         .gateway()
         .list_payouts(&account, look_up.first_tried_at);
     let payouts = worker.calls.ask(Lane::Withdrawals, listing).await?;
-    let ours = payouts
-        .iter()
-        .find(|payout| payout.metadata.transaction_id == Some(transaction.id));
-    match ours {
-        Some(payout) => {
-            worker
-                .calls
-                .resolve_found(&look_up.key, payout.id.as_str())
-                .await?
-        }
-        None => worker.calls.resolve_absent(&look_up.key).await?,
-    }
+    let ours = payouts.iter().filter(|payout| {
+        payout.metadata.transaction_id == Some(transaction.id)
+            && is_what_was_asked_for(transaction, bank.as_ref(), payout)
+    });
+    found(worker, look_up, ours.map(|payout| payout.id.as_str()).collect()).await?;
     Err(JobError::Again("the payout was looked up at Stripe"))
 }

@@ -6,12 +6,13 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
 use wallet_core::settle::Step;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, Operation, Reversal, StripeTransferId,
-    Tags,
+    Author, CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, Operation, Reversal,
+    StripeTransferId, Tags,
 };
 use wallet_core::transactions::{self, Transaction};
 
-use super::step;
+use super::{found, step};
+use crate::observe::reversal_author;
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
@@ -114,13 +115,17 @@ async fn begin_return(worker: &Worker, job: &ClaimedJob, transaction: &Transacti
     Ok(())
 }
 
-/// The reversals of a transfer that this system did not make.
+/// The reversals of a transfer that this system did not make, and that it may not be making now.
 pub(super) async fn taken_by_others(
     worker: &Worker,
     transfer: &StripeTransferId,
 ) -> Result<Vec<Reversal>, JobError> {
-    let mut others = reversals(worker, transfer).await?;
-    others.retain(|reversal| reversal.metadata.transaction_id.is_none());
+    let mut others = Vec::new();
+    for reversal in reversals(worker, transfer).await? {
+        if reversal_author(worker, &reversal).await? == Author::Others {
+            others.push(reversal);
+        }
+    }
     Ok(others)
 }
 
@@ -168,17 +173,17 @@ async fn look(
     look_up: &LookUp,
 ) -> Result<(), JobError> {
     let reversals = reversals(worker, transfer).await?;
-    let ours = reversals
-        .iter()
-        .find(|reversal| reversal.metadata.transaction_id == Some(transaction.id));
-    match ours {
-        Some(reversal) => {
-            worker
-                .calls
-                .resolve_found(&look_up.key, reversal.id.as_str())
-                .await?
-        }
-        None => worker.calls.resolve_absent(&look_up.key).await?,
-    }
+    let wanted: CreateReversal = worker.calls.parameters(&look_up.key).await?;
+    let ours = reversals.iter().filter(|reversal| {
+        reversal.metadata.transaction_id == Some(transaction.id)
+            && reversal.amount == wanted.amount
+            && look_up.may_have_made(reversal.created)
+    });
+    found(
+        worker,
+        look_up,
+        ours.map(|reversal| reversal.id.as_str()).collect(),
+    )
+    .await?;
     Err(JobError::Again("the reversal was looked up at Stripe"))
 }

@@ -8,7 +8,7 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::Transaction;
 
-use super::step;
+use super::{INACTIVE, found, step};
 use crate::outcome::JobError;
 use crate::refusal;
 use crate::worker::Worker;
@@ -40,6 +40,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Fresh(transfer)) => transfer.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
+        Err(CallError::WalletInactive) => {
+            let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
+            return refuse(worker, job, &transaction, reason).await;
+        }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::StripeRefused);
             return refuse(worker, job, &transaction, reason).await;
@@ -137,23 +141,22 @@ async fn refuse(
     Ok(())
 }
 
-/// The key can no longer tell: the transfers of this transaction's group can.
+/// The key can no longer tell: the transfers of this transaction's group can. Only one that is in all what was asked for is ours.
 async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
-    let transfers = worker
-        .calls
-        .ask(
-            Lane::Withdrawals,
-            worker.calls.gateway().list_transfers(transaction.id),
-        )
-        .await?;
-    match transfers.first() {
-        Some(transfer) => {
-            worker
-                .calls
-                .resolve_found(&look_up.key, transfer.id.as_str())
-                .await?
-        }
-        None => worker.calls.resolve_absent(&look_up.key).await?,
-    }
+    let destination = account_of(transaction)?;
+    let listing = worker.calls.gateway().list_transfers(transaction.id);
+    let transfers = worker.calls.ask(Lane::Withdrawals, listing).await?;
+    let ours = transfers.iter().filter(|transfer| {
+        transfer.metadata.transaction_id == Some(transaction.id)
+            && transfer.amount == transaction.amount
+            && transfer.destination.as_ref() == Some(&destination)
+            && look_up.may_have_made(transfer.created)
+    });
+    found(
+        worker,
+        look_up,
+        ours.map(|transfer| transfer.id.as_str()).collect(),
+    )
+    .await?;
     Err(JobError::Again("the transfer was looked up at Stripe"))
 }

@@ -27,7 +27,7 @@ const WAITED: &str = "waited";
 pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobError> {
     let gateway = look.worker.calls.gateway();
     let dispute = look.ask(gateway.retrieve_dispute(id)).await?;
-    let transaction = match look.owner(external_ref::DISPUTE, id.as_str(), None).await? {
+    let transaction = match look.owner(external_ref::DISPUTE, id.as_str()).await? {
         Some(known) => known,
         None => match opened(look, &dispute).await? {
             Some(opened) => opened,
@@ -56,10 +56,7 @@ pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobEr
 /// The transaction of a dispute that is told of for the first time; none when the look has ended without.
 async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction>, JobError> {
     let deposit = match &dispute.payment_intent {
-        Some(intent) => {
-            look.owner(external_ref::PAYMENT_INTENT, intent.as_str(), None)
-                .await?
-        }
+        Some(intent) => look.owner(external_ref::PAYMENT_INTENT, intent.as_str()).await?,
         None => None,
     };
     let Some(deposit) = deposit.filter(|found| found.flow == Flow::Deposit) else {
@@ -126,7 +123,7 @@ async fn without_what_others_have(
     let mut own = Vec::new();
     for movement in std::mem::take(&mut dispute.balance_transactions) {
         let known = look
-            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str(), None)
+            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str())
             .await?;
         if known.is_none_or(|known| Some(known.id) != transaction.related_transaction_id) {
             own.push(movement);
@@ -221,7 +218,7 @@ async fn wait_for_the_money(
 async fn after_its_end(look: &Look<'_>, ended: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
     for movement in &dispute.balance_transactions {
         let known = look
-            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str(), None)
+            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str())
             .await?;
         let turn = match known {
             Some(known) => known,

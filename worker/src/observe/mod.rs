@@ -1,8 +1,8 @@
 //! Looking at a Stripe object and settling what its state asks for: one file for each kind of object.
 //!
 //! Events, our own questions and the answers to our own calls all come here, so whoever tells first, the state of the object decides and
-//! the second finds that it has happened. Whose money it is says our own row; the object's metadata only leads to it when Stripe
-//! tells of the object before our own record of it is written.
+//! the second finds that it has happened. Whose money it is says our own row, or the record of the call that made the object when Stripe
+//! tells of it before our row does. The object's metadata only leads there: whoever holds a key of the account can write it.
 
 mod account;
 mod dispute;
@@ -13,24 +13,48 @@ mod transfer;
 
 pub(crate) use account::{account, disconnected};
 pub(crate) use dispute::dispute;
-pub(crate) use payment_intent::{apply as apply_payment_intent, give_up, payment_intent};
-pub(crate) use payout::payout;
+pub(crate) use payment_intent::{apply as apply_payment_intent, by_owner, give_up, payment_intent};
+pub(crate) use payout::{bank_of, is_what_was_asked_for, payout};
 pub(crate) use refund::{apply as apply_refund, refund};
-pub(crate) use transfer::transfer;
+pub(crate) use transfer::{reversal_author, transfer};
 
 use serde_json::json;
 use wallet_core::accept::{Found, open_found};
+use wallet_core::alarms;
 use wallet_core::audit::Actor;
-use wallet_core::flows::Command;
-use wallet_core::ids::TransactionId;
+use wallet_core::flows::{Command, Flow, Stage};
 use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::{ClaimedJob, JobKind, QueueName};
 use wallet_core::settle::Step;
-use wallet_core::stripe::{GatewayError, Lane, Metadata};
+use wallet_core::stripe::{Author, GatewayError, Lane, Metadata, Operation};
 use wallet_core::transactions::{self, TimelineKind, Transaction};
 
 use crate::outcome::JobError;
 use crate::worker::{EventEnd, Worker};
+
+/// What an object at Stripe says that it belongs to, and who made it by the record of our calls.
+struct Claim {
+    transaction: Transaction,
+    author: Author,
+}
+
+impl Claim {
+    /// Whether a call of ours made the object. `fits`: it is what that call would make; `before`: the stages at which the call is still to
+    /// come: after a restored backup it finds under its key what it has made before.
+    ///
+    /// # Errors
+    /// While nobody can say yet, the look is to be repeated.
+    fn is_ours(&self, fits: bool, before: &[Stage]) -> Result<bool, JobError> {
+        match self.author {
+            Author::Us => Ok(true),
+            Author::Undecided => Err(JobError::AfterCall("the call that may have made it is under way")),
+            Author::Others if fits && before.contains(&self.transaction.stage) => Err(JobError::AfterCall(
+                "the call that would have made it is still to come",
+            )),
+            Author::Others => Ok(false),
+        }
+    }
+}
 
 /// Why we look: a job, and the event that it is about if it is about one.
 #[derive(Clone, Copy)]
@@ -134,19 +158,45 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The transaction of a Stripe object: by our record of it, else by the metadata we gave it.
-    async fn owner(
-        &self,
-        kind: &str,
-        object: &str,
-        metadata: Option<Metadata>,
-    ) -> Result<Option<Transaction>, JobError> {
+    /// The transaction that our own record says a Stripe object belongs to.
+    async fn owner(&self, kind: &str, object: &str) -> Result<Option<Transaction>, JobError> {
         let conn = &mut self.worker.db.conn().await?;
-        let recorded: Option<TransactionId> = transactions::find_by_external_ref(conn, kind, object).await?;
-        let Some(id) = recorded.or(metadata.and_then(|metadata| metadata.transaction_id)) else {
+        match transactions::find_by_external_ref(conn, kind, object).await? {
+            Some(id) => Ok(transactions::find(conn, id).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The transaction of `flow` that an object names in its metadata, if it names one, with who made the object.
+    async fn claimed(
+        &self,
+        operation: Operation,
+        flow: Flow,
+        object: &str,
+        metadata: Metadata,
+    ) -> Result<Option<Claim>, JobError> {
+        let Some(id) = metadata.transaction_id else {
             return Ok(None);
         };
-        Ok(transactions::find(conn, id).await?)
+        let found = {
+            let conn = &mut self.worker.db.conn().await?;
+            transactions::find(conn, id).await?
+        };
+        let Some(transaction) = found.filter(|found| found.flow == flow) else {
+            return Ok(None);
+        };
+        let author = self.worker.calls.author(operation, id.uuid(), object).await?;
+        Ok(Some(Claim { transaction, author }))
+    }
+
+    /// Tells a person that an object claims to be ours and is not; nothing is settled by it.
+    async fn foreign(&self, transaction: &Transaction, object: &str, why: &str) -> Result<(), JobError> {
+        let message = format!("{object} names transaction {}: {why}", transaction.id);
+        let now = self.worker.clock.now();
+        let mut conn = self.worker.db.conn().await?;
+        alarms::raise(&mut conn, alarms::FOREIGN_OBJECT, object, &message, now).await?;
+        drop(conn);
+        self.close(EventEnd::Ignored, why).await
     }
 
     /// Opens, once, the transaction of money that Stripe tells of, and gives it.

@@ -7,11 +7,12 @@ use wallet_core::crypto::{KeyOwner, Place};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::jobs::JobKind;
 use wallet_core::stripe::{
-    CallError, Decline, NextAction, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
+    CallError, Decline, NextAction, Operation, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
 };
-use wallet_core::transactions::{Transaction, external_ref};
+use wallet_core::transactions::{TimelineKind, Transaction, external_ref};
+use wallet_core::wallets;
 
-use super::Look;
+use super::{Claim, Look};
 use crate::outcome::JobError;
 use crate::worker::{EventEnd, Worker};
 
@@ -23,16 +24,51 @@ const EXPIRES_AFTER: TimeDelta = TimeDelta::hours(24);
 pub(crate) async fn payment_intent(look: &Look<'_>, id: &PaymentIntentId) -> Result<(), JobError> {
     let gateway = look.worker.calls.gateway();
     let intent = look.ask(gateway.retrieve_payment_intent(id)).await?;
-    let found = look
-        .owner(external_ref::PAYMENT_INTENT, id.as_str(), Some(intent.metadata))
-        .await?;
-    match found.filter(|found| found.flow == Flow::Deposit) {
-        Some(transaction) => apply(look, &transaction, intent).await,
-        None => {
-            let note = "the payment intent is of no deposit of ours";
-            look.close(EventEnd::Ignored, note).await
-        }
+    let owner = look.owner(external_ref::PAYMENT_INTENT, id.as_str()).await?;
+    if let Some(transaction) = owner.filter(|found| found.flow == Flow::Deposit) {
+        return apply(look, &transaction, intent).await;
     }
+    let claim = look
+        .claimed(
+            Operation::PaymentIntent,
+            Flow::Deposit,
+            id.as_str(),
+            intent.metadata,
+        )
+        .await?;
+    let Some(claim) = claim else {
+        let note = "the payment intent is of no deposit of ours";
+        return look.close(EventEnd::Ignored, note).await;
+    };
+    let fits = intent.amount == claim.transaction.amount;
+    // While the answer to our call is on its way, what was asked for is taken for it: the money has come, from the person's own customer.
+    let is_awaited = claim.author == Author::Undecided && fits && is_of_person(look, &claim, &intent).await?;
+    if is_awaited || claim.is_ours(fits, &[Stage::Accepted])? {
+        apply(look, &claim.transaction, intent).await
+    } else {
+        foreign(look, &claim.transaction, &intent).await
+    }
+}
+
+/// Whether the customer of an intent is the one of the deposit's owner.
+async fn is_of_person(look: &Look<'_>, claim: &Claim, intent: &PaymentIntent) -> Result<bool, JobError> {
+    let conn = &mut look.worker.db.conn().await?;
+    let known = wallets::customer_of(conn, claim.transaction.user_id).await?;
+    Ok(known.is_some() && known.as_deref() == intent.customer.as_ref().map(|customer| customer.as_str()))
+}
+
+/// An intent that names a deposit, and that no call of ours has made. Money that came by it is on our books, but is not credited unseen;
+/// whatever else becomes of it does not concern the deposit.
+async fn foreign(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntent) -> Result<(), JobError> {
+    if intent.status != PaymentIntentStatus::Succeeded {
+        let note = "the payment intent was not made by this system";
+        return look.close(EventEnd::Ignored, note).await;
+    }
+    let command = Command::SuspendPayment {
+        intent: intent.id.as_str().to_owned(),
+        received: intent.amount_received,
+    };
+    look.settle(deposit, vec![command]).await
 }
 
 /// Settles what the state of a deposit's intent asks for.
@@ -48,6 +84,10 @@ pub(crate) async fn apply(
             | PaymentIntentStatus::RequiresAction
     );
     let is_open = matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment);
+    // Asked for while the payment was under way, and remembered until now.
+    if is_open && is_unpaid && transaction.cancel_requested_at.is_some() {
+        return give_up(look, transaction, &intent, by_owner()).await;
+    }
     let declined = intent.status == PaymentIntentStatus::RequiresPaymentMethod
         && transaction.stripe_payment_method_id.is_some()
         && intent.last_payment_error.is_some()
@@ -78,6 +118,11 @@ pub(crate) async fn apply(
     look.settle(transaction, commands).await
 }
 
+/// The end of a deposit that somebody asked to cancel.
+pub(crate) fn by_owner() -> FailureReason {
+    FailureReason::new(FailureCode::CancelledByOwner, "cancelled before it was paid")
+}
+
 /// Cancels the intent, so that it can never succeed; then the deposit ends for this reason. A payment that won the race is booked.
 pub(crate) async fn give_up(
     look: &Look<'_>,
@@ -100,8 +145,14 @@ pub(crate) async fn give_up(
             Some(Command::Refuse(reason))
         }
         PaymentIntentStatus::Canceled => Some(Command::CancelIntent { intent: id, reason }),
-        // Under way meanwhile: what comes of it will be told.
-        _ => None,
+        // Under way meanwhile: what comes of it will be told, and a cancellation that was asked for is carried out then.
+        _ => (reason.code == FailureCode::CancelledByOwner).then(|| Command::Note {
+            kind: TimelineKind::Waiting,
+            message: "the payment is under way; it is cancelled as soon as the payment provider allows it"
+                .to_owned(),
+            detail: None,
+            at: transaction.stage,
+        }),
     });
     look.settle(transaction, commands).await
 }

@@ -1,29 +1,53 @@
 //! A payout: the money of a withdrawal on its way to the bank. It may fail days after it was paid.
 
+use secrecy::ExposeSecret;
 use wallet_core::accept::Found;
+use wallet_core::crypto::{KeyOwner, Place, Sealed};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
-use wallet_core::stripe::{AccountId, Payout, PayoutId, PayoutStatus};
+use wallet_core::stripe::{AccountId, ExternalAccountId, Operation, Payout, PayoutId, PayoutStatus};
 use wallet_core::transactions::{Transaction, external_ref};
 
 use super::Look;
 use crate::outcome::JobError;
-use crate::worker::EventEnd;
+use crate::worker::{EventEnd, Worker};
 
 /// Looks at a payout of a connected account and settles what its state asks for.
+///
+/// It is a withdrawal's when our own call made it, and it is what that call asked for.
 pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) -> Result<(), JobError> {
     let gateway = look.worker.calls.gateway();
     let payout = look.ask(gateway.retrieve_payout(account, id)).await?;
-    let found = look
-        .owner(external_ref::PAYOUT, id.as_str(), Some(payout.metadata))
-        .await?;
-    // A payout of another account than the withdrawal went to is not its own, whatever its metadata says.
-    let ours = |found: &Transaction| {
+    let (recorded, claim) = match look.owner(external_ref::PAYOUT, id.as_str()).await? {
+        Some(transaction) => (Some(transaction), None),
+        None => {
+            let claim = look.claimed(Operation::Payout, Flow::Withdrawal, id.as_str(), payout.metadata);
+            (None, claim.await?)
+        }
+    };
+    // A payout of another account than the withdrawal went to is not its own, and what others write there is theirs.
+    let of_account = |found: &Transaction| {
         found.flow == Flow::Withdrawal && found.stripe_account_id.as_deref() == Some(account.as_str())
     };
-    let Some(transaction) = found.filter(ours) else {
+    let claim = claim.filter(|claim| of_account(&claim.transaction));
+    let Some(transaction) = recorded
+        .filter(of_account)
+        .or_else(|| claim.as_ref().map(|claim| claim.transaction.clone()))
+    else {
         let note = "the payout is of no withdrawal of ours";
         return look.close(EventEnd::Ignored, note).await;
     };
+    let bank = bank_of(look.worker, &transaction).await?;
+    let fits = is_what_was_asked_for(&transaction, bank.as_ref(), &payout);
+    if let Some(claim) = claim {
+        if !claim.is_ours(fits, &[Stage::Accepted, Stage::Held, Stage::Transferred])? {
+            let why = "the payout was not made by this system";
+            return look.foreign(&transaction, id.as_str(), why).await;
+        }
+    }
+    if !fits {
+        let why = "the payout's amount, currency or bank is not what was asked for";
+        return look.foreign(&transaction, id.as_str(), why).await;
+    }
     let is_recorded = transaction.stripe_payout_id.as_deref() == Some(id.as_str());
     let has_failed = matches!(payout.status, PayoutStatus::Failed | PayoutStatus::Canceled);
     if transaction.stage == Stage::Completed && is_recorded && has_failed {
@@ -35,6 +59,34 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
             .flatten()
     });
     look.settle(&transaction, command.into_iter().collect()).await
+}
+
+/// Whether a payout pays the withdrawal's amount, in its currency, to the bank that was named, because somebody asked for it. Which bank it
+/// is when none was named, the account's person decides.
+pub(crate) fn is_what_was_asked_for(
+    withdrawal: &Transaction,
+    bank: Option<&ExternalAccountId>,
+    payout: &Payout,
+) -> bool {
+    payout.amount == withdrawal.amount
+        && !payout.automatic
+        && bank.is_none_or(|bank| payout.destination.as_ref() == Some(bank))
+}
+
+/// The external account that was asked for; none for the account's default.
+pub(crate) async fn bank_of(
+    worker: &Worker,
+    transaction: &Transaction,
+) -> Result<Option<ExternalAccountId>, JobError> {
+    let Some(sealed) = transaction.encrypted_bank_id.clone() else {
+        return Ok(None);
+    };
+    let unreadable = || JobError::Park("the external account of the withdrawal cannot be read".to_owned());
+    let sealed = Sealed::parse(sealed).map_err(|_| unreadable())?;
+    let owner = KeyOwner::User(transaction.user_id);
+    let place = Place::new("wallet_transactions", "encrypted_bank_id", transaction.id, owner);
+    let bank = worker.vault.open(&place, &sealed).await?;
+    bank.expose_secret().parse().map(Some).map_err(|_| unreadable())
 }
 
 /// The withdrawal is completed and stays so: a transaction of its own brings the money back.

@@ -2,8 +2,8 @@
 
 use wallet_core::accept::Found;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
-use wallet_core::stripe::{Refund, RefundId, RefundStatus};
-use wallet_core::transactions::{self, Transaction, external_ref};
+use wallet_core::stripe::{Operation, Refund, RefundId, RefundStatus};
+use wallet_core::transactions::{Transaction, external_ref};
 
 use super::Look;
 use crate::outcome::JobError;
@@ -13,7 +13,7 @@ use crate::worker::EventEnd;
 pub(crate) async fn refund(look: &Look<'_>, id: &RefundId) -> Result<(), JobError> {
     let gateway = look.worker.calls.gateway();
     let refund = look.ask(gateway.retrieve_refund(id)).await?;
-    let recorded = look.owner(external_ref::REFUND, id.as_str(), None).await?;
+    let recorded = look.owner(external_ref::REFUND, id.as_str()).await?;
     if let Some(transaction) = recorded {
         return match transaction.flow {
             Flow::DepositRefund | Flow::OutsideRefund => apply(look, &transaction, &refund).await,
@@ -52,26 +52,20 @@ pub(crate) async fn apply(
     look.settle(transaction, command.into_iter().collect()).await
 }
 
-/// The refund that its metadata names, if it is one of the same payment: metadata alone proves nothing.
+/// The transaction that a refund's metadata names, if a call of ours made the refund for it.
 async fn claimed(look: &Look<'_>, refund: &Refund) -> Result<Option<Transaction>, JobError> {
-    let Some(id) = refund.metadata.transaction_id else {
-        return Ok(None);
-    };
-    let conn = &mut look.worker.db.conn().await?;
-    let found = transactions::find(conn, id)
-        .await?
-        .filter(|found| found.flow == Flow::DepositRefund);
-    let Some(transaction) = found else {
-        return Ok(None);
-    };
-    let Some(deposit) = transaction.related_transaction_id else {
-        return Ok(None);
-    };
-    let intent = transactions::find(conn, deposit)
-        .await?
-        .and_then(|deposit| deposit.stripe_payment_intent_id);
-    let same = intent.as_deref() == refund.payment_intent.as_ref().map(|intent| intent.as_str());
-    Ok((same && transaction.amount == refund.amount).then_some(transaction))
+    let claim = look
+        .claimed(
+            Operation::Refund,
+            Flow::DepositRefund,
+            refund.id.as_str(),
+            refund.metadata,
+        )
+        .await?;
+    let Some(claim) = claim else { return Ok(None) };
+    let fits = claim.transaction.amount == refund.amount;
+    let is_ours = claim.is_ours(fits, &[Stage::Accepted, Stage::Held])?;
+    Ok((is_ours && fits).then_some(claim.transaction))
 }
 
 /// A refund that this system did not make, such as one of Stripe's dashboard: its money has left, so it is booked.
@@ -80,9 +74,7 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
     let Some(intent) = &refund.payment_intent else {
         return look.close(EventEnd::Ignored, of_nothing).await;
     };
-    let found = look
-        .owner(external_ref::PAYMENT_INTENT, intent.as_str(), None)
-        .await?;
+    let found = look.owner(external_ref::PAYMENT_INTENT, intent.as_str()).await?;
     let Some(deposit) = found.filter(|found| found.flow == Flow::Deposit) else {
         return look.close(EventEnd::Ignored, of_nothing).await;
     };

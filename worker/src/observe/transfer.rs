@@ -1,16 +1,16 @@
 //! A transfer to a connected account. Our own calls record what they made; what is looked for here is what others took back of it.
 
 use wallet_core::flows::{Command, Flow};
-use wallet_core::stripe::{StripeTransferId, Transfer};
+use wallet_core::stripe::{Author, Operation, Reversal, StripeTransferId, Transfer};
 use wallet_core::transactions::external_ref;
 
 use super::Look;
 use crate::outcome::JobError;
-use crate::worker::EventEnd;
+use crate::worker::{EventEnd, Worker};
 
 /// Looks at a transfer and books what somebody else took back of it.
 pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(), JobError> {
-    let found = look.owner(external_ref::TRANSFER, id.as_str(), None).await?;
+    let found = look.owner(external_ref::TRANSFER, id.as_str()).await?;
     let Some(transaction) = found.filter(|found| found.flow == Flow::Withdrawal) else {
         let note = "the transfer is of no withdrawal that is recorded";
         return look.close(EventEnd::Ignored, note).await;
@@ -28,12 +28,29 @@ async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<C
     }
     let gateway = look.worker.calls.gateway();
     let reversals = look.ask(gateway.list_reversals(&transfer.id)).await?;
-    Ok(reversals
-        .into_iter()
-        .filter(|reversal| reversal.metadata.transaction_id.is_none())
-        .map(|reversal| Command::RecordOutsideReversal {
-            reversal: reversal.id.as_str().to_owned(),
-            amount: reversal.amount,
-        })
-        .collect())
+    let mut outside = Vec::new();
+    for reversal in reversals {
+        match reversal_author(look.worker, &reversal).await? {
+            Author::Us => {}
+            Author::Undecided => {
+                return Err(JobError::AfterCall("a reversal of ours is under way"));
+            }
+            Author::Others => outside.push(Command::RecordOutsideReversal {
+                reversal: reversal.id.as_str().to_owned(),
+                amount: reversal.amount,
+            }),
+        }
+    }
+    Ok(outside)
+}
+
+/// Who made a reversal: its metadata leads to the record of our call, and proves nothing by itself.
+pub(crate) async fn reversal_author(worker: &Worker, reversal: &Reversal) -> Result<Author, JobError> {
+    let Some(transaction) = reversal.metadata.transaction_id else {
+        return Ok(Author::Others);
+    };
+    let author = worker
+        .calls
+        .author(Operation::Reversal, transaction.uuid(), reversal.id.as_str());
+    Ok(author.await?)
 }

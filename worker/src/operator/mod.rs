@@ -15,6 +15,7 @@ mod review;
 mod rotate_keys;
 mod session;
 mod verify;
+mod wallets;
 
 pub(crate) use close_alarm::{CloseAlarm, close_alarm};
 pub(crate) use fees::{Fees, fees};
@@ -29,6 +30,7 @@ pub(crate) use review::{Review, review};
 pub(crate) use rotate_keys::{RotateKeys, rotate_keys};
 pub(crate) use session::{Manner, Session};
 pub(crate) use verify::{Verify, verify};
+pub(crate) use wallets::{Wallets, wallets};
 
 /// What a check of the books has to say by its exit code.
 #[derive(Debug, thiserror::Error)]

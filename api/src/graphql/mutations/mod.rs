@@ -5,6 +5,7 @@ mod cancel_transaction;
 mod change_payout_account;
 mod create_wallet;
 mod deposit;
+mod freeze_wallet;
 mod onboard_payouts;
 mod pay;
 mod refund;
@@ -27,4 +28,5 @@ pub(crate) struct Mutation(
     cancel_transaction::CancelTransaction,
     onboard_payouts::OnboardPayouts,
     change_payout_account::ChangePayoutAccount,
+    freeze_wallet::FreezeWallet,
 );

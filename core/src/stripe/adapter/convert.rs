@@ -167,6 +167,7 @@ pub(super) fn payout(payout: stripe_shared::Payout) -> Result<Payout, Unfit> {
         id: id(payout.id.as_str())?,
         status: PayoutStatus::from_name(&payout.status),
         amount: money(payout.amount, &payout.currency)?,
+        automatic: payout.automatic,
         metadata: metadata(payout.metadata.as_ref()),
         failure_code: payout.failure_code,
         failure_message: payout.failure_message,

@@ -67,6 +67,7 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) 
     GatewayError {
         status: Some(status),
         code,
+        param: answer.param,
         decline_code: answer.decline_code,
         param: answer.param,
         message,

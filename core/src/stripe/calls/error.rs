@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::crypto::CryptoError;
 use crate::db::DbError;
 use crate::stripe::breaker::LaneClosed;
 use crate::stripe::errors::{Disposition, GatewayError};
 use crate::stripe::ids::IdempotencyKey;
+
+/// How far the clocks of Stripe and of this system may lie apart.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// A key that can no longer tell whether its call had an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,14 @@ pub struct LookUp {
     pub key: IdempotencyKey,
     /// When it was first sent: the object, if there is one, was created then or later.
     pub first_tried_at: DateTime<Utc>,
+}
+
+impl LookUp {
+    /// Whether an object of this age may have been made by the call: Stripe tells whole seconds, by a clock of its own.
+    #[must_use]
+    pub fn may_have_made(&self, created: DateTime<Utc>) -> bool {
+        created.signed_duration_since(self.first_tried_at) > -CLOCKS_DIFFER
+    }
 }
 
 impl fmt::Display for LookUp {
@@ -49,6 +60,9 @@ pub enum CallError {
     /// Money-out is stopped: nothing was sent.
     #[error("{}", crate::money_out::WAITS)]
     MoneyOutStopped,
+    /// The wallet was deactivated before the first try: nothing was sent, and nothing will be.
+    #[error("the wallet is not active")]
+    WalletInactive,
     /// The stored parameters are not those of this operation.
     #[error("the stored parameters of a call cannot be read")]
     Params(#[source] serde_json::Error),
@@ -64,6 +78,7 @@ impl CallError {
                 Disposition::RetrySameKey { counts: false }
             }
             Self::LookUpFirst(_) => Disposition::LookUp,
+            Self::WalletInactive => Disposition::FailDefinite,
             Self::Db(_) | Self::Crypto(CryptoError::Store(_) | CryptoError::WrappingKeyMissing(_)) => {
                 Disposition::RetrySameKey { counts: true }
             }

@@ -60,6 +60,15 @@ impl Operation {
         }
     }
 
+    /// Whether it is for active wallets only. What takes money back for a wallet is not.
+    #[must_use]
+    pub const fn needs_active_wallet(self) -> bool {
+        match self {
+            Self::PaymentIntent | Self::Transfer | Self::Payout | Self::Refund => true,
+            Self::Customer | Self::Reversal | Self::Account => false,
+        }
+    }
+
     /// The lane whose breaker guards it.
     #[must_use]
     pub const fn lane(self) -> Lane {

@@ -8,9 +8,9 @@ use diesel_async::RunQueryDsl;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::CallError;
 use super::attempt::{Attempt, Outcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
+use super::{Author, CallError};
 use crate::chaos::{self, PlantedBug};
 use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::stripe_calls;
@@ -18,6 +18,7 @@ use crate::db::{Db, DbError, in_transaction};
 use crate::jobs::{self, Claim};
 use crate::money_out;
 use crate::stripe::ids::IdempotencyKey;
+use crate::wallets;
 
 /// How often another worker may get ahead of us while we prepare a row.
 const RACES: u32 = 5;
@@ -35,6 +36,8 @@ pub(super) enum Begun {
     ClaimVoid,
     /// Money-out is stopped.
     Stopped,
+    /// The wallet was deactivated, and nothing has been sent for it.
+    WalletInactive,
 }
 
 /// The rows, and the vault that seals their parameters.
@@ -90,11 +93,12 @@ impl CallStore {
         Ok(money_out::state(&self.db).await?.is_open)
     }
 
-    /// Counts a try, before it is sent, unless the attempt has ended meanwhile, the job was claimed by somebody else, or it would send
-    /// money out while that is stopped.
+    /// Counts a try, before it is sent, unless the attempt has ended meanwhile, the job was claimed by somebody else, it would send
+    /// money out while that is stopped, or it would be the first for a wallet that was deactivated.
     pub(super) async fn begin_try(
         &self,
         operation: Operation,
+        subject: Uuid,
         claim: Option<Claim>,
         key: &IdempotencyKey,
         now: DateTime<Utc>,
@@ -122,6 +126,13 @@ impl CallStore {
                 .optional()?;
             let Some(row) = row else { return Ok(Begun::Ended) };
             let before = Attempt::try_from(row)?;
+            // What may have been sent is asked again: only Stripe's answer decides about it.
+            if before.outcome == Outcome::Prepared
+                && operation.needs_active_wallet()
+                && !wallets::is_active_for(conn, subject).await?
+            {
+                return Ok(Begun::WalletInactive);
+            }
             diesel::update(stripe_calls::table.find(key.as_str()))
                 .set((
                     stripe_calls::outcome.eq("unknown"),
@@ -267,6 +278,40 @@ impl CallStore {
     pub(super) async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         let latest = self.latest(operation, subject).await?;
         Ok(latest.is_some_and(|attempt| attempt.outcome != Outcome::Refused))
+    }
+
+    /// Who made an object, by all attempts at its call.
+    pub(super) async fn author(
+        &self,
+        operation: Operation,
+        subject: Uuid,
+        object_id: &str,
+    ) -> Result<Author, DbError> {
+        let attempts: Vec<(String, Option<String>)> = stripe_calls::table
+            .filter(stripe_calls::operation.eq(operation.as_str()))
+            .filter(stripe_calls::subject_id.eq(subject))
+            .select((stripe_calls::outcome, stripe_calls::stripe_object_id))
+            .load(&mut self.db.conn().await?)
+            .await?;
+        let made = |(_, object): &(String, Option<String>)| object.as_deref() == Some(object_id);
+        Ok(if attempts.iter().any(made) {
+            Author::Us
+        } else if attempts.iter().any(|(outcome, _)| outcome == "unknown") {
+            Author::Undecided
+        } else {
+            Author::Others
+        })
+    }
+
+    /// The parameters of an attempt whose outcome is open.
+    pub(super) async fn parameters<C: StripeCall>(&self, key: &IdempotencyKey) -> Result<C, CallError> {
+        let row: Row = stripe_calls::table
+            .find(key.as_str())
+            .select(Row::as_select())
+            .first(&mut self.db.conn().await?)
+            .await
+            .map_err(DbError::from)?;
+        self.params(&Attempt::try_from(row)?).await
     }
 
     /// How the attempt stands; none when there is no such key.

@@ -1,0 +1,2 @@
+ALTER TABLE wallet_transactions
+    DROP COLUMN cancel_requested_at;

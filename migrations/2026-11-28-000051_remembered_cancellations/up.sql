@@ -1,0 +1,5 @@
+-- A cancellation that was asked for is remembered until it can be carried out. Everything here only adds.
+
+ALTER TABLE wallet_transactions
+    -- When its owner, or an operator, first asked to cancel it; NULL when nobody did.
+    ADD COLUMN cancel_requested_at timestamptz;

@@ -1,0 +1,243 @@
+//! Objects at Stripe that say of themselves that they are ours: metadata is written by whoever holds a key, and proves nothing.
+
+use serde_json::json;
+use wallet_tests::app::{id_of, uuid};
+use wallet_tests::{TestApp, User, eventually};
+
+/// A payout of a connected account, made by whoever holds the account's key, with what money is needed.
+async fn foreign_payout(
+    app: &TestApp,
+    account: &str,
+    amount: &str,
+    bank: Option<&str>,
+    withdrawal: &str,
+) -> String {
+    app.stripe
+        .control(
+            "balance/top_up",
+            json!({ "amount": amount.parse::<i64>().unwrap(), "account": account }),
+        )
+        .await;
+    let mut params = vec![
+        ("amount", amount),
+        ("currency", "usd"),
+        ("metadata[transaction_id]", withdrawal),
+    ];
+    params.extend(bank.map(|bank| ("destination", bank)));
+    id_of(&app.stripe.form_as(account, "/v1/payouts", &params).await)
+}
+
+async fn becomes(app: &TestApp, payout: &str, status: &str) {
+    app.stripe
+        .control(&format!("payouts/{payout}"), json!({ "status": status }))
+        .await;
+}
+
+async fn paid(app: &TestApp, payout: &str) {
+    for status in ["in_transit", "paid"] {
+        becomes(app, payout, status).await;
+    }
+}
+
+async fn foreign_alarms(app: &TestApp) -> usize {
+    let told = app.alarms().await;
+    told.iter().filter(|kind| *kind == "foreign_object").count()
+}
+
+async fn withdrawn(app: &TestApp, user: &User, wallet: &str, bank: Option<&str>) -> String {
+    let input = json!({ "amount": "30.00", "bankId": bank });
+    id_of(&app.withdraw(user, wallet, input).await.data())
+}
+
+/// The banks of an account, two of them.
+async fn banks_of(app: &TestApp, account: &str) -> [String; 2] {
+    app.stripe
+        .form(
+            &format!("/v1/accounts/{account}/external_accounts"),
+            &[
+                ("external_account[object]", "bank_account"),
+                ("external_account[country]", "US"),
+                ("external_account[currency]", "usd"),
+                ("external_account[routing_number]", "110000000"),
+                ("external_account[account_number]", "000123456789"),
+            ],
+        )
+        .await;
+    let found = app.stripe.get(&format!("/v1/accounts/{account}")).await;
+    [0, 1].map(|n| id_of(&found["external_accounts"]["data"][n]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_that_others_made_completes_no_withdrawal_whatever_its_metadata_says() {
+    // 1.00 for 30.00, one cent less, the very amount, and the very amount to another bank.
+    for (amount, other_bank) in [("100", false), ("2999", false), ("3000", false), ("3000", true)] {
+        let app = TestApp::start().await;
+        app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+        let (alice, wallet) = app.payee(10_000).await;
+        let account = app.account_of(&wallet).await;
+        let [bank, other] = banks_of(&app, &account).await;
+        let id = withdrawn(&app, &alice, &wallet, Some(&bank)).await;
+        app.at_stage(&id, "paying_out").await;
+        let goes_to = if other_bank { &other } else { &bank };
+        let foreign = foreign_payout(&app, &account, amount, Some(goes_to), &id).await;
+        paid(&app, &foreign).await;
+        eventually("somebody to be told", async || foreign_alarms(&app).await == 1).await;
+        assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
+        assert_eq!(app.balances(&alice, &wallet).await, (7_000, 3_000));
+        // One of theirs that fails fails nothing either.
+        let failing = foreign_payout(&app, &account, amount, Some(goes_to), &id).await;
+        becomes(&app, &failing, "failed").await;
+        eventually("somebody to be told", async || foreign_alarms(&app).await == 2).await;
+        assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
+        let ours = app.stripe_id(&id, "stripe_payout_id").await;
+        paid(&app, &ours).await;
+        app.completed(&alice, &id).await;
+        assert_eq!(app.balances(&alice, &wallet).await, (7_000, 0));
+        app.at_rest().await;
+        // The planted payouts are in the effect log under the withdrawal's id, so that log is not compared here.
+        app.abandon().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_that_others_made_before_ours_is_not_taken_for_it() {
+    let mut app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let account = app.account_of(&wallet).await;
+    app.stripe
+        .fault(json!({ "operation": "payouts.create", "outcome": "rate_limit" }))
+        .await;
+    let id = withdrawn(&app, &alice, &wallet, None).await;
+    app.told(&alice, &id, "the payment provider is busy").await;
+    app.stop_workers().await;
+    app.stripe.clear_faults().await;
+    // One of another amount is refused at once; the very one waits until our own call has been made.
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
+    let small = foreign_payout(&app, &account, "100", None, &id).await;
+    paid(&app, &small).await;
+    eventually("somebody to be told", async || foreign_alarms(&app).await == 1).await;
+    let same = foreign_payout(&app, &account, "3000", None, &id).await;
+    paid(&app, &same).await;
+    eventually("the event to be looked at", async || {
+        app.db
+            .count("jobs WHERE last_error = 'the call that would have made it is still to come'")
+            .await
+            > 0
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (7_000, 3_000));
+    app.start_worker();
+    app.at_stage(&id, "paying_out").await;
+    let ours = app.stripe_id(&id, "stripe_payout_id").await;
+    assert!(![small, same].contains(&ours));
+    app.hurry_until("somebody to be told", chrono::TimeDelta::seconds(5), async || {
+        foreign_alarms(&app).await == 2
+    })
+    .await;
+    assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
+    paid(&app, &ours).await;
+    app.completed(&alice, &id).await;
+    app.at_rest().await;
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_takes_only_what_is_in_all_what_was_sent() {
+    // The outcome of our payout stays unknown for a day: then Stripe is looked at. Others have made payouts that name the withdrawal.
+    let mut app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let account = app.account_of(&wallet).await;
+    app.stripe
+        .fault(json!({ "operation": "payouts.create", "outcome": "drop_before" }))
+        .await;
+    let id = withdrawn(&app, &alice, &wallet, None).await;
+    app.told(&alice, &id, "has not confirmed the outcome yet").await;
+    app.stop_workers().await;
+    app.stripe.clear_faults().await;
+    let small = foreign_payout(&app, &account, "100", None, &id).await;
+    app.advance(chrono::TimeDelta::hours(24)).await;
+    app.start_worker();
+    app.at_stage(&id, "paying_out").await;
+    let ours = app.stripe_id(&id, "stripe_payout_id").await;
+    assert_ne!(ours, small);
+    let found = app.stripe.get_as(&account, &format!("/v1/payouts/{ours}")).await;
+    assert_eq!(found["amount"], 3_000);
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_take_back_of_a_transfer_is_theirs_also_when_it_names_the_withdrawal() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let id = withdrawn(&app, &alice, &wallet, None).await;
+    app.at_stage(&id, "paying_out").await;
+    let ours = app.stripe_id(&id, "stripe_payout_id").await;
+    becomes(&app, &ours, "canceled").await;
+    app.stripe
+        .fault(json!({ "operation": "transfer_reversals.create", "nth": 1, "outcome": "rate_limit" }))
+        .await;
+    app.failed(&alice, &id).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+
+    let second = withdrawn(&app, &alice, &wallet, None).await;
+    app.at_stage(&second, "paying_out").await;
+    let account = app.account_of(&wallet).await;
+    app.stripe
+        .control("balance/top_up", json!({ "amount": 1_000, "account": account }))
+        .await;
+    let transfer = app.stripe_id(&second, "stripe_transfer_id").await;
+    let params = [("amount", "1000"), ("metadata[transaction_id]", second.as_str())];
+    app.stripe
+        .form(&format!("/v1/transfers/{transfer}/reversals"), &params)
+        .await;
+    eventually("it to be known as somebody else's", async || {
+        app.alarms()
+            .await
+            .contains(&"transfer_reversed_outside".to_owned())
+    })
+    .await;
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_others_made_of_the_very_amount_is_not_credited_unseen() {
+    let mut app = TestApp::with_workers(0).await;
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
+    let (alice, wallet) = app.owner(0).await;
+    let id = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
+    let params = [
+        ("amount", "2500"),
+        ("currency", "usd"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_visa"),
+        ("payment_method_types[]", "card"),
+        ("metadata[transaction_id]", id.as_str()),
+    ];
+    let foreign = id_of(&app.stripe.form("/v1/payment_intents", &params).await);
+    eventually("the event to be looked at", async || {
+        app.db
+            .count("jobs WHERE last_error = 'the call that would have made it is still to come'")
+            .await
+            > 0
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.start_worker();
+    app.at_stage(&id, "awaiting_payment").await;
+    assert_ne!(app.stripe_id(&id, "stripe_payment_intent_id").await, foreign);
+    app.hurry_until("a person to be told", chrono::TimeDelta::seconds(5), async || {
+        !app.alarms().await.is_empty()
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    let kept = "SELECT count(*) FROM stripe_calls WHERE subject_id = $1 AND operation = 'payment_intent'";
+    assert_eq!(app.db.value::<i64>(kept, &[&uuid(&id)]).await, 1);
+    app.abandon().await;
+}

@@ -1,0 +1,249 @@
+//! Wallets that an operator deactivates: nothing leaves them, what comes is booked, and the record says who did it and why.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use wallet_dev::token::Role;
+use wallet_tests::app::{id_of, uuid};
+use wallet_tests::programs;
+use wallet_tests::{Answer, TestApp, User, eventually};
+
+const FREEZE: &str =
+    "mutation($w: String!, $r: String!) { freezeWallet(walletId: $w, reason: $r) { id isActive } }";
+const UNFREEZE: &str =
+    "mutation($w: String!, $r: String!) { unfreezeWallet(walletId: $w, reason: $r) { id isActive } }";
+
+async fn freeze(app: &TestApp, by: &User, wallet: &str, reason: &str) -> Answer {
+    app.gql(by, FREEZE, json!({ "w": wallet, "r": reason })).await
+}
+
+async fn worker(app: &TestApp, args: &[&str]) -> programs::Ended {
+    programs::run("wallet-worker", args, &app.variables).await
+}
+
+async fn money_out(app: &TestApp, stop: bool) {
+    let args: &[&str] = if stop {
+        &["money-out", "stop", "--reason", "a look"]
+    } else {
+        &["money-out", "start"]
+    };
+    assert_eq!(worker(app, args).await.code, Some(0));
+}
+
+fn assert_inactive(failed: &Value) {
+    let reason = failed["failureReason"].as_str().unwrap();
+    assert!(reason.starts_with("WALLET_INACTIVE: "), "{failed:#}");
+    let told = failed["timeline"].to_string();
+    assert!(told.contains("the wallet is not active"), "{told}");
+    assert!(
+        !told.contains("a tip from the bank"),
+        "why is not for the owner: {told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wallet_that_was_deactivated_after_its_hold_is_not_paid_out() {
+    let app = TestApp::start().await;
+    let operator = User::with_role(Role::Operator);
+    let (alice, wallet) = app.payee(10_000).await;
+    let deposit = app.deposited(&alice, &wallet, 5_000, "pm_card_visa").await;
+    app.at_rest().await;
+    money_out(&app, true).await;
+    let withdrawal = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "30.00" }))
+            .await
+            .data(),
+    );
+    let refund = id_of(
+        &app.refund(&alice, &deposit, json!({ "amount": "20.00" }))
+            .await
+            .data(),
+    );
+    for id in [&withdrawal, &refund] {
+        app.at_stage(id, "held").await;
+    }
+    let frozen = freeze(&app, &operator, &wallet, "a tip from the bank")
+        .await
+        .data();
+    assert_eq!(frozen["isActive"], false);
+    money_out(&app, false).await;
+    for (id, operation) in [(&withdrawal, "transfer.create"), (&refund, "refund.create")] {
+        assert_inactive(&app.failed(&alice, id).await);
+        assert_eq!(app.stripe.effects_of(id, operation).await, 0);
+    }
+    assert_eq!(app.balances(&alice, &wallet).await, (15_000, 0));
+    for refused in [
+        app.withdraw(&alice, &wallet, json!({ "amount": "1.00" })).await,
+        app.deposit(&alice, &wallet, json!({ "amount": "1.00" })).await,
+        app.refund(&alice, &deposit, json!({})).await,
+    ] {
+        assert_eq!(refused.code(), Some("WALLET_INACTIVE"), "{refused:?}");
+    }
+    // Active again, it is paid out.
+    let args = json!({ "w": wallet, "r": "it was a mistake" });
+    assert_eq!(app.gql(&operator, UNFREEZE, args).await.data()["isActive"], true);
+    let id = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "30.00" }))
+            .await
+            .data(),
+    );
+    app.completed(&alice, &id).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_has_come_as_far_as_the_connected_account_is_taken_back_and_what_was_sent_is_not() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let operator = User::with_role(Role::Operator);
+    let (alice, wallet) = app.payee(10_000).await;
+    let sent = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "10.00" }))
+            .await
+            .data(),
+    );
+    app.at_stage(&sent, "paying_out").await;
+    let wait = json!({ "operation": "payouts.create", "outcome": "rate_limit" });
+    app.stripe.fault(wait).await;
+    let id = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "30.00" }))
+            .await
+            .data(),
+    );
+    app.told(&alice, &id, "the payment provider is busy").await;
+    let _ = freeze(&app, &operator, &wallet, "a tip from the bank")
+        .await
+        .data();
+    app.stripe.clear_faults().await;
+    app.hurry_until("it to be refused", TimeDelta::seconds(5), async || {
+        app.transaction(&alice, &id).await["status"] == "FAILED"
+    })
+    .await;
+    assert_inactive(&app.transaction(&alice, &id).await);
+    assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 0);
+    assert_eq!(app.stripe.effects_of(&id, "transfer_reversal.create").await, 1);
+    let payout = app.stripe_id(&sent, "stripe_payout_id").await;
+    for status in ["in_transit", "paid"] {
+        app.stripe
+            .control(&format!("payouts/{payout}"), json!({ "status": status }))
+            .await;
+    }
+    app.completed(&alice, &sent).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (9_000, 0));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_into_a_deactivated_wallet_is_booked_and_nothing_more_is_asked_for() {
+    let mut app = TestApp::start().await;
+    let operator = User::with_role(Role::Operator);
+    let (alice, wallet) = app.owner(0).await;
+    let paying = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
+    app.at_stage(&paying, "awaiting_payment").await;
+    app.stop_workers().await;
+    let accepted = id_of(
+        &app.deposit(&alice, &wallet, json!({ "amount": "10.00" }))
+            .await
+            .data(),
+    );
+    let _ = freeze(&app, &operator, &wallet, "a tip from the bank")
+        .await
+        .data();
+    let intent = app.stripe_id(&paying, "stripe_payment_intent_id").await;
+    app.stripe.confirm(&intent, "pm_card_visa").await;
+    app.start_worker();
+    app.completed(&alice, &paying).await;
+    assert_inactive(&app.failed(&alice, &accepted).await);
+    assert_eq!(app.stripe.effects_of(&accepted, "payment_intent.create").await, 0);
+    assert_eq!(app.balances(&alice, &wallet).await, (2_500, 0));
+    // A dispute takes its money all the same.
+    let params = json!({ "payment_intent": intent });
+    app.stripe.control("disputes", params).await;
+    eventually("the money to be held", async || {
+        app.balances(&alice, &wallet).await == (0, 2_500)
+    })
+    .await;
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_operators_deactivate_a_wallet_and_who_did_it_and_why_is_on_record() {
+    let app = TestApp::with_workers(0).await;
+    let (alice, wallet) = app.owner(0).await;
+    let before = app.db.digest().await;
+    for role in [Role::User, Role::Support] {
+        let refused = freeze(&app, &User::with_role(role), &wallet, "no").await;
+        assert_eq!(refused.code(), Some("FORBIDDEN"));
+    }
+    assert_eq!(
+        freeze(&app, &alice, &wallet, "mine").await.code(),
+        Some("FORBIDDEN")
+    );
+    let operator = User::with_role(Role::Operator);
+    for reason in ["", "   ", "a\u{202E}b", &"x".repeat(1_001)] {
+        let refused = freeze(&app, &operator, &wallet, reason).await;
+        assert_eq!(refused.field(), Some("reason"), "{reason:?}");
+    }
+    let nobodys = "01900000-0000-7000-8000-000000000001";
+    assert_eq!(
+        freeze(&app, &operator, nobodys, "why").await.code(),
+        Some("WALLET_NOT_FOUND")
+    );
+    assert_eq!(
+        freeze(&app, &operator, "nothing", "why").await.code(),
+        Some("WALLET_NOT_FOUND")
+    );
+    assert_eq!(app.db.digest().await, before, "a refusal stores nothing");
+
+    let _ = freeze(&app, &operator, &wallet, "a tip from the bank")
+        .await
+        .data();
+    let done = worker(
+        &app,
+        &["wallets", "activate", &wallet, "--reason", "the bank called back"],
+    )
+    .await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.out.contains("is active"), "{done:?}");
+    let done = worker(&app, &["wallets", "deactivate", &wallet, "--reason", "again"]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    for wrong in [
+        &["wallets", "deactivate", &wallet][..],
+        &["wallets", "deactivate", &wallet, "--reason", " "],
+        &["wallets", "deactivate", nobodys, "--reason", "why"],
+        &["wallets", "deactivate", "nothing", "--reason", "why"],
+    ] {
+        assert_ne!(worker(&app, wrong).await.code, Some(0), "{wrong:?}");
+    }
+    let trail = "SELECT actor, action, detail->>'reason' FROM audit_log WHERE wallet_ids = ARRAY[$1::uuid] AND action LIKE '%activate_wallet' ORDER BY id";
+    let trail: Vec<(String, String, String)> = app
+        .db
+        .rows(trail, &[&uuid(&wallet)])
+        .await
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect();
+    let row =
+        |actor: &str, action: &str, reason: &str| (actor.to_owned(), action.to_owned(), reason.to_owned());
+    assert_eq!(
+        trail[0],
+        row(
+            &format!("user:{}", operator.id),
+            "deactivate_wallet",
+            "a tip from the bank"
+        )
+    );
+    assert_eq!(
+        (trail[1].1.as_str(), trail[1].2.as_str()),
+        ("activate_wallet", "the bank called back")
+    );
+    assert_eq!(
+        (trail[2].1.as_str(), trail[2].2.as_str()),
+        ("deactivate_wallet", "again")
+    );
+    assert!(trail[1].0.starts_with("operator"), "{trail:?}");
+    app.finish().await;
+}

@@ -1,0 +1,47 @@
+//! `wallets`.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use wallet_core::ids::WalletId;
+use wallet_core::wallets::{self, Wish};
+
+use super::Session;
+use super::reason::Reason;
+
+/// The commands about single wallets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Wallets {
+    /// Nothing leaves the wallet from now on: requests for it are refused, and what is held and has not left is given back to it.
+    Deactivate(Which),
+    /// Let the wallet send and receive again.
+    Activate(Which),
+}
+
+/// Which wallet, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The wallet's id.
+    wallet: WalletId,
+    /// Why: it goes on record, and is not shown to the owner.
+    #[arg(long)]
+    reason: Reason,
+}
+
+/// Deactivates or activates a wallet.
+pub(crate) async fn wallets(session: &Session, command: Wallets) -> anyhow::Result<()> {
+    let (active, Which { wallet, reason }) = match command {
+        Wallets::Deactivate(which) => (false, which),
+        Wallets::Activate(which) => (true, which),
+    };
+    let wish = Wish {
+        active,
+        reason: reason.as_str(),
+        actor: &session.actor,
+        request_id: None,
+    };
+    let found = wallets::set_active(&session.db, wallet, &wish, session.now()).await?;
+    anyhow::ensure!(found.is_some(), "there is no wallet {wallet}");
+    let how = if active { "active" } else { "not active" };
+    let object = json!({ "wallet": wallet.to_string(), "active": active });
+    session.answer(&object, vec![format!("wallet {wallet} is {how}")])
+}
