@@ -120,6 +120,19 @@ pub async fn is_open(db: &Db, kind: &str) -> Result<bool, DbError> {
         .await?)
 }
 
+/// The subjects of the open alarms of this kind.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn open_subjects(conn: &mut PgConn, kind: &str) -> Result<Vec<String>, DbError> {
+    Ok(alarms::table
+        .filter(alarms::kind.eq(kind))
+        .filter(alarms::closed_at.is_null())
+        .select(alarms::subject)
+        .load(conn)
+        .await?)
+}
+
 /// How many alarms are open.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod db;
+pub mod debts;
 pub mod dispatch;
 pub mod feed;
 pub mod fees;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use wallet_core::alarms;
 use wallet_core::db::{self, DbError};
+use wallet_core::debts;
 use wallet_core::janitor::{self, TidyError};
 use wallet_core::jobs;
 use wallet_core::telemetry::chain;
@@ -61,6 +62,7 @@ async fn tidy(worker: &Worker, asks: bool) -> Result<(), DbError> {
         tracing::debug!(queued, "questions to Stripe queued");
         worker.dispatcher.wake();
     }
+    debts::raise_alarms(&worker.db, &worker.debt_alarms, now).await?;
     for job in jobs::park_crashed(&worker.db, now, Duration::ZERO).await? {
         tracing::error!(%job, "parked a job that was started several times without an end");
     }

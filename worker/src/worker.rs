@@ -10,6 +10,7 @@ use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{Db, DbError, in_transaction};
+use wallet_core::debts::AlarmLimits;
 use wallet_core::dispatch::Dispatcher;
 use wallet_core::feed::Announcer;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
@@ -56,6 +57,8 @@ pub struct Worker {
     pub(crate) failed_alone: FailedAlone,
     /// Wallets whose lock does not come free.
     pub(crate) waits: Waits,
+    /// Above which debt of a person somebody is told.
+    pub(crate) debt_alarms: AlarmLimits,
     /// The longest that one run of a job may take.
     pub(crate) job_timeout: Duration,
     /// How many questions the housekeeping may ask Stripe.
@@ -116,6 +119,7 @@ impl Worker {
             leases: Leases::new(db.clone(), config.job_timeout),
             failed_alone: FailedAlone::default(),
             waits: Waits::new(config.job_timeout, locks.ttl()),
+            debt_alarms: config.debt_alarms.clone(),
             job_timeout: config.job_timeout,
             call_budget: CallBudget::new(config.stripe.calls_per_second),
             name,

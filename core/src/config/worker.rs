@@ -8,6 +8,7 @@ use super::{
     ChecksConfig, ConfigError, DatabaseConfig, Env, LogConfig, RedisConfig, StripeConfig, encryption, grace,
 };
 use crate::crypto::WrappingKeys;
+use crate::debts::{AlarmLimits, InvalidLimits};
 use crate::jobs::QueueName;
 
 const METRICS: &str = "METRICS_PORT";
@@ -15,6 +16,7 @@ const JOB_TIMEOUT: &str = "JOB_TIMEOUT_SECONDS";
 const CONCURRENCY: &str = "WORKER_CONCURRENCY";
 const DEFAULT_METRICS_PORT: u16 = 9090;
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+const DEFAULT_DEBT_ALARM: &str = "100";
 const MOST_CONCURRENCY: usize = 1_000;
 
 /// Where the worker serves metrics and health.
@@ -49,6 +51,8 @@ pub struct WorkerConfig {
     pub metrics_port: MetricsPort,
     /// How often the books are checked.
     pub checks: ChecksConfig,
+    /// `DEBT_ALARM_ABOVE`: above which debt of a person somebody is told.
+    pub debt_alarms: AlarmLimits,
     /// Logs and traces.
     pub logs: LogConfig,
     /// `SHUTDOWN_GRACE_SECONDS`: how long running jobs may take to end after SIGTERM.
@@ -71,10 +75,19 @@ impl WorkerConfig {
             job_timeout: job_timeout(env)?,
             metrics_port: metrics_port(env)?,
             checks: ChecksConfig::read(env)?,
+            debt_alarms: debt_alarms(env)?,
             logs: LogConfig::read(env)?,
             shutdown_grace: grace(env)?,
         })
     }
+}
+
+fn debt_alarms(env: &dyn Env) -> Result<AlarmLimits, ConfigError> {
+    const NAME: &str = "DEBT_ALARM_ABOVE";
+    let mend = "set it to an amount in major units for every currency, such as 100, or 100,jpy:15000 with others for some";
+    let text = optional(env, NAME)?.unwrap_or_else(|| DEFAULT_DEBT_ALARM.to_owned());
+    text.parse()
+        .map_err(|error: InvalidLimits| ConfigError::new(NAME, error.to_string(), mend))
 }
 
 fn queues(env: &dyn Env) -> Result<Vec<QueueName>, ConfigError> {
@@ -180,6 +193,9 @@ mod tests {
             (CONCURRENCY, "0"),
             (CONCURRENCY, "1001"),
             (CONCURRENCY, "lots"),
+            ("DEBT_ALARM_ABOVE", "lots"),
+            ("DEBT_ALARM_ABOVE", "100,xyz:5"),
+            ("DEBT_ALARM_ABOVE", "-1"),
             (METRICS, "http"),
             (METRICS, "70000"),
         ] {

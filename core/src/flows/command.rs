@@ -311,6 +311,19 @@ impl Command {
         }
     }
 
+    /// Whether it can take more of a wallet than the wallet has, so that its owner owes the rest ([`super::Decision::owes`]).
+    #[must_use]
+    pub const fn may_owe(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenDispute { .. }
+                | Self::EndDispute { .. }
+                | Self::BookDispute(_)
+                | Self::RecordRefund { .. }
+                | Self::SettleRefund { .. }
+        )
+    }
+
     /// Whether what lies in suspense decides about it.
     #[must_use]
     pub const fn concerns_suspense(&self) -> bool {

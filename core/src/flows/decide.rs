@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Command, Context, Event, FailureCode, FailureReason, Flow, Next, Stage, deposit, dispute, dispute_turn,
-    edges, next, payment_refund, refund, returned, transfer, withdrawal,
+    Command, Context, Event, FailureCode, FailureReason, Flow, Next, Stage, debt_payment, deposit, dispute,
+    dispute_turn, edges, next, payment_refund, refund, returned, transfer, withdrawal,
 };
 use crate::chaos::{self, PlantedBug};
 use crate::ids::WalletId;
@@ -176,6 +176,7 @@ pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command
         Flow::RefundReturn | Flow::PayoutReturn => returned::decide(transaction, context, command),
         Flow::Dispute => dispute::decide(transaction, context, command),
         Flow::DisputeReturn | Flow::DisputeLoss => dispute_turn::decide(transaction, context, command),
+        Flow::DebtPayment => debt_payment::decide(transaction, command),
     };
     match decided {
         Ok(Some(decision)) => Verdict::Apply(Box::new(decision)),

@@ -149,8 +149,14 @@ fn lost(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, taken
     } else {
         decision = owing::lose(transaction, context, decision, taken)?;
     }
-    // Nothing is held any more.
-    decision.changes.held = None;
+    // What was held of it stays on record: the rest was owed.
+    decision.changes.held = match decision.changes.held {
+        Some(held) => Some(
+            held.at_most(transaction.amount)
+                .map_err(|error| error.to_string())?,
+        ),
+        None => None,
+    };
     Ok(Some(decision))
 }
 

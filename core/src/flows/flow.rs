@@ -72,6 +72,8 @@ flows! {
     DisputeReturn = "dispute_return" is Refund,
     /// What a dispute took after its end: it was turned round, or the money went late.
     DisputeLoss = "dispute_loss" is Refund,
+    /// What is taken of a wallet for what its owner owes the platform.
+    DebtPayment = "debt_payment" is Refund,
 }
 
 impl Flow {

@@ -97,6 +97,9 @@ const PAYOUT_RETURN: &[Edge] = &[
 /// What a dispute moved after its end: its movement has been made, so it is only booked.
 const DISPUTE_TURN: &[Edge] = &[edge(Stage::Accepted, Event::Executed, Stage::Completed)];
 
+/// What is taken for a debt: opened and completed by the settlement that makes the money spendable.
+const DEBT_PAYMENT: &[Edge] = &[edge(Stage::Accepted, Event::Executed, Stage::Completed)];
+
 /// Disputes. An inquiry stays `Accepted`: nothing is withdrawn, so nothing is frozen.
 const DISPUTE: &[Edge] = &[
     edge(Stage::Accepted, Event::DisputeOpened, Stage::Disputed),
@@ -119,6 +122,7 @@ pub const fn edges(flow: Flow) -> &'static [Edge] {
         Flow::PayoutReturn => PAYOUT_RETURN,
         Flow::Dispute => DISPUTE,
         Flow::DisputeReturn | Flow::DisputeLoss => DISPUTE_TURN,
+        Flow::DebtPayment => DEBT_PAYMENT,
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod command;
 mod context;
+mod debt_payment;
 mod decide;
 mod deposit;
 mod dispute;

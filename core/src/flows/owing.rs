@@ -91,14 +91,17 @@ pub(super) fn lose(
     if above.is_positive() {
         // All that was held and owed is kept, so nothing is given back.
         let kept = Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept);
-        return Ok(take(
+        let held = decision.changes.held;
+        let mut decision = take(
             transaction,
             context,
             decision.legs(kept),
             Account::RECEIVABLE,
             above,
         )?
-        .0);
+        .0;
+        decision.changes.held = held;
+        return Ok(decision);
     }
     let debt = context
         .books

@@ -47,10 +47,10 @@ pub(crate) fn at(stage: Stage, mut transaction: Transaction) -> Transaction {
     transaction
 }
 
-/// An active wallet with these balances.
-pub(crate) fn balance(available: Money, frozen: Money, owed: Money) -> Balance {
+/// An active wallet with these balances; each has an owner of its own.
+pub(crate) fn balance(wallet: WalletId, available: Money, frozen: Money, owed: Money) -> Balance {
     Balance {
-        user_id: UserId::from_uuid(Uuid::nil()),
+        user_id: UserId::from_uuid(wallet.uuid()),
         is_active: true,
         available,
         frozen,

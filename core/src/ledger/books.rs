@@ -1,6 +1,6 @@
 //! The balances of locked wallets in memory, changed leg by leg before they are written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Account, Leg};
 use crate::ids::{UserId, WalletId};
@@ -27,6 +27,10 @@ impl Balance {
     pub const fn currency(&self) -> Currency {
         self.available.currency()
     }
+
+    fn person(&self) -> Person {
+        (self.user_id, self.currency())
+    }
 }
 
 /// Why legs cannot be booked. Nothing was changed.
@@ -52,18 +56,44 @@ pub enum PostingError {
     Unbalanced,
 }
 
+/// A part of a debt that was paid from a wallet of the same person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caught {
+    /// The wallet that paid.
+    pub from: WalletId,
+    /// The wallet whose debt it was; it can be the same.
+    pub debtor: WalletId,
+    /// How much.
+    pub amount: Money,
+}
+
+impl Caught {
+    /// The legs of the payment.
+    #[must_use]
+    pub fn legs(&self) -> [Leg; 2] {
+        Leg::pair(Account::Available(self.from), Account::RECEIVABLE, self.amount)
+    }
+}
+
+/// Whose debts are one: a person's, in a currency.
+type Person = (UserId, Currency);
+
 /// The locked wallets of one database transaction.
 #[derive(Debug, Default)]
 pub struct Books {
     wallets: HashMap<WalletId, Balance>,
     changed: Vec<WalletId>,
+    /// Those who owe anything: nobody else's wallets are looked through.
+    debtors: HashSet<Person>,
 }
 
 impl Books {
     /// Books of these locked wallets.
     #[must_use]
     pub fn new(wallets: HashMap<WalletId, Balance>) -> Self {
+        let owing = wallets.values().filter(|balance| balance.owed.is_positive());
         Self {
+            debtors: owing.map(Balance::person).collect(),
             wallets,
             changed: Vec::new(),
         }
@@ -75,13 +105,18 @@ impl Books {
         self.wallets.get(&id)
     }
 
-    /// Books all legs of one posting, or none of them, and gives back what was booked: when money becomes spendable in a wallet whose
-    /// owner owes the platform, the debt is paid from it first, by two legs more. `owes` changes a debt before that.
+    /// Books all legs of one posting, or none of them, and gives what was paid of debts by it: a person who owes the platform has nothing to
+    /// spend in any locked wallet of that currency, so whatever is spendable after the posting pays the debt. `owes` changes a debt
+    /// before that.
     ///
     /// # Errors
     /// When a balance would become negative or leave its range, a currency does not fit, a wallet is not locked, or the legs do
     /// not sum to zero.
-    pub fn book(&mut self, legs: &[Leg], owes: Option<(WalletId, Money)>) -> Result<Vec<Leg>, PostingError> {
+    pub fn book(
+        &mut self,
+        legs: &[Leg],
+        owes: Option<(WalletId, Money)>,
+    ) -> Result<Vec<Caught>, PostingError> {
         check_sums(legs)?;
         let mut after: HashMap<WalletId, Balance> = HashMap::new();
         if let Some((id, debt)) = owes {
@@ -89,34 +124,25 @@ impl Books {
             balance.owed = add(id, balance.owed, debt)?;
             after.insert(id, balance);
         }
-        let mut booked = legs.to_vec();
         for leg in legs {
             self.apply(&mut after, leg)?;
         }
-        for id in after.keys().copied().collect::<Vec<_>>() {
-            let Some(caught) = self.caught(&after, id)? else {
-                continue;
-            };
-            for leg in Leg::pair(Account::Available(id), Account::RECEIVABLE, caught) {
-                self.apply(&mut after, &leg)?;
-                booked.push(leg);
-            }
-            if let Some(balance) = after.get_mut(&id) {
-                balance.owed = add(id, balance.owed, caught.negated())?;
-            }
-        }
+        let caught = self.catch(&mut after)?;
         for (id, balance) in &after {
             if balance.available.is_negative() || balance.frozen.is_negative() || balance.owed.is_negative() {
                 return Err(PostingError::InsufficientFunds(*id));
             }
         }
         for (id, balance) in after {
+            if balance.owed.is_positive() {
+                self.debtors.insert(balance.person());
+            }
             self.wallets.insert(id, balance);
             if !self.changed.contains(&id) {
                 self.changed.push(id);
             }
         }
-        Ok(booked)
+        Ok(caught)
     }
 
     fn locked(&self, id: WalletId) -> Result<Balance, PostingError> {
@@ -127,10 +153,7 @@ impl Books {
         let Some(id) = leg.account.wallet() else {
             return Ok(());
         };
-        let mut balance = match after.get(&id) {
-            Some(balance) => *balance,
-            None => self.locked(id)?,
-        };
+        let mut balance = self.seen(after, id)?;
         let side = if matches!(leg.account, Account::Available(_)) {
             &mut balance.available
         } else {
@@ -141,20 +164,61 @@ impl Books {
         Ok(())
     }
 
-    /// How much of what became spendable pays the owner's debt; none when nothing did, or nothing is owed.
-    fn caught(
-        &self,
-        after: &HashMap<WalletId, Balance>,
-        id: WalletId,
-    ) -> Result<Option<Money>, PostingError> {
-        let (before, Some(now)) = (self.locked(id)?, after.get(&id)) else {
-            return Ok(None);
-        };
-        let credited = add(id, now.available, before.available.negated())?;
-        let caught = credited
-            .at_most(now.owed)
-            .map_err(|source| PostingError::Money { wallet: id, source })?;
-        Ok(caught.is_positive().then_some(caught))
+    /// Pays the debts of those whose wallets were touched, as far as their locked wallets reach: each wallet its own debt first.
+    fn catch(&self, after: &mut HashMap<WalletId, Balance>) -> Result<Vec<Caught>, PostingError> {
+        let mut people: Vec<Person> = after
+            .values()
+            .filter(|balance| balance.owed.is_positive() || self.debtors.contains(&balance.person()))
+            .map(Balance::person)
+            .collect();
+        people.sort_unstable();
+        people.dedup();
+        let mut caught = Vec::new();
+        for person in people {
+            let mut theirs: Vec<WalletId> = self
+                .wallets
+                .iter()
+                .filter(|(_, balance)| balance.person() == person)
+                .map(|(id, _)| *id)
+                .collect();
+            theirs.sort_unstable();
+            for from in theirs.iter().copied() {
+                let others = theirs.iter().copied().filter(|debtor| *debtor != from);
+                for debtor in std::iter::once(from).chain(others) {
+                    let (payer, owing) = (self.seen(after, from)?, self.seen(after, debtor)?);
+                    let amount = payer
+                        .available
+                        .at_most(owing.owed)
+                        .map_err(|source| PostingError::Money { wallet: from, source })?;
+                    if !amount.is_positive() {
+                        continue;
+                    }
+                    let one = Caught { from, debtor, amount };
+                    for leg in one.legs() {
+                        self.apply(after, &leg)?;
+                    }
+                    let mut owing = self.seen(after, debtor)?;
+                    owing.owed = add(debtor, owing.owed, amount.negated())?;
+                    after.insert(debtor, owing);
+                    caught.push(one);
+                }
+            }
+        }
+        Ok(caught)
+    }
+
+    /// A wallet as the posting has left it so far.
+    fn seen(&self, after: &HashMap<WalletId, Balance>, id: WalletId) -> Result<Balance, PostingError> {
+        after.get(&id).copied().map_or_else(|| self.locked(id), Ok)
+    }
+
+    /// The wallets in which something is owed, and how much.
+    pub fn owing(&self) -> impl Iterator<Item = (WalletId, Money)> {
+        let owing = self
+            .wallets
+            .iter()
+            .filter(|(_, balance)| balance.owed.is_positive());
+        owing.map(|(id, balance)| (*id, balance.owed))
     }
 
     /// The wallets whose balances changed, as they stand now.

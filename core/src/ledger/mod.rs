@@ -9,6 +9,6 @@ mod post;
 mod suspense;
 
 pub use account::{Account, Leg, PlatformAccount};
-pub use books::{Balance, Books, PostingError};
+pub use books::{Balance, Books, Caught, PostingError};
 pub(crate) use post::post;
 pub use suspense::{Suspended, suspended, suspended_of};

@@ -8,17 +8,17 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::RunQueryDsl;
-use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{Patience, Step};
 use crate::chaos::{self, PlantedBug};
-use crate::db::schema::{external_refs, jobs, stripe_calls, wallet_transactions, wallets};
+use crate::db::schema::{external_refs, jobs, stripe_calls, wallet_transactions};
 use crate::db::{DbError, PgConn, sql};
+use crate::debts;
 use crate::flows::Command;
-use crate::ids::{JobId, TransactionId, UserId, WalletId};
-use crate::ledger::{Balance, Books, suspended_of};
-use crate::money::{Currency, Money};
+use crate::ids::{JobId, TransactionId, WalletId};
+use crate::ledger::{Books, suspended_of};
+use crate::money::Money;
 use crate::transactions::{Transaction, TransactionRow, returns_of};
 
 /// What the batch has locked.
@@ -27,8 +27,10 @@ pub(super) struct Locked {
     pub(super) fences: HashMap<JobId, i64>,
     /// The jobs of steps of which somebody else holds a row.
     pub(super) held: HashSet<JobId>,
-    /// The wallets.
+    /// The wallets: of the steps, and those in which their owners owe; where a step may make a debt, all of its owner's.
     pub(super) books: Books,
+    /// For each wallet in which something is owed, what caused the oldest of it.
+    pub(super) causes: HashMap<WalletId, TransactionId>,
     /// The transactions, with those they relate to, what else relates to those, and what brought that back.
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     /// Of the Stripe objects that the steps book once, those that are booked.
@@ -49,14 +51,8 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
     let (fences, mut held) = lock_jobs(conn, steps, patience).await?;
     let alive = |step: &&Step| is_valid(&fences, step);
     let mut live: Vec<&Step> = steps.iter().filter(alive).collect();
-    let (books, held_wallets) = lock_wallets(
-        conn,
-        live.iter()
-            .flat_map(|step| step.wallets.iter().copied())
-            .collect(),
-        patience,
-    )
-    .await?;
+    let (books, held_wallets) = super::wallets::lock(conn, &live, patience).await?;
+    let causes = causes(conn, &books).await?;
     let mut leave_out = |live: &mut Vec<&Step>, is_held: &dyn Fn(&Step) -> bool| {
         live.retain(|step| {
             let is_held = is_held(step);
@@ -79,6 +75,7 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
     // After their own transactions, against the order of ids: all of a family share the wallet that is locked before them.
     lock_families(conn, &mut transactions).await?;
     Ok(Locked {
+        causes,
         booked: booked(conn, &live).await?,
         suspended: suspended(conn, &live).await?,
         money_sent: money_sent(conn, &live).await?,
@@ -159,73 +156,16 @@ async fn lock_jobs(
     Ok((fences, there.into_iter().map(JobId).collect()))
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = wallets)]
-#[diesel(check_for_backend(diesel::pg::Pg))]
-struct WalletRow {
-    id: Uuid,
-    user_id: Uuid,
-    currency: String,
-    balance: Decimal,
-    frozen_balance: Decimal,
-    owed_balance: Decimal,
-    is_active: bool,
-}
-
-/// The wallets that could be locked, and those that somebody else holds.
-async fn lock_wallets(
-    conn: &mut PgConn,
-    wanted: HashSet<WalletId>,
-    patience: Patience,
-) -> Result<(Books, HashSet<WalletId>), DbError> {
-    let ids: Vec<Uuid> = wanted.iter().map(|id| id.uuid()).collect();
-    if ids.is_empty() {
-        return Ok((Books::default(), HashSet::new()));
+/// What caused the debts of these wallets; nothing is asked when nobody owes.
+async fn causes(conn: &mut PgConn, books: &Books) -> Result<HashMap<WalletId, TransactionId>, DbError> {
+    let mut causes = HashMap::new();
+    for (wallet, owed) in books.owing() {
+        let of_it = debts::causes(conn, wallet, owed).await?;
+        if let Some(oldest) = of_it.last() {
+            causes.insert(wallet, oldest.transaction);
+        }
     }
-    // Not FOR UPDATE: accepting a request reads the wallet's key for its foreign key and must not wait for a posting.
-    let all = wallets::table
-        .filter(wallets::id.eq_any(ids))
-        .order(wallets::id.asc())
-        .select(WalletRow::as_select());
-    let rows: Vec<WalletRow> = if chaos::is_planted(PlantedBug::NoRowLocks) {
-        all.load(conn).await?
-    } else if patience == Patience::PassBy {
-        all.for_no_key_update().skip_locked().load(conn).await?
-    } else {
-        all.for_no_key_update().load(conn).await?
-    };
-    let mut balances = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let wrong = |column| DbError::Inconsistent {
-            table: "wallets",
-            column,
-            row: row.id.to_string(),
-        };
-        let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
-        let balance = Balance {
-            user_id: UserId::from_uuid(row.user_id),
-            is_active: row.is_active,
-            available: Money::new(row.balance, currency).map_err(|_| wrong("balance"))?,
-            frozen: Money::new(row.frozen_balance, currency).map_err(|_| wrong("frozen_balance"))?,
-            owed: Money::new(row.owed_balance, currency).map_err(|_| wrong("owed_balance"))?,
-        };
-        balances.insert(WalletId::from_uuid(row.id), balance);
-    }
-    let missing: Vec<Uuid> = wanted
-        .iter()
-        .filter(|id| !balances.contains_key(id))
-        .map(|id| id.uuid())
-        .collect();
-    let mut held = HashSet::new();
-    if patience == Patience::PassBy && !missing.is_empty() {
-        let there: Vec<Uuid> = wallets::table
-            .filter(wallets::id.eq_any(missing))
-            .select(wallets::id)
-            .load(conn)
-            .await?;
-        held.extend(there.into_iter().map(WalletId::from_uuid));
-    }
-    Ok((Books::new(balances), held))
+    Ok(causes)
 }
 
 async fn lock_transactions(

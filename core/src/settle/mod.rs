@@ -8,6 +8,7 @@
 
 mod lock;
 mod plan;
+mod wallets;
 mod write;
 
 #[cfg(test)]
@@ -104,6 +105,8 @@ pub struct Settled {
     pub outcomes: Vec<Outcome>,
     /// Queues that have new jobs since: worth waking a dispatcher.
     pub queues: Vec<QueueName>,
+    /// Rows that changed beside those of the steps: what was taken for debts, and the wallets behind it.
+    beside: Vec<Uuid>,
 }
 
 impl Settled {
@@ -174,12 +177,13 @@ impl Settler {
         let settled: Result<Settled, DbError> = in_transaction!(self.db, conn => {
             let now = self.clock.now();
             let locked = lock::lock(conn, steps, patience).await?;
-            let plan = plan::plan(locked, steps);
+            let plan = plan::plan(locked, steps, &*self.ids, now);
             write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
             Ok(plan.into_settled())
         });
         let settled = settled?;
-        let changed = changed(steps, &settled.outcomes);
+        let mut changed = changed(steps, &settled.outcomes);
+        changed.extend(settled.beside.iter().copied());
         if !changed.is_empty() {
             chaos::reach(Point::W5).await;
         }

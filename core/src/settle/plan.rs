@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
+
 use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
-use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Stage, Verdict, decide};
-use crate::ids::{TransactionId, WalletId};
+use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Flow, Stage, Verdict, decide};
+use crate::ids::{IdSource, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
-use crate::ledger::{Account, Books, Leg, PostingError};
+use crate::ledger::{Account, Books, Caught, Leg, PostingError};
 use crate::money::{Money, MoneyError};
-use crate::transactions::{TimelineKind, Transaction};
+use crate::transactions::Transaction;
 
 /// A decision to write.
 pub(super) struct Planned {
@@ -30,6 +32,9 @@ pub(super) struct Plan {
     suspended: HashMap<TransactionId, Vec<Money>>,
     money_sent: HashSet<TransactionId>,
     pub(super) planned: Vec<Planned>,
+    /// What is taken for debts: transactions that nobody asked for, opened and completed here.
+    pub(super) opened: Vec<Transaction>,
+    causes: HashMap<WalletId, TransactionId>,
     pub(super) finished: Vec<Claim>,
     pub(super) processed_events: Vec<String>,
     /// Kind, subject, message.
@@ -44,7 +49,7 @@ impl Plan {
             .collect()
     }
 
-    pub(super) fn follow_ups(&self, now: chrono::DateTime<chrono::Utc>) -> Vec<NewJob> {
+    pub(super) fn follow_ups(&self, now: DateTime<Utc>) -> Vec<NewJob> {
         self.planned
             .iter()
             .flat_map(|planned| {
@@ -61,18 +66,31 @@ impl Plan {
             .iter()
             .flat_map(|planned| planned.decision.follow_ups.iter().map(|job| job.queue()))
             .collect();
+        let payments = self
+            .opened
+            .iter()
+            .flat_map(|payment| [payment.id.uuid(), payment.wallet_id.uuid()]);
+        let debtors = self.books.changed().map(|(id, _)| id.uuid());
+        let beside = if self.opened.is_empty() {
+            Vec::new()
+        } else {
+            payments.chain(debtors).collect()
+        };
         Settled {
             outcomes: self.outcomes,
+            beside,
             queues: queues.into_iter().collect(),
         }
     }
 }
 
-pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
+/// `ids` and `now` are for what is opened on the way.
+pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: DateTime<Utc>) -> Plan {
     let Locked {
         fences,
         held,
         books,
+        causes,
         mut transactions,
         booked,
         suspended,
@@ -85,6 +103,8 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
         suspended,
         money_sent,
         planned: Vec::new(),
+        opened: Vec::new(),
+        causes,
         finished: Vec::new(),
         processed_events: Vec::new(),
         alarms: Vec::new(),
@@ -98,7 +118,7 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
             plan.outcomes.push(Outcome::StaleFence);
             continue;
         }
-        let outcome = plan_one(&mut plan, &mut transactions, step);
+        let outcome = plan_one(&mut plan, &mut transactions, step, (ids, now));
         plan.outcomes.push(outcome);
         plan.finished.extend(step.ends_job.then_some(step.claim));
         plan.processed_events.extend(step.stripe_event.clone());
@@ -106,7 +126,12 @@ pub(super) fn plan(locked: Locked, steps: &[Step]) -> Plan {
     plan
 }
 
-fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transaction>, step: &Step) -> Outcome {
+fn plan_one(
+    plan: &mut Plan,
+    transactions: &mut HashMap<TransactionId, Transaction>,
+    step: &Step,
+    (ids, now): (&dyn IdSource, DateTime<Utc>),
+) -> Outcome {
     let Some(transaction) = transactions.get(&step.transaction) else {
         let message = "a step for a transaction that does not exist".to_owned();
         plan.alarms
@@ -118,7 +143,8 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
         Verdict::Already => return Outcome::AlreadyApplied,
         Verdict::Contradiction(message) => return contradiction(plan, step, message),
     };
-    if let Err(error) = plan.book(&mut decision) {
+    let mut caught = plan.books.book(&decision.legs, decision.owes);
+    if let Err(error) = caught {
         // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
         let refused = refusal(&step.command, error)
             .map(|reason| plan.ask(transactions, transaction, &Command::Refuse(reason)));
@@ -126,7 +152,8 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
             return contradiction(plan, step, error.to_string());
         };
         decision = *instead;
-        if plan.book(&mut decision).is_err() {
+        caught = plan.books.book(&decision.legs, decision.owes);
+        if caught.is_err() {
             return contradiction(plan, step, error.to_string());
         }
     }
@@ -146,6 +173,11 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
             .map(|(kind, id)| ((*kind).to_owned(), id.clone())),
     );
     plan.follow_suspense(id, &decision.legs);
+    if let Some((wallet, debt)) = decision.owes {
+        if debt.is_positive() {
+            plan.causes.entry(wallet).or_insert(id);
+        }
+    }
     plan.planned.push(Planned {
         claim: step.claim,
         transaction: id,
@@ -153,25 +185,39 @@ fn plan_one(plan: &mut Plan, transactions: &mut HashMap<TransactionId, Transacti
         from,
         decision,
     });
+    for one in caught.into_iter().flatten() {
+        plan.open_payment(step.claim, one, TransactionId::from_uuid(ids.next()), now);
+    }
     Outcome::Applied(stage)
 }
 
 impl Plan {
-    /// Books the posting of a decision, which then has the legs as they were booked; a debt that was paid by it is told to the
-    /// wallet's owner.
-    fn book(&mut self, decision: &mut Decision) -> Result<(), PostingError> {
-        let asked = decision.legs.len();
-        let booked = self.books.book(&decision.legs, decision.owes)?;
-        for leg in booked
-            .iter()
-            .skip(asked)
-            .filter(|leg| leg.account.wallet().is_none())
-        {
-            let message = format!("{} kept for what was owed to the platform", leg.amount);
-            decision.timeline.push((TimelineKind::Posted, message, None));
+    /// What was taken of a wallet for a debt is a transaction of its owner's, whoever brought the money.
+    fn open_payment(&mut self, claim: Claim, caught: Caught, id: TransactionId, now: DateTime<Utc>) {
+        let Some(owner) = self.books.wallet(caught.from).map(|wallet| wallet.user_id) else {
+            return;
+        };
+        let mut payment =
+            Transaction::accepted(id, Flow::DebtPayment, caught.from, owner, caught.amount, now);
+        payment.related_transaction_id = self.causes.get(&caught.debtor).copied();
+        let no_relatives = Context {
+            books: &self.books,
+            original: None,
+            relatives: &[],
+            suspended: &[],
+            money_sent: false,
+            booked: false,
+        };
+        if let Verdict::Apply(decision) = decide(&payment, no_relatives, &Command::Execute) {
+            self.planned.push(Planned {
+                claim,
+                transaction: id,
+                wallets: payment.wallets(),
+                from: Stage::Accepted,
+                decision: *decision,
+            });
+            self.opened.push(payment);
         }
-        decision.legs = booked;
-        Ok(())
     }
 
     /// What the steps that follow see in suspense. An amount that does not fit is left to the ledger, which has refused it.
@@ -243,7 +289,7 @@ fn refusal(command: &Command, error: PostingError) -> Option<FailureReason> {
         )),
         PostingError::Money { .. } => Some(FailureReason::new(
             FailureCode::LimitExceeded,
-            "the receiving wallet cannot hold that much",
+            "the amount is more than can be received",
         )),
         PostingError::NotLocked(_) | PostingError::Unbalanced => None,
     }

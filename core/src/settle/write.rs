@@ -17,7 +17,7 @@ use crate::ids::{IdSource, TransactionId, WalletId};
 use crate::jobs;
 use crate::ledger;
 use crate::money::Money;
-use crate::transactions::{self, NewLine};
+use crate::transactions::{self, NewLine, TimelineKind};
 
 pub(super) async fn write(
     conn: &mut PgConn,
@@ -26,6 +26,7 @@ pub(super) async fn write(
     now: DateTime<Utc>,
     plan: &Plan,
 ) -> Result<(), DbError> {
+    open_payments(conn, ids, actor, now, plan).await?;
     ledger::post(conn, ids, now, &plan.books, &plan.postings()).await?;
     write_transactions(conn, now, plan).await?;
     write_timeline(conn, ids, now, plan).await?;
@@ -58,6 +59,44 @@ pub(super) async fn write(
     write_audit(conn, actor, now, plan).await?;
     if !plan.finished.is_empty() {
         jobs::finish(conn, &plan.finished, now).await?;
+    }
+    Ok(())
+}
+
+/// What is taken for debts begins as everything does: accepted, told, recorded.
+async fn open_payments(
+    conn: &mut PgConn,
+    ids: &dyn IdSource,
+    actor: &Actor,
+    now: DateTime<Utc>,
+    plan: &Plan,
+) -> Result<(), DbError> {
+    for payment in &plan.opened {
+        transactions::insert(conn, payment).await?;
+        let words = "what became spendable pays what is owed to the platform";
+        let detail = payment
+            .related_transaction_id
+            .map(|cause| json!({ "cause": cause.to_string() }));
+        transactions::record(
+            conn,
+            payment.id,
+            ids.next(),
+            now,
+            TimelineKind::Accepted,
+            words,
+            detail,
+        )
+        .await?;
+        let entry = AuditRecord {
+            at: now,
+            actor,
+            action: "accept",
+            request_id: None,
+            transactions: &[payment.id],
+            wallets: &payment.wallets(),
+            detail: json!({ "type": payment.transaction_type.as_str(), "flow": payment.flow.as_str() }),
+        };
+        audit::record(conn, &entry).await?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ mod checks;
 mod connect_events;
 mod contract;
 mod currencies;
+mod debts;
 mod deploys;
 mod deposits;
 mod details;

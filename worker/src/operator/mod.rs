@@ -2,6 +2,7 @@
 //! changes is in the audit trail with who and why.
 
 mod close_alarm;
+mod debts;
 mod fees;
 mod locks;
 mod migrate;
@@ -18,6 +19,7 @@ mod verify;
 mod wallets;
 
 pub(crate) use close_alarm::{CloseAlarm, close_alarm};
+pub(crate) use debts::debts;
 pub(crate) use fees::{Fees, fees};
 pub(crate) use locks::{Locks, locks};
 pub(crate) use migrate::migrate;

@@ -81,7 +81,8 @@ impl WalletTransaction {
             | Flow::DepositRefund
             | Flow::OutsideRefund
             | Flow::Dispute
-            | Flow::DisputeLoss => Direction::Out,
+            | Flow::DisputeLoss
+            | Flow::DebtPayment => Direction::Out,
             // From the wallet that asked for it, or gives it back, to the other one.
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund if from_owner => Direction::Out,
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund => Direction::In,
@@ -241,7 +242,8 @@ impl WalletTransaction {
         self.row.counterparty_wallet_id.map(|id| id.to_string())
     }
 
-    /// The transaction whose money this one gives back: refunds, disputes, and what came back of those and of payouts.
+    /// The transaction whose money this one gives back: refunds, disputes, what came back of those and of payouts, and what was
+    /// taken for a debt: then the transaction that caused it.
     async fn related_transaction_id(&self) -> Option<String> {
         self.row.related_transaction_id.map(|id| id.to_string())
     }

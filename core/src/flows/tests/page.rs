@@ -32,6 +32,7 @@ fn rules(flow: Flow) -> String {
         Flow::RefundReturn | Flow::PayoutReturn => include_str!("../returned.rs"),
         Flow::Dispute => include_str!("../dispute.rs"),
         Flow::DisputeReturn | Flow::DisputeLoss => include_str!("../dispute_turn.rs"),
+        Flow::DebtPayment => include_str!("../debt_payment.rs"),
     };
     documentation(source)
 }

@@ -12,13 +12,17 @@ fn usd(minor: i64) -> Money {
 }
 
 fn books(available: &[i64]) -> Books {
-    let owner = UserId::from_uuid(Uuid::nil());
+    owned(available, |n| n)
+}
+
+/// Books of wallets with so much to spend, of these owners.
+fn owned(available: &[i64], owner: fn(u128) -> u128) -> Books {
     Books::new(
         (0..)
             .zip(available)
             .map(|(n, minor)| {
                 let balance = Balance {
-                    user_id: owner,
+                    user_id: UserId::from_uuid(Uuid::from_u128(owner(n))),
                     is_active: true,
                     available: usd(*minor),
                     frozen: Money::zero(Currency::USD),
@@ -92,33 +96,49 @@ fn an_overflow_fails_its_own_posting_alone() {
     assert_eq!(books.wallet(wallet(0)).unwrap().available, usd(100));
 }
 
+/// What was caught by these legs: from, debtor, cents.
+fn caught(books: &mut Books, legs: &[Leg], owes: Option<(WalletId, Money)>) -> Vec<(u128, u128, i64)> {
+    let caught = books.book(legs, owes).unwrap();
+    let n = |id: WalletId| id.uuid().as_u128();
+    caught
+        .iter()
+        .map(|one| (n(one.from), n(one.debtor), one.amount.minor().unwrap()))
+        .collect()
+}
+
+fn paid(from: u128, to: u128, minor: i64) -> [Leg; 2] {
+    Leg::pair(
+        Account::Available(wallet(from)),
+        Account::Available(wallet(to)),
+        usd(minor),
+    )
+}
+
 #[test]
 fn what_becomes_spendable_pays_the_debt_first() {
-    let mut books = books(&[100, 500]);
-    books.book(&[], Some((wallet(0), usd(30)))).unwrap();
-    let receivable = |legs: &[Leg]| {
-        legs.iter()
-            .filter(|leg| leg.account == Account::RECEIVABLE)
-            .map(|leg| leg.amount)
-            .collect::<Vec<_>>()
-    };
-    // Spending is no credit.
-    let spent = Leg::pair(
-        Account::Available(wallet(0)),
-        Account::Available(wallet(1)),
-        usd(10),
-    );
-    assert_eq!(receivable(&books.book(&spent, None).unwrap()), []);
-    let credit = |minor| {
-        Leg::pair(
-            Account::Available(wallet(1)),
-            Account::Available(wallet(0)),
-            usd(minor),
-        )
-    };
-    assert_eq!(receivable(&books.book(&credit(20), None).unwrap()), [usd(20)]);
-    assert_eq!(receivable(&books.book(&credit(20), None).unwrap()), [usd(10)]);
-    assert_eq!(receivable(&books.book(&credit(20), None).unwrap()), []);
+    let mut books = books(&[0, 500]);
+    assert_eq!(caught(&mut books, &[], Some((wallet(0), usd(30)))), []);
+    assert_eq!(caught(&mut books, &paid(1, 0, 20), None), [(0, 0, 20)]);
+    assert_eq!(caught(&mut books, &paid(1, 0, 20), None), [(0, 0, 10)]);
+    assert_eq!(caught(&mut books, &paid(1, 0, 20), None), []);
     let balance = books.wallet(wallet(0)).unwrap();
-    assert_eq!((balance.available, balance.owed), (usd(120), usd(0)));
+    assert_eq!((balance.available, balance.owed), (usd(30), usd(0)));
+}
+
+#[test]
+fn a_debt_is_paid_from_every_wallet_of_its_person_and_from_nobody_elses() {
+    // 0 and 2 are one person's, 1 and 3 another's.
+    let mut books = owned(&[0, 500, 20, 50], |n| n % 2);
+    // What the other wallet has is taken as soon as the debt is there.
+    assert_eq!(caught(&mut books, &[], Some((wallet(0), usd(70)))), [(2, 0, 20)]);
+    assert_eq!(caught(&mut books, &paid(1, 2, 30), None), [(2, 0, 30)]);
+    assert_eq!(caught(&mut books, &paid(1, 3, 10), None), []);
+    // A wallet pays its own debt first.
+    assert_eq!(caught(&mut books, &[], Some((wallet(2), usd(5)))), []);
+    assert_eq!(caught(&mut books, &paid(3, 2, 10), None), [(2, 2, 5), (2, 0, 5)]);
+    assert_eq!(caught(&mut books, &paid(1, 0, 20), None), [(0, 0, 15)]);
+    let owed: i64 = (0..4)
+        .map(|n| books.wallet(wallet(n)).unwrap().owed.minor().unwrap())
+        .sum();
+    assert_eq!((owed, books.wallet(wallet(0)).unwrap().available), (0, usd(5)));
 }

@@ -1,12 +1,14 @@
 //! Settlement without a database: what would be rows is kept in maps, and the rules of the books are checked after every batch.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::DateTime;
 use uuid::Uuid;
 
 use crate::flows::testing::{OTHER, WALLET, balance};
 use crate::flows::{Command, Flow, Stage};
-use crate::ids::{JobId, TransactionId, WalletId};
+use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, JobKind};
 use crate::ledger::{Account, Balance, Books, Leg, PlatformAccount};
 use crate::money::{Currency, Money};
@@ -21,6 +23,16 @@ const LIVE: Claim = Claim {
     fence: 2,
 };
 
+/// Ids of what settlement opens by itself, far from those of the stories.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl IdSource for Counted {
+    fn next(&self) -> Uuid {
+        Uuid::from_u128((1 << 100) + u128::from(self.0.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
 pub(super) struct World {
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     pub(super) balances: HashMap<WalletId, Balance>,
@@ -28,6 +40,7 @@ pub(super) struct World {
     /// Every stage that a transaction has been at.
     pub(super) visited: HashSet<(TransactionId, Stage)>,
     refs: HashSet<(String, String)>,
+    ids: Counted,
     entries: Vec<(TransactionId, Leg)>,
     /// What Stripe moved for disputes, in minor units.
     moved_for_disputes: i64,
@@ -49,6 +62,7 @@ impl World {
             alarms: Vec::new(),
             visited: HashSet::new(),
             refs: HashSet::new(),
+            ids: Counted::default(),
             entries: Vec::new(),
             moved_for_disputes: 0,
             movements: HashMap::new(),
@@ -56,7 +70,7 @@ impl World {
         let opening = TransactionId::from_uuid(Uuid::nil());
         for (wallet, minor) in [WALLET, OTHER].into_iter().zip(available) {
             let amount = Money::from_minor(minor, currency).unwrap();
-            world.balances.insert(wallet, balance(amount, zero, zero));
+            world.balances.insert(wallet, balance(wallet, amount, zero, zero));
             let clearing = Account::Platform(PlatformAccount::StripeClearing);
             let legs = Leg::pair(clearing, Account::Available(wallet), amount);
             world.entries.extend(legs.map(|leg| (opening, leg)));
@@ -104,7 +118,7 @@ impl World {
 
     /// The jobs that a batch calls for; nothing is kept of it.
     pub(super) fn follow_ups(&self, steps: &[Step]) -> Vec<JobKind> {
-        let plan = plan(self.lock(steps), steps);
+        let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH);
         let decisions = plan.planned.iter().map(|planned| &planned.decision);
         let next = decisions.flat_map(|decision| decision.follow_ups.iter());
         next.copied().collect()
@@ -118,9 +132,12 @@ impl World {
 
     /// One batch, as the door carries it out.
     pub(super) fn settle(&mut self, steps: &[Step]) -> Vec<Outcome> {
-        let plan = plan(self.lock(steps), steps);
+        let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH);
         for (wallet, balance) in plan.books.changed() {
             self.balances.insert(wallet, *balance);
+        }
+        for payment in &plan.opened {
+            self.add(payment);
         }
         for planned in &plan.planned {
             let transaction = self.transactions.get_mut(&planned.transaction).unwrap();
@@ -188,6 +205,7 @@ impl World {
                 .filter(|transaction| is_family(transaction))
                 .map(|transaction| (transaction.id, transaction.clone()))
                 .collect(),
+            causes: HashMap::new(),
             booked: self.refs.clone(),
             suspended: live
                 .iter()

@@ -147,7 +147,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I25 history",
         means: "the history that an owner sees adds up to the wallet's balance",
         money: true,
-        // What is owed was taken by the history already and is not paid yet. Of what is open, only what is owed counts so far.
+        // What is owed was taken by the history already and is not paid yet; a payment of it, from whatever wallet, pays the one that owes. Of what is open, only what is owed counts so far.
         complete: "WITH moved AS (
                        SELECT wallet_id, CASE coalesce(flow, transaction_type::text)
                                    WHEN 'deposit' THEN amount WHEN 'refund_return' THEN amount WHEN 'payout_return' THEN amount
@@ -158,6 +158,10 @@ pub(super) const CHECKS: &[Check] = &[
                        SELECT counterparty_wallet_id,
                               amount - CASE WHEN transaction_type = 'payment' THEN coalesce(fee, 0) ELSE 0 END
                          FROM wallet_transactions WHERE status = 'completed' AND counterparty_wallet_id IS NOT NULL
+                       UNION ALL
+                       SELECT coalesce(c.wallet_id, t.wallet_id), t.amount
+                         FROM wallet_transactions t LEFT JOIN wallet_transactions c ON c.id = t.related_transaction_id
+                        WHERE t.flow = 'debt_payment' AND t.status = 'completed'
                        UNION ALL
                        SELECT wallet_id, held_amount - coalesce(claimed_amount, amount)
                          FROM wallet_transactions

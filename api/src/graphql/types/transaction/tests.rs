@@ -77,6 +77,7 @@ fn direction_is_seen_from_the_wallet_asked_about() {
         Flow::OutsideRefund,
         Flow::Dispute,
         Flow::DisputeLoss,
+        Flow::DebtPayment,
     ] {
         assert_eq!(seen(flow, 1), Direction::Out, "{flow:?}");
     }

@@ -144,5 +144,8 @@ fn after_its_end() -> Vec<Case> {
             .moves(Account::RECEIVABLE, Account::CLEARING, 7_000)
             .moves(Account::STRIPE_FEES, Account::CLEARING, 1_500)
             .owes(7_000),
+        Case::new(Flow::DebtPayment, Stage::Accepted, Command::Execute)
+            .to(Stage::Completed)
+            .moves(AVAILABLE, Account::RECEIVABLE, 10_000),
     ]
 }

@@ -142,8 +142,8 @@ impl Case {
 
     pub(super) fn books(&self) -> Books {
         Books::new(HashMap::from([
-            (WALLET, balance(usd(self.available), usd(50_000), usd(0))),
-            (OTHER, balance(usd(50_000), usd(0), usd(0))),
+            (WALLET, balance(WALLET, usd(self.available), usd(50_000), usd(0))),
+            (OTHER, balance(OTHER, usd(50_000), usd(0), usd(0))),
         ]))
     }
 

@@ -1,0 +1,114 @@
+//! The alarm about people who owe more than a limit.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use super::store::list;
+use crate::alarms;
+use crate::db::{Db, DbError, in_transaction};
+use crate::ids::UserId;
+use crate::money::{Currency, Money};
+
+/// The kind of the alarm; its subject is `<user>:<currency>`.
+const DEBT_ABOVE_LIMIT: &str = "debt_above_limit";
+
+/// Above which debt of a person somebody is told, in major units: `100` for every currency, `100,jpy:15000` with others for some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmLimits {
+    every: Decimal,
+    of: BTreeMap<&'static str, Decimal>,
+}
+
+/// A text that is no list of limits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no limit")]
+pub struct InvalidLimits(String);
+
+impl AlarmLimits {
+    /// The limit of a currency, in major units.
+    #[must_use]
+    pub fn of(&self, currency: Currency) -> Decimal {
+        self.of.get(currency.code()).copied().unwrap_or(self.every)
+    }
+}
+
+impl FromStr for AlarmLimits {
+    type Err = InvalidLimits;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLimits> {
+        let mut limits = Self {
+            every: Decimal::ZERO,
+            of: BTreeMap::new(),
+        };
+        for item in text.split(',').map(str::trim) {
+            let wrong = || InvalidLimits(item.to_owned());
+            let (code, limit) = match item.split_once(':') {
+                Some((code, limit)) => (Some(code.trim()), limit.trim()),
+                None => (None, item),
+            };
+            let limit: Decimal = limit.parse().map_err(|_| wrong())?;
+            if limit.is_sign_negative() {
+                return Err(wrong());
+            }
+            match code {
+                Some(code) => {
+                    let currency: Currency = code.parse().map_err(|_| wrong())?;
+                    limits.of.insert(currency.code(), limit);
+                }
+                None => limits.every = limit,
+            }
+        }
+        Ok(limits)
+    }
+}
+
+/// Raises an alarm for each person who owes more than the limit, and closes those of people who no longer do.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn raise_alarms(db: &Db, limits: &AlarmLimits, now: DateTime<Utc>) -> Result<(), DbError> {
+    in_transaction!(db, conn => {
+        let mut people: BTreeMap<(UserId, &'static str), Money> = BTreeMap::new();
+        for debt in list(conn).await? {
+            let currency = debt.amount.currency();
+            let sum = people
+                .entry((debt.user, currency.code()))
+                .or_insert_with(|| Money::zero(currency));
+            *sum = sum.checked_add(debt.amount).unwrap_or(*sum);
+        }
+        people.retain(|_, sum| sum.amount() > limits.of(sum.currency()));
+        let mut owing: BTreeMap<String, Money> = people
+            .into_iter()
+            .map(|((user, code), sum)| (format!("{user}:{code}"), sum))
+            .collect();
+        for subject in alarms::open_subjects(conn, DEBT_ABOVE_LIMIT).await? {
+            // Told once, not with each look.
+            if owing.remove(&subject).is_none() {
+                alarms::close(conn, DEBT_ABOVE_LIMIT, &subject, now).await?;
+            }
+        }
+        for (subject, sum) in &owing {
+            let message = format!("{sum} is owed; `wallet-worker debts` lists what for");
+            alarms::raise(conn, DEBT_ABOVE_LIMIT, subject, &message, now).await?;
+        }
+        Ok::<(), DbError>(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_of_every_currency_or_of_one() {
+        let limits: AlarmLimits = "100, jpy:15000,eur:0.50".parse().unwrap();
+        let of = |code: &str| limits.of(code.parse().unwrap()).to_string();
+        assert_eq!([of("usd"), of("jpy"), of("eur")], ["100", "15000", "0.50"]);
+        for wrong in ["", "lots", "100,xyz:1", "-1", "usd:"] {
+            assert!(wrong.parse::<AlarmLimits>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Reading debts, and what caused them.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::db::{DbError, PgConn, sql};
+use crate::ids::{TransactionId, UserId, WalletId};
+use crate::money::{Currency, Money};
+
+/// What is owed in one wallet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    /// Who owes it.
+    pub user: UserId,
+    /// The wallet that caused it.
+    pub wallet: WalletId,
+    /// How much.
+    pub amount: Money,
+}
+
+/// A transaction that caused a part of a debt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    /// The dispute, or the refund from outside.
+    pub transaction: TransactionId,
+    /// What of the debt is still for it: the oldest is paid first.
+    pub amount: Money,
+    /// When it was opened.
+    pub since: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct DebtRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = Text)]
+    currency: String,
+    #[diesel(sql_type = Numeric)]
+    owed_balance: Decimal,
+}
+
+impl TryFrom<DebtRow> for Debt {
+    type Error = DbError;
+
+    fn try_from(row: DebtRow) -> Result<Self, DbError> {
+        let wrong = |column| DbError::Inconsistent {
+            table: "wallets",
+            column,
+            row: row.id.to_string(),
+        };
+        let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
+        Ok(Self {
+            user: UserId::from_uuid(row.user_id),
+            wallet: WalletId::from_uuid(row.id),
+            amount: Money::new(row.owed_balance, currency).map_err(|_| wrong("owed_balance"))?,
+        })
+    }
+}
+
+/// Every debt, or those of one person in one currency; a person's beside each other, the greatest first.
+async fn read(conn: &mut PgConn, of: Option<(UserId, Currency)>) -> Result<Vec<Debt>, DbError> {
+    let rows: Vec<DebtRow> = sql("SELECT id, user_id, currency, owed_balance FROM wallets
+          WHERE owed_balance > 0 AND ($1 IS NULL OR (user_id = $1 AND currency = $2))
+          ORDER BY currency, user_id, owed_balance DESC, id")
+    .bind::<Nullable<SqlUuid>, _>(of.map(|(user, _)| user.uuid()))
+    .bind::<Nullable<Text>, _>(of.map(|(_, currency)| currency.code()))
+    .load(conn)
+    .await?;
+    rows.into_iter().map(Debt::try_from).collect()
+}
+
+/// Every debt.
+///
+/// # Errors
+/// When the database cannot be reached, or a row is inconsistent.
+pub async fn list(conn: &mut PgConn) -> Result<Vec<Debt>, DbError> {
+    read(conn, None).await
+}
+
+/// What a person owes in a currency, each wallet for itself.
+///
+/// # Errors
+/// When the database cannot be reached, or a row is inconsistent.
+pub async fn of_person(conn: &mut PgConn, user: UserId, currency: Currency) -> Result<Vec<Debt>, DbError> {
+    read(conn, Some((user, currency))).await
+}
+
+#[derive(QueryableByName)]
+struct CauseRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Numeric)]
+    missing: Decimal,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+}
+
+/// What caused the debt of a wallet, newest first: of each what the wallet could not cover, until the debt is explained. The oldest
+/// of them is paid next.
+///
+/// # Errors
+/// When the database cannot be reached, or a row is inconsistent.
+pub async fn causes(conn: &mut PgConn, wallet: WalletId, owed: Money) -> Result<Vec<Cause>, DbError> {
+    let rows: Vec<CauseRow> = sql(
+        "SELECT id, coalesce(claimed_amount, amount) - coalesce(held_amount, 0) AS missing, created_at
+           FROM wallet_transactions
+          WHERE wallet_id = $1 AND flow IN ('dispute', 'dispute_loss', 'outside_refund') AND status IN ('processing', 'completed')
+            AND coalesce(claimed_amount, amount) > coalesce(held_amount, 0)
+          ORDER BY id DESC LIMIT 100",
+    )
+    .bind::<SqlUuid, _>(wallet.uuid())
+    .load(conn)
+    .await?;
+    let (mut left, mut causes) = (owed, Vec::new());
+    for row in rows {
+        if !left.is_positive() {
+            break;
+        }
+        let wrong = |_| DbError::Inconsistent {
+            table: "wallet_transactions",
+            column: "amount",
+            row: row.id.to_string(),
+        };
+        let missing = Money::new(row.missing, owed.currency()).map_err(wrong)?;
+        let amount = missing.at_most(left).map_err(wrong)?;
+        left = left.checked_sub(amount).map_err(wrong)?;
+        causes.push(Cause {
+            transaction: TransactionId::from_uuid(row.id),
+            amount,
+            since: row.created_at,
+        });
+    }
+    Ok(causes)
+}

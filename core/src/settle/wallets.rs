@@ -1,0 +1,173 @@
+//! Locking wallets: those of the steps, and those that the debts of their owners make part of it.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bool, Numeric, Text, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use super::{Patience, Step};
+use crate::chaos::{self, PlantedBug};
+use crate::db::schema::wallets;
+use crate::db::{DbError, PgConn, sql};
+use crate::ids::{UserId, WalletId};
+use crate::ledger::{Balance, Books};
+use crate::money::{Currency, Money};
+
+#[derive(QueryableByName)]
+struct WalletRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = Text)]
+    currency: String,
+    #[diesel(sql_type = Numeric)]
+    balance: Decimal,
+    #[diesel(sql_type = Numeric)]
+    frozen_balance: Decimal,
+    #[diesel(sql_type = Numeric)]
+    owed_balance: Decimal,
+    #[diesel(sql_type = Bool)]
+    is_active: bool,
+}
+
+/// Whose wallet with a debt is not locked.
+#[derive(QueryableByName)]
+struct Missed {
+    #[diesel(sql_type = SqlUuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = Text)]
+    currency: String,
+}
+
+/// The statement that reads the wallets in the order of their ids, as constant text. Whoever owes nothing has no row in the index of
+/// debts, and is looked up there once.
+macro_rules! read_wallets {
+    ($lock:literal) => {
+        concat!(
+            "WITH people AS MATERIALIZED (SELECT DISTINCT user_id, currency FROM wallets WHERE id = ANY($1)),
+             wanted AS MATERIALIZED (
+                SELECT unnest($1) AS id
+                 UNION SELECT w.id FROM people p JOIN wallets w USING (user_id, currency) WHERE w.owed_balance > 0
+                 UNION SELECT w.id FROM wallets o JOIN wallets w USING (user_id, currency) WHERE o.id = ANY($2))
+             SELECT id, user_id, currency, balance, frozen_balance, owed_balance, is_active
+               FROM wallets WHERE id IN (SELECT id FROM wanted) ORDER BY id ",
+            $lock
+        )
+    };
+}
+
+/// Locks and reads the wallets of these steps, in the order of their ids; gives also those of the steps that have to be left out, because
+/// somebody else holds them or a wallet with a debt of their owner.
+pub(super) async fn lock(
+    conn: &mut PgConn,
+    steps: &[&Step],
+    patience: Patience,
+) -> Result<(Books, HashSet<WalletId>), DbError> {
+    let uuids = |steps: &mut dyn Iterator<Item = &&Step>| -> Vec<Uuid> {
+        let ids: HashSet<Uuid> = steps
+            .flat_map(|step| step.wallets.iter().map(|wallet| wallet.uuid()))
+            .collect();
+        ids.into_iter().collect()
+    };
+    let ids = uuids(&mut steps.iter());
+    let may_owe = uuids(&mut steps.iter().filter(|step| step.command.may_owe()));
+    if ids.is_empty() {
+        return Ok((Books::default(), HashSet::new()));
+    }
+    // Not FOR UPDATE: accepting a request reads the wallet's key for its foreign key and must not wait for a posting.
+    let statement = if chaos::is_planted(PlantedBug::NoRowLocks) {
+        sql(read_wallets!(""))
+    } else if patience == Patience::PassBy {
+        sql(read_wallets!("FOR NO KEY UPDATE SKIP LOCKED"))
+    } else {
+        sql(read_wallets!("FOR NO KEY UPDATE"))
+    };
+    let rows: Vec<WalletRow> = statement
+        .bind::<Array<SqlUuid>, _>(&ids)
+        .bind::<Array<SqlUuid>, _>(&may_owe)
+        .load(conn)
+        .await?;
+    let missed = missed(conn, &ids, &may_owe, &rows).await?;
+    let mut held = HashSet::new();
+    if patience == Patience::PassBy {
+        held.extend(passed_by(conn, &ids, &rows).await?);
+        let theirs = rows
+            .iter()
+            .filter(|row| missed.contains(&(row.user_id, row.currency.clone())));
+        held.extend(theirs.map(|row| WalletId::from_uuid(row.id)));
+    } else if !missed.is_empty() {
+        return Err(DbError::Overtaken);
+    }
+    Ok((Books::new(balances(rows)?), held))
+}
+
+/// Whoever made a debt, or a wallet, between the look and the lock is seen now; then all of it is done again. A debt is written with all
+/// wallets of its owner locked, so nothing is credited beside it; a wallet made even later is looked at with its first credit.
+async fn missed(
+    conn: &mut PgConn,
+    ids: &[Uuid],
+    may_owe: &[Uuid],
+    rows: &[WalletRow],
+) -> Result<HashSet<(Uuid, String)>, DbError> {
+    let locked: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let missed: Vec<Missed> = sql(
+        "WITH people AS MATERIALIZED (SELECT DISTINCT user_id, currency FROM wallets WHERE id = ANY($1))
+         SELECT DISTINCT user_id, currency FROM (
+                SELECT w.id, user_id, currency FROM people p JOIN wallets w USING (user_id, currency) WHERE w.owed_balance > 0
+                 UNION SELECT w.id, user_id, currency FROM wallets o JOIN wallets w USING (user_id, currency) WHERE o.id = ANY($2)) found
+          WHERE id <> ALL($3)",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<SqlUuid>, _>(may_owe)
+    .bind::<Array<SqlUuid>, _>(locked)
+    .load(conn)
+    .await?;
+    Ok(missed.into_iter().map(|one| (one.user_id, one.currency)).collect())
+}
+
+/// Of the wallets of the steps, those that are there and could not be locked.
+async fn passed_by(
+    conn: &mut PgConn,
+    ids: &[Uuid],
+    rows: &[WalletRow],
+) -> Result<Vec<WalletId>, DbError> {
+    let missing: Vec<Uuid> = ids
+        .iter()
+        .filter(|id| rows.iter().all(|row| row.id != **id))
+        .copied()
+        .collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let there: Vec<Uuid> = wallets::table
+        .filter(wallets::id.eq_any(missing))
+        .select(wallets::id)
+        .load(conn)
+        .await?;
+    Ok(there.into_iter().map(WalletId::from_uuid).collect())
+}
+
+fn balances(rows: Vec<WalletRow>) -> Result<HashMap<WalletId, Balance>, DbError> {
+    let mut balances = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let wrong = |column| DbError::Inconsistent {
+            table: "wallets",
+            column,
+            row: row.id.to_string(),
+        };
+        let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
+        let balance = Balance {
+            user_id: UserId::from_uuid(row.user_id),
+            is_active: row.is_active,
+            available: Money::new(row.balance, currency).map_err(|_| wrong("balance"))?,
+            frozen: Money::new(row.frozen_balance, currency).map_err(|_| wrong("frozen_balance"))?,
+            owed: Money::new(row.owed_balance, currency).map_err(|_| wrong("owed_balance"))?,
+        };
+        balances.insert(WalletId::from_uuid(row.id), balance);
+    }
+    Ok(balances)
+}

@@ -1,0 +1,34 @@
+//! `debts`.
+
+use serde_json::json;
+use wallet_core::debts;
+
+use super::Session;
+use super::session::moment;
+
+/// Lists what people owe, and for what.
+pub(crate) async fn debts(session: &Session) -> anyhow::Result<()> {
+    let conn = &mut session.db.conn().await?;
+    let (mut lines, mut listed) = (Vec::new(), Vec::new());
+    for debt in debts::list(conn).await? {
+        lines.push(format!("{}  wallet {}  owes {}", debt.user, debt.wallet, debt.amount));
+        let mut causes = Vec::new();
+        for cause in debts::causes(conn, debt.wallet, debt.amount).await? {
+            lines.push(format!(
+                "  {}  for {} since {}",
+                cause.amount,
+                cause.transaction,
+                moment(cause.since)
+            ));
+            causes.push(json!({
+                "transaction": cause.transaction, "amount": cause.amount.amount(), "since": cause.since,
+            }));
+        }
+        listed.push(json!({
+            "user": debt.user, "wallet": debt.wallet, "amount": debt.amount.amount(),
+            "currency": debt.amount.currency().code(), "causes": causes,
+        }));
+    }
+    lines.push(format!("{} wallets owe", listed.len()));
+    session.answer(&json!({ "debts": listed }), lines)
+}
