@@ -253,6 +253,12 @@ fn step(job: &ClaimedJob) -> Option<Step> {
     ))
 }
 
+/// A transfer that waits longer than this for its wallet says so.
+const LONG_WAIT: TimeDelta = TimeDelta::seconds(10);
+
+/// It is given back every second: nobody looks again after this whether it has said so.
+const TOLD_WITHIN: TimeDelta = TimeDelta::seconds(3);
+
 /// Gives back the transfers of wallets that somebody else has locked: soon for a fresh one, since another batch is done in
 /// milliseconds; up to every second for one that has waited long.
 async fn give_back(worker: &Worker, busy: &[Waiting]) {
@@ -271,7 +277,7 @@ async fn give_back(worker: &Worker, busy: &[Waiting]) {
     give_back_for(worker, &others, "waiting for the wallet's lock").await;
     give_back_for(worker, &told, waits::OVERDUE).await;
     for Waiting { job, .. } in told {
-        outcome::tell_waiting(worker, job, waits::OVERDUE).await;
+        outcome::tell_waiting(worker, job, "lock_overdue", waits::OVERDUE).await;
     }
 }
 
@@ -298,6 +304,12 @@ async fn give_back_for(worker: &Worker, busy: &[&Waiting], reason: &str) {
                 count_job(job.kind, "handed_back");
             }
             wake_later(worker);
+            for Waiting { job, .. } in busy {
+                let waited = now - job.created_at;
+                if waited > LONG_WAIT && waited < LONG_WAIT + TOLD_WITHIN {
+                    outcome::tell_waiting(worker, job, outcome::LOCK, "waiting for the wallet's lock").await;
+                }
+            }
         }
         Err(error) => {
             tracing::warn!(error = %chain(&error), "transfers could not be given back");

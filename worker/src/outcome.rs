@@ -78,6 +78,29 @@ pub(crate) enum JobError {
     Crypto(#[from] wallet_core::crypto::CryptoError),
 }
 
+impl JobError {
+    /// What is waited for, as a word that lines of the timeline are told apart by.
+    fn waits_for(&self) -> &'static str {
+        match self {
+            Self::Park(_) => "person",
+            Self::Again(_) | Self::AfterAnother(_) => "job",
+            Self::NotYet(_) => "event",
+            Self::Db(_) | Self::Inbox(_) | Self::Crypto(_) => "database",
+            Self::Lock(_) => LOCK,
+            Self::Call(CallError::LaneClosed(_)) => "provider_away",
+            Self::Call(CallError::MoneyOutStopped) => "money_out",
+            Self::Call(error) if error.disposition() == Disposition::WaitForFunds => "funds",
+            Self::Call(_) => "provider",
+        }
+    }
+}
+
+/// What a transfer waits for whose wallet somebody else has locked.
+pub(crate) const LOCK: &str = "lock";
+
+/// How long a line about waiting stands before it is said again.
+const TOLD_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
+
 /// What to do with a job after an error.
 #[derive(Debug, Clone, Copy)]
 enum End {
@@ -192,7 +215,7 @@ async fn forget(worker: &Worker, job: &ClaimedJob) -> Result<bool, DbError> {
     Ok(jobs::finish(&mut *worker.db.conn().await?, &[job.claim], now).await? == 1)
 }
 
-/// One line of the timeline for each new reason to wait, not for each try.
+/// One line of the timeline for each reason to wait, not for each try.
 async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked: bool, reason: &str) {
     let Some(transaction) = job.transaction else {
         return;
@@ -204,28 +227,14 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
     ) || job
         .kind
         .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
-    let is_told = !parked && job.last_error.as_deref() == Some(reason);
-    if is_quiet || is_told {
+    if is_quiet {
         return;
     }
-    let (kind, message) = if parked {
-        (
-            TimelineKind::NeedsReview,
-            "support has been told and will look at it",
-        )
-    } else {
-        (TimelineKind::Waiting, reason)
-    };
-    write_line(worker, transaction, kind, message).await;
-}
-
-/// One line that a transaction waits for this reason, unless its job was given back for the same one before.
-pub(crate) async fn tell_waiting(worker: &Worker, job: &ClaimedJob, reason: &str) {
-    if let Some(transaction) = job.transaction
-        && job.last_error.as_deref() != Some(reason)
-    {
-        write_line(worker, transaction, TimelineKind::Waiting, reason).await;
+    if !parked {
+        return tell_waiting(worker, job, error.waits_for(), reason).await;
     }
+    let words = "support has been told and will look at it";
+    write_line(worker, transaction, TimelineKind::NeedsReview, words).await;
 }
 
 async fn write_line(worker: &Worker, transaction: TransactionId, kind: TimelineKind, message: &str) {
@@ -244,6 +253,25 @@ async fn write_line(worker: &Worker, transaction: TransactionId, kind: TimelineK
     };
     match told.await {
         Ok(()) => worker.announcer.announce(vec![transaction.uuid()]),
+        Err(error) => tracing::debug!(error = %chain(&error), "a line of the timeline was not written"),
+    }
+}
+
+/// Says what a job waits for, once an hour at most for each thing that it can wait for.
+pub(crate) async fn tell_waiting(worker: &Worker, job: &ClaimedJob, waits_for: &str, message: &str) {
+    let Some(transaction) = job.transaction else {
+        return;
+    };
+    let now = worker.clock.now();
+    let told = async {
+        let conn = &mut worker.db.conn().await?;
+        let line = (worker.ids.next(), now);
+        let since = job.created_at.max(now - TOLD_AGAIN_AFTER);
+        transactions::record_waiting(conn, transaction, line, (waits_for, message), since).await
+    };
+    match told.await {
+        Ok(true) => worker.announcer.announce(vec![transaction.uuid()]),
+        Ok(false) => {}
         Err(error) => tracing::debug!(error = %chain(&error), "a line of the timeline was not written"),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{AcceptError, Accepted, Acceptor, Caller, checks};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::in_transaction;
-use crate::flows::{Event, Flow, Next, Stage, edges, next};
+use crate::flows::{Canceller, Event, Flow, Next, Stage, edges, next};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::transactions::{self, TimelineKind, Transaction, TransactionStatus};
 
@@ -32,7 +32,9 @@ impl Acceptor {
             }
             check(&transaction)?;
             let now = self.clock.now();
+            let by = if transaction.user_id == caller.user_id { Canceller::Owner } else { Canceller::Operator };
             let job = NewJob {
+                payload: json!({ "v": 1, "by": by.as_str() }),
                 unique_key: Some(format!("cancel:{id}")),
                 handed_over: hand_over,
                 ..NewJob::for_transaction(JobKind::Cancel, id, transaction.wallets(), now)

@@ -15,6 +15,7 @@
 //! | `OPEN_PAYMENTS_PER_WALLET` | 1000 | most deposits and withdrawals of one wallet that have not ended |
 //! | `TRUSTED_PROXIES` | nobody | proxies whose `X-Forwarded-For` tells a client's address |
 //! | `JOB_TIMEOUT_SECONDS` | 120 | the longest that one run of a job may take, from 5 to 3600 |
+//! | `DEBT_ALARM_ABOVE` | 100 | above which debt of a person an alarm is raised, in major units; `100,jpy:15000` for some currencies |
 //! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
 //! | `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`, `RECONCILE_SECONDS` | 60, 86400, 86400 | how often the books are checked; 0 = never |
 //! | `MONEY_OUT_STOPS_ON` | `violations` | which findings stop money from going out: `violations`, `differences`, `nothing` |

@@ -33,6 +33,8 @@ pub enum FailureCode {
     StripeRefused,
     /// Its owner took it back.
     CancelledByOwner,
+    /// Support took it back.
+    CancelledByOperator,
     /// Nobody paid in time.
     PaymentExpired,
     /// More was to be refunded than is left of the original.
@@ -64,6 +66,7 @@ impl FailureCode {
             Self::PayoutFailed => "PAYOUT_FAILED",
             Self::StripeRefused => "STRIPE_REFUSED",
             Self::CancelledByOwner => "CANCELLED_BY_OWNER",
+            Self::CancelledByOperator => "CANCELLED_BY_OPERATOR",
             Self::PaymentExpired => "PAYMENT_EXPIRED",
             Self::RefundExceedsOriginal => "REFUND_EXCEEDS_ORIGINAL",
             Self::Disputed => "DISPUTED",
@@ -114,6 +117,51 @@ pub struct BalanceEntry {
     pub available_on: DateTime<Utc>,
 }
 
+/// Who wants a transaction undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canceller {
+    /// The owner of its wallet.
+    Owner,
+    /// An operator, on somebody's behalf.
+    Operator,
+}
+
+impl Canceller {
+    /// Its name in the payload of jobs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Who it is by this name; jobs of the version before name nobody.
+    #[must_use]
+    pub fn from_name(name: Option<&str>) -> Self {
+        if name == Some(Self::Operator.as_str()) {
+            Self::Operator
+        } else {
+            Self::Owner
+        }
+    }
+
+    /// The reason of what was cancelled `before` something.
+    #[must_use]
+    pub fn reason(self, before: &str) -> FailureReason {
+        match self {
+            Self::Owner => FailureReason::new(
+                FailureCode::CancelledByOwner,
+                format!("cancelled before {before}"),
+            ),
+            Self::Operator => FailureReason::new(
+                FailureCode::CancelledByOperator,
+                format!("support cancelled it before {before}"),
+            ),
+        }
+    }
+}
+
 /// What is said of a dispute that has ended (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its movements say
 /// what became of the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,8 +193,8 @@ impl DisputeEnd {
 pub enum Command {
     /// Transfer, payment, refund of a payment, returned refund: move the money.
     Execute,
-    /// Any flow: its owner wants it undone, if nothing irreversible has happened.
-    Cancel,
+    /// Any flow: somebody wants it undone, if nothing irreversible has happened.
+    Cancel(Canceller),
     /// Any flow: it can definitely not be done; what is held is given back.
     Refuse(FailureReason),
     /// Deposit: the payment intent exists.
@@ -283,7 +331,7 @@ impl Command {
     pub fn event(&self) -> Option<Event> {
         match self {
             Self::Execute => Some(Event::Executed),
-            Self::Cancel => Some(Event::Cancelled),
+            Self::Cancel(_) => Some(Event::Cancelled),
             Self::Refuse(_) => Some(Event::Refused),
             Self::RecordIntent { .. } => Some(Event::IntentCreated),
             // Which of two events a payment is depends on what was asked for; the others move no stage.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Command, Context, Event, FailureCode, FailureReason, Flow, Next, Stage, debt_payment, deposit, dispute,
+    Canceller, Command, Context, Event, FailureReason, Flow, Next, Stage, debt_payment, deposit, dispute,
     dispute_turn, edges, next, payment_refund, refund, returned, transfer, withdrawal,
 };
 use crate::chaos::{self, PlantedBug};
@@ -227,7 +227,11 @@ pub(super) fn foreign(command: &Command) -> Decided {
 }
 
 /// Taking back what has not become irreversible; too late is told in the timeline and changes nothing.
-pub(super) fn cancel(transaction: &Transaction, context: Context<'_>) -> Result<Option<Decision>, String> {
+pub(super) fn cancel(
+    transaction: &Transaction,
+    context: Context<'_>,
+    by: Canceller,
+) -> Result<Option<Decision>, String> {
     let next = next(edges(transaction.flow), transaction.stage, Event::Cancelled);
     if next == Next::Already {
         return Ok(None);
@@ -236,10 +240,7 @@ pub(super) fn cancel(transaction: &Transaction, context: Context<'_>) -> Result<
         let late = "it was too late to cancel it";
         return Ok(Some(Decision::default().says(TimelineKind::Waiting, late)));
     }
-    let reason = FailureReason::new(
-        FailureCode::CancelledByOwner,
-        "cancelled before any money had left",
-    );
+    let reason = by.reason("any money had left");
     Ok(step(transaction, Event::Cancelled)?.map(|stage| {
         let changes = Changes {
             failure_reason: Some(reason.to_string()),

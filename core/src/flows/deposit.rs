@@ -91,12 +91,12 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::EndDispute { .. } => end_dispute(transaction, context),
         Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
         // Its intent is there or being made: it is cancelled at Stripe first, by whoever asks again.
-        Command::Cancel
+        Command::Cancel(_)
             if transaction.stage == Stage::AwaitingPayment || is_being_made(transaction, context) =>
         {
             Ok(None)
         }
-        Command::Cancel => cancel(transaction, context),
+        Command::Cancel(by) => cancel(transaction, context, *by),
         Command::Refuse(reason) => {
             Ok(end_unpaid(transaction, Event::Refused)?.map(|_| Decision::failed(reason)))
         }

@@ -21,7 +21,7 @@ mod returned;
 mod transfer;
 mod withdrawal;
 
-pub use command::{BalanceEntry, Command, DisputeEnd, FailureCode, FailureReason};
+pub use command::{BalanceEntry, Canceller, Command, DisputeEnd, FailureCode, FailureReason};
 pub use context::Context;
 pub use decide::{Changes, Decision, Verdict, decide};
 pub use flow::Flow;

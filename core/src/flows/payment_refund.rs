@@ -46,7 +46,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     ),
             ))
         }
-        Command::Cancel => cancel(transaction, context),
+        Command::Cancel(by) => cancel(transaction, context, *by),
         Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
         other => foreign(other),
     }

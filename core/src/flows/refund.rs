@@ -70,7 +70,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::Refuse(reason) if !is_outside => {
             Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
         }
-        Command::Cancel if !is_outside => Ok(cancel(transaction, context)?.map(|decision| {
+        Command::Cancel(by) if !is_outside => Ok(cancel(transaction, context, *by)?.map(|decision| {
             if decision.to.is_some() {
                 release(transaction, decision)
             } else {

@@ -35,7 +35,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .says(TimelineKind::Completed, words),
             ))
         }
-        Command::Cancel => cancel(transaction, context),
+        Command::Cancel(by) => cancel(transaction, context, *by),
         Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
         other => foreign(other),
     }

@@ -130,7 +130,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::Refuse(reason) => {
             Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
         }
-        Command::Cancel => Ok(cancel(transaction, context)?.map(|decision| {
+        Command::Cancel(by) => Ok(cancel(transaction, context, *by)?.map(|decision| {
             if decision.to.is_some() {
                 release(transaction, decision)
             } else {

@@ -267,7 +267,7 @@ async fn suspended(
 async fn money_sent(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<TransactionId>, DbError> {
     let ids: Vec<Uuid> = steps
         .iter()
-        .filter(|step| matches!(step.command, Command::Cancel))
+        .filter(|step| matches!(step.command, Command::Cancel(_)))
         .map(|step| step.transaction.uuid())
         .collect();
     if ids.is_empty() {

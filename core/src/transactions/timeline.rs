@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::transaction_events;
@@ -221,4 +221,36 @@ pub(crate) async fn record_lines(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// What a line of kind [`TimelineKind::Waiting`] says in `detail`: what is waited for, as a word of its own.
+const WAITS_FOR: &str = "waitsFor";
+
+/// Says what a transaction waits for, unless that was said since `since`; gives whether it was said now.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn record_waiting(
+    conn: &mut PgConn,
+    transaction: TransactionId,
+    (id, at): (Uuid, DateTime<Utc>),
+    (waits_for, message): (&str, &str),
+    since: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let lines: Vec<Option<Value>> = transaction_events::table
+        .filter(transaction_events::transaction_id.eq(transaction.uuid()))
+        .filter(transaction_events::kind.eq(TimelineKind::Waiting.as_str()))
+        .filter(transaction_events::created_at.ge(since))
+        .order(transaction_events::id.desc())
+        .limit(100)
+        .select(transaction_events::detail)
+        .load(conn)
+        .await?;
+    let says = |detail: &Value| detail.get(WAITS_FOR).and_then(Value::as_str) == Some(waits_for);
+    if lines.iter().flatten().any(says) {
+        return Ok(false);
+    }
+    let detail = Some(json!({ WAITS_FOR: waits_for }));
+    record(conn, transaction, id, at, TimelineKind::Waiting, message, detail).await?;
+    Ok(true)
 }

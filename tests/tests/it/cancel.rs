@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use wallet_core::clock::Clock as _;
 use wallet_tests::app::{Leftovers, id_of};
-use wallet_tests::{Answer, TestApp, User, eventually};
+use wallet_tests::{Answer, Role, TestApp, User, eventually};
 
 /// A deposit that waits for its payer, and its intent.
 pub(crate) async fn awaiting(app: &TestApp, user: &User, wallet: &str, amount: &str) -> (String, String) {
@@ -375,5 +375,24 @@ async fn a_bank_that_pays_after_a_cancellation_was_asked_for_has_paid() {
     app.advance(TimeDelta::days(4)).await;
     app.completed(&alice, &id).await;
     assert_eq!(app.balances(&alice, &wallet).await, (4_000, 0));
+    app.finish().await;
+}
+
+/// Who cancelled is told: an operator is not the owner.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_cancels_is_not_cancelled_by_its_owner() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let operator = User::with_role(Role::Operator);
+    for (by, code) in [
+        (&operator, "CANCELLED_BY_OPERATOR: "),
+        (&alice, "CANCELLED_BY_OWNER: "),
+    ] {
+        let (id, _) = awaiting(&app, &alice, &wallet, "10.00").await;
+        let _ = app.cancel(by, &id).await.data();
+        let ended = app.ended(&alice, &id).await;
+        let reason = ended["failureReason"].as_str().unwrap();
+        assert!(reason.starts_with(code), "{reason}");
+    }
     app.finish().await;
 }

@@ -76,6 +76,11 @@ async fn a_wallet_locked_for_a_minute_is_served_as_soon_as_it_is_free() {
         2,
         "neither is parked, and no attempt was used up"
     );
+    // One line says so, however often it was tried.
+    for (user, id) in [(&alice, &sent), (&bob, &withdrawal)] {
+        let told = app.transaction(user, id).await["timeline"].to_string();
+        assert_eq!(told.matches("lock").count(), 1, "{told}");
+    }
     for held in held {
         held.release().await;
     }

@@ -195,10 +195,10 @@ async fn a_refund_made_in_the_dashboard_is_booked_and_what_is_missing_is_caught_
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
     assert_eq!(app.owed(&wallet).await, 2_000);
     // The next credit pays the debt first.
-    let next = app.deposited(&alice, &wallet, 5_000, "pm_card_visa").await;
+    app.deposited(&alice, &wallet, 5_000, "pm_card_visa").await;
     assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
     assert_eq!(app.owed(&wallet).await, 0);
-    let told = app.transaction(&alice, &next).await;
+    let told = app.relative(&alice, &id_of(&refund)).await;
     assert!(
         told["timeline"].to_string().contains("kept for what was owed"),
         "{told:#}"

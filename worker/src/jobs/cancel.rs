@@ -1,13 +1,13 @@
 //! Undoes what its owner has cancelled, if nothing irreversible has happened; what was too late is told and changes nothing.
 
 use wallet_core::chaos::{self, PlantedBug};
-use wallet_core::flows::{Command, Flow, Stage};
+use wallet_core::flows::{Canceller, Command, Flow, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
 use wallet_core::transactions::Transaction;
 
 use super::step;
-use crate::observe::{Look, by_owner, give_up};
+use crate::observe::{Look, give_up};
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
@@ -19,7 +19,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if transaction.flow == Flow::Deposit {
         return cancel_deposit(worker, job, &transaction).await;
     }
-    let steps = [step(job, &transaction, Command::Cancel)];
+    let steps = [step(job, &transaction, Command::Cancel(canceller(job)))];
     worker.settle_locked(&transaction.wallets(), &steps).await?;
     Ok(())
 }
@@ -42,7 +42,7 @@ async fn cancel_deposit(
         {
             return Err(being_made);
         }
-        let steps = [step(job, transaction, Command::Cancel).before_others()];
+        let steps = [step(job, transaction, Command::Cancel(canceller(job))).before_others()];
         worker.settle_locked(&transaction.wallets(), &steps).await?;
         // Another worker may have begun to create the intent since we looked: then nothing is cancelled yet.
         let now = worker.transaction(job).await?;
@@ -51,7 +51,7 @@ async fn cancel_deposit(
             _ => worker.finish(job).await,
         };
     };
-    let reason = by_owner();
+    let reason = canceller(job).reason("it was paid");
     if chaos::is_planted(PlantedBug::CancelledHereOnly) {
         let intent = intent.as_str().to_owned();
         let steps = [step(job, transaction, Command::CancelIntent { intent, reason })];
@@ -62,4 +62,9 @@ async fn cancel_deposit(
     let question = gateway.retrieve_payment_intent(&intent);
     let intent = worker.calls.ask(Lane::Maintenance, question).await?;
     give_up(&Look::unasked(worker, job), transaction, &intent, reason).await
+}
+
+/// Who asked for it.
+fn canceller(job: &ClaimedJob) -> Canceller {
+    Canceller::from_name(job.payload.get("by").and_then(|by| by.as_str()))
 }

@@ -18,6 +18,38 @@ pub(crate) enum TransactionType {
     Refund,
 }
 
+/// What kind of movement a transaction is, exactly: a type can be several.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "wallet_core::flows::Flow")]
+pub(crate) enum TransactionFlow {
+    /// Money from outside into a wallet.
+    Deposit,
+    /// Money out of a wallet to its owner's bank.
+    Withdrawal,
+    /// Money from wallet to wallet.
+    Transfer,
+    /// Money from wallet to wallet, with a fee.
+    Payment,
+    /// All or a part of a payment back to the payer.
+    PaymentRefund,
+    /// All or a part of a deposit back to the payer's card or bank.
+    DepositRefund,
+    /// A refund of a deposit that somebody made at Stripe itself.
+    OutsideRefund,
+    /// A refund that failed after it had succeeded: the money is back.
+    RefundReturn,
+    /// A payout that failed after it had been paid: the money is back.
+    PayoutReturn,
+    /// The payer's bank disputes a deposit. CANCELLED: it ended, and nothing was taken. COMPLETED: it ended, and the money went back.
+    Dispute,
+    /// What a dispute gave back after its end.
+    DisputeReturn,
+    /// What a dispute took after its end.
+    DisputeLoss,
+    /// What was taken of a wallet for what its owner owed the platform.
+    DebtPayment,
+}
+
 /// How far a transaction is; the last three are final.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "wallet_core::transactions::TransactionStatus")]

@@ -8,6 +8,6 @@ mod event;
 mod transaction;
 mod wallet;
 
-pub(super) use enums::{Direction, PaymentMethod, TransactionStatus, TransactionType};
+pub(super) use enums::{Direction, PaymentMethod, TransactionFlow, TransactionStatus, TransactionType};
 pub(super) use transaction::WalletTransaction;
 pub(super) use wallet::WalletNode;

@@ -10,7 +10,7 @@ use wallet_core::transactions::{self, Transaction};
 
 use super::details::{Detail, Shown, json_of, masked_name};
 use super::event::TransactionEvent;
-use super::{Direction, PaymentMethod, TransactionStatus, TransactionType};
+use super::{Direction, PaymentMethod, TransactionFlow, TransactionStatus, TransactionType};
 use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::graphql::scalars::{DateTime, Decimal};
@@ -143,6 +143,11 @@ impl WalletTransaction {
         self.row.transaction_type.into()
     }
 
+    /// What kind of movement it is, exactly: of a REFUND, whether it is a refund, a dispute, money that came back, or a debt that is paid.
+    async fn flow(&self) -> TransactionFlow {
+        self.row.flow.into()
+    }
+
     /// How far it is.
     async fn status(&self) -> TransactionStatus {
         self.row.status.into()
@@ -151,6 +156,16 @@ impl WalletTransaction {
     /// What leaves the payer; of a payment's refund, what comes back to the payer.
     async fn amount(&self) -> Decimal {
         self.row.amount.into()
+    }
+
+    /// What was asked for, when something else was received and credited, and is the amount since.
+    async fn requested_amount(&self) -> Option<Decimal> {
+        self.row.requested.map(Into::into)
+    }
+
+    /// What a dispute takes of the wallet, when that can be another amount than the disputed one: frozen, paid and owed together.
+    async fn claimed_amount(&self) -> Option<Decimal> {
+        self.row.claimed.map(Into::into)
     }
 
     /// The part of it that the platform keeps; of a payment's refund, the part of the fee that the platform gives back.

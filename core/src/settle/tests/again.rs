@@ -3,7 +3,7 @@
 use super::lives::Teller;
 use super::world::World;
 use crate::flows::testing::{WALLET, reason};
-use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::ledger::PlatformAccount;
@@ -60,7 +60,7 @@ fn what_stripe_keeps_is_asked_for_wherever_the_money_went() {
     let (world, id) = begun(Flow::Deposit);
     assert_eq!(asks(&world, id, paid(9_000)), [JobKind::DepositFee]);
     let (mut world, id) = begun(Flow::Deposit);
-    world.tell(id, Command::Cancel);
+    world.tell(id, Command::Cancel(Canceller::Owner));
     assert_eq!(asks(&world, id, paid(10_000)), [JobKind::DepositFee]);
 }
 
@@ -126,7 +126,7 @@ fn what_is_asked_again_after_the_end_changes_nothing_and_alarms_nobody() {
             Command::Hold
         };
         for end in [
-            Command::Cancel,
+            Command::Cancel(Canceller::Owner),
             Command::Refuse(reason(FailureCode::StripeRefused)),
         ] {
             let (mut world, id) = begun(flow);

@@ -5,7 +5,7 @@ mod deposit;
 use uuid::Uuid;
 
 use crate::flows::testing::{OTHER, WALLET, reason, transaction};
-use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::money::{Currency, Money};
 use crate::transactions::Transaction;
@@ -108,7 +108,7 @@ impl Teller {
                 self.begin(Flow::Transfer, minor, None);
                 self.turn(turned);
                 let command = if fate.is_multiple_of(4) {
-                    Command::Cancel
+                    Command::Cancel(Canceller::Owner)
                 } else {
                     Command::Execute
                 };
@@ -132,7 +132,7 @@ impl Teller {
         self.last().fee = Some(fee);
         self.turn(turned);
         if fate.is_multiple_of(5) {
-            return self.job(Stage::Accepted, Command::Cancel);
+            return self.job(Stage::Accepted, Command::Cancel(Canceller::Owner));
         }
         self.job(Stage::Accepted, Command::Execute);
         let parts = i64::from(parts % 5);
@@ -145,7 +145,7 @@ impl Teller {
                 self.turn(!turned);
                 let is_cancelled = n == 1 && fate % 5 == 1;
                 let command = if is_cancelled {
-                    Command::Cancel
+                    Command::Cancel(Canceller::Owner)
                 } else {
                     Command::Execute
                 };
@@ -159,12 +159,12 @@ impl Teller {
         let (payout, reversal) = (self.id("po"), self.id("trr"));
         let refuse = Command::Refuse(reason(FailureCode::PayoutAccountRefused));
         match fate % 7 {
-            0 => return self.job(Stage::Accepted, Command::Cancel),
+            0 => return self.job(Stage::Accepted, Command::Cancel(Canceller::Owner)),
             1 => return self.job(Stage::Accepted, refuse),
             _ => self.job(Stage::Accepted, Command::Hold),
         };
         match fate % 7 {
-            2 => return self.job(Stage::Held, Command::Cancel),
+            2 => return self.job(Stage::Held, Command::Cancel(Canceller::Owner)),
             3 => return self.job(Stage::Held, refuse),
             _ => {}
         }

@@ -3,7 +3,7 @@
 use super::lives::Teller;
 use super::world::World;
 use crate::flows::testing::{WALLET, usd};
-use crate::flows::{Command, DisputeEnd, Flow, Stage};
+use crate::flows::{Canceller, Command, DisputeEnd, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
@@ -125,7 +125,7 @@ fn a_hold_released_after_a_dispute_pays_the_debt() {
     world.tell(withdrawal, Command::Hold);
     world.tell(dispute, OPEN);
     assert_eq!(world.balance(WALLET), [0, 10_000, 8_000]);
-    world.tell(withdrawal, Command::Cancel);
+    world.tell(withdrawal, Command::Cancel(Canceller::Owner));
     assert_eq!(world.balance(WALLET), [0, 2_000, 0]);
     win(&mut world, dispute);
     assert_eq!(world.balance(WALLET), [10_000, 0, 0]);

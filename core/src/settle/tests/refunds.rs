@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::lives::Teller;
 use super::world::World;
 use crate::flows::testing::{WALLET, usd};
-use crate::flows::{Command, DisputeEnd, Flow, Stage};
+use crate::flows::{Canceller, Command, DisputeEnd, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::settle::Outcome;
@@ -85,7 +85,7 @@ fn a_refund_that_failed_leaves_its_part_to_others() {
     let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
     let first = another(&mut world, &mut teller, Flow::DepositRefund, 6_000, deposit);
     world.tell(first, Command::Hold);
-    world.tell(first, Command::Cancel);
+    world.tell(first, Command::Cancel(Canceller::Owner));
     let second = another(&mut world, &mut teller, Flow::DepositRefund, 10_000, deposit);
     assert_eq!(world.tell(second, Command::Hold), Outcome::Applied(Stage::Held));
 }

@@ -26,7 +26,8 @@ impl Story {
         self.balances(("55.00", "0.00"), ("79.80", "0.00")).await
     }
 
-    pub(super) async fn dispute_lost(&self) -> Result<()> {
+    /// Gives our transaction of the dispute.
+    pub(super) async fn dispute_lost(&self) -> Result<String> {
         self.steps
             .next("Ada deposits 40.00 and sends Ben 70.00, so that little is left");
         let (deposit, intent) = self.deposit_by_saved_card("40.00").await?;
@@ -43,18 +44,21 @@ impl Story {
             .next("The bank decides for Ada as the card's holder: what was held is gone, and the 15.00 are still owed");
         self.payments.decide(&dispute, "lost").await?;
         timeline(&self.ada.api.end(&ours, "COMPLETED").await?);
-        self.balances(("0.00", "0.00"), ("149.80", "0.00")).await
+        self.balances(("0.00", "0.00"), ("149.80", "0.00")).await?;
+        Ok(ours)
     }
 
     /// Gives the intent of the deposit that paid the debt, with its transaction.
-    pub(super) async fn debt_caught(&self) -> Result<(String, String)> {
+    pub(super) async fn debt_caught(&self, dispute: &str) -> Result<(String, String)> {
         self.steps
-            .next("Ada deposits 20.00: her debt of 15.00 is paid first, 5.00 are hers");
+            .next("Ada deposits 20.00: her debt of 15.00 is paid first, by a transaction of its own, and 5.00 are hers");
         let (deposit, intent) = self.deposit_by_saved_card("20.00").await?;
-        let told = self.ada.api.end(&deposit, "COMPLETED").await?;
+        let payment = self.ada.api.follow_up(&self.ada.wallet, dispute).await?;
+        let told = self.ada.api.end(&payment, "COMPLETED").await?;
         if !says(&told, "kept for what was owed") {
-            bail!("the deposit does not tell of the debt: {told}");
+            bail!("the payment of the debt does not tell of it: {told}");
         }
+        timeline(&told);
         self.balances(("5.00", "0.00"), ("149.80", "0.00")).await?;
         Ok((deposit, intent))
     }

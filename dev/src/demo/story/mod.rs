@@ -72,8 +72,11 @@ pub(super) async fn play(cast: Cast) -> Result<()> {
         .await
         .context("the payout that the bank refuses")?;
     story.dispute_won().await.context("the dispute that is won")?;
-    story.dispute_lost().await.context("the dispute that is lost")?;
-    let last = story.debt_caught().await.context("the debt that is caught")?;
+    let dispute = story.dispute_lost().await.context("the dispute that is lost")?;
+    let last = story
+        .debt_caught(&dispute)
+        .await
+        .context("the debt that is caught")?;
     story
         .refund_in_dashboard(&last)
         .await

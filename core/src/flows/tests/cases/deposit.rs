@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, entry, reason, usd};
-use crate::flows::{Command, DisputeEnd, FailureCode, Flow, Stage};
+use crate::flows::{Canceller, Command, DisputeEnd, FailureCode, Flow, Stage};
 use crate::ledger::Account;
 
 fn paid(minor: i64) -> Command {
@@ -34,7 +34,7 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let mut cases = vec![
         case(Stage::Accepted, intent).to(Stage::AwaitingPayment),
-        case(Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
+        case(Stage::Accepted, Command::Cancel(Canceller::Owner)).to(Stage::Cancelled),
     ];
     for from in [Stage::Accepted, Stage::AwaitingPayment] {
         cases.extend([

@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, OTHERS, at, reason, transaction, usd};
-use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
 use crate::ledger::Account;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -30,7 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
         let refuse = Command::Refuse(reason(FailureCode::InsufficientFunds));
         cases.extend([
             Case::new(flow, Stage::Accepted, refuse).to(Stage::Failed),
-            Case::new(flow, Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
+            Case::new(flow, Stage::Accepted, Command::Cancel(Canceller::Owner)).to(Stage::Cancelled),
         ]);
     }
     cases

@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
-use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
 use crate::ledger::Account;
 
 fn refuse() -> Command {
@@ -27,14 +27,14 @@ pub(super) fn cases() -> Vec<Case> {
             .to(Stage::Held)
             .moves(AVAILABLE, FROZEN, 10_000),
         case(Stage::Accepted, refuse()).to(Stage::Failed),
-        case(Stage::Accepted, Command::Cancel).to(Stage::Cancelled),
+        case(Stage::Accepted, Command::Cancel(Canceller::Owner)).to(Stage::Cancelled),
         case(Stage::Held, sent)
             .to(Stage::Transferred)
             .moves(Account::IN_TRANSIT, Account::CLEARING, 10_000),
         case(Stage::Held, refuse())
             .to(Stage::Failed)
             .moves(FROZEN, AVAILABLE, 10_000),
-        case(Stage::Held, Command::Cancel)
+        case(Stage::Held, Command::Cancel(Canceller::Owner))
             .to(Stage::Cancelled)
             .moves(FROZEN, AVAILABLE, 10_000),
         case(Stage::Transferred, started).to(Stage::PayingOut),

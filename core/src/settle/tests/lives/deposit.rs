@@ -2,7 +2,7 @@
 
 use super::{Teller, When};
 use crate::flows::testing::{entry, reason};
-use crate::flows::{Command, DisputeEnd, FailureCode, Flow, Stage};
+use crate::flows::{Canceller, Command, DisputeEnd, FailureCode, Flow, Stage};
 use crate::ids::TransactionId;
 
 impl Teller {
@@ -86,7 +86,7 @@ impl Teller {
         let refuse = Command::Refuse(reason(FailureCode::StripeRefused));
         self.job(Stage::Accepted, Command::Hold);
         match fate % 5 {
-            0 => self.job(Stage::Held, Command::Cancel),
+            0 => self.job(Stage::Held, Command::Cancel(Canceller::Owner)),
             1 => self.job(Stage::Held, refuse),
             fate => {
                 self.refund_made(Stage::Held, &refund, fate == 2);
