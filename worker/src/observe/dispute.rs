@@ -36,9 +36,7 @@ pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobEr
     };
     let dispute = without_what_others_have(look, &transaction, dispute).await?;
     let Ok(taken) = taken(&dispute) else {
-        return look
-            .needs_a_person("the dispute has moved money in another currency than the deposit's")
-            .await;
+        return converted(look, &transaction, &dispute).await;
     };
     if !transaction.stage.status().is_final() {
         let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
@@ -90,6 +88,27 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
         words: format!("the payer's bank asks about {} of the deposit", dispute.amount),
     };
     Ok(Some(look.open(&found).await?))
+}
+
+/// A platform that settles in another currency than the deposit's has its disputes settled in that one
+/// (<https://docs.stripe.com/currencies/conversions>). What was taken is not known in the wallet's currency, so nothing is booked: what is
+/// disputed is held, and a person decides.
+async fn converted(look: &Look<'_>, transaction: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
+    if !transaction.stage.status().is_final() {
+        look.settle_and_go_on(transaction, vec![Command::OpenDispute { taken: None }])
+            .await?;
+    }
+    let currency = dispute
+        .balance_transactions
+        .iter()
+        .map(|movement| movement.amount.currency())
+        .find(|currency| *currency != dispute.amount.currency());
+    let note = format!(
+        "the dispute of {} moved money in {}: it is held until somebody books the conversion",
+        dispute.amount,
+        currency.map_or("another currency", |currency| currency.code())
+    );
+    look.needs_a_person(&note).await
 }
 
 /// What is disputed was never credited: what is taken for it, and what comes back, is booked against what lies in suspense.
