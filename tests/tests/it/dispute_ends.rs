@@ -321,3 +321,28 @@ async fn a_payment_is_refunded_during_an_inquiry() {
         app.finish().await;
     }
 }
+
+/// A platform that settles in another currency than the deposit's: the conversion is not ours to guess, so what is disputed is held and a
+/// person is told; the invariants hold meanwhile, so nobody else's money is stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dispute_that_is_settled_in_another_currency_is_held_and_told_to_a_person() {
+    for (next, held) in [("needs_response", 5_000), ("won", 5_000), ("lost", 5_000)] {
+        let app = TestApp::start().await;
+        let order = json!({ "status": "warning_needs_response" });
+        let (alice, wallet, _, dispute, ours) = disputed(&app, order).await;
+        let path = format!("disputes/{dispute}/funds");
+        app.stripe
+            .control(&path, json!({ "amount": -4_600, "currency": "eur" }))
+            .await;
+        decided(&app, &dispute, json!({ "status": next, "funds": false })).await;
+        app.at_stage(&ours, "disputed").await;
+        assert_eq!(app.balances(&alice, &wallet).await, (5_000 - held, held));
+        let told = "alarms WHERE kind = 'event_parked' AND message LIKE '%moved money in eur%' AND closed_at IS NULL";
+        eventually("a person to be told", async || app.db.count(told).await > 0).await;
+        assert_eq!(
+            wallet_tests::books::violations(&app.db).await,
+            Vec::<String>::new()
+        );
+        app.abandon().await;
+    }
+}

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{Control, Input, Refusal, id_of, move_or_plan, plan};
 use crate::stripe::form::Metadata;
+use crate::stripe::money::Currency;
 use crate::stripe::objects::{Charge, Dispute, DisputeStatus, Id, Refund, RefundStatus, Resource, Transfer};
 use crate::stripe::resources::later::Move;
 use crate::stripe::resources::{disputes, refunds, reversals};
@@ -195,6 +196,8 @@ pub(super) async fn move_dispute(
 pub(super) struct FundsMove {
     /// In minor units; back to us when positive, out when negative.
     amount: i64,
+    /// The platform's, when it settles in another one than the payment's.
+    currency: Option<String>,
 }
 
 pub(super) async fn move_funds(
@@ -205,9 +208,10 @@ pub(super) async fn move_funds(
     if order.amount == 0 {
         return Err(Refusal::bad("`amount` must not be 0"));
     }
+    let currency = order.currency.as_deref().map(Currency::parse).transpose()?;
     core.with(|state| {
         let id: Id<Dispute> = id_of(state, &id)?;
-        disputes::move_funds(state, &id, order.amount);
+        disputes::move_funds(state, &id, order.amount, currency);
         Ok(Json(state.rendered(&id)))
     })
 }

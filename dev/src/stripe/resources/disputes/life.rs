@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::balance::{Posting, post};
 use crate::stripe::effects::{NewEffect, transaction_of};
+use crate::stripe::money::Currency;
 use crate::stripe::objects::{Charge, Dispute, DisputeStatus, Id, Resource, TransactionKind};
 use crate::stripe::state::{Origin, State};
 
@@ -110,14 +111,15 @@ pub(crate) fn step(
 }
 
 /// Moves `amount` of a dispute's money back to us, or out if it is negative, whatever the dispute's status is: banks do so before they
-/// decide, and in part.
-pub(crate) fn move_funds(state: &mut State, id: &Id<Dispute>, amount: i64) {
+/// decide, and in part. `currency` is the platform's when it settles in another one than the payment's
+/// (<https://docs.stripe.com/currencies/conversions>).
+pub(crate) fn move_funds(state: &mut State, id: &Id<Dispute>, amount: i64, currency: Option<Currency>) {
     let kind = if amount < 0 {
         TransactionKind::Dispute
     } else {
         TransactionKind::DisputeReversal
     };
-    let change = book(state, id, kind, amount, 0);
+    let change = book(state, id, kind, (amount, 0), currency);
     let operation = if amount < 0 {
         "dispute.withdraw"
     } else {
@@ -158,7 +160,7 @@ fn withdraw(state: &mut State, id: &Id<Dispute>) -> i64 {
     } else {
         0
     };
-    book(state, id, TransactionKind::Dispute, amount, fee)
+    book(state, id, TransactionKind::Dispute, (amount, fee), None)
 }
 
 /// Puts back what a dispute has taken; the fee too, if the settings say so. Returns the balance's change.
@@ -172,11 +174,17 @@ fn reinstate(state: &mut State, id: &Id<Dispute>) -> i64 {
     } else {
         0
     };
-    book(state, id, TransactionKind::DisputeReversal, taken, fee)
+    book(state, id, TransactionKind::DisputeReversal, (taken, fee), None)
 }
 
 /// Books a movement of a dispute's money, unless it is nothing. Returns the balance's change.
-fn book(state: &mut State, id: &Id<Dispute>, kind: TransactionKind, amount: i64, fee: i64) -> i64 {
+fn book(
+    state: &mut State,
+    id: &Id<Dispute>,
+    kind: TransactionKind,
+    (amount, fee): (i64, i64),
+    currency: Option<Currency>,
+) -> i64 {
     let Some(dispute) = state.disputes.get(id.as_str()).cloned() else {
         return 0;
     };
@@ -192,7 +200,7 @@ fn book(state: &mut State, id: &Id<Dispute>, kind: TransactionKind, amount: i64,
         kind,
         amount,
         fee,
-        currency: dispute.currency,
+        currency: currency.unwrap_or(dispute.currency),
         source: id.as_str(),
         description: Some(format!("{description} for {}", dispute.charge)),
         pending_ms: 0,
