@@ -116,7 +116,9 @@ pub fn body(choices: &mut dyn Choices) -> Vec<u8> {
         if over == 0 {
             return body.into_bytes();
         }
-        let keep = document.floor_char_boundary(document.len().saturating_sub(over));
+        let most = document.len().saturating_sub(over);
+        let ends = |at: &usize| document.is_char_boundary(*at);
+        let keep = (0..=most).rev().find(ends).unwrap_or_default();
         document.truncate(keep);
         if keep == 0 {
             return json!({ "query": "" }).to_string().into_bytes();

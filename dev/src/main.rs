@@ -28,11 +28,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Start everything and print how to use it; Ctrl-C stops it. The real Stripe is used when STRIPE_SECRET_KEY is set.
-    Up(StackArgs),
+    Up(Box<StackArgs>),
     /// The same, then play one whole story through the public API, check every balance, and stop.
-    Demo(StackArgs),
+    Demo(Box<StackArgs>),
     /// Run the Stripe simulator alone.
-    Stripe(StripeArgs),
+    Stripe(Box<StripeArgs>),
     /// Forget what the Stripe simulator of a stopped stack has kept: its customers, cards, accounts, balances and events.
     Forget(HomeArgs),
     /// Print an access token.
@@ -141,9 +141,9 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Up(args) => up::up(&args.into()).await?,
-        Command::Demo(args) => demo::demo(&args.into()).await?,
-        Command::Stripe(args) => simulate(args).await?,
+        Command::Up(args) => up::up(&(*args).into()).await?,
+        Command::Demo(args) => demo::demo(&(*args).into()).await?,
+        Command::Stripe(args) => simulate(*args).await?,
         Command::Forget(args) => forget(&args.dir)?,
         Command::Token(args) => say(&issue(args)?),
         Command::Env(args) => say(environment(&args.dir)?.trim_end()),

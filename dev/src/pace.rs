@@ -71,7 +71,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_arithmetic, reason = "a measure of speed, no money")]
     fn a_machine_that_is_slower_or_shared_has_longer_bars_and_a_faster_one_the_usual() {
         assert!((of(vec![USUAL / 4; 5]) - 1.0).abs() < 1e-9);
         assert!((of(vec![USUAL * 3; 5]) - 3.0).abs() < 1e-9);

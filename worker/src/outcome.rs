@@ -83,7 +83,7 @@ impl JobError {
     fn waits_for(&self) -> &'static str {
         match self {
             Self::Park(_) => "person",
-            Self::Again(_) | Self::AfterAnother(_) => "job",
+            Self::Again(_) | Self::AfterAnother(_) | Self::AfterCall(_) => "job",
             Self::NotYet(_) => "event",
             Self::Db(_) | Self::Inbox(_) | Self::Crypto(_) => "database",
             Self::Lock(_) => LOCK,

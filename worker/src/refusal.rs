@@ -218,7 +218,7 @@ mod tests {
     fn told(code: Option<&str>, param: Option<&str>) -> String {
         let error = GatewayError {
             code: code.map(ToOwned::to_owned),
-            param: param.map(ToOwned::to_owned),
+            param: param.map(Into::into),
             ..GatewayError::new(ErrorClass::Refused)
         };
         reason(&error, FailureCode::StripeRefused).to_string()

@@ -223,7 +223,12 @@ mod tests {
     fn two_spellings_of_one_number_have_one_fingerprint() {
         let digester = Digester::sample(1);
         let of = |text: &str| {
-            Fingerprint::of(&digester, "transfer", &serde_json::from_str::<Value>(text).unwrap()).stored
+            Fingerprint::of(
+                &digester,
+                "transfer",
+                &serde_json::from_str::<Value>(text).unwrap(),
+            )
+            .stored
         };
         for same in ["[{\"a\":1.0}]", "[{\"a\":1.00}]", "[{\"a\":1e0}]"] {
             assert_eq!(of("[{\"a\":1}]"), of(same), "{same}");

@@ -359,7 +359,7 @@ impl Command {
         }
     }
 
-    /// Whether it can take more of a wallet than the wallet has, so that its owner owes the rest ([`super::Decision::owes`]).
+    /// Whether it can take more of a wallet than the wallet has, so that its owner owes the rest.
     #[must_use]
     pub const fn may_owe(&self) -> bool {
         matches!(

@@ -33,6 +33,7 @@ impl CallBudget {
 
     /// Questions per second of the sweeps.
     #[must_use]
+    #[expect(clippy::float_arithmetic, reason = "a rate of questions, no money")]
     pub fn sweeps_per_second(self) -> f64 {
         f64::from(self.per_second) / f64::from(SHARE)
     }

@@ -173,10 +173,10 @@ fn plan_one(
             .map(|(kind, id)| ((*kind).to_owned(), id.clone())),
     );
     plan.follow_suspense(id, &decision.legs);
-    if let Some((wallet, debt)) = decision.owes {
-        if debt.is_positive() {
-            plan.causes.entry(wallet).or_insert(id);
-        }
+    if let Some((wallet, debt)) = decision.owes
+        && debt.is_positive()
+    {
+        plan.causes.entry(wallet).or_insert(id);
     }
     plan.planned.push(Planned {
         claim: step.claim,

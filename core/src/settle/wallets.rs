@@ -126,15 +126,14 @@ async fn missed(
     .bind::<Array<SqlUuid>, _>(locked)
     .load(conn)
     .await?;
-    Ok(missed.into_iter().map(|one| (one.user_id, one.currency)).collect())
+    Ok(missed
+        .into_iter()
+        .map(|one| (one.user_id, one.currency))
+        .collect())
 }
 
 /// Of the wallets of the steps, those that are there and could not be locked.
-async fn passed_by(
-    conn: &mut PgConn,
-    ids: &[Uuid],
-    rows: &[WalletRow],
-) -> Result<Vec<WalletId>, DbError> {
+async fn passed_by(conn: &mut PgConn, ids: &[Uuid], rows: &[WalletRow]) -> Result<Vec<WalletId>, DbError> {
     let missing: Vec<Uuid> = ids
         .iter()
         .filter(|id| rows.iter().all(|row| row.id != **id))

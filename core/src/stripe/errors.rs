@@ -269,11 +269,9 @@ pub struct GatewayError {
     /// Stripe's error code, or a word of ours where no answer came; for operators and for the row of the call.
     pub code: Option<String>,
     /// The parameter that Stripe objects to, such as `customer`.
-    pub param: Option<String>,
+    pub param: Option<Box<str>>,
     /// The issuer's reason for a decline.
-    pub decline_code: Option<String>,
-    /// The parameter that it is about, if it is about one.
-    pub param: Option<String>,
+    pub decline_code: Option<Box<str>>,
     /// A sentence that may be shown to the user: Stripe's own for card errors, ours for everything else.
     pub message: String,
     /// Stripe's id of the request, when the answer tells it.
@@ -292,7 +290,6 @@ impl GatewayError {
             code: None,
             param: None,
             decline_code: None,
-            param: None,
             message: class.sentence().to_owned(),
             request_id: None,
             payment_intent: None,

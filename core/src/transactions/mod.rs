@@ -14,7 +14,5 @@ pub use store::{
     HistoryFilter, HistoryPage, count_quiet, external_ref, find, find_by_external_ref, find_visible,
     has_open_payments, history, insert, load_many, related_to, request_cancel,
 };
-pub use timeline::{
-    MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, record_waiting, timeline,
-};
+pub use timeline::{MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, record_waiting, timeline};
 pub(crate) use timeline::{NewLine, record_lines};

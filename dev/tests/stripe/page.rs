@@ -105,7 +105,9 @@ impl Started {
     async fn object_for(&self, placeholder: &str, command: &str) -> String {
         let method = match command {
             _ if command.contains("/confirm") || command.contains("/receive") => None,
-            _ if command.contains("/authenticate") => Some("pm_card_authenticationRequired"),
+            _ if command.contains("/authenticate") || command.contains("/action") => {
+                Some("pm_card_authenticationRequired")
+            }
             _ if command.contains("/settle") => Some("pm_usBankAccount_processing"),
             _ => Some("pm_card_visa"),
         };

@@ -122,7 +122,7 @@ async fn digests_go_on_to_match_while_keys_are_rotated_and_after() {
     let before = digest(&vault(db, &clock, ENCRYPTION_KEY, &[])).await;
     let rotating = vault(db, &clock, new, &[ENCRYPTION_KEY]);
     assert_eq!(digest(&rotating).await, before, "under the previous key");
-    rotating.rewrap_all().await.unwrap();
+    rotating.rewrap_all(|_| {}).await.unwrap();
     assert_eq!(digest(&rotating).await, before);
     assert_eq!(
         digest(&vault(db, &clock, new, &[])).await,

@@ -133,6 +133,7 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/payees/store.rs",
             "core/src/sessions.rs",
             "core/src/settle/lock.rs",
+            "core/src/settle/wallets.rs",
             "core/src/stripe/calls/store.rs",
             "core/src/stripe/calls/attempt.rs",
             "core/src/transactions/row.rs",

@@ -79,7 +79,7 @@ async fn a_wallet_locked_for_a_minute_is_served_as_soon_as_it_is_free() {
     // One line says so, however often it was tried.
     for (user, id) in [(&alice, &sent), (&bob, &withdrawal)] {
         let told = app.transaction(user, id).await["timeline"].to_string();
-        assert_eq!(told.matches("lock").count(), 1, "{told}");
+        assert_eq!(told.matches(r#""waitsFor":"lock""#).count(), 1, "{told}");
     }
     for held in held {
         held.release().await;

@@ -67,7 +67,9 @@ async fn a_payout_of_the_platform_that_takes_users_money_is_told_and_stops_money
     let compared = programs::run("wallet-worker", &["reconcile"], &app.variables).await;
     assert_eq!(compared.code, Some(1), "{compared:?}");
     assert!(
-        compared.out.contains("paid out to the platform's bank although it was not the platform's own"),
+        compared
+            .out
+            .contains("paid out to the platform's bank although it was not the platform's own"),
         "{compared:?}"
     );
 

@@ -123,7 +123,7 @@ async fn a_transfer_that_would_overflow_the_receiver_fails_alone() {
     assert_eq!(failed.len(), 1, "{ends:?}");
     assert_eq!(
         failed[0]["failureReason"],
-        "LIMIT_EXCEEDED: the receiving wallet cannot hold that much"
+        "LIMIT_EXCEEDED: the amount is more than can be received"
     );
     assert_eq!(app.balances(&alice, &hers).await, (5_800, 0));
     app.finish().await;

@@ -1,6 +1,6 @@
 //! Creates the refund of a deposit at Stripe.
 
-use wallet_core::flows::{Command, FailureCode, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CallOutcome, CreateRefund, Disposition, Lane, LookUp, PaymentIntentId, RefundId, Tags,

@@ -13,7 +13,7 @@ mod transfer;
 
 pub(crate) use account::{account, disconnected};
 pub(crate) use dispute::dispute;
-pub(crate) use payment_intent::{apply as apply_payment_intent, by_owner, give_up, payment_intent};
+pub(crate) use payment_intent::{apply as apply_payment_intent, give_up, payment_intent};
 pub(crate) use payout::{bank_of, is_what_was_asked_for, payout};
 pub(crate) use refund::{apply as apply_refund, refund};
 pub(crate) use transfer::{reversal_author, transfer};
@@ -23,6 +23,7 @@ use wallet_core::accept::{Found, open_found};
 use wallet_core::alarms;
 use wallet_core::audit::Actor;
 use wallet_core::flows::{Command, Flow, Stage};
+use wallet_core::ids::TransactionId;
 use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::{ClaimedJob, JobKind, QueueName};
 use wallet_core::settle::Step;

@@ -7,7 +7,7 @@ use wallet_core::crypto::{KeyOwner, Place};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::jobs::JobKind;
 use wallet_core::stripe::{
-    CallError, Decline, NextAction, Operation, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
+    Author, CallError, Decline, NextAction, Operation, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
 };
 use wallet_core::transactions::{TimelineKind, Transaction, external_ref};
 use wallet_core::wallets;
@@ -119,7 +119,7 @@ pub(crate) async fn apply(
 }
 
 /// The end of a deposit that somebody asked to cancel.
-pub(crate) fn by_owner() -> FailureReason {
+fn by_owner() -> FailureReason {
     FailureReason::new(FailureCode::CancelledByOwner, "cancelled before it was paid")
 }
 

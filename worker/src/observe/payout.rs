@@ -38,11 +38,11 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
     };
     let bank = bank_of(look.worker, &transaction).await?;
     let fits = is_what_was_asked_for(&transaction, bank.as_ref(), &payout);
-    if let Some(claim) = claim {
-        if !claim.is_ours(fits, &[Stage::Accepted, Stage::Held, Stage::Transferred])? {
-            let why = "the payout was not made by this system";
-            return look.foreign(&transaction, id.as_str(), why).await;
-        }
+    if let Some(claim) = claim
+        && !claim.is_ours(fits, &[Stage::Accepted, Stage::Held, Stage::Transferred])?
+    {
+        let why = "the payout was not made by this system";
+        return look.foreign(&transaction, id.as_str(), why).await;
     }
     if !fits {
         let why = "the payout's amount, currency or bank is not what was asked for";

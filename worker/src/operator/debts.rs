@@ -11,7 +11,10 @@ pub(crate) async fn debts(session: &Session) -> anyhow::Result<()> {
     let conn = &mut session.db.conn().await?;
     let (mut lines, mut listed) = (Vec::new(), Vec::new());
     for debt in debts::list(conn).await? {
-        lines.push(format!("{}  wallet {}  owes {}", debt.user, debt.wallet, debt.amount));
+        lines.push(format!(
+            "{}  wallet {}  owes {}",
+            debt.user, debt.wallet, debt.amount
+        ));
         let mut causes = Vec::new();
         for cause in debts::causes(conn, debt.wallet, debt.amount).await? {
             lines.push(format!(

@@ -32,9 +32,13 @@ pub(crate) struct BankDetails {
 
 impl BankDetails {
     fn of(details: accept::BankDetails, shown: Shown) -> Self {
-        let (name, number): (fn(String) -> String, fn(String) -> String) = match shown {
-            Shown::Full => (|text| text, |text| text),
-            Shown::Masked => (|text| masked_name(&text), |text| masked_number(&text)),
+        let name = |text: String| match shown {
+            Shown::Full => text,
+            Shown::Masked => masked_name(&text),
+        };
+        let number = |text: String| match shown {
+            Shown::Full => text,
+            Shown::Masked => masked_number(&text),
         };
         Self {
             account_name: name(details.account_name),
@@ -164,7 +168,7 @@ impl WalletNode {
 
 impl WalletNode {
     async fn read_debts(&self, ctx: &Context<'_>) -> Result<Vec<Debt>, ApiError> {
-        ctx.take_read()?;
+        let _turn = ctx.take_read().await?;
         let mut conn = ctx.app()?.db.conn().await?;
         Ok(debts::of_person(&mut conn, self.0.user_id, self.0.currency()).await?)
     }

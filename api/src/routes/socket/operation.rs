@@ -27,9 +27,11 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// Errors without data are the operation's end: it was refused, or its stream broke.
+    /// Errors without data are the operation's end: it was refused, or its stream broke. A field within a result that failed, and took the
+    /// whole result with it, is a result all the same, and the next one may succeed.
     fn of(response: Response) -> Self {
-        if response.data == Value::Null && !response.errors.is_empty() {
+        let is_result = response.errors.iter().any(|error| error.path.len() > 1);
+        if response.data == Value::Null && !response.errors.is_empty() && !is_result {
             Self::Failed(response)
         } else {
             Self::Next(response)

@@ -123,13 +123,12 @@ fn no_refund_is_granted_while_the_bank_decides() {
 
 #[test]
 fn a_dispute_of_more_than_is_left_raises_an_alarm_and_takes_what_the_bank_takes() {
+    type Minor = fn(i64) -> Command;
     let open = |minor| Command::OpenDispute {
         taken: Some(usd(minor)),
     };
-    for (command, stage) in [
-        (open as fn(i64) -> Command, Stage::Disputed),
-        (lost, Stage::Completed),
-    ] {
+    let (open, lost): (Minor, Minor) = (open, lost);
+    for (command, stage) in [(open, Stage::Disputed), (lost, Stage::Completed)] {
         let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
         let refund = another(&mut world, &mut teller, Flow::DepositRefund, 6_000, deposit);
         world.tell(refund, Command::Hold);

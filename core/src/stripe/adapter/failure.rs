@@ -67,9 +67,8 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) 
     GatewayError {
         status: Some(status),
         code,
-        param: answer.param,
-        decline_code: answer.decline_code,
-        param: answer.param,
+        param: answer.param.map(String::into_boxed_str),
+        decline_code: answer.decline_code.map(String::into_boxed_str),
         message,
         request_id: answer.request_log_url.as_deref().and_then(request_id),
         payment_intent: answer
