@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use wallet_core::crypto::{KeyOwner, Place};
-use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::flows::{Canceller, Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::jobs::JobKind;
 use wallet_core::stripe::{
     Author, CallError, Decline, NextAction, Operation, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
@@ -86,7 +86,7 @@ pub(crate) async fn apply(
     let is_open = matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment);
     // Asked for while the payment was under way, and remembered until now.
     if is_open && is_unpaid && transaction.cancel_requested_at.is_some() {
-        return give_up(look, transaction, &intent, by_owner()).await;
+        return give_up(look, transaction, &intent, Canceller::Owner.reason("it was paid")).await;
     }
     let declined = intent.status == PaymentIntentStatus::RequiresPaymentMethod
         && transaction.stripe_payment_method_id.is_some()
@@ -116,11 +116,6 @@ pub(crate) async fn apply(
     }
     commands.extend(end);
     look.settle(transaction, commands).await
-}
-
-/// The end of a deposit that somebody asked to cancel.
-fn by_owner() -> FailureReason {
-    FailureReason::new(FailureCode::CancelledByOwner, "cancelled before it was paid")
 }
 
 /// Cancels the intent, so that it can never succeed; then the deposit ends for this reason. A payment that won the race is booked.
