@@ -57,7 +57,7 @@ pub enum Received {
 
 /// Why an event is not processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Obstacle {
+pub enum Obstacle {
     /// It is normal that it comes, and it is none of ours.
     NotOurs(&'static str),
     /// A person has to look.
@@ -65,6 +65,7 @@ enum Obstacle {
 }
 
 impl Obstacle {
+    /// The state of an event that it stops.
     const fn state(&self) -> &'static str {
         match self {
             Self::NotOurs(_) => "ignored",
@@ -72,7 +73,9 @@ impl Obstacle {
         }
     }
 
-    fn note(&self) -> &str {
+    /// The reason, as a sentence.
+    #[must_use]
+    pub fn note(&self) -> &str {
         match self {
             Self::NotOurs(note) => note,
             Self::Odd(note) => note,
@@ -212,19 +215,32 @@ impl Inbox {
             odd("the event has no id")
         } else if envelope.event_type.is_none() {
             odd("the event has no type")
-        } else if envelope.livemode != Some(!self.livemode) {
+        } else {
+            self.other_mode(envelope.livemode, envelope.account.is_some())
+        }
+    }
+
+    /// What keeps a stored event from being processed, also when an operator has it processed again: the mode in which it was made, which no
+    /// repair changes.
+    #[must_use]
+    pub fn standing_obstacle(&self, event: &StoredEvent) -> Option<Obstacle> {
+        self.other_mode(event.livemode, event.account.is_some())
+    }
+
+    fn other_mode(&self, livemode: Option<bool>, is_connected: bool) -> Option<Obstacle> {
+        if livemode != Some(!self.livemode) {
             None
-        } else if envelope.account.is_some() {
+        } else if is_connected {
             // A live Connect endpoint gets the test events of accounts that are connected in both modes as well
             // (<https://docs.stripe.com/connect/webhooks>).
             Some(Obstacle::NotOurs(
                 "a connected account's event of the other mode (live or test)",
             ))
         } else {
-            odd(&format!(
+            Some(Obstacle::Odd(format!(
                 "the event's livemode is {}, this system's is {}",
                 !self.livemode, self.livemode
-            ))
+            )))
         }
     }
 }

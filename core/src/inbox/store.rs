@@ -23,6 +23,8 @@ pub struct StoredEvent {
     pub account: Option<String>,
     /// What it is about.
     pub object_id: Option<String>,
+    /// Whether it was made in live mode; none when it does not say.
+    pub livemode: Option<bool>,
     /// Whether it has been processed, ignored or parked.
     pub is_done: bool,
 }
@@ -153,7 +155,14 @@ fn literal(text: &str) -> String {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, DbError> {
-    type Row = (String, Option<String>, Option<String>, Option<String>, String);
+    type Row = (
+        String,
+        Option<String>,
+        Option<String>,
+        Option<String>,
+        Option<bool>,
+        String,
+    );
     let row: Option<Row> = stripe_events::table
         .find(id)
         .select((
@@ -161,20 +170,22 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
             stripe_events::type_,
             stripe_events::account,
             stripe_events::object_id,
+            stripe_events::livemode,
             stripe_events::state,
         ))
         .first(conn)
         .await
         .optional()?;
-    Ok(
-        row.map(|(id, event_type, account, object_id, state)| StoredEvent {
+    Ok(row.map(
+        |(id, event_type, account, object_id, livemode, state)| StoredEvent {
             id,
             event_type: event_type.unwrap_or_default(),
             account,
             object_id,
+            livemode,
             is_done: state != "received",
-        }),
-    )
+        },
+    ))
 }
 
 /// Marks an event as understood and without consequence.

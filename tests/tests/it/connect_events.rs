@@ -1,7 +1,9 @@
 //! What comes to a Connect endpoint and is none of ours: ignored and counted, without an alarm.
 
 use serde_json::{Value, json};
-use wallet_tests::app::Leftovers;
+use wallet_core::clock::Clock;
+use wallet_core::inbox::{self, Replay};
+use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{TestApp, eventually};
 
 async fn state_of(app: &TestApp, id: &str) -> Option<String> {
@@ -89,4 +91,92 @@ async fn payments_of_connected_accounts_are_ignored_without_an_alarm() {
         .await;
     }
     app.finish().await;
+}
+
+/// What an operator has processed again is still of the other mode: its objects are none of this one's, whatever their ids are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replayed_events_of_the_other_mode_end_as_they_did_and_settle_nothing() {
+    let mut app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(1_000).await;
+    let account = app.account_of(&wallet).await;
+    let paid = id_of(
+        &app.withdraw(&alice, &wallet, json!({ "amount": "10.00" }))
+            .await
+            .data(),
+    );
+    app.at_stage(&paid, "paying_out").await;
+    let payout = app.stripe_id(&paid, "stripe_payout_id").await;
+    app.at_rest().await;
+    // The payout has arrived, and nobody but the events of the other mode says so.
+    app.stripe
+        .control("webhook_faults", json!({ "event": "*", "drop": true }))
+        .await;
+    app.stripe
+        .control(&format!("payouts/{payout}"), json!({ "status": "paid" }))
+        .await;
+    let event = |id: &str, kind: &str, account: Option<&str>, object: &str| {
+        let mut event = json!({
+            "id": id, "object": "event", "type": kind, "livemode": true, "data": { "object": { "id": object, "object": "x" } },
+        });
+        if let Some(account) = account {
+            event["account"] = json!(account);
+        }
+        event
+    };
+    for (id, kind, of, object) in [
+        (
+            "evt_1otherpaid",
+            "payout.paid",
+            Some(account.as_str()),
+            payout.as_str(),
+        ),
+        (
+            "evt_1otherfailed",
+            "payout.failed",
+            Some(account.as_str()),
+            payout.as_str(),
+        ),
+        (
+            "evt_1otheraccount",
+            "account.updated",
+            Some(account.as_str()),
+            account.as_str(),
+        ),
+        ("evt_1ourpaid", "payment_intent.succeeded", None, "pi_1other"),
+    ] {
+        assert_eq!(app.deliver_signed(&event(id, kind, of, object)).await, 200);
+    }
+    for state in ["ignored", "parked"] {
+        let which = Replay {
+            state: Some(state.to_owned()),
+            ..Replay::default()
+        };
+        let conn = &mut app.db.pool().await.conn().await.unwrap();
+        assert!(
+            !inbox::replay(conn, &which, app.clock.now())
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+    app.at_rest().await;
+    for (id, ended) in [
+        ("evt_1otherpaid", "ignored"),
+        ("evt_1otherfailed", "ignored"),
+        ("evt_1otheraccount", "ignored"),
+        ("evt_1ourpaid", "parked"),
+    ] {
+        assert_eq!(state_of(&app, id).await.as_deref(), Some(ended), "{id}");
+    }
+    app.stop_workers().await;
+    assert_eq!(app.transaction(&alice, &paid).await["status"], "PROCESSING");
+    assert_eq!(
+        app.db
+            .count("alarms WHERE kind = 'event_parked' AND subject = 'evt_1ourpaid' AND closed_at IS NULL")
+            .await,
+        1,
+        "raised anew"
+    );
+    app.abandon().await;
 }

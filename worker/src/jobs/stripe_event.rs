@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use wallet_core::chaos::{self, PlantedBug, Point};
-use wallet_core::inbox::{self, StoredEvent};
+use wallet_core::inbox::{self, Obstacle, StoredEvent};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{AccountId, CallError, Disposition};
 
@@ -35,6 +35,14 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         job,
         event: Some(&event),
     };
+    // An operator can have any stored event processed again, and the other mode has other money.
+    if let Some(obstacle) = worker.inbox.standing_obstacle(&event) {
+        let end = match &obstacle {
+            Obstacle::NotOurs(_) => EventEnd::Ignored,
+            Obstacle::Odd(_) => EventEnd::Parked,
+        };
+        return look.close(end, obstacle.note()).await;
+    }
     let done = understand(&look, &event).await;
     chaos::reach(Point::H4).await;
     match done {
