@@ -8,6 +8,7 @@
 pub mod accept;
 pub mod alarms;
 pub mod audit;
+pub mod budget;
 pub mod chaos;
 pub mod clock;
 pub mod config;

@@ -19,6 +19,8 @@ use crate::worker::Worker;
 
 /// How often it is looked whether a check is due.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often a comparison with Stripe that is under way says so; others begin it again after half an hour of silence.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// Violations told in an alarm.
 const TOLD: u32 = 5;
 /// The kind of the alarms about violated invariants.
@@ -32,19 +34,31 @@ const SHORT: &str = "platform_balance_short";
 const NOT_MADE: &str = "check_not_made";
 const FAILURES_TOLD: u32 = 3;
 
-/// Works until `shutdown`.
+/// Works until `shutdown`. Whatever is under way then only reads, or is begun again by another worker.
 pub(crate) async fn run(worker: Arc<Worker>, config: ChecksConfig, shutdown: CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = check(&worker, &config) => {}
+        // It may take an hour; the others must not wait for it.
+        () = compare(&worker, &config) => {}
+    }
+}
+
+async fn check(worker: &Worker, config: &ChecksConfig) {
     let mut failures = Failures::default();
-    while !shutdown.is_cancelled() {
-        // Whatever is under way only reads, or is begun again by another worker.
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = round(&worker, &config, &mut failures) => {}
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => {}
-        }
+    loop {
+        round(worker, config, &mut failures).await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn compare(worker: &Worker, config: &ChecksConfig) {
+    let mut failures = Failures::default();
+    loop {
+        let done = compare_with_stripe(worker, config).await;
+        let done = done.map_err(|error| chain(&error).to_string());
+        failures.note(worker, Scheduled::Reconcile, done).await;
+        tokio::time::sleep(EVERY).await;
     }
 }
 
@@ -57,9 +71,6 @@ async fn round(worker: &Worker, config: &ChecksConfig, failures: &mut Failures) 
     let done = check_backing(worker, config).await;
     let done = done.map_err(|error| chain(&error).to_string());
     failures.note(worker, Scheduled::Backing, done).await;
-    let done = compare_with_stripe(worker, config).await;
-    let done = done.map_err(|error| chain(&error).to_string());
-    failures.note(worker, Scheduled::Reconcile, done).await;
 }
 
 /// How often in a row each check could not be made.
@@ -132,7 +143,11 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
     let actor = Actor::Worker(worker.name.clone());
     let mut before = open_alarms(worker, DIFFERS).await?;
     let since = now - reconcile::USUAL_PERIOD;
-    let found = reconcile::reconcile(&worker.db, &worker.calls, &actor, since, now, |_| {}).await?;
+    let budget = worker.call_budget;
+    let found = tokio::select! {
+        found = reconcile::reconcile(&worker.db, &worker.calls, budget, &actor, since, now, |_| {}) => found?,
+        () = keep_begun(worker) => return Ok(false),
+    };
     tell_differences(worker, &found).await?;
     before.retain(|alarm| !found.may_still_differ(&alarm.subject));
     close_settled(worker, &before).await?;
@@ -150,6 +165,16 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
     Ok(true)
 }
 
+/// Tells the others, for as long as the comparison takes, that it is under way.
+async fn keep_begun(worker: &Worker) {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        if let Err(error) = verify::keep(&worker.db, Scheduled::Reconcile, worker.clock.now()).await {
+            tracing::debug!(error = %chain(&error), "the others could not be told that the comparison goes on");
+        }
+    }
+}
+
 /// Asks whether Stripe holds what the wallets hold, when that is due.
 async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, ReconcileError> {
     let Some(every) = config.backing else {
@@ -159,7 +184,7 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
         return Ok(false);
     }
     let before = open_alarms(worker, SHORT).await?;
-    let mut taken = Vec::new();
+    let mut stops = Vec::new();
     for backing in reconcile::backing(&worker.db, &worker.calls).await? {
         let Some(missing) = backing.missing() else {
             continue;
@@ -171,13 +196,14 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
         );
         let conn = &mut worker.db.conn().await?;
         alarms::raise(conn, SHORT, code, &message, worker.clock.now()).await?;
-        if backing.was_taken() {
-            taken.push(message);
+        let is_taken = config.stops_on_violations && backing.was_taken();
+        if is_taken || config.stops_on_shortages {
+            stops.push(message);
         }
     }
     close_settled(worker, &before).await?;
-    if config.stops_on_violations && !taken.is_empty() {
-        stop_money_out(worker, &taken.join("; ")).await?;
+    if !stops.is_empty() {
+        stop_money_out(worker, &stops.join("; ")).await?;
     }
     verify::end(&worker.db, Scheduled::Backing, None, worker.clock.now()).await?;
     Ok(true)

@@ -112,6 +112,8 @@ impl World {
             .with("ENCRYPTION_SECRET_KEY", secrets.encryption_key.as_str())
             .with("JWT_SECRET", secrets.jwt_secret.as_str())
             .with("RATE_LIMIT_PER_MINUTE", "0")
+            // The simulator answers as fast as it can.
+            .with("STRIPE_CALLS_PER_SECOND", "1000")
             .with("LOG_FORMAT", "json")
             // The campaign makes the checks itself, and must see what happens when nobody stops money-out.
             .with("MONEY_OUT_STOPS_ON", "nothing");

@@ -25,6 +25,9 @@ pub struct ChecksConfig {
     pub stops_on_violations: bool,
     /// Whether an unexplained difference from Stripe does.
     pub stops_on_differences: bool,
+    /// Whether a balance at Stripe that only fees and debts have made smaller than what the wallets hold does. One from which money was taken
+    /// is a violation.
+    pub stops_on_shortages: bool,
 }
 
 impl ChecksConfig {
@@ -33,14 +36,15 @@ impl ChecksConfig {
     /// # Errors
     /// The first that is not understood.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
-        let (stops_on_violations, stops_on_differences) = stops_on(env)?;
+        let stops_on = stops_on(env)?;
         Ok(Self {
             quick: every(env, "VERIFY_QUICK_SECONDS", 60)?,
             complete: every(env, "VERIFY_COMPLETE_SECONDS", 86_400)?,
             reconcile: every(env, "RECONCILE_SECONDS", 86_400)?,
             backing: every(env, "PLATFORM_BALANCE_SECONDS", 300)?,
-            stops_on_violations,
-            stops_on_differences,
+            stops_on_violations: stops_on.violations,
+            stops_on_differences: stops_on.differences,
+            stops_on_shortages: stops_on.shortages,
         })
     }
 }
@@ -54,24 +58,33 @@ fn every(env: &dyn Env, name: &'static str, default: u32) -> Result<Option<TimeD
     Ok((seconds > 0).then(|| TimeDelta::seconds(seconds.into())))
 }
 
-fn stops_on(env: &dyn Env) -> Result<(bool, bool), ConfigError> {
+/// The findings that are named.
+#[derive(Debug, Default)]
+struct StopsOn {
+    violations: bool,
+    differences: bool,
+    shortages: bool,
+}
+
+fn stops_on(env: &dyn Env) -> Result<StopsOn, ConfigError> {
     let text = optional(env, STOPS_ON)?.unwrap_or_else(|| "violations".to_owned());
-    let (mut violations, mut differences) = (false, false);
+    let mut named = StopsOn::default();
     for item in items(&text) {
         match item {
-            "violations" => violations = true,
-            "differences" => differences = true,
+            "violations" => named.violations = true,
+            "differences" => named.differences = true,
+            "shortages" => named.shortages = true,
             "nothing" => {}
             other => {
                 return Err(ConfigError::new(
                     STOPS_ON,
                     format!("names the unknown finding {other:?}"),
-                    "list some of violations, differences, or set it to nothing",
+                    "list some of violations, differences, shortages, or set it to nothing",
                 ));
             }
         }
     }
-    Ok((violations, differences))
+    Ok(named)
 }
 
 #[cfg(test)]
@@ -87,15 +100,20 @@ mod tests {
             (usual.complete, usual.reconcile),
             (Some(TimeDelta::days(1)), Some(TimeDelta::days(1)))
         );
-        assert!(usual.stops_on_violations && !usual.stops_on_differences);
+        assert!(usual.stops_on_violations && !usual.stops_on_differences && !usual.stops_on_shortages);
         let read = |value: &str| {
             let read = ChecksConfig::read(&with(&[(STOPS_ON, value), ("RECONCILE_SECONDS", "0")])).unwrap();
             assert_eq!(read.reconcile, None);
-            (read.stops_on_violations, read.stops_on_differences)
+            (
+                read.stops_on_violations,
+                read.stops_on_differences,
+                read.stops_on_shortages,
+            )
         };
-        assert_eq!(read("violations, differences"), (true, true));
-        assert_eq!(read("differences"), (false, true));
-        assert_eq!(read("nothing"), (false, false));
+        assert_eq!(read("violations, differences"), (true, true, false));
+        assert_eq!(read("differences"), (false, true, false));
+        assert_eq!(read("violations,shortages"), (true, false, true));
+        assert_eq!(read("nothing"), (false, false, false));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! Both are queued as jobs, so that they are leased, retried and settled like everything else; several workers that look at once queue
 //! each question once. Times are the application's.
 
-mod budget;
 mod cursor;
 mod privacy;
 
@@ -11,10 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::sql_types::{Array, BigInt, Interval, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
-pub use budget::CallBudget;
 pub use cursor::{read_since, record_reading};
 pub use privacy::{BODIES_KEPT, TidyError, drop_event_bodies, key_bare_digests};
 
+use crate::budget::{self, Bucket, CallBudget};
 use crate::db::{Db, DbError, in_transaction, sql};
 use crate::jobs::JobKind;
 
@@ -38,7 +37,7 @@ const ACCOUNT_READ_FOR: TimeDelta = TimeDelta::days(35);
 pub async fn ask_about_quiet(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Result<usize, DbError> {
     let waiting = ["awaiting_payment", "paying_out", "refunding", "disputed"];
     in_transaction!(db, conn => {
-        let granted = budget::take(conn, budget, budget.burst(), now).await?;
+        let granted = budget::take(conn, budget, Bucket::Sweeps, budget.burst(Bucket::Sweeps), now).await?;
         let queued = sql(
             "WITH quiet AS (
                 SELECT id, wallet_id FROM wallet_transactions
@@ -59,7 +58,7 @@ pub async fn ask_about_quiet(db: &Db, budget: CallBudget, now: DateTime<Utc>) ->
         .bind::<BigInt, _>(granted)
         .execute(conn)
         .await?;
-        budget::give_back(conn, unused(granted, queued)).await?;
+        budget::give_back(conn, Bucket::Sweeps, unused(granted, queued)).await?;
         Ok(queued)
     })
 }
@@ -73,7 +72,7 @@ pub async fn ask_about_quiet(db: &Db, budget: CallBudget, now: DateTime<Utc>) ->
 pub async fn read_events(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Result<usize, DbError> {
     in_transaction!(db, conn => {
         // Half of it at most: what people wait for to be asked about comes with the other half.
-        let granted = budget::take(conn, budget, (budget.burst() / 2).max(1), now).await?;
+        let granted = budget::take(conn, budget, Bucket::Sweeps, (budget.burst(Bucket::Sweeps) / 2).max(1), now).await?;
         let queued = sql(
             "WITH used AS (
                 SELECT account, min(every) AS every FROM (
@@ -108,7 +107,7 @@ pub async fn read_events(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Res
         .bind::<BigInt, _>(granted)
         .execute(conn)
         .await?;
-        budget::give_back(conn, unused(granted, queued)).await?;
+        budget::give_back(conn, Bucket::Sweeps, unused(granted, queued)).await?;
         Ok(queued)
     })
 }

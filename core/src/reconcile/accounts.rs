@@ -10,12 +10,12 @@ use futures::{StreamExt, TryStreamExt};
 use rust_decimal::Decimal;
 
 use super::ReconcileError;
-use super::ask::{self, Patience};
+use super::ask::{Asker, Patience};
 use super::books::{self, Books, InTransits};
 use super::report::{Cause, Difference, Subject};
 use crate::db::{Db, DbError, sql};
 use crate::money::Currency;
-use crate::stripe::{AccountId, CallError, Disposition, Payout, PayoutStatus, StripeCalls};
+use crate::stripe::{AccountId, CallError, Disposition, Payout, PayoutStatus};
 
 /// Accounts asked at once.
 const AT_ONCE: usize = 4;
@@ -44,16 +44,12 @@ struct AccountRow {
 }
 
 /// What every account holds to which money was ever sent.
-pub(super) async fn holdings(
-    db: &Db,
-    calls: &StripeCalls,
-    now: DateTime<Utc>,
-) -> Result<Accounts, ReconcileError> {
+pub(super) async fn holdings(asker: Asker<'_>, now: DateTime<Utc>) -> Result<Accounts, ReconcileError> {
     // Before the first question: what is booked from now on may be in an answer or not.
-    let before = books::read_in_transit(db).await?;
-    let accounts = used(db).await?;
+    let before = books::read_in_transit(asker.db).await?;
+    let accounts = used(asker.db).await?;
     let asked = futures::stream::iter(accounts)
-        .map(|account| holding(calls, account, now))
+        .map(|account| holding(asker, account, now))
         .buffer_unordered(AT_ONCE);
     let asked = asked.try_collect().await?;
     Ok(Accounts { asked, before })
@@ -67,7 +63,7 @@ async fn used(db: &Db) -> Result<Vec<String>, DbError> {
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-async fn holding(calls: &StripeCalls, account: String, now: DateTime<Utc>) -> Result<Holdings, CallError> {
+async fn holding(asker: Asker<'_>, account: String, now: DateTime<Utc>) -> Result<Holdings, ReconcileError> {
     let unknown = |account| Holdings {
         account,
         held: BTreeMap::new(),
@@ -76,13 +72,13 @@ async fn holding(calls: &StripeCalls, account: String, now: DateTime<Utc>) -> Re
     let Ok(id) = account.parse::<AccountId>() else {
         return Ok(unknown(account));
     };
-    match ask(calls, &id, now).await {
+    match ask(asker, &id, now).await {
         Ok(held) => Ok(Holdings {
             account,
             held,
             is_known: true,
         }),
-        Err(CallError::Gateway(error))
+        Err(ReconcileError::Call(CallError::Gateway(error)))
             if matches!(
                 error.disposition(),
                 Disposition::FailDefinite | Disposition::NeedsReview | Disposition::RetryThenReview
@@ -95,17 +91,20 @@ async fn holding(calls: &StripeCalls, account: String, now: DateTime<Utc>) -> Re
 }
 
 async fn ask(
-    calls: &StripeCalls,
+    asker: Asker<'_>,
     id: &AccountId,
     now: DateTime<Utc>,
-) -> Result<BTreeMap<Currency, Decimal>, CallError> {
-    let gateway = calls.gateway();
+) -> Result<BTreeMap<Currency, Decimal>, ReconcileError> {
+    let gateway = asker.calls.gateway();
     // An account that refuses us is closed: it is told so, and asking again would only open the breaker.
-    let balance = ask::ask(calls, Patience::Outage, || gateway.retrieve_balance(Some(id))).await?;
-    let payouts = ask::ask(calls, Patience::Outage, || {
-        gateway.list_payouts(id, now - OLDEST_PAYOUT)
-    })
-    .await?;
+    let balance = asker
+        .ask(Patience::Outage, || gateway.retrieve_balance(Some(id)))
+        .await?;
+    let payouts = asker
+        .ask(Patience::Outage, || gateway.list_payouts(id, now - OLDEST_PAYOUT))
+        .await?;
+    // Each page of a list is a call of its own.
+    asker.pay_for_pages(payouts.len()).await?;
     let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
     let unpaid = |payout: &&Payout| matches!(payout.status, PayoutStatus::Pending | PayoutStatus::InTransit);
     let amounts = balance

@@ -1,10 +1,17 @@
-//! Questions to Stripe that are asked again: one failure must not discard the answers of a whole comparison.
+//! Questions to Stripe that are asked again: one failure must not discard the answers of a whole comparison. Those of a comparison keep to a
+//! budget, since it asks about every account and nobody waits for it.
 
+use super::ReconcileError;
+use crate::budget::{self, Bucket, CallBudget};
+use crate::db::Db;
 use crate::retry::RetryPolicy;
 use crate::stripe::{CallError, Disposition, GatewayError, Lane, StripeCalls};
 
 /// How often a question is asked before the comparison is given up: some ten seconds, in which a paused lane has been probed.
 const TRIES: u32 = 5;
+
+/// Objects on a page of Stripe's lists.
+const PAGE: usize = 100;
 
 /// Which failures may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +29,37 @@ impl Patience {
             Disposition::PauseAll => self == Self::Refusal,
             _ => false,
         }
+    }
+}
+
+/// Whom a comparison asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) db: &'a Db,
+    pub(super) calls: &'a StripeCalls,
+    pub(super) budget: CallBudget,
+}
+
+impl Asker<'_> {
+    /// Waits for its turn and asks until Stripe has answered, a few times. A repetition comes later by itself, and is not waited for again.
+    pub(super) async fn ask<T, F>(
+        &self,
+        patience: Patience,
+        question: impl FnMut() -> F,
+    ) -> Result<T, ReconcileError>
+    where
+        F: Future<Output = Result<T, GatewayError>>,
+    {
+        budget::wait(self.db, self.budget, Bucket::Comparison, self.calls.clock()).await?;
+        Ok(ask(self.calls, patience, question).await?)
+    }
+
+    /// Waits for the pages after the first of a list that was read to its end, before the next question.
+    pub(super) async fn pay_for_pages(&self, listed: usize) -> Result<(), ReconcileError> {
+        for _ in 0..listed / PAGE {
+            budget::wait(self.db, self.budget, Bucket::Comparison, self.calls.clock()).await?;
+        }
+        Ok(())
     }
 }
 

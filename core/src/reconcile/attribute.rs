@@ -7,13 +7,13 @@ use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::ask::{self, Patience};
+use super::ask::{Asker, Patience};
 use super::report::Cause;
 use super::{ReconcileError, own};
 use crate::db::{Db, DbError, sql};
 use crate::flows::Flow;
 use crate::ids::TransactionId;
-use crate::stripe::{BalanceTransaction, CallError, Disposition, GatewayError, PaymentIntentId, StripeCalls};
+use crate::stripe::{BalanceTransaction, CallError, Disposition, GatewayError, PaymentIntentId};
 use crate::transactions::{self, Transaction, external_ref};
 
 /// Most questions about single objects; more unknown movements than this are told without asking.
@@ -48,7 +48,7 @@ pub(super) enum Attribution {
 /// Attributes movements.
 pub(super) struct Attributor<'a> {
     db: &'a Db,
-    calls: &'a StripeCalls,
+    asker: Asker<'a>,
     asked: u32,
 }
 
@@ -67,8 +67,12 @@ struct IdRow {
 }
 
 impl<'a> Attributor<'a> {
-    pub(super) const fn new(db: &'a Db, calls: &'a StripeCalls) -> Self {
-        Self { db, calls, asked: 0 }
+    pub(super) const fn new(asker: Asker<'a>) -> Self {
+        Self {
+            db: asker.db,
+            asker,
+            asked: 0,
+        }
     }
 
     /// One attribution for each movement, in their order.
@@ -150,7 +154,10 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        let Some(charge) = self.find(|| self.calls.gateway().retrieve_charge(&id)).await? else {
+        let Some(charge) = self
+            .find(|| self.asker.calls.gateway().retrieve_charge(&id))
+            .await?
+        else {
             return Ok(outside());
         };
         let Some(intent) = charge.payment_intent else {
@@ -161,7 +168,7 @@ impl<'a> Attributor<'a> {
         }
         // Our own record of the intent may still be missing.
         let intent = self
-            .find(|| self.calls.gateway().retrieve_payment_intent(&intent))
+            .find(|| self.asker.calls.gateway().retrieve_payment_intent(&intent))
             .await?;
         let claimed = intent.and_then(|intent| intent.metadata.transaction_id);
         match self.transaction(claimed, Flow::Deposit).await? {
@@ -174,7 +181,10 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        let Some(refund) = self.find(|| self.calls.gateway().retrieve_refund(&id)).await? else {
+        let Some(refund) = self
+            .find(|| self.asker.calls.gateway().retrieve_refund(&id))
+            .await?
+        else {
             return Ok(outside());
         };
         if let Some(ours) = self
@@ -196,7 +206,10 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        match self.find(|| self.calls.gateway().retrieve_dispute(&id)).await? {
+        match self
+            .find(|| self.asker.calls.gateway().retrieve_dispute(&id))
+            .await?
+        {
             Some(dispute) => self.gives_back(dispute.payment_intent.as_ref()).await,
             None => Ok(outside()),
         }
@@ -206,7 +219,10 @@ impl<'a> Attributor<'a> {
         let Ok(id) = source.parse() else {
             return Ok(outside());
         };
-        let Some(transfer) = self.find(|| self.calls.gateway().retrieve_transfer(&id)).await? else {
+        let Some(transfer) = self
+            .find(|| self.asker.calls.gateway().retrieve_transfer(&id))
+            .await?
+        else {
             return Ok(outside());
         };
         let destination = transfer.destination.as_ref().map(|account| account.as_str());
@@ -272,13 +288,13 @@ impl<'a> Attributor<'a> {
     }
 
     /// An object of Stripe; none when Stripe does not know it.
-    async fn find<T, F>(&self, question: impl FnMut() -> F) -> Result<Option<T>, CallError>
+    async fn find<T, F>(&self, question: impl FnMut() -> F) -> Result<Option<T>, ReconcileError>
     where
         F: Future<Output = Result<T, GatewayError>>,
     {
-        match ask::ask(self.calls, Patience::Refusal, question).await {
+        match self.asker.ask(Patience::Refusal, question).await {
             Ok(object) => Ok(Some(object)),
-            Err(CallError::Gateway(error))
+            Err(ReconcileError::Call(CallError::Gateway(error)))
                 if matches!(
                     error.disposition(),
                     Disposition::FailDefinite | Disposition::NeedsReview

@@ -25,12 +25,14 @@ pub use own::{explain, record_opening};
 pub use report::{Cause, Difference, Figure, Reconciliation, Subject};
 
 use crate::audit::Actor;
+use crate::budget::CallBudget;
 use crate::db::{Db, DbError};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::stripe::{
     BalanceTransaction, BalanceTransactionPage, BalanceTransactionQuery, CallError, StripeCalls,
 };
+use ask::Asker;
 use attribute::{Attribution, Attributor};
 use standing::Reading;
 
@@ -69,18 +71,23 @@ struct Movements {
     differences: Vec<Difference>,
 }
 
-/// Compares everything since `since`; `progress` hears how many movements have been read.
+/// Compares everything since `since`; `progress` hears how many movements have been read. Every question waits for its turn in `budget`: with
+/// thousands of connected accounts that takes an hour or more.
 ///
 /// # Errors
 /// When the database or Stripe cannot be asked: then nothing is known.
 pub async fn reconcile(
     db: &Db,
     calls: &StripeCalls,
+    budget: CallBudget,
     actor: &Actor,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
+    let asker = Asker { db, calls, budget };
+    // First, since it takes the longest: what the platform's balance is held against is to be of the same moment.
+    let accounts = accounts::holdings(asker, now).await?;
     let query = BalanceTransactionQuery {
         created_since: Some(since),
         ..BalanceTransactionQuery::default()
@@ -89,10 +96,9 @@ pub async fn reconcile(
         balance,
         page,
         between,
-    } = standing::read(calls, &query).await?;
+    } = standing::read(asker, &query).await?;
     let pages = Pages { query, first: page };
-    let movements = read_movements(db, calls, actor, pages, now, &mut progress).await?;
-    let accounts = accounts::holdings(db, calls, now).await?;
+    let movements = read_movements(asker, actor, pages, now, &mut progress).await?;
     let known: Vec<TransactionId> = movements.of_transactions.keys().map(|(id, _)| *id).collect();
     let books = books::read(db, &known, since, now).await?;
 
@@ -123,15 +129,14 @@ struct Pages {
 
 /// Reads the platform's movements page by page and attributes each.
 async fn read_movements(
-    db: &Db,
-    calls: &StripeCalls,
+    asker: Asker<'_>,
     actor: &Actor,
     pages: Pages,
     now: DateTime<Utc>,
     progress: &mut (impl FnMut(u64) + Send),
 ) -> Result<Movements, ReconcileError> {
     let mut movements = Movements::default();
-    let mut attributor = Attributor::new(db, calls);
+    let mut attributor = Attributor::new(asker);
     let Pages {
         mut query,
         first: mut page,
@@ -155,13 +160,13 @@ async fn read_movements(
                 }
             }
         }
-        own::record(db, &own, actor, now).await?;
+        own::record(asker.db, &own, actor, now).await?;
         progress(movements.count);
         query.older_than = match page.transactions.last() {
             Some(oldest) if page.has_more => Some(oldest.id.clone()),
             _ => return Ok(movements),
         };
-        page = standing::page(calls, &query).await?;
+        page = standing::page(asker, &query).await?;
     }
 }
 

@@ -6,11 +6,10 @@
 
 use rust_decimal::Decimal;
 
-use super::ask::{self, Patience};
+use super::ReconcileError;
+use super::ask::{Asker, Patience};
 use crate::money::{Currency, Money};
-use crate::stripe::{
-    Balance, BalanceTransaction, BalanceTransactionPage, BalanceTransactionQuery, CallError, StripeCalls,
-};
+use crate::stripe::{Balance, BalanceTransaction, BalanceTransactionPage, BalanceTransactionQuery};
 
 /// How often a quiet moment is looked for.
 const READINGS: u32 = 5;
@@ -34,16 +33,18 @@ pub(super) enum Between {
 
 /// Reads both, again until nothing moves in between or a few times.
 pub(super) async fn read(
-    calls: &StripeCalls,
+    asker: Asker<'_>,
     newest: &BalanceTransactionQuery,
-) -> Result<Reading, CallError> {
-    let mut earlier = page(calls, newest).await?;
+) -> Result<Reading, ReconcileError> {
+    let mut earlier = page(asker, newest).await?;
     let mut readings = 0;
     loop {
         readings += 1;
-        let gateway = calls.gateway();
-        let balance = ask::ask(calls, Patience::Refusal, || gateway.retrieve_balance(None)).await?;
-        let page = page(calls, newest).await?;
+        let gateway = asker.calls.gateway();
+        let balance = asker
+            .ask(Patience::Refusal, || gateway.retrieve_balance(None))
+            .await?;
+        let page = page(asker, newest).await?;
         let between = Between::of(&earlier, &page);
         if between.is_nothing() || readings == READINGS {
             return Ok(Reading {
@@ -58,14 +59,13 @@ pub(super) async fn read(
 
 /// A page of movements.
 pub(super) async fn page(
-    calls: &StripeCalls,
+    asker: Asker<'_>,
     query: &BalanceTransactionQuery,
-) -> Result<BalanceTransactionPage, CallError> {
-    let gateway = calls.gateway();
-    ask::ask(calls, Patience::Refusal, || {
-        gateway.list_balance_transactions(query)
-    })
-    .await
+) -> Result<BalanceTransactionPage, ReconcileError> {
+    let gateway = asker.calls.gateway();
+    asker
+        .ask(Patience::Refusal, || gateway.list_balance_transactions(query))
+        .await
 }
 
 impl Between {

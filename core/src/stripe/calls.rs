@@ -96,6 +96,12 @@ impl StripeCalls {
         &*self.gateway
     }
 
+    /// The clock that its calls are dated by.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
     /// The breakers, for whoever lets work resume.
     #[must_use]
     pub fn breakers(&self) -> &Breakers {

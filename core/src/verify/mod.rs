@@ -16,7 +16,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 pub use checks::{Check, all};
-pub use schedule::{Scheduled, begin, end};
+pub use schedule::{Scheduled, begin, end, keep};
 pub use window::{Seen, Window};
 
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};

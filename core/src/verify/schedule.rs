@@ -72,6 +72,19 @@ pub async fn begin(
     }))
 }
 
+/// Says that one which takes long is still under way, so that nobody begins it again.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn keep(db: &Db, what: Scheduled, now: DateTime<Utc>) -> Result<(), DbError> {
+    sql("UPDATE verifications SET asked_at = $2 WHERE name = $1 AND done_at IS NULL")
+        .bind::<Text, _>(what.as_str())
+        .bind::<Timestamptz, _>(now)
+        .execute(&mut db.conn().await?)
+        .await?;
+    Ok(())
+}
+
 /// Says that it has ended, and until where it has seen changes.
 ///
 /// # Errors

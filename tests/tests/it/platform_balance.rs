@@ -10,12 +10,27 @@ const SHORT: &str = "alarms WHERE kind = 'platform_balance_short' AND closed_at 
 
 /// A system whose platform owns nothing at Stripe, and which looks every minute.
 async fn app() -> TestApp {
+    app_that_stops_on("violations").await
+}
+
+/// The same, which stops money-out on these findings.
+async fn app_that_stops_on(findings: &str) -> TestApp {
     TestApp::with(Options {
         opening: 0,
-        variables: vec![("PLATFORM_BALANCE_SECONDS", "60".to_owned())],
+        variables: vec![
+            ("PLATFORM_BALANCE_SECONDS", "60".to_owned()),
+            ("MONEY_OUT_STOPS_ON", findings.to_owned()),
+        ],
         ..Options::default()
     })
     .await
+}
+
+/// The platform pays so many cents out to its own bank.
+async fn take(app: &TestApp, cents: i64) {
+    let amount = cents.to_string();
+    let payout = [("amount", amount.as_str()), ("currency", "usd")];
+    app.stripe.form("/v1/payouts", &payout).await;
 }
 
 async fn is_open(app: &TestApp) -> bool {
@@ -102,6 +117,63 @@ async fn stripe_s_fees_that_the_platform_has_not_made_up_for_are_told_and_stop_n
     app.top_up(320).await;
     look(&app).await;
     assert_eq!(app.db.count(SHORT).await, 0);
+    app.abandon().await;
+}
+
+/// The border between what the books know of and what was taken is one cent, whatever is missing already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_cent_less_than_fees_and_debts_explain_was_taken_and_stops_money_out() {
+    let app = app().await;
+    app.stripe
+        .settings(json!({ "fee_basis_points": 290, "fee_fixed": 30, "dispute_fee": 0 }))
+        .await;
+    let (alice, wallet) = app.owner(0).await;
+    let (_, bens) = app.owner(0).await;
+    app.deposited(&alice, &wallet, 10_000, "pm_card_bypassPending")
+        .await;
+    // A debt besides: the money of a disputed deposit has gone on to somebody else.
+    let disputed = app
+        .deposited(&alice, &wallet, 2_000, "pm_card_bypassPending")
+        .await;
+    let sent = app.send(&alice, &wallet, &bens, 12_000).await;
+    app.completed(&alice, &sent).await;
+    let intent = app.stripe_id(&disputed, "stripe_payment_intent_id").await;
+    app.stripe
+        .control("disputes", json!({ "payment_intent": intent }))
+        .await;
+    eventually("the debt", async || app.owed(&wallet).await == 2_000).await;
+    app.at_rest().await;
+    look(&app).await;
+    // 3.20 and 0.88 of fees, 20.00 of debt.
+    let short = format!("{SHORT} AND message LIKE '%pay in 24.08 usd%'");
+    assert_eq!(app.db.count(&short).await, 1);
+    assert!(is_open(&app).await, "fees and debts stop nothing");
+    take(&app, 1).await;
+    look(&app).await;
+    let short = format!("{SHORT} AND message LIKE '%pay in 24.09 usd%'");
+    assert_eq!(app.db.count(&short).await, 1);
+    assert!(!is_open(&app).await, "money was taken");
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_it_stops_money_out_on_any_shortage_and_not_on_exactly_enough() {
+    let app = app_that_stops_on("violations,shortages").await;
+    app.stripe
+        .settings(json!({ "fee_basis_points": 290, "fee_fixed": 30 }))
+        .await;
+    let (alice, wallet) = app.owner(0).await;
+    app.top_up(320).await;
+    app.deposited(&alice, &wallet, 10_000, "pm_card_bypassPending")
+        .await;
+    app.at_rest().await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 0);
+    assert!(is_open(&app).await, "Stripe holds exactly what the wallets hold");
+    take(&app, 1).await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 1);
+    assert!(!is_open(&app).await);
     app.abandon().await;
 }
 

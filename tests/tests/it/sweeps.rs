@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use uuid::Uuid;
+use wallet_core::budget::CallBudget;
 use wallet_core::clock::Clock;
-use wallet_core::janitor::{CallBudget, ask_about_quiet, read_events};
-use wallet_tests::TestApp;
+use wallet_core::janitor::{ask_about_quiet, read_events};
 use wallet_tests::app::id_of;
+use wallet_tests::{TestApp, eventually};
 
 /// Twenty calls per second for everything, five of them for the sweeps.
 const BUDGET: CallBudget = CallBudget::new(20);
@@ -121,4 +123,52 @@ async fn accounts_with_money_on_its_way_are_read_before_those_without() {
         .await;
     app.completed(&alice, &paid).await;
     app.finish().await;
+}
+
+/// Stripe allows so many calls per second, whoever makes them (<https://docs.stripe.com/rate-limits>), and the comparison asks about every
+/// account that was ever paid.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_daily_comparison_asks_every_account_within_its_budget() {
+    const ACCOUNTS: i32 = 24;
+    // An eighth of four calls per second, and five at once.
+    const PER_SECOND: f64 = 0.5;
+    const BURST: f64 = 5.0;
+    let mut app = TestApp::with_workers(0).await;
+    let paid = "INSERT INTO stripe_accounts (stripe_account_id, user_id, payouts_enabled, paid_at, created_at, updated_at)
+                VALUES ($1, gen_random_uuid(), true, now(), now(), now())";
+    for _ in 0..ACCOUNTS {
+        let account = app.stripe.account(Uuid::new_v4()).await;
+        app.db.execute(paid, &[&account]).await;
+    }
+    // An account's balance and its payouts are two questions, in this order.
+    let rule = json!({ "operation": "payouts.list", "outcome": "normal" });
+    app.stripe.fault(rule).await;
+    let began = app.clock.now();
+    app.start_worker_with(&[
+        ("RECONCILE_SECONDS", "86400"),
+        ("STRIPE_CALLS_PER_SECOND", "4"),
+        ("VERIFY_QUICK_SECONDS", "0"),
+    ]);
+    let done = "verifications WHERE name = 'reconcile' AND done_at IS NOT NULL";
+    eventually("the comparison to end", async || {
+        let asked = hits(&app).await;
+        let passed = (app.clock.now() - began).as_seconds_f64();
+        assert!(
+            f64::from(2 * asked) <= BURST + PER_SECOND * passed,
+            "{asked} accounts in {passed} s"
+        );
+        // Time passes on the clock that the budget goes by.
+        app.clock.advance(TimeDelta::seconds(2));
+        app.db.count(done).await == 1
+    })
+    .await;
+    assert_eq!(hits(&app).await, ACCOUNTS, "and none is left out");
+    app.abandon().await;
+}
+
+/// How often the rule of the test was met.
+async fn hits(app: &TestApp) -> i32 {
+    let rules = app.stripe.get("/_control/faults").await;
+    let hits = rules[0]["matched"].as_i64();
+    i32::try_from(hits.unwrap_or_else(|| panic!("no counter: {rules}"))).unwrap()
 }

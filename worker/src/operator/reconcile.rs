@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use wallet_core::budget::CallBudget;
 use wallet_core::config::ReconcileConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::ids::SystemIds;
@@ -87,7 +88,8 @@ pub(crate) async fn reconcile(
         None => {}
     }
     let since = how.since.unwrap_or(now - books::USUAL_PERIOD);
-    let found = books::reconcile(db, &calls, actor, since, now, |read| {
+    let budget = CallBudget::new(config.stripe.calls_per_second);
+    let found = books::reconcile(db, &calls, budget, actor, since, now, |read| {
         tracing::debug!(read, "movements read");
     })
     .await
