@@ -121,6 +121,8 @@ job_kinds! {
     Cancel = "cancel" on Maintenance,
     /// Credits what lies in suspense for a deposit, as an operator has decided.
     CreditReview = "credit_review" on Maintenance,
+    /// Gives what lies in suspense for a deposit back to its payer, as an operator has decided.
+    ReturnReview = "return_review" on Maintenance,
     /// Asks Stripe how a transaction stands and settles the answer.
     AskStripe = "ask_stripe" on Maintenance,
     /// Reads Stripe's list of events for those that no webhook brought.

@@ -187,6 +187,24 @@ pub async fn find_by_external_ref(
     Ok(id.map(TransactionId::from_uuid))
 }
 
+/// The objects of a kind that lead to a transaction.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn external_refs_of(
+    conn: &mut PgConn,
+    transaction: TransactionId,
+    kind: &str,
+) -> Result<Vec<String>, DbError> {
+    Ok(external_refs::table
+        .filter(external_refs::transaction_id.eq(transaction.uuid()))
+        .filter(external_refs::kind.eq(kind))
+        .select(external_refs::external_id)
+        .order(external_refs::external_id)
+        .load(conn)
+        .await?)
+}
+
 /// The names of kinds of external references.
 pub mod external_ref {
     /// A payment intent, `pi_…`.

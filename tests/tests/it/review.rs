@@ -5,6 +5,7 @@ use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::programs::{Ended, run};
 use wallet_tests::{TestApp, User};
 
+use crate::cancel::cancelled;
 use crate::deposits::paid_at_stripe;
 
 async fn review(app: &TestApp, args: &[&str]) -> Ended {
@@ -68,7 +69,7 @@ async fn money_in_another_currency_cannot_be_credited_and_the_operator_is_told_t
     for (transaction, words) in [
         (
             id.as_str(),
-            "25.00 eur came in another currency than the wallet's: refund it in Stripe's dashboard",
+            "25.00 eur came in another currency than the wallet's: give it back by `wallet-worker review return`",
         ),
         (
             "01900000-0000-7000-8000-000000000001",
@@ -136,6 +137,96 @@ async fn after_a_partial_refund_the_rest_of_a_review_is_credited_or_refunded() {
         assert_eq!(review(&app, &["list"]).await.out, "0 amounts in suspense\n");
         app.at_rest().await;
         assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+        app.finish_with(Leftovers {
+            alarms: &["payment_mismatch"],
+            ..Leftovers::default()
+        })
+        .await;
+    }
+}
+
+/// What lies in suspense, in cents of whatever currency.
+async fn suspense(app: &TestApp) -> i64 {
+    let sum = "SELECT coalesce(100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'platform:suspense'";
+    app.db.value(sum, &[]).await
+}
+
+/// A deposit that its owner has cancelled, and that is paid all the same.
+async fn paid_too_late(app: &TestApp, alice: &User, wallet: &str) -> String {
+    let id = id_of(
+        &app.deposit(alice, wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
+    cancelled(app, alice, &id).await;
+    paid_at_stripe(app, "2500", "usd", &id).await;
+    app.told(alice, &id, "was paid after the deposit had ended").await;
+    app.at_rest().await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_came_after_its_deposit_had_ended_is_returned_by_an_operator_once_on_record() {
+    let mut app = TestApp::with_workers(0).await;
+    app.start_worker_with(&[("WORKER_QUEUES", "maintenance,webhooks")]);
+    let (alice, wallet) = app.owner(1_000).await;
+    let id = paid_too_late(&app, &alice, &wallet).await;
+    assert_eq!(suspense(&app).await, 2_500);
+    let blank = review(&app, &["return", &id, "--reason", " "]).await;
+    assert_eq!(blank.code, Some(2), "a reason says something: {blank:?}");
+    let args = ["return", &id, "--reason", "the payer asked for it", "--json"];
+    let returned = review(&app, &args).await;
+    assert_eq!(returned.code, Some(0), "{returned:?}");
+    let told: serde_json::Value = serde_json::from_str(&returned.out).unwrap();
+    assert_eq!(told["transaction"], id);
+    assert!(told["job"].is_i64(), "{told}");
+    let ended = app.told(&alice, &id, "25.00 usd refunded to the payer").await;
+    assert_eq!(ended["status"], "CANCELLED", "it stays as it ended");
+    app.at_rest().await;
+    assert_eq!(
+        (suspense(&app).await, app.balances(&alice, &wallet).await),
+        (0, (1_000, 0))
+    );
+    assert_eq!(app.stripe.effects("refund.create").await.len(), 1);
+    let on_record = "audit_log WHERE action = 'return_review' AND detail->>'reason' = 'the payer asked for it' AND actor LIKE 'operator:%'";
+    assert_eq!(app.db.count(on_record).await, 1);
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+    let again = review(&app, &["return", &id, "--reason", "again"]).await;
+    assert_eq!(again.code, Some(1));
+    assert!(
+        again.err.contains("not one amount lies in suspense"),
+        "{}",
+        again.err
+    );
+    let verified = run("wallet-worker", &["verify"], &app.variables).await;
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    app.finish_with(Leftovers {
+        alarms: &["late_payment"],
+        ..Leftovers::default()
+    })
+    .await;
+}
+
+/// Neighbours: what is in review in another currency, a lost answer of Stripe's, and what somebody has given back in the dashboard meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_review_is_returned_as_well_and_never_twice() {
+    for fault in [None, Some("drop_after"), Some("error_500_after_effect")] {
+        let mut app = TestApp::with_workers(0).await;
+        let (alice, wallet, id) = in_review(&mut app, "2500", "eur").await;
+        if let Some(outcome) = fault {
+            app.stripe
+                .fault(json!({ "operation": "refunds.create", "nth": 1, "outcome": outcome }))
+                .await;
+        }
+        let returned = review(&app, &["return", &id, "--reason", "wrong currency"]).await;
+        assert_eq!(returned.code, Some(0), "{fault:?}: {returned:?}");
+        app.hurry_until("the end", chrono::TimeDelta::seconds(61), async || {
+            app.transaction(&alice, &id).await["status"] == "FAILED"
+        })
+        .await;
+        assert_eq!(suspense(&app).await, 0, "{fault:?}");
+        assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+        assert_eq!(app.stripe.effects("refund.create").await.len(), 1, "{fault:?}");
         app.finish_with(Leftovers {
             alarms: &["payment_mismatch"],
             ..Leftovers::default()

@@ -3,12 +3,16 @@
 use wallet_core::flows::{Command, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger;
-use wallet_core::stripe::Lane;
+use wallet_core::stripe::{Lane, PaymentIntentId};
 use wallet_core::transactions::Transaction;
 
 use super::step;
 use crate::outcome::JobError;
 use crate::worker::Worker;
+
+/// Why nothing is decided about a payment yet.
+pub(super) const DISPUTED: &str =
+    "the payer's bank disputes the payment: its decision comes first; then requeue this job";
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
@@ -29,8 +33,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return Err(JobError::Park(why));
     }
     if is_disputed(worker, &transaction).await? {
-        let why = "the payer's bank disputes the payment: its decision comes first; then requeue this job";
-        return Err(JobError::Park(why.to_owned()));
+        return Err(JobError::Park(DISPUTED.to_owned()));
     }
     let command = Command::CreditReview { amount: only.amount };
     worker
@@ -42,10 +45,15 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 /// Whether a dispute of the payment is open: what lies in suspense may still go.
 async fn is_disputed(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     let intent = transaction.stripe_payment_intent_id.as_deref();
-    let Some(intent) = intent.and_then(|id| id.parse().ok()) else {
-        return Ok(false);
-    };
-    let listing = worker.calls.gateway().list_disputes(&intent);
+    match intent.and_then(|id| id.parse().ok()) {
+        Some(intent) => has_open_dispute(worker, &intent).await,
+        None => Ok(false),
+    }
+}
+
+/// Whether Stripe knows a dispute of this payment that has not ended.
+pub(super) async fn has_open_dispute(worker: &Worker, intent: &PaymentIntentId) -> Result<bool, JobError> {
+    let listing = worker.calls.gateway().list_disputes(intent);
     let disputes = worker.calls.ask(Lane::Maintenance, listing).await?;
     Ok(disputes.iter().any(|dispute| !dispute.status.is_final()))
 }

@@ -9,6 +9,7 @@ mod deposit_intent;
 mod hold;
 mod page_events;
 mod refund_create;
+mod return_review;
 mod stripe_event;
 mod withdrawal_payout;
 mod withdrawal_reversal;
@@ -34,6 +35,7 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Some(JobKind::RefundCreate) => refund_create::run(worker, job).await,
         Some(JobKind::Cancel) => cancel::run(worker, job).await,
         Some(JobKind::CreditReview) => credit_review::run(worker, job).await,
+        Some(JobKind::ReturnReview) => return_review::run(worker, job).await,
         Some(JobKind::AskStripe) => ask_stripe::run(worker, job).await,
         Some(JobKind::PageEvents) => page_events::run(worker, job).await,
         Some(JobKind::WithdrawalTransfer) => withdrawal_transfer::run(worker, job).await,

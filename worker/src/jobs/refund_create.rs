@@ -1,7 +1,9 @@
 //! Creates the refund of a deposit at Stripe.
 
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
+use wallet_core::money::Money;
 use wallet_core::stripe::{
     CallError, CallOutcome, CreateRefund, Disposition, Lane, LookUp, PaymentIntentId, RefundId, Tags,
 };
@@ -36,7 +38,9 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?;
             observe::refund(&look, &id).await
         }
-        Err(CallError::LookUpFirst(look_up)) => look_up_refund(worker, &transaction, &intent, &look_up).await,
+        Err(CallError::LookUpFirst(look_up)) => {
+            look_up_refund(worker, transaction.id, transaction.amount, &intent, &look_up).await
+        }
         Err(CallError::WalletInactive) => {
             let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
             let steps = [step(job, &transaction, Command::Refuse(reason))];
@@ -66,17 +70,18 @@ async fn intent_of(worker: &Worker, transaction: &Transaction) -> Result<Payment
 }
 
 /// The key can no longer tell: the refunds of the payment can.
-async fn look_up_refund(
+pub(super) async fn look_up_refund(
     worker: &Worker,
-    transaction: &Transaction,
+    transaction: TransactionId,
+    amount: Money,
     intent: &PaymentIntentId,
     look_up: &LookUp,
 ) -> Result<(), JobError> {
     let listing = worker.calls.gateway().list_refunds(intent);
     let refunds = worker.calls.ask(Lane::Deposits, listing).await?;
     let ours = refunds.iter().filter(|refund| {
-        refund.metadata.transaction_id == Some(transaction.id)
-            && refund.amount == transaction.amount
+        refund.metadata.transaction_id == Some(transaction)
+            && refund.amount == amount
             && look_up.may_have_made(refund.created)
     });
     found(worker, look_up, ours.map(|refund| refund.id.as_str()).collect()).await?;

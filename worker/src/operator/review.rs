@@ -8,7 +8,8 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::Stage;
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, NewJob};
-use wallet_core::{ledger, transactions};
+use wallet_core::ledger::{self, Suspended};
+use wallet_core::transactions::{self, Transaction};
 
 use super::Session;
 use super::reason::Reason;
@@ -19,8 +20,16 @@ use super::session::moment;
 pub(crate) enum Review {
     /// List everything in suspense, the oldest first.
     List,
-    /// Credit what was received for a deposit in review to its wallet. To give it back instead, refund the payment in Stripe's dashboard.
+    /// Credit what was received for a deposit in review to its wallet.
     Credit {
+        /// The deposit.
+        transaction: String,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: Reason,
+    },
+    /// Give what lies in suspense for a deposit back to its payer, by a refund: what was not asked for so, or came after the deposit had ended.
+    Return {
         /// The deposit.
         transaction: String,
         /// Why, for the audit trail.
@@ -33,13 +42,24 @@ pub(crate) enum Review {
 pub(crate) async fn review(session: &Session, command: Review) -> anyhow::Result<()> {
     match command {
         Review::List => list(session).await,
-        Review::Credit { transaction, reason } => {
-            let id = transaction
-                .parse()
-                .with_context(|| format!("{transaction} is no transaction id"))?;
-            credit(session, id, &reason).await
-        }
+        Review::Credit { transaction, reason } => credit(session, id_of(&transaction)?, &reason).await,
+        Review::Return { transaction, reason } => give_back(session, id_of(&transaction)?, &reason).await,
     }
+}
+
+fn id_of(text: &str) -> anyhow::Result<TransactionId> {
+    text.parse()
+        .with_context(|| format!("{text} is no transaction id"))
+}
+
+/// The transaction of an id, and what lies in suspense for it.
+async fn found(session: &Session, id: TransactionId) -> anyhow::Result<(Transaction, Vec<Suspended>)> {
+    let conn = &mut session.db.conn().await?;
+    let Some(transaction) = transactions::find(conn, id).await? else {
+        bail!("there is no transaction {id}; `wallet-worker review list` lists what is in suspense");
+    };
+    let suspended = ledger::suspended_of(conn, id).await?;
+    Ok((transaction, suspended))
 }
 
 async fn list(session: &Session) -> anyhow::Result<()> {
@@ -71,35 +91,61 @@ async fn list(session: &Session) -> anyhow::Result<()> {
 }
 
 async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
-    let db = &session.db;
-    let found = transactions::find(&mut *db.conn().await?, id).await?;
-    let Some(transaction) = found else {
-        bail!("there is no transaction {id}; `wallet-worker review list` lists what is in suspense");
-    };
+    let (transaction, suspended) = found(session, id).await?;
     if transaction.stage != Stage::InReview {
         let stage = transaction.stage.as_str();
-        bail!("{id} is {stage}, not in review: what came for it can only be refunded, in Stripe's dashboard");
+        bail!(
+            "{id} is {stage}, not in review: what came for it can only be given back, by `wallet-worker review return`"
+        );
     }
-    let suspended = ledger::suspended_of(&mut *db.conn().await?, id).await?;
     if let Some(other) = suspended
         .iter()
         .find(|one| one.amount.currency() != transaction.amount.currency())
     {
         let amount = other.amount;
-        bail!("{amount} came in another currency than the wallet's: refund it in Stripe's dashboard");
+        bail!(
+            "{amount} came in another currency than the wallet's: give it back by `wallet-worker review return`"
+        );
     }
-    let now = session.now();
+    decide(session, &transaction, JobKind::CreditReview, reason, "credit it").await
+}
+
+async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
+    let (transaction, suspended) = found(session, id).await?;
+    if suspended.len() != 1 {
+        bail!("not one amount lies in suspense for {id}; `wallet-worker review list` lists what does");
+    }
+    decide(
+        session,
+        &transaction,
+        JobKind::ReturnReview,
+        reason,
+        "give it back to its payer",
+    )
+    .await
+}
+
+/// Queues what an operator has decided, once, on record.
+async fn decide(
+    session: &Session,
+    transaction: &Transaction,
+    kind: JobKind,
+    reason: &Reason,
+    what: &str,
+) -> anyhow::Result<()> {
+    let (id, now) = (transaction.id, session.now());
     let job = NewJob {
+        // One decision at a time, whichever it is.
         unique_key: Some(format!("review:{id}")),
-        ..NewJob::for_transaction(JobKind::CreditReview, id, transaction.wallets(), now)
+        ..NewJob::for_transaction(kind, id, transaction.wallets(), now)
     };
-    let queued = in_transaction!(db, conn => {
+    let queued = in_transaction!(session.db, conn => {
         let queued = jobs::insert(conn, &job).await?;
         if queued.is_some() {
             let entry = AuditRecord {
                 at: now,
                 actor: &session.actor,
-                action: "credit_review",
+                action: kind.as_str(),
                 request_id: None,
                 transactions: &[id],
                 wallets: &transaction.wallets(),
@@ -110,8 +156,8 @@ async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow
         Ok::<_, DbError>(queued)
     })?;
     let line = match queued {
-        Some(job) => format!("job {job} will credit it"),
-        None => "it is being credited already".to_owned(),
+        Some(job) => format!("job {job} will {what}"),
+        None => "a decision about it is being carried out already".to_owned(),
     };
     session.answer(
         &json!({ "transaction": id.to_string(), "job": queued.map(|job| job.0) }),

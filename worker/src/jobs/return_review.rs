@@ -1,0 +1,103 @@
+//! Gives what lies in suspense for a deposit back to its payer, as an operator has decided: money that was not what was asked for, or that came
+//! after its deposit had ended. The refund is made by a call of ours; it is booked as every refund of such money is, by its object.
+
+use wallet_core::jobs::ClaimedJob;
+use wallet_core::ledger::{self, Suspended};
+use wallet_core::money::Money;
+use wallet_core::stripe::{
+    CallError, CallOutcome, CreateRefund, Disposition, Lane, PaymentIntentId, RefundId, RefundStatus, Tags,
+};
+use wallet_core::transactions::{self, Transaction, external_ref};
+
+use super::credit_review::{DISPUTED, has_open_dispute};
+use super::refund_create::look_up_refund;
+use crate::observe::{self, Look};
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
+    let transaction = worker.transaction(job).await?;
+    let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
+    if suspended.is_empty() {
+        // Somebody has given it back in the dashboard meanwhile.
+        return worker.finish(job).await;
+    }
+    let (intent, amount) = payment_of(worker, &transaction, &suspended).await?;
+    if has_open_dispute(worker, &intent).await? {
+        return Err(JobError::Park(DISPUTED.to_owned()));
+    }
+    let paid = worker
+        .calls
+        .ask(
+            Lane::Maintenance,
+            worker.calls.gateway().retrieve_payment_intent(&intent),
+        )
+        .await?;
+    if paid.currency() != amount.currency() {
+        let why = format!(
+            "Stripe has converted the payment of {}: refund it in Stripe's dashboard; {amount} lies in suspense for it",
+            paid.amount_received
+        );
+        return Err(JobError::Park(why));
+    }
+    let call = CreateRefund {
+        payment_intent: intent.clone(),
+        amount,
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
+    };
+    let id: RefundId = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
+        Ok(CallOutcome::Fresh(refund)) => refund.id,
+        Ok(CallOutcome::Recorded { object_id }) => object_id
+            .parse()
+            .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?,
+        Err(CallError::LookUpFirst(look_up)) => {
+            return look_up_refund(worker, transaction.id, amount, &intent, &look_up).await;
+        }
+        Err(CallError::WalletInactive) => {
+            let why = "the wallet is not active: activate it, requeue this job, and deactivate it again";
+            return Err(JobError::Park(why.to_owned()));
+        }
+        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+            return Err(JobError::Park(format!("Stripe refuses the refund: {error}")));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let refund = worker
+        .calls
+        .ask(Lane::Maintenance, worker.calls.gateway().retrieve_refund(&id))
+        .await?;
+    if matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled) {
+        let why = format!("the refund {id} did not reach the payer: give the money back in another way");
+        return Err(JobError::Park(why));
+    }
+    // Booked at once, or by its event when it is final.
+    observe::refund(&Look::unasked(worker, job), &id).await
+}
+
+/// The payment whose money lies in suspense, and how much of it does.
+async fn payment_of(
+    worker: &Worker,
+    transaction: &Transaction,
+    suspended: &[Suspended],
+) -> Result<(PaymentIntentId, Money), JobError> {
+    let several = || {
+        JobError::Park(
+            "money of several payments lies in suspense for it: refund each in Stripe's dashboard".to_owned(),
+        )
+    };
+    let [only] = suspended else {
+        return Err(several());
+    };
+    let conn = &mut worker.db.conn().await?;
+    let payments = transactions::external_refs_of(conn, transaction.id, external_ref::LATE_PAYMENT).await?;
+    let [payment] = payments.as_slice() else {
+        return Err(several());
+    };
+    let intent = payment
+        .parse()
+        .map_err(|_| JobError::Park(format!("{payment} is no payment intent")))?;
+    Ok((intent, only.amount))
+}
