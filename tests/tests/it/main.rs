@@ -64,6 +64,7 @@ mod review;
 mod secrets;
 mod signals_alone;
 mod silence;
+mod stopped_workers;
 mod story;
 mod stripe_calls;
 mod stripe_flows;
