@@ -171,7 +171,8 @@ impl App {
                 Arc::clone(&vault),
             )
             .cooling_off(config.cool_off)
-            .with_limits(config.limits),
+            .with_limits(config.limits)
+            .settling_in(config.stripe.settlement.clone()),
             payees: Payees::new(db.clone(), calls, Arc::clone(&clock), config.stripe.live),
             inbox: Inbox::new(
                 db.clone(),

@@ -23,6 +23,8 @@ pub const LOCK_OVERDUE: &str = "lock_overdue";
 pub const STRIPE_KEY_REFUSED: &str = "stripe_key_refused";
 /// Stripe pays the platform's balance, and with it users' money, out by a schedule of its own.
 pub const PLATFORM_PAYOUT_SCHEDULE: &str = "platform_payout_schedule";
+/// A configured settlement currency is none in which Stripe says that it pays the platform.
+pub const PLATFORM_SETTLEMENT: &str = "platform_settlement";
 /// An object at Stripe claims to be one that we made for a transaction, and is not.
 pub const FOREIGN_OBJECT: &str = "foreign_object";
 

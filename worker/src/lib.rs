@@ -23,6 +23,7 @@ mod program;
 mod refusal;
 mod resume;
 mod run;
+mod settlement;
 mod waits;
 mod worker;
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms::{self, PLATFORM_PAYOUT_SCHEDULE, STRIPE_KEY_REFUSED};
+use wallet_core::alarms::{self, PLATFORM_PAYOUT_SCHEDULE, PLATFORM_SETTLEMENT, STRIPE_KEY_REFUSED};
 use wallet_core::db::DbError;
+use wallet_core::money::Currency;
 use wallet_core::stripe::{Account, CallError, Lane};
 use wallet_core::telemetry::chain;
 
@@ -33,6 +34,7 @@ pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationT
         told: Told::Nothing,
         refusals: 0,
         schedule: None,
+        unsettled: None,
         question_due: Instant::now(),
     };
     while !shutdown.is_cancelled() {
@@ -63,6 +65,8 @@ struct Watch {
     refusals: u64,
     /// The schedule that was told last.
     schedule: Option<String>,
+    /// The configured currencies that were told last as ones in which Stripe does not pay the platform.
+    unsettled: Option<Vec<Currency>>,
     question_due: Instant,
 }
 
@@ -97,6 +101,27 @@ impl Watch {
         if schedule.is_some() && schedule != self.schedule {
             tell_schedule(worker, schedule.as_deref().unwrap_or(MANUAL)).await?;
             self.schedule = schedule;
+        }
+        if let Some(platform) = platform {
+            self.settles(worker, platform).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares what Stripe says of the currencies in which it pays the platform with what is configured.
+    async fn settles(&mut self, worker: &Worker, platform: &Account) -> Result<(), DbError> {
+        let mut unsettled = worker.settlement.confirm(platform, None);
+        if !unsettled.is_empty() {
+            // Stripe shows the bank accounts of the platform's own account to few keys; a balance is held in settled currencies alone.
+            let question = worker.calls.gateway().retrieve_balance(None);
+            let Ok(balance) = worker.calls.ask(Lane::Maintenance, question).await else {
+                return Ok(());
+            };
+            unsettled = worker.settlement.confirm(platform, Some(&balance));
+        }
+        if self.unsettled.as_ref() != Some(&unsettled) {
+            tell_unsettled(worker, platform, &unsettled).await?;
+            self.unsettled = Some(unsettled);
         }
         Ok(())
     }
@@ -149,6 +174,24 @@ async fn tell_schedule(worker: &Worker, interval: &str) -> Result<(), DbError> {
          account to manual (Dashboard, Settings, Payouts), and pay out only what reconcile shows as the platform's own"
     );
     raise(worker, PLATFORM_PAYOUT_SCHEDULE, &message).await
+}
+
+/// Says which configured currencies Stripe converts.
+async fn tell_unsettled(worker: &Worker, platform: &Account, unsettled: &[Currency]) -> Result<(), DbError> {
+    if unsettled.is_empty() {
+        return close(worker, PLATFORM_SETTLEMENT).await;
+    }
+    let codes: Vec<&str> = unsettled.iter().map(|currency| currency.code()).collect();
+    let codes = codes.join(", ");
+    let default = platform
+        .default_currency
+        .map_or("another currency", Currency::code);
+    let message = format!(
+        "STRIPE_SETTLEMENT_CURRENCIES names {codes}, and Stripe does not say that it pays the platform in it: payments would be converted to {default}. Add \
+         the currency and a bank account for it (Dashboard, Settings, Payouts), or remove it from the variable; until Stripe has shown a payment in \
+         it, each is looked at before it is credited"
+    );
+    raise(worker, PLATFORM_SETTLEMENT, &message).await
 }
 
 async fn raise(worker: &Worker, kind: &str, message: &str) -> Result<(), DbError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 use wallet_core::alarms;
 use wallet_core::audit::Actor;
+use wallet_core::budget::CallBudget;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
@@ -15,7 +16,6 @@ use wallet_core::dispatch::Dispatcher;
 use wallet_core::feed::Announcer;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
 use wallet_core::inbox::{self, Inbox};
-use wallet_core::janitor::CallBudget;
 use wallet_core::jobs::{self, ClaimedJob};
 use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::settle::{Settled, Settler, Step};
@@ -26,6 +26,7 @@ use crate::lease::Leases;
 use crate::metrics;
 use crate::outcome::JobError;
 use crate::resume::FailedAlone;
+use crate::settlement::Settlement;
 use crate::waits::{self, Waits};
 
 /// The tools of a worker process, shared by all its jobs.
@@ -63,6 +64,8 @@ pub struct Worker {
     pub(crate) job_timeout: Duration,
     /// How many questions the housekeeping may ask Stripe.
     pub(crate) call_budget: CallBudget,
+    /// In which currencies the platform is paid.
+    pub(crate) settlement: Settlement,
 }
 
 impl std::fmt::Debug for Worker {
@@ -122,6 +125,7 @@ impl Worker {
             debt_alarms: config.debt_alarms.clone(),
             job_timeout: config.job_timeout,
             call_budget: CallBudget::new(config.stripe.calls_per_second),
+            settlement: Settlement::new(config.stripe.settlement.clone()),
             name,
             db,
             clock,

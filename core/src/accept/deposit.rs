@@ -88,6 +88,10 @@ impl Acceptor {
                 return Self::repeated(conn, subject).await;
             }
             checks::active(&wallet)?;
+            if !self.settlement.offer(amount.currency()) {
+                let mend = format!("must be of a wallet in {}: this platform is paid in no other currency", self.settlement);
+                return Err(AcceptError::validation("walletId", mend));
+            }
             chargeable(amount, input.payment_method)?;
             checks::room_for_payment(conn, &wallet, &self.limits).await?;
             let mut new = self.pending(id, Flow::Deposit, &wallet, amount);

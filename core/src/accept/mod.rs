@@ -35,7 +35,7 @@ pub use withdraw::WithdrawInput;
 use crate::audit::{self, Actor, AuditRecord};
 use crate::chaos::{self, PlantedBug, Point};
 use crate::clock::SharedClock;
-use crate::config::PersonLimits;
+use crate::config::{PersonLimits, SettlementCurrencies};
 use crate::crypto::{CryptoError, Digester, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
 use crate::flows::Flow;
@@ -68,6 +68,8 @@ pub struct Acceptor {
     /// How long withdrawals wait after the payout account was changed.
     cool_off: TimeDelta,
     limits: PersonLimits,
+    /// In which currencies the platform is paid.
+    settlement: SettlementCurrencies,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -87,6 +89,7 @@ impl Acceptor {
             vault,
             cool_off: DEFAULT_COOL_OFF,
             limits: PersonLimits::default(),
+            settlement: SettlementCurrencies::default(),
         }
     }
 
@@ -94,6 +97,13 @@ impl Acceptor {
     #[must_use]
     pub const fn with_limits(mut self, limits: PersonLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same acceptor, which offers no currency but those in which the platform is paid.
+    #[must_use]
+    pub fn settling_in(mut self, settlement: SettlementCurrencies) -> Self {
+        self.settlement = settlement;
         self
     }
 

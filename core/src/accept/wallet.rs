@@ -151,6 +151,10 @@ impl Acceptor {
             if let KeyUse::Repeated(subject) = taken {
                 return Self::repeated_wallet(conn, subject).await;
             }
+            if !self.settlement.offer(currency) {
+                let mend = format!("must be one of {}: this platform is paid in no other", self.settlement);
+                return Err(AcceptError::validation("currency", mend));
+            }
             checks::room_for_wallet(conn, owner, currency, &self.limits).await?;
             if let Some(account) = account {
                 payees::record(conn, account).await?;

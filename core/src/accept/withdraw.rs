@@ -105,7 +105,7 @@ async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &str) -> Result<(
         ));
     }
     if known.payouts_enabled {
-        return Ok(());
+        return payable_in(wallet, known.bank_currencies.as_deref());
     }
     let why = known
         .disabled_reason
@@ -114,6 +114,21 @@ async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &str) -> Result<(
     Err(AcceptError::InvalidState(format!(
         "Stripe does not pay out to the wallet's account yet{why}; call onboardPayouts and complete what Stripe asks for"
     )))
+}
+
+/// Whether the account has somewhere to be paid in the wallet's currency: one account serves all wallets of a person, and Stripe pays out in a
+/// currency to a bank account of that currency alone (<https://docs.stripe.com/payouts/multicurrency-settlement>).
+fn payable_in(wallet: &Wallet, banks: Option<&[String]>) -> Result<(), AcceptError> {
+    let currency = wallet.currency();
+    match banks {
+        Some(banks) if !banks.iter().any(|code| code == currency.code()) => {
+            Err(AcceptError::InvalidState(format!(
+                "the payout account has no bank account in {currency}; add one on the page of onboardPayouts, or name another account with \
+                 changePayoutAccount"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether enough time has passed since the wallet's payout account was changed, for its owner to see it and to object.

@@ -13,12 +13,13 @@
 //! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how long a watched row is not looked at when no change of it was announced, up to 3600 |
 //! | `WALLETS_PER_PERSON`, `WALLETS_PER_CURRENCY` | 100, 25 | most wallets of one person, and of those in one currency |
 //! | `OPEN_PAYMENTS_PER_WALLET` | 1000 | most deposits and withdrawals of one wallet that have not ended |
+//! | `STRIPE_SETTLEMENT_CURRENCIES` | not said | in which currencies the platform is paid; no others are offered |
 //! | `TRUSTED_PROXIES` | nobody | proxies whose `X-Forwarded-For` tells a client's address |
 //! | `JOB_TIMEOUT_SECONDS` | 120 | the longest that one run of a job may take, from 5 to 3600 |
 //! | `DEBT_ALARM_ABOVE` | 100 | above which debt of a person an alarm is raised, in major units; `100,jpy:15000` for some currencies |
 //! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
 //! | `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`, `RECONCILE_SECONDS` | 60, 86400, 86400 | how often the books are checked; 0 = never |
-//! | `MONEY_OUT_STOPS_ON` | `violations` | which findings stop money from going out: `violations`, `differences`, `nothing` |
+//! | `MONEY_OUT_STOPS_ON` | `violations` | which findings stop money from going out: `violations`, `differences`, `shortages`, `nothing` |
 
 mod api;
 mod checks;
@@ -31,6 +32,7 @@ mod limits;
 mod logs;
 mod network;
 mod redis;
+mod settlement;
 mod stripe;
 mod worker;
 
@@ -51,6 +53,7 @@ pub use limits::PersonLimits;
 pub use logs::{LogConfig, LogFormat};
 pub use network::{AllowedOrigins, TrustedProxies};
 pub use redis::RedisConfig;
+pub use settlement::SettlementCurrencies;
 pub use stripe::StripeConfig;
 pub(crate) use stripe::is_loopback;
 pub use worker::{MetricsPort, WorkerConfig};

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::env::{optional, parsed, required, secret_list};
-use super::{ConfigError, Env};
+use super::{ConfigError, Env, SettlementCurrencies};
 use crate::crypto::weakness::{is_pattern, is_placeholder};
 
 const KEY: &str = "STRIPE_SECRET_KEY";
@@ -27,6 +27,8 @@ pub struct StripeConfig {
     pub live: bool,
     /// `STRIPE_CALLS_PER_SECOND`: how many calls the platform may make, all programs together. Housekeeping keeps to a quarter of it.
     pub calls_per_second: u32,
+    /// `STRIPE_SETTLEMENT_CURRENCIES`: in which currencies the platform is paid.
+    pub settlement: SettlementCurrencies,
 }
 
 impl StripeConfig {
@@ -58,6 +60,7 @@ impl StripeConfig {
             api_base,
             live,
             calls_per_second: calls_per_second(env)?,
+            settlement: SettlementCurrencies::read(env)?,
         })
     }
 }

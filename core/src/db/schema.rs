@@ -43,6 +43,7 @@ diesel::table! {
         paid_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        bank_currencies -> Nullable<Array<Text>>,
     }
 }
 

@@ -19,8 +19,8 @@ use crate::clock::SharedClock;
 use crate::db::{Db, in_transaction};
 use crate::ids::{UserId, WalletId};
 use crate::stripe::{
-    Account, AccountId, CallError, CallOutcome, CreateAccount, CreateAccountLink, Disposition, Lane,
-    Operation, StripeCalls,
+    Account, AccountId, CallError, CallOutcome, Country, CreateAccount, CreateAccountLink, Disposition, Lane,
+    Opening, Operation, StripeCalls,
 };
 use crate::wallets::{self, Wallet};
 
@@ -31,6 +31,8 @@ pub struct OnboardInput {
     pub return_url: String,
     /// Where the person goes when the page's link was used or is too old: it asks for another one.
     pub refresh_url: String,
+    /// Two letters: where the person lives, when that is not the platform's country. Counts when the account is opened, and never changes.
+    pub country: Option<String>,
 }
 
 /// A connected account and the page on which its person completes it.
@@ -60,7 +62,7 @@ pub struct Payees {
     pub(super) calls: StripeCalls,
     pub(super) clock: SharedClock,
     /// The platform's own account, once Stripe has told.
-    pub(super) own: Arc<OnceCell<AccountId>>,
+    pub(super) own: Arc<OnceCell<Account>>,
     live: bool,
 }
 
@@ -98,8 +100,10 @@ impl Payees {
     ) -> Result<Onboarding, PayeeError> {
         let return_url = back_to("returnUrl", &input.return_url, self.live)?;
         let refresh_url = back_to("refreshUrl", &input.refresh_url, self.live)?;
+        let country = input.country.as_deref().map(str::parse::<Country>).transpose();
+        let country = country.map_err(|error| AcceptError::validation("country", error.to_string()))?;
         let wallet = self.own_wallet(caller, wallet).await?;
-        let (proven, replaced) = self.account_of(caller.user_id, &wallet).await?;
+        let (proven, replaced) = self.account_of(caller.user_id, &wallet, country).await?;
         self.record(caller, &wallet, &proven, replaced.as_deref()).await?;
         let account = proven.account();
         let url = self.link(&account.id, &return_url, &refresh_url).await?;
@@ -128,24 +132,31 @@ impl Payees {
         &self,
         user: UserId,
         wallet: &Wallet,
+        country: Option<Country>,
     ) -> Result<(ProvenAccount, Option<String>), PayeeError> {
         let Some(named) = wallet.stripe_account_id.as_deref() else {
-            return Ok((self.made(user, wallet).await?, None));
+            return Ok((self.made(user, wallet, country).await?, None));
         };
         match self.standing(user, named).await? {
             Standing::Proven(account) => Ok((*account, None)),
             Standing::NotTheirs => Err(PayeeError::invalid_state(
                 "Stripe does not say that the wallet's payout account is yours; name another one with changePayoutAccount, or ask support",
             )),
-            Standing::Gone => Ok((self.made(user, wallet).await?, Some(named.to_owned()))),
+            Standing::Gone => Ok((self.made(user, wallet, country).await?, Some(named.to_owned()))),
         }
     }
 
     /// The account of the person: the same one, however often it is asked for, for as long as the platform has access to it.
-    async fn made(&self, user: UserId, wallet: &Wallet) -> Result<ProvenAccount, PayeeError> {
+    async fn made(
+        &self,
+        user: UserId,
+        wallet: &Wallet,
+        country: Option<Country>,
+    ) -> Result<ProvenAccount, PayeeError> {
         let call = CreateAccount {
             user_id: user,
             currency: wallet.currency(),
+            opening: self.opening(country).await?,
         };
         let asked_at = self.clock.now();
         let mut outcome = self.create(user, &call).await?;
@@ -175,6 +186,21 @@ impl Payees {
             },
         };
         made.ok_or_else(|| PayeeError::invalid_state("your payout account is being opened; ask again"))
+    }
+
+    /// How an account of somebody in `country` is opened; of somebody in the platform's own when nobody has said.
+    async fn opening(&self, country: Option<Country>) -> Result<Option<Opening>, PayeeError> {
+        let platform = self.platform().await?.country.as_deref();
+        let Some(platform) = platform.and_then(|code| code.parse::<Country>().ok()) else {
+            return match country {
+                None => Ok(None),
+                Some(_) => Err(PayeeError::invalid_state(
+                    "Stripe does not say in which country the platform is; leave the country out, or ask support",
+                )),
+            };
+        };
+        let country = country.unwrap_or_else(|| platform.clone());
+        Ok(Some(Opening::of(&platform, country)))
     }
 
     async fn create(&self, user: UserId, call: &CreateAccount) -> Result<CallOutcome<Account>, PayeeError> {

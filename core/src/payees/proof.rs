@@ -86,7 +86,7 @@ impl Payees {
         let Ok(id) = named.parse::<AccountId>() else {
             return Ok(Standing::NotTheirs);
         };
-        if self.own_account().await? == id {
+        if self.platform().await?.id == id {
             return Ok(Standing::NotTheirs);
         }
         let asked_at = self.clock.now();
@@ -99,14 +99,14 @@ impl Payees {
         }
     }
 
-    /// The platform's own account, asked for once: a key belongs to one account for good.
-    async fn own_account(&self) -> Result<AccountId, PayeeError> {
+    /// The platform's own account, asked for once: a key belongs to one account for good, and an account to one country.
+    pub(super) async fn platform(&self) -> Result<&Account, PayeeError> {
         let own = self.own.get_or_try_init(|| async {
             let question = self.calls.gateway().retrieve_own_account();
             let own = self.calls.ask(Lane::Onboarding, question).await;
-            Ok::<_, PayeeError>(own.map_err(|error| self.failed(error))?.id)
+            own.map_err(|error| self.failed(error))
         });
-        own.await.cloned()
+        own.await
     }
 }
 

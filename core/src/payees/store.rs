@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -22,6 +22,8 @@ pub struct PayeeAccount {
     pub payouts_enabled: bool,
     /// Why not, in Stripe's words, such as `requirements.past_due`.
     pub disabled_reason: Option<String>,
+    /// In which currencies it can be paid out; none when Stripe has not told.
+    pub bank_currencies: Option<Vec<String>>,
 }
 
 /// The account of an id, if Stripe has told of it.
@@ -29,23 +31,26 @@ pub struct PayeeAccount {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn find(conn: &mut PgConn, account_id: &str) -> Result<Option<PayeeAccount>, DbError> {
-    let row: Option<(String, Uuid, bool, Option<String>)> = stripe_accounts::table
+    type Row = (String, Uuid, bool, Option<String>, Option<Vec<String>>);
+    let row: Option<Row> = stripe_accounts::table
         .find(account_id)
         .select((
             stripe_accounts::stripe_account_id,
             stripe_accounts::user_id,
             stripe_accounts::payouts_enabled,
             stripe_accounts::disabled_reason,
+            stripe_accounts::bank_currencies,
         ))
         .first(conn)
         .await
         .optional()?;
     Ok(row.map(
-        |(account_id, user, payouts_enabled, disabled_reason)| PayeeAccount {
+        |(account_id, user, payouts_enabled, disabled_reason, bank_currencies)| PayeeAccount {
             account_id,
             user_id: UserId::from_uuid(user),
             payouts_enabled,
             disabled_reason,
+            bank_currencies,
         },
     ))
 }
@@ -59,15 +64,15 @@ pub const DISCONNECTED: &str = "disconnected";
 /// When the database cannot be reached.
 pub async fn record(conn: &mut PgConn, proven: &ProvenAccount) -> Result<(), DbError> {
     let account = proven.account();
-    write(
-        conn,
-        proven.id(),
-        proven.owner(),
-        account.payouts_enabled,
-        account.disabled_reason.as_deref(),
-        proven.asked_at(),
-    )
-    .await
+    let state = State {
+        payouts_enabled: account.payouts_enabled,
+        disabled_reason: account.disabled_reason.as_deref(),
+        bank_currencies: account
+            .bank_currencies
+            .as_ref()
+            .map(|currencies| currencies.iter().map(|currency| currency.code()).collect()),
+    };
+    write(conn, proven.id(), proven.owner(), &state, proven.asked_at()).await
 }
 
 /// Notes that an account of `owner` is not paid out from now on, and why.
@@ -81,30 +86,44 @@ pub async fn close(
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    write(conn, account_id, owner, false, Some(reason), now).await
+    let state = State {
+        payouts_enabled: false,
+        disabled_reason: Some(reason),
+        bank_currencies: None,
+    };
+    write(conn, account_id, owner, &state, now).await
+}
+
+/// How an account stands.
+struct State<'a> {
+    payouts_enabled: bool,
+    disabled_reason: Option<&'a str>,
+    /// None leaves what was told before.
+    bank_currencies: Option<Vec<&'a str>>,
 }
 
 async fn write(
     conn: &mut PgConn,
     account_id: &str,
     owner: UserId,
-    payouts_enabled: bool,
-    disabled_reason: Option<&str>,
+    state: &State<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     sql(
-        "INSERT INTO stripe_accounts (stripe_account_id, user_id, payouts_enabled, disabled_reason, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $5)
+        "INSERT INTO stripe_accounts (stripe_account_id, user_id, payouts_enabled, disabled_reason, created_at, updated_at, bank_currencies)
+         VALUES ($1, $2, $3, $4, $5, $5, $6)
          ON CONFLICT (stripe_account_id) DO UPDATE
             SET user_id = EXCLUDED.user_id, payouts_enabled = EXCLUDED.payouts_enabled,
-                disabled_reason = EXCLUDED.disabled_reason, updated_at = EXCLUDED.updated_at
+                disabled_reason = EXCLUDED.disabled_reason, updated_at = EXCLUDED.updated_at,
+                bank_currencies = coalesce(EXCLUDED.bank_currencies, stripe_accounts.bank_currencies)
           WHERE stripe_accounts.updated_at <= EXCLUDED.updated_at",
     )
     .bind::<Text, _>(account_id)
     .bind::<SqlUuid, _>(owner.uuid())
-    .bind::<Bool, _>(payouts_enabled)
-    .bind::<Nullable<Text>, _>(disabled_reason)
+    .bind::<Bool, _>(state.payouts_enabled)
+    .bind::<Nullable<Text>, _>(state.disabled_reason)
     .bind::<Timestamptz, _>(now)
+    .bind::<Nullable<Array<Text>>, _>(state.bank_currencies.as_deref())
     .execute(conn)
     .await?;
     Ok(())

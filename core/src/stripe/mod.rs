@@ -12,6 +12,7 @@ mod errors;
 mod event;
 mod gateway;
 mod ids;
+mod opening;
 mod params;
 mod signature;
 mod status;
@@ -29,6 +30,7 @@ pub use ids::{
     IdempotencyKey, InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId,
     StripeTransferId,
 };
+pub use opening::{Country, InvalidCountry, Opening, Terms};
 pub use params::{
     BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
     CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventCursor, EventQuery, MethodChoice, Tags,

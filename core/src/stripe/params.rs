@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Opening;
 use super::ids::{
     AccountId, BalanceTransactionId, CustomerId, EventId, ExternalAccountId, PaymentIntentId,
     PaymentMethodId, PayoutId, StripeTransferId,
@@ -146,6 +147,10 @@ pub struct CreateAccount {
     /// What it is paid out in, its `default_currency`. Stripe refuses one that the account's country does not have.
     #[serde(with = "currency_code")]
     pub currency: Currency,
+    /// Where and under which terms; Stripe's default, the platform's own country, when it is not known. Calls of earlier versions were
+    /// stored without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Opening>,
 }
 
 /// A page of Stripe's on which a person completes a connected account.
@@ -279,6 +284,7 @@ mod tests {
         let account = CreateAccount {
             user_id: "018f2f5e-7b3c-7000-8000-000000000003".parse().unwrap(),
             currency: Currency::EUR,
+            opening: None,
         };
         let text = serde_json::to_string(&account).unwrap();
         assert_eq!(serde_json::from_str::<CreateAccount>(&text).unwrap(), account);

@@ -106,6 +106,13 @@ pub struct Settings {
     /// The platform's own payout schedule, `settings.payouts.schedule.interval`. Stripe's default is `daily`; a platform that holds money for
     /// others needs `manual`. The simulator only tells it: it makes no payouts by itself.
     pub platform_payout_interval: String,
+    /// The country of the platform's own account.
+    pub platform_country: String,
+    /// The currencies in which the platform's balance is held, the default first; all when empty. A payment in another one is converted to the
+    /// default (<https://docs.stripe.com/currencies/conversions>).
+    pub settlement_currencies: Vec<String>,
+    /// Minor units of the default currency for ten thousand of the one that is converted: 10800 is an `exchange_rate` of 1.08.
+    pub exchange_rate: i32,
     /// For how long idempotency keys are remembered, in seconds.
     pub idempotency_ttl_s: u64,
     /// Whether confirming an intent that may redirect its payer needs a `return_url`, as at Stripe; off, so that a card can be
@@ -142,6 +149,9 @@ impl Default for Settings {
             webhook_timeout_ms: 10_000,
             webhook_signature_clock: SignatureClock::Real,
             platform_payout_interval: "manual".to_owned(),
+            platform_country: "US".to_owned(),
+            settlement_currencies: Vec::new(),
+            exchange_rate: 10_800,
             idempotency_ttl_s: 86_400,
             require_return_url: false,
             event_retention_s: 30 * 86_400,

@@ -62,6 +62,7 @@ mod refunds;
 mod replica;
 mod review;
 mod secrets;
+mod settlement;
 mod signals_alone;
 mod silence;
 mod stopped_workers;

@@ -74,7 +74,7 @@ fn declared_columns() -> BTreeSet<String> {
         } else if let Some((name, kind)) = line.trim_end_matches(',').split_once(" -> ") {
             let name = renamed.take().unwrap_or_else(|| name.to_owned());
             let (kind, nullable) = match kind.strip_prefix("Nullable<") {
-                Some(kind) => (kind.trim_end_matches('>'), " nullable"),
+                Some(kind) => (kind.strip_suffix('>').unwrap(), " nullable"),
                 None => (kind, ""),
             };
             let kind = match kind {
@@ -90,6 +90,7 @@ fn declared_columns() -> BTreeSet<String> {
                 "Int8" => "bigint",
                 "Int4" => "integer",
                 "Array<Uuid>" => "_uuid",
+                "Array<Text>" => "_text",
                 "TransactionType" => "transaction_type",
                 "TransactionStatus" => "transaction_status",
                 "PaymentMethod" => "payment_method",

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::json;
-use wallet_tests::app::uuid;
+use wallet_tests::app::{id_of, uuid};
 use wallet_tests::{Answer, TestApp, User};
 
 async fn onboard(app: &TestApp, user: &User, wallet: &str) -> Answer {
@@ -211,14 +211,15 @@ async fn an_account_that_a_wallet_names_is_opened_to_its_own_person_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn less_than_stripe_pays_out_is_not_withdrawn() {
     let app = TestApp::with_workers(0).await;
-    let user = User::new();
-    let account = app.stripe.account(user.id).await;
     for (currency, too_little, least) in [
         ("eur", "0.99", "1.00"),
         ("czk", "29.99", "30.00"),
         ("huf", "359", "360"),
         ("usd", "0.001", "0.01"),
     ] {
+        let user = User::new();
+        let account = json!({ "user_id": user.id, "currency": currency });
+        let account = id_of(&app.stripe.control("accounts", account).await);
         let input = json!({ "currency": currency, "stripeAccountId": account });
         let wallet = app.wallet(&user, input).await;
         app.plant_unbacked(&wallet, 100_000).await;
@@ -238,4 +239,104 @@ async fn less_than_stripe_pays_out_is_not_withdrawn() {
             .data();
     }
     app.abandon().await;
+}
+
+/// Opens an account of somebody in `country`, and gives the answer.
+async fn onboard_in(app: &TestApp, user: &User, wallet: &str, country: &str) -> Answer {
+    let query = "mutation($w: String!, $i: OnboardPayoutsInput!) { onboardPayouts(walletId: $w, input: $i) { stripeAccountId } }";
+    let input = json!({ "returnUrl": "https://example.com/back", "refreshUrl": "https://example.com/again", "country": country });
+    app.gql(user, query, json!({ "w": wallet, "i": input })).await
+}
+
+/// The simulator refuses what Stripe does: the recipient agreement within the platform's country, `card_payments` under it, and `transfers`
+/// alone elsewhere (<https://docs.stripe.com/connect/service-agreement-types>, <https://docs.stripe.com/connect/account-capabilities>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_opened_in_the_country_of_its_person_under_what_stripe_demands_there() {
+    for (platform, payee, opened) in [
+        ("US", None, "US"),
+        ("US", Some("sg"), "SG"),
+        ("US", Some("DE"), "DE"),
+        ("DE", None, "DE"),
+        ("DE", Some("FR"), "FR"),
+        ("DE", Some("GB"), "GB"),
+    ] {
+        let app = TestApp::with_workers(0).await;
+        app.stripe.settings(json!({ "platform_country": platform })).await;
+        let (landlord, wallet) = app.owner(0).await;
+        let answer = match payee {
+            Some(country) => onboard_in(&app, &landlord, &wallet, country).await,
+            None => onboard(&app, &landlord, &wallet).await,
+        };
+        let data = answer.data();
+        let account = data["stripeAccountId"].as_str().unwrap();
+        let account = app.stripe.get(&format!("/v1/accounts/{account}")).await;
+        assert_eq!(account["country"], opened, "{platform} {payee:?}");
+        app.finish().await;
+    }
+    let app = TestApp::with_workers(0).await;
+    let (landlord, wallet) = app.owner(0).await;
+    for wrong in ["", "USA", "1", "Germany"] {
+        let refused = onboard_in(&app, &landlord, &wallet, wrong).await;
+        assert_eq!(
+            (refused.code(), refused.field()),
+            (Some("VALIDATION_ERROR"), Some("country")),
+            "{wrong:?}"
+        );
+    }
+    assert!(app.stripe.effects("account.create").await.is_empty());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wallet_in_a_currency_for_which_its_account_has_no_bank_is_refused_before_anything_is_sent() {
+    let app = TestApp::start().await;
+    let (alice, dollars) = app.payee(1_000).await;
+    let account = app.account_of(&dollars).await;
+    for (currency, country, number) in [("eur", "DE", "DE89370400440532013000"), ("gbp", "GB", "00012345")] {
+        let wallet = app
+            .wallet(
+                &alice,
+                json!({ "currency": currency, "stripeAccountId": account }),
+            )
+            .await;
+        app.plant(&wallet, 2_000).await;
+        let before = app.db.digest().await;
+        let refused = app.withdraw(&alice, &wallet, json!({ "amount": "20.00" })).await;
+        assert_eq!(refused.code(), Some("INVALID_STATE"), "{currency}");
+        let mend = format!("has no bank account in {currency}; add one on the page of onboardPayouts");
+        assert!(refused.message().contains(&mend), "{refused:?}");
+        assert_eq!(app.db.digest().await, before, "a refusal stores nothing");
+        // The worker looks again, before the transfer: the account may have lost its bank meanwhile, or never told.
+        app.db
+            .execute("UPDATE stripe_accounts SET bank_currencies = NULL", &[])
+            .await;
+        let taken = app.withdraw(&alice, &wallet, json!({ "amount": "20.00" })).await;
+        let failed = app.failed(&alice, taken.data()["id"].as_str().unwrap()).await;
+        let reason = failed["failureReason"].as_str().unwrap();
+        assert!(
+            reason.starts_with("PAYOUT_ACCOUNT_REFUSED: ") && reason.contains("no bank account in"),
+            "{reason}"
+        );
+        let sent = app.stripe.effects("transfer.create").await;
+        assert!(sent.iter().all(|sent| sent["currency"] != currency), "{sent:?}");
+        assert_eq!(app.balances(&alice, &wallet).await, (2_000, 0));
+        // With a bank account of that currency it is paid.
+        let bank = [
+            ("external_account[object]", "bank_account"),
+            ("external_account[country]", country),
+            ("external_account[currency]", currency),
+            ("external_account[account_number]", number),
+        ];
+        app.stripe
+            .form(&format!("/v1/accounts/{account}/external_accounts"), &bank)
+            .await;
+        let told = "SELECT $2 = ANY(bank_currencies) FROM stripe_accounts WHERE stripe_account_id = $1";
+        wallet_tests::eventually("Stripe to tell of the bank account", async || {
+            app.db.value::<Option<bool>>(told, &[&account, &currency]).await == Some(true)
+        })
+        .await;
+        let paid = app.withdraw(&alice, &wallet, json!({ "amount": "20.00" })).await;
+        app.completed(&alice, paid.data()["id"].as_str().unwrap()).await;
+    }
+    app.finish().await;
 }

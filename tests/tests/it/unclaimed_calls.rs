@@ -37,6 +37,7 @@ fn account(person: Uuid) -> CreateAccount {
     CreateAccount {
         user_id: UserId::from_uuid(person),
         currency: Currency::USD,
+        opening: None,
     }
 }
 

@@ -34,10 +34,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .ask(Lane::Maintenance, gateway.retrieve_charge(&charge))
         .await?;
     let movement = charge.balance_transaction.ok_or_else(not_yet)?;
+    worker.settlement.learn(charge.amount, movement.amount);
     if transaction.stage == Stage::Completed && movement.amount != transaction.amount {
-        // A platform account that settles in another currency, for example: reconciliation has to explain it.
+        // Since the platform's account has changed, for example: the next payments in this currency are looked at before they are credited.
         let message = format!(
-            "a deposit of {} came to the balance as {}",
+            "a deposit of {} was credited and came to the balance as {}: what it credited cannot be paid out; set the currencies in which Stripe pays \
+             the platform (Dashboard, Settings, Payouts), or STRIPE_SETTLEMENT_CURRENCIES",
             transaction.amount, movement.amount
         );
         let conn = &mut worker.db.conn().await?;

@@ -104,6 +104,17 @@ async fn account_obstacle(
             "payouts to the payout account are disabled; complete its details at Stripe",
         ));
     }
+    // The payout would be refused with the money there already.
+    let currency = transaction.amount.currency();
+    if account
+        .bank_currencies
+        .as_ref()
+        .is_some_and(|banks| !banks.contains(&currency))
+    {
+        return Ok(refused(&format!(
+            "the payout account has no bank account in {currency}; add one on the page of onboardPayouts"
+        )));
+    }
     // With a schedule of its own the account would pay the money out before our payout could.
     if account
         .payout_interval

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use wallet_core::crypto::{KeyOwner, Place};
 use wallet_core::flows::{Canceller, Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::jobs::JobKind;
+use wallet_core::money::Money;
 use wallet_core::stripe::{
     Author, CallError, Decline, NextAction, Operation, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
 };
@@ -66,7 +67,7 @@ async fn foreign(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntent)
     }
     let command = Command::SuspendPayment {
         intent: intent.id.as_str().to_owned(),
-        received: intent.amount_received,
+        received: received(look, deposit, intent).await?,
     };
     look.settle(deposit, vec![command]).await
 }
@@ -107,7 +108,8 @@ pub(crate) async fn apply(
         let reason = FailureReason::new(FailureCode::PaymentExpired, sentence);
         return give_up(look, transaction, &intent, reason).await;
     }
-    let end = ending(transaction, &intent).or_else(|| payment_note(look, transaction, &intent));
+    let received = received(look, transaction, &intent).await?;
+    let end = ending(transaction, &intent, received).or_else(|| payment_note(look, transaction, &intent));
     let mut commands = Vec::new();
     // Our own call's answer is always recorded; from an event only before a refusal, which names no intent.
     let is_answer = look.job.kind == Some(JobKind::DepositIntent);
@@ -134,7 +136,7 @@ pub(crate) async fn give_up(
     commands.extend(match now.status {
         PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
             intent: id,
-            received: now.amount_received,
+            received: received(look, transaction, &now).await?,
         }),
         PaymentIntentStatus::Canceled if reason.code == FailureCode::PaymentDeclined => {
             Some(Command::Refuse(reason))
@@ -150,6 +152,33 @@ pub(crate) async fn give_up(
         }),
     });
     look.settle(transaction, commands).await
+}
+
+/// What an intent has brought to the platform's balance, in the currency in which it came: that of the payment, unless Stripe has converted it.
+/// Asked of Stripe only where that is not known already, and there is still something to decide by it.
+async fn received(
+    look: &Look<'_>,
+    transaction: &Transaction,
+    intent: &PaymentIntent,
+) -> Result<Money, JobError> {
+    let paid = intent.amount_received;
+    let settlement = &look.worker.settlement;
+    let is_settled = matches!(transaction.stage, Stage::Completed | Stage::InReview);
+    if intent.status != PaymentIntentStatus::Succeeded || is_settled || settlement.is_known(paid.currency()) {
+        return Ok(paid);
+    }
+    let not_yet =
+        || JobError::NotYet("the payment provider has not said yet in which currency it keeps the payment");
+    let charge = intent.latest_charge.as_ref().ok_or_else(not_yet)?;
+    let gateway = look.worker.calls.gateway();
+    let charge = look.ask(gateway.retrieve_charge(charge)).await?;
+    let came = charge.balance_transaction.ok_or_else(not_yet)?.amount;
+    settlement.learn(paid, came);
+    Ok(if came.currency() == paid.currency() {
+        paid
+    } else {
+        came
+    })
 }
 
 /// The intent after the attempt to cancel it, whatever it has become.
@@ -188,13 +217,10 @@ fn decline_of(intent: &PaymentIntent) -> FailureReason {
 ///
 /// A cancelled intent whose payment the server had confirmed and the bank declined was cancelled by us, see [`give_up`]: the
 /// deposit failed by the decline, whether this worker says so first, the event of the cancelling, or whoever comes after a crash.
-fn ending(transaction: &Transaction, intent: &PaymentIntent) -> Option<Command> {
+fn ending(transaction: &Transaction, intent: &PaymentIntent, received: Money) -> Option<Command> {
     let id = intent.id.as_str().to_owned();
     match intent.status {
-        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
-            intent: id,
-            received: intent.amount_received,
-        }),
+        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment { intent: id, received }),
         PaymentIntentStatus::Canceled
             if transaction.stripe_payment_method_id.is_some() && intent.last_payment_error.is_some() =>
         {

@@ -2,6 +2,7 @@
 
 use wallet_core::accept::Found;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::ledger::{self, Suspended};
 use wallet_core::stripe::{Operation, Refund, RefundId, RefundStatus};
 use wallet_core::transactions::{Transaction, external_ref};
 
@@ -104,6 +105,13 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
         }
         // What lies in suspense goes back to the payer.
         Stage::InReview | Stage::Failed | Stage::Cancelled if refund.status == RefundStatus::Succeeded => {
+            let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
+            let is_of = |one: &Suspended| one.amount.currency() == refund.amount.currency();
+            // Stripe converts back at the rate of that day: what it took is another amount than what lies there.
+            if !suspended.is_empty() && !suspended.iter().any(is_of) {
+                let why = "the refund is in another currency than what lies in suspense";
+                return look.needs_a_person(why).await;
+            }
             let command = Command::ReturnSuspense {
                 refund: refund.id.as_str().to_owned(),
                 amount: refund.amount,

@@ -16,6 +16,9 @@ pub(crate) struct OnboardPayoutsInput {
     return_url: String,
     /// Where the person goes when the page's link was used or is too old; it should ask for another one.
     refresh_url: String,
+    /// Two letters, such as SG: the country in which the person lives, when it is not the platform's. It counts when the account is opened and
+    /// cannot be changed later.
+    country: Option<String>,
 }
 
 /// A connected account at Stripe and the page on which its person completes it.
@@ -56,6 +59,7 @@ impl OnboardPayouts {
         let wanted = OnboardInput {
             return_url: input.return_url,
             refresh_url: input.refresh_url,
+            country: input.country,
         };
         let app = Arc::clone(&call.app);
         let onboarding = Call::to_its_end(&app, async move {

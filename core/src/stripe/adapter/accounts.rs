@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use stripe::Client;
 use stripe_connect::account::{
-    self, CreateAccountCapabilities, CreateAccountCapabilitiesTransfers, CreateAccountSettings,
-    CreateAccountSettingsPayouts, CreateAccountSettingsPayoutsSchedule,
-    CreateAccountSettingsPayoutsScheduleInterval, CreateAccountType, RetrieveAccount,
-    RetrieveForMyAccountAccount, UpdateAccount, UpdateAccountSettings, UpdateAccountSettingsPayouts,
-    UpdateAccountSettingsPayoutsSchedule, UpdateAccountSettingsPayoutsScheduleInterval,
+    self, CreateAccountCapabilities, CreateAccountCapabilitiesCardPayments,
+    CreateAccountCapabilitiesTransfers, CreateAccountSettings, CreateAccountSettingsPayouts,
+    CreateAccountSettingsPayoutsSchedule, CreateAccountSettingsPayoutsScheduleInterval, CreateAccountType,
+    RetrieveAccount, RetrieveForMyAccountAccount, TosAcceptanceSpecs, UpdateAccount, UpdateAccountSettings,
+    UpdateAccountSettingsPayouts, UpdateAccountSettingsPayoutsSchedule,
+    UpdateAccountSettingsPayoutsScheduleInterval,
 };
 use stripe_connect::account_link::{self, CreateAccountLinkType};
 
@@ -16,6 +17,7 @@ use super::convert::{self, one, wire_currency};
 use super::wire::Outgoing;
 use crate::stripe::errors::GatewayError;
 use crate::stripe::ids::AccountId;
+use crate::stripe::opening::Terms;
 use crate::stripe::params::{CreateAccount, CreateAccountLink};
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Account, AccountLink};
@@ -30,15 +32,34 @@ pub(super) async fn create(
 }
 
 fn creation(params: &CreateAccount) -> account::CreateAccount {
-    account::CreateAccount::new()
+    let mut capabilities = CreateAccountCapabilities {
+        transfers: Some(CreateAccountCapabilitiesTransfers {
+            requested: Some(true),
+        }),
+        ..CreateAccountCapabilities::new()
+    };
+    let mut request = account::CreateAccount::new();
+    if let Some(opening) = &params.opening {
+        request = request.country(opening.country.code());
+        match opening.terms {
+            Terms::Payee => {}
+            Terms::Merchant => {
+                capabilities.card_payments = Some(CreateAccountCapabilitiesCardPayments {
+                    requested: Some(true),
+                });
+            }
+            Terms::Recipient => {
+                request = request.tos_acceptance(TosAcceptanceSpecs {
+                    service_agreement: Some("recipient".to_owned()),
+                    ..TosAcceptanceSpecs::new()
+                });
+            }
+        }
+    }
+    request
         .type_(CreateAccountType::Express)
         .default_currency(wire_currency(params.currency))
-        .capabilities(CreateAccountCapabilities {
-            transfers: Some(CreateAccountCapabilitiesTransfers {
-                requested: Some(true),
-            }),
-            ..CreateAccountCapabilities::new()
-        })
+        .capabilities(capabilities)
         .settings(CreateAccountSettings {
             payouts: Some(CreateAccountSettingsPayouts {
                 schedule: Some(CreateAccountSettingsPayoutsSchedule {
@@ -100,19 +121,26 @@ mod tests {
 
     use super::*;
     use crate::money::Currency;
+    use crate::stripe::opening::Opening;
 
-    #[test]
-    fn an_account_is_express_receives_transfers_and_never_pays_out_by_itself() {
+    /// The sorted pairs of the request for an account that is opened so.
+    fn pairs(opening: Option<Opening>) -> Vec<String> {
         let params = CreateAccount {
             user_id: "018f2f5e-7b3c-7000-8000-000000000003".parse().unwrap(),
             currency: Currency::EUR,
+            opening,
         };
         let body = creation(&params).build().body.unwrap();
         let body = body.replace("%5B", "[").replace("%5D", "]");
-        let mut pairs: Vec<&str> = body.split('&').collect();
+        let mut pairs: Vec<String> = body.split('&').map(ToOwned::to_owned).collect();
         pairs.sort_unstable();
+        pairs
+    }
+
+    #[test]
+    fn an_account_is_express_receives_transfers_and_never_pays_out_by_itself() {
         assert_eq!(
-            pairs,
+            pairs(None),
             [
                 "capabilities[transfers][requested]=true",
                 "default_currency=eur",
@@ -120,6 +148,27 @@ mod tests {
                 "settings[payouts][schedule][interval]=manual",
                 "type=express",
             ]
+        );
+    }
+
+    /// <https://docs.stripe.com/connect/service-agreement-types>
+    #[test]
+    fn an_account_says_its_country_and_agrees_to_what_stripe_demands_there() {
+        let more = |platform: &str, payee: &str| {
+            let opening = Opening::of(&platform.parse().unwrap(), payee.parse().unwrap());
+            let usual = pairs(None);
+            let mut more = pairs(Some(opening));
+            more.retain(|pair| !usual.contains(pair));
+            more
+        };
+        assert_eq!(more("US", "US"), ["country=US"]);
+        assert_eq!(
+            more("US", "SG"),
+            ["country=SG", "tos_acceptance[service_agreement]=recipient"]
+        );
+        assert_eq!(
+            more("DE", "FR"),
+            ["capabilities[card_payments][requested]=true", "country=FR"]
         );
     }
 }

@@ -117,8 +117,17 @@ pub(super) fn account(account: stripe_shared::Account) -> Result<Account, Unfit>
     requirements_due.extend(past_due);
     requirements_due.sort_unstable();
     requirements_due.dedup();
+    let bank_currencies = account
+        .external_accounts
+        .filter(|banks| !banks.has_more)
+        .map(bank_currencies);
     Ok(Account {
         id: id(account.id.as_str())?,
+        country: account.country,
+        default_currency: account
+            .default_currency
+            .and_then(|currency| currency.to_string().parse().ok()),
+        bank_currencies,
         payouts_enabled: account.payouts_enabled.unwrap_or(false),
         details_submitted: account.details_submitted.unwrap_or(false),
         payout_interval: account
@@ -129,6 +138,22 @@ pub(super) fn account(account: stripe_shared::Account) -> Result<Account, Unfit>
         disabled_reason,
         requirements_due,
     })
+}
+
+/// Each currency once; those that we never use are left out.
+fn bank_currencies(banks: stripe_types::List<stripe_shared::ExternalAccount>) -> Vec<Currency> {
+    let mut currencies: Vec<Currency> = banks
+        .data
+        .into_iter()
+        .filter_map(|bank| match bank {
+            stripe_shared::ExternalAccount::BankAccount(bank) => Some(bank.currency),
+            stripe_shared::ExternalAccount::Card(card) => card.currency,
+        })
+        .filter_map(|currency| currency.to_string().parse().ok())
+        .collect();
+    currencies.sort_unstable();
+    currencies.dedup();
+    currencies
 }
 
 pub(super) fn account_link(link: stripe_connect::AccountLink) -> Result<AccountLink, Unfit> {

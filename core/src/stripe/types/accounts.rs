@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use super::Metadata;
+use crate::money::Currency;
 use crate::stripe::ids::AccountId;
 
 /// A connected account.
@@ -19,6 +20,13 @@ pub struct Account {
     /// How often Stripe pays it out by itself, `settings.payouts.schedule.interval`: `manual` means never; any other word races
     /// our payouts for the same money.
     pub payout_interval: Option<String>,
+    /// Two letters, such as `US`.
+    pub country: Option<String>,
+    /// What its money is converted to when there is no bank account for its currency; none for a currency that we never use.
+    pub default_currency: Option<Currency>,
+    /// The currencies of its bank accounts and debit cards, in which it can be paid out; none when Stripe does not show all of them, which it
+    /// does for accounts that the platform controls (<https://docs.stripe.com/api/accounts/object#account_object-external_accounts>).
+    pub bank_currencies: Option<Vec<Currency>>,
     /// Carries `user_id`: a withdrawal to an account of another person is refused.
     pub metadata: Metadata,
     /// Why Stripe holds it back, if it does.

@@ -96,6 +96,9 @@ pub(crate) struct BalanceTransaction {
     pub(crate) available: bool,
     pub(crate) source: Option<String>,
     pub(crate) description: Option<String>,
+    /// By which rate it was converted to this currency, in ten-thousandths; none when it was not.
+    #[serde(default)]
+    pub(crate) exchange_rate: Option<i32>,
 }
 
 impl BalanceTransaction {
@@ -103,6 +106,12 @@ impl BalanceTransaction {
     pub(crate) const fn net(&self) -> i64 {
         self.amount - self.fee
     }
+}
+
+/// A rate as Stripe writes it.
+#[expect(clippy::float_arithmetic, reason = "a rate, no money")]
+fn rate(ten_thousandths: i32) -> f64 {
+    f64::from(ten_thousandths) / 10_000.0
 }
 
 impl Resource for BalanceTransaction {
@@ -146,6 +155,7 @@ impl Resource for BalanceTransaction {
                 "available_on": self.available_on.seconds(),
                 "currency": self.currency,
                 "description": self.description,
+                "exchange_rate": self.exchange_rate.map(rate),
                 "fee": self.fee,
                 "fee_details": details,
                 "net": self.net(),

@@ -57,11 +57,15 @@ const REQUIREMENTS: [(&str, &str); 4] = [
 fn create(state: &mut State, call: &Call) -> Answer {
     let params = &call.params;
     params.allow_only(&PARAMS)?;
-    let country = params.text("country").unwrap_or("US").to_uppercase();
+    let country = params
+        .text("country")
+        .unwrap_or(&state.settings.platform_country)
+        .to_uppercase();
     let currency = match params.text("default_currency") {
         Some(code) => Currency::parse(code)?,
         None => Currency::parse(currency_of(&country))?,
     };
+    agreement(params, &state.settings.platform_country, &country)?;
     let mut account = blank(state, Id::generate(), country, currency);
     account.kind = kind(params)?;
     apply(params, &mut account)?;
@@ -71,6 +75,32 @@ fn create(state: &mut State, call: &Call) -> Answer {
     let id = account.id.clone();
     add(state, &call.origin, account);
     Ok(state.rendered(&id))
+}
+
+/// Refuses capabilities that the account's service agreement does not allow (<https://docs.stripe.com/connect/service-agreement-types>), and
+/// `transfers` alone under the full agreement outside of the United States, which needs Stripe's approval of the platform
+/// (<https://docs.stripe.com/connect/account-capabilities>).
+fn agreement(params: &Params, platform: &str, country: &str) -> Result<(), ApiError> {
+    let requests = |name: &str| params.text(&format!("capabilities[{name}][requested]")) == Some("true");
+    let refused = |message: String| Err(ApiError::invalid_param("capabilities", message));
+    match params.text("tos_acceptance[service_agreement]") {
+        Some("recipient") if platform.eq_ignore_ascii_case(country) => refused(format!(
+            "The recipient ToS agreement is not supported for platforms in {platform} creating accounts in {country}."
+        )),
+        Some("recipient") if requests("card_payments") => {
+            refused("Accounts under the recipient service agreement cannot request the `card_payments` capability.".to_owned())
+        }
+        Some("recipient") => Ok(()),
+        Some("full") | None if requests("transfers") && !requests("card_payments") && country != "US" => refused(
+            "Your platform needs approval for accounts to have requested the `transfers` capability without the `card_payments` capability."
+                .to_owned(),
+        ),
+        Some("full") | None => Ok(()),
+        Some(other) => Err(ApiError::invalid_param(
+            "tos_acceptance[service_agreement]",
+            format!("Invalid tos_acceptance[service_agreement]: must be one of full or recipient; got {other}"),
+        )),
+    }
 }
 
 /// An account with nothing known about it.
@@ -208,6 +238,13 @@ fn own(state: &State) -> Value {
         json!({ "id": PLATFORM_ID, "charges_enabled": true, "payouts_enabled": true, "details_submitted": true,
                 "metadata": state.settings.platform_metadata }),
     );
+    if let Some(fields) = platform.as_object_mut() {
+        let settings = &state.settings;
+        fields.insert("country".to_owned(), json!(settings.platform_country));
+        if let Some(default) = settings.settlement_currencies.first() {
+            fields.insert("default_currency".to_owned(), json!(default));
+        }
+    }
     if let Some(interval) = platform.pointer_mut("/settings/payouts/schedule/interval") {
         *interval = json!(state.settings.platform_payout_interval);
     }

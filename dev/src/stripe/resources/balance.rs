@@ -101,10 +101,39 @@ pub(crate) struct Posting<'a> {
     pub(crate) pending_ms: u64,
 }
 
+/// An amount of the platform's in the currency in which it is held, and whether it was converted.
+pub(crate) fn settled(
+    state: &State,
+    owner: &Owner,
+    amount: i64,
+    currency: Currency,
+) -> (i64, Currency, bool) {
+    let settings = &state.settings;
+    let default = settings
+        .settlement_currencies
+        .first()
+        .filter(|_| *owner == Owner::Platform)
+        .and_then(|code| Currency::parse(code).ok());
+    let is_held = |code: &String| code.eq_ignore_ascii_case(currency.code());
+    match default {
+        Some(default) if !settings.settlement_currencies.iter().any(is_held) => {
+            let converted = amount
+                .saturating_mul(settings.exchange_rate.into())
+                .div_euclid(10_000);
+            (converted, default, true)
+        }
+        _ => (amount, currency, false),
+    }
+}
+
 /// Changes a balance and records why. Nothing else changes balances.
-pub(crate) fn post(state: &mut State, posting: Posting<'_>) -> Id<BalanceTransaction> {
+pub(crate) fn post(state: &mut State, mut posting: Posting<'_>) -> Id<BalanceTransaction> {
     let now = state.now();
+    let (amount, currency, is_converted) = settled(state, posting.owner, posting.amount, posting.currency);
+    (posting.fee, _, _) = settled(state, posting.owner, posting.fee, posting.currency);
+    (posting.amount, posting.currency) = (amount, currency);
     let transaction = BalanceTransaction {
+        exchange_rate: is_converted.then_some(state.settings.exchange_rate),
         id: Id::generate(),
         owner: posting.owner.clone(),
         created: now,

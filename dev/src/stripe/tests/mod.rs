@@ -9,6 +9,7 @@ mod faults;
 mod idempotency;
 mod keeping;
 mod payments;
+mod settlement;
 mod typed;
 mod webhooks;
 

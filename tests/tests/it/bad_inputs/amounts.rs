@@ -1,6 +1,7 @@
 //! Amounts and currencies that cannot be meant.
 
 use serde_json::{Value, json};
+use wallet_tests::app::id_of;
 use wallet_tests::{TestApp, User};
 
 use super::{Wrong, assert_refused};
@@ -105,11 +106,10 @@ async fn an_amount_fits_its_currency_and_what_stripe_takes() {
     let app = TestApp::with_workers(0).await;
     let user = User::new();
     let yen = app.wallet(&user, json!({ "currency": "JPY" })).await;
+    let account = json!({ "user_id": user.id, "currency": "huf" });
+    let account = id_of(&app.stripe.control("accounts", account).await);
     let forint = app
-        .wallet(
-            &user,
-            json!({ "currency": "huf", "stripeAccountId": app.stripe.account(user.id).await }),
-        )
+        .wallet(&user, json!({ "currency": "huf", "stripeAccountId": account }))
         .await;
     let shilling = app.wallet(&user, json!({ "currency": "ugx" })).await;
     let dollars = app.wallet(&user, json!({ "currency": "UsD" })).await;

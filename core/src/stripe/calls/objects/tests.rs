@@ -166,6 +166,7 @@ fn each_call_names_the_object_that_stripe_locks_for_it() {
     let connected = CreateAccount {
         user_id: user(),
         currency: Currency::USD,
+        opening: None,
     };
     let person = format!("user:{}", user());
     for (touched, object) in [

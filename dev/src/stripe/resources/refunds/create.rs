@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::balance::{Posting, available, post};
+use super::super::balance::{Posting, available, post, settled};
 use super::super::{Answer, Call};
 use super::log;
 use crate::stripe::errors::ApiError;
@@ -74,7 +74,8 @@ pub(crate) fn make(state: &mut State, origin: &Origin, order: Order) -> Answer {
     let by_card = method.is_none_or(|method| !method.kind.is_bank_debit());
     let behaviour = method.map_or(Behaviour::Succeeds, |method| method.behaviour);
     let id = Id::generate();
-    let funded = available(state, &order.owner, charge.currency) >= amount;
+    let (needed, held_in, _) = settled(state, &order.owner, amount, charge.currency);
+    let funded = available(state, &order.owner, held_in) >= needed;
     let pends = !by_card || behaviour == Behaviour::RefundPends;
     let balance_transaction = funded.then(|| debit(state, &charge, &id, amount));
     let created = state.now();

@@ -2,7 +2,7 @@
 
 mod create;
 
-use super::balance::{Posting, available, post};
+use super::balance::{Posting, available, post, settled};
 use super::{Answer, Call, Route, allow_list};
 use crate::stripe::effects::{NewEffect, transaction_of};
 use crate::stripe::errors::ApiError;
@@ -94,7 +94,8 @@ pub(crate) fn retry_waiting(state: &mut State) {
         if refund.status != RefundStatus::Pending {
             continue;
         }
-        if available(state, &refund.owner, refund.currency) < refund.amount {
+        let (needed, held_in, _) = settled(state, &refund.owner, refund.amount, refund.currency);
+        if available(state, &refund.owner, held_in) < needed {
             state.waiting_refunds.push(id);
         } else {
             complete(state, &id);

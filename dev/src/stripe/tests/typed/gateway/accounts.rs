@@ -13,6 +13,7 @@ fn in_currency(code: &str) -> CreateAccount {
     CreateAccount {
         user_id: user(),
         currency: code.parse().unwrap(),
+        opening: None,
     }
 }
 

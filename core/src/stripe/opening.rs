@@ -1,0 +1,140 @@
+//! In which country a connected account is opened, and what it has to agree to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A country by its two letters (ISO 3166-1), in capitals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Country(String);
+
+/// A text that is no country code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be a country code of two letters")]
+pub struct InvalidCountry;
+
+impl FromStr for Country {
+    type Err = InvalidCountry;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCountry> {
+        let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+        is_code
+            .then(|| Self(text.to_ascii_uppercase()))
+            .ok_or(InvalidCountry)
+    }
+}
+
+impl TryFrom<String> for Country {
+    type Error = InvalidCountry;
+
+    fn try_from(text: String) -> Result<Self, InvalidCountry> {
+        text.parse()
+    }
+}
+
+impl From<Country> for String {
+    fn from(country: Country) -> Self {
+        country.0
+    }
+}
+
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where transfers of a platform in the region reach accounts under the full agreement: the European Economic Area and Switzerland
+/// (<https://docs.stripe.com/connect/account-capabilities#transfers-cross-border>).
+const ONE_REGION: [&str; 31] = [
+    "AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS",
+    "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
+];
+
+impl Country {
+    /// The two letters.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0
+    }
+
+    fn is_of_one_region_with(&self, other: &Self) -> bool {
+        let is_in = |country: &Self| ONE_REGION.contains(&country.code());
+        self == other || (is_in(self) && is_in(other))
+    }
+}
+
+/// What an account asks to be able to do, and under which agreement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Terms {
+    /// `transfers` alone under the full agreement: in the United States, for platforms there.
+    Payee,
+    /// `transfers` together with `card_payments` under the full agreement: elsewhere `transfers` alone needs Stripe's approval of the platform
+    /// (<https://docs.stripe.com/connect/account-capabilities>).
+    Merchant,
+    /// `transfers` alone under the recipient agreement, which is for payees outside of the platform's region: payouts across borders work with
+    /// no other, and it excludes `card_payments` (<https://docs.stripe.com/connect/service-agreement-types>).
+    Recipient,
+}
+
+/// How an account is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Where its person lives. It cannot be changed later.
+    pub country: Country,
+    /// What it agrees to.
+    pub terms: Terms,
+}
+
+impl Opening {
+    /// An account of somebody in `country`, for a platform in another or the same.
+    #[must_use]
+    pub fn of(platform: &Country, country: Country) -> Self {
+        let terms = if !platform.is_of_one_region_with(&country) {
+            Terms::Recipient
+        } else if country.code() == "US" {
+            Terms::Payee
+        } else {
+            Terms::Merchant
+        };
+        Self { country, terms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(platform: &str, payee: &str) -> Terms {
+        Opening::of(&platform.parse().unwrap(), payee.parse().unwrap()).terms
+    }
+
+    #[test]
+    fn the_terms_are_those_that_stripe_demands_between_the_two_countries() {
+        for (platform, payee, expected) in [
+            ("US", "US", Terms::Payee),
+            ("US", "us", Terms::Payee),
+            ("US", "DE", Terms::Recipient),
+            ("US", "SG", Terms::Recipient),
+            ("DE", "DE", Terms::Merchant),
+            ("DE", "FR", Terms::Merchant),
+            ("DE", "CH", Terms::Merchant),
+            ("DE", "GB", Terms::Recipient),
+            ("DE", "US", Terms::Recipient),
+            ("GB", "GB", Terms::Merchant),
+        ] {
+            assert_eq!(terms(platform, payee), expected, "{platform} {payee}");
+        }
+    }
+
+    #[test]
+    fn a_country_is_two_letters() {
+        for wrong in ["", "U", "USA", "U1", "ÄÖ", "..", "de "] {
+            assert_eq!(wrong.parse::<Country>(), Err(InvalidCountry), "{wrong:?}");
+        }
+        assert_eq!("de".parse::<Country>().unwrap().to_string(), "DE");
+    }
+}

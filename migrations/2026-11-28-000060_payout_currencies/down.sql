@@ -1,0 +1,2 @@
+ALTER TABLE stripe_accounts
+    DROP COLUMN bank_currencies;

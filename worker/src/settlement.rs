@@ -1,0 +1,103 @@
+//! In which currencies the platform is paid.
+//!
+//! A payment in a currency in which Stripe does not pay the platform is converted when it arrives
+//! (<https://docs.stripe.com/currencies/conversions>). A credit in the payment's currency would be of money that is not there: its transfer
+//! would be refused for ever. So where it is not known that a currency is settled in itself, Stripe is asked what came before anything is
+//! credited; what came in another currency goes to suspense, in that currency.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use wallet_core::config::SettlementCurrencies;
+use wallet_core::money::{Currency, Money};
+use wallet_core::stripe::{Account, Balance};
+
+/// What is known of it, by this process.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    configured: SettlementCurrencies,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// What Stripe says, or has done.
+    settled: BTreeSet<Currency>,
+    /// What came converted, whatever Stripe says.
+    converted: BTreeSet<Currency>,
+}
+
+impl Settlement {
+    pub(crate) fn new(configured: SettlementCurrencies) -> Self {
+        Self {
+            configured,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Whether payments in `currency` come as they are.
+    pub(crate) fn is_known(&self, currency: Currency) -> bool {
+        self.with(|seen| seen.settled.contains(&currency) && !seen.converted.contains(&currency))
+    }
+
+    /// Takes in what a payment of `paid` has done to the platform's balance.
+    pub(crate) fn learn(&self, paid: Money, came: Money) {
+        let currency = paid.currency();
+        self.with(|seen| {
+            if came.currency() == currency {
+                seen.settled.insert(currency);
+                seen.converted.remove(&currency);
+            } else {
+                seen.converted.insert(currency);
+            }
+        });
+    }
+
+    /// Takes in what Stripe says of the platform's account, and gives what is configured and not among it: the default currency, those of the
+    /// bank accounts, and those in which the account holds a balance.
+    pub(crate) fn confirm(&self, platform: &Account, balance: Option<&Balance>) -> Vec<Currency> {
+        let banks = platform.bank_currencies.iter().flatten().copied();
+        let held = balance
+            .into_iter()
+            .flat_map(|balance| balance.available.iter().chain(&balance.pending));
+        let said: BTreeSet<Currency> = platform
+            .default_currency
+            .into_iter()
+            .chain(banks)
+            .chain(held.map(|amount| amount.currency()))
+            .collect();
+        let missing = self
+            .configured
+            .named()
+            .filter(|currency| !said.contains(currency));
+        let missing = missing.collect();
+        self.with(|seen| seen.settled.extend(said));
+        missing
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(currency: Currency) -> Money {
+        Money::from_minor(1_000, currency).unwrap()
+    }
+
+    #[test]
+    fn a_currency_is_known_by_what_payments_in_it_have_done_and_no_longer_when_one_was_converted() {
+        let settlement = Settlement::new(SettlementCurrencies::default());
+        let (usd, eur) = (money(Currency::USD), money(Currency::EUR));
+        assert!(!settlement.is_known(Currency::EUR));
+        settlement.learn(eur, eur);
+        assert!(settlement.is_known(Currency::EUR) && !settlement.is_known(Currency::USD));
+        settlement.learn(eur, usd);
+        assert!(!settlement.is_known(Currency::EUR), "the account has changed");
+        settlement.learn(eur, eur);
+        assert!(settlement.is_known(Currency::EUR), "and back");
+    }
+}
