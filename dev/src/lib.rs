@@ -8,6 +8,7 @@
 
 pub mod demo;
 pub mod documents;
+pub mod library;
 pub mod pace;
 pub mod say;
 pub mod stack;

@@ -75,10 +75,15 @@ impl Socket {
     /// # Panics
     /// When nobody takes it.
     pub async fn send(&mut self, message: Value) {
-        self.stream
-            .send(Message::text(message.to_string()))
-            .await
-            .unwrap();
+        self.say(&message.to_string()).await;
+    }
+
+    /// Sends any text.
+    ///
+    /// # Panics
+    /// When nobody takes it.
+    pub async fn say(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.unwrap();
     }
 
     /// What comes next.

@@ -4,22 +4,34 @@
 use std::path::Path;
 use std::time::Duration;
 
+use wallet_dev::library::{Installation, Language, Library, cache_root, run};
 use wallet_dev::say::complain;
 use wallet_dev::stripe::{SimulatorConfig, start};
-
-use super::library::{Installation, Language, cache_root, run};
 
 /// How long a script may take; it needs a tenth of that.
 const WITHIN: Duration = Duration::from_secs(90);
 
+fn library(language: Language) -> Library {
+    let (name, folder) = match language {
+        Language::Node => ("stripe-node", "stripe-clients/node"),
+        Language::Python => ("stripe-python", "stripe-clients/python"),
+    };
+    Library {
+        name,
+        language,
+        folder: Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
+    }
+}
+
 /// Runs a library's script against a simulator of its own and shows what it says.
 async fn run_through(language: Language) {
-    let packages = match language.install(&cache_root(), &[]).await {
+    let library = library(language);
+    let packages = match library.install(&cache_root(), &[]).await.unwrap() {
         Installation::Ready(packages) => packages,
         Installation::Impossible(why) => {
             complain(&format!(
                 "SKIPPED: {} was not run against the simulator: {why}",
-                language.name()
+                library.name
             ));
             return;
         }
@@ -29,7 +41,7 @@ async fn run_through(language: Language) {
         ..SimulatorConfig::default()
     };
     let simulator = start(config).await.unwrap();
-    let mut script = language.script(&packages);
+    let mut script = library.script(&packages);
     // A proxy of the machine is not for us.
     script
         .env("STRIPE_BASE", simulator.url())
@@ -38,7 +50,7 @@ async fn run_through(language: Language) {
     let ended = run(script, WITHIN).await;
     simulator.shutdown().await;
     let Some(ended) = ended else {
-        panic!("{} does not come to an end", language.name());
+        panic!("{} does not come to an end", library.name);
     };
     assert!(ended.success, "{}", ended.output);
     complain(ended.output.trim_end());
@@ -72,18 +84,18 @@ async fn a_registry_that_cannot_be_reached_is_told_and_is_no_failure() {
         ("PIP_RETRIES", "0"),
     ];
     for (language, env) in [(Language::Node, &node[..]), (Language::Python, &python[..])] {
+        let library = library(language);
         if let Err(missing) = language.tools().await {
-            complain(&format!("SKIPPED: {}: {missing}", language.name()));
+            complain(&format!("SKIPPED: {}: {missing}", library.name));
             continue;
         }
-        match language.install(empty.path(), env).await {
+        match library.install(empty.path(), env).await.unwrap() {
             Installation::Impossible(why) => assert!(why.contains("cannot be reached"), "{why}"),
             Installation::Ready(folder) => panic!("{} came from nowhere", folder.display()),
         }
-        assert!(!ready_in(empty.path(), language), "nothing half done is left");
+        assert!(
+            !library.home(empty.path()).unwrap().exists(),
+            "nothing half done is left"
+        );
     }
-}
-
-fn ready_in(folder: &Path, language: Language) -> bool {
-    language.home(folder).exists()
 }

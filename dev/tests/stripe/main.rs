@@ -2,10 +2,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::disallowed_methods,
     reason = "tests fail by panicking and live by the wall clock and the shell"
 )]
 
 mod libraries;
-mod library;
 mod page;

@@ -1,6 +1,7 @@
 //! Subscriptions: whoever watches hears of every change, whoever made it, and of nothing that is somebody else's.
 
 mod changes;
+mod library;
 mod shares;
 mod sockets;
 

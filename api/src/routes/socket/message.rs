@@ -4,9 +4,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_graphql::{Request, Response, ServerError, Variables};
-use serde::{Deserialize, Serialize};
+use async_graphql::{Request, Response, ServerError};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use crate::errors::ApiError;
+use crate::exact;
 
 /// What may be said beside a greeting, a ping or a pong.
 pub(super) type Payload = Map<String, Value>;
@@ -49,28 +54,62 @@ impl fmt::Display for OperationId {
 }
 
 /// What a client says.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug)]
 pub(super) enum ClientMessage {
-    ConnectionInit {
-        #[serde(default)]
-        payload: Option<Payload>,
-    },
-    Ping {
-        #[serde(default)]
-        payload: Option<Payload>,
-    },
-    Pong {
-        #[serde(default, rename = "payload")]
-        _payload: Option<Payload>,
-    },
-    Subscribe {
-        id: OperationId,
-        payload: Operation,
-    },
-    Complete {
-        id: OperationId,
-    },
+    ConnectionInit { payload: Option<Payload> },
+    Ping { payload: Option<Payload> },
+    Pong,
+    Subscribe { id: OperationId, payload: Operation },
+    Complete { id: OperationId },
+}
+
+/// A message before it is known what it is about. What it carries stays as it was written, for those who read it strictly.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(default)]
+    id: Option<OperationId>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    ConnectionInit,
+    Ping,
+    Pong,
+    Subscribe,
+    Complete,
+}
+
+impl ClientMessage {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// When it is none of the protocol's; what is wrong with the variables of an operation is told to that operation.
+    pub(super) fn read(text: &str) -> Result<Self, serde_json::Error> {
+        let Envelope { kind, id, payload } = serde_json::from_str(text)?;
+        let said = || payload.map_or(Ok(None), |raw| serde_json::from_str(raw.get()));
+        let id = id.ok_or_else(|| serde_json::Error::missing_field("id"));
+        Ok(match kind {
+            Kind::ConnectionInit => Self::ConnectionInit { payload: said()? },
+            Kind::Ping => Self::Ping { payload: said()? },
+            Kind::Pong => {
+                said()?;
+                Self::Pong
+            }
+            Kind::Subscribe => {
+                let payload = payload.ok_or_else(|| serde_json::Error::missing_field("payload"))?;
+                Self::Subscribe {
+                    id: id?,
+                    payload: serde_json::from_str(payload.get())?,
+                }
+            }
+            Kind::Complete => Self::Complete { id: id? },
+        })
+    }
 }
 
 /// What a client wants to be told.
@@ -80,19 +119,30 @@ pub(super) struct Operation {
     query: String,
     #[serde(default)]
     operation_name: Option<String>,
-    #[serde(default)]
-    variables: Option<Payload>,
+    #[serde(default, deserialize_with = "object")]
+    variables: Option<Box<RawValue>>,
     #[serde(default, rename = "extensions")]
     _extensions: Option<Payload>,
 }
 
-impl From<Operation> for Request {
-    fn from(operation: Operation) -> Self {
-        let variables = operation.variables.unwrap_or_default();
-        let mut request =
-            Self::new(operation.query).variables(Variables::from_json(Value::Object(variables)));
+/// An object as it was written, or null.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    let found: Option<Box<RawValue>> = Option::deserialize(deserializer)?;
+    match found {
+        Some(raw) if !raw.get().starts_with('{') => Err(D::Error::custom("the variables must be an object")),
+        found => Ok(found),
+    }
+}
+
+impl TryFrom<Operation> for Request {
+    type Error = ApiError;
+
+    /// Reads the variables as strictly as those of a request over HTTP.
+    fn try_from(operation: Operation) -> Result<Self, ApiError> {
+        let variables = operation.variables.as_deref().map(exact::variables).transpose()?;
+        let mut request = Self::new(operation.query).variables(variables.unwrap_or_default());
         request.operation_name = operation.operation_name;
-        request
+        Ok(request)
     }
 }
 
@@ -126,7 +176,7 @@ mod tests {
     use super::*;
 
     fn read(message: &Value) -> Result<ClientMessage, serde_json::Error> {
-        serde_json::from_str(&message.to_string())
+        ClientMessage::read(&message.to_string())
     }
 
     #[test]
@@ -165,6 +215,48 @@ mod tests {
             json!({ "type": "complete" }),
         ] {
             assert!(read(&message).is_err(), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_variables_of_an_operation_are_taken_as_they_were_written_or_refused() {
+        let asked = |variables: &str| {
+            let text = format!(
+                "{{\"id\":\"1\",\"payload\":{{\"query\":\"{{ a }}\",\"variables\":{variables}}},\"type\":\"subscribe\"}}"
+            );
+            let Ok(ClientMessage::Subscribe { payload, .. }) = ClientMessage::read(&text) else {
+                panic!("{variables} is no message");
+            };
+            Request::try_from(payload)
+        };
+        for (variables, named) in [
+            (r#"{"id":"a","id":"b"}"#, "id"),
+            (r#"{"id":"a","\u0069d":"b"}"#, "id"),
+            (r#"{"n":0.10000000000000000001}"#, "n"),
+            (r#"{"n":[18446744073709551616]}"#, "n"),
+            (r#"{"i":{"amount":1,"amount":2}}"#, "amount"),
+        ] {
+            let refused = asked(variables);
+            assert!(
+                matches!(&refused, Err(ApiError::Validation { field, .. }) if field == named),
+                "{variables}: {refused:?}"
+            );
+        }
+        for variables in ["null", "{}", r#"{"id":"a","n":12.50}"#] {
+            assert!(asked(variables).is_ok(), "{variables}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_says_two_things_is_not_understood() {
+        for text in [
+            r#"{"type":"complete","id":"1","id":"2"}"#,
+            r#"{"type":"ping","type":"pong"}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }"},"payload":{"query":"{ b }"}}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","query":"{ b }"}}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","variables":{},"variables":{"a":1}}}"#,
+        ] {
+            assert!(ClientMessage::read(text).is_err(), "{text}");
         }
     }
 }

@@ -230,7 +230,7 @@ impl Session {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
             Some(Ok(Message::Binary(_))) => Err(Some(Closing::Invalid("it is not text".to_owned()))),
             Some(Ok(Message::Text(text))) if text.len() > MOST_BYTES => Err(Some(Closing::TooLarge)),
-            Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+            Some(Ok(Message::Text(text))) => match ClientMessage::read(&text) {
                 Ok(message) => self.said(message),
                 Err(error) => Err(Some(Closing::Invalid(error.to_string()))),
             },
@@ -254,7 +254,7 @@ impl Session {
                 Ok(None)
             }
             ClientMessage::Ping { payload } => text(&ServerMessage::Pong { payload }).map(Some),
-            ClientMessage::Pong { .. } => Ok(None),
+            ClientMessage::Pong => Ok(None),
             ClientMessage::Subscribe { id, payload } => {
                 let Phase::Greeted(welcome) = &self.phase else {
                     return Err(Some(Closing::Unauthorized));
@@ -264,11 +264,13 @@ impl Session {
                 }
                 if self.operations.len() >= MOST_SUBSCRIPTIONS {
                     let full = "this websocket has as many subscriptions as it may have; end one of them";
-                    let full = ApiError::LimitExceeded(full.into());
-                    let response = crate::graphql::refusal(&full, Some(&self.id));
-                    return told(&id, &Event::Failed(response)).map(Some);
+                    return self.refuse(&id, &ApiError::LimitExceeded(full.into()));
                 }
-                let events = operation::run(&self.shared, &self.id, welcome.caller(), Request::from(payload));
+                let request = match Request::try_from(payload) {
+                    Ok(request) => request,
+                    Err(error) => return self.refuse(&id, &error),
+                };
+                let events = operation::run(&self.shared, &self.id, welcome.caller(), request);
                 self.operations.insert(id, events);
                 Ok(None)
             }
@@ -277,6 +279,12 @@ impl Session {
                 Ok(None)
             }
         }
+    }
+
+    /// Ends an operation before it began.
+    fn refuse(&self, id: &OperationId, error: &ApiError) -> Result<Option<Message>, End> {
+        let response = crate::graphql::refusal(error, Some(&self.id));
+        told(id, &Event::Failed(response)).map(Some)
     }
 }
 

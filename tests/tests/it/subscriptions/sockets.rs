@@ -90,3 +90,47 @@ async fn what_is_somebody_elses_cannot_be_watched_and_nothing_but_watching_is_do
     assert_eq!(seen["id"], sent, "support may");
     app.abandon().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_over_the_websocket_are_read_as_strictly_as_over_http() {
+    let app = TestApp::with_workers(0).await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (_, his) = app.owner(0).await;
+    let mut socket = Socket::of(app.base(), &alice).await;
+    let query = "subscription($id: String!, $n: JSON) { walletUpdated(id: $id) { balance } }";
+    for (variables, field) in [
+        (format!("{{\"id\":\"{his}\",\"id\":\"{hers}\"}}"), "id"),
+        (format!("{{\"id\":\"{hers}\",\"\\u0069d\":\"{hers}\"}}"), "id"),
+        (format!("{{\"id\":\"{hers}\",\"n\":0.10000000000000000001}}"), "n"),
+        (
+            format!("{{\"id\":\"{hers}\",\"n\":{{\"a\":[18446744073709551616]}}}}"),
+            "a",
+        ),
+        (format!("{{\"id\":\"{hers}\",\"n\":{{\"a\":1,\"a\":2}}}}"), "a"),
+    ] {
+        let payload = format!("{{\"query\":\"{query}\",\"variables\":{variables}}}");
+        let text = format!("{{\"id\":\"s\",\"type\":\"subscribe\",\"payload\":{payload}}}");
+        socket.say(&text).await;
+        let Frame::Message(told) = socket.frame().await else {
+            panic!("{variables}: closed")
+        };
+        assert_eq!(
+            (&told["type"], &told["id"]),
+            (&json!("error"), &json!("s")),
+            "{told}"
+        );
+        let error = &told["payload"][0]["extensions"];
+        assert_eq!(
+            (&error["code"], &error["field"]),
+            (&json!("VALIDATION_ERROR"), &json!(field)),
+            "{told}"
+        );
+    }
+    // The websocket and the name live on.
+    socket.begin("s", WALLET, json!({ "id": hers })).await;
+    assert_eq!(
+        socket.result_of("s").await["data"]["walletUpdated"]["balance"],
+        "10.00"
+    );
+    app.abandon().await;
+}

@@ -1,10 +1,12 @@
-//! Installing one of Stripe's libraries into a cache outside the repository, and running a script with it.
+//! Libraries that others wrote, run by tests as clients: installed as published, in the versions that their lock files pin, into a cache outside
+//! the repository, and handed to a script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
@@ -39,16 +41,29 @@ const UNREACHABLE: [&str; 23] = [
     "ProxyError",
 ];
 
-/// A language that Stripe has a library for.
+/// A language that libraries are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Language {
+pub enum Language {
+    /// JavaScript, by Node.js and npm.
     Node,
+    /// Python, by pip.
     Python,
+}
+
+/// A library and the script that runs it through everything.
+#[derive(Debug, Clone)]
+pub struct Library {
+    /// What it is called.
+    pub name: &'static str,
+    /// The language of both.
+    pub language: Language,
+    /// Where its lock file and the script are.
+    pub folder: PathBuf,
 }
 
 /// What became of an installation.
 #[derive(Debug)]
-pub(crate) enum Installation {
+pub enum Installation {
     /// The library is in this folder.
     Ready(PathBuf),
     /// The machine lacks what it takes, for this reason.
@@ -57,14 +72,15 @@ pub(crate) enum Installation {
 
 /// A command that came to its end.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) success: bool,
+pub struct Ended {
+    /// Whether it says that all went well.
+    pub success: bool,
     /// Standard output, then standard error.
-    pub(crate) output: String,
+    pub output: String,
 }
 
 /// Runs a command; nothing when it does not end in time.
-pub(crate) async fn run(mut command: Command, within: Duration) -> Option<Ended> {
+pub async fn run(mut command: Command, within: Duration) -> Option<Ended> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let ended = tokio::time::timeout(within, command.output()).await.ok()?;
     let ended = ended.map_or_else(
@@ -81,7 +97,8 @@ pub(crate) async fn run(mut command: Command, within: Duration) -> Option<Ended>
 }
 
 /// Where libraries are kept between runs, beside the compiled files of `bin/test`.
-pub(crate) fn cache_root() -> PathBuf {
+#[must_use]
+pub fn cache_root() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty());
     let cache = cache.map(PathBuf::from);
     let home = || {
@@ -89,27 +106,86 @@ pub(crate) fn cache_root() -> PathBuf {
             .map_or_else(std::env::temp_dir, PathBuf::from)
             .join(".cache")
     };
-    cache.unwrap_or_else(home).join("wallet/stripe-clients")
+    cache.unwrap_or_else(home).join("wallet/clients")
+}
+
+impl Library {
+    /// Where the library is, once it is installed; another lock file means another folder.
+    ///
+    /// # Errors
+    /// When its lock file cannot be read.
+    pub fn home(&self, cache: &Path) -> Result<PathBuf> {
+        let mut hash = Sha256::new();
+        for lock in self.language.locks() {
+            hash.update(fs::read(self.folder.join(lock))?);
+        }
+        let hash: String = hex::encode(hash.finalize()).chars().take(16).collect();
+        Ok(cache.join(format!("{}-{hash}", self.name)))
+    }
+
+    /// Installs the library below `cache` unless it is there already; `env` is for the package manager.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written, or the package manager refuses what the lock file says.
+    pub async fn install(&self, cache: &Path, env: &[(&str, &str)]) -> Result<Installation> {
+        if let Err(missing) = self.language.tools().await {
+            return Ok(Installation::Impossible(missing));
+        }
+        let home = self.home(cache)?;
+        if home.exists() {
+            return Ok(Installation::Ready(home));
+        }
+        fs::create_dir_all(cache)?;
+        let staging = tempfile::Builder::new()
+            .prefix(".installing-")
+            .tempdir_in(cache)?;
+        for lock in self.language.locks() {
+            fs::copy(self.folder.join(lock), staging.path().join(lock))?;
+        }
+        let mut installer = self.language.installer(staging.path());
+        installer.envs(env.iter().copied());
+        let Some(ended) = run(installer, INSTALL_WITHIN).await else {
+            let slow = "the registry cannot be reached in time";
+            return Ok(Installation::Impossible(slow.to_owned()));
+        };
+        if !ended.success {
+            let unreachable = UNREACHABLE.iter().any(|sign| ended.output.contains(sign));
+            ensure!(unreachable, "installing {}: {}", self.name, ended.output);
+            let last = ended.output.lines().rev().find(|line| !line.trim().is_empty());
+            let told = last.unwrap_or_default();
+            return Ok(Installation::Impossible(format!(
+                "the registry cannot be reached: {told}"
+            )));
+        }
+        // Another run may have been faster; then its folder is as good as ours.
+        let moved = fs::rename(staging.path(), &home);
+        ensure!(moved.is_ok() || home.exists(), "{}: {moved:?}", home.display());
+        Ok(Installation::Ready(home))
+    }
+
+    /// The script that runs the library through everything, with the library from that folder.
+    #[must_use]
+    pub fn script(&self, home: &Path) -> Command {
+        let mut command = match self.language {
+            Language::Node => {
+                let mut node = Command::new("node");
+                node.arg("check.js").env("NODE_PATH", home.join("node_modules"));
+                node
+            }
+            Language::Python => {
+                let mut python = Command::new("python3");
+                python.arg("check.py").env("PYTHONPATH", home.join("packages"));
+                python.env("PYTHONDONTWRITEBYTECODE", "1");
+                python
+            }
+        };
+        command.current_dir(&self.folder);
+        command
+    }
 }
 
 impl Language {
-    /// What the library is called.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Node => "stripe-node",
-            Self::Python => "stripe-python",
-        }
-    }
-
-    fn folder(self) -> PathBuf {
-        let folder = match self {
-            Self::Node => "stripe-clients/node",
-            Self::Python => "stripe-clients/python",
-        };
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
-    }
-
-    /// The files that pin the library, with the hashes of what is to be installed.
+    /// The files that pin a library, with the hashes of what is to be installed.
     const fn locks(self) -> &'static [&'static str] {
         match self {
             Self::Node => &["package.json", "package-lock.json"],
@@ -117,18 +193,11 @@ impl Language {
         }
     }
 
-    /// Where the library is, once it is installed; another lock file means another folder.
-    pub(crate) fn home(self, cache: &Path) -> PathBuf {
-        let mut hash = Sha256::new();
-        for lock in self.locks() {
-            hash.update(fs::read(self.folder().join(lock)).unwrap());
-        }
-        let hash = hex::encode(hash.finalize());
-        cache.join(format!("{}-{}", self.name(), &hash.get(..16).unwrap()))
-    }
-
     /// Whether the interpreter and the package manager are there; otherwise what is missing.
-    pub(crate) async fn tools(self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is missing, in words.
+    pub async fn tools(self) -> std::result::Result<(), String> {
         let (interpreter, version, oldest, manager): (_, &[&str], _, &[&str]) = match self {
             Self::Node => (
                 "node",
@@ -154,11 +223,13 @@ impl Language {
                 found.trim()
             ));
         }
-        let (program, args) = manager.split_first().unwrap();
-        match ask(program, args).await {
-            Some(_) => Ok(()),
-            None => Err(format!("{} is not installed", manager.join(" "))),
-        }
+        let asked = match manager.split_first() {
+            Some((program, args)) => ask(program, args).await,
+            None => None,
+        };
+        asked
+            .map(drop)
+            .ok_or_else(|| format!("{} is not installed", manager.join(" ")))
     }
 
     fn installer(self, into: &Path) -> Command {
@@ -185,61 +256,6 @@ impl Language {
                 pip
             }
         }
-    }
-
-    /// Installs the library below `cache` unless it is there already; `env` is for the package manager.
-    pub(crate) async fn install(self, cache: &Path, env: &[(&str, &str)]) -> Installation {
-        if let Err(missing) = self.tools().await {
-            return Installation::Impossible(missing);
-        }
-        let home = self.home(cache);
-        if home.exists() {
-            return Installation::Ready(home);
-        }
-        fs::create_dir_all(cache).unwrap();
-        let staging = tempfile::Builder::new()
-            .prefix(".installing-")
-            .tempdir_in(cache)
-            .unwrap();
-        for lock in self.locks() {
-            fs::copy(self.folder().join(lock), staging.path().join(lock)).unwrap();
-        }
-        let mut installer = self.installer(staging.path());
-        installer.envs(env.iter().copied());
-        let Some(ended) = run(installer, INSTALL_WITHIN).await else {
-            let slow = "the registry cannot be reached in time";
-            return Installation::Impossible(slow.to_owned());
-        };
-        if !ended.success {
-            let unreachable = UNREACHABLE.iter().any(|sign| ended.output.contains(sign));
-            assert!(unreachable, "installing {}: {}", self.name(), ended.output);
-            let last = ended.output.lines().rev().find(|line| !line.trim().is_empty());
-            let told = last.unwrap_or_default();
-            return Installation::Impossible(format!("the registry cannot be reached: {told}"));
-        }
-        // Another run may have been faster; then its folder is as good as ours.
-        let moved = fs::rename(staging.path(), &home);
-        assert!(moved.is_ok() || home.exists(), "{}: {moved:?}", home.display());
-        Installation::Ready(home)
-    }
-
-    /// The script that runs the library through everything, with the library from that folder.
-    pub(crate) fn script(self, home: &Path) -> Command {
-        let mut command = match self {
-            Self::Node => {
-                let mut node = Command::new("node");
-                node.arg("check.js").env("NODE_PATH", home.join("node_modules"));
-                node
-            }
-            Self::Python => {
-                let mut python = Command::new("python3");
-                python.arg("check.py").env("PYTHONPATH", home.join("packages"));
-                python.env("PYTHONDONTWRITEBYTECODE", "1");
-                python
-            }
-        };
-        command.current_dir(self.folder());
-        command
     }
 }
 
