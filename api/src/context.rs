@@ -14,24 +14,39 @@ use crate::state::App;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeaderKey(pub(crate) Option<String>);
 
-/// How many histories and timelines one request may still read, each a query of its own. Pages are bounded before the request
-/// runs, but how many wallets a person has is only known while it does.
-#[derive(Debug)]
-pub(crate) struct ReadBudget(AtomicUsize);
+/// What one request has taken so far: questions to the database beside those of the root, and bytes of its answer. Pages are bounded before
+/// the request runs, but how many wallets a person has is only known while it does, so that the questions have a bound of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    reads: AtomicUsize,
+    bytes: AtomicUsize,
+}
 
-impl ReadBudget {
-    /// Twice the largest page.
-    const READS: usize = 200;
+impl Spent {
+    /// Most questions: four for each wallet of a person who has as many as one usually may.
+    const MOST_READS: usize = 400;
 
-    /// A full budget, for one request.
-    pub(crate) const fn new() -> Self {
-        Self(AtomicUsize::new(Self::READS))
+    /// How many questions were asked.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
     }
 
-    fn take(&self) -> Result<(), ApiError> {
+    /// How large the answer has become.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes how large the answer has become.
+    pub(crate) fn set_bytes(&self, bytes: usize) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn take_reads(&self, number: usize) -> Result<(), ApiError> {
         let taken = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            .reads
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |reads| {
+                Some(reads.saturating_add(number)).filter(|sum| *sum <= Self::MOST_READS)
+            });
         let mend = "the request reads more histories than one may; ask for fewer wallets at once";
         taken
             .map(|_| ())
@@ -50,9 +65,9 @@ pub(crate) trait ContextExt<'a> {
     /// Whether the value at hand is one of a list: then more than was asked about comes with it.
     fn in_list(&self) -> bool;
 
-    /// Takes one read out of the request's budget. A subscription, whose pages are bounded like any, has none; it takes one of its
-    /// caller's turns for each read instead, as a request does for all of it.
-    async fn take_read(&self) -> Result<Option<Turn>, ApiError>;
+    /// Takes so many reads, which follow one another, out of the request's budget. A subscription, whose pages are bounded like any, has
+    /// none; it takes one of its caller's turns for them instead, as a request does for all of it.
+    async fn take_reads(&self, number: usize) -> Result<Option<Turn>, ApiError>;
 
     /// The key of a mutation: of the input, of the header, or of both if they are equal.
     fn idempotency_key(&self, input: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError>;
@@ -75,9 +90,9 @@ impl<'a> ContextExt<'a> for Context<'a> {
             .is_some_and(|node| is_index(node) || node.parents().any(is_index))
     }
 
-    async fn take_read(&self) -> Result<Option<Turn>, ApiError> {
-        match self.data_opt::<ReadBudget>() {
-            Some(budget) => budget.take().map(|()| None),
+    async fn take_reads(&self, number: usize) -> Result<Option<Turn>, ApiError> {
+        match self.data_opt::<Arc<Spent>>() {
+            Some(spent) => spent.take_reads(number).map(|()| None),
             None => {
                 let person = self.caller()?.user_id;
                 self.app()?.turns.take(person).await.map(Some)
@@ -113,9 +128,10 @@ mod tests {
 
     #[test]
     fn a_budget_ends() {
-        let budget = ReadBudget::new();
-        assert!((0..ReadBudget::READS).all(|_| budget.take().is_ok()));
-        assert!(matches!(budget.take(), Err(ApiError::LimitExceeded(_))));
+        let spent = Spent::default();
+        assert!((0..Spent::MOST_READS).all(|_| spent.take_reads(1).is_ok()));
+        assert!(matches!(spent.take_reads(1), Err(ApiError::LimitExceeded(_))));
+        assert_eq!(spent.reads(), Spent::MOST_READS);
     }
 
     #[test]

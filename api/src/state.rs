@@ -25,6 +25,7 @@ use wallet_core::stripe::{
 use wallet_core::wallets::Wallet;
 
 use crate::auth::{Authenticator, LiveSessions};
+use crate::graphql::limits::Rules;
 use crate::metrics;
 use crate::places::{Refusals, Sockets, Turns};
 use crate::rate_limit::RateLimiter;
@@ -98,6 +99,14 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
+    /// By what requests are judged.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            introspection: self.graphiql,
+            wallets: usize::try_from(self.most_wallets).unwrap_or(usize::MAX),
+        }
+    }
+
     /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends what runs in the background.
     ///
     /// # Errors

@@ -57,14 +57,15 @@ impl RateLimiter {
         })))
     }
 
-    /// Takes `cost` operations of a person.
+    /// Takes `cost` operations of a person. What costs more than all of a minute takes all of it: it would never be let in otherwise.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`] when they have none left; nothing is taken then.
     pub(crate) async fn take(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
         let Some(limited) = &self.0 else { return Ok(()) };
-        self.check(user, cost)?;
         let limit = limited.limit.get();
+        let cost = cost.min(limit);
+        self.check(user, cost)?;
         let wait = match limited.shared.take(user, cost, limit).await {
             Ok(wait) => wait,
             Err(Away) => limited.local.take(user, cost, limit),
@@ -75,6 +76,17 @@ impl RateLimiter {
                 limited.refused.remember(user, cost, wait);
                 Err(refusal(wait))
             }
+        }
+    }
+
+    /// Counts what a request has taken beyond what it was let in for; the next ones wait for it.
+    pub(crate) async fn charge(&self, user: UserId, cost: u32) {
+        let Some(limited) = self.0.as_ref().filter(|_| cost > 0) else {
+            return;
+        };
+        let cost = cost.min(limited.limit.get());
+        if let Err(Away) = limited.shared.take(user, cost, u32::MAX).await {
+            let _ = limited.local.take(user, cost, u32::MAX);
         }
     }
 
@@ -95,5 +107,47 @@ fn refusal(wait: Duration) -> ApiError {
     let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
     ApiError::RateLimited {
         retry_after: seconds.max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A limit of this process alone: nothing answers where its Redis should be.
+    fn limiter(limit: u32) -> RateLimiter {
+        RateLimiter::new(NonZeroU32::new(limit), "redis://127.0.0.1:1", "test").unwrap()
+    }
+
+    async fn is_let_in(limiter: &RateLimiter, user: UserId, cost: u32) -> bool {
+        limiter.take(user, cost).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn what_costs_more_than_a_minute_takes_all_of_it_and_is_let_in() {
+        for (limit, cost) in [(5, 13), (5, 6), (1, u32::MAX)] {
+            let (limiter, user) = (limiter(limit), UserId::from_uuid(Uuid::from_u128(1)));
+            assert!(is_let_in(&limiter, user, cost).await, "{cost} of {limit}");
+            assert!(
+                !is_let_in(&limiter, user, 1).await,
+                "nothing is left of the minute"
+            );
+            assert!(!is_let_in(&limiter, user, cost).await, "and not for another one");
+            assert!(is_let_in(&limiter, UserId::from_uuid(Uuid::from_u128(2)), cost).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_in_the_end_is_missing_for_what_comes_next() {
+        let (limiter, user) = (limiter(10), UserId::from_uuid(Uuid::from_u128(1)));
+        assert!(is_let_in(&limiter, user, 1).await);
+        limiter.charge(user, 0).await;
+        limiter.charge(user, 8).await;
+        assert!(is_let_in(&limiter, user, 1).await, "ten of ten");
+        assert!(!is_let_in(&limiter, user, 1).await);
+        limiter.charge(user, 1_000).await;
+        assert!(!is_let_in(&limiter, user, 1).await);
     }
 }

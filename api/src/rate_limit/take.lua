@@ -14,7 +14,7 @@ if kind ~= 'none' then
   end
 end
 if used + cost > limit then
-  return cost > limit and window or redis.call('PTTL', KEYS[1])
+  return redis.call('PTTL', KEYS[1])
 end
 redis.call('INCRBY', KEYS[1], cost)
 if used == 0 then

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::StatusCode;
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
+use axum::http::{HeaderMap, StatusCode, header};
 use futures::StreamExt;
 use tokio::time::timeout;
 
@@ -13,6 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// listens hears the refusal instead of a broken connection.
 const DRAINED_FOR: Duration = Duration::from_secs(2);
 const DRAINED_BYTES: usize = 64 * 1024 * 1024;
+
+/// A body of a stranger that is announced to be no larger than this is read away beside the answer, so that the connection can go on.
+const SMALL: usize = 64 * 1024;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,23 @@ pub(super) async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
 /// Reads away a body that is not wanted, within bounds.
 pub(super) async fn drain(body: Body) {
     read_away(&mut body.into_data_stream()).await;
+}
+
+/// Leaves a body alone, because nobody has shown that it is worth reading, and gives whether the connection ends with the answer. One that is
+/// small and on its way is read away meanwhile, which the answer does not wait for; for all others the connection is closed.
+pub(super) fn leave(body: Body, headers: &HeaderMap) -> bool {
+    if body.is_end_stream() {
+        return false;
+    }
+    // Whoever waits to be told to go on (RFC 9110, section 10.1.1) has not sent it, and would if it were read.
+    let waits = headers.contains_key(header::EXPECT);
+    let announced = headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if waits || announced.is_none_or(|length| length > SMALL) {
+        return true;
+    }
+    tokio::spawn(drain(body));
+    false
 }
 
 async fn read_away(stream: &mut BodyDataStream) {

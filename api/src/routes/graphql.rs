@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use wallet_core::accept::Caller;
 use super::media::Media;
 use super::reply::{graphql_answer, graphql_refusal, no_persisted_queries, status_of};
 use super::{Shared, body};
-use crate::context::{HeaderKey, ReadBudget};
+use crate::context::{HeaderKey, Spent};
 use crate::errors::ApiError;
 use crate::exact;
 use crate::graphql::limits::{self, Shape};
@@ -33,6 +33,21 @@ pub(super) async fn post(
     let invalid = |status, field, problem: &str| {
         graphql_refusal(media, status, &ApiError::validation(field, problem), &id)
     };
+    // Before anything is read: the body of a stranger is none of ours.
+    let known = match shared.app.auth.by_header(&parts.headers, &id).await {
+        Ok(principal) => Some(principal.caller),
+        // GraphiQL shows the schema before somebody has pasted a token.
+        Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
+        Err(error) => {
+            let mut refusal = graphql_refusal(media, status_of(&error), &error, &id);
+            let ends = body::leave(sent, &parts.headers) && parts.version < Version::HTTP_2;
+            if ends {
+                let close = HeaderValue::from_static("close");
+                refusal.headers_mut().insert(header::CONNECTION, close);
+            }
+            return refusal;
+        }
+    };
     if !is_json(&parts.headers) {
         body::drain(sent).await;
         return invalid(
@@ -44,12 +59,6 @@ pub(super) async fn post(
     let bytes = match body::read(sent, MOST_BYTES).await {
         Ok(bytes) => bytes,
         Err(why) => return invalid(why.status(), "body", why.problem()),
-    };
-    let known = match shared.app.auth.by_header(&parts.headers, &id).await {
-        Ok(principal) => Some(principal.caller),
-        // GraphiQL shows the schema before somebody has pasted a token.
-        Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
-        Err(error) => return graphql_refusal(media, status_of(&error), &error, &id),
     };
     if known.is_some() && has_no_query(&bytes) {
         return no_persisted_queries(media);
@@ -126,7 +135,7 @@ async fn execute(
 ) -> Result<async_graphql::Response, ApiError> {
     let app = &shared.app;
     let Some(caller) = caller else {
-        return match limits::check(&mut request, app.graphiql) {
+        return match limits::check(&mut request, app.rules()) {
             Ok(shape) if shape.is_introspection => Ok(shared
                 .schema
                 .execute(request.data(id.clone()).only_introspection())
@@ -138,18 +147,24 @@ async fn execute(
     // Whoever is over the limit is refused before anything is read, and nobody's requests keep the process busy for themselves.
     app.limiter.check(caller.user_id, 1)?;
     let turn = app.turns.take(caller.user_id).await?;
-    let checked = limits::check(&mut request, app.graphiql);
+    let checked = limits::check(&mut request, app.rules());
     // What is refused costs as well, or guessing would be free.
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take(caller.user_id, cost).await?;
-    let key = header_key(headers, checked?)?;
+    let shape = checked?;
+    let key = header_key(headers, shape)?;
+    let (person, spent) = (caller.user_id, Arc::new(Spent::default()));
     let request = request
         .data(caller)
         .data(id.clone())
         .data(key)
         .data(Arc::new(turn))
-        .data(ReadBudget::new());
-    Ok(shared.schema.execute(request).await)
+        .data(Arc::clone(&spent));
+    let response = shared.schema.execute(request).await;
+    // It was let in by what is usual; what it took in the end counts as well.
+    let more = shape.cost_of(spent.bytes(), spent.reads()).saturating_sub(cost);
+    app.limiter.charge(person, more).await;
+    Ok(response)
 }
 
 /// The `Idempotency-Key` of the one mutation in a request; it means nothing to a query.

@@ -26,7 +26,8 @@ pub struct DbOptions {
     pub application_name: &'static str,
     /// Most connections at once.
     pub pool_size: u32,
-    /// Longest wait for one of the pool's connections; whoever waits for it can be answered in time.
+    /// Longest wait for one of the pool's connections; whoever waits for it can be answered in time. A worker that waited longer than it is
+    /// by default could not renew a lease (every 5 s, for 15 s) before it ends; a person at a terminal is told sooner than they give up.
     pub get_timeout: Duration,
     /// Longest time for a new connection to be made, unless the URL names another (`connect_timeout`).
     pub connect_timeout: Duration,
@@ -41,7 +42,7 @@ impl Default for DbOptions {
         Self {
             application_name: "wallet",
             pool_size: 10,
-            get_timeout: Duration::from_secs(10),
+            get_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(15),
             lock_timeout: Duration::from_secs(5),

@@ -12,6 +12,7 @@ mod decide;
 mod deposit;
 mod dispute;
 mod dispute_turn;
+mod failure;
 mod flow;
 mod machine;
 mod owing;
@@ -21,9 +22,10 @@ mod returned;
 mod transfer;
 mod withdrawal;
 
-pub use command::{BalanceEntry, Canceller, Command, DisputeEnd, FailureCode, FailureReason};
+pub use command::{BalanceEntry, Canceller, Command, DisputeEnd};
 pub use context::Context;
 pub use decide::{Changes, Decision, Verdict, decide};
+pub use failure::{FailureCode, FailureReason};
 pub use flow::Flow;
 pub use machine::{Edge, Event, Next, Stage, edges, next};
 

@@ -14,5 +14,7 @@ pub use store::{
     HistoryFilter, HistoryPage, count_quiet, external_ref, external_refs_of, find, find_by_external_ref,
     find_visible, has_open_payments, history, insert, load_many, related_to, request_cancel,
 };
-pub use timeline::{MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, record_waiting, timeline};
+pub use timeline::{
+    MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, record_waiting, timeline, timelines,
+};
 pub(crate) use timeline::{NewLine, record_lines};

@@ -1,5 +1,7 @@
 //! The timeline of a transaction: every step, attempt and answer, in words its owner understands.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -112,6 +114,57 @@ pub async fn timeline(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Timeli
             detail: row.detail,
         })
         .collect())
+}
+
+#[derive(QueryableByName)]
+struct LineRow {
+    #[diesel(sql_type = SqlUuid)]
+    transaction_id: Uuid,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    message: String,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    detail: Option<Value>,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+}
+
+/// The timelines of several transactions, each as [`timeline`] gives it, by one statement; what has no entry is left out.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn timelines(
+    conn: &mut PgConn,
+    ids: &[TransactionId],
+) -> Result<HashMap<TransactionId, Vec<TimelineEntry>>, DbError> {
+    let mut found: HashMap<TransactionId, Vec<TimelineEntry>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<LineRow> = sql(
+        "SELECT t.id AS transaction_id, e.kind, e.message, e.detail, e.created_at FROM unnest($1) AS t (id)
+          CROSS JOIN LATERAL (SELECT id, kind, message, detail, created_at FROM transaction_events
+                               WHERE transaction_id = t.id ORDER BY id DESC LIMIT $2) AS e
+          ORDER BY t.id, e.id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<BigInt, _>(MOST_READ)
+    .load(conn)
+    .await?;
+    for row in rows {
+        let lines = found
+            .entry(TransactionId::from_uuid(row.transaction_id))
+            .or_default();
+        lines.push(TimelineEntry {
+            at: row.created_at,
+            kind: row.kind,
+            message: row.message,
+            detail: row.detail,
+        });
+    }
+    Ok(found)
 }
 
 /// The id of the newest entry of each of several transactions, in no order; what has no entry is left out.

@@ -6,10 +6,10 @@ use wallet_tests::app::{id_of, uuid};
 use wallet_tests::{TestApp, User};
 
 const WALLET: &str = "query($id: String!) { wallet(id: $id) { bankDetails { accountName accountNumber routingNumber bankName country }
-    transactions(first: 10) { nodes { id senderDetails receiverDetails accountName } } } }";
+    transactions(first: 10) { nodes { id senderDetails receiverDetails accountName bankId } } } }";
 const WALLETS: &str = "query($u: String) { wallets(userId: $u) { bankDetails { accountName accountNumber routingNumber bankName country } } }";
 const ONE: &str =
-    "query($id: String!) { transaction(id: $id) { senderDetails receiverDetails accountName } }";
+    "query($id: String!) { transaction(id: $id) { senderDetails receiverDetails accountName bankId } }";
 
 fn details() -> Value {
     json!({ "accountName": "Ada Lovelace", "accountNumber": "DE89370400440532013000", "routingNumber": "37040044",
@@ -17,7 +17,7 @@ fn details() -> Value {
 }
 
 async fn reads(app: &TestApp) -> Vec<(String, String)> {
-    let sql = "SELECT actor, detail->>'detail' FROM audit_log WHERE action = 'read_details' ORDER BY id";
+    let sql = "SELECT actor, detail->>'detail' FROM audit_log WHERE action = 'read_details' ORDER BY 1, 2";
     app.db
         .rows(sql, &[])
         .await
@@ -45,7 +45,8 @@ async fn who_gave_details_reads_them_masked_in_lists_and_staff_read_them_on_reco
     let deposit = id_of(&app.deposit(&ada, &wallet, deposit).await.data());
     let transfer = json!({ "toWalletId": his, "amount": "5.00", "receiverDetails": receiver });
     let transfer = id_of(&app.transfer(&ada, &wallet, transfer).await.data());
-    let withdrawal = json!({ "amount": "5.00", "accountName": "Ada Lovelace" });
+    let bank = "ba_1MtFeJ2eZvKYlo2C4kL9pQ7z";
+    let withdrawal = json!({ "amount": "5.00", "accountName": "Ada Lovelace", "bankId": bank });
     let withdrawal = id_of(&app.withdraw(&ada, &wallet, withdrawal).await.data());
     let one = async |user: &User, id: &str| app.gql(user, ONE, json!({ "id": id })).await.data();
     let of = async |user: &User, wallet: &str| app.gql(user, WALLET, json!({ "id": wallet })).await.data();
@@ -53,7 +54,12 @@ async fn who_gave_details_reads_them_masked_in_lists_and_staff_read_them_on_reco
     // Its owner: in full, and masked in lists.
     assert_eq!(one(&ada, &deposit).await["senderDetails"], sender);
     assert_eq!(one(&ada, &transfer).await["receiverDetails"], receiver);
-    assert_eq!(one(&ada, &withdrawal).await["accountName"], "Ada Lovelace");
+    let hers_alone = one(&ada, &withdrawal).await;
+    assert_eq!(
+        (&hers_alone["accountName"], &hers_alone["bankId"]),
+        (&json!("Ada Lovelace"), &json!(bank))
+    );
+    assert_eq!(one(&ada, &deposit).await["bankId"], Value::Null);
     let hers = of(&ada, &wallet).await;
     assert_eq!(hers["bankDetails"], details());
     let listed = |id: &str| {
@@ -69,6 +75,7 @@ async fn who_gave_details_reads_them_masked_in_lists_and_staff_read_them_on_reco
         json!({ "note": "••••loor" })
     );
     assert_eq!(listed(&withdrawal)["accountName"], "A•••");
+    assert_eq!(listed(&withdrawal)["bankId"], "••••pQ7z");
     let list = app.gql(&ada, WALLETS, json!({})).await.data();
     let masked = json!({ "accountName": "A•••", "accountNumber": "••••3000", "routingNumber": "••••0044", "bankName": "A Bank", "country": "DE" });
     assert_eq!(list[0]["bankDetails"], masked);
@@ -78,7 +85,7 @@ async fn who_gave_details_reads_them_masked_in_lists_and_staff_read_them_on_reco
     let seen = one(&ben, &transfer).await;
     assert_eq!(
         seen,
-        json!({ "senderDetails": null, "receiverDetails": null, "accountName": null })
+        json!({ "senderDetails": null, "receiverDetails": null, "accountName": null, "bankId": null })
     );
     assert_eq!(
         of(&ben, &his).await["transactions"]["nodes"][0]["receiverDetails"],
@@ -89,7 +96,11 @@ async fn who_gave_details_reads_them_masked_in_lists_and_staff_read_them_on_reco
     // Staff: one at a time and on record; in lists nothing.
     let support = User::with_role(Role::Support);
     assert_eq!(one(&support, &deposit).await["senderDetails"], sender);
-    assert_eq!(one(&support, &withdrawal).await["accountName"], "Ada Lovelace");
+    let seen = one(&support, &withdrawal).await;
+    assert_eq!(
+        (&seen["accountName"], &seen["bankId"]),
+        (&json!("Ada Lovelace"), &json!(bank))
+    );
     let seen = of(&support, &wallet).await;
     assert_eq!(seen["bankDetails"], details());
     assert!(
@@ -101,15 +112,17 @@ async fn who_gave_details_reads_them_masked_in_lists_and_staff_read_them_on_reco
                 node["senderDetails"].is_null()
                     && node["receiverDetails"].is_null()
                     && node["accountName"].is_null()
+                    && node["bankId"].is_null()
             })
     );
     let list = app.gql(&support, WALLETS, json!({ "u": ada.id })).await.data();
     assert_eq!(list[0]["bankDetails"], Value::Null);
     let who = format!("user:{}", support.id);
     let expected = [
-        "encrypted_sender_details",
         "encrypted_account_name",
         "encrypted_bank_details",
+        "encrypted_bank_id",
+        "encrypted_sender_details",
     ];
     assert_eq!(
         reads(&app).await,

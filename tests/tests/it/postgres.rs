@@ -1,6 +1,6 @@
 //! PostgreSQL as others set it up: its language, its formats, and what a URL says about sessions.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection;
 use serde_json::json;
@@ -178,4 +178,96 @@ async fn the_schema_that_the_url_names_is_the_one_that_is_used() {
     .await;
     drop(client);
     cluster.drop_database(&name).await.unwrap();
+}
+
+/// An error with everything behind it, as it would be logged.
+fn told(error: &DbError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+#[tokio::test]
+async fn a_connection_is_waited_for_as_long_as_told_and_the_refusal_says_why() {
+    let database = Database::migrated().await;
+    let patience = Duration::from_millis(300);
+    let options = DbOptions {
+        application_name: "wallet-tests",
+        pool_size: 1,
+        get_timeout: patience,
+        ..DbOptions::default()
+    };
+    let db = Db::connect(&database.url().await, &options).await.unwrap();
+    let nowhere = Db::connect("postgres://nobody@127.0.0.1:1/wallet?sslmode=disable", &options)
+        .await
+        .unwrap();
+    let held = db.conn().await.unwrap();
+    for (db, why) in [
+        (&db, "all connections are in use"),
+        (&nowhere, "the database cannot be reached: "),
+    ] {
+        let began = Instant::now();
+        let refused = db.conn().await.err().unwrap();
+        assert!(began.elapsed() >= patience && began.elapsed() < wallet_tests::poll::PATIENCE);
+        assert!(matches!(&refused, DbError::Unavailable(_)) && refused.is_transient());
+        let words = told(&refused);
+        assert!(words.contains(why), "{words}");
+        assert!(!words.contains("bb8") && !words.contains("Timed out"), "{words}");
+    }
+    drop(held);
+    assert!(db.conn().await.is_ok(), "it is given to whoever comes next");
+    drop((db, nowhere));
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_finds_every_connection_in_use_is_told_to_come_again() {
+    let app = TestApp::with(wallet_tests::app::Options {
+        workers: 0,
+        variables: vec![("DATABASE_POOL_SIZE", "1".to_owned())],
+        ..wallet_tests::app::Options::default()
+    })
+    .await;
+    let (alice, hers) = app.owner(0).await;
+    let mut session = app.db.connect().await;
+    let held = session.transaction().await.unwrap();
+    held.batch_execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let query = "query($id: String!) { wallet(id: $id) { id } }";
+    let first = app.gql(&alice, query, json!({ "id": hers }));
+    let second = async {
+        until("the only connection to be in use", async || {
+            let waits = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            (app.db.count(waits).await > 0).then_some(())
+        })
+        .await;
+        let began = Instant::now();
+        (
+            app.gql(&User::new(), query, json!({ "id": hers })).await,
+            began.elapsed(),
+        )
+    };
+    let (_, (told, took)) = tokio::join!(first, second);
+    assert_eq!(told.code(), Some("SERVICE_UNAVAILABLE"), "{told:?}");
+    let words = told.body.to_string();
+    assert!(
+        !["bb8", "Timed out", "connection", "pool"]
+            .iter()
+            .any(|cause| words.contains(cause)),
+        "{words}"
+    );
+    assert!(
+        !wallet_dev::pace::is_over(took, Duration::from_secs(4)),
+        "{took:?}"
+    );
+    drop(held);
+    drop(session);
+    let again = app.gql(&alice, query, json!({ "id": hers })).await;
+    assert_eq!(again.code(), None, "{again:?}");
+    app.finish().await;
 }

@@ -1,6 +1,6 @@
 //! The queue's Redis: emptied, standing still, and not large enough for all that waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream;
@@ -12,9 +12,13 @@ use wallet_core::dispatch::HandOver;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::QueueName;
 use wallet_core::queue::Carrier;
+use wallet_dev::pace;
 use wallet_tests::TestApp;
 use wallet_tests::app::{Options, id_of, uuid};
 use wallet_tests::poll::{eventually, until_within};
+
+/// How long a job may take while what lies in Redis makes no sense.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(5);
 
 async fn queue_of(app: &TestApp) -> MultiplexedConnection {
     let url = app.variables.get("REDIS_URL").unwrap();
@@ -377,8 +381,15 @@ async fn garbage_in_the_queues_redis_is_put_aside_with_an_alarm_and_work_goes_on
             command.exec_async(&mut queue).await.unwrap();
         }
         for _ in 0..3 {
+            let began = Instant::now();
             let sent = app.send(&alice, &hers, &his, 100).await;
             app.completed(&alice, &sent).await;
+            let took = began.elapsed();
+            assert!(
+                !pace::is_over(took, GOES_ON_WITHIN),
+                "round {round}: {took:?}, on a machine {} times slower than usual",
+                pace::factor()
+            );
         }
         eventually("an alarm to be raised", async || {
             let seen: Option<i64> = app.db.value("SELECT sum(seen)::bigint FROM alarms WHERE kind = 'queue_garbage'", &[]).await;

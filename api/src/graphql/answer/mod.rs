@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use super::limits::{MAX_ANSWER, Plan};
 use super::refusal;
+use crate::context::Spent;
 use crate::errors::ApiError;
 
 /// What an error takes beside its message: its path, place and code.
@@ -72,6 +73,9 @@ impl Extension for Answer {
     ) -> Response {
         self.bytes.store(0, Ordering::Relaxed);
         let mut response = next.run(ctx, operation_name).await;
+        if let Some(spent) = ctx.data_opt::<Arc<Spent>>() {
+            spent.set_bytes(self.bytes.load(Ordering::Relaxed));
+        }
         if self.is_too_large() {
             let error = ApiError::LimitExceeded(
                 "the answer would be larger than 8 MiB; ask for smaller pages, for fewer wallets or for fewer fields".into(),

@@ -66,7 +66,11 @@ async fn an_answer_is_given_up_where_it_becomes_too_large() {
 /// What a client gets when the engine found `data` for `query`.
 fn completed(query: &str, data: Json) -> String {
     let mut request = Request::new(query);
-    limits::check(&mut request, false).unwrap();
+    let rules = limits::Rules {
+        introspection: false,
+        wallets: 100,
+    };
+    limits::check(&mut request, rules).unwrap();
     let plan = request.data.get(&std::any::TypeId::of::<Plan>()).unwrap();
     let plan: &Plan = plan.downcast_ref().unwrap();
     let value = complete::data(plan, Value::from_json(data).unwrap());

@@ -46,6 +46,15 @@ pub(crate) const MAX_INTROSPECTION: usize = 1_000;
 const BYTES_PER_COST: usize = 128 * 1024;
 const READS_PER_COST: usize = 25;
 
+/// By what a request is judged beside its document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Whether it may ask for the schema.
+    pub(crate) introspection: bool,
+    /// Most wallets that a list shows.
+    pub(crate) wallets: usize,
+}
+
 /// What a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -64,9 +73,13 @@ pub(crate) struct Shape {
 impl Shape {
     /// How many operations it is to a rate limit: one for each look-up or mutation at the root, and more for a heavy answer.
     pub(crate) fn cost(self) -> u32 {
-        let bytes = self.weight.bytes / BYTES_PER_COST;
-        let reads = self.weight.reads / READS_PER_COST;
-        let heavy = u32::try_from(bytes.max(reads)).unwrap_or(u32::MAX);
+        self.cost_of(self.weight.bytes, self.weight.reads)
+    }
+
+    /// The same, for what its answer was in the end: its bytes, and the questions to the database beside those of the root.
+    pub(crate) fn cost_of(self, bytes: usize, reads: usize) -> u32 {
+        let heavy = (bytes / BYTES_PER_COST).max(reads / READS_PER_COST);
+        let heavy = u32::try_from(heavy).unwrap_or(u32::MAX);
         self.roots.max(1).saturating_add(heavy)
     }
 
@@ -80,10 +93,10 @@ impl Shape {
 ///
 /// # Errors
 /// [`ApiError::Validation`] with the field of the request, and what is wrong or too much.
-pub(crate) fn check(request: &mut Request, introspection: bool) -> Result<Shape, ApiError> {
+pub(crate) fn check(request: &mut Request, rules: Rules) -> Result<Shape, ApiError> {
     let name = request.operation_name.take().filter(|name| !name.is_empty());
     let document = document::parse(&request.query)?;
-    bounds::check(&document, introspection)?;
+    bounds::check(&document, rules.introspection)?;
     literals::check(&document)?;
     if !is_clear(&document, name.as_deref()) {
         let mend = "must name one of the document's operations";
@@ -109,7 +122,7 @@ pub(crate) fn check(request: &mut Request, introspection: bool) -> Result<Shape,
         mutations: if operation.is_mutation() { roots } else { 0 },
         is_introspection: roots == 0,
         roots,
-        weight: weight::check(&plan, &request.variables)?,
+        weight: weight::check(&plan, &request.variables, rules.wallets)?,
     };
     request.set_parsed_query(engine::document(&plan, operation, &valid.sources)?);
     request.data.insert(plan);

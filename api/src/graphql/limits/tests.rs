@@ -5,8 +5,18 @@ use serde_json::json;
 
 use super::*;
 
+/// The rules of a server that has no GraphiQL and the usual limits.
+const RULES: Rules = Rules {
+    introspection: false,
+    wallets: 100,
+};
+const WITH_SCHEMA: Rules = Rules {
+    introspection: true,
+    ..RULES
+};
+
 fn checked(query: &str) -> Result<Shape, ApiError> {
-    check(&mut Request::new(query), false)
+    check(&mut Request::new(query), RULES)
 }
 
 fn refusal(query: &str) -> (String, String) {
@@ -33,6 +43,10 @@ fn ordinary_requests_pass() {
         "query($n: Int) { wallet(id: \"x\") { transactions(first: $n) { edges { cursor node { id amount timeline { at } } } } } }",
         "{ wallets { id transactions(first: 100) { nodes { id amount status } pageInfo { hasNextPage endCursor } } } }",
         "{ wallets { transactions { nodes { id walletId amount fee reference description metadata failureReason direction timeline { at kind message detail } } } } }",
+        "{ wallets { id balance transactions(first: 50) { nodes { id amount status metadata timeline { at message } } } } }",
+        "{ wallets { id balance frozenBalance owedBalance transactions(first: 100) { edges { node { id amount fee status direction description reference metadata failureReason createdAt } } pageInfo { endCursor } } } }",
+        "query($w: String!) { wallet(id: $w) { transactions(first: 100) { nodes { id metadata description senderDetails receiverDetails timeline { at kind message detail } } } } }",
+        "mutation { createWallet(input: {}) { id transactions { nodes { id amount status timeline { at kind message } } } } }",
         "{ __typename }",
         "\u{feff}{ wallets { id } }",
     ] {
@@ -141,7 +155,7 @@ fn pages_multiply() {
     assert!(problem(twice).contains("200 rows"));
     let variables = Variables::from_json(json!({ "n": 100 }));
     let three = "query($n: Int) { a: wallets { transactions(first: $n) { nodes { id } } } b: wallets { transactions(first: $n) { nodes { id } } } c: wallets { transactions(first: $n) { nodes { id } } } }";
-    assert!(check(&mut Request::new(three).variables(variables), false).is_err());
+    assert!(check(&mut Request::new(three).variables(variables), RULES).is_err());
     let wallets: String = (0..99)
         .map(|number| format!("a{number}: wallets {{ id }} "))
         .collect();
@@ -172,6 +186,37 @@ fn an_answer_that_would_weigh_too_much_is_refused_before_anything_is_read() {
 }
 
 #[test]
+fn what_is_asked_for_once_more_is_taken_at_its_most() {
+    let bytes = |query: &str| checked(query).unwrap().weight().bytes;
+    for (field, most) in [
+        ("metadata", 16 * 1024),
+        ("description", 4 * 1024),
+        ("receiverDetails", 128 * 1024),
+    ] {
+        let one = |fields: &str| format!("{{ transaction(id: \"x\") {{ {fields} }} }}");
+        let more = bytes(&one(&format!("{field} b: {field}"))) - bytes(&one(field));
+        assert!((most..most + 16).contains(&more), "{field}: {more}");
+    }
+    let rows = |query: &str| checked(query).unwrap().weight().rows;
+    assert_eq!(rows("{ wallets { id } }"), 8);
+    assert_eq!(rows("{ wallets { id } b: wallets { id } }"), 8 + 100);
+    assert!(problem("{ wallets { id } b: wallets { id } c: wallets { id } }").contains("200 rows"));
+    let fewer = Rules { wallets: 3, ..RULES };
+    let three = check(&mut Request::new("{ wallets { id } }"), fewer).unwrap();
+    assert_eq!(three.weight().rows, 3, "a list is as long as it may be");
+}
+
+#[test]
+fn the_answer_of_a_mutation_is_bounded_before_its_effect() {
+    let asked = "transactions(first: 100) { nodes { metadata timeline { message detail } } }";
+    assert!(checked(&format!("{{ wallet(id: \"x\") {{ {asked} }} }}")).is_ok());
+    let told = problem(&format!("mutation {{ createWallet(input: {{}}) {{ {asked} }} }}"));
+    assert!(told.contains("MiB"), "{told}");
+    let small = "mutation { cancelTransaction(transactionId: \"x\") { metadata description timeline { at kind message detail } } }";
+    assert!(checked(small).is_ok());
+}
+
+#[test]
 fn a_heavy_request_costs_more_and_so_does_every_look_up_at_the_root() {
     let cost = |query: &str| checked(query).unwrap().cost();
     assert_eq!(cost("{ __typename }"), 1);
@@ -184,10 +229,17 @@ fn a_heavy_request_costs_more_and_so_does_every_look_up_at_the_root() {
         format!("{{ wallet(id: \"x\") {{ transactions(first: {first}) {{ nodes {{ {field} }} }} }} }}")
     };
     assert_eq!(cost(&page(20, "id amount")), 1);
-    // 100 rows of 16 KiB are 1.6 MiB: thirteen times 128 KiB.
-    assert_eq!(cost(&page(100, "metadata")), 1 + 12);
-    // 100 timelines are 100 questions.
-    assert_eq!(cost(&page(100, "timeline { at }")), 1 + 4);
+    // 100 rows that usually have 2 KiB, and 100 that may have 16 KiB besides: fourteen times 128 KiB.
+    assert_eq!(cost(&page(100, "metadata")), 1 + 1);
+    assert_eq!(cost(&page(100, "metadata more: metadata")), 1 + 14);
+    // The timelines of a page are one question.
+    assert_eq!(checked(&page(100, "timeline { at }")).unwrap().weight().reads, 3);
+    // What it was in the end counts, when that is more.
+    let shape = checked("{ wallets { id } }").unwrap();
+    assert_eq!(
+        (shape.cost_of(1024 * 1024, 3), shape.cost_of(0, 250)),
+        (1 + 8, 1 + 10)
+    );
 }
 
 #[test]
@@ -243,15 +295,15 @@ fn introspection_is_refused_unless_allowed() {
         "{ wallets { id } ...F } fragment F on Query { __schema { types { name } } }",
     ] {
         assert!(problem(query).contains("schema"), "{query}");
-        assert!(check(&mut Request::new(query), true).is_ok(), "{query}");
+        assert!(check(&mut Request::new(query), WITH_SCHEMA).is_ok(), "{query}");
     }
     assert!(
-        check(&mut Request::new("{ __schema { types { name } } }"), true)
+        check(&mut Request::new("{ __schema { types { name } } }"), WITH_SCHEMA)
             .unwrap()
             .is_introspection
     );
     assert!(
-        !check(&mut Request::new("{ wallets { id } __typename }"), true)
+        !check(&mut Request::new("{ wallets { id } __typename }"), WITH_SCHEMA)
             .unwrap()
             .is_introspection
     );
@@ -264,10 +316,10 @@ fn the_operation_must_be_clear() {
         let mut request = Request::new(two);
         request.operation_name = name.map(str::to_owned);
         assert!(
-            matches!(check(&mut request, false), Err(ApiError::Validation { field, .. }) if field == "operationName")
+            matches!(check(&mut request, RULES), Err(ApiError::Validation { field, .. }) if field == "operationName")
         );
     }
-    let shape = check(&mut Request::new(two).operation_name("B"), false).unwrap();
+    let shape = check(&mut Request::new(two).operation_name("B"), RULES).unwrap();
     assert_eq!(shape.operation, OperationType::Mutation);
     for nothing in [
         "",
@@ -388,7 +440,7 @@ fn escapes_of_characters_beyond_the_basic_plane_are_read() {
     for text in ["\\uD83D\\uDE00", "\\u{1F600}", "😀"] {
         let query = transfer(&format!("toWalletId: \"y\", amount: 1, description: \"{text}\""));
         let mut request = Request::new(query);
-        check(&mut request, false).unwrap();
+        check(&mut request, RULES).unwrap();
         let document = format!("{:?}", request.parsed_query().unwrap());
         assert!(document.contains('😀'), "{document}");
     }

@@ -1,20 +1,61 @@
 //! What an answer may weigh: fields × rows × the size of each, estimated before anything is read.
 //!
-//! The estimate is for what people usually have; [`super::super::answer`] ends an answer that grows beyond it all the same.
+//! A query is estimated by what is usually there, or no ordinary list could be asked for: of most fields the largest value is far from the
+//! usual one. A field that is asked for once more in the same object is taken at its most, since only the amplification gains by it.
+//! [`super::super::answer`] ends an answer that grows beyond what it may be all the same, and what was read is counted towards the rate limit
+//! afterwards. A mutation has had its effect when its answer is built, so that its answer is bounded by the most beforehand.
 
-use apollo_compiler::ast::Value;
+use apollo_compiler::ast::{OperationType, Value};
 use async_graphql::Variables;
+use wallet_core::transactions::MOST_LINES;
 
 use super::plan::{Plan, Step};
 use super::{DEFAULT_PAGE, MAX_ANSWER, MAX_PAGE, MAX_ROWS, refused};
 use crate::errors::ApiError;
 
-/// How many wallets a person usually has at most.
-const WALLETS: usize = 8;
-/// How many lines a timeline usually has at most.
-const LINES: usize = 24;
 /// Most introspection answers, whole.
 const INTROSPECTION: usize = 128 * 1024;
+
+/// How much of something there is: usually, and at most.
+#[derive(Debug, Clone, Copy)]
+struct Amount {
+    usual: usize,
+    most: usize,
+}
+
+impl Amount {
+    const fn always(number: usize) -> Self {
+        Self {
+            usual: number,
+            most: number,
+        }
+    }
+
+    const fn of(usual: usize, most: usize) -> Self {
+        Self { usual, most }
+    }
+
+    fn by(self, measure: Measure) -> usize {
+        match measure {
+            Measure::Usual => self.usual.min(self.most),
+            Measure::Most => self.most,
+        }
+    }
+}
+
+/// By what an amount is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    Usual,
+    Most,
+}
+
+/// The wallets of a person who has few.
+const USUAL_WALLETS: usize = 8;
+/// The lines of a timeline. Its end is written even where it is full; some lines more are read of those from before there was a limit.
+const LINES: Amount = Amount::of(24, MOST_LINES + 56);
+/// The causes of a debt.
+const DEBTS: Amount = Amount::of(4, 1_000);
 
 /// What a request makes the database and the wire do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,9 +87,17 @@ impl Weight {
     }
 }
 
-/// Weighs a plan, and refuses what is too much.
-pub(super) fn check(plan: &Plan, variables: &Variables) -> Result<Weight, ApiError> {
-    let weight = Scale { variables }.object(&plan.steps, DEFAULT_PAGE);
+/// Weighs a plan, and refuses what is too much; `wallets` is the most that a list of them shows.
+pub(super) fn check(plan: &Plan, variables: &Variables, wallets: usize) -> Result<Weight, ApiError> {
+    let scale = Scale {
+        variables,
+        wallets: Amount::of(USUAL_WALLETS, wallets),
+        measure: match plan.operation {
+            OperationType::Mutation => Measure::Most,
+            OperationType::Query | OperationType::Subscription => Measure::Usual,
+        },
+    };
+    let weight = scale.object(&plan.steps, DEFAULT_PAGE);
     if weight.rows > MAX_ROWS {
         return Err(refused(format!(
             "may read more than {MAX_ROWS} rows; ask for smaller pages, or for fewer lists at once"
@@ -66,6 +115,8 @@ pub(super) fn check(plan: &Plan, variables: &Variables) -> Result<Weight, ApiErr
 
 struct Scale<'a> {
     variables: &'a Variables,
+    wallets: Amount,
+    measure: Measure,
 }
 
 impl Scale<'_> {
@@ -75,63 +126,68 @@ impl Scale<'_> {
             bytes: 2,
             ..Weight::default()
         };
-        steps
-            .iter()
-            .fold(braces, |sum, step| sum.plus(self.field(step, page)))
+        steps.iter().enumerate().fold(braces, |sum, (number, step)| {
+            let mut before = steps.iter().take(number);
+            let is_repeated = before.any(|other| other.field.name == step.field.name);
+            let measure = if is_repeated { Measure::Most } else { self.measure };
+            sum.plus(self.field(step, page, measure))
+        })
     }
 
-    fn field(&self, step: &Step, page: usize) -> Weight {
+    fn field(&self, step: &Step, page: usize, measure: Measure) -> Weight {
         let key = Weight {
             bytes: step.key.len() + 4,
             ..Weight::default()
         };
-        key.plus(self.value(step, page))
+        key.plus(self.value(step, page, measure))
     }
 
-    fn value(&self, step: &Step, page: usize) -> Weight {
-        let read = |rows| Weight {
-            bytes: 0,
-            rows,
-            reads: 1,
-        };
+    fn value(&self, step: &Step, page: usize, measure: Measure) -> Weight {
+        let inner = || self.object(&step.steps, page);
         match (step.parent.as_str(), step.field.name.as_str()) {
             ("Query", "__schema" | "__type") => Weight {
                 bytes: INTROSPECTION,
                 ..Weight::default()
             },
             ("Query", "wallets") => {
-                let each = self.object(&step.steps, page);
+                let (each, wallets) = (inner(), self.wallets.by(measure));
                 // A page of histories is counted by its own rows, not once more for every wallet: how many there are is not known.
-                let rows = each.rows.saturating_add(WALLETS);
-                read(0).plus(Weight {
+                let rows = each.rows.saturating_add(wallets);
+                reads(1).plus(Weight {
                     rows,
-                    ..each.times(WALLETS)
+                    ..each.times(wallets)
                 })
             }
-            ("Query" | "Mutation" | "Subscription", "__typename") => leaf(step),
-            ("Query" | "Mutation" | "Subscription", _) => read(0).plus(self.object(&step.steps, page)),
+            ("Query" | "Mutation" | "Subscription", "__typename") => leaf(step, measure),
+            ("Query" | "Mutation" | "Subscription", _) => reads(1).plus(inner()),
             ("Wallet", "transactions") => {
                 let page = self.page(step);
                 let inner = self.object(&step.steps, page);
-                // The rows are read once, however often the page shows them.
-                read(0).plus(Weight {
+                // The rows are read once, however often the page shows them; so are the timelines of all of them.
+                reads(1).plus(Weight {
                     rows: inner.rows.max(page),
+                    reads: inner.reads.min(1),
                     ..inner
                 })
             }
-            ("TransactionConnection", "nodes" | "edges") => {
-                let each = self.object(&step.steps, page);
-                each.times(page).plus(Weight {
-                    rows: page,
-                    ..Weight::default()
-                })
-            }
-            ("WalletTransaction", "timeline") => read(1).plus(Weight {
-                bytes: self.object(&step.steps, page).bytes.saturating_mul(LINES),
+            ("Wallet", "owedBalance") => reads(1).plus(leaf(step, measure)),
+            ("Wallet", "debts") => reads(2).plus(self.lines(step, page, DEBTS.by(measure))),
+            ("TransactionConnection", "nodes" | "edges") => inner().times(page).plus(Weight {
+                rows: page,
                 ..Weight::default()
             }),
-            _ if step.steps.is_empty() => leaf(step),
-            _ => self.object(&step.steps, page),
+            ("WalletTransaction", "timeline") => reads(1).plus(self.lines(step, page, LINES.by(measure))),
+            _ if step.steps.is_empty() => leaf(step, measure),
+            _ => inner(),
+        }
+    }
+
+    /// A list that counts as one row.
+    fn lines(&self, step: &Step, page: usize, lines: usize) -> Weight {
+        Weight {
+            bytes: self.object(&step.steps, page).bytes.saturating_mul(lines),
+            rows: 1,
+            reads: 0,
         }
     }
 
@@ -151,28 +207,38 @@ impl Scale<'_> {
     }
 }
 
-/// The most that a scalar is written with, in bytes; see the bounds in `wallet_core::accept`.
-fn leaf(step: &Step) -> Weight {
+const fn reads(reads: usize) -> Weight {
+    Weight {
+        bytes: 0,
+        rows: 0,
+        reads,
+    }
+}
+
+/// What a scalar is written with, in bytes; see the bounds in `wallet_core::accept`.
+fn leaf(step: &Step, measure: Measure) -> Weight {
     let bytes = match (step.parent.as_str(), step.field.name.as_str()) {
-        ("WalletTransaction", "metadata") => 16 * 1024,
         // 1,000 characters of at most four bytes.
-        ("WalletTransaction", "description") => 4 * 1024,
-        ("WalletTransaction", "reference" | "failureReason") => 1024,
-        ("TransactionEvent", "detail") => 512,
-        ("TransactionEvent", "kind") => 32,
-        ("PayoutOnboarding", "url") => 2 * 1024,
-        (_, "__typename") => 32,
+        ("WalletTransaction", "description") => Amount::of(1024, 4 * 1024),
+        ("WalletTransaction", "reference" | "failureReason") => Amount::of(256, 1024),
+        // Masked in lists, where each value of a number or a text is four dots of three bytes.
+        ("WalletTransaction", "senderDetails" | "receiverDetails") => Amount::of(2 * 1024, 128 * 1024),
+        ("TransactionEvent", "detail") => Amount::of(256, 1024),
+        ("TransactionEvent", "message") => Amount::of(128, 512),
+        ("TransactionEvent", "kind") => Amount::always(32),
+        ("PayoutOnboarding", "url") => Amount::always(2 * 1024),
+        (_, "__typename") => Amount::always(32),
         _ => match step.field.definition.ty.inner_named_type().as_str() {
-            "Boolean" => 5,
-            "Decimal" | "DateTime" | "Int" => 40,
-            "JSON" => 16 * 1024,
-            "String" => 256,
+            "Boolean" => Amount::always(5),
+            "Decimal" | "DateTime" | "Int" => Amount::always(40),
+            "JSON" => Amount::of(2 * 1024, 16 * 1024),
+            "String" => Amount::of(64, 256),
             // The name of an enum's value.
-            _ => 64,
+            _ => Amount::always(64),
         },
     };
     Weight {
-        bytes,
+        bytes: bytes.by(measure),
         ..Weight::default()
     }
 }

@@ -1,9 +1,12 @@
 //! Pages of a wallet's history, after the Relay connection specification.
 
+use std::collections::HashMap;
+
 use async_graphql::{ComplexObject, SimpleObject};
 use wallet_core::accept::Caller;
 use wallet_core::db::{Db, DbError};
-use wallet_core::transactions::{self, HistoryFilter, HistoryPage, Transaction};
+use wallet_core::ids::TransactionId;
+use wallet_core::transactions::{self, HistoryFilter, HistoryPage, TimelineEntry, Transaction};
 use wallet_core::wallets::Wallet;
 
 use super::cursor::Cursor;
@@ -85,19 +88,24 @@ impl PageRequest {
     }
 }
 
-/// Reads a page of a wallet that `caller` may see.
+/// Reads a page of a wallet that `caller` may see, with the timelines of its rows when they are asked for.
 pub(super) async fn page(
     app: &App,
     caller: &Caller,
     wallet: &Wallet,
     asked: &PageRequest,
+    with_timelines: bool,
 ) -> Result<TransactionConnection, ApiError> {
     let first = asked.first()?;
     let filter = asked.filter()?;
-    let found = app.reads.read(|db| read(db, wallet, filter, first)).await?;
-    let edge = |row: Transaction| TransactionEdge {
-        cursor: Cursor(row.id).encode(),
-        node: WalletTransaction::in_wallet(row, wallet.id, caller),
+    let told = with_timelines.then_some(caller);
+    let (found, mut timelines) = app.reads.read(|db| read(db, wallet, filter, first, told)).await?;
+    let edge = |row: Transaction| {
+        let timeline = timelines.remove(&row.id).unwrap_or_default();
+        TransactionEdge {
+            cursor: Cursor(row.id).encode(),
+            node: WalletTransaction::in_wallet(row, wallet.id, caller, with_timelines.then_some(timeline)),
+        }
     };
     let edges: Vec<TransactionEdge> = found.transactions.into_iter().map(edge).collect();
     let page_info = PageInfo {
@@ -109,9 +117,29 @@ pub(super) async fn page(
     Ok(TransactionConnection { edges, page_info })
 }
 
-async fn read(db: Db, wallet: &Wallet, filter: HistoryFilter, first: usize) -> Result<HistoryPage, DbError> {
+/// The timelines of the rows of one page.
+type Timelines = HashMap<TransactionId, Vec<TimelineEntry>>;
+
+/// A page, and the timelines that `told` may read of it.
+async fn read(
+    db: Db,
+    wallet: &Wallet,
+    filter: HistoryFilter,
+    first: usize,
+    told: Option<&Caller>,
+) -> Result<(HistoryPage, Timelines), DbError> {
     let mut conn = db.conn().await?;
-    transactions::history(&mut conn, wallet.id, filter, first).await
+    let page = transactions::history(&mut conn, wallet.id, filter, first).await?;
+    let Some(caller) = told else {
+        return Ok((page, Timelines::new()));
+    };
+    let rows = page.transactions.iter();
+    let shown: Vec<TransactionId> = rows
+        .filter(|row| WalletTransaction::shows_timeline(row, caller))
+        .map(|row| row.id)
+        .collect();
+    let timelines = transactions::timelines(&mut conn, &shown).await?;
+    Ok((page, timelines))
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Detail<'_> {
 
     /// That a member of the staff reads it: nothing is answered before that is stored.
     async fn put_on_record(&self, ctx: &Context<'_>) -> Result<(), ApiError> {
-        let _turn = ctx.take_read().await?;
+        let _turn = ctx.take_reads(1).await?;
         let (app, caller) = (ctx.app()?, ctx.caller()?);
         let transactions: Vec<TransactionId> = self.transaction.into_iter().collect();
         let entry = AuditRecord {

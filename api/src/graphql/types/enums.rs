@@ -66,6 +66,48 @@ pub(crate) enum TransactionStatus {
     Cancelled,
 }
 
+/// Why a transaction failed or was cancelled: the first word of failureReason. More may be added.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "wallet_core::flows::FailureCode")]
+pub(crate) enum FailureCode {
+    /// Too little money when it counted.
+    InsufficientFunds,
+    /// A wallet was deactivated meanwhile.
+    WalletInactive,
+    /// Two wallets of different currencies.
+    CurrencyMismatch,
+    /// The payee's balance would leave its range.
+    LimitExceeded,
+    /// The payer's bank or card refused.
+    PaymentDeclined,
+    /// The payment was cancelled or ran out.
+    PaymentCancelled,
+    /// The connected account cannot be paid, or is another person's.
+    PayoutAccountRefused,
+    /// The bank sent the payout back.
+    PayoutFailed,
+    /// Stripe refused for another reason.
+    StripeRefused,
+    /// Its owner took it back.
+    CancelledByOwner,
+    /// Support took it back.
+    CancelledByOperator,
+    /// Nobody paid in time.
+    PaymentExpired,
+    /// More was to be refunded than is left of the original.
+    RefundExceedsOriginal,
+    /// The payer's bank disputes the payment: it decides first.
+    Disputed,
+    /// The refund did not reach the payer.
+    RefundFailed,
+    /// The dispute ended in the payee's favour.
+    DisputeWon,
+    /// The dispute, or the inquiry, ended without a decision for the payee, and nothing was taken.
+    DisputeClosed,
+    /// What came instead of the deposit was returned to the payer.
+    ReturnedToPayer,
+}
+
 /// How a deposit is paid.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "wallet_core::transactions::PaymentMethod")]

@@ -8,6 +8,8 @@ mod event;
 mod transaction;
 mod wallet;
 
-pub(super) use enums::{Direction, PaymentMethod, TransactionFlow, TransactionStatus, TransactionType};
+pub(super) use enums::{
+    Direction, FailureCode, PaymentMethod, TransactionFlow, TransactionStatus, TransactionType,
+};
 pub(super) use transaction::WalletTransaction;
 pub(super) use wallet::WalletNode;

@@ -4,13 +4,13 @@ use async_graphql::{Context, Object};
 use secrecy::ExposeSecret;
 use wallet_core::accept::Caller;
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
-use wallet_core::flows::{Flow, Stage};
+use wallet_core::flows::{self, Flow, Stage};
 use wallet_core::ids::WalletId;
-use wallet_core::transactions::{self, Transaction};
+use wallet_core::transactions::{self, TimelineEntry, Transaction};
 
-use super::details::{Detail, Shown, json_of, masked_name};
+use super::details::{Detail, Shown, json_of, masked_name, masked_number};
 use super::event::TransactionEvent;
-use super::{Direction, PaymentMethod, TransactionFlow, TransactionStatus, TransactionType};
+use super::{Direction, FailureCode, PaymentMethod, TransactionFlow, TransactionStatus, TransactionType};
 use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::graphql::scalars::{DateTime, Decimal};
@@ -32,16 +32,24 @@ pub(crate) struct WalletTransaction {
     row: Transaction,
     seen_from: WalletId,
     relation: Relation,
+    /// What was read of its timeline with its page; none when that is read by itself.
+    timeline: Option<Vec<TimelineEntry>>,
 }
 
 impl WalletTransaction {
-    /// A transaction as it stands in the history of `wallet`, which `caller` may see.
-    pub(crate) fn in_wallet(row: Transaction, wallet: WalletId, caller: &Caller) -> Self {
+    /// A transaction as it stands in the history of `wallet`, which `caller` may see; `timeline` when that was read with the page.
+    pub(crate) fn in_wallet(
+        row: Transaction,
+        wallet: WalletId,
+        caller: &Caller,
+        timeline: Option<Vec<TimelineEntry>>,
+    ) -> Self {
         let relation = relation(&row, caller);
         Self {
             row,
             seen_from: wallet,
             relation,
+            timeline,
         }
     }
 
@@ -56,6 +64,7 @@ impl WalletTransaction {
             row,
             seen_from,
             relation,
+            timeline: None,
         }
     }
 
@@ -252,6 +261,16 @@ impl WalletTransaction {
         }))
     }
 
+    /// The external account that a withdrawal was asked to be paid out to; masked in lists. Staff read it of single transactions, on record.
+    async fn bank_id(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
+        let sealed = self.row.encrypted_bank_id.as_deref();
+        let opened = self.detail("encrypted_bank_id", sealed).open(ctx).await?;
+        Ok(opened.map(|(id, shown)| match shown {
+            Shown::Full => id.expose_secret().to_owned(),
+            Shown::Masked => masked_number(id.expose_secret()),
+        }))
+    }
+
     /// The other wallet of a transfer, of a payment or of a payment's refund.
     async fn counterparty_wallet_id(&self) -> Option<String> {
         self.row.counterparty_wallet_id.map(|id| id.to_string())
@@ -273,12 +292,21 @@ impl WalletTransaction {
         self.row.failure_reason.as_deref().filter(|_| !self.is_hidden())
     }
 
+    /// The code of failureReason; for the owner only.
+    async fn failure_code(&self) -> Option<FailureCode> {
+        let reason = self.row.failure_reason.as_deref().filter(|_| !self.is_hidden())?;
+        flows::FailureCode::of_reason(reason).map(Into::into)
+    }
+
     /// Every step, attempt and answer of Stripe, oldest first; for the owner only.
     async fn timeline(&self, ctx: &Context<'_>) -> Result<Vec<TransactionEvent>, ApiError> {
         if self.is_hidden() {
             return Ok(Vec::new());
         }
-        let _turn = ctx.take_read().await?;
+        if let Some(entries) = &self.timeline {
+            return Ok(entries.iter().cloned().map(Into::into).collect());
+        }
+        let _turn = ctx.take_reads(1).await?;
         let mut conn = ctx.app()?.db.conn().await?;
         let entries = transactions::timeline(&mut conn, self.row.id).await?;
         Ok(entries.into_iter().map(Into::into).collect())

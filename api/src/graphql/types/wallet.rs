@@ -155,20 +155,24 @@ impl WalletNode {
         #[graphql(name = "type", desc = "Only this type.")] transaction_type: Option<TransactionType>,
         #[graphql(desc = "Only this status.")] status: Option<TransactionStatus>,
     ) -> Result<TransactionConnection, ApiError> {
-        let _turn = ctx.take_read().await?;
+        let with_timelines = ["nodes", "edges"].into_iter().any(|list| {
+            let rows = ctx.look_ahead().field(list);
+            rows.field("timeline").exists() || rows.field("node").field("timeline").exists()
+        });
+        let _turn = ctx.take_reads(1 + usize::from(with_timelines)).await?;
         let asked = PageRequest {
             first,
             after,
             transaction_type,
             status,
         };
-        page(ctx.app()?, ctx.caller()?, &self.0, &asked).await
+        page(ctx.app()?, ctx.caller()?, &self.0, &asked, with_timelines).await
     }
 }
 
 impl WalletNode {
     async fn read_debts(&self, ctx: &Context<'_>) -> Result<Vec<Debt>, ApiError> {
-        let _turn = ctx.take_read().await?;
+        let _turn = ctx.take_reads(1).await?;
         let mut conn = ctx.app()?.db.conn().await?;
         Ok(debts::of_person(&mut conn, self.0.user_id, self.0.currency()).await?)
     }

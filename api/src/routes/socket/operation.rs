@@ -76,7 +76,7 @@ pub(super) fn run(
 
 async fn admit(shared: &Shared, caller: &Caller, request: &mut Request) -> Result<Share<UserId>, ApiError> {
     let app = &shared.app;
-    let checked = limits::check(request, app.graphiql);
+    let checked = limits::check(request, app.rules());
     // What is refused costs as well, or guessing would be free.
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take(caller.user_id, cost).await?;

@@ -88,6 +88,7 @@ fn direction_is_seen_from_the_wallet_asked_about() {
         row(Flow::Transfer),
         WalletId::from_uuid(uuid(20)),
         &caller(1, Role::User),
+        None,
     );
     assert_eq!(in_own_other_wallet.way(), Direction::In);
     assert!(!in_own_other_wallet.is_hidden());

@@ -1,0 +1,147 @@
+//! Why a transaction ended without effect.
+
+use std::fmt;
+
+/// The stable first word of a failure reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCode {
+    /// Too little money when it counted.
+    InsufficientFunds,
+    /// A wallet was deactivated meanwhile.
+    WalletInactive,
+    /// Two wallets of different currencies.
+    CurrencyMismatch,
+    /// The payee's balance would leave its range.
+    LimitExceeded,
+    /// The payer's bank or card refused.
+    PaymentDeclined,
+    /// The payment was cancelled or ran out.
+    PaymentCancelled,
+    /// The connected account cannot be paid, or is another person's.
+    PayoutAccountRefused,
+    /// The bank sent the payout back.
+    PayoutFailed,
+    /// Stripe refused for another reason.
+    StripeRefused,
+    /// Its owner took it back.
+    CancelledByOwner,
+    /// Support took it back.
+    CancelledByOperator,
+    /// Nobody paid in time.
+    PaymentExpired,
+    /// More was to be refunded than is left of the original.
+    RefundExceedsOriginal,
+    /// The payer's bank disputes the payment: it decides first.
+    Disputed,
+    /// The refund did not reach the payer.
+    RefundFailed,
+    /// The dispute ended in the payee's favour.
+    DisputeWon,
+    /// The dispute, or the inquiry, ended without a decision for the payee, and nothing was taken.
+    DisputeClosed,
+    /// What came instead of the deposit was returned to the payer.
+    ReturnedToPayer,
+}
+
+impl FailureCode {
+    /// All of them.
+    const ALL: [Self; 18] = [
+        Self::InsufficientFunds,
+        Self::WalletInactive,
+        Self::CurrencyMismatch,
+        Self::LimitExceeded,
+        Self::PaymentDeclined,
+        Self::PaymentCancelled,
+        Self::PayoutAccountRefused,
+        Self::PayoutFailed,
+        Self::StripeRefused,
+        Self::CancelledByOwner,
+        Self::CancelledByOperator,
+        Self::PaymentExpired,
+        Self::RefundExceedsOriginal,
+        Self::Disputed,
+        Self::RefundFailed,
+        Self::DisputeWon,
+        Self::DisputeClosed,
+        Self::ReturnedToPayer,
+    ];
+
+    /// The code of a stored reason; none of one that an older program wrote by other words.
+    #[must_use]
+    pub fn of_reason(text: &str) -> Option<Self> {
+        let (word, _) = text.split_once(": ")?;
+        Self::ALL.into_iter().find(|code| code.as_str() == word)
+    }
+
+    /// The word in `failureReason`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
+            Self::WalletInactive => "WALLET_INACTIVE",
+            Self::CurrencyMismatch => "CURRENCY_MISMATCH",
+            Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::PaymentDeclined => "PAYMENT_DECLINED",
+            Self::PaymentCancelled => "PAYMENT_CANCELLED",
+            Self::PayoutAccountRefused => "PAYOUT_ACCOUNT_REFUSED",
+            Self::PayoutFailed => "PAYOUT_FAILED",
+            Self::StripeRefused => "STRIPE_REFUSED",
+            Self::CancelledByOwner => "CANCELLED_BY_OWNER",
+            Self::CancelledByOperator => "CANCELLED_BY_OPERATOR",
+            Self::PaymentExpired => "PAYMENT_EXPIRED",
+            Self::RefundExceedsOriginal => "REFUND_EXCEEDS_ORIGINAL",
+            Self::Disputed => "DISPUTED",
+            Self::RefundFailed => "REFUND_FAILED",
+            Self::DisputeWon => "DISPUTE_WON",
+            Self::DisputeClosed => "DISPUTE_CLOSED",
+            Self::ReturnedToPayer => "RETURNED_TO_PAYER",
+        }
+    }
+}
+
+/// Why a transaction ended without effect, as its owner reads it: `CODE: sentence`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureReason {
+    /// The code.
+    pub code: FailureCode,
+    /// The sentence.
+    pub sentence: String,
+}
+
+impl FailureReason {
+    /// A reason.
+    pub fn new(code: FailureCode, sentence: impl Into<String>) -> Self {
+        Self {
+            code,
+            sentence: sentence.into(),
+        }
+    }
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.sentence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_reason_is_read_back() {
+        for code in FailureCode::ALL {
+            let reason = FailureReason::new(code, "a sentence: with a colon").to_string();
+            assert_eq!(FailureCode::of_reason(&reason), Some(code), "{reason}");
+        }
+        for other in [
+            "",
+            "PAYOUT_FAILED",
+            "SOMETHING_ELSE: a sentence",
+            "payout_failed: a sentence",
+            ": x",
+        ] {
+            assert_eq!(FailureCode::of_reason(other), None, "{other}");
+        }
+    }
+}
