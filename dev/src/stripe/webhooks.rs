@@ -59,7 +59,12 @@ pub(crate) async fn run(core: Arc<Core>, client: reqwest::Client) {
         let (ready, wait) = {
             let mut state = core.lock();
             let wait = state.timers.next_due().map(|due| due.since(state.now()).max(1));
-            (std::mem::take(&mut state.ready), wait)
+            // Until an endpoint is named, what is ready waits: a simulator that goes on may be told of it later.
+            let ready = match state.webhook {
+                Some(_) => std::mem::take(&mut state.ready),
+                None => Vec::new(),
+            };
+            (ready, wait)
         };
         for delivery in ready {
             tokio::spawn(send(

@@ -168,6 +168,9 @@ async fn what_was_under_way_goes_on() {
     stripe.simulator.shutdown().await;
 
     let stripe = Fixture::with(config).await;
+    // They are due before the endpoint is named again.
+    stripe.control("clock", json!({ "advance_seconds": 30 })).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     stripe.control("webhook", target).await;
     assert_eq!(
         stripe.get("/_control/state").await.ok()["undelivered_events"],
