@@ -9,11 +9,11 @@ use wallet_core::ids::TransactionId;
 use wallet_core::money_out;
 use wallet_core::stripe::{
     Account, AccountId, AccountLink, Balance, BalanceTransaction, BalanceTransactionId,
-    BalanceTransactionPage, BalanceTransactionQuery, Charge, ChargeId, CreateAccount, CreateAccountLink,
-    CreateCustomer, CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal, CreateTransfer,
-    Customer, CustomerId, Dispute, DisputeId, EventId, EventPage, EventQuery, GatewayError, PaymentGateway,
-    PaymentIntent, PaymentIntentId, Payout, PayoutId, Refund, RefundId, Reversal, StripeEvent,
-    StripeTransferId, Ticket, Transfer,
+    BalanceTransactionPage, BalanceTransactionQuery, CancelReason, Charge, ChargeId, CreateAccount,
+    CreateAccountLink, CreateCustomer, CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal,
+    CreateTransfer, Customer, CustomerId, Dispute, DisputeId, EventId, EventPage, EventQuery, GatewayError,
+    PaymentGateway, PaymentIntent, PaymentIntentId, Payout, PayoutId, Refund, RefundId, Reversal,
+    StripeEvent, StripeTransferId, Ticket, Transfer,
 };
 
 use crate::hedge::Hedge;
@@ -64,7 +64,7 @@ measured! {
         create_customer(ticket: &Ticket, params: &CreateCustomer) -> Customer;
         create_payment_intent(ticket: &Ticket, params: &CreatePaymentIntent) -> PaymentIntent;
         retrieve_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
-        cancel_payment_intent(id: &PaymentIntentId) -> PaymentIntent;
+        cancel_payment_intent(id: &PaymentIntentId, reason: Option<CancelReason>) -> PaymentIntent;
         create_refund(ticket: &Ticket, params: &CreateRefund) -> Refund;
         retrieve_refund(id: &RefundId) -> Refund;
         retrieve_dispute(id: &DisputeId) -> Dispute;

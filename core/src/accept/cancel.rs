@@ -7,11 +7,11 @@ use crate::audit::{self, Actor, AuditRecord};
 use crate::db::in_transaction;
 use crate::flows::{Canceller, Event, Flow, Next, Stage, edges, next};
 use crate::jobs::{self, JobKind, NewJob};
-use crate::transactions::{self, TimelineKind, Transaction, TransactionStatus};
+use crate::transactions::{self, CancelRequest, TimelineKind, Transaction, TransactionStatus};
 
 impl Acceptor {
-    /// Accepts the wish to undo `transaction` and gives it as it is now. Asked twice, or of one that is cancelled already, it changes
-    /// nothing. `hand_over`: the caller pushes the new job to Redis itself.
+    /// Accepts the wish to undo `transaction` and gives it as it is now. Asked again, or of one that is cancelled already, it changes
+    /// nothing: the first wish is remembered until it is carried out or too late. `hand_over`: the caller pushes the new job to Redis itself.
     ///
     /// # Errors
     /// Every reason of [`AcceptError`]; nothing is stored then.
@@ -33,8 +33,10 @@ impl Acceptor {
             check(&transaction)?;
             let now = self.clock.now();
             let by = if transaction.user_id == caller.user_id { Canceller::Owner } else { Canceller::Operator };
+            if !transactions::request_cancel(conn, id, CancelRequest { at: now, by }).await? {
+                return Ok(Accepted { transaction, job: None });
+            }
             let job = NewJob {
-                payload: json!({ "v": 1, "by": by.as_str() }),
                 unique_key: Some(format!("cancel:{id}")),
                 handed_over: hand_over,
                 ..NewJob::for_transaction(JobKind::Cancel, id, transaction.wallets(), now)
@@ -42,7 +44,6 @@ impl Acceptor {
             let Some(job) = jobs::insert(conn, &job).await? else {
                 return Ok(Accepted { transaction, job: None });
             };
-            transactions::request_cancel(conn, id, now).await?;
             let words = "cancellation asked for";
             transactions::record(conn, id, self.ids.next(), now, TimelineKind::Waiting, words, None).await?;
             let entry = AuditRecord {

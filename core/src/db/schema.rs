@@ -113,6 +113,7 @@ diesel::table! {
         claimed_amount -> Nullable<Numeric>,
         requested_amount -> Nullable<Numeric>,
         cancel_requested_at -> Nullable<Timestamptz>,
+        cancel_requested_by -> Nullable<Varchar>,
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Canceller {
 }
 
 impl Canceller {
-    /// Its name in the payload of jobs.
+    /// Its name in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,14 +40,12 @@ impl Canceller {
         }
     }
 
-    /// Who it is by this name; jobs of the version before name nobody.
+    /// Who it is by this name.
     #[must_use]
-    pub fn from_name(name: Option<&str>) -> Self {
-        if name == Some(Self::Operator.as_str()) {
-            Self::Operator
-        } else {
-            Self::Owner
-        }
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Owner, Self::Operator]
+            .into_iter()
+            .find(|canceller| canceller.as_str() == name)
     }
 
     /// The reason of what was cancelled `before` something.

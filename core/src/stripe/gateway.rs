@@ -9,8 +9,8 @@ use super::ids::{
     RefundId, StripeTransferId,
 };
 use super::params::{
-    BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
-    CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
+    BalanceTransactionQuery, CancelReason, CreateAccount, CreateAccountLink, CreateCustomer,
+    CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
 };
 use super::ticket::Ticket;
 use super::types::{
@@ -46,7 +46,11 @@ pub trait PaymentGateway: Send + Sync {
 
     /// Gives an intent up, so that it can never succeed. Repeating it is harmless; one that is final already is refused with
     /// `payment_intent_unexpected_state` and the intent.
-    async fn cancel_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError>;
+    async fn cancel_payment_intent(
+        &self,
+        id: &PaymentIntentId,
+        reason: Option<CancelReason>,
+    ) -> Result<PaymentIntent, GatewayError>;
 
     /// A customer's intents created at `created_since` or later, newest first.
     async fn list_payment_intents(

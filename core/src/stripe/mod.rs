@@ -32,13 +32,14 @@ pub use ids::{
 };
 pub use opening::{Country, InvalidCountry, Opening, Terms};
 pub use params::{
-    BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
-    CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventCursor, EventQuery, MethodChoice, Tags,
+    BalanceTransactionQuery, CancelReason, CreateAccount, CreateAccountLink, CreateCustomer,
+    CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventCursor, EventQuery,
+    MethodChoice, Tags,
 };
 pub use signature::{
     InvalidWebhookSecret, SIGNATURE_HEADER, SignatureError, Verified, Verifier, WebhookSecret,
 };
-pub use status::{DisputeStatus, PaymentIntentStatus, PayoutStatus, RefundStatus};
+pub use status::{CancellationReason, DisputeStatus, PaymentIntentStatus, PayoutStatus, RefundStatus};
 pub use ticket::Ticket;
 pub use types::{
     Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, ClientSecret,

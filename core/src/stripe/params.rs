@@ -29,6 +29,16 @@ pub struct CreateCustomer {
     pub user_id: UserId,
 }
 
+/// Why we cancel an intent, in Stripe's words (<https://docs.stripe.com/api/payment_intents/cancel>): whoever sees the cancelled intent first,
+/// also by an event that overtakes our answer, can tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelReason {
+    /// Nobody paid in time.
+    Abandoned,
+    /// Its owner, or an operator, asked for it.
+    RequestedByCustomer,
+}
+
 /// Which ways to pay an intent accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -60,6 +60,19 @@ status! {
     }
 }
 
+status! {
+    /// Why an intent was cancelled, by whoever cancelled it
+    /// (<https://docs.stripe.com/api/payment_intents/object#payment_intent_object-cancellation_reason>).
+    CancellationReason {
+        /// Nobody paid in time; said by us.
+        Abandoned = "abandoned",
+        /// Nobody paid in time; said by Stripe.
+        Expired = "expired",
+        /// Somebody asked for it.
+        RequestedByCustomer = "requested_by_customer",
+    }
+}
+
 impl PaymentIntentStatus {
     /// Whether it never changes again.
     #[must_use]

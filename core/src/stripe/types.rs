@@ -21,7 +21,7 @@ use super::ids::{
     AccountId, BalanceTransactionId, ChargeId, CustomerId, ExternalAccountId, PaymentIntentId, PayoutId,
     ReversalId, StripeTransferId,
 };
-use super::status::{PaymentIntentStatus, PayoutStatus};
+use super::status::{CancellationReason, PaymentIntentStatus, PayoutStatus};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
@@ -130,6 +130,8 @@ pub struct PaymentIntent {
     pub id: PaymentIntentId,
     /// How far it is.
     pub status: PaymentIntentStatus,
+    /// Why it was cancelled, if it was.
+    pub cancellation_reason: Option<CancellationReason>,
     /// What was asked for.
     pub amount: Money,
     /// What was paid; this is what a deposit credits.

@@ -8,7 +8,7 @@ mod timeline;
 
 pub use given_back::{Requests, left_of};
 pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
-pub use row::{Transaction, TransactionRow};
+pub use row::{CancelRequest, Transaction, TransactionRow};
 pub(crate) use store::returns_of;
 pub use store::{
     HistoryFilter, HistoryPage, count_quiet, external_ref, external_refs_of, find, find_by_external_ref,

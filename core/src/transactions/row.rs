@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{PaymentMethod, TransactionStatus, TransactionType};
 use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
-use crate::flows::{Flow, Stage};
+use crate::flows::{Canceller, Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
@@ -79,8 +79,8 @@ pub struct Transaction {
     pub metadata: Option<serde_json::Value>,
     /// Why it failed or was cancelled: `CODE: sentence`.
     pub failure_reason: Option<String>,
-    /// When somebody first asked to cancel it.
-    pub cancel_requested_at: Option<DateTime<Utc>>,
+    /// The first wish to cancel it, kept until it can be carried out or is too late.
+    pub cancel_request: Option<CancelRequest>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -131,7 +131,7 @@ impl Transaction {
             description: None,
             metadata: None,
             failure_reason: None,
-            cancel_requested_at: None,
+            cancel_request: None,
             created_at: now,
             updated_at: now,
         }
@@ -152,6 +152,15 @@ impl Transaction {
         wallets.sort_unstable();
         wallets
     }
+}
+
+/// That somebody asks to cancel a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelRequest {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub by: Canceller,
 }
 
 /// The row as diesel reads it.
@@ -195,6 +204,7 @@ pub struct TransactionRow {
     claimed_amount: Option<Decimal>,
     requested_amount: Option<Decimal>,
     cancel_requested_at: Option<DateTime<Utc>>,
+    cancel_requested_by: Option<String>,
 }
 
 impl TryFrom<TransactionRow> for Transaction {
@@ -223,6 +233,13 @@ impl TryFrom<TransactionRow> for Transaction {
                 .map(|amount| Money::new(amount, currency))
                 .transpose()
                 .map_err(|_| wrong(column))
+        };
+        let cancel_request = match (row.cancel_requested_at, row.cancel_requested_by.as_deref()) {
+            (Some(at), Some(by)) => Some(CancelRequest {
+                at,
+                by: Canceller::from_name(by).ok_or_else(|| wrong("cancel_requested_by"))?,
+            }),
+            _ => None,
         };
         Ok(Self {
             id: TransactionId::from_uuid(row.id),
@@ -257,7 +274,7 @@ impl TryFrom<TransactionRow> for Transaction {
             description: row.description,
             metadata: row.metadata,
             failure_reason: row.failure_reason,
-            cancel_requested_at: row.cancel_requested_at,
+            cancel_request,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })

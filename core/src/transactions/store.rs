@@ -5,23 +5,31 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Transaction, TransactionRow, TransactionStatus, TransactionType};
+use super::{CancelRequest, Transaction, TransactionRow, TransactionStatus, TransactionType};
 use crate::db::schema::{external_refs, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn};
 use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
 
-/// Remembers that somebody asks to cancel a transaction, until it can be done or is too late. The first wish counts.
+/// Remembers that somebody asks to cancel a transaction, until it can be done or is too late. The first wish counts: false when
+/// somebody has asked before.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn request_cancel(conn: &mut PgConn, id: TransactionId, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn request_cancel(
+    conn: &mut PgConn,
+    id: TransactionId,
+    request: CancelRequest,
+) -> Result<bool, DbError> {
     use wallet_transactions as t;
-    diesel::update(t::table.find(id.uuid()).filter(t::cancel_requested_at.is_null()))
-        .set(t::cancel_requested_at.eq(now))
+    let remembered = diesel::update(t::table.find(id.uuid()).filter(t::cancel_requested_at.is_null()))
+        .set((
+            t::cancel_requested_at.eq(request.at),
+            t::cancel_requested_by.eq(request.by.as_str()),
+        ))
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(remembered == 1)
 }
 
 /// Adds an accepted transaction.

@@ -19,7 +19,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if transaction.flow == Flow::Deposit {
         return cancel_deposit(worker, job, &transaction).await;
     }
-    let steps = [step(job, &transaction, Command::Cancel(canceller(job)))];
+    let steps = [step(job, &transaction, Command::Cancel(canceller(&transaction)))];
     worker.settle_locked(&transaction.wallets(), &steps).await?;
     Ok(())
 }
@@ -42,7 +42,7 @@ async fn cancel_deposit(
         {
             return Err(being_made);
         }
-        let steps = [step(job, transaction, Command::Cancel(canceller(job))).before_others()];
+        let steps = [step(job, transaction, Command::Cancel(canceller(transaction))).before_others()];
         worker.settle_locked(&transaction.wallets(), &steps).await?;
         // Another worker may have begun to create the intent since we looked: then nothing is cancelled yet.
         let now = worker.transaction(job).await?;
@@ -51,7 +51,7 @@ async fn cancel_deposit(
             _ => worker.finish(job).await,
         };
     };
-    let reason = canceller(job).reason("it was paid");
+    let reason = canceller(transaction).reason("it was paid");
     if chaos::is_planted(PlantedBug::CancelledHereOnly) {
         let intent = intent.as_str().to_owned();
         let steps = [step(job, transaction, Command::CancelIntent { intent, reason })];
@@ -64,7 +64,9 @@ async fn cancel_deposit(
     give_up(&Look::unasked(worker, job), transaction, &intent, reason).await
 }
 
-/// Who asked for it.
-fn canceller(job: &ClaimedJob) -> Canceller {
-    Canceller::from_name(job.payload.get("by").and_then(|by| by.as_str()))
+/// Who asked for it; what the version before accepted names nobody, and was asked for by its owner as a rule.
+fn canceller(transaction: &Transaction) -> Canceller {
+    transaction
+        .cancel_request
+        .map_or(Canceller::Owner, |request| request.by)
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use wallet_core::crypto::{KeyOwner, Place};
-use wallet_core::flows::{Canceller, Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::jobs::JobKind;
 use wallet_core::money::Money;
 use wallet_core::stripe::{
-    Author, CallError, Decline, NextAction, Operation, PaymentIntent, PaymentIntentId, PaymentIntentStatus,
+    Author, CallError, CancelReason, CancellationReason, Decline, NextAction, Operation, PaymentIntent,
+    PaymentIntentId, PaymentIntentStatus,
 };
 use wallet_core::transactions::{TimelineKind, Transaction, external_ref};
 use wallet_core::wallets;
@@ -86,8 +87,8 @@ pub(crate) async fn apply(
     );
     let is_open = matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment);
     // Asked for while the payment was under way, and remembered until now.
-    if is_open && is_unpaid && transaction.cancel_requested_at.is_some() {
-        return give_up(look, transaction, &intent, Canceller::Owner.reason("it was paid")).await;
+    if let Some(request) = transaction.cancel_request.filter(|_| is_open && is_unpaid) {
+        return give_up(look, transaction, &intent, request.by.reason("it was paid")).await;
     }
     let declined = intent.status == PaymentIntentStatus::RequiresPaymentMethod
         && transaction.stripe_payment_method_id.is_some()
@@ -103,10 +104,7 @@ pub(crate) async fn apply(
         _ => begun + EXPIRES_AFTER,
     };
     if is_open && is_unpaid && look.event.is_none() && look.worker.clock.now() > ends {
-        let hours = (ends - begun).num_hours();
-        let sentence = format!("nobody paid within {hours} hours");
-        let reason = FailureReason::new(FailureCode::PaymentExpired, sentence);
-        return give_up(look, transaction, &intent, reason).await;
+        return give_up(look, transaction, &intent, expired()).await;
     }
     let received = received(look, transaction, &intent).await?;
     let end = ending(transaction, &intent, received).or_else(|| payment_note(look, transaction, &intent));
@@ -127,7 +125,7 @@ pub(crate) async fn give_up(
     intent: &PaymentIntent,
     reason: FailureReason,
 ) -> Result<(), JobError> {
-    let now = cancelled(look, &intent.id).await?;
+    let now = cancelled(look, &intent.id, &reason).await?;
     let mut commands = Vec::new();
     if transaction.stage == Stage::Accepted {
         commands.push(recording(look.worker, transaction, intent).await?);
@@ -143,7 +141,7 @@ pub(crate) async fn give_up(
         }
         PaymentIntentStatus::Canceled => Some(Command::CancelIntent { intent: id, reason }),
         // Under way meanwhile: what comes of it will be told, and a cancellation that was asked for is carried out then.
-        _ => (reason.code == FailureCode::CancelledByOwner).then(|| Command::Note {
+        _ => transaction.cancel_request.map(|_| Command::Note {
             kind: TimelineKind::Waiting,
             message: "the payment is under way; it is cancelled as soon as the payment provider allows it"
                 .to_owned(),
@@ -182,9 +180,20 @@ async fn received(
 }
 
 /// The intent after the attempt to cancel it, whatever it has become.
-async fn cancelled(look: &Look<'_>, id: &PaymentIntentId) -> Result<PaymentIntent, JobError> {
+async fn cancelled(
+    look: &Look<'_>,
+    id: &PaymentIntentId,
+    reason: &FailureReason,
+) -> Result<PaymentIntent, JobError> {
     let gateway = look.worker.calls.gateway();
-    match look.ask(gateway.cancel_payment_intent(id)).await {
+    let why = match reason.code {
+        FailureCode::PaymentExpired => Some(CancelReason::Abandoned),
+        FailureCode::CancelledByOwner | FailureCode::CancelledByOperator => {
+            Some(CancelReason::RequestedByCustomer)
+        }
+        _ => None,
+    };
+    match look.ask(gateway.cancel_payment_intent(id, why)).await {
         Err(JobError::Call(CallError::Gateway(mut error))) => match error.payment_intent.take() {
             Some(intent) => Ok(*intent),
             None => Err(CallError::Gateway(error).into()),
@@ -215,23 +224,31 @@ fn decline_of(intent: &PaymentIntent) -> FailureReason {
 
 /// What an intent that is final asks for; none while it is not.
 ///
-/// A cancelled intent whose payment the server had confirmed and the bank declined was cancelled by us, see [`give_up`]: the
-/// deposit failed by the decline, whether this worker says so first, the event of the cancelling, or whoever comes after a crash.
+/// Whoever sees first that an intent is cancelled tells the same reason: the worker that cancelled it, see [`give_up`], the event of the
+/// cancelling, or whoever comes after a crash. It was a wish that we remember, or a decline of a payment that the server had confirmed,
+/// or nobody paid in time.
 fn ending(transaction: &Transaction, intent: &PaymentIntent, received: Money) -> Option<Command> {
     let id = intent.id.as_str().to_owned();
     match intent.status {
         PaymentIntentStatus::Succeeded => Some(Command::SettlePayment { intent: id, received }),
-        PaymentIntentStatus::Canceled
-            if transaction.stripe_payment_method_id.is_some() && intent.last_payment_error.is_some() =>
-        {
-            Some(Command::Refuse(decline_of(intent)))
-        }
         PaymentIntentStatus::Canceled => {
-            let reason = FailureReason::new(FailureCode::PaymentCancelled, "the payment was cancelled");
+            let by_server = transaction.stripe_payment_method_id.is_some();
+            let reason = match (transaction.cancel_request, &intent.cancellation_reason) {
+                (Some(request), _) => request.by.reason("it was paid"),
+                (None, _) if by_server && intent.last_payment_error.is_some() => {
+                    return Some(Command::Refuse(decline_of(intent)));
+                }
+                (None, Some(CancellationReason::Abandoned | CancellationReason::Expired)) => expired(),
+                (None, _) => FailureReason::new(FailureCode::PaymentCancelled, "the payment was cancelled"),
+            };
             Some(Command::CancelIntent { intent: id, reason })
         }
         _ => None,
     }
+}
+
+fn expired() -> FailureReason {
+    FailureReason::new(FailureCode::PaymentExpired, "nobody paid in time")
 }
 
 /// What the payer should know of an intent that is not final; nothing of most events.

@@ -15,7 +15,7 @@ use super::failure::unreadable;
 use crate::money::{Currency, Money};
 use crate::stripe::errors::GatewayError;
 use crate::stripe::params::Tags;
-use crate::stripe::status::{PaymentIntentStatus, PayoutStatus};
+use crate::stripe::status::{CancellationReason, PaymentIntentStatus, PayoutStatus};
 use crate::stripe::types::{
     Account, AccountLink, ClientSecret, Customer, Decline, Metadata, PaymentIntent, Payout, Reversal,
     Transfer,
@@ -86,6 +86,9 @@ pub(super) fn payment_intent(intent: stripe_shared::PaymentIntent) -> Result<Pay
     Ok(PaymentIntent {
         id: id(intent.id.as_str())?,
         status: PaymentIntentStatus::from_name(intent.status.as_str()),
+        cancellation_reason: intent
+            .cancellation_reason
+            .map(|reason| CancellationReason::from_name(reason.as_str())),
         amount: money(intent.amount, &intent.currency)?,
         amount_received: money(intent.amount_received, &intent.currency)?,
         client_secret: intent.client_secret.map(ClientSecret::new),

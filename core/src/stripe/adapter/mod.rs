@@ -33,8 +33,8 @@ use super::ids::{
     RefundId, StripeTransferId,
 };
 use super::params::{
-    BalanceTransactionQuery, CreateAccount, CreateAccountLink, CreateCustomer, CreatePaymentIntent,
-    CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
+    BalanceTransactionQuery, CancelReason, CreateAccount, CreateAccountLink, CreateCustomer,
+    CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventQuery,
 };
 use super::ticket::Ticket;
 use super::types::{
@@ -131,8 +131,12 @@ impl PaymentGateway for AsyncStripeGateway {
         payment_intents::retrieve(&self.client, id).await
     }
 
-    async fn cancel_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
-        payment_intents::cancel(&self.client, id).await
+    async fn cancel_payment_intent(
+        &self,
+        id: &PaymentIntentId,
+        reason: Option<CancelReason>,
+    ) -> Result<PaymentIntent, GatewayError> {
+        payment_intents::cancel(&self.client, id, reason).await
     }
 
     async fn list_payment_intents(

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use stripe::Client;
 use stripe_core::payment_intent::{
-    self, CancelPaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
-    CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, CreatePaymentIntentOffSession,
-    CreatePaymentIntentPaymentMethodOptions, CreatePaymentIntentPaymentMethodOptionsAcssDebit,
+    self, CancelPaymentIntent, CancelPaymentIntentCancellationReason,
+    CreatePaymentIntentAutomaticPaymentMethods, CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects,
+    CreatePaymentIntentOffSession, CreatePaymentIntentPaymentMethodOptions,
+    CreatePaymentIntentPaymentMethodOptionsAcssDebit,
     CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptions,
     CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptionsPaymentSchedule,
     CreatePaymentIntentPaymentMethodOptionsAcssDebitMandateOptionsTransactionType, ListPaymentIntent,
@@ -19,7 +20,7 @@ use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
 use crate::stripe::errors::GatewayError;
 use crate::stripe::ids::{CustomerId, PaymentIntentId};
-use crate::stripe::params::{CreatePaymentIntent, MethodChoice};
+use crate::stripe::params::{CancelReason, CreatePaymentIntent, MethodChoice};
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::PaymentIntent;
 
@@ -100,8 +101,18 @@ pub(super) async fn retrieve(client: &Client, id: &PaymentIntentId) -> Result<Pa
     one(convert::payment_intent(answer))
 }
 
-pub(super) async fn cancel(client: &Client, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
-    let request = CancelPaymentIntent::new(id.as_str());
+pub(super) async fn cancel(
+    client: &Client,
+    id: &PaymentIntentId,
+    reason: Option<CancelReason>,
+) -> Result<PaymentIntent, GatewayError> {
+    let mut request = CancelPaymentIntent::new(id.as_str());
+    if let Some(reason) = reason {
+        request = request.cancellation_reason(match reason {
+            CancelReason::Abandoned => CancelPaymentIntentCancellationReason::Abandoned,
+            CancelReason::RequestedByCustomer => CancelPaymentIntentCancellationReason::RequestedByCustomer,
+        });
+    }
     let answer = Outgoing::of(&request).send(client).await?;
     one(convert::payment_intent(answer))
 }

@@ -47,7 +47,7 @@ fn row(flow: Flow) -> Transaction {
         requested: None,
         available_on: None,
         stripe_account_id: None,
-        cancel_requested_at: None,
+        cancel_request: None,
         stripe_payment_method_id: None,
         encrypted_client_secret: Some("v1.sealed".to_owned()),
         encrypted_bank_id: None,
