@@ -13,7 +13,7 @@ pub(super) use refunds::{dispute, refund};
 
 use super::failure::unreadable;
 use crate::money::{Currency, Money};
-use crate::stripe::errors::GatewayError;
+use crate::stripe::errors::{ErrorClass, GatewayError};
 use crate::stripe::params::Tags;
 use crate::stripe::status::{CancellationReason, PaymentIntentStatus, PayoutStatus};
 use crate::stripe::types::{
@@ -33,6 +33,18 @@ pub(super) enum Unfit {
 /// The one object of an answer.
 pub(super) fn one<T>(converted: Result<T, Unfit>) -> Result<T, GatewayError> {
     converted.map_err(|_| unreadable())
+}
+
+/// The object that a call made, if it is what the call asked for. Another one says that the answer, or the key, belongs to another request:
+/// nothing may be settled by it, and a person has to look.
+pub(super) fn asked_for<T>(object: T, fits: impl FnOnce(&T) -> bool) -> Result<T, GatewayError> {
+    if fits(&object) {
+        return Ok(object);
+    }
+    Err(GatewayError {
+        code: Some("answer_of_another_request".to_owned()),
+        ..GatewayError::new(ErrorClass::Misuse)
+    })
 }
 
 /// The objects of a page that can be ours.
@@ -230,6 +242,14 @@ fn metadata(map: Option<&HashMap<String, String>>) -> Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stripe::errors::Disposition;
+
+    #[test]
+    fn an_answer_that_is_not_what_was_asked_for_settles_nothing_and_calls_a_person() {
+        assert_eq!(asked_for(1_000, |made| *made == 1_000).unwrap(), 1_000);
+        let refused = asked_for(1, |made| *made == 1_000).unwrap_err();
+        assert_eq!(refused.disposition(), Disposition::NeedsReview);
+    }
 
     #[test]
     fn every_currency_of_ours_is_one_of_the_library_and_comes_back() {

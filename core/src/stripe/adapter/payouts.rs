@@ -5,7 +5,7 @@ use stripe::Client;
 use stripe_core::payout::{self, ListPayout, RetrievePayout};
 use stripe_types::RangeQueryTs;
 
-use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
+use super::convert::{self, asked_for, one, wire_amount, wire_currency, wire_tags};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
 use crate::stripe::errors::GatewayError;
@@ -32,7 +32,7 @@ pub(super) async fn create(
         .on(Some(&params.account))
         .send(client)
         .await?;
-    one(convert::payout(answer))
+    asked_for(one(convert::payout(answer))?, |made| made.amount == params.amount)
 }
 
 pub(super) async fn retrieve(

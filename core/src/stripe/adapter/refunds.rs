@@ -3,7 +3,7 @@
 use stripe::Client;
 use stripe_core::refund::{self, ListRefund, RetrieveRefund};
 
-use super::convert::{self, one, wire_amount, wire_tags};
+use super::convert::{self, asked_for, one, wire_amount, wire_tags};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
 use crate::stripe::errors::GatewayError;
@@ -22,7 +22,9 @@ pub(super) async fn create(
         .amount(wire_amount(params.amount)?)
         .metadata(wire_tags(params.tags));
     let answer = Outgoing::of(&request).under(ticket).send(client).await?;
-    one(convert::refund(answer))
+    asked_for(one(convert::refund(answer))?, |made| {
+        made.amount == params.amount && made.payment_intent.as_ref() == Some(&params.payment_intent)
+    })
 }
 
 pub(super) async fn retrieve(client: &Client, id: &RefundId) -> Result<Refund, GatewayError> {

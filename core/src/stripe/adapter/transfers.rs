@@ -4,7 +4,7 @@ use stripe::Client;
 use stripe_connect::transfer::{self, ListTransfer, RetrieveTransfer};
 use stripe_connect::transfer_reversal::{CreateIdTransferReversal, ListIdTransferReversal};
 
-use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
+use super::convert::{self, asked_for, one, wire_amount, wire_currency, wire_tags};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
 use crate::ids::TransactionId;
@@ -27,7 +27,9 @@ pub(super) async fn create(
     .transfer_group(params.tags.transaction_id.to_string())
     .metadata(wire_tags(params.tags));
     let answer = Outgoing::of(&request).under(ticket).send(client).await?;
-    one(convert::transfer(answer))
+    asked_for(one(convert::transfer(answer))?, |made| {
+        made.amount == params.amount && made.destination.as_ref() == Some(&params.destination)
+    })
 }
 
 pub(super) async fn retrieve(client: &Client, id: &StripeTransferId) -> Result<Transfer, GatewayError> {
@@ -59,7 +61,9 @@ pub(super) async fn reverse(
         .amount(wire_amount(params.amount)?)
         .metadata(wire_tags(params.tags));
     let answer = Outgoing::of(&request).under(ticket).send(client).await?;
-    one(convert::reversal(answer))
+    asked_for(one(convert::reversal(answer))?, |made| {
+        made.amount == params.amount
+    })
 }
 
 pub(super) async fn list_reversals(
