@@ -19,6 +19,8 @@ pub(crate) const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
 pub(crate) const STRIPE_ASKED_AGAIN: &str = "wallet_stripe_asked_again_total";
 const EVENTS: &str = "wallet_stripe_events_without_effect_total";
 pub(crate) const KEY_REFUSED: &str = "wallet_stripe_key_refused";
+/// Lock nodes that can be written to.
+pub(crate) const LOCK_NODES_UP: &str = "wallet_lock_nodes_up";
 const WAITING: &str = "wallet_queue_jobs";
 const OLDEST: &str = "wallet_queue_oldest_due_seconds";
 const PARKED: &str = "wallet_parked_jobs";
@@ -50,6 +52,10 @@ pub(crate) fn describe() {
         "Events that settled nothing, by what became of them: processed, ignored because they are none of ours, or parked"
     );
     metrics::describe_gauge!(KEY_REFUSED, "1 while Stripe refuses this program's key");
+    metrics::describe_gauge!(
+        LOCK_NODES_UP,
+        "Lock nodes that this program can write to, as far as it knows"
+    );
     metrics::describe_gauge!(WAITING, "Jobs that are not parked, by queue, of the whole system");
     metrics::describe_gauge!(
         OLDEST,
@@ -83,6 +89,7 @@ pub(crate) fn count_settled(outcomes: &[Outcome]) {
             Outcome::AlreadyApplied => "already_applied",
             Outcome::StaleFence => "stale_fence",
             Outcome::Contradiction(_) => "contradiction",
+            Outcome::Overtaken => "overtaken",
             Outcome::UnknownTransaction => "unknown_transaction",
             Outcome::Held => "held",
         };

@@ -40,6 +40,8 @@ pub struct Step {
     pub command: Command,
     /// The stored Stripe event that is processed by it.
     pub stripe_event: Option<String>,
+    /// How far the transaction was when it was decided what to do, if that decided it.
+    pub seen_at: Option<Stage>,
 }
 
 impl Step {
@@ -53,7 +55,16 @@ impl Step {
             wallets,
             command,
             stripe_event: None,
+            seen_at: None,
         }
+    }
+
+    /// What to do was decided by looking at a transaction at this stage: should it have gone on and the step no longer follow, that is
+    /// no contradiction but [`Outcome::Overtaken`].
+    #[must_use]
+    pub const fn seen_at(mut self, stage: Stage) -> Self {
+        self.seen_at = Some(stage);
+        self
     }
 
     /// A step after which the job goes on.
@@ -82,6 +93,9 @@ pub enum Outcome {
     StaleFence,
     /// It cannot follow what has happened: an alarm was raised, the job ended, nothing else changed.
     Contradiction(String),
+    /// The transaction has gone on since it was looked at, and the step, which was decided by that look, no longer follows: nothing changed,
+    /// neither by this step nor by those of its job after it. Whoever looks again decides anew.
+    Overtaken,
     /// There is no such transaction: the job ended, an alarm was raised.
     UnknownTransaction,
     /// Somebody else holds one of its rows at this moment: nothing changed, and it is to be tried again. Only of

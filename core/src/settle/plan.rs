@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Flow, Stage, Verdict, decide};
-use crate::ids::{IdSource, TransactionId, WalletId};
+use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
 use crate::ledger::{Account, Books, Caught, Leg, PostingError};
 use crate::money::{Money, MoneyError};
@@ -109,7 +109,12 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
         processed_events: Vec::new(),
         alarms: Vec::new(),
     };
+    let mut overtaken: HashSet<JobId> = HashSet::new();
     for step in steps {
+        if overtaken.contains(&step.claim.job) {
+            plan.outcomes.push(Outcome::Overtaken);
+            continue;
+        }
         if held.contains(&step.claim.job) {
             plan.outcomes.push(Outcome::Held);
             continue;
@@ -119,6 +124,11 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
             continue;
         }
         let outcome = plan_one(&mut plan, &mut transactions, step, (ids, now));
+        if outcome == Outcome::Overtaken {
+            overtaken.insert(step.claim.job);
+            plan.outcomes.push(outcome);
+            continue;
+        }
         plan.outcomes.push(outcome);
         plan.finished.extend(step.ends_job.then_some(step.claim));
         plan.processed_events.extend(step.stripe_event.clone());
@@ -141,6 +151,9 @@ fn plan_one(
     let mut decision = match plan.ask(transactions, transaction, &step.command) {
         Verdict::Apply(decision) => *decision,
         Verdict::Already => return Outcome::AlreadyApplied,
+        Verdict::Contradiction(_) if step.seen_at.is_some_and(|seen| seen != transaction.stage) => {
+            return Outcome::Overtaken;
+        }
         Verdict::Contradiction(message) => return contradiction(plan, step, message),
     };
     let mut caught = plan.books.book(&decision.legs, decision.owes);

@@ -26,7 +26,7 @@ use wallet_core::flows::{Command, Flow, Stage};
 use wallet_core::ids::TransactionId;
 use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::{ClaimedJob, JobKind, QueueName};
-use wallet_core::settle::Step;
+use wallet_core::settle::{Outcome, Step};
 use wallet_core::stripe::{Author, GatewayError, Lane, Metadata, Operation};
 use wallet_core::transactions::{self, TimelineKind, Transaction};
 
@@ -115,7 +115,7 @@ impl<'a> Look<'a> {
     }
 
     fn step(&self, transaction: &Transaction, command: Command) -> Step {
-        Step::new(self.job.claim, transaction.id, transaction.wallets(), command)
+        Step::new(self.job.claim, transaction.id, transaction.wallets(), command).seen_at(transaction.stage)
     }
 
     fn steps(&self, transaction: &Transaction, commands: Vec<Command>) -> Vec<Step> {
@@ -127,10 +127,15 @@ impl<'a> Look<'a> {
         let moves = steps
             .iter()
             .any(|step| !matches!(step.command, Command::Note { .. }));
-        if moves {
-            self.worker.settle_locked(&transaction.wallets(), steps).await?;
+        let settled = if moves {
+            self.worker.settle_locked(&transaction.wallets(), steps).await?
         } else {
-            self.worker.settle(steps).await?;
+            self.worker.settle(steps).await?
+        };
+        if settled.outcomes.contains(&Outcome::Overtaken) {
+            return Err(JobError::Again(
+                "the transaction has gone on since it was looked at",
+            ));
         }
         Ok(())
     }

@@ -164,3 +164,40 @@ fn a_decline_of_a_deposit_that_was_paid_alarms() {
     let declined = world.tell(id, Command::Refuse(reason(FailureCode::PaymentDeclined)));
     assert!(is_contradiction(&declined));
 }
+
+/// Two looks at one payout, or one refund: that it failed is decided before that it was paid is settled, and settled after it.
+#[test]
+fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
+    let (mut world, id) = begun(Flow::Withdrawal);
+    world.tell(id, Command::Hold);
+    world.tell(id, sent("tr_1"));
+    let payout = "po_1".to_owned();
+    world.tell(
+        id,
+        Command::RecordPayout {
+            payout: payout.clone(),
+        },
+    );
+    let seen = world.stage(id);
+    let failed = world.step(
+        id,
+        Command::FailPayout {
+            payout: Some(payout.clone()),
+            reason: reason(FailureCode::PayoutFailed),
+        },
+    );
+    let note = world.step(
+        id,
+        Command::SettlePayout {
+            payout: payout.clone(),
+        },
+    );
+    world.tell(id, Command::SettlePayout { payout });
+    let before = world.balance(WALLET);
+    let stale = [failed.clone().seen_at(seen).before_others(), note];
+    assert_eq!(world.settle(&stale), [Outcome::Overtaken, Outcome::Overtaken]);
+    assert_eq!(world.balance(WALLET), before);
+    // Decided by the stage as it is, it is what it was: something that cannot be.
+    let now = failed.seen_at(Stage::Completed);
+    assert!(is_contradiction(&world.settle(&[now])[0]));
+}
