@@ -47,7 +47,7 @@ impl Spent {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |reads| {
                 Some(reads.saturating_add(number)).filter(|sum| *sum <= Self::MOST_READS)
             });
-        let mend = "the request reads more histories than one may; ask for fewer wallets at once";
+        let mend = "the request reads more histories, timelines and debts than one may; ask for fewer wallets at once";
         taken
             .map(|_| ())
             .map_err(|_| ApiError::LimitExceeded(mend.into()))

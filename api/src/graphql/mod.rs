@@ -13,3 +13,4 @@ mod types;
 pub(crate) use codes::refusal;
 pub use schema::sdl;
 pub(crate) use schema::{ApiSchema, build};
+pub(crate) use types::DebtsOfRequest;

@@ -79,6 +79,18 @@ impl RateLimiter {
         }
     }
 
+    /// Takes the rest of what a request costs, of which one operation was taken before it was read.
+    ///
+    /// # Errors
+    /// As [`RateLimiter::take`].
+    pub(crate) async fn take_rest(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
+        let most = self.0.as_ref().map_or(0, |limited| limited.limit.get());
+        match cost.min(most).saturating_sub(1) {
+            0 => Ok(()),
+            rest => self.take(user, rest).await,
+        }
+    }
+
     /// Counts what a request has taken beyond what it was let in for; the next ones wait for it.
     pub(crate) async fn charge(&self, user: UserId, cost: u32) {
         let Some(limited) = self.0.as_ref().filter(|_| cost > 0) else {
@@ -94,7 +106,7 @@ impl RateLimiter {
     ///
     /// # Errors
     /// [`ApiError::RateLimited`] when it is.
-    pub(crate) fn check(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
+    fn check(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
         let known = self
             .0
             .as_ref()
@@ -137,6 +149,24 @@ mod tests {
             assert!(!is_let_in(&limiter, user, cost).await, "and not for another one");
             assert!(is_let_in(&limiter, UserId::from_uuid(Uuid::from_u128(2)), cost).await);
         }
+    }
+
+    #[tokio::test]
+    async fn whatever_is_read_has_cost_one_before_and_the_rest_never_more_than_a_minute_gives() {
+        let (limiter, user) = (limiter(5), UserId::from_uuid(Uuid::from_u128(1)));
+        // One after the other is read, found too dear, and refused: that comes to an end.
+        assert!(is_let_in(&limiter, user, 1).await);
+        assert!(limiter.take_rest(user, 4).await.is_ok());
+        assert!(is_let_in(&limiter, user, 1).await);
+        assert!(limiter.take_rest(user, 4).await.is_err());
+        assert!(!is_let_in(&limiter, user, 1).await, "five were taken");
+        let other = UserId::from_uuid(Uuid::from_u128(2));
+        assert!(is_let_in(&limiter, other, 1).await);
+        assert!(
+            limiter.take_rest(other, 13).await.is_ok(),
+            "more than a minute gives takes all of it"
+        );
+        assert!(!is_let_in(&limiter, other, 1).await);
     }
 
     #[tokio::test]

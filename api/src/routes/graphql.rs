@@ -15,6 +15,7 @@ use super::{Shared, body};
 use crate::context::{HeaderKey, Spent};
 use crate::errors::ApiError;
 use crate::exact;
+use crate::graphql::DebtsOfRequest;
 use crate::graphql::limits::{self, Shape};
 use crate::request_id::RequestId;
 
@@ -144,13 +145,13 @@ async fn execute(
         };
     };
     app.schema.check()?;
-    // Whoever is over the limit is refused before anything is read, and nobody's requests keep the process busy for themselves.
-    app.limiter.check(caller.user_id, 1)?;
+    // Whoever is over the limit is refused before anything is read, and nobody's requests keep the process busy for themselves. Reading costs,
+    // whatever comes of it: what is refused afterwards, as too dear too, would be free otherwise.
+    app.limiter.take(caller.user_id, 1).await?;
     let turn = app.turns.take(caller.user_id).await?;
     let checked = limits::check(&mut request, app.rules());
-    // What is refused costs as well, or guessing would be free.
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
-    app.limiter.take(caller.user_id, cost).await?;
+    app.limiter.take_rest(caller.user_id, cost).await?;
     let shape = checked?;
     let key = header_key(headers, shape)?;
     let (person, spent) = (caller.user_id, Arc::new(Spent::default()));
@@ -159,7 +160,8 @@ async fn execute(
         .data(id.clone())
         .data(key)
         .data(Arc::new(turn))
-        .data(Arc::clone(&spent));
+        .data(Arc::clone(&spent))
+        .data(DebtsOfRequest::default());
     let response = shared.schema.execute(request).await;
     // It was let in by what is usual; what it took in the end counts as well.
     let more = shape.cost_of(spent.bytes(), spent.reads()).saturating_sub(cost);

@@ -108,10 +108,18 @@ struct CauseRow {
 /// When the database cannot be reached, or a row is inconsistent.
 pub async fn causes(conn: &mut PgConn, wallet: WalletId, owed: Money) -> Result<Vec<Cause>, DbError> {
     let rows: Vec<CauseRow> = sql(
-        "SELECT id, coalesce(claimed_amount, amount) - coalesce(held_amount, 0) AS missing, created_at
-           FROM wallet_transactions
-          WHERE wallet_id = $1 AND flow IN ('dispute', 'dispute_loss', 'outside_refund') AND status IN ('processing', 'completed')
-            AND coalesce(claimed_amount, amount) > coalesce(held_amount, 0)
+        "SELECT id, missing, created_at FROM (
+             SELECT t.id, t.created_at,
+                    least(coalesce(t.claimed_amount, t.amount) - coalesce(t.held_amount, 0),
+                          -- What came back of it is given to the wallet, and pays debts like every credit.
+                          coalesce(t.claimed_amount, t.amount)
+                          - (SELECT coalesce(sum(back.amount), 0) FROM wallet_transactions back
+                              WHERE back.related_transaction_id = t.id AND back.flow IN ('refund_return', 'dispute_return')
+                                AND back.status = 'completed')) AS missing
+               FROM wallet_transactions t
+              WHERE t.wallet_id = $1 AND t.flow IN ('dispute', 'dispute_loss', 'outside_refund')
+                AND t.status IN ('processing', 'completed')) cause
+          WHERE missing > 0
           ORDER BY id DESC LIMIT 100",
     )
     .bind::<SqlUuid, _>(wallet.uuid())

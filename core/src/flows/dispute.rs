@@ -23,7 +23,11 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             lost(transaction, context, *said, *taken)
         }
         Command::EndDispute { said, taken } => won(transaction, context, *said, taken.negated()),
-        Command::BookDispute(_) if context.booked || transaction.stage.status().is_final() => Ok(None),
+        Command::BookDispute(_) if context.booked => Ok(None),
+        // A fee alone is the platform's cost, whenever it comes; money that moves after the end is a transaction of its own.
+        Command::BookDispute(entry) if transaction.stage.status().is_final() && !entry.amount.is_zero() => {
+            Ok(None)
+        }
         Command::BookDispute(entry) => Ok(Some(moved(entry))),
         other => foreign(other),
     }

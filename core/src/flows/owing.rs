@@ -1,6 +1,6 @@
 //! What a balance cannot cover: money that Stripe takes back from the platform whether the wallet has it or not.
 //!
-//! What the wallet has is frozen; the rest is owed. Every later credit of the wallet pays its debt first
+//! What the wallet has is frozen; the rest is owed. Every later credit of any wallet of its owner in that currency pays the debt first
 //! ([`crate::ledger::Books::book`]); if Stripe gives the money back, what is still owed is forgiven and what was caught returned.
 
 use super::Context;
@@ -90,17 +90,11 @@ pub(super) fn lose(
     let (kept, held, owed, above) = shares().map_err(|error| error.to_string())?;
     if above.is_positive() {
         // All that was held and owed is kept, so nothing is given back.
-        let kept = Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept);
-        let held = decision.changes.held;
-        let mut decision = take(
-            transaction,
-            context,
-            decision.legs(kept),
-            Account::RECEIVABLE,
-            above,
-        )?
-        .0;
-        decision.changes.held = held;
+        let legs = Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept);
+        let decision = decision.legs(legs);
+        let (mut decision, owed) = take(transaction, context, decision, Account::RECEIVABLE, above)?;
+        let covered = || kept.checked_add(above)?.checked_sub(owed);
+        decision.changes.held = Some(covered().map_err(|error: MoneyError| error.to_string())?);
         return Ok(decision);
     }
     let debt = context

@@ -224,3 +224,70 @@ async fn a_debt_and_credits_of_other_wallets_at_the_same_time_miss_each_other_ne
     })
     .await;
 }
+
+/// A refund that came back is no cause any more, and what still is owed is named by what still is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_back_is_no_cause_of_a_debt() {
+    let app = TestApp::start().await;
+    let (ada, wallet) = app.owner(0).await;
+    let (_, shop) = app.owner(0).await;
+    let disputed = app.deposited(&ada, &wallet, 5_000, "pm_card_visa").await;
+    let refunded = app.deposited(&ada, &wallet, 5_000, "pm_card_visa").await;
+    let spent = app.send(&ada, &wallet, &shop, 10_000).await;
+    app.completed(&ada, &spent).await;
+    let dispute = lost(&app, &ada, &disputed).await;
+    let intent = app.stripe_id(&refunded, "stripe_payment_intent_id").await;
+    let refund = app
+        .stripe
+        .control("refunds", json!({ "payment_intent": intent }))
+        .await;
+    let ours = id_of(&app.relative(&ada, &refunded).await);
+    app.completed(&ada, &ours).await;
+    let cause = |id: &str| json!({ "walletId": wallet, "transactionId": id, "amount": "50.00" });
+    let told = debt(&app, &ada, &wallet).await;
+    assert_eq!(
+        told,
+        json!({ "owedBalance": "100.00", "debts": [cause(&ours), cause(&dispute)] })
+    );
+    app.stripe
+        .control(
+            &format!("refunds/{}", id_of(&refund)),
+            json!({ "status": "failed" }),
+        )
+        .await;
+    eventually("the refund to come back", async || {
+        app.owed(&wallet).await == 5_000
+    })
+    .await;
+    let told = debt(&app, &ada, &wallet).await;
+    assert_eq!(
+        told,
+        json!({ "owedBalance": "50.00", "debts": [cause(&dispute)] })
+    );
+    app.finish().await;
+}
+
+/// What a person owes is read once for a request, however many wallets and aliases ask for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_debts_of_a_hundred_wallets_are_shown_in_one_request() {
+    let app = TestApp::start().await;
+    let (ada, wallet, dispute) = in_debt(&app).await;
+    let planted = "INSERT INTO wallets (id, user_id, currency) SELECT gen_random_uuid(), $1, 'usd' FROM generate_series(1, 60)";
+    app.db.execute(planted, &[&ada.id]).await;
+    let query = "{ wallets { id owedBalance debts { transactionId amount } again: owedBalance } }";
+    let found = app.gql(&ada, query, json!({})).await.data();
+    let wallets = found.as_array().unwrap();
+    assert!(wallets.iter().any(|found| found["id"] == json!(wallet)));
+    assert!(wallets.len() > 30, "a page of them");
+    for found in wallets {
+        assert_eq!(
+            (&found["owedBalance"], &found["again"]),
+            (&json!("35.00"), &json!("35.00"))
+        );
+        assert_eq!(
+            found["debts"],
+            json!([{ "transactionId": dispute, "amount": "35.00" }])
+        );
+    }
+    app.finish().await;
+}

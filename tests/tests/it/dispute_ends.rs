@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use wallet_tests::app::{Leftovers, id_of};
+use wallet_tests::app::{Leftovers, id_of, uuid};
 use wallet_tests::{TestApp, User, eventually};
 
 /// A deposit of 50.00 that is disputed with this order: the wallet's owner, the wallet, the deposit, the Stripe object and our transaction.
@@ -235,6 +235,35 @@ async fn each_turn_of_a_decision_is_a_transaction_of_its_own_and_the_money_follo
     // All of it is the wallet's again, so all of it can be refunded.
     let refund = id_of(&app.refund(&alice, &deposit, json!({})).await.data());
     assert_eq!(app.completed(&alice, &refund).await["amount"], "50.00");
+    app.finish().await;
+}
+
+/// Stripe may give its fee back, or take it, by a movement of its own, before a turn or after one: it is the platform's, and nothing waits
+/// behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fee_that_moves_alone_after_the_end_is_booked_and_holds_up_nothing() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "dispute_fee_returned": true })).await;
+    let (alice, wallet, _, dispute, ours) = disputed(&app, json!({})).await;
+    app.at_stage(&ours, "disputed").await;
+    decided(&app, &dispute, json!({ "status": "lost" })).await;
+    app.completed(&alice, &ours).await;
+    moved(&app, &dispute, 5_000).await;
+    decided(&app, &dispute, json!({ "status": "won" })).await;
+    eventually("the money to be back", async || {
+        app.balances(&alice, &wallet).await == (5_000, 0)
+    })
+    .await;
+    moved(&app, &dispute, -4_000).await;
+    decided(&app, &dispute, json!({ "status": "lost" })).await;
+    eventually("the turn after the fee", async || {
+        app.balances(&alice, &wallet).await == (1_000, 0)
+    })
+    .await;
+    let fees = "SELECT coalesce(100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'stripe:fees' AND transaction_id = $1";
+    let kept: i64 = app.db.value(fees, &[&uuid(&ours)]).await;
+    assert_eq!(kept, 0, "what was taken as a fee came back");
+    assert_eq!(app.db.count("jobs WHERE attempts > 1").await, 0);
     app.finish().await;
 }
 

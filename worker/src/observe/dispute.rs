@@ -241,7 +241,11 @@ async fn after_its_end(look: &Look<'_>, ended: &Transaction, dispute: &Dispute) 
             .await?;
         let turn = match known {
             Some(known) => known,
-            None if movement.amount.is_zero() && movement.fee.is_zero() => continue,
+            None if movement.amount.is_zero() => {
+                // Only a fee: nothing of it is the wallet's.
+                look.settle_and_go_on(ended, vec![booking(movement)]).await?;
+                continue;
+            }
             None => turned(look, ended, movement).await?,
         };
         if turn.flow.is_dispute_turn() && turn.stage == Stage::Accepted {

@@ -39,18 +39,20 @@ pub(crate) async fn apply(
         return returned(look, transaction, refund).await;
     }
     let command = match refund.status {
-        RefundStatus::Succeeded => Some(Command::SettleRefund { refund: id }),
-        RefundStatus::Failed | RefundStatus::Canceled => Some(Command::FailRefund {
+        RefundStatus::Succeeded => Command::SettleRefund { refund: id },
+        RefundStatus::Failed | RefundStatus::Canceled => Command::FailRefund {
             refund: id,
             reason: FailureReason::new(FailureCode::RefundFailed, sentence(refund)),
-        }),
-        RefundStatus::Pending | RefundStatus::RequiresAction => Some(Command::RecordRefund {
-            refund: id,
-            message: waits_for(refund),
-        }),
-        RefundStatus::Unknown(_) => None,
+        },
+        // Of a status of tomorrow only this is known: the refund was made, and it is asked about until it is final.
+        RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unknown(_) => {
+            Command::RecordRefund {
+                refund: id,
+                message: waits_for(refund),
+            }
+        }
     };
-    look.settle(transaction, command.into_iter().collect()).await
+    look.settle(transaction, vec![command]).await
 }
 
 /// The transaction that a refund's metadata names, if a call of ours made the refund for it.

@@ -2,12 +2,14 @@
 
 mod connection;
 mod cursor;
+mod debts;
 mod details;
 mod enums;
 mod event;
 mod transaction;
 mod wallet;
 
+pub(crate) use debts::DebtsOfRequest;
 pub(super) use enums::{
     Direction, FailureCode, PaymentMethod, TransactionFlow, TransactionStatus, TransactionType,
 };

@@ -3,12 +3,10 @@
 use async_graphql::{Context, Object, SimpleObject};
 use secrecy::ExposeSecret;
 use wallet_core::accept;
-use wallet_core::debts::{self, Cause, Debt};
-use wallet_core::ids::WalletId;
-use wallet_core::money::Money;
 use wallet_core::wallets::Wallet;
 
 use super::connection::{PageRequest, TransactionConnection, page};
+use super::debts::{self, WalletDebt};
 use super::details::{Detail, Shown, masked_name, masked_number};
 use super::{TransactionStatus, TransactionType};
 use crate::context::ContextExt;
@@ -85,26 +83,12 @@ impl WalletNode {
     /// What the owner owes the platform in this currency, in all wallets together: for disputes, and refunds made at Stripe, that could not be
     /// covered. Whatever becomes spendable in any of the wallets pays it first.
     async fn owed_balance(&self, ctx: &Context<'_>) -> Result<Decimal, ApiError> {
-        let currency = self.0.currency();
-        let mut owed = Money::zero(currency);
-        for debt in self.read_debts(ctx).await? {
-            owed = owed.checked_add(debt.amount).map_err(ApiError::internal)?;
-        }
-        Ok(owed.into())
+        Ok(debts::of(ctx, &self.0).await?.total.into())
     }
 
     /// What the owner owes in this currency, one entry for each transaction that caused a part of it, newest first for each wallet.
     async fn debts(&self, ctx: &Context<'_>) -> Result<Vec<WalletDebt>, ApiError> {
-        let mut causes = Vec::new();
-        for debt in self.read_debts(ctx).await? {
-            let mut conn = ctx.app()?.db.conn().await?;
-            let of_it = debts::causes(&mut conn, debt.wallet, debt.amount).await?;
-            causes.extend(of_it.into_iter().map(|cause| WalletDebt {
-                wallet: debt.wallet,
-                cause,
-            }));
-        }
-        Ok(causes)
+        debts::of(ctx, &self.0).await?.causes(ctx).await
     }
 
     /// Whether it may send and receive.
@@ -167,44 +151,5 @@ impl WalletNode {
             status,
         };
         page(ctx.app()?, ctx.caller()?, &self.0, &asked, with_timelines).await
-    }
-}
-
-impl WalletNode {
-    async fn read_debts(&self, ctx: &Context<'_>) -> Result<Vec<Debt>, ApiError> {
-        let _turn = ctx.take_reads(1).await?;
-        let mut conn = ctx.app()?.db.conn().await?;
-        Ok(debts::of_person(&mut conn, self.0.user_id, self.0.currency()).await?)
-    }
-}
-
-/// A part of what a person owes the platform.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WalletDebt {
-    wallet: WalletId,
-    cause: Cause,
-}
-
-/// A part of what a person owes the platform, and what caused it.
-#[Object]
-impl WalletDebt {
-    /// The wallet that could not cover it.
-    async fn wallet_id(&self) -> String {
-        self.wallet.to_string()
-    }
-
-    /// The dispute, or the refund made at Stripe, that it is owed for.
-    async fn transaction_id(&self) -> String {
-        self.cause.transaction.to_string()
-    }
-
-    /// How much is still owed for it; the oldest is paid first.
-    async fn amount(&self) -> Decimal {
-        self.cause.amount.into()
-    }
-
-    /// When that transaction was opened.
-    async fn since(&self) -> DateTime {
-        self.cause.since.into()
     }
 }

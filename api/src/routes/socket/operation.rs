@@ -76,10 +76,13 @@ pub(super) fn run(
 
 async fn admit(shared: &Shared, caller: &Caller, request: &mut Request) -> Result<Share<UserId>, ApiError> {
     let app = &shared.app;
+    // As for a request over HTTP: reading costs, and takes one of the person's turns.
+    app.limiter.take(caller.user_id, 1).await?;
+    let turn = app.turns.take(caller.user_id).await?;
     let checked = limits::check(request, app.rules());
-    // What is refused costs as well, or guessing would be free.
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
-    app.limiter.take(caller.user_id, cost).await?;
+    drop(turn);
+    app.limiter.take_rest(caller.user_id, cost).await?;
     if checked?.operation != OperationType::Subscription {
         return Err(ApiError::validation(
             "query",

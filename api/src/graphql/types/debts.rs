@@ -1,0 +1,110 @@
+//! What a person owes: read once for each request, however many of the person's wallets it shows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::{Context, Object};
+use tokio::sync::{Mutex, OnceCell};
+use wallet_core::debts::{self, Cause, Debt};
+use wallet_core::ids::{UserId, WalletId};
+use wallet_core::money::{Currency, Money};
+use wallet_core::wallets::Wallet;
+
+use crate::context::ContextExt;
+use crate::errors::ApiError;
+use crate::graphql::scalars::{DateTime, Decimal};
+
+/// The debts that one request has read. A subscription has none, and reads anew whenever it tells something.
+#[derive(Debug, Default)]
+pub(crate) struct DebtsOfRequest(Mutex<HashMap<(UserId, Currency), Arc<PersonDebts>>>);
+
+/// What a person owes in a currency.
+#[derive(Debug)]
+pub(super) struct PersonDebts {
+    debts: Vec<Debt>,
+    /// All wallets together.
+    pub(super) total: Money,
+    causes: OnceCell<Vec<WalletDebt>>,
+}
+
+/// What the owner of a wallet owes in its currency.
+pub(super) async fn of(ctx: &Context<'_>, wallet: &Wallet) -> Result<Arc<PersonDebts>, ApiError> {
+    let (person, currency) = (wallet.user_id, wallet.currency());
+    let Some(DebtsOfRequest(known)) = ctx.data_opt() else {
+        return PersonDebts::read(ctx, person, currency).await.map(Arc::new);
+    };
+    // Held while it is read: the fields of a list are resolved at once.
+    let mut known = known.lock().await;
+    if let Some(debts) = known.get(&(person, currency)) {
+        return Ok(Arc::clone(debts));
+    }
+    let debts = Arc::new(PersonDebts::read(ctx, person, currency).await?);
+    known.insert((person, currency), Arc::clone(&debts));
+    Ok(debts)
+}
+
+impl PersonDebts {
+    async fn read(ctx: &Context<'_>, person: UserId, currency: Currency) -> Result<Self, ApiError> {
+        let _turn = ctx.take_reads(1).await?;
+        let mut conn = ctx.app()?.db.conn().await?;
+        let debts = debts::of_person(&mut conn, person, currency).await?;
+        let mut total = Money::zero(currency);
+        for debt in &debts {
+            total = total.checked_add(debt.amount).map_err(ApiError::internal)?;
+        }
+        Ok(Self {
+            debts,
+            total,
+            causes: OnceCell::new(),
+        })
+    }
+
+    /// What caused it.
+    pub(super) async fn causes(&self, ctx: &Context<'_>) -> Result<Vec<WalletDebt>, ApiError> {
+        let causes = self.causes.get_or_try_init(|| async {
+            let mut causes = Vec::new();
+            for debt in &self.debts {
+                let _turn = ctx.take_reads(1).await?;
+                let mut conn = ctx.app()?.db.conn().await?;
+                let of_it = debts::causes(&mut conn, debt.wallet, debt.amount).await?;
+                causes.extend(of_it.into_iter().map(|cause| WalletDebt {
+                    wallet: debt.wallet,
+                    cause,
+                }));
+            }
+            Ok::<_, ApiError>(causes)
+        });
+        causes.await.cloned()
+    }
+}
+
+/// A part of what a person owes the platform.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WalletDebt {
+    wallet: WalletId,
+    cause: Cause,
+}
+
+/// A part of what a person owes the platform, and what caused it.
+#[Object]
+impl WalletDebt {
+    /// The wallet that could not cover it.
+    async fn wallet_id(&self) -> String {
+        self.wallet.to_string()
+    }
+
+    /// The dispute, or the refund made at Stripe, that it is owed for.
+    async fn transaction_id(&self) -> String {
+        self.cause.transaction.to_string()
+    }
+
+    /// How much is still owed for it; the oldest is paid first.
+    async fn amount(&self) -> Decimal {
+        self.cause.amount.into()
+    }
+
+    /// When that transaction was opened.
+    async fn since(&self) -> DateTime {
+        self.cause.since.into()
+    }
+}
