@@ -30,6 +30,10 @@ const DIFFERS: &str = "reconciliation_differs";
 const MOST_DIFFERENCES: usize = 50;
 /// The kind of the alarms about a balance at Stripe that does not cover the wallets.
 const SHORT: &str = "platform_balance_short";
+/// The kind of the alarms about money that is gone from that balance without a booking, and how long it must be gone before money-out is
+/// stopped: a dispute or a refund moves money before it is told of, and the list of events is read once a minute.
+const TAKEN: &str = "platform_balance_taken";
+const TAKEN_FOR: TimeDelta = TimeDelta::seconds(60);
 /// The kind of the alarms about checks that cannot be made, and how often in a row one fails before.
 const NOT_MADE: &str = "check_not_made";
 const FAILURES_TOLD: u32 = 3;
@@ -184,6 +188,8 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
         return Ok(false);
     }
     let before = open_alarms(worker, SHORT).await?;
+    let taken_before = open_alarms(worker, TAKEN).await?;
+    let now = worker.clock.now();
     let mut stops = Vec::new();
     for backing in reconcile::backing(&worker.db, &worker.calls).await? {
         let Some(missing) = backing.missing() else {
@@ -191,17 +197,25 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
         };
         let code = backing.currency.code();
         let message = format!(
-            "Stripe holds {} {code} for the platform, the wallets hold {}: pay in {missing} {code} (top up the balance at Stripe)",
-            backing.held, backing.wallets
+            "Stripe holds {} for the platform, the wallets hold {}: pay in {} (top up the balance at Stripe)",
+            backing.currency.written(backing.held),
+            backing.currency.written(backing.wallets),
+            backing.currency.written(missing)
         );
         let conn = &mut worker.db.conn().await?;
-        alarms::raise(conn, SHORT, code, &message, worker.clock.now()).await?;
-        let is_taken = config.stops_on_violations && backing.was_taken();
-        if is_taken || config.stops_on_shortages {
+        alarms::raise(conn, SHORT, code, &message, now).await?;
+        let mut is_taken = false;
+        if backing.was_taken() {
+            alarms::raise(conn, TAKEN, code, &message, now).await?;
+            let since = taken_before.iter().find(|alarm| alarm.subject == code);
+            is_taken = since.is_some_and(|alarm| now - alarm.raised_at >= TAKEN_FOR);
+        }
+        if (is_taken && config.stops_on_violations) || config.stops_on_shortages {
             stops.push(message);
         }
     }
     close_settled(worker, &before).await?;
+    close_settled(worker, &taken_before).await?;
     if !stops.is_empty() {
         stop_money_out(worker, &stops.join("; ")).await?;
     }
@@ -234,8 +248,9 @@ async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(),
     for figure in found.figures.iter().filter(|figure| figure.differs()) {
         let code = figure.currency.code();
         let message = format!(
-            "nothing explains {} {code} of the balance at Stripe; all entries sum to {}",
-            figure.rest, figure.all
+            "nothing explains {} of the balance at Stripe; all entries sum to {}",
+            figure.currency.written(figure.rest),
+            figure.currency.written(figure.all)
         );
         alarms::raise(conn, DIFFERS, code, &message, now).await?;
     }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 /// A currency this system can hold: an index into the table, so that an unsupported one cannot be named.
@@ -116,6 +117,14 @@ impl Currency {
         self.0.exponent
     }
 
+    /// A sum in major units as it is written in this currency, with the currency: also a sum that no single amount may be.
+    #[must_use]
+    pub fn written(self, sum: Decimal) -> String {
+        let mut sum = sum.normalize();
+        sum.rescale(self.exponent().max(sum.scale()));
+        format!("{sum} {self}")
+    }
+
     /// The smallest charge Stripe accepts, in minor units.
     #[must_use]
     pub const fn minimum_charge_minor(self) -> i64 {
@@ -179,6 +188,18 @@ impl Serialize for Currency {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_is_written_with_the_decimals_of_its_currency() {
+        let written = |code: &str, sum: &str| {
+            let currency: Currency = code.parse().unwrap();
+            currency.written(sum.parse().unwrap())
+        };
+        assert_eq!(written("krw", "59.00"), "59 krw");
+        assert_eq!(written("usd", "-3.2"), "-3.20 usd");
+        assert_eq!(written("usd", "1000000000000"), "1000000000000.00 usd");
+        assert_eq!(written("jpy", "0.5"), "0.5 jpy", "what cannot be is not hidden");
+    }
 
     #[test]
     fn the_table_is_sorted_and_every_code_parses_in_any_case() {

@@ -92,16 +92,23 @@ async fn expected(db: &Db) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbE
                                 coalesce(-sum(amount) FILTER (WHERE account = 'stripe:in_transit'), 0) AS in_transit,
                                 coalesce(sum(amount) FILTER (WHERE account = 'platform:suspense'), 0) AS suspense
                            FROM ledger_entries WHERE wallet_id IS NULL GROUP BY currency),
-              moving AS (SELECT currency, sum(amount) AS amount FROM (
-                                -- A transfer or a refund that Stripe may have made and that is not booked yet.
-                                SELECT currency, coalesce(held_amount, amount) AS amount FROM wallet_transactions
-                                 WHERE status IN ('pending', 'processing') AND stage IN ('held', 'refunding', 'disputed')
+              moving AS (SELECT currency, sum(covered) AS covered, sum(leaving) AS leaving FROM (
+                                -- A transfer, a refund or a dispute whose money Stripe may have moved and that is not booked yet. The wallets
+                                -- hold what they could cover of it; Stripe moves all of it.
+                                SELECT currency, coalesce(held_amount, amount) AS covered,
+                                       greatest(coalesce(claimed_amount, amount)
+                                                - (SELECT coalesce(sum(e.amount), 0) FROM ledger_entries e
+                                                    WHERE e.transaction_id = t.id AND e.account = 'stripe:clearing'), 0) AS leaving
+                                  FROM wallet_transactions t
+                                 WHERE status IN ('pending', 'processing')
+                                   AND (stage IN ('held', 'refunding', 'disputed')
+                                        OR (stage = 'accepted' AND flow IN ('dispute', 'dispute_loss', 'outside_refund')))
                                 UNION ALL
                                 -- A payment that is credited and whose movement Stripe may not have made yet.
-                                SELECT t.currency, t.amount FROM jobs j JOIN wallet_transactions t ON t.id = j.transaction_id
+                                SELECT t.currency, t.amount, t.amount FROM jobs j JOIN wallet_transactions t ON t.id = j.transaction_id
                                  WHERE j.kind = 'deposit_fee') each GROUP BY currency)
-         SELECT currency, coalesce(h.amount, 0) + coalesce(b.suspense, 0) - coalesce(b.in_transit, 0) - coalesce(m.amount, 0) AS wallets,
-                coalesce(b.clearing, 0) - coalesce(m.amount, 0) AS booked
+         SELECT currency, coalesce(h.amount, 0) + coalesce(b.suspense, 0) - coalesce(b.in_transit, 0) - coalesce(m.covered, 0) AS wallets,
+                coalesce(b.clearing, 0) - coalesce(m.leaving, 0) AS booked
            FROM held h FULL JOIN booked b USING (currency) FULL JOIN moving m USING (currency)",
     )
     .load(&mut db.conn().await?)

@@ -7,6 +7,7 @@ use wallet_tests::app::{Options, id_of};
 use wallet_tests::{TestApp, eventually, programs};
 
 const SHORT: &str = "alarms WHERE kind = 'platform_balance_short' AND closed_at IS NULL";
+const TAKEN: &str = "alarms WHERE kind = 'platform_balance_taken' AND closed_at IS NULL";
 
 /// A system whose platform owns nothing at Stripe, and which looks every minute.
 async fn app() -> TestApp {
@@ -70,7 +71,8 @@ async fn a_payout_of_the_platform_that_takes_users_money_is_told_and_stops_money
     let payout = [("amount", "1"), ("currency", "usd")];
     app.stripe.form("/v1/payouts", &payout).await;
     look(&app).await;
-    assert_eq!(app.db.count(SHORT).await, 1);
+    assert_eq!((app.db.count(SHORT).await, app.db.count(TAKEN).await), (1, 1));
+    look(&app).await;
     assert!(!is_open(&app).await, "money-out is stopped");
     let id = id_of(
         &app.withdraw(&alice, &wallet, json!({ "amount": "5.00" }))
@@ -92,6 +94,7 @@ async fn a_payout_of_the_platform_that_takes_users_money_is_told_and_stops_money
     app.top_up(1).await;
     look(&app).await;
     assert_eq!(app.db.count(SHORT).await, 0, "the alarm is over");
+    assert_eq!(app.db.count(TAKEN).await, 0);
     let started = programs::run("wallet-worker", &["money-out", "start"], &app.variables).await;
     assert_eq!(started.code, Some(0), "{started:?}");
     app.completed(&alice, &id).await;
@@ -117,6 +120,72 @@ async fn stripe_s_fees_that_the_platform_has_not_made_up_for_are_told_and_stop_n
     app.top_up(320).await;
     look(&app).await;
     assert_eq!(app.db.count(SHORT).await, 0);
+    app.abandon().await;
+}
+
+/// What a refund from outside, a dispute, or a refund of ours takes is booked when Stripe tells of it, in whatever order, and by whatever
+/// delay; the wallets' own people do not wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_payers_take_back_stops_nothing_however_late_it_is_told_or_final() {
+    let app = app().await;
+    app.stripe
+        .settings(json!({ "fee_basis_points": 290, "fee_fixed": 30, "refund_pending_ms": 86_400_000 }))
+        .await;
+    let (ada, hers) = app.owner(0).await;
+    let (ben, his) = app.owner(0).await;
+    app.deposited(&ben, &his, 100_000, "pm_card_visa").await;
+    let refunded = app.deposited(&ada, &hers, 10_000, "pm_card_pendingRefund").await;
+    let disputed = app.deposited(&ada, &hers, 10_000, "pm_card_visa").await;
+    let input = json!({ "toWalletId": his, "amount": "200.00" });
+    let sent = id_of(&app.transfer(&ada, &hers, input).await.data());
+    app.completed(&ada, &sent).await;
+    app.at_rest().await;
+    look(&app).await;
+    // Pending at Stripe, whose balance is less by it already.
+    let intent = app.stripe_id(&refunded, "stripe_payment_intent_id").await;
+    app.stripe
+        .control("refunds", json!({ "payment_intent": intent }))
+        .await;
+    eventually("the refund to be known", async || {
+        app.db
+            .count("wallet_transactions WHERE flow = 'outside_refund' AND stage = 'refunding'")
+            .await
+            == 1
+    })
+    .await;
+    for _ in 0..3 {
+        look(&app).await;
+        assert_eq!(app.db.count(TAKEN).await, 0, "a pending refund is no theft");
+    }
+    // Taken before it is told of.
+    let late = json!({ "event": "charge.dispute.*", "delay_ms": 90_000 });
+    app.stripe.webhook_fault(late).await;
+    app.stripe
+        .fault(json!({ "operation": "events.list", "outcome": "error_503" }))
+        .await;
+    let intent = app.stripe_id(&disputed, "stripe_payment_intent_id").await;
+    app.stripe
+        .control("disputes", json!({ "payment_intent": intent }))
+        .await;
+    look(&app).await;
+    assert_eq!(app.db.count(TAKEN).await, 1, "told, as nothing explains it yet");
+    assert!(
+        is_open(&app).await,
+        "and looked at again before anything is stopped"
+    );
+    app.stripe.clear_faults().await;
+    app.advance(TimeDelta::seconds(35)).await;
+    eventually("the dispute to be known", async || {
+        app.db
+            .count("wallet_transactions WHERE flow = 'dispute' AND stage = 'disputed'")
+            .await
+            == 1
+    })
+    .await;
+    app.at_rest().await;
+    look(&app).await;
+    assert_eq!(app.db.count(TAKEN).await, 0);
+    assert!(is_open(&app).await, "an ordinary dispute stops nobody's money");
     app.abandon().await;
 }
 
@@ -152,6 +221,7 @@ async fn one_cent_less_than_fees_and_debts_explain_was_taken_and_stops_money_out
     look(&app).await;
     let short = format!("{SHORT} AND message LIKE '%pay in 24.09 usd%'");
     assert_eq!(app.db.count(&short).await, 1);
+    look(&app).await;
     assert!(!is_open(&app).await, "money was taken");
     app.abandon().await;
 }
