@@ -38,6 +38,9 @@ pub(crate) enum ApiError {
     /// The wallet was deactivated.
     #[error("the wallet is not active; ask support to activate it")]
     WalletInactive,
+    /// The wallet that was to receive was deactivated.
+    #[error("the receiving wallet takes no money at present; ask its owner for another one")]
+    PayeeInactive,
     /// Less is spendable than asked for.
     #[error("the wallet's balance is too low")]
     InsufficientFunds,
@@ -95,7 +98,7 @@ impl ApiError {
             Self::Forbidden => "FORBIDDEN",
             Self::WalletNotFound => "WALLET_NOT_FOUND",
             Self::TransactionNotFound => "TRANSACTION_NOT_FOUND",
-            Self::WalletInactive => "WALLET_INACTIVE",
+            Self::WalletInactive | Self::PayeeInactive => "WALLET_INACTIVE",
             Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
             Self::CurrencyMismatch => "CURRENCY_MISMATCH",
             Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
@@ -120,6 +123,7 @@ impl From<AcceptError> for ApiError {
             AcceptError::WalletNotFound => Self::WalletNotFound,
             AcceptError::TransactionNotFound => Self::TransactionNotFound,
             AcceptError::WalletInactive => Self::WalletInactive,
+            AcceptError::PayeeInactive => Self::PayeeInactive,
             AcceptError::InsufficientFunds => Self::InsufficientFunds,
             AcceptError::CurrencyMismatch => Self::CurrencyMismatch,
             AcceptError::IdempotencyConflict => Self::IdempotencyConflict,
@@ -213,6 +217,7 @@ mod tests {
             (AcceptError::WalletNotFound, "WALLET_NOT_FOUND"),
             (AcceptError::TransactionNotFound, "TRANSACTION_NOT_FOUND"),
             (AcceptError::WalletInactive, "WALLET_INACTIVE"),
+            (AcceptError::PayeeInactive, "WALLET_INACTIVE"),
             (AcceptError::InsufficientFunds, "INSUFFICIENT_FUNDS"),
             (AcceptError::CurrencyMismatch, "CURRENCY_MISMATCH"),
             (AcceptError::IdempotencyConflict, "IDEMPOTENCY_CONFLICT"),

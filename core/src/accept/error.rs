@@ -23,6 +23,9 @@ pub enum AcceptError {
     /// The wallet was deactivated.
     #[error("the wallet is not active; ask support to activate it")]
     WalletInactive,
+    /// The wallet that was to receive was deactivated: its owner's affair, and not the sender's to mend.
+    #[error("the receiving wallet takes no money at present; ask its owner for another one")]
+    PayeeInactive,
     /// Less is spendable than asked for.
     #[error("the wallet's balance is too low")]
     InsufficientFunds,

@@ -110,7 +110,9 @@ impl Acceptor {
             }
             checks::active(&wallet)?;
             let payee = wallets::find(conn, to).await?.ok_or(AcceptError::WalletNotFound)?;
-            checks::active(&payee)?;
+            if !payee.is_active {
+                return Err(AcceptError::PayeeInactive);
+            }
             if payee.currency() != wallet.currency() {
                 return Err(AcceptError::CurrencyMismatch);
             }

@@ -159,6 +159,11 @@ impl Acceptor {
             if let Some(account) = account {
                 payees::record(conn, account).await?;
             }
+            // Another account than the person is paid to until now is a change, also when a new wallet names it.
+            let is_change = match account {
+                Some(account) => wallets::is_paid_elsewhere(conn, owner, account.id()).await?,
+                None => false,
+            };
             let new = Wallet {
                 id,
                 user_id: owner,
@@ -166,7 +171,7 @@ impl Acceptor {
                 frozen_balance: Money::zero(currency),
                 stripe_customer_id: wallets::customer_of(conn, owner).await?,
                 stripe_account_id: account.map(|account| account.id().to_owned()),
-                payout_account_changed_at: None,
+                payout_account_changed_at: is_change.then_some(now),
                 encrypted_bank_details: encrypted_bank_details.clone(),
                 is_active: true,
                 created_at: now,

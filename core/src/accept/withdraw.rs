@@ -12,7 +12,7 @@ use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::Money;
 use crate::payees;
-use crate::wallets::Wallet;
+use crate::wallets::{self, Wallet};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -76,7 +76,8 @@ impl Acceptor {
                 ));
             };
             paid_out(conn, &wallet, &account).await?;
-            cooled_off(&wallet, self.cool_off, self.clock.now())?;
+            let changed = wallets::payout_account_changed(conn, wallet.user_id, &account).await?;
+            cooled_off(changed, self.cool_off, self.clock.now())?;
             payable(amount)?;
             checks::spendable(&wallet, amount)?;
             checks::room_for_payment(conn, &wallet, &self.limits).await?;
@@ -131,14 +132,17 @@ fn payable_in(wallet: &Wallet, banks: Option<&[String]>) -> Result<(), AcceptErr
     }
 }
 
-/// Whether enough time has passed since the wallet's payout account was changed, for its owner to see it and to object.
-fn cooled_off(wallet: &Wallet, cool_off: TimeDelta, now: DateTime<Utc>) -> Result<(), AcceptError> {
-    let opens = wallet
-        .payout_account_changed_at
-        .and_then(|changed| changed.checked_add_signed(cool_off));
+/// Whether enough time has passed since the person changed to this payout account, in whichever wallet, for its owner to see it and to
+/// object.
+fn cooled_off(
+    changed: Option<DateTime<Utc>>,
+    cool_off: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<(), AcceptError> {
+    let opens = changed.and_then(|changed| changed.checked_add_signed(cool_off));
     match opens {
         Some(opens) if now < opens => Err(AcceptError::InvalidState(format!(
-            "the wallet's payout account was changed; withdrawals are open again from {}",
+            "the payout account was changed; withdrawals are open again from {}",
             opens.to_rfc3339_opts(SecondsFormat::Secs, true)
         ))),
         _ => Ok(()),

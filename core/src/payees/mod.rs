@@ -13,6 +13,6 @@ mod urls;
 
 pub use error::PayeeError;
 pub use onboard::{OnboardInput, Onboarding, Payees};
-pub use proof::ProvenAccount;
+pub use proof::{ProvenAccount, is_gone};
 pub use store::{DISCONNECTED, PayeeAccount, close, find, is_named_by, mark_paid, record};
 pub use urls::LONGEST_URL;

@@ -92,6 +92,8 @@ impl Payees {
         let asked_at = self.clock.now();
         let question = self.calls.gateway().retrieve_account(&id);
         match self.calls.ask(Lane::Onboarding, question).await {
+            // Another object than was asked for says nothing about this one.
+            Ok(account) if account.id != id => Ok(Standing::NotTheirs),
             Ok(account) => Ok(ProvenAccount::of(account, owner, asked_at)
                 .map_or(Standing::NotTheirs, |account| Standing::Proven(Box::new(account)))),
             Err(CallError::Gateway(error)) if is_gone(&error) => Ok(Standing::Gone),
@@ -110,8 +112,9 @@ impl Payees {
     }
 }
 
-/// Whether Stripe refuses because the platform has no such account (any more): 403 `account_invalid`, or 404
+/// Whether Stripe refuses a question about a connected account because the platform has no such account (any more): 403 `account_invalid`, or 404
 /// (<https://docs.stripe.com/error-codes#account-invalid>). Any other refusal may be about our key and says nothing about the account.
-pub(super) fn is_gone(error: &GatewayError) -> bool {
+#[must_use]
+pub fn is_gone(error: &GatewayError) -> bool {
     error.status == Some(404) || error.code.as_deref() == Some("account_invalid")
 }

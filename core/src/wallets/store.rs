@@ -25,6 +25,7 @@ pub async fn insert(conn: &mut PgConn, new: &Wallet) -> Result<(), DbError> {
             wallets::stripe_customer_id.eq(new.stripe_customer_id.as_deref()),
             wallets::stripe_account_id.eq(new.stripe_account_id.as_deref()),
             wallets::encrypted_bank_details.eq(new.encrypted_bank_details.as_deref()),
+            wallets::payout_account_changed_at.eq(new.payout_account_changed_at),
             wallets::is_active.eq(new.is_active),
             wallets::created_at.eq(new.created_at),
             wallets::updated_at.eq(new.updated_at),
@@ -322,4 +323,35 @@ pub(super) async fn write_active(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// When a person last changed to a payout account, in whichever wallet; none when it was the first one, or never named.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn payout_account_changed(
+    conn: &mut PgConn,
+    person: UserId,
+    account: &str,
+) -> Result<Option<DateTime<Utc>>, DbError> {
+    let changed = wallets::table
+        .filter(wallets::user_id.eq(person.uuid()))
+        .filter(wallets::stripe_account_id.eq(account))
+        .select(diesel::dsl::max(wallets::payout_account_changed_at))
+        .first(conn)
+        .await?;
+    Ok(changed)
+}
+
+/// Whether any wallet of a person names another payout account than this one.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_paid_elsewhere(conn: &mut PgConn, person: UserId, account: &str) -> Result<bool, DbError> {
+    let others = wallets::table
+        .filter(wallets::user_id.eq(person.uuid()))
+        .filter(wallets::stripe_account_id.ne(account));
+    Ok(diesel::select(diesel::dsl::exists(others))
+        .get_result(conn)
+        .await?)
 }

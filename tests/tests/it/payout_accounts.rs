@@ -324,3 +324,71 @@ async fn a_person_whose_account_is_lost_gets_another_one_and_is_paid_there() {
         app.finish().await;
     }
 }
+
+/// Only that Stripe knows no such account (any more) closes withdrawals: any other refusal may be about our key, or our question.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_stripe_refuses_says_nothing_about_the_account() {
+    for refusal in ["error_400", "error_403", "error_404", "error_403_account"] {
+        let app = TestApp::start().await;
+        let (ada, wallet) = app.payee(10_000).await;
+        let account = app.account_of(&wallet).await;
+        app.stripe
+            .fault(json!({ "operation": "accounts.retrieve", "nth": 1, "outcome": refusal }))
+            .await;
+        app.stripe
+            .control(
+                &format!("accounts/{account}"),
+                json!({ "metadata": { "note": "moved" } }),
+            )
+            .await;
+        eventually("the question", async || app.stripe.fault_hits().await == [1]).await;
+        app.stripe.clear_faults().await;
+        let closed = "stripe_accounts WHERE NOT payouts_enabled AND disabled_reason = 'disconnected'";
+        if refusal == "error_404" {
+            eventually("withdrawals to be closed", async || {
+                app.db.count(closed).await == 1
+            })
+            .await;
+            app.abandon().await;
+            continue;
+        }
+        let withdrawal = app.withdraw(&ada, &wallet, json!({ "amount": "10.00" })).await;
+        app.completed(&ada, &id_of(&withdrawal.data())).await;
+        assert_eq!(app.db.count(closed).await, 0, "{refusal}");
+        app.abandon().await;
+    }
+}
+
+/// The wait after a change is the person's: neither a second wallet that names the new account, nor one that was changed before, is a way
+/// around it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_wallet_is_no_way_around_the_cool_off() {
+    let app = TestApp::start().await;
+    let (ada, wallet) = app.payee(30_000).await;
+    let new = app.stripe.account(ada.id).await;
+    let withdraw = async |wallet: &str| {
+        let asked = app.withdraw(&ada, wallet, json!({ "amount": "10.00" })).await;
+        asked.code().map(str::to_owned)
+    };
+    let fund = async |to: &str| {
+        let sent = app.send(&ada, &wallet, to, 10_000).await;
+        app.completed(&ada, &sent).await;
+    };
+    // Created with the new account, without any change before.
+    let second = id_of(&create(&app, &ada, &new).await.data());
+    fund(&second).await;
+    assert_eq!(withdraw(&second).await.as_deref(), Some("INVALID_STATE"));
+    // The first one goes on with the account that it has.
+    assert_eq!(withdraw(&wallet).await, None);
+    // And after a change of another wallet.
+    let newest = app.stripe.account(ada.id).await;
+    let _ = change(&app, &ada, &wallet, &newest).await.data();
+    let fourth = id_of(&create(&app, &ada, &newest).await.data());
+    fund(&fourth).await;
+    assert_eq!(withdraw(&fourth).await.as_deref(), Some("INVALID_STATE"));
+    app.advance(TimeDelta::hours(24) + TimeDelta::minutes(1)).await;
+    for wallet in [&second, &fourth] {
+        assert_eq!(withdraw(wallet).await, None);
+    }
+    app.finish().await;
+}

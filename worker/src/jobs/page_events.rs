@@ -40,7 +40,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     loop {
         let question = worker.calls.gateway().list_events(&query);
         let page = match worker.calls.ask(Lane::Maintenance, question).await {
-            Err(CallError::Gateway(error)) if query.account.is_some() && is_closed(error.disposition()) => {
+            Err(CallError::Gateway(error)) if query.account.is_some() && is_refused(error.disposition()) => {
                 return worker.finish(job).await;
             }
             page => page?,
@@ -97,8 +97,8 @@ async fn first_query(worker: &Worker, reading: &mut Reading) -> Result<EventQuer
     })
 }
 
-/// The account is closed or no longer connected: it has no events for us any more.
-const fn is_closed(disposition: Disposition) -> bool {
+/// The account is closed, no longer connected, or does not let us read its events: this time there are none.
+const fn is_refused(disposition: Disposition) -> bool {
     matches!(
         disposition,
         Disposition::FailDefinite | Disposition::NeedsReview | Disposition::RetryThenReview

@@ -79,15 +79,13 @@ async fn account_obstacle(
         .await
     {
         Ok(account) => account,
-        Err(CallError::Gateway(error))
-            if matches!(
-                error.disposition(),
-                Disposition::FailDefinite | Disposition::NeedsReview
-            ) =>
-        {
+        Err(CallError::Gateway(error)) if payees::is_gone(&error) => {
             return Ok(refused(
                 "the payout account does not exist or is not connected to the platform",
             ));
+        }
+        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+            return Ok(Some(refusal::reason(&error, FailureCode::StripeRefused)));
         }
         Err(error) => return Err(error.into()),
     };

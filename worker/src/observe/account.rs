@@ -1,7 +1,7 @@
 //! A connected account: whether it is paid out opens and closes the withdrawals of its owner's wallets.
 
 use wallet_core::payees::{self, ProvenAccount};
-use wallet_core::stripe::{AccountId, CallError, Disposition};
+use wallet_core::stripe::{AccountId, CallError};
 
 use super::Look;
 use crate::outcome::JobError;
@@ -16,13 +16,7 @@ pub(crate) async fn account(look: &Look<'_>, id: &AccountId) -> Result<(), JobEr
     let gateway = look.worker.calls.gateway();
     let account = match look.ask(gateway.retrieve_account(id)).await {
         Ok(account) => account,
-        // Closed, or no longer connected.
-        Err(JobError::Call(CallError::Gateway(error)))
-            if matches!(
-                error.disposition(),
-                Disposition::FailDefinite | Disposition::NeedsReview
-            ) =>
-        {
+        Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {
             return disconnected(look, id).await;
         }
         Err(error) => return Err(error),
