@@ -12,6 +12,7 @@ mod literals;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod variables;
 mod weight;
 
 use apollo_compiler::ast::Definition;
@@ -108,6 +109,7 @@ pub(crate) fn check(request: &mut Request, rules: Rules) -> Result<Shape, ApiErr
         .get(name.as_deref())
         .map_err(|error| ApiError::validation("operationName", error.message().to_string()))?;
     let plan = Plan::new(&valid, operation, &request.variables)?;
+    variables::check(&plan, operation, &request.variables)?;
     let roots = plan
         .steps
         .iter()
