@@ -27,6 +27,22 @@ const MOST_AT_ONCE: usize = 500;
 /// What a look found: the row if there is one, or why it could not be looked at.
 type Found<R> = Result<Option<Arc<R>>, Arc<DbError>>;
 
+/// What those who watch a row are told.
+struct Told<R> {
+    /// The how manieth look at the row it was.
+    look: u64,
+    found: Found<R>,
+}
+
+impl<R> Clone for Told<R> {
+    fn clone(&self) -> Self {
+        Self {
+            look: self.look,
+            found: self.found.clone(),
+        }
+    }
+}
+
 /// The watched rows of one kind.
 pub(crate) struct Lookout<R> {
     schedule: Mutex<Schedule<R>>,
@@ -46,14 +62,19 @@ impl<R: Watchable> Lookout<R> {
 
     /// Watches the row of an id from now on.
     pub(crate) fn watch(self: &Arc<Self>, id: Uuid) -> Watch<R> {
-        // Before the first look, so that nothing is missed between the two.
-        self.changes.add(id);
-        let told = self.schedule().join(id, Instant::now());
+        let (told, first) = {
+            // Both under one lock, as the last who leaves takes the row off both lists.
+            let mut schedule = self.schedule();
+            // Before the first look, so that nothing is missed between the two.
+            self.changes.add(id);
+            schedule.join(id, Instant::now())
+        };
         self.joined.notify_one();
         Watch {
             lookout: Arc::clone(self),
             id,
             told,
+            first,
             has_seen: false,
         }
     }
@@ -132,7 +153,9 @@ impl<R: Watchable> Lookout<R> {
 pub(crate) struct Watch<R: Watchable> {
     lookout: Arc<Lookout<R>>,
     id: Uuid,
-    told: watch::Receiver<Option<Found<R>>>,
+    told: watch::Receiver<Option<Told<R>>>,
+    /// The first look that began after this watch.
+    first: u64,
     has_seen: bool,
 }
 
@@ -148,7 +171,8 @@ impl<R: Watchable> Watch<R> {
                 // The schedule keeps the sender as long as anybody watches.
                 std::future::pending::<()>().await;
             }
-            match self.told.borrow_and_update().clone() {
+            let told = self.told.borrow_and_update().clone();
+            match told.filter(|told| told.look >= self.first).map(|told| told.found) {
                 Some(Ok(found)) => {
                     self.has_seen = true;
                     return Ok(found);

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Found;
+use super::{Found, Told};
 
 /// The pause between two looks at one row at least: a wallet that hundreds pay into changes more often than anybody can read.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
@@ -22,11 +22,13 @@ pub(super) struct Schedule<R> {
 }
 
 struct Row<R> {
-    told: watch::Sender<Option<Found<R>>>,
+    told: watch::Sender<Option<Told<R>>>,
     watchers: usize,
     /// When it is looked at next; none while a look is under way.
     due: Option<Instant>,
     looked_at: Option<Instant>,
+    /// How many looks have begun.
+    looks: u64,
 }
 
 impl<R> Schedule<R> {
@@ -38,18 +40,19 @@ impl<R> Schedule<R> {
         }
     }
 
-    /// One more who watches a row; what is received comes from looks that begin after this.
-    pub(super) fn join(&mut self, id: Uuid, now: Instant) -> watch::Receiver<Option<Found<R>>> {
+    /// One more who watches a row, and the number of the first look that begins after this: what one tells that is under way may be older.
+    pub(super) fn join(&mut self, id: Uuid, now: Instant) -> (watch::Receiver<Option<Told<R>>>, u64) {
         let row = self.rows.entry(id).or_insert_with(|| Row {
             told: watch::Sender::new(None),
             watchers: 0,
             due: None,
             looked_at: None,
+            looks: 0,
         });
         row.watchers += 1;
-        let receiver = row.told.subscribe();
+        let joined = (row.told.subscribe(), row.looks + 1);
         self.look_at(id, now);
-        receiver
+        joined
     }
 
     /// One less; whether nobody watches the row any more.
@@ -90,6 +93,7 @@ impl<R> Schedule<R> {
             if let Some(row) = self.rows.get_mut(&id) {
                 row.due = None;
                 row.looked_at = Some(now);
+                row.looks += 1;
             }
             taken.push(id);
         }
@@ -103,7 +107,8 @@ impl<R> Schedule<R> {
     /// Tells all who watch a row what was found, and plans the next look.
     pub(super) fn tell(&mut self, id: Uuid, found: Found<R>, now: Instant) {
         if let Some(row) = self.rows.get_mut(&id) {
-            row.told.send_replace(Some(found));
+            let look = row.looks;
+            row.told.send_replace(Some(Told { look, found }));
             if row.due.is_none() {
                 let due = now + self.poll;
                 row.due = Some(due);
@@ -132,7 +137,7 @@ mod tests {
         assert_eq!(ids(&mut schedule, now), [1]);
         assert!(ids(&mut schedule, now + POLL).is_empty(), "a look is under way");
         schedule.tell(id, Ok(None), now);
-        assert!(watchers.iter_mut().all(|told| told.has_changed().unwrap()));
+        assert!(watchers.iter_mut().all(|(told, _)| told.has_changed().unwrap()));
         assert!(ids(&mut schedule, now + POLL / 2).is_empty());
         assert_eq!(ids(&mut schedule, now + POLL), [1]);
         assert!((1..1_000).all(|_| !schedule.leave(id)));
@@ -144,7 +149,7 @@ mod tests {
     fn news_are_looked_at_soon_but_not_more_often_than_anybody_can_read() {
         let mut schedule = Schedule::<u8>::new(POLL);
         let (id, now) = (Uuid::from_u128(1), Instant::now());
-        let told = schedule.join(id, now);
+        let (told, _) = schedule.join(id, now);
         assert_eq!(ids(&mut schedule, now), [1]);
         schedule.look_at(id, now);
         assert!(ids(&mut schedule, now).is_empty());
@@ -164,10 +169,33 @@ mod tests {
         let _first = schedule.join(id, now);
         assert_eq!(ids(&mut schedule, now), [1]);
         schedule.tell(id, Ok(None), now);
-        let second = schedule.join(id, now + POLL);
+        let (second, _) = schedule.join(id, now + POLL);
         assert!(!second.has_changed().unwrap(), "what was seen before is old");
         assert_eq!(ids(&mut schedule, now + POLL), [1]);
         schedule.tell(id, Ok(None), now + POLL);
         assert!(second.has_changed().unwrap());
+    }
+
+    #[test]
+    fn who_joins_while_a_look_is_under_way_waits_for_the_next_one() {
+        let mut schedule = Schedule::<u8>::new(Duration::from_secs(3_600));
+        let (id, now) = (Uuid::from_u128(1), Instant::now());
+        let (_first, _) = schedule.join(id, now);
+        assert_eq!(ids(&mut schedule, now), [1]);
+        let (second, first_look) = schedule.join(id, now);
+        // Also when all others leave meanwhile.
+        schedule.leave(id);
+        schedule.tell(id, Ok(None), now);
+        let look = |told: &watch::Receiver<Option<Told<u8>>>| told.borrow().as_ref().map(|told| told.look);
+        assert!(look(&second).unwrap() < first_look, "it began before");
+        assert_eq!(ids(&mut schedule, now + LEAST_PAUSE), [1]);
+        schedule.tell(id, Ok(None), now + LEAST_PAUSE);
+        assert_eq!(look(&second), Some(first_look));
+        // And for a row that was forgotten and is watched anew.
+        assert_eq!(ids(&mut schedule, now + Duration::from_secs(7_200)), [1]);
+        assert!(schedule.leave(id));
+        let (third, first_look) = schedule.join(id, now);
+        schedule.tell(id, Ok(None), now);
+        assert!(look(&third).unwrap() < first_look);
     }
 }
