@@ -15,6 +15,7 @@ mod metrics;
 mod places;
 mod program;
 mod rate_limit;
+mod readiness;
 mod reads;
 mod request_id;
 mod routes;

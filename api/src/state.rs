@@ -27,8 +27,9 @@ use wallet_core::wallets::Wallet;
 use crate::auth::{Authenticator, LiveSessions};
 use crate::graphql::limits::Rules;
 use crate::metrics;
-use crate::places::{Refusals, Sockets, Turns};
+use crate::places::{Bodies, Refusals, Sockets, Turns};
 use crate::rate_limit::RateLimiter;
+use crate::readiness::Readiness;
 use crate::reads::Reads;
 use crate::schema_watch::SchemaWatch;
 use crate::serve::ServeError;
@@ -75,10 +76,14 @@ pub(crate) struct App {
     pub(crate) live_sessions: Arc<LiveSessions>,
     /// How much one person keeps busy at once.
     pub(crate) turns: Arc<Turns>,
+    /// Memory for bodies of strangers.
+    pub(crate) bodies: Bodies,
     /// The answers to those who ask too much.
     pub(crate) refusals: Refusals,
     /// Whether the database has the schema that is needed.
     pub(crate) schema: Arc<SchemaWatch>,
+    /// Whether this process can serve.
+    pub(crate) readiness: Readiness,
     /// Most wallets that a list shows at once.
     pub(crate) most_wallets: u32,
     /// Whose pages may use the API from a browser.
@@ -127,7 +132,13 @@ impl App {
         // While PostgreSQL is away nothing is accepted anyway; then the background tells the clock.
         let _ = db::set_clock(&db, &clock).await;
         let replica = match &config.database.replica_url {
-            Some(url) => Some(Db::connect(url.expose_secret(), &options).await?),
+            Some(url) => {
+                let options = DbOptions {
+                    writes: false,
+                    ..options
+                };
+                Some(Db::connect(url.expose_secret(), &options).await?)
+            }
             None => None,
         };
         let reads = Reads::new(db.clone(), replica);
@@ -203,8 +214,10 @@ impl App {
             sockets: Sockets::new(),
             live_sessions,
             turns: Turns::new(usize::try_from(turns).unwrap_or(1)),
+            bodies: Bodies::new(),
             refusals: Refusals::new(),
             schema,
+            readiness: Readiness::default(),
             most_wallets: config.limits.wallets.get(),
             allowed_origins: config.allowed_origins.clone(),
             trusted_proxies: config.trusted_proxies.clone(),

@@ -5,6 +5,7 @@
 //! guard: it is free again when it is dropped, however its holder ended.
 
 mod address;
+mod bodies;
 mod refusals;
 mod room;
 mod shares;
@@ -12,6 +13,7 @@ mod sockets;
 mod turns;
 
 pub(crate) use address::{ClientAddress, PeerAddress, client_address};
+pub(crate) use bodies::{Bodies, BodyRoom};
 pub(crate) use refusals::Refusals;
 pub(crate) use room::{Guest, Room};
 pub(crate) use shares::{Full, Share, Shares};

@@ -7,6 +7,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use futures::StreamExt;
 use tokio::time::timeout;
 
+use crate::places::BodyRoom;
+
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What is sent beyond the bound is read away for this long and up to this size, so that a client that sends it all before it
@@ -23,6 +25,7 @@ pub(super) enum Unread {
     TooLarge,
     TooSlow,
     Broken,
+    Crowded,
 }
 
 impl Unread {
@@ -31,6 +34,7 @@ impl Unread {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -39,12 +43,29 @@ impl Unread {
             Self::TooLarge => "is too large",
             Self::TooSlow => "did not arrive in time",
             Self::Broken => "did not arrive whole",
+            Self::Crowded => "found no room beside the others under way; send it again",
         }
     }
 }
 
-/// Reads a body of at most `most` bytes.
+/// Reads a body of at most `most` bytes of somebody who is known.
 pub(super) async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
+    read_into(body, most, |_| true).await
+}
+
+/// Reads a body of at most `most` bytes of somebody who is not known yet, within the room that such bodies have together.
+pub(super) async fn read_within(body: Body, most: usize, mut room: BodyRoom<'_>) -> Result<Bytes, Unread> {
+    read_into(body, most, |bytes| room.grow_to(bytes)).await
+}
+
+async fn read_into(
+    body: Body,
+    most: usize,
+    mut has_room: impl FnMut(usize) -> bool,
+) -> Result<Bytes, Unread> {
+    if !has_room(0) {
+        return Err(Unread::Crowded);
+    }
     let mut stream = body.into_data_stream();
     let mut read = Vec::new();
     let outcome = timeout(PATIENCE, async {
@@ -52,6 +73,9 @@ pub(super) async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
             let piece = piece.map_err(|_| Unread::Broken)?;
             if read.len().saturating_add(piece.len()) > most {
                 return Err(Unread::TooLarge);
+            }
+            if !has_room(read.len().saturating_add(piece.len())) {
+                return Err(Unread::Crowded);
             }
             read.extend_from_slice(&piece);
         }

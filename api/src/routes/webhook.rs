@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -17,23 +17,33 @@ use wallet_core::telemetry::chain;
 use super::{Shared, body, reply};
 use crate::errors::VALIDATION_ERROR;
 use crate::metrics::WEBHOOKS;
+use crate::places::{PeerAddress, client_address};
 use crate::state::App;
 
 /// Stripe's largest events are far below it.
 const MOST_BYTES: usize = 1024 * 1024;
 
 /// Takes a delivery: 200 once it is stored, 400 when it is not Stripe's, 503 when Stripe is to send it again.
-pub(super) async fn receive(State(Shared { app, .. }): State<Shared>, request: Request) -> Response {
+pub(super) async fn receive(
+    State(Shared { app, .. }): State<Shared>,
+    peer: Option<Extension<PeerAddress>>,
+    request: Request,
+) -> Response {
     let (parts, sent) = request.into_parts();
-    let bytes = match body::read(sent, MOST_BYTES).await {
+    let address = client_address(
+        peer.map(|Extension(peer)| peer),
+        &parts.headers,
+        &app.trusted_proxies,
+    );
+    let bytes = match body::read_within(sent, MOST_BYTES, app.bodies.room(address)).await {
         Ok(bytes) => bytes,
         Err(why) => {
             count("unread");
-            return reply::refusal(
-                why.status(),
-                VALIDATION_ERROR,
-                &format!("the body {}", why.problem()),
-            );
+            let code = match why {
+                body::Unread::Crowded => "SERVICE_UNAVAILABLE",
+                _ => VALIDATION_ERROR,
+            };
+            return reply::refusal(why.status(), code, &format!("the body {}", why.problem()));
         }
     };
     if let Err(error) = app
@@ -43,6 +53,9 @@ pub(super) async fn receive(State(Shared { app, .. }): State<Shared>, request: R
         count("bad_signature");
         tracing::warn!(%error, "webhook refused");
         return reply::refusal(StatusCode::BAD_REQUEST, "BAD_SIGNATURE", &error.to_string());
+    }
+    if let Err(why) = app.schema.missing() {
+        return unstored(&why.to_string());
     }
     // In a task of its own: what is being stored is stored, even if Stripe hangs up.
     let storing = app.tasks.spawn(store(Arc::clone(&app), bytes).in_current_span());
