@@ -19,6 +19,8 @@ pub const DISPUTE_DIFFERS: &str = "dispute_differs";
 pub const QUEUE_GARBAGE: &str = "queue_garbage";
 /// A wallet's lock that no worker of ours can hold lawfully keeps its money waiting.
 pub const LOCK_OVERDUE: &str = "lock_overdue";
+/// Fewer than a majority of the lock nodes can be written to, so no wallet can be locked.
+pub const LOCK_QUORUM_LOST: &str = "lock_quorum_lost";
 /// Stripe refuses the platform's key, so nothing that needs Stripe goes on.
 pub const STRIPE_KEY_REFUSED: &str = "stripe_key_refused";
 /// Stripe pays the platform's balance, and with it users' money, out by a schedule of its own.

@@ -78,6 +78,12 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
         };
         report.push_str(&line);
     }
+    if !health.worker.locks.has_quorum() {
+        let (up, (needed, nodes)) = (health.worker.locks.nodes_up(), health.worker.locks.needed_of());
+        report.push_str(&format!(
+            "lock nodes {up} of {nodes}, {needed} are needed: all money waits\n"
+        ));
+    }
     if let Some(since) = health.worker.calls.breakers().key().refused_since {
         report.push_str(&format!("Stripe refuses our key since {since}\n"));
     }

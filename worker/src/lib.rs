@@ -20,6 +20,7 @@ mod operator;
 mod outcome;
 mod platform;
 mod program;
+mod quorum;
 mod refusal;
 mod resume;
 mod run;

@@ -30,8 +30,8 @@ use crate::measured::Measured;
 use crate::metrics;
 use crate::platform;
 use crate::resume;
-use crate::waits;
 use crate::worker::Worker;
+use crate::{quorum, waits};
 
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +124,7 @@ pub async fn run(
         tokio::spawn(dispatcher.run(drained.clone())),
         tokio::spawn(worker.leases.clone().run(drained.clone())),
         tokio::spawn(waits::run(Arc::clone(&worker), drained.clone())),
+        tokio::spawn(quorum::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
         tokio::spawn(platform::run(Arc::clone(&worker), asks, drained.clone())),

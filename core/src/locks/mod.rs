@@ -236,6 +236,18 @@ impl WalletLocks {
         self.nodes.up()
     }
 
+    /// Whether a majority of the lock nodes is not known to be down.
+    #[must_use]
+    pub fn has_quorum(&self) -> bool {
+        self.nodes.up() >= self.nodes.quorum()
+    }
+
+    /// How many lock nodes are needed, and how many there are.
+    #[must_use]
+    pub fn needed_of(&self) -> (usize, usize) {
+        (self.nodes.quorum(), self.nodes.count())
+    }
+
     fn no_quorum(&self) -> LockError {
         LockError::NoQuorum {
             needed: self.nodes.quorum(),

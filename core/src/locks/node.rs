@@ -1,8 +1,9 @@
 //! One lock node: what it answers, how long it is waited for, and when it counts as down.
 //!
-//! A node that has been silent for [`PATIENCE`] is asked once more over a connection of its own (PING): one that is merely busy
-//! answers, and is waited for a little longer. If that fails too, the node is down: it is skipped, and counts as
-//! unreachable for the majority, until a probe in the background gets an answer.
+//! A node that has been silent for [`PATIENCE`], or has refused, is asked once more over a connection of its own, to write a key that nobody
+//! needs: one that is merely busy does so, and is waited for a little longer. If that fails too, the node is down: it is skipped, and
+//! counts as unreachable for the majority, until a probe in the background can write. A node that only answers is not enough: without
+//! memory, as a replica, or with a disk that is full it answers PING and grants nothing.
 //! So a node that hangs costs its time limit once, not with every lock.
 
 use std::pin::Pin;
@@ -19,6 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 const PATIENCE: Duration = Duration::from_millis(100);
 /// A node that is slow but answers is waited for this long in all.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// The key that shows that a node can be written to. It begins like the keys of locks, so that the same permission covers it.
+const PROBE_KEY: &str = "wallet:probe";
 /// The pause of the background probe doubles from the first to the second.
 const PROBE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
@@ -138,7 +141,7 @@ impl Node {
         }
     }
 
-    /// Whether the node has answered anything since `since`; asks it (PING) when nothing is known.
+    /// Whether the node has taken anything since `since`; has it write when nothing is known.
     pub(super) async fn verify(self: &Arc<Self>, since: Instant) -> bool {
         if self.answered_since(since) {
             return true;
@@ -147,7 +150,7 @@ impl Node {
         if self.is_down() {
             return false;
         }
-        if self.answered_since(since) || self.ping(&mut probe).await {
+        if self.answered_since(since) || self.can_write(&mut probe).await {
             return true;
         }
         drop(probe);
@@ -178,7 +181,7 @@ impl Node {
         }
     }
 
-    async fn ping(&self, probe: &mut Option<MultiplexedConnection>) -> bool {
+    async fn can_write(&self, probe: &mut Option<MultiplexedConnection>) -> bool {
         let asked = timeout(PATIENCE, async {
             let mut connection = match probe.take() {
                 Some(connection) => connection,
@@ -188,8 +191,10 @@ impl Node {
                         .await?
                 }
             };
-            let pong: Result<String, _> = redis::cmd("PING").query_async(&mut connection).await;
-            pong.map(|_| connection)
+            let mut write = redis::cmd("SET");
+            write.arg(PROBE_KEY).arg(1).arg("PX").arg(1_000);
+            let written: Result<String, _> = write.query_async(&mut connection).await;
+            written.map(|_| connection)
         });
         // A connection that failed is dropped with the error; the next probe makes a new one.
         if let Ok(Ok(connection)) = asked.await {
@@ -205,7 +210,7 @@ impl Node {
         }
         tracing::warn!(
             node = self.position,
-            "lock node does not answer: skipped until it does"
+            "lock node does not answer, or cannot be written to: skipped until it can"
         );
         let node = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -216,8 +221,8 @@ impl Node {
                 let Some(node) = node.upgrade() else { return };
                 let answered = {
                     let mut probe = node.probe.lock().await;
-                    // The first PING over an old connection only finds out that it is broken.
-                    node.ping(&mut probe).await || node.ping(&mut probe).await
+                    // The first try over an old connection only finds out that it is broken.
+                    node.can_write(&mut probe).await || node.can_write(&mut probe).await
                 };
                 if answered {
                     node.mark_up();
@@ -231,7 +236,7 @@ impl Node {
         // The old manager may hold a connection to the node's former life.
         *self.manager.write().unwrap_or_else(PoisonError::into_inner) = single_try_manager(&self.client);
         self.down.store(false, Ordering::Release);
-        tracing::info!(node = self.position, "lock node answers again");
+        tracing::info!(node = self.position, "lock node can be written to again");
     }
 
     fn manager(&self) -> LockManager {

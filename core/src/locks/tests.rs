@@ -178,6 +178,47 @@ async fn two_nodes_down_is_no_quorum_and_not_busy() {
     locks.lock(&[wallet(1)]).await.unwrap().release().await;
 }
 
+/// A node that answers and grants nothing, since it is a replica, has no memory left, or no right to write, is as good as down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_be_written_to_is_unreachable_and_not_busy() {
+    for (breaks, mends) in [
+        (
+            ["REPLICAOF", "127.0.0.1", "1"].as_slice(),
+            ["REPLICAOF", "NO", "ONE"].as_slice(),
+        ),
+        (
+            &["CONFIG", "SET", "maxmemory", "1"],
+            &["CONFIG", "SET", "maxmemory", "0"],
+        ),
+        (
+            &["ACL", "SETUSER", "default", "-set"],
+            &["ACL", "SETUSER", "default", "+set"],
+        ),
+    ] {
+        let nodes = start::<3>();
+        let locks = locks_over(&nodes, quick());
+        locks.lock(&[wallet(1)]).await.unwrap().release().await;
+        for node in &nodes[..2] {
+            let _: redis::Value = node.run(breaks);
+        }
+        let refused = locks.lock(&[wallet(1)]).await.unwrap_err();
+        assert!(
+            matches!(refused, LockError::NoQuorum { .. }),
+            "{breaks:?}: {refused:?}"
+        );
+        for node in &nodes[..2] {
+            let _: redis::Value = node.run(mends);
+        }
+        let begun = Instant::now();
+        while locks.lock(&[wallet(1)]).await.is_err() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "never again: {breaks:?}"
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_lock_is_renewed_beyond_its_time_to_live() {
     let nodes = start::<3>();
