@@ -29,6 +29,7 @@ pub(crate) async fn all(world: &Arc<World>, journal: &Journal, parked: i64) -> R
 pub(crate) async fn books(world: &World) -> Result<()> {
     let options = DbOptions {
         application_name: "chaos-checker",
+        writes: false,
         pool_size: 1,
         ..DbOptions::default()
     };

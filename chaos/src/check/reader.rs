@@ -23,6 +23,7 @@ pub(crate) fn start(world: &Arc<World>, every: Duration, stop: CancellationToken
             if connected.as_ref().is_none_or(|(to, _)| *to != port) {
                 let options = DbOptions {
                     application_name: "chaos-reader",
+                    writes: false,
                     pool_size: 1,
                     get_timeout: Duration::from_secs(3),
                     ..DbOptions::default()

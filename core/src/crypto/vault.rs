@@ -112,9 +112,23 @@ impl Vault {
         }
         let stored = match self.store.load(owner.uuid()).await? {
             Some(stored) => stored,
-            None => self.store.insert_if_absent(self.new_key(owner)?).await?,
+            None => {
+                self.opens_the_system_key().await?;
+                self.store.insert_if_absent(self.new_key(owner)?).await?
+            }
         };
         self.keep(owner, &stored)
+    }
+
+    /// A process that cannot open the system's own key was given another system's wrapping key. A person's key that it made would stay
+    /// closed to the processes that were given the right one.
+    async fn opens_the_system_key(&self) -> Result<(), CryptoError> {
+        if self.cached(KeyOwner::System)?.is_none()
+            && let Some(stored) = self.store.load(KeyOwner::System.uuid()).await?
+        {
+            self.keep(KeyOwner::System, &stored)?;
+        }
+        Ok(())
     }
 
     async fn opening_key(&self, owner: KeyOwner) -> Result<Arc<DataKey>, CryptoError> {

@@ -5,13 +5,19 @@ use std::time::Duration;
 
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
+    AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection as _, RecyclingMethod,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio_postgres::config::TargetSessionAttrs;
 
 use super::{DbError, sql};
+
+/// A connection is replaced after this time: one that leads to a server that has another role by now does not stay for ever.
+const LIFETIME: Duration = Duration::from_secs(600);
+/// What was sent must be acknowledged within this time, or the way to the server is broken.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
 
 /// One connection.
 pub type PgConn = AsyncPgConnection;
@@ -35,6 +41,8 @@ pub struct DbOptions {
     pub statement_timeout: Duration,
     /// Longest wait for a lock.
     pub lock_timeout: Duration,
+    /// Whether the database must take writes: one that does not, such as a server that was demoted, is as good as away.
+    pub writes: bool,
 }
 
 impl Default for DbOptions {
@@ -46,6 +54,7 @@ impl Default for DbOptions {
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(15),
             lock_timeout: Duration::from_secs(5),
+            writes: true,
         }
     }
 }
@@ -58,6 +67,7 @@ impl Default for DbOptions {
 pub struct Db {
     pool: bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>,
     failure: LastFailure,
+    writes: bool,
 }
 
 impl std::fmt::Debug for Db {
@@ -75,6 +85,8 @@ enum NoConnection {
     Refused(String),
     #[error("all connections are in use")]
     AllInUse,
+    #[error("the database takes no writes")]
+    ReadOnly,
 }
 
 /// What was wrong with the last connection that could not be made: the pool itself tells only that its time was up.
@@ -109,8 +121,15 @@ impl Db {
     pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, DbError> {
         let config = configure(url, options)?;
         let mut manager_config = ManagerConfig::<AsyncPgConnection>::default();
-        // A broken connection shows itself when its driver task ends; asking before each use would cost a round trip.
-        manager_config.recycling_method = RecyclingMethod::Fast;
+        // A broken connection shows itself when its driver task ends; asking the server before each use would cost a round trip.
+        manager_config.recycling_method = RecyclingMethod::CustomFunction(Box::new(|conn: &mut PgConn| {
+            let whole = if conn.is_broken() {
+                Err(diesel::result::Error::BrokenTransactionManager)
+            } else {
+                Ok(())
+            };
+            async move { whole }.boxed()
+        }));
         manager_config.custom_setup = Box::new(move |_| establish(Arc::clone(&config)));
         let manager = AsyncDieselConnectionManager::new_with_config(url, manager_config);
         let failure = LastFailure::default();
@@ -118,11 +137,16 @@ impl Db {
             .error_sink(Box::new(failure.clone()))
             .max_size(options.pool_size)
             .connection_timeout(options.get_timeout)
+            .max_lifetime(LIFETIME)
             .test_on_check_out(true)
             .build(manager)
             .await
             .map_err(|error| DbError::Unavailable(Box::new(error)))?;
-        Ok(Self { pool, failure })
+        Ok(Self {
+            pool,
+            failure,
+            writes: options.writes,
+        })
     }
 
     /// A connection, waiting for one at most as long as configured.
@@ -141,13 +165,20 @@ impl Db {
         })
     }
 
-    /// Asks the server for nothing, to see whether it answers.
+    /// Asks the server for nothing, to see whether it answers, and takes writes if it has to.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
-        sql("SELECT 1").execute(&mut *self.conn().await?).await?;
-        Ok(())
+        let question = if self.writes {
+            "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'"
+        } else {
+            "SELECT 1"
+        };
+        match sql(question).execute(&mut *self.conn().await?).await? {
+            0 => Err(DbError::Unavailable(Box::new(NoConnection::ReadOnly))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -171,6 +202,19 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Confi
     }
     if config.get_keepalives_idle() == tokio_postgres::Config::new().get_keepalives_idle() {
         config.keepalives_idle(Duration::from_secs(30));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(5));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(ACKNOWLEDGED_WITHIN);
+    }
+    // A session that was made while the server took no writes would keep to that when the server takes them again.
+    if options.writes && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     let ours = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=5000 -c timezone=UTC \
@@ -235,6 +279,13 @@ mod tests {
         let plain = configured("postgres://u@db/w");
         assert_eq!(plain.get_application_name(), Some("wallet"));
         assert_eq!(plain.get_connect_timeout(), Some(&Duration::from_secs(10)));
+        assert_eq!(plain.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        let replica = DbOptions {
+            writes: false,
+            ..DbOptions::default()
+        };
+        let replica = configure("postgres://u@db/w", &replica).unwrap();
+        assert_eq!(replica.get_target_session_attrs(), TargetSessionAttrs::Any);
         let named = configured(
             "postgres://u@db/w?application_name=ours&connect_timeout=3&keepalives_idle=7&options=-csearch_path%3Da%2Cb%20-clock_timeout%3D1",
         );

@@ -156,3 +156,27 @@ async fn a_wrapped_key_moved_to_another_owner_does_not_unwrap() {
         .unwrap_err();
     assert_eq!(kind(error), UnreadableKind::DataKey);
 }
+
+#[tokio::test]
+async fn a_process_with_another_systems_key_makes_no_keys_for_people() {
+    let store = Arc::<MemoryKeyStore>::default();
+    let right = WrappingKeys::new(material(1), Vec::new());
+    let (vault, _) = vault_over(&store, right.clone());
+    let body = place("row", KeyOwner::System);
+    let _ = vault.seal_bytes(&body, b"value").await.unwrap();
+
+    let (wrong, _) = vault_over(&store, WrappingKeys::new(material(2), Vec::new()));
+    let home = place("row", user(1));
+    for _ in 0..2 {
+        let refused = wrong.seal_bytes(&home, b"value").await;
+        assert!(
+            matches!(refused, Err(CryptoError::WrappingKeyMissing(_))),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(store.rows.lock().unwrap().len(), 1, "nothing was stored");
+    // A rotation under way knows both, and whoever has the right key goes on.
+    let (both, _) = vault_over(&store, WrappingKeys::new(material(2), vec![material(1)]));
+    let _ = both.seal_bytes(&home, b"value").await.unwrap();
+    let _ = vault.seal_bytes(&place("row", user(2)), b"value").await.unwrap();
+}
