@@ -13,6 +13,7 @@ use wallet_core::ids::UserId;
 use wallet_core::money::Currency;
 
 use super::Session;
+use super::reason::Reason;
 
 /// The commands about fee rules.
 #[derive(Debug, Subcommand)]
@@ -33,11 +34,17 @@ pub(crate) enum Fees {
         /// At most this much, in major units; needs --currency.
         #[arg(long, value_name = "AMOUNT", value_parser = Decimal::from_str_exact)]
         maximum: Option<Decimal>,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: Option<Reason>,
     },
     /// Remove a rule: the next more general one counts then; without any, the platform keeps nothing.
     Remove {
         #[command(flatten)]
         of: Of,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: Option<Reason>,
     },
 }
 
@@ -61,6 +68,7 @@ pub(crate) async fn fees(session: &Session, command: Fees) -> anyhow::Result<()>
             of,
             minimum,
             maximum,
+            reason,
         } => {
             let rule = FeeRule {
                 currency: of.currency,
@@ -69,9 +77,9 @@ pub(crate) async fn fees(session: &Session, command: Fees) -> anyhow::Result<()>
                 minimum,
                 maximum,
             };
-            set(session, &rule).await
+            set(session, &rule, reason.as_ref()).await
         }
-        Fees::Remove { of } => remove(session, &of).await,
+        Fees::Remove { of, reason } => remove(session, &of, reason.as_ref()).await,
     }
 }
 
@@ -86,14 +94,14 @@ async fn list(session: &Session) -> anyhow::Result<()> {
     session.answer(&object, rules.iter().map(in_words).chain([count]))
 }
 
-async fn set(session: &Session, rule: &FeeRule) -> anyhow::Result<()> {
+async fn set(session: &Session, rule: &FeeRule, reason: Option<&Reason>) -> anyhow::Result<()> {
     rule.check().context("the rule cannot be set")?;
     in_transaction!(session.db, conn => {
         let now = session.now();
         fees::set(conn, rule, now).await?;
         let detail = json!({
             "currency": rule.currency, "payee": rule.payee, "basis_points": rule.basis_points,
-            "minimum": rule.minimum, "maximum": rule.maximum,
+            "minimum": rule.minimum, "maximum": rule.maximum, "reason": reason.map(Reason::as_str),
         });
         audit::record(conn, &entry(&session.actor, "set_fee_rule", now, detail)).await?;
         Ok::<_, DbError>(())
@@ -101,12 +109,12 @@ async fn set(session: &Session, rule: &FeeRule) -> anyhow::Result<()> {
     session.answer(&json!({ "set": as_json(rule) }), [in_words(rule)])
 }
 
-async fn remove(session: &Session, of: &Of) -> anyhow::Result<()> {
+async fn remove(session: &Session, of: &Of, reason: Option<&Reason>) -> anyhow::Result<()> {
     let removed = in_transaction!(session.db, conn => {
         let now = session.now();
         let removed = fees::remove(conn, of.currency, of.payee).await?;
         if removed {
-            let detail = json!({ "currency": of.currency, "payee": of.payee });
+            let detail = json!({ "currency": of.currency, "payee": of.payee, "reason": reason.map(Reason::as_str) });
             audit::record(conn, &entry(&session.actor, "remove_fee_rule", now, detail)).await?;
         }
         Ok::<_, DbError>(removed)
