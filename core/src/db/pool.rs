@@ -1,7 +1,7 @@
 //! The pool of connections and whole transactions on it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::{
@@ -10,14 +10,19 @@ use diesel_async::pooled_connection::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{DbError, sql};
 
 /// A connection is replaced after this time: one that leads to a server that has another role by now does not stay for ever.
 const LIFETIME: Duration = Duration::from_secs(600);
+/// After a session was made while the server took no writes, sessions of that time are lent for so long; then a new one is tried.
+const READ_FOR: Duration = Duration::from_secs(2);
 /// What was sent must be acknowledged within this time, or the way to the server is broken.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
+
+/// One row, if the session takes writes.
+const TAKES_WRITES: &str = "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'";
 
 /// One connection.
 pub type PgConn = AsyncPgConnection;
@@ -41,7 +46,8 @@ pub struct DbOptions {
     pub statement_timeout: Duration,
     /// Longest wait for a lock.
     pub lock_timeout: Duration,
-    /// Whether the database must take writes: one that does not, such as a server that was demoted, is as good as away.
+    /// Whether the database is to take writes: a session that does not, such as one of the time in which a server was demoted, is not lent again
+    /// once it does, and whoever asks whether the database is there is told no.
     pub writes: bool,
 }
 
@@ -113,6 +119,41 @@ impl bb8::ErrorSink<PoolError> for LastFailure {
     }
 }
 
+/// When a session was last made while the server took no writes. Such a session keeps to that when the server takes them again, so that for as
+/// long as there may be one, whoever borrows a connection asks first.
+#[derive(Debug, Clone, Default)]
+struct ReadOnlySeen(Arc<Mutex<Option<Instant>>>);
+
+impl ReadOnlySeen {
+    /// Notes a new session that takes no writes, as PostgreSQL 14 and later report at its start
+    /// (<https://www.postgresql.org/docs/15/protocol-flow.html#PROTOCOL-ASYNC>).
+    fn look_at<S, T>(&self, connection: &tokio_postgres::Connection<S, T>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        T: tokio_postgres::tls::TlsStream + Unpin,
+    {
+        let is_on = |name| connection.parameter(name) == Some("on");
+        if is_on("in_hot_standby") || is_on("default_transaction_read_only") {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    /// Whether a session of that time may be in the pool, and the server may write by now. Until then it is read all the same.
+    fn may_be_over(&self) -> bool {
+        let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A connection that is in use when its time is over is replaced afterwards.
+        seen.is_some_and(|at| at.elapsed() > READ_FOR && at.elapsed() < LIFETIME * 2)
+    }
+}
+
+/// Whether a connection can be lent once more; `asks`: whether it takes writes.
+async fn is_usable(conn: &mut PgConn, asks: bool) -> diesel::QueryResult<()> {
+    if conn.is_broken() || (asks && sql(TAKES_WRITES).execute(conn).await? == 0) {
+        return Err(diesel::result::Error::BrokenTransactionManager);
+    }
+    Ok(())
+}
+
 impl Db {
     /// A pool on `url`; connections are made when first needed.
     ///
@@ -121,16 +162,18 @@ impl Db {
     pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, DbError> {
         let config = configure(url, options)?;
         let mut manager_config = ManagerConfig::<AsyncPgConnection>::default();
+        let read_only = ReadOnlySeen::default();
+        let seen = options.writes.then(|| read_only.clone());
         // A broken connection shows itself when its driver task ends; asking the server before each use would cost a round trip.
-        manager_config.recycling_method = RecyclingMethod::CustomFunction(Box::new(|conn: &mut PgConn| {
-            let whole = if conn.is_broken() {
-                Err(diesel::result::Error::BrokenTransactionManager)
-            } else {
-                Ok(())
-            };
-            async move { whole }.boxed()
-        }));
-        manager_config.custom_setup = Box::new(move |_| establish(Arc::clone(&config)));
+        manager_config.recycling_method =
+            RecyclingMethod::CustomFunction(Box::new(move |conn: &mut PgConn| {
+                let asks = seen.as_ref().is_some_and(ReadOnlySeen::may_be_over);
+                is_usable(conn, asks).boxed()
+            }));
+        manager_config.custom_setup = Box::new(move |_| {
+            let read_only = read_only.clone();
+            establish(Arc::clone(&config), read_only)
+        });
         let manager = AsyncDieselConnectionManager::new_with_config(url, manager_config);
         let failure = LastFailure::default();
         let pool = bb8::Pool::builder()
@@ -170,11 +213,7 @@ impl Db {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
-        let question = if self.writes {
-            "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'"
-        } else {
-            "SELECT 1"
-        };
+        let question = if self.writes { TAKES_WRITES } else { "SELECT 1" };
         match sql(question).execute(&mut *self.conn().await?).await? {
             0 => Err(DbError::Unavailable(Box::new(NoConnection::ReadOnly))),
             _ => Ok(()),
@@ -184,7 +223,7 @@ impl Db {
 
 /// One connection outside any pool.
 pub(crate) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
-    establish(configure(url, options)?)
+    establish(configure(url, options)?, ReadOnlySeen::default())
         .await
         .map_err(|error| DbError::Unavailable(Box::new(error)))
 }
@@ -212,10 +251,6 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Confi
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(ACKNOWLEDGED_WITHIN);
     }
-    // A session that was made while the server took no writes would keep to that when the server takes them again.
-    if options.writes && config.get_target_session_attrs() == TargetSessionAttrs::Any {
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
     let ours = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=5000 -c timezone=UTC \
          -c client_connection_check_interval=2000 -c plan_cache_mode=auto",
@@ -233,6 +268,7 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Confi
 
 fn establish(
     config: Arc<tokio_postgres::Config>,
+    read_only: ReadOnlySeen,
 ) -> BoxFuture<'static, Result<AsyncPgConnection, ConnectionError>> {
     async move {
         let bad = |error: tokio_postgres::Error| {
@@ -243,10 +279,12 @@ fn establish(
         };
         if config.get_ssl_mode() == tokio_postgres::config::SslMode::Disable {
             let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
+            read_only.look_at(&connection);
             return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
         }
         let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls_config()?);
         let (client, connection) = config.connect(tls).await.map_err(bad)?;
+        read_only.look_at(&connection);
         AsyncPgConnection::try_from_client_and_connection(client, connection).await
     }
     .boxed()
@@ -279,13 +317,6 @@ mod tests {
         let plain = configured("postgres://u@db/w");
         assert_eq!(plain.get_application_name(), Some("wallet"));
         assert_eq!(plain.get_connect_timeout(), Some(&Duration::from_secs(10)));
-        assert_eq!(plain.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
-        let replica = DbOptions {
-            writes: false,
-            ..DbOptions::default()
-        };
-        let replica = configure("postgres://u@db/w", &replica).unwrap();
-        assert_eq!(replica.get_target_session_attrs(), TargetSessionAttrs::Any);
         let named = configured(
             "postgres://u@db/w?application_name=ours&connect_timeout=3&keepalives_idle=7&options=-csearch_path%3Da%2Cb%20-clock_timeout%3D1",
         );

@@ -271,3 +271,67 @@ async fn whoever_finds_every_connection_in_use_is_told_to_come_again() {
     assert_eq!(again.code(), None, "{again:?}");
     app.finish().await;
 }
+
+/// A server that was demoted, or whose disk is full, answers and takes nothing: nobody is left with a session from that time.
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_away_until_it_takes_them_again() {
+    let database = Database::migrated().await;
+    let name = database.name();
+    let set = async |sql: &str| {
+        database
+            .client()
+            .await
+            .batch_execute(&format!("ALTER DATABASE \"{name}\" {sql}"))
+            .await
+            .unwrap()
+    };
+    set("SET default_transaction_read_only = on").await;
+    let db = impatient(&database).await;
+    for _ in 0..3 {
+        let away = db.ping().await.unwrap_err();
+        assert!(matches!(away, DbError::Unavailable(_)), "{away:?}");
+        db.conn().await.unwrap().batch_execute("SELECT 1").await.unwrap();
+    }
+    let reading = DbOptions {
+        writes: false,
+        ..DbOptions::default()
+    };
+    let replica = Db::connect(&database.url().await, &reading).await.unwrap();
+    replica.ping().await.unwrap();
+    set("RESET default_transaction_read_only").await;
+    until("it to take writes", async || db.ping().await.ok()).await;
+    for _ in 0..3 {
+        db.ping().await.unwrap();
+        let mut conn = db.conn().await.unwrap();
+        conn.batch_execute("CREATE TEMPORARY TABLE IF NOT EXISTS written (id int)")
+            .await
+            .unwrap();
+    }
+    drop((db, replica));
+    database.drop().await;
+}
+
+/// Connections that the server has ended meanwhile cost nobody a request.
+#[tokio::test]
+async fn a_connection_that_was_ended_is_not_lent_again() {
+    let database = Database::migrated().await;
+    let db = impatient(&database).await;
+    {
+        let (one, other) = tokio::join!(db.conn(), db.conn());
+        drop((one.unwrap(), other.unwrap()));
+    }
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wallet-tests' AND datname = current_database()";
+    assert_eq!(database.rows(end, &[]).await.len(), 2);
+    let left = "pg_stat_activity WHERE application_name = 'wallet-tests' AND datname = current_database()";
+    until("the sessions to be gone", async || {
+        (database.count(left).await == 0).then_some(())
+    })
+    .await;
+    // The word of it has a moment to arrive.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..4 {
+        db.ping().await.unwrap();
+    }
+    drop(db);
+    database.drop().await;
+}

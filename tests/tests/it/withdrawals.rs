@@ -173,25 +173,29 @@ async fn an_account_that_may_not_be_paid_is_refused_and_the_hold_released() {
         )
         .await;
     // Another one is lost, and nobody tells of that either.
-    let lost = app.stripe.account(alice.id).await;
-    let unknown = app.wallet(&alice, json!({ "stripeAccountId": lost })).await;
+    let bob = User::new();
+    let lost = app.stripe.account(bob.id).await;
+    let unknown = app.wallet(&bob, json!({ "stripeAccountId": lost })).await;
     app.plant(&unknown, 1_000).await;
     app.stripe
         .control(&format!("accounts/{lost}/deauthorize"), json!({}))
         .await;
-    for (wallet, why) in [(&disabled, "disabled"), (&unknown, "does not exist")] {
+    for (owner, wallet, why) in [
+        (&alice, &disabled, "disabled"),
+        (&bob, &unknown, "does not exist"),
+    ] {
         let id = id_of(
-            &app.withdraw(&alice, wallet, json!({ "amount": "10.00" }))
+            &app.withdraw(owner, wallet, json!({ "amount": "10.00" }))
                 .await
                 .data(),
         );
-        let failed = app.failed(&alice, &id).await;
+        let failed = app.failed(owner, &id).await;
         let reason = failed["failureReason"].as_str().unwrap();
         assert!(
             reason.starts_with("PAYOUT_ACCOUNT_REFUSED: ") && reason.contains(why),
             "{reason}"
         );
-        assert_eq!(app.balances(&alice, wallet).await, (1_000, 0));
+        assert_eq!(app.balances(owner, wallet).await, (1_000, 0));
         assert_eq!(app.stripe.effects_of(&id, "transfer.create").await, 0);
     }
     app.finish().await;

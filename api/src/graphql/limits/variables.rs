@@ -144,3 +144,84 @@ fn place<'a>(name: &'a str, value: &'a Written, variable: &str) -> Option<&'a st
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::Request;
+    use serde_json::json;
+
+    use super::super::{Rules, check};
+    use super::*;
+
+    /// <https://spec.graphql.org/September2025/#sec-Coercing-Variable-Values>: a value that its declared type does not take, or one that is
+    /// missing, is an error of the request, before anything is executed.
+    #[test]
+    fn variables_are_values_of_the_types_that_are_declared_for_them() {
+        let transfer = "mutation($w: String!, $x: String!, $a: Decimal!, $k: String!) { transfer(fromWalletId: $w, input: { toWalletId: $x, \
+                        amount: $a, idempotencyKey: $k }) { id } }";
+        let refund =
+            "mutation($d: String!, $a: Decimal!) { refund(transactionId: $d, input: { amount: $a }) { id } }";
+        let list = "query($w: String!, $s: TransactionStatus!, $n: Int!) { wallet(id: $w) { transactions(status: $s, first: $n) { nodes { id } } } }";
+        let two = "mutation($w: String!, $i: TransferInput!, $j: TransferInput!) { a: transfer(fromWalletId: $w, input: $i) { id } \
+                   b: transfer(fromWalletId: $w, input: $j) { id } }";
+        let input = json!({ "toWalletId": "x", "amount": "1.00" });
+        let right = json!({ "w": "w", "x": "x", "a": "1.00", "k": "k", "d": "d", "s": "FAILED", "n": 5, "i": input, "j": input });
+        let rules = Rules {
+            introspection: false,
+            wallets: 100,
+        };
+        let told = |query: &str, variables: &serde_json::Value| {
+            let request = Request::new(query).variables(Variables::from_json(variables.clone()));
+            check(&mut { request }, rules)
+                .map(drop)
+                .map_err(|error| match error {
+                    ApiError::Validation { field, .. } => field.into_owned(),
+                    other => panic!("{other:?}"),
+                })
+        };
+        for query in [transfer, refund, list, two] {
+            assert_eq!(told(query, &right), Ok(()), "{query}");
+        }
+        let null = json!(null);
+        for (query, name, value, field) in [
+            (transfer, "k", Some(&null), "idempotencyKey"),
+            (transfer, "k", None, "idempotencyKey"),
+            (transfer, "k", Some(&json!(5)), "idempotencyKey"),
+            (transfer, "a", Some(&null), "amount"),
+            (transfer, "w", Some(&json!(["w"])), "fromWalletId"),
+            (refund, "a", Some(&null), "amount"),
+            (refund, "a", None, "amount"),
+            (list, "s", Some(&null), "status"),
+            (list, "s", Some(&json!("LOST")), "status"),
+            (list, "n", Some(&json!(2_147_483_648_u64)), "first"),
+            (list, "n", Some(&json!("5")), "first"),
+            (list, "n", None, "first"),
+            (two, "j", None, "input"),
+            (two, "j", Some(&json!("x")), "input"),
+            (two, "j", Some(&json!({ "toWalletId": "x" })), "amount"),
+            (
+                two,
+                "j",
+                Some(&json!({ "toWalletId": "x", "amount": null })),
+                "amount",
+            ),
+            (
+                two,
+                "j",
+                Some(&json!({ "toWalletId": "x", "amount": "1.00", "purpose": "y" })),
+                "purpose",
+            ),
+        ] {
+            let mut wrong = right.clone();
+            match value {
+                Some(value) => wrong[name] = value.clone(),
+                None => drop(wrong.as_object_mut().unwrap().remove(name)),
+            }
+            assert_eq!(told(query, &wrong), Err(field.to_owned()), "{name} {value:?}");
+        }
+        // What has a default, or may be null, may be left out, and what is sent beside is nobody's.
+        let lenient = "query($w: String!, $n: Int = 5, $s: TransactionStatus) { wallet(id: $w) { transactions(first: $n, status: $s) { nodes { id } } } }";
+        assert_eq!(told(lenient, &json!({ "w": "w", "more": 1 })), Ok(()));
+        assert_eq!(told(lenient, &json!({ "w": "w", "n": null, "s": null })), Ok(()));
+    }
+}
