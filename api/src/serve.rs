@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wallet_core::clock::SharedClock;
-use wallet_core::config::ApiConfig;
+use wallet_core::config::{ApiConfig, ConfigError};
 use wallet_core::db::DbError;
 use wallet_core::metrics::RecorderError;
 use wallet_core::queue::CarrierError;
@@ -27,6 +27,9 @@ pub enum ServeError {
     /// The database's URL is not understood.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
+    /// The data keys of the database are under another key.
+    #[error(transparent)]
+    Keys(ConfigError),
     /// The queue's URL is not understood.
     #[error("the queue cannot be used")]
     Queue(#[from] CarrierError),

@@ -21,6 +21,8 @@ pub const QUEUE_GARBAGE: &str = "queue_garbage";
 pub const LOCK_OVERDUE: &str = "lock_overdue";
 /// Fewer than a majority of the lock nodes can be written to, so no wallet can be locked.
 pub const LOCK_QUORUM_LOST: &str = "lock_quorum_lost";
+/// Data keys of some persons are under a wrapping key that is not configured.
+pub const ENCRYPTION_KEY_MISSING: &str = "encryption_key_missing";
 /// Stripe refuses the platform's key, so nothing that needs Stripe goes on.
 pub const STRIPE_KEY_REFUSED: &str = "stripe_key_refused";
 /// Stripe pays the platform's balance, and with it users' money, out by a schedule of its own.

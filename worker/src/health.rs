@@ -17,6 +17,7 @@ use wallet_core::money_out;
 use wallet_core::queue::ConsumerHealth;
 
 use crate::metrics;
+use crate::start::Obstacle;
 use crate::worker::Worker;
 
 /// A queue whose worker has not polled for this long stands still.
@@ -27,6 +28,7 @@ const PORTS_TRIED: u16 = 100;
 /// What the server tells about.
 pub(crate) struct Health {
     pub(crate) worker: Arc<Worker>,
+    pub(crate) obstacle: Obstacle,
     pub(crate) consumers: Vec<(QueueName, ConsumerHealth)>,
     pub(crate) metrics: Recorder,
 }
@@ -65,10 +67,14 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: 
     }
 }
 
-/// Ready while the database answers and every queue's worker has polled Redis lately.
+/// Ready while the database answers and is fit for this program, and every queue's worker has polled Redis lately.
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     let database = health.worker.db.ping().await.is_ok();
     let mut report = format!("database {}\n", if database { "ok" } else { "unreachable" });
+    let obstacle = health.obstacle.borrow().clone();
+    if let Some(why) = &obstacle {
+        report.push_str(&format!("no work is done yet: {why}\n"));
+    }
     for (queue, consumer) in &health.consumers {
         let polled = consumer.since_last_poll();
         let line = match polled {
@@ -99,7 +105,7 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     }
     // Without Redis the work waits; restarting this process would not help.
     (
-        if database {
+        if database && obstacle.is_none() {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE

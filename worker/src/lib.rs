@@ -25,6 +25,7 @@ mod refusal;
 mod resume;
 mod run;
 mod settlement;
+mod start;
 mod waits;
 mod worker;
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::join_all;
 use secrecy::ExposeSecret;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wallet_core::clock::SharedClock;
-use wallet_core::config::WorkerConfig;
+use wallet_core::config::{ConfigError, WorkerConfig};
 use wallet_core::db::{self, Db, DbError, DbOptions};
 use wallet_core::dispatch::Dispatcher;
 use wallet_core::feed::Announcer;
@@ -31,7 +32,7 @@ use crate::metrics;
 use crate::platform;
 use crate::resume;
 use crate::worker::Worker;
-use crate::{quorum, waits};
+use crate::{quorum, start, waits};
 
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum RunError {
     /// The process has another metrics recorder.
     #[error("metrics cannot be recorded")]
     Metrics(#[from] RecorderError),
+    /// The data keys of the database are under another key.
+    #[error(transparent)]
+    Keys(#[from] ConfigError),
     /// The metrics port.
     #[error("the metrics port cannot be bound; set METRICS_PORT to a free one, or to 0")]
     Port(#[source] std::io::Error),
@@ -89,6 +93,8 @@ pub async fn run(
     let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
     // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
     let drained = CancellationToken::new();
+    // However this function ends, its tasks do not outlive it.
+    let _end = drained.clone().drop_guard();
     let (announcer, announcing) = Announcer::start(db.clone(), drained.clone());
     let worker = Arc::new(Worker::new(
         &config,
@@ -107,37 +113,7 @@ pub async fn run(
         dispatcher.clone(),
         announcer,
     ));
-    if let Err(error) = db::ensure_partitions(&worker.db, worker.clock.now()).await {
-        // Housekeeping tries again; months are made ahead of time.
-        tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
-    }
-
-    let asks = config.queues.contains(&QueueName::Maintenance);
-    let mut background = vec![
-        announcing,
-        tokio::spawn(db::keep_clock(
-            worker.db.clone(),
-            Arc::clone(&worker.clock),
-            drained.clone(),
-        )),
-        tokio::spawn(upkeep(recorder.clone(), drained.clone())),
-        tokio::spawn(dispatcher.run(drained.clone())),
-        tokio::spawn(worker.leases.clone().run(drained.clone())),
-        tokio::spawn(waits::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(quorum::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
-        tokio::spawn(platform::run(Arc::clone(&worker), asks, drained.clone())),
-    ];
-    if asks {
-        background.push(tokio::spawn(checks::run(
-            Arc::clone(&worker),
-            config.checks,
-            drained.clone(),
-        )));
-    }
     let (batcher, batching) = Batcher::start(Arc::clone(&worker), shutdown.clone(), drained.clone());
-    background.push(batching);
     let handlers = handlers(&config, &worker, &batcher);
     let consumers = consumers(&config, &worker, &carrier, handlers.clone());
     let served = handlers
@@ -147,14 +123,15 @@ pub async fn run(
             Served::new(queue, handler, consumer.health(), config.concurrency.get())
         })
         .collect();
-    let directly = tokio::spawn(direct::run(
-        Arc::clone(&worker),
-        carrier.clone(),
-        served,
-        shutdown.clone(),
-    ));
+    let (told, obstacle) = watch::channel(Some("the database was not looked at yet".to_owned()));
+    let mut background = vec![
+        announcing,
+        batching,
+        tokio::spawn(upkeep(recorder.clone(), drained.clone())),
+    ];
     let health = Arc::new(Health {
         worker: Arc::clone(&worker),
+        obstacle,
         consumers: consumers
             .iter()
             .map(|(queue, consumer)| (*queue, consumer.health()))
@@ -167,6 +144,44 @@ pub async fn run(
         }
         background.push(tokio::spawn(health::serve(listener, health, drained.clone())));
     }
+    if !start::until_fit(&worker, &told, &shutdown).await? {
+        drained.cancel();
+        join_all(background).await;
+        return Ok(());
+    }
+    if let Err(error) = db::ensure_partitions(&worker.db, worker.clock.now()).await {
+        // Housekeeping tries again; months are made ahead of time.
+        tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
+    }
+
+    let asks = config.queues.contains(&QueueName::Maintenance);
+    background.extend([
+        tokio::spawn(db::keep_clock(
+            worker.db.clone(),
+            Arc::clone(&worker.clock),
+            drained.clone(),
+        )),
+        tokio::spawn(dispatcher.run(drained.clone())),
+        tokio::spawn(worker.leases.clone().run(drained.clone())),
+        tokio::spawn(waits::run(Arc::clone(&worker), drained.clone())),
+        tokio::spawn(quorum::run(Arc::clone(&worker), drained.clone())),
+        tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
+        tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
+        tokio::spawn(platform::run(Arc::clone(&worker), asks, drained.clone())),
+    ]);
+    if asks {
+        background.push(tokio::spawn(checks::run(
+            Arc::clone(&worker),
+            config.checks,
+            drained.clone(),
+        )));
+    }
+    let directly = tokio::spawn(direct::run(
+        Arc::clone(&worker),
+        carrier.clone(),
+        served,
+        shutdown.clone(),
+    ));
     tracing::info!(worker = %worker.name, queues = ?config.queues, concurrency = config.concurrency, "working");
     let grace = config.shutdown_grace;
     join_all(

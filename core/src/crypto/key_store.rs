@@ -64,6 +64,9 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Stores a key unless its owner has one already, and gives the one that is there afterwards.
     async fn insert_if_absent(&self, key: StoredKey) -> Result<StoredKey, KeyStoreError>;
 
+    /// The wrapping keys that data keys are under, each once; those of destroyed ones do not count.
+    async fn wrapping_keys(&self) -> Result<Vec<Fingerprint>, KeyStoreError>;
+
     /// Up to `limit` keys, in the order of their owners and after `after`, that another key than `current` wraps.
     async fn wrapped_otherwise(
         &self,

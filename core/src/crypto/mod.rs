@@ -15,6 +15,7 @@
 //! only for Stripe's event bodies and call parameters, and to derive the key of digests ([`Vault::digester`]).
 
 mod cache;
+mod covered;
 mod data_key;
 mod digest;
 mod error;
@@ -33,6 +34,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use covered::Covered;
 pub use digest::Digester;
 pub use error::{CryptoError, UnreadableKind};
 pub use key_store::{KeyStore, KeyStoreError, Rewrapping, StoredKey, WrappedKey};

@@ -25,6 +25,12 @@ impl PgKeyStore {
     }
 }
 
+#[derive(QueryableByName)]
+struct UsedRow {
+    #[diesel(sql_type = Text)]
+    wrapping_key: String,
+}
+
 type Row = (Uuid, Uuid, String, Option<String>, DateTime<Utc>);
 
 const COLUMNS: (
@@ -97,6 +103,25 @@ impl KeyStore for PgKeyStore {
             .first::<Row>(&mut *conn)
             .await?;
         Ok(stored(row))
+    }
+
+    async fn wrapping_keys(&self) -> Result<Vec<Fingerprint>, KeyStoreError> {
+        // From one key of the index to the next: there are few of them and may be millions of rows.
+        const USED: &str = "\
+            WITH RECURSIVE used AS (
+                (SELECT wrapping_key::text FROM user_keys WHERE destroyed_at IS NULL ORDER BY wrapping_key LIMIT 1)
+                 UNION ALL
+                SELECT next.wrapping_key FROM used CROSS JOIN LATERAL (
+                       SELECT wrapping_key::text FROM user_keys
+                        WHERE user_keys.wrapping_key > used.wrapping_key AND destroyed_at IS NULL
+                        ORDER BY user_keys.wrapping_key LIMIT 1) AS next)
+            SELECT wrapping_key FROM used";
+        let mut conn = self.db.conn().await?;
+        let rows: Vec<UsedRow> = sql(USED).load(&mut *conn).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Fingerprint::from_column(row.wrapping_key))
+            .collect())
     }
 
     async fn wrapped_otherwise(

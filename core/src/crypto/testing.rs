@@ -1,6 +1,6 @@
 //! A key store in memory and sample keys, for unit tests of this crate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -27,6 +27,13 @@ impl KeyStore for MemoryKeyStore {
 
     async fn insert_if_absent(&self, key: StoredKey) -> Result<StoredKey, KeyStoreError> {
         Ok(self.rows.lock().unwrap().entry(key.owner).or_insert(key).clone())
+    }
+
+    async fn wrapping_keys(&self) -> Result<Vec<Fingerprint>, KeyStoreError> {
+        let rows = self.rows.lock().unwrap();
+        let alive = rows.values().filter(|row| row.wrapped.is_some());
+        let used: BTreeSet<Fingerprint> = alive.map(|row| row.wrapping_key.clone()).collect();
+        Ok(used.into_iter().collect())
     }
 
     async fn wrapped_otherwise(

@@ -91,6 +91,15 @@ impl WrappingKeys {
         &self.current.fingerprint
     }
 
+    /// Whether data keys under this wrapping key can be unwrapped.
+    pub(super) fn has(&self, fingerprint: &Fingerprint) -> bool {
+        self.all().any(|key| key.fingerprint == *fingerprint)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &WrappingKey> {
+        std::iter::once(&*self.current).chain(self.previous.iter())
+    }
+
     pub(super) fn wrap(&self, owner: Uuid, key: &DataKey) -> Result<WrappedKey, CryptoError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(CryptoError::Randomness)?;
@@ -107,8 +116,8 @@ impl WrappingKeys {
 
     pub(super) fn unwrap_key(&self, stored: &StoredKey) -> Result<DataKey, CryptoError> {
         let wrapped = stored.wrapped.as_ref().ok_or(CryptoError::Destroyed)?;
-        let key = std::iter::once(&*self.current)
-            .chain(self.previous.iter())
+        let key = self
+            .all()
             .find(|key| key.fingerprint == stored.wrapping_key)
             .ok_or_else(|| CryptoError::WrappingKeyMissing(stored.wrapping_key.clone()))?;
         let damaged = || CryptoError::Unreadable(UnreadableKind::DataKey);

@@ -1,4 +1,4 @@
-//! An API on a database that was not migrated, or not far enough, says so and serves nothing else; once it is, it serves.
+//! A program on a database that was not migrated, or not far enough, says so and serves nothing else; once it is, it serves.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use wallet_core::db;
+use wallet_dev::stack::port;
 use wallet_tests::poll::eventually;
+use wallet_tests::programs::{run, start};
 use wallet_tests::socket::{Frame, Socket};
 use wallet_tests::system::Api;
 use wallet_tests::{Database, TestApp, User, webhook};
@@ -124,4 +126,97 @@ async fn an_api_on_a_schema_that_is_too_old_says_how_far_until_it_is_migrated() 
         let told = format!("the database lacks {missing} migrations; run wallet-worker migrate");
         serves_only_once_migrated(database, &told).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_on_a_database_that_was_not_migrated_says_so_and_begins_once_it_is() {
+    let app = TestApp::with_workers(0).await;
+    let behind = Database::migrated().await;
+    take_back(&behind, 2).await;
+    for (database, told) in [
+        (
+            Database::empty().await,
+            "the database is empty; run wallet-worker migrate",
+        ),
+        (
+            behind,
+            "the database lacks 2 migrations; run wallet-worker migrate",
+        ),
+    ] {
+        let url = database.url().await;
+        let port = port::free().unwrap().to_string();
+        let variables = app
+            .variables
+            .with(&[("DATABASE_URL", &url), ("METRICS_PORT", &port)]);
+        let mut worker = start("wallet-worker", &[], &variables);
+        let ready = async || {
+            let sent = app.client().get(format!("http://127.0.0.1:{port}/readyz"));
+            let answer = sent.send().await.ok()?;
+            Some((answer.status().as_u16(), answer.text().await.unwrap()))
+        };
+        eventually("the worker to say what it lacks", async || {
+            ready().await.is_some_and(|(status, body)| {
+                assert_eq!(status, 503, "{body}");
+                body.contains(told)
+            })
+        })
+        .await;
+        assert!(!db::migrate(&url).await.unwrap().is_empty());
+        eventually("it to be ready", async || {
+            ready()
+                .await
+                .is_some_and(|(status, body)| status == 200 && !body.contains("migrate"))
+        })
+        .await;
+        let log = fs::read_to_string(worker.process.log()).unwrap();
+        assert_eq!(log.matches(told).count(), 1, "it is said once: {log}");
+        worker.process.stop().await.unwrap();
+        database.drop().await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_commands_on_a_database_that_was_not_migrated_name_the_mend() {
+    let app = TestApp::with_workers(0).await;
+    let database = Database::empty().await;
+    let variables = app.variables.with(&[("DATABASE_URL", &database.url().await)]);
+    for (args, code) in [
+        (&["parked"] as &[&str], 1),
+        (&["review", "list"], 1),
+        (&["debts"], 1),
+        (&["fees", "list"], 1),
+        (&["money-out", "status"], 1),
+        (&["locks", "list"], 1),
+        (&["rotate-keys"], 1),
+        (&["requeue", "1"], 1),
+        (&["replay-events", "--state", "parked"], 1),
+        // Nothing is known of the books, which is not that they do not hold.
+        (&["verify"], 2),
+        (&["reconcile"], 2),
+    ] {
+        let told = "the database is empty; run wallet-worker migrate";
+        let ended = run("wallet-worker", args, &variables).await;
+        assert_eq!(
+            (ended.code, ended.out.as_str()),
+            (Some(code), ""),
+            "{args:?}: {ended:?}"
+        );
+        assert!(
+            ended.err.contains(told) && ended.err.lines().count() == 1,
+            "{args:?}: {ended:?}"
+        );
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let ended = run("wallet-worker", &args, &variables).await;
+        let object: Value = serde_json::from_str(&ended.out).unwrap();
+        assert!(
+            object["error"]["message"].as_str().unwrap().contains(told),
+            "{object}"
+        );
+        assert_eq!(object["error"]["exitCode"], code, "{object}");
+    }
+    assert_eq!(run("wallet-worker", &["migrate"], &variables).await.code, Some(0));
+    assert_eq!(run("wallet-worker", &["parked"], &variables).await.code, Some(0));
+    database.drop().await;
+    app.finish().await;
 }

@@ -1,0 +1,84 @@
+//! Before the first job: the database has to have the schema and the keys that this program needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use wallet_core::alarms::{self, ENCRYPTION_KEY_MISSING};
+use wallet_core::config::ConfigError;
+use wallet_core::crypto::Fingerprint;
+use wallet_core::db::{DbError, in_transaction};
+use wallet_core::standing::{self, Standing, Unfit};
+use wallet_core::telemetry::chain;
+
+use crate::worker::Worker;
+
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What keeps the worker from its work: for whoever asks whether it is ready.
+pub(crate) type Obstacle = watch::Receiver<Option<String>>;
+
+/// Waits until work may begin; false when `shutdown` came first.
+///
+/// # Errors
+/// When the configured keys are not those of the database: no wait mends that.
+pub(crate) async fn until_fit(
+    worker: &Arc<Worker>,
+    obstacle: &watch::Sender<Option<String>>,
+    shutdown: &CancellationToken,
+) -> Result<bool, ConfigError> {
+    loop {
+        let why = match standing::look(&worker.db, &worker.vault).await {
+            Ok(Standing::Fit) => {
+                keep_alarms(worker, &[]).await;
+                break;
+            }
+            Ok(Standing::RotationHalfDone(missing)) => {
+                keep_alarms(worker, &missing).await;
+                break;
+            }
+            Ok(Standing::Unfit(Unfit::WrongKey(error))) => return Err(error),
+            Ok(Standing::Unfit(unfit)) => unfit.to_string(),
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "the database cannot be looked at");
+                "the database cannot be asked".to_owned()
+            }
+        };
+        let is_new = obstacle.send_if_modified(|told| {
+            let is_new = told.as_ref() != Some(&why);
+            *told = Some(why.clone());
+            is_new
+        });
+        if is_new {
+            tracing::warn!(%why, "no work is done yet");
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+    obstacle.send_replace(None);
+    Ok(true)
+}
+
+/// One alarm for each key that is needed and not configured; those of others are closed.
+async fn keep_alarms(worker: &Worker, missing: &[Fingerprint]) {
+    let now = worker.clock.now();
+    let kept = in_transaction!(worker.db, conn => {
+        for subject in alarms::open_subjects(conn, ENCRYPTION_KEY_MISSING).await? {
+            if missing.iter().all(|key| key.as_str() != subject) {
+                alarms::close(conn, ENCRYPTION_KEY_MISSING, &subject, now).await?;
+            }
+        }
+        for key in missing {
+            let message = standing::half_done(std::slice::from_ref(key));
+            alarms::raise(conn, ENCRYPTION_KEY_MISSING, key.as_str(), &message, now).await?;
+        }
+        Ok::<_, DbError>(())
+    });
+    if let Err(error) = kept {
+        tracing::warn!(error = %chain(&error), "an alarm about the keys could not be written");
+    }
+}
