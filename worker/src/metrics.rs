@@ -60,7 +60,7 @@ pub(crate) fn describe() {
     metrics::describe_gauge!(
         OLDEST,
         metrics::Unit::Seconds,
-        "How long the oldest due job has waited, by queue, of the whole system"
+        "How long ago the oldest job that is not parked was due for the first time, by queue, of the whole system"
     );
     metrics::describe_gauge!(
         PARKED,

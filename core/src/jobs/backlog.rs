@@ -19,7 +19,8 @@ pub struct Backlog {
     pub waiting: i64,
     /// Jobs that wait for an operator.
     pub parked: i64,
-    /// How long ago the oldest job that is not parked became due; none when no job is due.
+    /// How long ago the oldest job that is not parked was due for the first time, however often it was tried since, whatever it waits for,
+    /// and whenever its next try is; none when no job was due yet.
     pub oldest_due: Option<Duration>,
 }
 
@@ -40,10 +41,11 @@ struct Row {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn backlog(db: &Db, now: DateTime<Utc>) -> Result<Vec<Backlog>, DbError> {
+    // A job is made with the time at which it is due first (an operator's requeue begins it anew); each try moves `run_at` on.
     let rows: Vec<Row> = sql("SELECT queue,
                 count(*) FILTER (WHERE parked_at IS NULL) AS waiting,
                 count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked,
-                min(run_at) FILTER (WHERE parked_at IS NULL AND run_at <= $1) AS oldest_due
+                min(created_at) FILTER (WHERE parked_at IS NULL AND created_at <= $1) AS oldest_due
            FROM jobs GROUP BY queue")
     .bind::<Timestamptz, _>(now)
     .load(&mut db.conn().await?)

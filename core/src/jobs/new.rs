@@ -24,7 +24,7 @@ pub struct NewJob {
     pub payload: Value,
     /// At most one job of this key.
     pub unique_key: Option<String>,
-    /// Not before this instant.
+    /// Not before this instant; its age counts from here.
     pub run_at: DateTime<Utc>,
     /// Whether the caller hands the id to Redis itself right after the commit; otherwise a dispatcher does.
     pub handed_over: bool,

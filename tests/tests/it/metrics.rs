@@ -1,7 +1,10 @@
 //! What a worker tells of itself and of what waits.
 
 use chrono::TimeDelta;
+use serde_json::json;
+use wallet_core::audit::Actor;
 use wallet_core::clock::Clock;
+use wallet_core::jobs::{self, HandBack, JobKind, NewJob, QueueName};
 use wallet_dev::stack::port;
 use wallet_tests::TestApp;
 use wallet_tests::app::Leftovers;
@@ -18,6 +21,87 @@ fn value(told: &str, name: &str, labels: &[&str]) -> u64 {
     let line = told.lines().find(is_it);
     line.and_then(|line| line.rsplit(' ').next())
         .map_or(0, |value| value.split('.').next().unwrap().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
+    let app = TestApp::with_workers(0).await;
+    let pool = app.db.pool().await;
+    let oldest = async |at| {
+        let backlogs = jobs::backlog(&pool, at).await.unwrap();
+        let of_maintenance = backlogs
+            .into_iter()
+            .find(|one| one.queue == QueueName::Maintenance);
+        // PostgreSQL keeps microseconds.
+        of_maintenance.unwrap().oldest_due.map(|age| age.as_millis())
+    };
+    let now = app.clock.now();
+    assert_eq!(oldest(now).await, None, "nothing is due");
+    let due = now - TimeDelta::minutes(10);
+    let job = NewJob {
+        kind: JobKind::AskStripe,
+        transaction: None,
+        wallets: Vec::new(),
+        payload: json!({ "v": 1 }),
+        unique_key: None,
+        run_at: due,
+        handed_over: false,
+    };
+    let later = NewJob {
+        run_at: now + TimeDelta::minutes(5),
+        ..job.clone()
+    };
+    let id = {
+        let mut conn = pool.conn().await.unwrap();
+        jobs::insert(&mut conn, &later).await.unwrap();
+        jobs::insert(&mut conn, &job).await.unwrap().unwrap()
+    };
+    assert_eq!(oldest(now).await, Some(600_000), "and not what is due later");
+    // Failed, and given back, each time until a minute later.
+    for round in 0..3 {
+        let at = now + TimeDelta::minutes(round);
+        let claimed = jobs::claim(&pool, &[id], "worker", at).await.unwrap();
+        assert_eq!(claimed.len(), 1, "round {round}");
+        let next = at + TimeDelta::minutes(1);
+        if round == 1 {
+            let back = HandBack {
+                claim: claimed[0].claim,
+                run_at: next,
+            };
+            assert_eq!(
+                jobs::hand_back(&pool, &[back], "the lock nodes are away")
+                    .await
+                    .unwrap(),
+                1
+            );
+        } else {
+            assert!(
+                jobs::retry_later(&pool, claimed[0].claim, next, "it failed")
+                    .await
+                    .unwrap()
+            );
+        }
+        let waited = u128::try_from((at - due).num_milliseconds()).unwrap();
+        assert_eq!(
+            oldest(at).await,
+            Some(waited),
+            "round {round}, though it is due only in a minute"
+        );
+    }
+    // Once it is parked it is counted there; put back by an operator it begins anew.
+    let at = now + TimeDelta::minutes(3);
+    let claimed = jobs::claim(&pool, &[id], "worker", at).await.unwrap();
+    assert!(
+        jobs::park(&pool, claimed[0].claim, at, "a person has to look")
+            .await
+            .unwrap()
+    );
+    assert_eq!(oldest(at).await, None);
+    let ada = Actor::Operator("ada".parse().unwrap());
+    assert!(jobs::requeue(&pool, id, &ada, None, at).await.unwrap());
+    let after = at + TimeDelta::seconds(7);
+    assert_eq!(oldest(after).await, Some(7_000));
+    app.abandon().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
