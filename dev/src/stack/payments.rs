@@ -105,13 +105,25 @@ pub(crate) fn webhook_secrets(secrets: &Secrets) -> String {
     format!("{},{}", secrets.webhook_platform, secrets.webhook_connect)
 }
 
-/// What the shell says about payments: the real Stripe when it has `STRIPE_SECRET_KEY`, otherwise nothing.
+/// What the shell says about payments: the real Stripe when it has a `STRIPE_SECRET_KEY` of Stripe's, otherwise nothing.
 ///
 /// # Errors
 /// When the key is a live one, or the webhook secret is missing: the message says how to get it.
-pub fn stripe_from_shell(webhook_url: &str) -> Result<Option<Payments>> {
-    let secret_key = std::env::var("STRIPE_SECRET_KEY").unwrap_or_default();
-    if secret_key.is_empty() {
+pub fn stripe_from_shell(webhook_url: &str, own: Option<&Secrets>) -> Result<Option<Payments>> {
+    stripe_from(|name| std::env::var(name).unwrap_or_default(), webhook_url, own)
+}
+
+/// A key that a stack has made for its simulator is not Stripe's, though the shell has it by `eval "$(bin/dev env)"`: this stack's own is
+/// known, and beside any other stands the address of its simulator.
+fn stripe_from(
+    shell: impl Fn(&str) -> String,
+    webhook_url: &str,
+    own: Option<&Secrets>,
+) -> Result<Option<Payments>> {
+    let secret_key = shell("STRIPE_SECRET_KEY");
+    let is_made_up =
+        own.is_some_and(|own| own.stripe_key == secret_key) || is_on_this_machine(&shell("STRIPE_API_BASE"));
+    if secret_key.is_empty() || is_made_up {
         return Ok(None);
     }
     if secret_key.starts_with("sk_live_") || secret_key.starts_with("rk_live_") {
@@ -120,7 +132,7 @@ pub fn stripe_from_shell(webhook_url: &str) -> Result<Option<Payments>> {
                 .to_owned()
         ));
     }
-    let webhook_secret = std::env::var("STRIPE_WEBHOOK_SECRET").unwrap_or_default();
+    let webhook_secret = shell("STRIPE_WEBHOOK_SECRET");
     if webhook_secret.is_empty() {
         bail!(UnusableEnvironment(format!(
             "STRIPE_SECRET_KEY is set, so the real Stripe is used, and STRIPE_WEBHOOK_SECRET is missing. Run\n  \
@@ -134,6 +146,14 @@ pub fn stripe_from_shell(webhook_url: &str) -> Result<Option<Payments>> {
     }))
 }
 
+/// Whether a base URL is one of this machine, where only simulators are.
+fn is_on_this_machine(base: &str) -> bool {
+    let host = base.split_once("://").map_or("", |(_, rest)| rest);
+    ["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|here| host.starts_with(here))
+}
+
 /// A variable of the shell that the stack cannot work with, and the mend.
 #[derive(Debug)]
 pub struct UnusableEnvironment(String);
@@ -145,3 +165,49 @@ impl std::fmt::Display for UnusableEnvironment {
 }
 
 impl std::error::Error for UnusableEnvironment {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "http://127.0.0.1:8080/wallet/webhook";
+
+    fn chosen(shell: &[(&str, &str)], own: Option<&Secrets>) -> Result<bool> {
+        let value = |name: &str| {
+            let found = shell.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned()).unwrap_or_default()
+        };
+        Ok(stripe_from(value, URL, own)?.is_some())
+    }
+
+    #[test]
+    fn a_shell_that_took_over_a_stacks_environment_is_no_shell_with_a_key_of_stripes() {
+        let (own, other) = (Secrets::generate(), Secrets::generate());
+        let key = ("STRIPE_SECRET_KEY", own.stripe_key.as_str());
+        let base = ("STRIPE_API_BASE", "http://127.0.0.1:12111");
+        // As `bin/dev env` prints it, for the same stack, for another copy's, and with the base left out.
+        let hook = ("STRIPE_WEBHOOK_SECRET", "whsec_1");
+        assert!(!chosen(&[key, base, hook], Some(&own)).unwrap());
+        assert!(!chosen(&[key, base, hook], Some(&other)).unwrap());
+        assert!(!chosen(&[key, base, hook], None).unwrap());
+        assert!(!chosen(&[key], Some(&own)).unwrap());
+        assert!(!chosen(&[], Some(&own)).unwrap());
+    }
+
+    #[test]
+    fn a_test_key_of_stripes_means_the_real_stripe_and_asks_for_what_it_needs() {
+        let own = Secrets::generate();
+        let (key, hook) = (
+            ("STRIPE_SECRET_KEY", "sk_test_51abc"),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_1"),
+        );
+        assert!(chosen(&[key, hook], Some(&own)).unwrap());
+        let real = ("STRIPE_API_BASE", "https://api.stripe.com");
+        assert!(chosen(&[key, hook, real], Some(&own)).unwrap());
+        let told = chosen(&[key], Some(&own)).unwrap_err().to_string();
+        assert!(told.contains("stripe listen") && told.contains(URL), "{told}");
+        let live = ("STRIPE_SECRET_KEY", "sk_live_51abc");
+        let told = chosen(&[live, hook], Some(&own)).unwrap_err().to_string();
+        assert!(told.contains("live key"), "{told}");
+    }
+}

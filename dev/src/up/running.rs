@@ -49,7 +49,9 @@ impl Running {
             bail!("{}", greeting::already_running(home.folder(), record.as_deref()));
         }
         let api_port = port::asked_for(options.port, API_PORT)?;
-        let payments = match stripe_from_shell(&format!("http://127.0.0.1:{api_port}/wallet/webhook"))? {
+        let webhook_url = format!("http://127.0.0.1:{api_port}/wallet/webhook");
+        let own = Secrets::load(&home.secrets_file())?;
+        let payments = match stripe_from_shell(&webhook_url, own.as_ref())? {
             Some(stripe) => stripe,
             None => Payments::Simulator(SimulatorOptions {
                 port: Some(port::prefer(SIMULATOR_PORT)?),
