@@ -14,6 +14,10 @@ use wallet_core::config::{
 };
 
 use crate::operator::{self, Manner, Session};
+use crate::run::RunError;
+
+/// The exit code of arguments that are not understood.
+const USAGE_EXIT_CODE: u8 = 2;
 
 /// For what has to be dropped at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -71,10 +75,24 @@ enum Command {
 
 /// The program of these arguments, the first of which is its name.
 pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = Arguments::parse_from(arguments);
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let arguments = match Arguments::try_parse_from(&arguments) {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            if wants_json && told.use_stderr() {
+                operator::tell_failure(&told.to_string(), USAGE_EXIT_CODE);
+            }
+            // Help and version are told like this too.
+            told.exit()
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&anyhow::Error::from(error).context("the runtime could not be started")),
+        Err(error) => {
+            let error = anyhow::Error::from(error).context("the runtime could not be started");
+            return fail(&error, wants_json);
+        }
     };
     let done = runtime.block_on(async {
         match arguments.command.unwrap_or(Command::Run) {
@@ -89,20 +107,28 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     runtime.shutdown_timeout(LAST_WORDS);
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => fail(&error, wants_json),
     }
 }
 
-/// One line on standard error; 78 when the environment is at fault.
+/// One line on standard error, and for a program the object that it waits for; 78 when the environment is at fault.
 #[expect(clippy::print_stderr, reason = "a start that fails may have no log yet")]
-fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("wallet-worker: {error:#}");
-    if error.is::<ConfigError>() {
-        ExitCode::from(CONFIG_EXIT_CODE)
-    } else if let Some(verdict) = error.downcast_ref::<operator::Verdict>() {
-        ExitCode::from(verdict.exit_code())
-    } else {
-        ExitCode::FAILURE
+fn fail(error: &anyhow::Error, wants_json: bool) -> ExitCode {
+    let told = format!("{error:#}");
+    eprintln!("wallet-worker: {told}");
+    let code = exit_code(error);
+    if wants_json {
+        operator::tell_failure(&told, code);
+    }
+    ExitCode::from(code)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_config = error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(RunError::Keys(_)));
+    match error.downcast_ref::<operator::Verdict>() {
+        _ if is_config => CONFIG_EXIT_CODE,
+        Some(verdict) => verdict.exit_code(),
+        None => 1,
     }
 }
 
@@ -110,6 +136,13 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 async fn operate(command: Command, manner: &Manner) -> anyhow::Result<()> {
     let config = operator_config()?;
     let session = &Session::open(&config.database, manner).await?;
+    if let Err(why) = session.check_schema().await {
+        return Err(match command {
+            // Their exit code 1 says that something does not hold.
+            Command::Verify(_) | Command::Reconcile(_) => operator::Verdict::unknown(why).into(),
+            _ => why,
+        });
+    }
     match command {
         Command::Run | Command::Migrate => Ok(()),
         Command::Parked => operator::parked(session).await,

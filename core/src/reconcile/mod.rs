@@ -30,7 +30,8 @@ use crate::db::{Db, DbError};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::stripe::{
-    BalanceTransaction, BalanceTransactionPage, BalanceTransactionQuery, CallError, StripeCalls,
+    BalanceTransaction, BalanceTransactionId, BalanceTransactionPage, BalanceTransactionQuery, CallError,
+    StripeCalls,
 };
 use ask::Asker;
 use attribute::{Attribution, Attributor};
@@ -48,6 +49,11 @@ pub enum ReconcileError {
     /// Stripe.
     #[error("the payment provider cannot be asked")]
     Call(#[from] CallError),
+    /// Stripe's balance of the platform has no such movement.
+    #[error(
+        "Stripe knows no movement {0} of the platform's balance; `wallet-worker reconcile` lists those that are not explained"
+    )]
+    NoSuchMovement(BalanceTransactionId),
 }
 
 /// What Stripe moved for one transaction in one currency.

@@ -14,7 +14,7 @@ use super::report::{Cause, Difference, Figure, Subject};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::money::Money;
-use crate::stripe::{BalanceTransaction, BalanceTransactionId, Lane, StripeCalls};
+use crate::stripe::{BalanceTransaction, BalanceTransactionId, CallError, ErrorClass, Lane, StripeCalls};
 
 /// Kinds of movements that are never of a wallet
 /// (<https://docs.stripe.com/reports/balance-transaction-types>).
@@ -128,7 +128,12 @@ pub async fn explain(
     now: DateTime<Utc>,
 ) -> Result<BalanceTransaction, ReconcileError> {
     let question = calls.gateway().retrieve_balance_transaction(id);
-    let movement = calls.ask(Lane::Maintenance, question).await?;
+    let movement = match calls.ask(Lane::Maintenance, question).await {
+        Err(CallError::Gateway(error)) if error.class == ErrorClass::NotFound => {
+            return Err(ReconcileError::NoSuchMovement(id.clone()));
+        }
+        answer => answer?,
+    };
     in_transaction!(db, conn => {
         let row = Row { id: id.as_str(), kind: &movement.kind, net: movement.net, moved_at: movement.created };
         write(conn, &row, actor, reason, now).await

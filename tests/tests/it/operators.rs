@@ -1,7 +1,7 @@
 //! What operators' commands need, say and leave behind.
 
 use serde_json::{Value, json};
-use wallet_tests::app::Leftovers;
+use wallet_tests::app::{Leftovers, Options};
 use wallet_tests::programs::{Ended, run};
 use wallet_tests::system::Variables;
 use wallet_tests::{Database, TestApp, eventually};
@@ -326,4 +326,123 @@ async fn a_lock_without_expiry_is_told_and_an_operator_frees_it() {
         parked: 0,
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_of_nodes_that_are_away_are_not_said_to_be_none() {
+    let mut app = TestApp::with(Options {
+        workers: 0,
+        own_redis: true,
+        ..Options::default()
+    })
+    .await;
+    let list = async |app: &TestApp| run(WORKER, &["locks", "list", "--json"], &app.variables).await;
+    app.own_redis().locks[0].stop().await.unwrap();
+    let some = list(&app).await;
+    assert_eq!(some.code, Some(0), "a majority tells what matters: {some:?}");
+    assert_eq!(
+        (&object(&some)["nodes"], &object(&some)["nodesUnreachable"]),
+        (&json!(3), &json!(1))
+    );
+    let lines = run(WORKER, &["locks", "list"], &app.variables).await;
+    assert!(lines.out.contains("1 of 3 lock nodes do not answer"), "{lines:?}");
+    for node in [1, 2] {
+        app.own_redis().locks[node].stop().await.unwrap();
+    }
+    let none = list(&app).await;
+    assert_eq!(none.code, Some(2), "{none:?}");
+    assert_eq!(object(&none)["nodesUnreachable"], json!(3));
+    assert!(
+        none.err.contains("could not be found out") && none.err.contains("REDLOCK_URLS"),
+        "{none:?}"
+    );
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_fails_says_why_to_a_person_and_to_a_program() {
+    let app = TestApp::with_workers(0).await;
+    let away = app
+        .variables
+        .with(&[("DATABASE_URL", "postgres://wallet@127.0.0.1:1/wallet")]);
+    let nothing = Variables::default();
+    for (args, variables, code, words) in [
+        (
+            &["reconcile", "explain", "txn_unknown", "--reason", "a try"] as &[&str],
+            &app.variables,
+            1,
+            &["Stripe knows no movement txn_unknown", "wallet-worker reconcile"] as &[&str],
+        ),
+        (
+            &["close-alarm", "job_parked", "1", "--reason", "a try"],
+            &app.variables,
+            1,
+            &["no open alarm job_parked 1"],
+        ),
+        (
+            &["fees", "remove", "--currency", "usd"],
+            &app.variables,
+            1,
+            &["no rule"],
+        ),
+        (
+            &["reconcile", "--since", "yesterday"],
+            &app.variables,
+            2,
+            &["--since", "2026-11-24", "2026-11-24T13:30:00Z"],
+        ),
+        (
+            &["replay-events", "--until", "7d"],
+            &app.variables,
+            2,
+            &["--until", "2026-11-24T13:30:00Z"],
+        ),
+        (&["requeue"], &app.variables, 2, &["JOB"]),
+        (&["parked"], &away, 1, &["database"]),
+        (&["verify"], &away, 2, &["could not be found out"]),
+        (&["parked"], &nothing, 78, &["DATABASE_URL: is not set"]),
+    ] {
+        let person = run(WORKER, args, variables).await;
+        assert_eq!(
+            (person.code, person.out.as_str()),
+            (Some(code), ""),
+            "{args:?}: {person:?}"
+        );
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let program = run(WORKER, &args, variables).await;
+        assert_eq!(program.code, Some(code), "{args:?}: {program:?}");
+        let told = object(&program);
+        assert_eq!(told["error"]["exitCode"], code, "{told}");
+        let message = told["error"]["message"].as_str().unwrap();
+        for word in words {
+            assert!(
+                person.err.contains(word),
+                "{args:?} does not tell a person of {word}: {person:?}"
+            );
+            assert!(
+                message.contains(word),
+                "{args:?} does not tell a program of {word}: {told}"
+            );
+        }
+    }
+    // A command that has answered has said what there is to say.
+    let missing = run(WORKER, &["requeue", "999999", "--json"], &app.variables).await;
+    assert_eq!(
+        object(&missing),
+        json!({ "requeued": [], "notParked": [999_999] })
+    );
+    let day = run(
+        WORKER,
+        &["reconcile", "--since", "2026-11-24", "--json"],
+        &app.variables,
+    )
+    .await;
+    assert!(
+        object(&day)["since"]
+            .as_str()
+            .unwrap()
+            .starts_with("2026-11-24T00:00:00"),
+        "{day:?}"
+    );
+    app.abandon().await;
 }

@@ -11,8 +11,8 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::WalletId;
 use wallet_core::locks::{Holder, KeySeen, WalletLocks};
 
-use super::Session;
 use super::reason::Reason;
+use super::{Session, Verdict};
 
 /// Locks of wallets on the nodes of RedLock.
 #[derive(Debug, Subcommand)]
@@ -44,6 +44,7 @@ pub(crate) async fn locks(session: &Session, config: &RedisConfig, command: Lock
 
 async fn list(session: &Session, locks: &WalletLocks) -> anyhow::Result<()> {
     let (overdue, unreachable) = locks.overdue().await;
+    let (_, nodes) = locks.needed_of();
     let mut lines: Vec<String> = overdue
         .iter()
         .map(|it| {
@@ -57,16 +58,23 @@ async fn list(session: &Session, locks: &WalletLocks) -> anyhow::Result<()> {
         .collect();
     lines.push(format!("{} locks that no worker can hold", overdue.len()));
     if unreachable > 0 {
-        lines.push(format!("{unreachable} lock nodes do not answer"));
+        lines.push(format!(
+            "{unreachable} of {nodes} lock nodes do not answer: their locks are not listed"
+        ));
     }
     let rows: Vec<Value> = overdue
         .iter()
         .map(|it| json!({ "wallet": it.wallet.to_string(), "node": it.node, "holder": as_json(&it.holder) }))
         .collect();
     session.answer(
-        &json!({ "overdue": rows, "nodesUnreachable": unreachable }),
+        &json!({ "overdue": rows, "nodes": nodes, "nodesUnreachable": unreachable }),
         lines,
-    )
+    )?;
+    if unreachable == nodes {
+        let why = "no lock node (REDLOCK_URLS) answers, so nothing is known of their locks";
+        return Err(Verdict::unknown(why).into());
+    }
+    Ok(())
 }
 
 async fn free(

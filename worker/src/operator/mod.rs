@@ -6,6 +6,7 @@ mod debts;
 mod fees;
 mod locks;
 mod migrate;
+mod moment;
 mod money_out;
 mod parked;
 mod reason;
@@ -30,7 +31,7 @@ pub(crate) use replay_events::{ReplayEvents, replay_events};
 pub(crate) use requeue::{Requeue, requeue};
 pub(crate) use review::{Review, review};
 pub(crate) use rotate_keys::{RotateKeys, rotate_keys};
-pub(crate) use session::{Manner, Session};
+pub(crate) use session::{Manner, Session, tell_failure};
 pub(crate) use verify::{Verify, verify};
 pub(crate) use wallets::{Wallets, wallets};
 

@@ -17,6 +17,7 @@ use wallet_core::stripe::{
     AsyncStripeGateway, BalanceTransactionId, BreakerSettings, Breakers, GatewayOptions, StripeCalls,
 };
 
+use super::moment;
 use super::reason::Reason;
 use super::{Session, Verdict};
 
@@ -24,8 +25,9 @@ use super::{Session, Verdict};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Reconcile {
-    /// Movements created at this time or later, as in 2026-11-24T00:00:00Z. The last 35 days by default; the sums are of all time.
-    #[arg(long)]
+    /// Movements created at this moment or later: a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in
+    /// 2026-11-24T13:30:00Z. The last 35 days by default; the sums are of all time.
+    #[arg(long, value_name = "MOMENT", value_parser = moment::parse)]
     since: Option<DateTime<Utc>>,
     #[command(subcommand)]
     record: Option<Record>,

@@ -9,6 +9,7 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::inbox::{self, Replay};
 
 use super::Session;
+use super::moment;
 use super::reason::Reason;
 
 /// Which stored events; at least one condition, and all of them hold together.
@@ -34,11 +35,12 @@ struct Which {
     /// Only those in this state.
     #[arg(long, value_parser = ["parked", "ignored", "processed"])]
     state: Option<String>,
-    /// Only those received at this time or later, as in 2026-11-24T00:00:00Z.
-    #[arg(long)]
+    /// Only those received at this moment or later: a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in
+    /// 2026-11-24T13:30:00Z.
+    #[arg(long, value_name = "MOMENT", value_parser = moment::parse)]
     since: Option<DateTime<Utc>>,
-    /// Only those received before this time.
-    #[arg(long)]
+    /// Only those received before this moment.
+    #[arg(long, value_name = "MOMENT", value_parser = moment::parse)]
     until: Option<DateTime<Utc>>,
 }
 

@@ -2,17 +2,19 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use nix::unistd::{User, getuid};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use wallet_core::audit::{Actor, OperatorName};
 use wallet_core::clock::{SharedClock, SystemClock};
 use wallet_core::config::DatabaseConfig;
 use wallet_core::db::{Db, DbOptions};
+use wallet_core::standing;
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -55,6 +57,14 @@ impl Session {
         })
     }
 
+    /// Whether the commands can find in the database what they look for.
+    ///
+    /// # Errors
+    /// When it was not migrated, with the mend, or cannot be asked.
+    pub(crate) async fn check_schema(&self) -> anyhow::Result<()> {
+        Ok(standing::schema(&self.db).await??)
+    }
+
     /// Now.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
@@ -85,9 +95,21 @@ pub(super) fn tell(
     lines: impl IntoIterator<Item = String>,
 ) -> anyhow::Result<()> {
     if is_json {
+        IS_ANSWERED.store(true, Ordering::Relaxed);
         return say(&object.to_string());
     }
     lines.into_iter().try_for_each(|line| say(&line))
+}
+
+/// Whether the object of this run was written: a program reads one, whatever becomes of the command.
+static IS_ANSWERED: AtomicBool = AtomicBool::new(false);
+
+/// The object of a command that failed before it had an answer: `{"error": {"message", "exitCode"}}`.
+pub(crate) fn tell_failure(message: &str, exit_code: u8) {
+    if !IS_ANSWERED.swap(true, Ordering::Relaxed) {
+        // A reader who has gone away reads the exit code.
+        let _ = say(&json!({ "error": { "message": message, "exitCode": exit_code } }).to_string());
+    }
 }
 
 /// A moment for a person.
