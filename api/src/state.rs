@@ -19,6 +19,7 @@ use wallet_core::inbox::Inbox;
 use wallet_core::metrics::{Recorder, upkeep};
 use wallet_core::payees::Payees;
 use wallet_core::queue::Carrier;
+use wallet_core::standing::Unfit;
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayOptions, StripeCalls, Verifier, WebhookSecret,
 };
@@ -80,7 +81,7 @@ pub(crate) struct App {
     pub(crate) bodies: Bodies,
     /// The answers to those who ask too much.
     pub(crate) refusals: Refusals,
-    /// Whether the database has the schema that is needed.
+    /// Whether the database has the schema and the keys that are needed.
     pub(crate) schema: Arc<SchemaWatch>,
     /// Whether this process can serve.
     pub(crate) readiness: Readiness,
@@ -179,9 +180,15 @@ impl App {
         background.spawn(Arc::clone(&transactions).run(db.clone(), stopped.clone()));
         background.spawn(Arc::clone(&live_sessions).run(db.clone(), stopped.clone()));
         let schema = Arc::<SchemaWatch>::default();
-        schema.look(&db).await;
-        let (watched, asked) = (Arc::clone(&schema), db.clone());
-        background.spawn(async move { watched.run(&asked, stopped).await });
+        schema.look(&db, &vault).await;
+        if let Err(Unfit::WrongKey(error)) = schema.missing() {
+            return Err(ServeError::Keys(error));
+        }
+        let ended = stopped.clone();
+        let (watched, asked, keys) = (Arc::clone(&schema), db.clone(), Arc::clone(&vault));
+        background.spawn(async move { watched.run(&asked, &keys, stopped).await });
+        let auth = Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?;
+        background.spawn(auth.follow_files(config.jwt.clone(), ended));
         let turns = config.database.pool_size.get().div_ceil(SHARE_OF_ONE);
         Ok(Arc::new(Self {
             acceptor: Acceptor::new(
@@ -204,7 +211,7 @@ impl App {
             hand_over,
             wallets,
             transactions,
-            auth: Authenticator::new(&config.jwt, db.clone(), Arc::clone(&clock))?,
+            auth,
             limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, namespace)
                 .map_err(ServeError::RedisUrl)?,
             metrics,

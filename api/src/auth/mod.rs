@@ -8,8 +8,13 @@ mod strength;
 mod tests;
 mod token;
 
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 use wallet_core::accept::Caller;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::JwtConfig;
@@ -34,9 +39,12 @@ pub(crate) struct Principal {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
+/// How often the files of keys are looked at. An issuer publishes a new key well before it signs with it.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// Turns tokens into people.
 pub(crate) struct Authenticator {
-    tokens: Tokens,
+    tokens: Arc<RwLock<Arc<Tokens>>>,
     sessions: Sessions,
     clock: SharedClock,
 }
@@ -56,10 +64,47 @@ impl Authenticator {
     /// When a configured key cannot be used.
     pub(crate) fn new(config: &JwtConfig, db: Db, clock: SharedClock) -> Result<Self, KeyError> {
         Ok(Self {
-            tokens: Tokens::new(config)?,
+            tokens: Arc::new(RwLock::new(Arc::new(Tokens::new(config)?))),
             sessions: Sessions::new(db),
             clock,
         })
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Follows the files that keys were read from, until `stopped`: a rotation needs no restart. A file that is broken or gone changes
+    /// nothing, and is told.
+    pub(crate) fn follow_files(
+        &self,
+        mut config: JwtConfig,
+        stopped: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let tokens = Arc::clone(&self.tokens);
+        async move {
+            let mut told = None;
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => return,
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                let (shared, known) = (Arc::clone(&tokens), config.clone());
+                // A file may be on a disk that is away.
+                let problem = match spawn_blocking(move || reread(&shared, &known)).await {
+                    Ok(Ok(renewed)) => {
+                        config = renewed.unwrap_or(config);
+                        None
+                    }
+                    Ok(Err(problem)) => Some(problem),
+                    Err(error) => Some(error.to_string()),
+                };
+                if let Some(problem) = problem.as_ref().filter(|_| problem != told) {
+                    tracing::error!(%problem, "the keys of tokens stay as they were");
+                }
+                told = problem;
+            }
+        }
     }
 
     /// The person behind the `Authorization` header.
@@ -77,7 +122,7 @@ impl Authenticator {
     pub(crate) async fn by_token(&self, token: Option<&str>, id: &RequestId) -> Result<Principal, ApiError> {
         let checked = token
             .ok_or(TokenError::Missing)
-            .and_then(|token| self.tokens.check(token, self.clock.now()));
+            .and_then(|token| self.tokens().check(token, self.clock.now()));
         let claims = checked.map_err(refused)?;
         if let Some(session) = &claims.session
             && self.sessions.is_revoked(session).await?
@@ -95,6 +140,17 @@ impl Authenticator {
             expires_at: claims.expires_at,
         })
     }
+}
+
+/// Puts the keys of changed files in the place of those that are known, and gives what they were read from; nothing when none has changed.
+fn reread(tokens: &RwLock<Arc<Tokens>>, known: &JwtConfig) -> Result<Option<JwtConfig>, String> {
+    let Some(now) = known.read_again().map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let renewed = Tokens::new(&now).map_err(|error| error.to_string())?;
+    *tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+    tracing::info!("the keys of tokens were read again");
+    Ok(Some(now))
 }
 
 fn refused(reason: TokenError) -> ApiError {

@@ -35,6 +35,15 @@ pub struct JwtConfig {
     pub issuer: Option<String>,
     /// `JWT_AUDIENCE`: when set, `aud` must hold it.
     pub audience: Option<String>,
+    /// Where the texts of the keys came from, if from files: those are replaced while the program runs.
+    pub files: JwtFiles,
+}
+
+/// The files that variables name instead of holding the text itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JwtFiles {
+    pem: Option<String>,
+    jwks: Option<String>,
 }
 
 impl JwtConfig {
@@ -47,10 +56,13 @@ impl JwtConfig {
         if let Some(secret) = secret(env)? {
             keys.push(JwtKey::Hs256(secret));
         }
+        let mut files = JwtFiles::default();
         if let Some(value) = optional(env, PUBLIC_KEY)? {
+            files.pem = is_pem_file(&value).then(|| value.clone());
             keys.push(JwtKey::Pem(pem(value)?));
         }
         if let Some(value) = optional(env, JWKS)? {
+            files.jwks = is_jwks_file(&value).then(|| value.clone());
             keys.push(JwtKey::Jwks(jwks(value)?));
         }
         if keys.is_empty() {
@@ -66,8 +78,40 @@ impl JwtConfig {
             keys,
             issuer: optional(env, "JWT_ISSUER")?,
             audience: optional(env, "JWT_AUDIENCE")?,
+            files,
         })
     }
+
+    /// The same with the files as they are now; none when they are as they were.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds what no start would take.
+    pub fn read_again(&self) -> Result<Option<Self>, ConfigError> {
+        let mut again = self.clone();
+        let mut has_changed = false;
+        for key in &mut again.keys {
+            let (text, now) = match key {
+                JwtKey::Pem(text) => (text, self.files.pem.clone().map(pem)),
+                JwtKey::Jwks(text) => (text, self.files.jwks.clone().map(jwks)),
+                JwtKey::Hs256(_) => continue,
+            };
+            if let Some(now) = now.transpose()?
+                && *text != now
+            {
+                *text = now;
+                has_changed = true;
+            }
+        }
+        Ok(has_changed.then_some(again))
+    }
+}
+
+fn is_pem_file(value: &str) -> bool {
+    !value.starts_with("-----BEGIN")
+}
+
+fn is_jwks_file(value: &str) -> bool {
+    !value.starts_with('{')
 }
 
 fn secret(env: &dyn Env) -> Result<Option<SecretString>, ConfigError> {
@@ -90,10 +134,10 @@ fn secret(env: &dyn Env) -> Result<Option<SecretString>, ConfigError> {
 fn pem(value: String) -> Result<String, ConfigError> {
     let mend = "set it to a PEM public key (RS256, ES256 or EdDSA), or to the path of one";
     // Line ends are often written as \n where a variable can only hold one line.
-    let text = if value.starts_with("-----BEGIN") {
-        value.replace("\\n", "\n")
-    } else {
+    let text = if is_pem_file(&value) {
         file(PUBLIC_KEY, &value)?
+    } else {
+        value.replace("\\n", "\n")
     };
     if text.contains("PRIVATE KEY-----") {
         return Err(ConfigError::new(PUBLIC_KEY, "holds a private key", mend));
@@ -106,10 +150,10 @@ fn pem(value: String) -> Result<String, ConfigError> {
 
 fn jwks(value: String) -> Result<String, ConfigError> {
     let mend = "set it to a JWK set of public keys ({\"keys\":[…]}), or to the path of one";
-    let text = if value.starts_with('{') {
-        value
-    } else {
+    let text = if is_jwks_file(&value) {
         file(JWKS, &value)?
+    } else {
+        value
     };
     let set: serde_json::Value =
         serde_json::from_str(&text).map_err(|_| ConfigError::new(JWKS, "is not JSON", mend))?;
@@ -182,6 +226,26 @@ mod tests {
             line.starts_with("JWT_JWKS: is neither the text itself nor a file"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_file_is_read_again_and_what_stands_in_a_variable_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jwks.json");
+        std::fs::write(&path, SET).unwrap();
+        let config = read(&[(SECRET, JWT), (PUBLIC_KEY, PEM), (JWKS, path.to_str().unwrap())]).unwrap();
+        assert!(config.read_again().unwrap().is_none(), "nothing has changed");
+        std::fs::write(&path, SET.replace("\"1\"", "\"2\"")).unwrap();
+        let again = config.read_again().unwrap().unwrap();
+        assert!(matches!(&again.keys[2], JwtKey::Jwks(text) if text.contains("\"kid\":\"2\"")));
+        assert!(again.read_again().unwrap().is_none());
+        for broken in ["", "{", r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#] {
+            std::fs::write(&path, broken).unwrap();
+            assert!(config.read_again().is_err(), "{broken}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(config.read_again().is_err());
+        assert!(read(&[(JWKS, SET)]).unwrap().read_again().unwrap().is_none());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod rows;
 mod unusable;
 
+use std::sync::{Arc, RwLock};
+
 use chrono::{TimeDelta, Utc};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -12,6 +14,7 @@ use wallet_core::accept::Role;
 use wallet_core::clock::{Clock, SystemClock};
 use wallet_core::config::{JwtConfig, JwtKey};
 
+use super::reread;
 use super::token::{Claims, TokenError, Tokens};
 
 const SECRET: &str = "mD3x8Wq0Zr7Yt2Kp5Vn9Lb4Hs6Jf1Gc3";
@@ -30,6 +33,7 @@ fn config(keys: Vec<JwtKey>) -> JwtConfig {
         keys,
         issuer: None,
         audience: None,
+        files: Default::default(),
     }
 }
 
@@ -185,10 +189,66 @@ fn a_set_is_searched_by_the_name_of_the_key() {
 }
 
 #[test]
+fn a_file_of_keys_that_changes_is_followed_and_one_that_breaks_changes_nothing() {
+    let private = |pem: &[u8]| EncodingKey::from_ec_pem(pem).unwrap();
+    let (old, new) = (
+        private(include_bytes!("ec.pem")),
+        private(include_bytes!("other-ec.pem")),
+    );
+    let public = |kid: &str, key| {
+        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(key, Algorithm::ES256).unwrap()).unwrap();
+        jwk["kid"] = json!(kid);
+        jwk
+    };
+    let token = |kid: &str, key| {
+        let header = Header {
+            kid: Some(kid.to_owned()),
+            ..Header::new(Algorithm::ES256)
+        };
+        signed(&header, &good_claims(), key)
+    };
+    let (by_old, by_new) = (token("old", &old), token("new", &new));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    let write = |keys: Value| std::fs::write(&path, json!({ "keys": keys }).to_string()).unwrap();
+    write(json!([public("old", &old)]));
+    let mut config =
+        JwtConfig::read(&|name: &str| (name == "JWT_JWKS").then(|| path.clone().into_os_string())).unwrap();
+    let tokens = RwLock::new(Arc::new(Tokens::new(&config).unwrap()));
+    let checked = |token: &str| tokens.read().unwrap().check(token, now()).map(|_| ());
+    assert_eq!(
+        (checked(&by_old), checked(&by_new)),
+        (Ok(()), Err(TokenError::UnknownKey))
+    );
+    write(json!([public("old", &old), public("new", &new)]));
+    config = reread(&tokens, &config).unwrap().unwrap();
+    assert_eq!((checked(&by_old), checked(&by_new)), (Ok(()), Ok(())));
+    write(json!([public("new", &new)]));
+    config = reread(&tokens, &config).unwrap().unwrap();
+    assert_eq!(
+        (checked(&by_old), checked(&by_new)),
+        (Err(TokenError::UnknownKey), Ok(()))
+    );
+    assert!(reread(&tokens, &config).unwrap().is_none(), "nothing has changed");
+    // Half written, without a key that can be used, gone.
+    for broken in [
+        "{\"keys\":[",
+        "{\"keys\":[{\"kty\":\"RSA\",\"use\":\"enc\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}",
+    ] {
+        std::fs::write(&path, broken).unwrap();
+        assert!(reread(&tokens, &config).is_err(), "{broken}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(reread(&tokens, &config).is_err());
+    assert_eq!(checked(&by_new), Ok(()));
+}
+
+#[test]
 fn issuer_and_audience_must_match_when_configured() {
     let tokens = Tokens::new(&JwtConfig {
         issuer: Some("https://login.example.com/".to_owned()),
         audience: Some("wallet".to_owned()),
+        files: Default::default(),
         ..config(vec![JwtKey::Hs256(SecretString::from(SECRET))])
     })
     .unwrap();
