@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::told::{MOST_REASON, shortened};
+
 /// The stable first word of a failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCode {
@@ -99,7 +101,7 @@ impl FailureCode {
     }
 }
 
-/// Why a transaction ended without effect, as its owner reads it: `CODE: sentence`.
+/// Why a transaction ended without effect, as its owner reads it: `CODE: sentence`, of no more than [`MOST_REASON`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureReason {
     /// The code.
@@ -120,13 +122,24 @@ impl FailureReason {
 
 impl fmt::Display for FailureReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.as_str(), self.sentence)
+        let whole = format!("{}: {}", self.code.as_str(), self.sentence);
+        f.write_str(&shortened(&whole, MOST_REASON))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_banks_long_words_are_cut_and_the_code_stays() {
+        let reason = FailureReason::new(FailureCode::PaymentDeclined, "no ".repeat(2_000)).to_string();
+        assert!(reason.len() <= MOST_REASON && reason.ends_with('…'), "{reason}");
+        assert_eq!(
+            FailureCode::of_reason(&reason),
+            Some(FailureCode::PaymentDeclined)
+        );
+    }
 
     #[test]
     fn the_code_of_a_reason_is_read_back() {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::db::schema::transaction_events;
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::TransactionId;
+use crate::told::{MOST_MESSAGE, bounded, shortened};
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,7 +234,8 @@ pub(crate) struct NewLine<'a> {
     pub(crate) detail: Option<&'a Value>,
 }
 
-/// Writes lines of any transactions, as far as their timelines have room: the one place that adds to a timeline.
+/// Writes lines of any transactions, each as far as it has room in an answer ([`crate::told`]) and as far as their timelines have room: the
+/// one place that adds to a timeline.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -265,8 +267,8 @@ pub(crate) async fn record_lines(
     .bind::<Array<SqlUuid>, _>(lines.iter().map(|line| line.transaction.uuid()).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(lines.iter().map(|line| line.id).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(lines.iter().map(|line| line.kind.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(lines.iter().map(|line| line.message).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Jsonb>>, _>(lines.iter().map(|line| line.detail.cloned()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(lines.iter().map(|line| shortened(line.message, MOST_MESSAGE)).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Jsonb>>, _>(lines.iter().map(|line| line.detail.map(|detail| bounded(detail).into_owned())).collect::<Vec<_>>())
     .bind::<Timestamptz, _>(at)
     .bind::<BigInt, _>(USUAL_LINES)
     .bind::<BigInt, _>(i64::try_from(MOST_LINES).unwrap_or(i64::MAX))

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wallet_core::db::PgConn;
 use wallet_core::ids::TransactionId;
+use wallet_core::told::{MOST_DETAIL, MOST_MESSAGE};
 use wallet_core::transactions::{self, MOST_LINES, TimelineKind};
 use wallet_tests::app::{Options, id_of, uuid};
 use wallet_tests::{TestApp, User};
@@ -163,6 +164,50 @@ async fn a_timeline_ends_and_says_so_and_its_end_is_told_all_the_same() {
         app.db.count("transaction_events").await,
         i64::try_from(lines.len()).unwrap()
     );
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_a_timeline_is_never_larger_than_an_answer_is_weighed_with() {
+    let app = TestApp::with_workers(0).await;
+    let (alice, hers) = app.owner(0).await;
+    let input = json!({ "amount": "10.00" });
+    let deposit = id_of(&app.deposit(&alice, &hers, input).await.data());
+    let id = TransactionId::from_uuid(uuid(&deposit));
+    let mut conn = app.db.pool().await.conn().await.unwrap();
+    let words = [
+        "no ".repeat(1_000),
+        "\"".repeat(1_000),
+        "\u{1}ä😀".repeat(500),
+        "short".to_owned(),
+    ];
+    for text in &words {
+        let detail = json!({ "answer": text });
+        let line = (Uuid::now_v7(), Utc::now());
+        transactions::record(
+            &mut conn,
+            id,
+            line.0,
+            line.1,
+            TimelineKind::StripeAnswer,
+            text,
+            Some(detail),
+        )
+        .await
+        .unwrap();
+    }
+    drop(conn);
+    let timeline = app.transaction(&alice, &deposit).await["timeline"].clone();
+    let lines: Vec<&Value> = timeline.as_array().unwrap().iter().skip(1).collect();
+    assert_eq!(lines.len(), words.len());
+    for (line, text) in lines.iter().zip(&words) {
+        let message = line["message"].as_str().unwrap();
+        assert!(json!(message).to_string().len() <= MOST_MESSAGE + 2, "{message}");
+        assert!(line["detail"].to_string().len() <= MOST_DETAIL, "{line}");
+        let is_whole = message == text;
+        assert_eq!(is_whole, text == "short", "{message}");
+        assert!(is_whole || message.ends_with('…'), "{message}");
+    }
     app.abandon().await;
 }
 

@@ -7,6 +7,7 @@
 
 use apollo_compiler::ast::{OperationType, Value};
 use async_graphql::Variables;
+use wallet_core::told::{MOST_DETAIL, MOST_MESSAGE, MOST_REASON};
 use wallet_core::transactions::MOST_LINES;
 
 use super::plan::{Plan, Step};
@@ -215,16 +216,17 @@ const fn reads(reads: usize) -> Weight {
     }
 }
 
-/// What a scalar is written with, in bytes; see the bounds in `wallet_core::accept`.
+/// What a scalar is written with, in bytes; see the bounds in `wallet_core::accept` and `wallet_core::told`.
 fn leaf(step: &Step, measure: Measure) -> Weight {
     let bytes = match (step.parent.as_str(), step.field.name.as_str()) {
         // 1,000 characters of at most four bytes.
         ("WalletTransaction", "description") => Amount::of(1024, 4 * 1024),
-        ("WalletTransaction", "reference" | "failureReason") => Amount::of(256, 1024),
+        ("WalletTransaction", "reference") => Amount::of(256, 1024),
+        ("WalletTransaction", "failureReason") => Amount::of(256, MOST_REASON),
         // Masked in lists, where each value of a number or a text is four dots of three bytes.
         ("WalletTransaction", "senderDetails" | "receiverDetails") => Amount::of(2 * 1024, 128 * 1024),
-        ("TransactionEvent", "detail") => Amount::of(256, 1024),
-        ("TransactionEvent", "message") => Amount::of(128, 512),
+        ("TransactionEvent", "detail") => Amount::of(256, MOST_DETAIL),
+        ("TransactionEvent", "message") => Amount::of(128, MOST_MESSAGE),
         ("TransactionEvent", "kind") => Amount::always(32),
         ("PayoutOnboarding", "url") => Amount::always(2 * 1024),
         (_, "__typename") => Amount::always(32),
