@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use tracing::{Instrument, Span};
 use wallet_core::chaos::{self, Point};
-use wallet_core::ids::JobId;
+use wallet_core::ids::{JobId, TransactionId};
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, MAX_STARTS};
 use wallet_core::telemetry::chain;
 
@@ -13,6 +13,9 @@ use crate::jobs as handlers;
 use crate::metrics::count_job;
 use crate::outcome::{self, JobError};
 use crate::worker::Worker;
+
+/// The field of every line that is about a transaction, here and in the API: by it one is followed through all programs.
+const TRANSACTION: &str = "transaction_id";
 
 /// Runs those of `ids` that are free and due, one after the other.
 pub(crate) async fn execute(worker: Arc<Worker>, ids: Vec<JobId>) {
@@ -41,11 +44,17 @@ async fn run(worker: &Worker, job: &ClaimedJob) {
 pub(crate) fn span(job: &ClaimedJob) -> Span {
     let kind = job.kind.map_or("unknown", JobKind::as_str);
     // Of the highest level, so that no filter of lines takes the ids from those that it lets through.
-    let span = tracing::error_span!("job", job = %job.claim.job, kind, transaction = tracing::field::Empty);
+    let span =
+        tracing::error_span!("job", job = %job.claim.job, kind, transaction_id = tracing::field::Empty);
     if let Some(transaction) = job.transaction {
-        span.record("transaction", tracing::field::display(transaction));
+        span.record(TRANSACTION, tracing::field::display(transaction));
     }
     span
+}
+
+/// Says, from here on, in every line about the job under way, which transaction it turned out to be about.
+pub(crate) fn is_about(transaction: TransactionId) {
+    Span::current().record(TRANSACTION, tracing::field::display(transaction));
 }
 
 /// Claims what may be run; parks what was started too often and leaves what a newer version understands.

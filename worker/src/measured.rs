@@ -100,7 +100,7 @@ async fn measure<T>(
     call: impl Future<Output = Result<T, GatewayError>>,
 ) -> Result<T, GatewayError> {
     let started = Instant::now();
-    let answer = call.await;
+    let answer = call.await.map_err(|error| error.of(operation));
     let class = answer
         .as_ref()
         .err()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use wallet_core::chaos::{self, PlantedBug};
+use wallet_core::crypto::CryptoError;
 use wallet_core::db::DbError;
 use wallet_core::ids::TransactionId;
 use wallet_core::inbox::InboxError;
@@ -74,8 +75,8 @@ pub(crate) enum JobError {
     #[error("the event could not be stored")]
     Inbox(#[from] InboxError),
     /// Sealing or opening failed.
-    #[error("sealing or opening failed")]
-    Crypto(#[from] wallet_core::crypto::CryptoError),
+    #[error("something sealed cannot be read, or nothing can be sealed")]
+    Crypto(#[from] CryptoError),
 }
 
 impl JobError {
@@ -85,7 +86,17 @@ impl JobError {
             Self::Park(_) => "person",
             Self::Again(_) | Self::AfterAnother(_) | Self::AfterCall(_) => "job",
             Self::NotYet(_) => "event",
-            Self::Db(_) | Self::Inbox(_) | Self::Crypto(_) => "database",
+            Self::Crypto(error)
+            | Self::Inbox(InboxError::Crypto(error))
+            | Self::Call(CallError::Crypto(error))
+                if !matches!(error, CryptoError::Store(_)) =>
+            {
+                "keys"
+            }
+            Self::Db(_)
+            | Self::Inbox(_)
+            | Self::Crypto(_)
+            | Self::Call(CallError::Db(_) | CallError::Crypto(_)) => "database",
             Self::Lock(_) => LOCK,
             Self::Call(CallError::LaneClosed(_)) => "provider_away",
             Self::Call(CallError::MoneyOutStopped) => "money_out",
@@ -135,6 +146,7 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     };
     let now = worker.clock.now();
     let end = resumable(worker, job, error, decide(job, error, now));
+    let told = for_operators(error, end, &reason);
     if let End::Retry(delay) = end {
         tracing::info!(attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
     }
@@ -143,7 +155,7 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     }
     let mut pause = FIRST_PAUSE;
     let is_written = loop {
-        let failed = match write_end(worker, job, end, now, &reason).await {
+        let failed = match write_end(worker, job, end, now, &told).await {
             Ok(is_written) => break is_written,
             Err(failed) => failed,
         };
@@ -168,6 +180,20 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
         worker.failed_alone.count(kind.queue());
     }
     tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;
+}
+
+/// What the job remembers: what its owner reads, and for operators the request that Stripe refused, or the key that is missing. Waiting jobs are
+/// found by the words alone, and brought forward when Stripe answers again.
+fn for_operators(error: &JobError, end: End, reason: &str) -> String {
+    match error {
+        JobError::Call(CallError::Gateway(error)) if matches!(end, End::Park) => {
+            format!("{reason} ({})", error.for_operators())
+        }
+        JobError::Crypto(_)
+        | JobError::Inbox(InboxError::Crypto(_))
+        | JobError::Call(CallError::Crypto(_)) => chain(error),
+        _ => reason.to_owned(),
+    }
 }
 
 /// While the lane is paused, a failure is the provider's and not the job's: its attempt is returned, and the job goes on when the lane does.

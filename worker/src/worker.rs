@@ -177,7 +177,7 @@ impl Worker {
             self.dispatcher.wake();
         }
         for (step, outcome) in steps.iter().zip(&settled.outcomes) {
-            tracing::debug!(transaction = %step.transaction, ?outcome, "settled");
+            tracing::debug!(transaction_id = %step.transaction, ?outcome, "settled");
         }
     }
 

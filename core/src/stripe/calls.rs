@@ -215,6 +215,7 @@ impl StripeCalls {
             .record(permit, answer.as_ref().err().map(|error| error.class), now);
         match answer {
             Ok(object) => {
+                tracing::info!(key = %attempt.key, object = object.object_id(), "made at Stripe");
                 self.store
                     .succeeded(&attempt.key, object.object_id(), None, None, now)
                     .await?;
@@ -224,7 +225,7 @@ impl StripeCalls {
                 if error.class == ErrorClass::Unknown && chaos::is_planted(PlantedBug::UnknownIsRefused) {
                     error.class = ErrorClass::Refused;
                 }
-                tracing::info!(key = %attempt.key, class = %error.class, code = error.code, request = error.request_id, "stripe call failed");
+                tracing::info!(key = %attempt.key, class = %error.class, code = error.code, request = error.request.id, "stripe call failed");
                 self.failed::<C>(&before, &error, now).await?;
                 Err(error.into())
             }
@@ -320,7 +321,7 @@ impl StripeCalls {
         error: &GatewayError,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
-        let request_id = error.request_id.as_deref();
+        let request_id = error.request.id.as_deref();
         let code = code_of(error);
         if !error.class.ends_attempt() {
             let untouched = error.class.leaves_key_unused();

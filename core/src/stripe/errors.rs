@@ -258,6 +258,15 @@ pub fn classify(failure: Failure<'_>) -> ErrorClass {
     }
 }
 
+/// Which request failed, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedRequest {
+    /// What was asked, such as `create_transfer`.
+    pub operation: Option<&'static str>,
+    /// Stripe's id of it, when the answer tells it: the dashboard finds it by that.
+    pub id: Option<String>,
+}
+
 /// A call to Stripe that brought no object.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("stripe call failed ({class}{}): {message}", status.map(|status| format!(", http {status}")).unwrap_or_default())]
@@ -274,8 +283,8 @@ pub struct GatewayError {
     pub decline_code: Option<Box<str>>,
     /// A sentence that may be shown to the user: Stripe's own for card errors, ours for everything else.
     pub message: String,
-    /// Stripe's id of the request, when the answer tells it.
-    pub request_id: Option<String>,
+    /// Which request it was, for operators.
+    pub request: Box<FailedRequest>,
     /// The intent that exists although the payment failed.
     pub payment_intent: Option<Box<PaymentIntent>>,
 }
@@ -291,7 +300,7 @@ impl GatewayError {
             param: None,
             decline_code: None,
             message: class.sentence().to_owned(),
-            request_id: None,
+            request: Box::default(),
             payment_intent: None,
         }
     }
@@ -311,6 +320,25 @@ impl GatewayError {
     #[must_use]
     pub fn misses(&self, param: &str) -> bool {
         self.code.as_deref() == Some("resource_missing") && self.param.as_deref() == Some(param)
+    }
+
+    /// The same failure, of this operation.
+    #[must_use]
+    pub fn of(mut self, operation: &'static str) -> Self {
+        self.request.operation = Some(operation);
+        self
+    }
+
+    /// What an operator needs to find the request at Stripe, and never what the answer says about keys and parameters:
+    /// `create_transfer at Stripe: account_forbidden, http 403, request req_…`.
+    #[must_use]
+    pub fn for_operators(&self) -> String {
+        let operation = self.request.operation.unwrap_or("a request");
+        let status = self.status.map(|status| format!(", http {status}"));
+        let code = self.code.as_ref().map(|code| format!(", {code}"));
+        let id = self.request.id.as_ref().map(|id| format!(", request {id}"));
+        let told: String = [status, code, id].into_iter().flatten().collect();
+        format!("{operation} at Stripe: {}{told}", self.class)
     }
 
     /// What to do about it.

@@ -47,10 +47,79 @@ async fn every_line_about_a_job_names_its_transaction_and_none_is_a_librarys() {
         for kind in kinds {
             let found = lines.iter().any(|line| {
                 let span = &line["span"];
-                span["transaction"] == id.as_str() && span["kind"] == *kind && span["job"].is_string()
+                span["transaction_id"] == id.as_str() && span["kind"] == *kind && span["job"].is_string()
             });
             assert!(found, "no line tells of the {kind} of {id}: {text}");
         }
     }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_is_followed_by_its_id_from_its_acceptance_to_its_payout() {
+    let app = TestApp::with_workers(0).await;
+    let (port, metrics) = (
+        port::free().unwrap().to_string(),
+        port::free().unwrap().to_string(),
+    );
+    let variables = app.variables.with(&[("PORT", &port), ("METRICS_PORT", &metrics)]);
+    let mut api = start("wallet-api", &[], &variables);
+    let mut worker = start("wallet-worker", &["run"], &variables);
+    for (program, at) in [(&mut api, &port), (&mut worker, &metrics)] {
+        let ready = format!("http://127.0.0.1:{at}/readyz");
+        wait_until_ready(&ready, &mut program.process, Duration::from_secs(30))
+            .await
+            .unwrap();
+    }
+    let (alice, wallet) = app.payee(5_000).await;
+    let asked = json!({
+        "query": "mutation($w: String!, $i: WithdrawInput!) { withdraw(walletId: $w, input: $i) { id } }",
+        "variables": { "w": wallet, "i": { "amount": "10.00" } },
+    });
+    let sent = app
+        .client()
+        .post(format!("http://127.0.0.1:{port}/graphql"))
+        .bearer_auth(&alice.token)
+        .json(&asked);
+    let answer: Value = sent.send().await.unwrap().json().await.unwrap();
+    let id = answer["data"]["withdraw"]["id"].as_str().unwrap().to_owned();
+    app.completed(&alice, &id).await;
+    app.at_rest().await;
+    let mut lines: Vec<Value> = Vec::new();
+    for program in [&mut api, &mut worker] {
+        let text = std::fs::read_to_string(program.process.log()).unwrap();
+        program.process.stop().await.unwrap();
+        lines.extend(text.lines().filter_map(|line| serde_json::from_str(line).ok()));
+    }
+    // What somebody finds who looks for the id in the field of that name, wherever it stands.
+    let about: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["transaction_id"] == id.as_str() || line["span"]["transaction_id"] == id.as_str())
+        .collect();
+    let stored = "SELECT stripe_transfer_id::text || ' ' || stripe_payout_id::text FROM wallet_transactions WHERE id = $1";
+    let stored: String = app.db.value(stored, &[&wallet_tests::app::uuid(&id)]).await;
+    let (transfer, payout) = stored.split_once(' ').unwrap();
+    let one = |what: &str, is_it: &dyn Fn(&Value) -> bool| {
+        assert!(
+            about.iter().any(|line| is_it(line)),
+            "no line tells of {what}: {about:#?}"
+        );
+    };
+    one("the acceptance", &|line| {
+        line["service"] == "wallet-api"
+            && line["message"] == "accepted"
+            && line["span"]["request_id"].is_string()
+    });
+    for object in [transfer, payout] {
+        one(object, &|line| {
+            line["message"] == "made at Stripe" && line["object"] == object
+        });
+    }
+    one("the event", &|line| {
+        line["event"]
+            .as_str()
+            .is_some_and(|event| event.starts_with("evt_"))
+            && line["object"] == payout
+    });
     app.finish().await;
 }

@@ -107,7 +107,7 @@ async fn refused(app: &TestApp) -> u64 {
 }
 
 /// Ben's account, or what he alone needs, is refused: his withdrawal is parked with an alarm after a few tries, and nobody else notices.
-async fn one_account_is_refused(fault: impl Fn(&str) -> Value, sent: usize) {
+async fn one_account_is_refused(fault: impl Fn(&str) -> Value, sent: usize, operation: &str) {
     let app = TestApp::start().await;
     let (ben, his) = app.payee(1_000).await;
     let account = app.account_of(&his).await;
@@ -121,6 +121,21 @@ async fn one_account_is_refused(fault: impl Fn(&str) -> Value, sent: usize) {
         app.deposited(&alice, &hers, 500, "pm_card_visa").await;
     }
     eventually("a person to be called", async || is_parked(&app, &stuck).await).await;
+    let told = "SELECT last_error FROM jobs WHERE transaction_id = $1";
+    let told: String = app.db.value(told, &[&uuid(&stuck)]).await;
+    let alarm: String = app.db.value("SELECT message FROM alarms", &[]).await;
+    for words in [
+        &format!("{operation} at Stripe: ") as &str,
+        "http 403",
+        "request req_",
+    ] {
+        assert!(
+            told.contains(words) && alarm.contains(words),
+            "{words} in {told:?} and {alarm:?}"
+        );
+    }
+    let owners = "transaction_events WHERE message LIKE '%req\\_%' OR message LIKE '%at Stripe: %'";
+    assert_eq!(app.db.count(owners).await, 0, "which is no word for the owner");
     let calls = refused(&app).await;
     assert!((2..=6).contains(&calls), "{calls} refused calls");
     let away = "transaction_events WHERE message LIKE '%cannot be reached%'";
@@ -139,6 +154,7 @@ async fn one_account_that_may_not_be_read_stops_only_its_own_withdrawal() {
     one_account_is_refused(
         |account| json!({ "path": format!("/v1/accounts/{account}"), "outcome": "error_403_account" }),
         0,
+        "retrieve_account",
     )
     .await;
 }
@@ -148,6 +164,7 @@ async fn one_account_that_may_not_be_paid_out_stops_only_its_own_withdrawal() {
     one_account_is_refused(
         |account| json!({ "path": "/v1/payouts", "account": account, "outcome": "error_403_account" }),
         1,
+        "create_payout",
     )
     .await;
 }
@@ -157,6 +174,7 @@ async fn one_account_that_is_refused_without_a_code_stops_only_its_own_withdrawa
     one_account_is_refused(
         |account| json!({ "path": "/v1/payouts", "account": account, "outcome": "error_403" }),
         1,
+        "create_payout",
     )
     .await;
 }

@@ -44,6 +44,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return look.close(end, obstacle.note()).await;
     }
     let done = understand(&look, &event).await;
+    // By now the span of these lines says which transaction it is about.
+    tracing::info!(
+        event = event.id,
+        event_type = event.event_type,
+        object = event.object_id,
+        "event looked at"
+    );
     chaos::reach(Point::H4).await;
     match done {
         // Stripe does not know the object, or will not show it: nothing to decide by.
@@ -53,7 +60,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 Disposition::NeedsReview | Disposition::FailDefinite
             ) =>
         {
-            let note = format!("its object cannot be fetched ({})", error.class);
+            let note = format!("its object cannot be fetched ({})", error.for_operators());
             look.close(EventEnd::Parked, &note).await
         }
         done => done,

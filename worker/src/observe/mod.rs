@@ -30,6 +30,7 @@ use wallet_core::settle::{Outcome, Step};
 use wallet_core::stripe::{Author, GatewayError, Lane, Metadata, Operation};
 use wallet_core::transactions::{self, TimelineKind, Transaction};
 
+use crate::executor;
 use crate::outcome::JobError;
 use crate::worker::{EventEnd, Worker};
 
@@ -168,7 +169,10 @@ impl<'a> Look<'a> {
     async fn owner(&self, kind: &str, object: &str) -> Result<Option<Transaction>, JobError> {
         let conn = &mut self.worker.db.conn().await?;
         match transactions::find_by_external_ref(conn, kind, object).await? {
-            Some(id) => Ok(transactions::find(conn, id).await?),
+            Some(id) => {
+                executor::is_about(id);
+                Ok(transactions::find(conn, id).await?)
+            }
             None => Ok(None),
         }
     }
@@ -191,6 +195,7 @@ impl<'a> Look<'a> {
         let Some(transaction) = found.filter(|found| found.flow == flow) else {
             return Ok(None);
         };
+        executor::is_about(id);
         let author = self.worker.calls.author(operation, id.uuid(), object).await?;
         Ok(Some(Claim { transaction, author }))
     }
@@ -214,6 +219,7 @@ impl<'a> Look<'a> {
             Actor::Worker(worker.name.clone())
         };
         let id = open_found(&worker.db, &*worker.ids, &*worker.clock, &actor, found).await?;
+        executor::is_about(id);
         worker.dispatcher.wake();
         self.again(id).await
     }

@@ -89,6 +89,12 @@ impl Call {
         let accepted = Self::to_its_end(&app.clone(), async move {
             let accepted = Box::pin(work(self, hand_over)).await?;
             chaos::reach(Point::A2).await;
+            let (id, kind) = (
+                accepted.transaction.id,
+                accepted.transaction.transaction_type.as_str(),
+            );
+            let job = accepted.job.map(|(_, job)| job.0);
+            tracing::info!(transaction_id = %id, kind, job, "accepted");
             if let Some((queue, job)) = accepted.job {
                 app.hand_over.submit(queue, job);
             }

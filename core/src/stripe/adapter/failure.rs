@@ -3,7 +3,7 @@
 use stripe::StripeError;
 
 use super::convert;
-use crate::stripe::errors::{ErrorClass, Failure, GatewayError, UNREADABLE_ANSWER, classify};
+use crate::stripe::errors::{ErrorClass, FailedRequest, Failure, GatewayError, UNREADABLE_ANSWER, classify};
 
 /// What hyper-util's client says when no connection was made: refused, unresolved, or TLS failed. The library passes only the
 /// text on; a test below holds it, since taking this for an unknown outcome would be safe, and the reverse would not.
@@ -70,7 +70,10 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) 
         param: answer.param.map(String::into_boxed_str),
         decline_code: answer.decline_code.map(String::into_boxed_str),
         message,
-        request_id: answer.request_log_url.as_deref().and_then(request_id),
+        request: Box::new(FailedRequest {
+            operation: None,
+            id: answer.request_log_url.as_deref().and_then(request_id),
+        }),
         payment_intent: answer
             .payment_intent
             .and_then(|intent| convert::payment_intent(intent).ok())
