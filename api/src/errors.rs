@@ -23,6 +23,11 @@ pub(crate) enum ApiError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// What changes something does not travel in an address.
+    #[error(
+        "query holds a mutation or a subscription: send it as JSON to POST /graphql, or subscribe at /graphql/ws"
+    )]
+    OnlyByPost,
     /// No token, or one that is not believed.
     #[error("a valid access token is needed: send Authorization: Bearer …")]
     Unauthenticated,
@@ -93,7 +98,7 @@ impl ApiError {
     /// Its code in the contract.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Validation { .. } => VALIDATION_ERROR,
+            Self::Validation { .. } | Self::OnlyByPost => VALIDATION_ERROR,
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
             Self::WalletNotFound => "WALLET_NOT_FOUND",

@@ -120,7 +120,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, guest: Guest
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(SILENT_FOR);
+        .header_read_timeout(SILENT_FOR)
+        // For the answer to the opening of a websocket, see there.
+        .preserve_header_case(true);
     builder
         .http2()
         .timer(TokioTimer::new())

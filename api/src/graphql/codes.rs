@@ -108,6 +108,7 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
     extensions.set("code", error.code());
     match error {
         ApiError::Validation { field, .. } => extensions.set("field", field.as_ref()),
+        ApiError::OnlyByPost => extensions.set("field", "query"),
         ApiError::RateLimited { retry_after } | ApiError::Paused { retry_after } => {
             extensions.set("retryAfter", *retry_after);
         }

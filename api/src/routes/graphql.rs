@@ -1,7 +1,10 @@
-//! `POST /graphql`: one operation as JSON.
+//! `POST /graphql`: one operation as JSON. `GET /graphql`: one query in the address ([`address`]).
+
+mod address;
 
 use std::sync::Arc;
 
+use async_graphql::parser::types::OperationType;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
@@ -22,6 +25,16 @@ use crate::request_id::RequestId;
 /// Largest request.
 const MOST_BYTES: usize = 64 * 1024;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+pub(super) use self::address::get;
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Post,
+    /// In an address, which is followed, repeated and kept without anybody's intention: for queries alone.
+    Get,
+}
 
 /// Executes one operation.
 pub(super) async fn post(
@@ -79,14 +92,26 @@ pub(super) async fn post(
             return graphql_refusal(media, status, &error, &id);
         }
     };
+    answered(&shared, &parts.headers, known, (Way::Post, request), &id).await
+}
+
+/// The answer to a request that was read.
+async fn answered(
+    shared: &Shared,
+    headers: &HeaderMap,
+    known: Option<Caller>,
+    (way, request): (Way, async_graphql::Request),
+    id: &RequestId,
+) -> Response {
+    let media = Media::accepted(headers);
     let person = known.as_ref().map(|caller| caller.user_id);
-    match execute(&shared, &parts.headers, known, request, &id).await {
+    match execute(shared, headers, known, (way, request), id).await {
         Ok(response) => graphql_answer(media, response),
         Err(error) => {
             if let (ApiError::RateLimited { .. }, Some(person)) = (&error, person) {
                 shared.app.refusals.slow_down(person).await;
             }
-            graphql_refusal(media, status_of(&error), &error, &id)
+            graphql_refusal(media, status_of(&error), &error, id)
         }
     }
 }
@@ -121,6 +146,10 @@ pub(crate) fn parsed(body: &[u8]) -> Result<async_graphql::Request, ApiError> {
         return Err(unreadable());
     }
     let sent: Sent<'_> = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    understood(sent)
+}
+
+fn understood(sent: Sent<'_>) -> Result<async_graphql::Request, ApiError> {
     let variables = sent.variables.map(exact::variables).transpose()?;
     let mut request = async_graphql::Request::new(sent.query).variables(variables.unwrap_or_default());
     request.operation_name = sent.operation_name;
@@ -131,7 +160,7 @@ async fn execute(
     shared: &Shared,
     headers: &HeaderMap,
     caller: Option<Caller>,
-    mut request: async_graphql::Request,
+    (way, mut request): (Way, async_graphql::Request),
     id: &RequestId,
 ) -> Result<async_graphql::Response, ApiError> {
     let app = &shared.app;
@@ -153,6 +182,14 @@ async fn execute(
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take_rest(caller.user_id, cost).await?;
     let shape = checked?;
+    match (way, shape.operation) {
+        (_, OperationType::Query) | (Way::Post, OperationType::Mutation) => {}
+        (Way::Get, _) => return Err(ApiError::OnlyByPost),
+        (Way::Post, OperationType::Subscription) => {
+            let mend = "holds a subscription: subscribe over a websocket at /graphql/ws, by the protocol graphql-transport-ws";
+            return Err(ApiError::validation("query", mend));
+        }
+    }
     let key = header_key(headers, shape)?;
     let (person, spent) = (caller.user_id, Arc::new(Spent::default()));
     let request = request

@@ -13,25 +13,55 @@ pub(super) enum Media {
 }
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+const JSON: &str = "application/json";
+const PAGE: &str = "text/html";
+
+/// What a client that follows a link wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// A page, as browsers do.
+    Page,
+    /// An answer of GraphQL.
+    Answer,
+    /// It takes whatever there is.
+    Any,
+}
+
+impl Wish {
+    /// The wish that a client states.
+    pub(super) fn stated(headers: &HeaderMap) -> Self {
+        let answer = named(headers, GRAPHQL_RESPONSE)
+            .max(named(headers, JSON))
+            .unwrap_or(0);
+        match named(headers, PAGE).unwrap_or(0) {
+            page if page > answer => Self::Page,
+            _ if answer > 0 => Self::Answer,
+            _ => Self::Any,
+        }
+    }
+}
+
+/// How much a client likes a type that it names; none when it does not name it. The last word counts.
+fn named(headers: &HeaderMap, wanted: &str) -> Option<u32> {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| {
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            kind.trim()
+                .eq_ignore_ascii_case(wanted)
+                .then(|| quality(parameters))
+        })
+        .next_back()
+}
 
 impl Media {
     /// The type that a client asks for: the newer one where it is named, and not liked less than the other.
     pub(super) fn accepted(headers: &HeaderMap) -> Self {
-        let ranges = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','));
-        let (mut newer, mut older) = (0, 0);
-        for range in ranges {
-            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let kind = kind.trim();
-            if kind.eq_ignore_ascii_case(GRAPHQL_RESPONSE) {
-                newer = quality(parameters);
-            } else if kind.eq_ignore_ascii_case("application/json") {
-                older = quality(parameters);
-            }
-        }
+        let newer = named(headers, GRAPHQL_RESPONSE).unwrap_or(0);
+        let older = named(headers, JSON).unwrap_or(0);
         if newer > 0 && newer >= older {
             Self::GraphqlResponse
         } else {
@@ -69,6 +99,38 @@ fn quality(parameters: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_browser_wishes_a_page_and_a_client_of_graphql_an_answer() {
+        for (accept, wish) in [
+            (None, Wish::Any),
+            (Some("*/*"), Wish::Any),
+            (Some("image/png"), Wish::Any),
+            // Firefox and Chrome, when an address is typed.
+            (
+                Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+                Wish::Page,
+            ),
+            (Some("text/html"), Wish::Page),
+            (Some("text/html;q=0.5, application/json;q=0.4"), Wish::Page),
+            (Some("text/html;q=0.5, application/json"), Wish::Answer),
+            (Some("text/html;q=0, */*"), Wish::Any),
+            (Some("application/json"), Wish::Answer),
+            // urql asks like this.
+            (
+                Some(
+                    "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed",
+                ),
+                Wish::Answer,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, accept.parse().unwrap());
+            }
+            assert_eq!(Wish::stated(&headers), wish, "{accept:?}");
+        }
+    }
 
     #[test]
     fn the_newer_type_is_given_to_those_who_name_it_and_like_it_no_less() {

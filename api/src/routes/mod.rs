@@ -39,17 +39,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         app: Arc::clone(&app),
         schema: build(Arc::clone(&app)),
     };
-    let mut graphql = post(graphql::post);
     let mut router = Router::new();
     if app.graphiql {
-        graphql = graphql.get(graphiql::page);
         router = router
             .route("/graphql/graphiql.js", get(graphiql::script))
             .route("/graphql/graphiql.css", get(graphiql::style));
     }
     let cors = cors::layer(&app.allowed_origins);
     router
-        .route("/graphql", graphql)
+        .route("/graphql", post(graphql::post).get(graphql::get))
         .route("/graphql/ws", get(socket::upgrade))
         .route("/wallet/webhook", post(webhook::receive))
         .route("/healthz", get(health::alive))

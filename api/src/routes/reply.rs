@@ -56,6 +56,9 @@ pub(super) fn graphql_refusal(
         ApiError::RateLimited { retry_after } | ApiError::Paused { retry_after } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
         }
+        ApiError::OnlyByPost => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
         ApiError::Unauthenticated => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -88,6 +91,7 @@ const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
 pub(super) const fn status_of(error: &ApiError) -> StatusCode {
     match error {
         ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ApiError::OnlyByPost => StatusCode::METHOD_NOT_ALLOWED,
         ApiError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         ApiError::Unavailable(_) | ApiError::Paused { .. } => StatusCode::SERVICE_UNAVAILABLE,
         ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

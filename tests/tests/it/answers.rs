@@ -74,6 +74,61 @@ async fn a_field_that_fails_nulls_its_parent_and_never_goes_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_mutation_does_not_hide_what_the_others_have_done() {
+    let app = TestApp::with_workers(0).await;
+    let (alice, hers) = app.payee(10_000).await;
+    let (_, his) = app.owner(0).await;
+    let send = |alias: &str, to: &str| {
+        format!(
+            "{alias}: transfer(fromWalletId: \"{hers}\", input: {{ toWalletId: \"{to}\", amount: \"1.00\" }}) {{ id status }}"
+        )
+    };
+    let kept = "SELECT count(*) FROM wallet_transactions WHERE transaction_type = 'transfer'";
+    // The refused one stands first, last, and beside two.
+    let bad = "bad";
+    for (first, others) in [(true, 1), (false, 1), (false, 2)] {
+        let before: i64 = app.db.value(kept, &[]).await;
+        let mut parts: Vec<String> = (0..others)
+            .map(|number| send(&format!("m{number}"), &his))
+            .collect();
+        parts.insert(if first { 0 } else { others }, send(bad, "nobody"));
+        let query = format!("mutation {{ {} }}", parts.join(" "));
+        let answer = app.gql(&alice, &query, json!({})).await;
+        assert_eq!(answer.body["data"], Value::Null, "{}", answer.body);
+        let errors = answer.body["errors"].as_array().unwrap();
+        assert!(
+            errors.len() == 1 && errors[0]["path"] == json!([bad]),
+            "{}",
+            answer.body
+        );
+        let told = answer.body["extensions"]["succeeded"].as_object().unwrap();
+        assert_eq!(told.len(), others, "{}", answer.body);
+        for number in 0..others {
+            let done = &told[&format!("m{number}")];
+            assert_eq!(done["status"], "PENDING", "{}", answer.body);
+            let there = format!(
+                "wallet_transactions WHERE id = '{}'",
+                done["id"].as_str().unwrap()
+            );
+            assert_eq!(app.db.count(&there).await, 1, "{}", answer.body);
+        }
+        assert_eq!(
+            app.db.value::<i64>(kept, &[]).await - before,
+            i64::try_from(others).unwrap()
+        );
+    }
+    // Where nothing failed, or one was asked for alone, there is nothing to tell beside the answer.
+    for query in [
+        format!("mutation {{ {} {} }}", send("a", &his), send("b", &his)),
+        format!("mutation {{ {} }}", send("a", "nobody")),
+    ] {
+        let answer = app.gql(&alice, &query, json!({})).await;
+        assert!(answer.body.get("extensions").is_none(), "{}", answer.body);
+    }
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fields_are_answered_in_the_order_of_the_selection() {
     let app = TestApp::with_workers(0).await;
     let (alice, hers) = app.owner(0).await;

@@ -28,7 +28,7 @@ async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
     let app = TestApp::with_workers(0).await;
     let pool = app.db.pool().await;
     let oldest = async |at| {
-        let backlogs = jobs::backlog(&pool, at).await.unwrap();
+        let backlogs = jobs::backlog(pool, at).await.unwrap();
         let of_maintenance = backlogs
             .into_iter()
             .find(|one| one.queue == QueueName::Maintenance);
@@ -60,7 +60,7 @@ async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
     // Failed, and given back, each time until a minute later.
     for round in 0..3 {
         let at = now + TimeDelta::minutes(round);
-        let claimed = jobs::claim(&pool, &[id], "worker", at).await.unwrap();
+        let claimed = jobs::claim(pool, &[id], "worker", at).await.unwrap();
         assert_eq!(claimed.len(), 1, "round {round}");
         let next = at + TimeDelta::minutes(1);
         if round == 1 {
@@ -69,14 +69,14 @@ async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
                 run_at: next,
             };
             assert_eq!(
-                jobs::hand_back(&pool, &[back], "the lock nodes are away")
+                jobs::hand_back(pool, &[back], "the lock nodes are away")
                     .await
                     .unwrap(),
                 1
             );
         } else {
             assert!(
-                jobs::retry_later(&pool, claimed[0].claim, next, "it failed")
+                jobs::retry_later(pool, claimed[0].claim, next, "it failed")
                     .await
                     .unwrap()
             );
@@ -90,15 +90,15 @@ async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
     }
     // Once it is parked it is counted there; put back by an operator it begins anew.
     let at = now + TimeDelta::minutes(3);
-    let claimed = jobs::claim(&pool, &[id], "worker", at).await.unwrap();
+    let claimed = jobs::claim(pool, &[id], "worker", at).await.unwrap();
     assert!(
-        jobs::park(&pool, claimed[0].claim, at, "a person has to look")
+        jobs::park(pool, claimed[0].claim, at, "a person has to look")
             .await
             .unwrap()
     );
     assert_eq!(oldest(at).await, None);
     let ada = Actor::Operator("ada".parse().unwrap());
-    assert!(jobs::requeue(&pool, id, &ada, None, at).await.unwrap());
+    assert!(jobs::requeue(pool, id, &ada, None, at).await.unwrap());
     let after = at + TimeDelta::seconds(7);
     assert_eq!(oldest(after).await, Some(7_000));
     app.abandon().await;

@@ -18,6 +18,19 @@ pub(super) fn data(plan: &Plan, found: Value) -> Value {
     object(&plan.steps, found).unwrap_or(Value::Null)
 }
 
+/// The results of those fields at the root that did not fail, by their keys: of a mutation, what has happened although its answer is null.
+pub(super) fn succeeded(plan: &Plan, found: &Value) -> Value {
+    let Value::Object(found) = found else {
+        return Value::Object(IndexMap::new());
+    };
+    let results = plan.steps.iter().filter_map(|step| {
+        let (name, value) = found.get_key_value(step.key.as_str())?;
+        let whole = typed(&step.field.definition.ty, step, value.clone()).ok()?;
+        (whole != Value::Null).then(|| (name.clone(), whole))
+    });
+    Value::Object(results.collect())
+}
+
 fn object(steps: &[Step], found: Value) -> Result<Value, Unfit> {
     let mut found = match found {
         Value::Object(found) => found,

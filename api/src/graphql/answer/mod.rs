@@ -20,6 +20,11 @@ use crate::errors::ApiError;
 /// What an error takes beside its message: its path, place and code.
 const ERROR_BYTES: usize = 512;
 
+/// Where an answer that is null tells the results of those mutations that were carried out all the same. A refused mutation nulls the whole
+/// `data`, since its type is not null, and the others are not undone by it
+/// (<https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors>).
+const SUCCEEDED: &str = "succeeded";
+
 /// Bounds and completes the answers of a schema.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answers {
@@ -83,7 +88,14 @@ impl Extension for Answer {
             return refusal(&error, ctx.data_opt());
         }
         if let Some(plan) = ctx.data_opt::<Plan>() {
-            response.data = complete::data(plan, std::mem::take(&mut response.data));
+            let found = std::mem::take(&mut response.data);
+            let succeeded = plan
+                .holds_several_mutations()
+                .then(|| complete::succeeded(plan, &found));
+            response.data = complete::data(plan, found);
+            if let Some(succeeded) = succeeded.filter(|_| response.data == Value::Null) {
+                response.extensions.insert(SUCCEEDED.to_owned(), succeeded);
+            }
         }
         response
     }

@@ -63,8 +63,8 @@ async fn an_answer_is_given_up_where_it_becomes_too_large() {
     );
 }
 
-/// What a client gets when the engine found `data` for `query`.
-fn completed(query: &str, data: Json) -> String {
+/// What comes of the plan of `query`.
+fn with_plan(query: &str, work: impl FnOnce(&Plan) -> Value) -> Json {
     let mut request = Request::new(query);
     let rules = limits::Rules {
         introspection: false,
@@ -72,9 +72,18 @@ fn completed(query: &str, data: Json) -> String {
     };
     limits::check(&mut request, rules).unwrap();
     let plan = request.data.get(&std::any::TypeId::of::<Plan>()).unwrap();
-    let plan: &Plan = plan.downcast_ref().unwrap();
-    let value = complete::data(plan, Value::from_json(data).unwrap());
-    serde_json::to_string(&value).unwrap()
+    serde_json::to_value(work(plan.downcast_ref().unwrap())).unwrap()
+}
+
+/// What a client gets when the engine found `data` for `query`.
+fn completed(query: &str, data: Json) -> String {
+    let mut written = String::new();
+    with_plan(query, |plan| {
+        let value = complete::data(plan, Value::from_json(data).unwrap());
+        written = serde_json::to_string(&value).unwrap();
+        value
+    });
+    written
 }
 
 #[test]
@@ -116,7 +125,21 @@ fn roots_of_mutations_and_subscriptions_are_nulled_like_others() {
     let call = |alias: &str| format!("{alias}: cancelTransaction(transactionId: \"x\") {{ id }}");
     let two = format!("mutation {{ {} {} }}", call("a"), call("b"));
     let found = json!({ "__exists": "Mutation", "a": { "__exists": "WalletTransaction", "id": "x" } });
-    assert_eq!(completed(&two, found), "null", "both may not be null");
+    assert_eq!(completed(&two, found.clone()), "null", "both may not be null");
+    let told = with_plan(&two, |plan| {
+        assert!(plan.holds_several_mutations());
+        complete::succeeded(plan, &Value::from_json(found).unwrap())
+    });
+    assert_eq!(
+        told,
+        json!({ "a": { "id": "x" } }),
+        "and the one that was done is told"
+    );
+    let one = format!("mutation {{ {} }}", call("a"));
+    with_plan(&one, |plan| {
+        assert!(!plan.holds_several_mutations());
+        Value::Null
+    });
     let watched = "subscription { walletUpdated(id: \"x\") { id balance } }";
     assert_eq!(
         completed(watched, json!({ "walletUpdated": { "id": "x" } })),

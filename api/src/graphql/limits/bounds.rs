@@ -89,7 +89,9 @@ impl<'a> Walk<'a> {
 
     fn selections(&mut self, set: &'a [Selection], place: Place) -> Result<(), ApiError> {
         if place.level > MAX_LEVELS {
-            return Err(refused("is nested too deep"));
+            return Err(refused(format!(
+                "is nested deeper than {MAX_LEVELS} selections, with fragments put in"
+            )));
         }
         let inner = Place {
             level: place.level + 1,
@@ -98,7 +100,9 @@ impl<'a> Walk<'a> {
         for selection in set {
             self.selections += 1;
             if self.selections > MAX_SELECTIONS {
-                return Err(too_many());
+                return Err(refused(format!(
+                    "makes more than {MAX_SELECTIONS} selections, with fragments put in"
+                )));
             }
             match selection {
                 Selection::Field(field) => {
@@ -138,7 +142,9 @@ impl<'a> Walk<'a> {
 
     fn field(&mut self, field: &'a apollo_compiler::ast::Field, place: Place) -> Result<(), ApiError> {
         if matches!(field.name.as_str(), "__schema" | "__type") && !self.introspection {
-            return Err(refused("asks for the schema, which is not told here"));
+            return Err(refused(
+                "asks for the schema, which is told only where GRAPHIQL is true",
+            ));
         }
         let in_introspection = place.in_introspection || matches!(field.name.as_str(), "__schema" | "__type");
         if in_introspection {
@@ -146,8 +152,13 @@ impl<'a> Walk<'a> {
         } else {
             self.fields += 1;
         }
-        if self.fields > MAX_FIELDS || self.introspected > MAX_INTROSPECTION {
-            return Err(too_many());
+        for (selected, most, what) in [
+            (self.fields, MAX_FIELDS, "fields"),
+            (self.introspected, MAX_INTROSPECTION, "fields of the schema"),
+        ] {
+            if selected > most {
+                return Err(refused(format!("selects more than {most} {what}")));
+            }
         }
         let depth = if in_introspection {
             place.depth
@@ -166,10 +177,6 @@ impl<'a> Walk<'a> {
             },
         )
     }
-}
-
-fn too_many() -> ApiError {
-    refused(format!("selects more than {MAX_FIELDS} fields"))
 }
 
 fn few(directives: &DirectiveList) -> Result<(), ApiError> {

@@ -43,7 +43,7 @@ pub(super) fn parse(query: &str) -> Result<Document, ApiError> {
     let mut parser = Parser::new().recursion_limit(MAX_NESTING).token_limit(MAX_TOKENS);
     let parsed = parser.parse_ast(query, "query");
     if parser.recursion_reached() > MAX_NESTING {
-        return Err(refused("is nested too deep"));
+        return Err(refused(format!("is nested deeper than {MAX_NESTING} levels")));
     }
     if parser.tokens_reached() > MAX_TOKENS {
         return Err(refused(format!("has more than {MAX_TOKENS} tokens")));
@@ -65,14 +65,32 @@ pub(super) fn parse(query: &str) -> Result<Document, ApiError> {
 /// Checks a document against the schema.
 pub(super) fn validated(document: &Document) -> Result<Valid<ExecutableDocument>, ApiError> {
     document.to_executable_validate(schema()?).map_err(|invalid| {
-        let Some(first) = invalid.errors.iter().next() else {
+        // What is misspelt before what follows from it: a selection whose only field does not exist is empty, too.
+        let told = invalid.errors.iter().min_by_key(|error| follows(error));
+        let Some(first) = told else {
             return refused("is not valid");
         };
         ApiError::validation(
             field_of(document, &first),
-            shortened(&format!("is not valid: {}", first.error)),
+            shortened(&format!("is not valid{}: {}", place(&first), first.error)),
         )
     })
+}
+
+/// Where an error is in the document, if that is known.
+fn place(error: &Diagnostic<'_, DiagnosticData>) -> String {
+    let range = error.line_column_range();
+    range.map_or_else(String::new, |range| {
+        format!(" at line {}, column {}", range.start.line, range.start.column)
+    })
+}
+
+/// Whether an error may follow from another one.
+fn follows(error: &Diagnostic<'_, DiagnosticData>) -> bool {
+    matches!(
+        error.error.unstable_error_name(),
+        Some("MissingSubselection" | "UnusedVariable" | "UnusedFragment")
+    )
 }
 
 fn shortened(message: &str) -> String {

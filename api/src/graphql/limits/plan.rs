@@ -34,6 +34,11 @@ pub(crate) struct Step {
 }
 
 impl Plan {
+    /// Whether one mutation can hide the results of others.
+    pub(crate) fn holds_several_mutations(&self) -> bool {
+        self.operation == OperationType::Mutation && self.steps.len() > 1
+    }
+
     /// Puts an operation of a valid document together; its size was bounded before.
     pub(super) fn new(
         document: &ExecutableDocument,

@@ -84,6 +84,10 @@ impl Closing {
     }
 }
 
+/// What a client reads whose token is not believed.
+const FORBIDDEN: &str =
+    "Forbidden: send {\"Authorization\": \"Bearer TOKEN\"} with a valid token as payload of connection_init";
+
 impl From<&ApiError> for Closing {
     /// The end that a refused greeting leads to.
     fn from(error: &ApiError) -> Self {
@@ -94,7 +98,7 @@ impl From<&ApiError> for Closing {
             ApiError::RateLimited { .. } => Self::TryLater("too many requests"),
             ApiError::LimitExceeded(_) => Self::TryLater("too many websockets"),
             ApiError::Internal(_) => Self::Internal,
-            _ => Self::Forbidden("Forbidden"),
+            _ => Self::Forbidden(FORBIDDEN),
         }
     }
 }
@@ -122,6 +126,14 @@ mod tests {
         );
         assert_eq!(Closing::from(&ApiError::Unauthenticated).code(), 4403);
         assert_eq!(Closing::from(&ApiError::Forbidden).code(), 4403);
+        let Message::Close(Some(frame)) = Closing::from(&ApiError::Unauthenticated).message() else {
+            panic!("no close")
+        };
+        assert!(
+            frame.reason.contains("connection_init") && frame.reason.ends_with("connection_init"),
+            "the mend fits whole: {}",
+            frame.reason
+        );
         assert_eq!(Closing::from(&ApiError::internal("x")).code(), 1011);
     }
 }

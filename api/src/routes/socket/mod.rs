@@ -12,7 +12,7 @@ mod tests;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
@@ -33,6 +33,7 @@ pub(super) async fn upgrade(
     Extension(id): Extension<RequestId>,
     peer: Option<Extension<PeerAddress>>,
     headers: HeaderMap,
+    extensions: Extensions,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if !cors::may_open_socket(&headers, &shared.app.allowed_origins) {
@@ -59,11 +60,16 @@ pub(super) async fn upgrade(
         address,
         guest,
     };
-    upgrade
+    let mut response = upgrade
         .protocols([PROTOCOL])
         .max_message_size(MOST_READ)
         .max_frame_size(MOST_READ)
-        .on_upgrade(move |socket| session::serve(socket, visit).in_current_span())
+        .on_upgrade(move |socket| session::serve(socket, visit).in_current_span());
+    // Names of headers have no case, and yet there are clients that look for `Sec-WebSocket-Protocol` in just this spelling (Python's gql 4).
+    // hyper writes names as the client wrote them when it finds, in the response, the note that it has left with the request
+    // (<https://docs.rs/hyper/1/hyper/server/conn/http1/struct.Builder.html#method.preserve_header_case>).
+    response.extensions_mut().extend(extensions);
+    response
 }
 
 fn speaks_our_protocol(headers: &HeaderMap) -> bool {

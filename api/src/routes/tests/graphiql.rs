@@ -5,8 +5,15 @@ use super::*;
 #[tokio::test]
 async fn graphiql_comes_from_here_alone_and_shows_the_schema_without_a_token() {
     let api = api(&[("GRAPHIQL", "true")]).await;
-    for path in ["/graphql", "/graphql/graphiql.js", "/graphql/graphiql.css"] {
-        let (status, headers, body) = send(&api, Request::get(path).body(Body::empty()).unwrap()).await;
+    for (path, accept) in [
+        ("/graphql", "*/*"),
+        ("/graphql", "text/html,application/xhtml+xml,*/*;q=0.8"),
+        ("/graphql?query=%7B__typename%7D", "text/html,*/*;q=0.8"),
+        ("/graphql/graphiql.js", "*/*"),
+        ("/graphql/graphiql.css", "text/css"),
+    ] {
+        let request = Request::get(path).header(header::ACCEPT, accept);
+        let (status, headers, body) = send(&api, request.body(Body::empty()).unwrap()).await;
         assert_eq!(status, StatusCode::OK, "{path}");
         assert!(
             headers[header::CONTENT_SECURITY_POLICY]

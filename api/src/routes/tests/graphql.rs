@@ -131,25 +131,148 @@ async fn what_graphql_refuses_is_a_validation_error_and_leaks_nothing() {
     }
 }
 
+/// `GET /graphql` with these parameters, as a client that is known.
+fn asked(parameters: &[(&str, &str)], accept: &str) -> Request<Body> {
+    let mut address = url::form_urlencoded::Serializer::new(String::new());
+    address.extend_pairs(parameters);
+    Request::get(format!("/graphql?{}", address.finish()))
+        .header(header::ACCEPT, accept)
+        .header(header::AUTHORIZATION, format!("Bearer {}", token("user")))
+        .body(Body::empty())
+        .unwrap()
+}
+
+/// What urql accepts, which sends queries by GET unless told otherwise.
+const URQL: &str = "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed";
+
 #[tokio::test]
-async fn mutations_do_not_travel_by_get() {
+async fn a_query_may_stand_in_the_address_and_nobody_keeps_the_answer() {
     for graphiql in [&[][..], &[("GRAPHIQL", "true")]] {
         let api = api(graphiql).await;
-        let target = "/graphql?query=mutation%7Btransfer%7Bid%7D%7D";
-        let request = Request::get(target).header(header::AUTHORIZATION, format!("Bearer {}", token("user")));
-        let (status, headers, body) = send(&api, request.body(Body::empty()).unwrap()).await;
-        if graphiql.is_empty() {
-            assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
-            assert_eq!(body["error"]["code"], "METHOD_NOT_ALLOWED");
-        } else {
-            assert_eq!(status, StatusCode::OK);
-            assert!(
-                headers[header::CONTENT_TYPE]
-                    .to_str()
-                    .unwrap()
-                    .starts_with("text/html")
-            );
+        for (parameters, told) in [
+            (
+                &[("query", "{ __typename }")][..],
+                json!({ "__typename": "Query" }),
+            ),
+            (
+                &[
+                    ("query", "query A { a: __typename } query B { b: __typename }"),
+                    ("operationName", "B"),
+                    ("variables", ""),
+                ],
+                json!({ "b": "Query" }),
+            ),
+            (
+                &[
+                    ("query", "query($x: Boolean!) { __typename @include(if: $x) }"),
+                    ("variables", "{\"x\":false}"),
+                    ("extensions", "{}"),
+                ],
+                json!({}),
+            ),
+        ] {
+            for accept in [URQL, "application/json", "*/*"] {
+                let (status, headers, body) = send(&api, asked(parameters, accept)).await;
+                assert_eq!(
+                    (status, &body["data"]),
+                    (StatusCode::OK, &told),
+                    "{parameters:?} {accept}: {body}"
+                );
+                assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+                let kind = if accept == URQL {
+                    "application/graphql-response+json; charset=utf-8"
+                } else {
+                    "application/json"
+                };
+                assert_eq!(headers[header::CONTENT_TYPE], kind);
+            }
         }
+        let mut stranger = asked(&[("query", "{ wallets { id } }")], URQL);
+        stranger.headers_mut().remove(header::AUTHORIZATION);
+        let (status, _, body) = send(&api, stranger).await;
+        assert_eq!(
+            (status, code(&body)),
+            (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED")
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_an_address_does_not_hold_is_told_by_graphql() {
+    let api = api(&[("GRAPHIQL", "true")]).await;
+    let twice = [("query", "{ __typename }"), ("query", "{ wallets { id } }")];
+    for (parameters, named) in [
+        (&[][..], "query"),
+        (&[("operationName", "A")], "query"),
+        (&[("query", "{ __typename }"), ("variables", "[")], "variables"),
+        (&twice, "query"),
+    ] {
+        let (status, _, body) = send(&api, asked(parameters, URQL)).await;
+        assert_eq!(
+            (status, code(&body), field(&body)),
+            (StatusCode::BAD_REQUEST, "VALIDATION_ERROR", named),
+            "{body}"
+        );
+        assert!(body.get("data").is_none(), "{body}");
+    }
+    let hash = "{\"persistedQuery\":{\"version\":1,\"sha256Hash\":\"ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38\"}}";
+    for accept in [URQL, "*/*"] {
+        let (status, _, body) = send(&api, asked(&[("extensions", hash)], accept)).await;
+        assert_eq!(
+            (status, code(&body)),
+            (StatusCode::BAD_REQUEST, "PERSISTED_QUERY_NOT_SUPPORTED"),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn mutations_and_subscriptions_do_not_travel_by_get() {
+    for graphiql in [&[][..], &[("GRAPHIQL", "true")]] {
+        let api = api(graphiql).await;
+        for text in [
+            "mutation { createWallet(input: {}) { id } }",
+            "query A { __typename } mutation B { createWallet(input: {}) { id } }",
+            "subscription { walletUpdated(id: \"x\") { id } }",
+        ] {
+            for accept in [URQL, "application/json", "*/*"] {
+                let parameters = [
+                    ("query", text),
+                    ("operationName", if text.contains(" B ") { "B" } else { "" }),
+                ];
+                let (status, headers, body) = send(&api, asked(&parameters, accept)).await;
+                assert_eq!(
+                    (status, code(&body), field(&body)),
+                    (StatusCode::METHOD_NOT_ALLOWED, "VALIDATION_ERROR", "query"),
+                    "{text}: {body}"
+                );
+                assert_eq!(headers[header::ALLOW], "POST");
+                let told = body["errors"][0]["message"].as_str().unwrap();
+                assert!(
+                    told.contains("POST /graphql") && told.contains("/graphql/ws"),
+                    "{told}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_name_what_is_misspelt_and_the_mend() {
+    let api = api(&[]).await;
+    for (text, words) in [
+        ("{ wallets { nope } }", &["`nope`", "line 1, column 13"][..]),
+        ("{ wallets { nope { deeper } } }", &["`nope`"]),
+        ("query($x: Int) { wallets { nope(a: $x) } }", &["`nope`"]),
+        ("{\n  nowhere\n}", &["`nowhere`", "line 2, column 3"]),
+        (
+            "subscription { walletUpdated(id: \"x\") { id } }",
+            &["/graphql/ws", "graphql-transport-ws"],
+        ),
+    ] {
+        let (_, _, body) = send(&api, query(text)).await;
+        let told = body["errors"][0]["message"].as_str().unwrap();
+        assert!(words.iter().all(|word| told.contains(word)), "{text}: {told}");
     }
 }
 

@@ -1,0 +1,105 @@
+//! `GET /graphql`: a query in the address, as the specification of GraphQL over HTTP lets clients send it
+//! (<https://graphql.github.io/graphql-over-http/draft/#sec-GET>), or GraphiQL's page for whoever wants to see one.
+//!
+//! No page of a stranger gains by it: the token stands in a header, which only our own pages and allowed origins can set, and nobody keeps the
+//! answer (`no-store`). Mutations do not travel like this.
+
+use std::borrow::Cow;
+
+use axum::extract::{Extension, Query, Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use serde_json::value::RawValue;
+
+use super::{Sent, Way, answered, understood};
+use crate::errors::ApiError;
+use crate::request_id::RequestId;
+use crate::routes::media::{Media, Wish};
+use crate::routes::reply::{graphql_refusal, no_persisted_queries, status_of};
+use crate::routes::{Shared, graphiql};
+
+/// What an address holds for GraphQL.
+#[derive(Debug, Default)]
+struct Asked {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
+/// Answers a query, or shows GraphiQL.
+pub(in crate::routes) async fn get(
+    State(shared): State<Shared>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let media = Media::accepted(&parts.headers);
+    let asked = Asked::of(&parts.uri);
+    let is_empty = matches!(&asked, Ok(asked) if asked.query.is_none() && asked.extensions.is_none());
+    match Wish::stated(&parts.headers) {
+        Wish::Page if shared.app.graphiql => return graphiql::page().await,
+        // Whoever takes anything and asks for nothing.
+        Wish::Any if shared.app.graphiql && is_empty => return graphiql::page().await,
+        Wish::Page | Wish::Any | Wish::Answer => {}
+    }
+    let known = match shared.app.auth.by_header(&parts.headers, &id).await {
+        Ok(principal) => Some(principal.caller),
+        // As for a request by POST.
+        Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
+        Err(error) => return graphql_refusal(media, status_of(&error), &error, &id),
+    };
+    let request = match asked {
+        Ok(asked) if asked.query.is_none() && asked.extensions.is_some() => {
+            return no_persisted_queries(media);
+        }
+        Ok(asked) => asked.request(),
+        Err(error) => Err(error),
+    };
+    match request {
+        Ok(request) => answered(&shared, &parts.headers, known, (Way::Get, request), &id).await,
+        Err(error) => graphql_refusal(media, StatusCode::BAD_REQUEST, &error, &id),
+    }
+}
+
+impl Asked {
+    /// What an address holds; each parameter once. An address is no longer than a body may be: hyper takes none that is (414).
+    fn of(uri: &Uri) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
+            ApiError::validation("query", "cannot be read; encode it as a parameter of the address")
+        })?;
+        let mut asked = Self::default();
+        for (name, value) in pairs {
+            let place = match name.as_str() {
+                "query" => &mut asked.query,
+                "operationName" => &mut asked.operation_name,
+                "variables" => &mut asked.variables,
+                "extensions" => &mut asked.extensions,
+                _ => continue,
+            };
+            if place.replace(value).is_some() {
+                return Err(ApiError::validation(
+                    Cow::Owned(name),
+                    "is given twice in the address",
+                ));
+            }
+        }
+        Ok(asked)
+    }
+
+    fn request(self) -> Result<async_graphql::Request, ApiError> {
+        let missing = "must be sent: as the parameter `query` of the address, or as JSON to POST /graphql";
+        let query = self.query.ok_or_else(|| ApiError::validation("query", missing))?;
+        let variables: Option<Box<RawValue>> = self
+            .variables
+            .filter(|variables| !variables.is_empty())
+            .map(|variables| serde_json::from_str(&variables))
+            .transpose()
+            .map_err(|_| ApiError::validation("variables", "must be one JSON object"))?;
+        understood(Sent {
+            query,
+            operation_name: self.operation_name,
+            variables: variables.as_deref(),
+        })
+    }
+}
