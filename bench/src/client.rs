@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wallet_dev::token::{self, Role};
@@ -24,13 +25,23 @@ impl Client {
     /// A person of their own, with a token for an hour.
     pub(crate) fn new(base: &str, jwt_secret: &str) -> Result<Self> {
         let token = token::issue(jwt_secret, Uuid::new_v4(), Role::User, Duration::from_secs(3_600))?;
+        Self::with_token(base, &token, None)
+    }
+
+    /// Whoever this token names, from this address as a proxy would tell it.
+    pub(crate) fn with_token(base: &str, token: &str, address: Option<&str>) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        if let Some(address) = address {
+            headers.insert("x-forwarded-for", address.parse()?);
+        }
         let http = reqwest::Client::builder()
             .no_proxy()
+            .default_headers(headers)
             .timeout(Duration::from_secs(30))
             .build()?;
         Ok(Self {
             url: format!("{base}/graphql"),
-            token,
+            token: token.to_owned(),
             http,
         })
     }

@@ -1,14 +1,18 @@
 //! One person takes all they can get; another one's waiting time, as a ratio to an idle system.
 
+mod attacker;
 mod attacks;
+mod socket;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use tokio::task::JoinHandle;
 
-use self::attacks::{Attack, Target};
+use self::attacker::Attacker;
+pub(crate) use self::attacker::run as attack;
+pub(crate) use self::attacks::Attack;
+use self::attacks::Target;
 use crate::client::Client;
 use crate::report::{Line, millis};
 use crate::system::System;
@@ -19,27 +23,19 @@ const MOST: f64 = 3.0;
 const PAUSE: Duration = Duration::from_millis(110);
 /// How long an attack runs before the other person is measured.
 const BEFORE: Duration = Duration::from_secs(2);
+/// How long the system rests after an attack.
+const AFTER: Duration = Duration::from_secs(2);
 
 const WALLET: &str =
     "query($id: String!) { wallet(id: $id) { id balance transactions(first: 5) { nodes { id status } } } }";
 
-/// Attacks that run until this is dropped.
-struct Running(Vec<JoinHandle<()>>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
-    }
-}
-
-pub(crate) async fn measure(samples: usize) -> Result<Vec<Line>> {
+/// Measures every attack, or one.
+pub(crate) async fn measure(samples: usize, only: Option<Attack>) -> Result<Vec<Line>> {
     let system = System::start_limited().await?;
     let _worker = system.stack.start_worker().await?;
     let (other, attacker) = (system.client()?, system.client()?);
     let wallet = other.wallet().await?;
-    let target = Target::prepare(system.stack.api_base(), attacker).await?;
+    let target = Target::prepare(system.stack.api_base(), &attacker).await?;
     // Warms connections and caches.
     p99(&other, &wallet, 30).await?;
     let idle = p99(&other, &wallet, samples).await?;
@@ -49,11 +45,11 @@ pub(crate) async fn measure(samples: usize) -> Result<Vec<Line>> {
         "",
         true,
     )];
-    for attack in Attack::ALL {
-        let running = Running(attack.begin(&target));
+    for attack in only.map_or_else(|| Attack::ALL.to_vec(), |one| vec![one]) {
+        let attacker = Attacker::begin(attack, &target)?;
         tokio::time::sleep(BEFORE).await;
         let under = p99(&other, &wallet, samples).await?;
-        drop(running);
+        let told = attacker.end().await?;
         let ratio = under.as_secs_f64() / idle.as_secs_f64();
         lines.push(Line::below(
             format!("{attack}: {:.1} ms, times idle", millis(under)),
@@ -61,6 +57,8 @@ pub(crate) async fn measure(samples: usize) -> Result<Vec<Line>> {
             MOST,
             "x",
         ));
+        lines.push(Line::note(format!("the attacker's answers: {told}")));
+        tokio::time::sleep(AFTER).await;
     }
     Ok(lines)
 }

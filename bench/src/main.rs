@@ -34,7 +34,7 @@ struct Arguments {
     which: Option<Which>,
 }
 
-#[derive(Subcommand, Clone, Copy)]
+#[derive(Subcommand, Clone)]
 enum Which {
     /// From sending the mutation until a 5 ms poll shows COMPLETED, one transfer at a time on an idle system.
     Latency {
@@ -71,12 +71,23 @@ enum Which {
         /// How many requests of the other person are measured in each phase.
         #[arg(long, default_value_t = 300)]
         samples: usize,
+        /// One attack instead of all.
+        #[arg(long)]
+        only: Option<fairness::Attack>,
     },
     /// The invariants over transactions that are planted: time of `wallet-worker verify`, whole and quick.
     Verify {
         /// How many transfers.
         #[arg(long, default_value_t = 1_000_000)]
         transfers: usize,
+    },
+    /// The attacker of `fairness`, as a process of its own.
+    #[command(hide = true)]
+    Attack {
+        /// What it does.
+        attack: fairness::Attack,
+        /// Whose limits it tries, as JSON.
+        target: String,
     },
 }
 
@@ -98,7 +109,10 @@ async fn run(which: Option<Which>) -> Result<()> {
         Which::Flush { transfers: 1_000 },
         Which::Memory { requests: 10_000 },
         Which::Documents { documents: 5_000 },
-        Which::Fairness { samples: 300 },
+        Which::Fairness {
+            samples: 300,
+            only: None,
+        },
         Which::Verify { transfers: 1_000_000 },
     ];
     let chosen = which.map_or_else(|| all.to_vec(), |one| vec![one]);
@@ -109,8 +123,9 @@ async fn run(which: Option<Which>) -> Result<()> {
             Which::Flush { transfers } => flush::measure(transfers).await?,
             Which::Memory { requests } => memory::measure(requests).await?,
             Which::Documents { documents } => documents::measure_documents(documents)?,
-            Which::Fairness { samples } => fairness::measure(samples).await?,
+            Which::Fairness { samples, only } => fairness::measure(samples, only).await?,
             Which::Verify { transfers } => verify::measure(transfers).await?,
+            Which::Attack { attack, target } => fairness::attack(attack, &target).await?,
         };
         for line in lines {
             say(&line.to_string());

@@ -4,17 +4,22 @@ use std::fmt;
 use std::time::Duration;
 
 /// One line of the report.
-pub(crate) struct Line {
-    what: String,
-    measured: String,
-    bar: String,
-    holds: bool,
+pub(crate) enum Line {
+    /// A figure and its bar.
+    Figure {
+        what: String,
+        measured: String,
+        bar: String,
+        holds: bool,
+    },
+    /// What is worth knowing beside the figures.
+    Note(String),
 }
 
 impl Line {
     /// A figure that must stay below its bar.
     pub(crate) fn below(what: impl Into<String>, measured: f64, bar: f64, unit: &str) -> Self {
-        Self {
+        Self::Figure {
             what: what.into(),
             measured: format!("{measured:.1} {unit}"),
             bar: format!("< {bar} {unit}"),
@@ -29,23 +34,34 @@ impl Line {
         bar: impl Into<String>,
         holds: bool,
     ) -> Self {
-        Self {
+        Self::Figure {
             what: what.into(),
             measured: measured.into(),
             bar: bar.into(),
             holds,
         }
     }
+
+    /// What is worth knowing beside the figures.
+    pub(crate) const fn note(told: String) -> Self {
+        Self::Note(told)
+    }
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = if self.holds { "holds" } else { "MISSED" };
-        write!(
-            f,
-            "  {:<58} {:>16}   {:<14} {mark}",
-            self.what, self.measured, self.bar
-        )
+        match self {
+            Self::Figure {
+                what,
+                measured,
+                bar,
+                holds,
+            } => {
+                let mark = if *holds { "holds" } else { "MISSED" };
+                write!(f, "  {what:<58} {measured:>16}   {bar:<14} {mark}")
+            }
+            Self::Note(told) => write!(f, "      {told}"),
+        }
     }
 }
 

@@ -48,11 +48,14 @@ impl System {
         })
     }
 
-    /// The same with the API's own limit of requests: `bin/bench` runs without one otherwise.
+    /// The same with the API's own limit of requests, without which `bin/bench` runs otherwise, and behind a proxy on this machine that tells
+    /// where requests come from.
     pub(crate) async fn start_limited() -> Result<Self> {
         let mut system = Self::start().await?;
         system.api.stop().await?;
-        let usual = Env::new().with("RATE_LIMIT_PER_MINUTE", "");
+        let usual = Env::new()
+            .with("RATE_LIMIT_PER_MINUTE", "")
+            .with("TRUSTED_PROXIES", "127.0.0.1/32");
         system.api = system.stack.start_api_with(&usual).await?;
         Ok(system)
     }

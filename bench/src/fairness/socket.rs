@@ -1,0 +1,51 @@
+//! A websocket of the attacker.
+
+use anyhow::Result;
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::attacks::ADDRESS;
+
+pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    pub(super) async fn open(base: &str) -> Result<Self> {
+        let url = format!("{}/graphql/ws", base.replacen("http://", "ws://", 1));
+        let mut request = url.into_client_request()?;
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", "graphql-transport-ws".parse()?);
+        headers.insert("x-forwarded-for", ADDRESS.parse()?);
+        Ok(Self(connect_async(request).await?.0))
+    }
+
+    pub(super) async fn greet(&mut self, token: &str) -> Result<()> {
+        self.say(&json!({ "type": "connection_init", "payload": { "token": token } }))
+            .await
+    }
+
+    pub(super) async fn subscribe(&mut self, number: usize, wallet: &str) -> Result<()> {
+        let query = "subscription($id: String!) { walletUpdated(id: $id) { balance transactions(first: 100) { nodes { id } } } }";
+        let payload = json!({ "query": query, "variables": { "id": wallet } });
+        self.say(&json!({ "type": "subscribe", "id": number.to_string(), "payload": payload }))
+            .await
+    }
+
+    async fn say(&mut self, message: &Value) -> Result<()> {
+        Ok(self.0.send(Message::text(message.to_string())).await?)
+    }
+
+    /// Reads until the other side closes, and tells with which code.
+    pub(super) async fn until_closed(&mut self) -> String {
+        let mut code = "without a word".to_owned();
+        while let Some(Ok(message)) = self.0.next().await {
+            if let Message::Close(Some(frame)) = message {
+                code = u16::from(frame.code).to_string();
+            }
+        }
+        code
+    }
+}
