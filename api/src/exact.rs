@@ -5,7 +5,6 @@
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Value};
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Number;
 use serde_json::value::RawValue;
 
@@ -186,72 +185,111 @@ pub(crate) fn variables(raw: &RawValue) -> Result<async_graphql::Variables, ApiE
         return Err(ApiError::validation("variables", "must be an object"));
     }
     let mut found = async_graphql::Variables::default();
-    for (name, inner) in entries(raw).map_err(|why| why.at(outer))? {
-        let value = value(inner, Label::of(&name), 1)?;
+    let mut reader = Reader { rest: raw.get() };
+    reader.entries(outer, |reader, name| {
+        let label = Label::of(&name);
+        let value = reader.value(label, 1)?;
         if found.contains_key(name.as_str()) {
-            return Err(Refused::Twice(name.clone()).at(Label::of(&name)));
+            return Err(Refused::Twice(name.clone()).at(label));
         }
         found.insert(Name::new(name), value);
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 
-/// Reads a value level by level: every level is read as often as it is deep, and the depth is bounded.
-fn value(raw: &RawValue, label: Label<'_>, level: usize) -> Result<Value, ApiError> {
-    if level > MAX_NESTING {
-        return Err(Refused::TooDeep.at(label));
-    }
-    let text = raw.get();
-    let unreadable = |_| Refused::Unreadable.at(label);
-    match text.as_bytes().first() {
-        Some(b'{') => {
-            let mut fields = IndexMap::new();
-            for (name, inner) in entries(raw).map_err(|why| why.at(label))? {
-                let label = label.within(&name);
-                let value = value(inner, label, level + 1)?;
-                if fields.insert(Name::new(&name), value).is_some() {
-                    return Err(Refused::Twice(name.clone()).at(label));
-                }
-            }
-            Ok(Value::Object(fields))
-        }
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(unreadable)?;
-            let items = items.into_iter().map(|item| value(item, label, level + 1));
-            Ok(Value::List(items.collect::<Result<_, _>>()?))
-        }
-        Some(b'"') => Ok(Value::String(serde_json::from_str(text).map_err(unreadable)?)),
-        Some(b'-' | b'0'..=b'9') => number(text).map(Value::Number).map_err(|why| why.at(label)),
-        _ => match text {
-            "true" => Ok(Value::Boolean(true)),
-            "false" => Ok(Value::Boolean(false)),
-            "null" => Ok(Value::Null),
-            _ => Err(Refused::Unreadable.at(label)),
-        },
-    }
+/// Reads values in one pass over a text of which `serde_json` has found that it is JSON, so that only its parts are to be told apart.
+struct Reader<'a> {
+    rest: &'a str,
 }
 
-/// The entries of an object as they stand there, the same key twice too.
-fn entries(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Refused> {
-    struct Entries;
-    impl<'de> Visitor<'de> for Entries {
-        type Value = Vec<(String, &'de RawValue)>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
+impl<'a> Reader<'a> {
+    fn value(&mut self, label: Label<'_>, level: usize) -> Result<Value, ApiError> {
+        if level > MAX_NESTING {
+            return Err(Refused::TooDeep.at(label));
         }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = Vec::new();
-            while let Some(entry) = map.next_entry()? {
-                found.push(entry);
+        let unreadable = |_| Refused::Unreadable.at(label);
+        match self.next() {
+            Some(b'{') => {
+                let mut fields = IndexMap::new();
+                self.entries(label, |reader, name| {
+                    let label = label.within(&name);
+                    let value = reader.value(label, level + 1)?;
+                    match fields.insert(Name::new(&name), value) {
+                        Some(_) => Err(Refused::Twice(name.clone()).at(label)),
+                        None => Ok(()),
+                    }
+                })?;
+                Ok(Value::Object(fields))
             }
-            Ok(found)
+            Some(b'[') => {
+                let mut items = Vec::new();
+                self.skip();
+                while self.next().is_some_and(|byte| byte != b']') {
+                    items.push(self.value(label, level + 1)?);
+                    if self.next() == Some(b',') {
+                        self.skip();
+                    }
+                }
+                self.skip();
+                Ok(Value::List(items))
+            }
+            _ => {
+                let text = self.token().map_err(|why| why.at(label))?;
+                match text.as_bytes().first() {
+                    Some(b'"') => Ok(Value::String(serde_json::from_str(text).map_err(unreadable)?)),
+                    Some(b't') => Ok(Value::Boolean(true)),
+                    Some(b'f') => Ok(Value::Boolean(false)),
+                    Some(b'n') => Ok(Value::Null),
+                    _ => number(text).map(Value::Number).map_err(|why| why.at(label)),
+                }
+            }
         }
     }
-    serde_json::Deserializer::from_str(raw.get())
-        .deserialize_map(Entries)
-        .map_err(|_| Refused::Unreadable)
+
+    /// The entries of an object as they stand there, the same key twice too; `each` reads the value.
+    fn entries(
+        &mut self,
+        label: Label<'_>,
+        mut each: impl FnMut(&mut Self, String) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        self.skip();
+        while self.next().is_some_and(|byte| byte != b'}') {
+            let key = self.token().map_err(|why| why.at(label))?;
+            let name = serde_json::from_str(key).map_err(|_| Refused::Unreadable.at(label))?;
+            if self.next() == Some(b':') {
+                self.skip();
+            }
+            each(self, name)?;
+            if self.next() == Some(b',') {
+                self.skip();
+            }
+        }
+        self.skip();
+        Ok(())
+    }
+
+    /// The first byte of what comes next.
+    fn next(&mut self) -> Option<u8> {
+        self.rest = self.rest.trim_ascii_start();
+        self.rest.as_bytes().first().copied()
+    }
+
+    /// Leaves out one sign of structure.
+    fn skip(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+
+    /// A string, a number or a word.
+    fn token(&mut self) -> Result<&'a str, Refused> {
+        let mut tokens = serde_json::Deserializer::from_str(self.rest).into_iter::<&RawValue>();
+        let Some(Ok(token)) = tokens.next() else {
+            return Err(Refused::Unreadable);
+        };
+        let end = tokens.byte_offset();
+        self.rest = self.rest.get(end..).unwrap_or_default();
+        Ok(token.get())
+    }
 }
 
 #[cfg(test)]

@@ -101,3 +101,18 @@ fn variables_are_an_object_of_bounded_depth() {
     let pair = variables(&raw(r#"{"a":"\uD83D\uDE00"}"#)).unwrap();
     assert_eq!(pair.get("a"), Some(&Value::from("😀")));
 }
+
+#[test]
+fn variables_are_what_any_reader_of_json_finds_there() {
+    for text in [
+        "{}",
+        " { } ",
+        "{\"a\":[],\"b\":{},\"c\":[[],[{}]]}",
+        "{ \"a\" : [ 1 , -2 , 2.5 , \"x\" , true , false , null ] ,\n\t\"b\" : { \"c\" : [ { \"d\" : [ 7 ] } , 8 ] } }",
+        r#"{"q\"uo,te":"a]b}c:d,\"e\\","\u00e4":"{[\"]}","":""}"#,
+    ] {
+        let read = variables(&raw(text.trim())).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), expected, "{text}");
+    }
+}

@@ -74,44 +74,56 @@ pub(super) async fn post(
         Ok(bytes) => bytes,
         Err(why) => return invalid(why.status(), "body", why.problem()),
     };
-    if known.is_some() && has_no_query(&bytes) {
-        return no_persisted_queries(media);
-    }
-    let request = match parsed(&bytes) {
-        Ok(request) => request,
-        Err(_) if known.is_none() => {
-            return graphql_refusal(media, StatusCode::UNAUTHORIZED, &ApiError::Unauthenticated, &id);
+    let read = || {
+        if has_no_query(&bytes) {
+            return Err(Unanswered::NoQuery);
         }
-        Err(error) => {
-            let is_body = matches!(&error, ApiError::Validation { field, .. } if field == "body");
-            let status = if is_body {
-                StatusCode::BAD_REQUEST
-            } else {
-                status_of(&error)
-            };
-            return graphql_refusal(media, status, &error, &id);
-        }
+        Ok(parsed(&bytes)?)
     };
-    answered(&shared, &parts.headers, known, (Way::Post, request), &id).await
+    answered(&shared, &parts.headers, known, (Way::Post, read), &id).await
 }
 
-/// The answer to a request that was read.
+/// The answer to a request that is read once its person may ask.
 async fn answered(
     shared: &Shared,
     headers: &HeaderMap,
     known: Option<Caller>,
-    (way, request): (Way, async_graphql::Request),
+    (way, read): (Way, impl FnOnce() -> Result<async_graphql::Request, Unanswered>),
     id: &RequestId,
 ) -> Response {
     let media = Media::accepted(headers);
     let person = known.as_ref().map(|caller| caller.user_id);
-    match execute(shared, headers, known, (way, request), id).await {
+    let answer = match known {
+        Some(caller) => execute(shared, headers, caller, (way, read), id).await,
+        None => introspect(shared, read, id).await,
+    };
+    match answer {
         Ok(response) => graphql_answer(media, response),
-        Err(error) => {
+        Err(Unanswered::NoQuery) => no_persisted_queries(media),
+        Err(Unanswered::Unreadable(error)) => graphql_refusal(media, StatusCode::BAD_REQUEST, &error, id),
+        Err(Unanswered::Refused(error)) => {
             if let (ApiError::RateLimited { .. }, Some(person)) = (&error, person) {
                 shared.app.refusals.slow_down(person).await;
             }
             graphql_refusal(media, status_of(&error), &error, id)
+        }
+    }
+}
+
+/// Why a request has no result.
+enum Unanswered {
+    /// It holds no query.
+    NoQuery,
+    /// Its body is no request.
+    Unreadable(ApiError),
+    Refused(ApiError),
+}
+
+impl From<ApiError> for Unanswered {
+    fn from(error: ApiError) -> Self {
+        match &error {
+            ApiError::Validation { field, .. } if field == "body" => Self::Unreadable(error),
+            _ => Self::Refused(error),
         }
     }
 }
@@ -156,38 +168,31 @@ fn understood(sent: Sent<'_>) -> Result<async_graphql::Request, ApiError> {
     Ok(request)
 }
 
+/// Executes the request of a person.
 async fn execute(
     shared: &Shared,
     headers: &HeaderMap,
-    caller: Option<Caller>,
-    (way, mut request): (Way, async_graphql::Request),
+    caller: Caller,
+    (way, read): (Way, impl FnOnce() -> Result<async_graphql::Request, Unanswered>),
     id: &RequestId,
-) -> Result<async_graphql::Response, ApiError> {
+) -> Result<async_graphql::Response, Unanswered> {
     let app = &shared.app;
-    let Some(caller) = caller else {
-        return match limits::check(&mut request, app.rules()) {
-            Ok(shape) if shape.is_introspection => Ok(shared
-                .schema
-                .execute(request.data(id.clone()).only_introspection())
-                .await),
-            _ => Err(ApiError::Unauthenticated),
-        };
-    };
     app.schema.check()?;
     // Whoever is over the limit is refused before anything is read, and nobody's requests keep the process busy for themselves. Reading costs,
     // whatever comes of it: what is refused afterwards, as too dear too, would be free otherwise.
     app.limiter.take(caller.user_id, 1).await?;
     let turn = app.turns.take(caller.user_id).await?;
+    let mut request = read()?;
     let checked = limits::check(&mut request, app.rules());
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take_rest(caller.user_id, cost).await?;
     let shape = checked?;
     match (way, shape.operation) {
         (_, OperationType::Query) | (Way::Post, OperationType::Mutation) => {}
-        (Way::Get, _) => return Err(ApiError::OnlyByPost),
+        (Way::Get, _) => return Err(ApiError::OnlyByPost.into()),
         (Way::Post, OperationType::Subscription) => {
             let mend = "holds a subscription: subscribe over a websocket at /graphql/ws, by the protocol graphql-transport-ws";
-            return Err(ApiError::validation("query", mend));
+            return Err(ApiError::validation("query", mend).into());
         }
     }
     let key = header_key(headers, shape)?;
@@ -204,6 +209,23 @@ async fn execute(
     let more = shape.cost_of(spent.bytes(), spent.reads()).saturating_sub(cost);
     app.limiter.charge(person, more).await;
     Ok(response)
+}
+
+/// Answers a stranger, who may ask for the schema and nothing else.
+async fn introspect(
+    shared: &Shared,
+    read: impl FnOnce() -> Result<async_graphql::Request, Unanswered>,
+    id: &RequestId,
+) -> Result<async_graphql::Response, Unanswered> {
+    let unknown = || Unanswered::Refused(ApiError::Unauthenticated);
+    let mut request = read().map_err(|_| unknown())?;
+    match limits::check(&mut request, shared.app.rules()) {
+        Ok(shape) if shape.is_introspection => Ok(shared
+            .schema
+            .execute(request.data(id.clone()).only_introspection())
+            .await),
+        _ => Err(unknown()),
+    }
 }
 
 /// The `Idempotency-Key` of the one mutation in a request; it means nothing to a query.

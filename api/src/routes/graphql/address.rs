@@ -7,15 +7,15 @@
 use std::borrow::Cow;
 
 use axum::extract::{Extension, Query, Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::Uri;
 use axum::response::Response;
 use serde_json::value::RawValue;
 
-use super::{Sent, Way, answered, understood};
+use super::{Sent, Unanswered, Way, answered, understood};
 use crate::errors::ApiError;
 use crate::request_id::RequestId;
 use crate::routes::media::{Media, Wish};
-use crate::routes::reply::{graphql_refusal, no_persisted_queries, status_of};
+use crate::routes::reply::{graphql_refusal, status_of};
 use crate::routes::{Shared, graphiql};
 
 /// What an address holds for GraphQL.
@@ -49,17 +49,12 @@ pub(in crate::routes) async fn get(
         Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
         Err(error) => return graphql_refusal(media, status_of(&error), &error, &id),
     };
-    let request = match asked {
-        Ok(asked) if asked.query.is_none() && asked.extensions.is_some() => {
-            return no_persisted_queries(media);
-        }
-        Ok(asked) => asked.request(),
-        Err(error) => Err(error),
+    let read = || match asked {
+        Ok(asked) if asked.query.is_none() && asked.extensions.is_some() => Err(Unanswered::NoQuery),
+        Ok(asked) => asked.request().map_err(Unanswered::Unreadable),
+        Err(error) => Err(Unanswered::Unreadable(error)),
     };
-    match request {
-        Ok(request) => answered(&shared, &parts.headers, known, (Way::Get, request), &id).await,
-        Err(error) => graphql_refusal(media, StatusCode::BAD_REQUEST, &error, &id),
-    }
+    answered(&shared, &parts.headers, known, (Way::Get, read), &id).await
 }
 
 impl Asked {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::Request;
 use axum::extract::ws::Message;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -266,11 +265,7 @@ impl Session {
                     let full = "this websocket has as many subscriptions as it may have; end one of them";
                     return self.refuse(&id, &ApiError::LimitExceeded(full.into()));
                 }
-                let request = match Request::try_from(payload) {
-                    Ok(request) => request,
-                    Err(error) => return self.refuse(&id, &error),
-                };
-                let events = operation::run(&self.shared, &self.id, welcome.caller(), request);
+                let events = operation::run(&self.shared, &self.id, welcome.caller(), payload);
                 self.operations.insert(id, events);
                 Ok(None)
             }

@@ -1,10 +1,13 @@
 //! What one person may hold, and that others find their place.
 
+use std::time::Duration;
+
 use serde_json::json;
+use wallet_tests::app::Options;
 use wallet_tests::socket::{Frame, Socket};
 use wallet_tests::{TestApp, User, eventually};
 
-use super::{never_looking, next, watch_wallet};
+use super::{never_looking, next, watch, watch_wallet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_websocket_ends_with_its_session_and_those_of_other_sessions_stay() {
@@ -97,11 +100,64 @@ async fn everybody_who_watches_one_wallet_hears_of_its_change() {
         told["payload"][0]["extensions"]["code"], "WALLET_NOT_FOUND",
         "others look at it, which makes it nobody else's: {told}"
     );
-    app.plant(&hers, 500).await;
-    let notify = format!("SELECT pg_notify('wallet_changes', '{}')", hers.replace('-', ""));
-    app.db.rows(&notify, &[]).await;
+    change(&app, &hers).await;
     for socket in &mut sockets {
-        assert_eq!(next(socket).await["balance"], "15.00");
+        assert_eq!(next(socket).await["balance"], "11.00");
     }
     app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_a_heavy_subscription_cost_what_their_answers_cost_and_those_of_a_light_one_nothing() {
+    const LIMIT: usize = 60;
+    let app = TestApp::with(Options {
+        workers: 0,
+        variables: vec![
+            ("SUBSCRIPTION_POLL_SECONDS", "3600".to_owned()),
+            ("RATE_LIMIT_PER_MINUTE", LIMIT.to_string()),
+        ],
+        ..Options::default()
+    })
+    .await;
+    let is_let_in = async |user: &User| {
+        let answer = app.gql(user, "{ wallets { id } }", json!({})).await;
+        assert!(matches!(answer.code(), None | Some("RATE_LIMITED")), "{answer:?}");
+        answer.code().is_none()
+    };
+    let (light, of_light) = app.owner(0).await;
+    let (mut socket, _) = watch_wallet(app.base(), &light, &of_light).await;
+    for number in 1..=LIMIT {
+        change(&app, &of_light).await;
+        assert_eq!(next(&mut socket).await["balance"], format!("{number}.00"));
+    }
+    assert!(is_let_in(&light).await);
+
+    let (heavy, of_heavy) = app.owner(0).await;
+    let much = "subscription($id: String!) { walletUpdated(id: $id) { balance
+        transactions(first: 100) { nodes { id metadata timeline { kind message } } } } }";
+    let (mut socket, _) = watch(app.base(), &heavy, much, &of_heavy).await;
+    assert!(is_let_in(&heavy).await, "the first result alone is let in");
+    let mut told = 0;
+    while is_let_in(&heavy).await {
+        assert!(told < LIMIT, "the events cost nothing");
+        change(&app, &of_heavy).await;
+        if tokio::time::timeout(Duration::from_secs(2), next(&mut socket))
+            .await
+            .is_ok()
+        {
+            told += 1;
+        }
+    }
+    assert!(told > 0, "an event that can be paid for is told");
+    app.abandon().await;
+}
+
+/// Puts a dollar into a wallet, and announces it.
+async fn change(app: &TestApp, wallet: &str) {
+    app.plant(wallet, 100).await;
+    let notify = format!(
+        "SELECT pg_notify('wallet_changes', '{}')",
+        wallet.replace('-', "")
+    );
+    app.db.rows(&notify, &[]).await;
 }
