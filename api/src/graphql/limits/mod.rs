@@ -12,6 +12,7 @@ mod literals;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod usages;
 mod variables;
 mod weight;
 
@@ -109,6 +110,7 @@ pub(crate) fn check(request: &mut Request, rules: Rules) -> Result<Shape, ApiErr
         .get(name.as_deref())
         .map_err(|error| ApiError::validation("operationName", error.message().to_string()))?;
     let plan = Plan::new(&valid, operation, &request.variables)?;
+    usages::check(&plan, operation)?;
     variables::check(&plan, operation, &request.variables)?;
     let roots = plan
         .steps
