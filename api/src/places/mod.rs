@@ -6,6 +6,7 @@
 
 mod address;
 mod bodies;
+mod pace;
 mod refusals;
 mod room;
 mod shares;
@@ -14,6 +15,7 @@ mod turns;
 
 pub(crate) use address::{ClientAddress, PeerAddress, client_address};
 pub(crate) use bodies::{Bodies, BodyRoom};
+pub(crate) use pace::Pace;
 pub(crate) use refusals::Refusals;
 pub(crate) use room::{Guest, Room};
 pub(crate) use shares::{Full, Share, Shares};

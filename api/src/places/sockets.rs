@@ -1,14 +1,20 @@
 //! The places of websockets and of what is watched over them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wallet_core::ids::UserId;
 
-use super::{ClientAddress, Full, Guest, Room, Share, Shares};
+use super::{ClientAddress, Full, Guest, Pace, Room, Share, Shares};
 
 /// Most websockets that have not been greeted, and how many of them one address gets.
 const MOST_UNGREETED: usize = 256;
 const UNGREETED_OF_ADDRESS: usize = 32;
+/// How often one address may open a websocket, how many times at once, and how long it waits for its turn: whoever loses places by
+/// opening others would keep the process busy with that alone.
+const OPENED_EVERY: Duration = Duration::from_millis(20);
+const OPENED_AT_ONCE: u32 = 100;
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Most greeted websockets, how many of them one person gets, and how many one address.
 const MOST_GREETED: usize = 2_000;
 const GREETED_OF_PERSON: usize = 20;
@@ -20,6 +26,7 @@ const SUBSCRIPTIONS_OF_PERSON: usize = 100;
 /// The places of one process.
 #[derive(Debug)]
 pub(crate) struct Sockets {
+    opening: Pace,
     ungreeted: Arc<Room>,
     people: Arc<Shares<UserId>>,
     addresses: Arc<Shares<ClientAddress>>,
@@ -36,11 +43,18 @@ pub(crate) struct Seat {
 impl Sockets {
     pub(crate) fn new() -> Self {
         Self {
+            opening: Pace::new(OPENED_EVERY, OPENED_AT_ONCE, LONGEST_WAIT),
             ungreeted: Room::new(MOST_UNGREETED, UNGREETED_OF_ADDRESS),
             people: Shares::new(MOST_GREETED, GREETED_OF_PERSON),
             addresses: Shares::new(MOST_GREETED, GREETED_OF_ADDRESS),
             subscriptions: Shares::new(MOST_SUBSCRIPTIONS, SUBSCRIPTIONS_OF_PERSON),
         }
+    }
+
+    /// The same as [`Sockets::open`], when it is the turn of this address.
+    pub(crate) async fn open_in_turn(&self, address: ClientAddress) -> Option<Guest> {
+        self.opening.wait(address).await.ok()?;
+        self.open(address)
     }
 
     /// The place of a websocket that nobody has greeted on yet: another one makes way for it. Until then all of them are idle, so

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wallet_core::accept::Caller;
+use wallet_core::ids::UserId;
 
 use super::message::Payload;
 use crate::auth::{HeldSession, Principal, bearer_token};
@@ -54,14 +55,14 @@ pub(super) async fn greet(
     let payload = Value::Object(payload);
     let principal = app.auth.by_token(token(&payload), &id).await?;
     let person = principal.caller.user_id;
-    app.limiter.take(person, 1).await?;
-    let seat = app.sockets.greet(person, address).map_err(|full| {
-        let told = match full {
-            Full::ForOne => "you have as many websockets open as one may; close one of them",
-            Full::ForEverybody => "too many websockets are open here; try again later or poll",
-        };
-        ApiError::LimitExceeded(told.into())
-    })?;
+    let seat = match seat(&app, person, address).await {
+        Ok(seat) => seat,
+        Err(error) => {
+            // Whoever opens another one at once is answered less often.
+            app.refusals.slow_down(person).await;
+            return Err(error);
+        }
+    };
     let session = principal
         .session
         .clone()
@@ -70,6 +71,17 @@ pub(super) async fn greet(
         principal,
         session,
         _seat: seat,
+    })
+}
+
+async fn seat(app: &App, person: UserId, address: ClientAddress) -> Result<Seat, ApiError> {
+    app.limiter.take(person, 1).await?;
+    app.sockets.greet(person, address).map_err(|full| {
+        let told = match full {
+            Full::ForOne => "you have as many websockets open as one may; close one of them",
+            Full::ForEverybody => "too many websockets are open here; try again later or poll",
+        };
+        ApiError::LimitExceeded(told.into())
     })
 }
 

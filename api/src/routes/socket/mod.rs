@@ -50,7 +50,7 @@ pub(super) async fn upgrade(
     }
     let peer = peer.map(|Extension(peer)| peer);
     let address = client_address(peer, &headers, &shared.app.trusted_proxies);
-    let Some(guest) = shared.app.sockets.open(address) else {
+    let Some(guest) = shared.app.sockets.open_in_turn(address).await else {
         let full = "too many websockets are open here; try again later or poll";
         return reply::refusal(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", full);
     };
