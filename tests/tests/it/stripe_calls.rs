@@ -168,6 +168,21 @@ async fn after_ten_minutes_without_stripe_all_that_waited_goes_on_by_itself() {
         app.db.value::<i64>(told, &[]).await == 20
     })
     .await;
+    let said = "SELECT string_agg(message, ' | ') FROM transaction_events WHERE kind = 'waiting'
+        GROUP BY transaction_id ORDER BY count(*) DESC LIMIT 1";
+    let most: String = app.db.value(said, &[]).await;
+    let mut lines: Vec<&str> = most.split(" | ").collect();
+    assert!(
+        lines.len() <= 2,
+        "an answer that did not come, and the wait until there is one: {most}"
+    );
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(
+        lines.len(),
+        most.split(" | ").count(),
+        "each is told once, however often it is tried: {most}"
+    );
     assert_eq!(
         app.db.count("wallet_transactions WHERE status = 'failed'").await,
         0
