@@ -18,8 +18,12 @@ pub(super) const UNREADABLE_ANSWER: &str = "unreadable_answer";
 /// What a failed call tells of its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// No trustworthy answer: it may have happened. Timeouts, connections lost after sending, 5xx, 424, answers that do not parse.
+    /// No trustworthy answer: it may have happened. Timeouts, connections lost after sending, 5xx, 424.
     Unknown,
+    /// An answer came and could not be read: it may have happened. Stripe works, and this object is one that we do not understand.
+    Unreadable,
+    /// An object in a currency that nobody here uses: made by somebody else with whom we share the account at Stripe.
+    Foreign,
     /// The first request with this key is still running.
     InUse,
     /// Too many requests; nothing happened.
@@ -77,14 +81,14 @@ impl ErrorClass {
     #[must_use]
     pub const fn disposition(self) -> Disposition {
         match self {
-            Self::Unknown => Disposition::RetrySameKey { counts: true },
+            Self::Unknown | Self::Unreadable => Disposition::RetrySameKey { counts: true },
             Self::InUse | Self::RateLimited | Self::ObjectBusy | Self::Unreachable => {
                 Disposition::RetrySameKey { counts: false }
             }
             Self::InsufficientPlatformFunds => Disposition::WaitForFunds,
             Self::Declined | Self::Refused => Disposition::FailDefinite,
             Self::AuthenticationRequired => Disposition::AwaitPayer,
-            Self::NotFound | Self::Misuse => Disposition::NeedsReview,
+            Self::NotFound | Self::Misuse | Self::Foreign => Disposition::NeedsReview,
             Self::AccountForbidden | Self::KindForbidden => Disposition::RetryThenReview,
             Self::KeyRefused => Disposition::PauseAll,
         }
@@ -143,6 +147,8 @@ impl ErrorClass {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Unknown | Self::InUse => "the payment provider has not confirmed the outcome yet",
+            Self::Unreadable => "the payment provider's answer could not be read",
+            Self::Foreign => "the payment provider's object is in a currency that is not used here",
             Self::RateLimited | Self::ObjectBusy => "the payment provider is busy",
             Self::InsufficientPlatformFunds => "the funds are not available at the payment provider yet",
             Self::Declined => "the payment was declined",
@@ -161,6 +167,8 @@ impl fmt::Display for ErrorClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => "unknown",
+            Self::Unreadable => "unreadable",
+            Self::Foreign => "foreign",
             Self::InUse => "in_use",
             Self::RateLimited => "rate_limited",
             Self::ObjectBusy => "object_busy",
@@ -218,6 +226,7 @@ pub fn classify(failure: Failure<'_>) -> ErrorClass {
         return match failure {
             Failure::NotBuilt => ErrorClass::Misuse,
             Failure::NotSent => ErrorClass::Unreachable,
+            Failure::Unreadable => ErrorClass::Unreadable,
             _ => ErrorClass::Unknown,
         };
     };

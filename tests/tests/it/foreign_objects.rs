@@ -241,3 +241,36 @@ async fn a_payment_that_others_made_of_the_very_amount_is_not_credited_unseen() 
     assert_eq!(app.db.value::<i64>(kept, &[&uuid(&id)]).await, 1);
     app.abandon().await;
 }
+
+/// One account at Stripe often serves several businesses; what the other one is paid in is not for us to read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_in_currencies_that_nobody_here_uses_are_ignored_and_hold_nobody_up() {
+    let app = TestApp::start().await;
+    for currency in ["thb", "isk", "twd", "vnd", "clp", "thb"] {
+        let sold = [
+            ("amount", "500000"),
+            ("currency", currency),
+            ("payment_method", "pm_card_visa"),
+            ("confirm", "true"),
+        ];
+        let sold = id_of(&app.stripe.form("/v1/payment_intents", &sold).await);
+        let refund = [("payment_intent", sold.as_str()), ("amount", "1000")];
+        app.stripe.form("/v1/refunds", &refund).await;
+    }
+    let ignored =
+        "stripe_events WHERE note LIKE '%currency%' AND type ~ '^(payment_intent|refund|charge.refund)'";
+    eventually("each of them to be ignored", async || {
+        app.db.count(&format!("{ignored} AND state = 'ignored'")).await >= 12
+    })
+    .await;
+    assert_eq!(
+        app.db.count("jobs WHERE attempts > 1").await,
+        0,
+        "none was tried again"
+    );
+    let (alice, wallet) = app.owner(0).await;
+    let input = json!({ "amount": "10.00", "stripePaymentMethodId": "pm_card_visa" });
+    let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
+    app.completed(&alice, &id).await;
+    app.finish().await;
+}

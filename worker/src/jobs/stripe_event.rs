@@ -8,7 +8,7 @@ use std::str::FromStr;
 use wallet_core::chaos::{self, PlantedBug, Point};
 use wallet_core::inbox::{self, Obstacle, StoredEvent};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{AccountId, CallError, Disposition};
+use wallet_core::stripe::{AccountId, CallError, Disposition, ErrorClass};
 
 use crate::observe::{self, Look};
 use crate::outcome::JobError;
@@ -53,6 +53,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     );
     chaos::reach(Point::H4).await;
     match done {
+        // Whoever shares the account at Stripe with us may be paid in whatever they like.
+        Err(JobError::Call(CallError::Gateway(error))) if error.class == ErrorClass::Foreign => {
+            let note = "its object is in a currency that is not used here";
+            look.close(EventEnd::Ignored, note).await
+        }
         // Stripe does not know the object, or will not show it: nothing to decide by.
         Err(JobError::Call(CallError::Gateway(error)))
             if matches!(

@@ -32,7 +32,10 @@ pub(super) enum Unfit {
 
 /// The one object of an answer.
 pub(super) fn one<T>(converted: Result<T, Unfit>) -> Result<T, GatewayError> {
-    converted.map_err(|_| unreadable())
+    converted.map_err(|unfit| match unfit {
+        Unfit::Foreign => GatewayError::new(ErrorClass::Foreign),
+        Unfit::Malformed => unreadable("a part of it is not as its type promises"),
+    })
 }
 
 /// The object that a call made, if it is what the call asked for. Another one says that the answer, or the key, belongs to another request:
@@ -56,7 +59,7 @@ pub(super) fn ours<S, T>(
         .filter_map(|object| match convert(object) {
             Ok(object) => Some(Ok(object)),
             Err(Unfit::Foreign) => None,
-            Err(Unfit::Malformed) => Some(Err(unreadable())),
+            Err(Unfit::Malformed) => Some(Err(unreadable("one of a list is not as its type promises"))),
         })
         .collect()
 }
@@ -268,6 +271,8 @@ mod tests {
         let convert = |code: &str| money(1, &code.parse().unwrap());
         assert_eq!(ours(vec!["usd", "kwd", "tomorrow"], convert).unwrap().len(), 1);
         assert!(ours(vec![1_i64], |_| Err::<(), _>(Unfit::Malformed)).is_err());
-        assert!(one(convert("kwd")).is_err());
+        assert_eq!(one(convert("kwd")).unwrap_err().class, ErrorClass::Foreign);
+        let malformed = one(Err::<(), _>(Unfit::Malformed)).unwrap_err();
+        assert_eq!(malformed.class, ErrorClass::Unreadable);
     }
 }

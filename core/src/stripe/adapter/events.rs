@@ -45,7 +45,7 @@ pub(super) async fn list(client: &Client, query: &EventQuery) -> Result<EventPag
 
 /// The library keeps the object inside as plain JSON, so that an event in the shape of another API version is no error.
 fn convert(event: &stripe_shared::Event) -> Result<StripeEvent, GatewayError> {
-    let body = serde_json::to_vec(event).map_err(|_| unreadable())?;
-    let envelope = Envelope::from_json(&body).map_err(|_| unreadable())?;
+    let body = serde_json::to_vec(event).map_err(|why| unreadable(&why.to_string()))?;
+    let envelope = Envelope::from_json(&body).map_err(|why| unreadable(&why.to_string()))?;
     Ok(StripeEvent { envelope, body })
 }

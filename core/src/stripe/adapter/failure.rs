@@ -9,20 +9,29 @@ use crate::stripe::errors::{ErrorClass, FailedRequest, Failure, GatewayError, UN
 /// text on; a test below holds it, since taking this for an unknown outcome would be safe, and the reverse would not.
 const NOT_CONNECTED: &str = "client error (Connect)";
 
+/// What the library says of an answer with an error status that holds no error of Stripe's: something on the way answered.
+const NO_ERROR_OF_STRIPE: [&str; 2] = ["error deserializing Stripe error", "Response was not valid UTF-8"];
+
 /// Sorts an error of the library. `names_account`: the request named a connected account.
 pub(super) fn failure(error: StripeError, names_account: bool) -> GatewayError {
     match error {
         StripeError::Stripe(answer, status) => answered(*answer, status, names_account),
         StripeError::ClientError(text) if text == NOT_CONNECTED => seen(Failure::NotSent),
         StripeError::ClientError(_) | StripeError::Timeout => seen(Failure::NoAnswer),
-        StripeError::JSONDeserialize(_) => unreadable(),
+        StripeError::JSONDeserialize(why) if NO_ERROR_OF_STRIPE.contains(&why.as_str()) => {
+            seen(Failure::NoAnswer)
+        }
+        StripeError::JSONDeserialize(why) => unreadable(&why),
         StripeError::ConfigError(_) => seen(Failure::NotBuilt),
     }
 }
 
 /// An answer that is not what its type promises: whatever was asked may well have happened.
-pub(super) fn unreadable() -> GatewayError {
-    tracing::error!("an answer of stripe could not be read: its outcome counts as unknown");
+pub(super) fn unreadable(why: &str) -> GatewayError {
+    tracing::error!(
+        why,
+        "an answer of stripe could not be read: its outcome counts as unknown"
+    );
     seen(Failure::Unreadable)
 }
 
@@ -98,7 +107,7 @@ mod tests {
     use std::time::Duration;
 
     use secrecy::SecretString;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -142,6 +151,35 @@ mod tests {
             ErrorClass::Unknown
         );
         server.await.unwrap();
+    }
+
+    /// Gives what a call makes of this answer.
+    async fn answered(answer: &'static [u8]) -> GatewayError {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            assert!(socket.read(&mut [0; 1024]).await.unwrap() > 0);
+            socket.write_all(answer).await.unwrap();
+        });
+        let error = call(port, Duration::from_secs(5)).await;
+        server.await.unwrap();
+        error
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_understood_is_about_its_call_and_one_from_the_way_about_the_lane() {
+        let unknown_kind = b"HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{\"object\":\"new\"}";
+        let error = answered(unknown_kind).await;
+        assert_eq!(error.class, ErrorClass::Unreadable);
+        assert_eq!(error.code.as_deref(), Some(UNREADABLE_ANSWER));
+        for from_the_way in [
+            &b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 15\r\n\r\n<html>no</html>"[..],
+            b"HTTP/1.1 503 Away\r\ncontent-length: 0\r\n\r\n",
+            b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 2\r\n\r\n\xff\xfe",
+        ] {
+            assert_eq!(answered(from_the_way).await.class, ErrorClass::Unknown);
+        }
     }
 
     #[tokio::test]

@@ -29,6 +29,8 @@ impl ErrorClass {
             | Self::AuthenticationRequired
             | Self::Refused
             | Self::NotFound
+            | Self::Unreadable
+            | Self::Foreign
             | Self::Misuse => Scope::Call,
             Self::AccountForbidden => Scope::Account,
             Self::KindForbidden => Scope::Kind,
@@ -47,10 +49,12 @@ impl ErrorClass {
             | Self::Declined
             | Self::AuthenticationRequired
             | Self::NotFound
+            | Self::Foreign
             | Self::AccountForbidden
             | Self::KindForbidden => true,
-            // Refused and Misuse may have been decided here, before anything was sent.
+            // Refused and Misuse may have been decided here, before anything was sent; what is not understood may be somebody else's.
             Self::Unknown
+            | Self::Unreadable
             | Self::RateLimited
             | Self::Unreachable
             | Self::KeyRefused

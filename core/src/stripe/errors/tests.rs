@@ -1,8 +1,9 @@
 //! One row for each answer that asks for a decision.
 
 use super::ErrorClass::{
-    AccountForbidden, AuthenticationRequired, Declined, InUse, InsufficientPlatformFunds, KeyRefused,
-    KindForbidden, Misuse, NotFound, ObjectBusy, RateLimited, Refused, Unknown, Unreachable,
+    AccountForbidden, AuthenticationRequired, Declined, Foreign, InUse, InsufficientPlatformFunds,
+    KeyRefused, KindForbidden, Misuse, NotFound, ObjectBusy, RateLimited, Refused, Unknown, Unreachable,
+    Unreadable,
 };
 use super::*;
 
@@ -278,6 +279,8 @@ fn only_a_refused_key_is_about_everybody_and_only_an_outage_about_a_lane() {
         NotFound,
         Declined,
         Misuse,
+        Unreadable,
+        Foreign,
     ] {
         assert!(!class.is_outage(), "{class}");
     }
@@ -305,13 +308,16 @@ fn what_was_never_sent_is_not_taken_for_what_may_have_happened() {
     assert_eq!(classify(Failure::NotSent), Unreachable);
     assert_eq!(classify(Failure::NotBuilt), Misuse);
     assert_eq!(classify(Failure::NoAnswer), Unknown);
-    assert_eq!(classify(Failure::Unreadable), Unknown);
+    assert_eq!(classify(Failure::Unreadable), Unreadable);
+    assert!(!Unreadable.leaves_key_unused() && !Unreadable.ends_attempt());
 }
 
 #[test]
 fn every_class_has_its_disposition() {
     let table = [
         (Unknown, Disposition::RetrySameKey { counts: true }),
+        (Unreadable, Disposition::RetrySameKey { counts: true }),
+        (Foreign, Disposition::NeedsReview),
         (InUse, Disposition::RetrySameKey { counts: false }),
         (RateLimited, Disposition::RetrySameKey { counts: false }),
         (ObjectBusy, Disposition::RetrySameKey { counts: false }),
