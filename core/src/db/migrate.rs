@@ -1,5 +1,7 @@
 //! Running the migrations, which are compiled into the programs.
 
+use std::time::{Duration, Instant};
+
 use diesel::QueryableByName;
 use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
@@ -12,18 +14,40 @@ use super::{Db, DbError, DbOptions, PgConn, sql};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
-/// Applies what is missing and returns the names of what was applied, oldest first.
+/// How long a migration waits for a lock. Whoever comes after it waits behind it, also those who only read, so that it must not be long.
+const LOCK_WITHIN: Duration = Duration::from_secs(1);
+/// How long one release waits for another one that migrates.
+const TURN_WITHIN: Duration = Duration::from_secs(60);
+/// How often a migration is tried that may have waited for a lock in vain, and the pause in which those behind it are let through.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Applies what is missing and returns the names of what was applied, oldest first. A table that is in use for long, by a backup for example, is
+/// waited for in short turns, so that nobody else waits for long.
 ///
 /// # Errors
 /// When the database cannot be reached or a migration fails; those before it stay applied.
 pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
-    run(url, |harness| {
-        let done = harness
-            .run_pending_migrations(MIGRATIONS)
-            .map_err(DbError::Migration)?;
-        names(&done)
-    })
-    .await
+    let before = pending_migrations(url).await?;
+    for turn in 1.. {
+        let began = Instant::now();
+        let applied = run(url, |harness| {
+            let done = harness.run_pending_migrations(MIGRATIONS);
+            done.map(drop).map_err(DbError::Migration)
+        });
+        match applied.await {
+            Ok(()) => break,
+            // The library tells what failed in words alone, which are in the server's language: a failure that took as long as a lock is waited
+            // for may be one of the lock, and what fails by itself fails again.
+            Err(error) if turn < TRIES && began.elapsed() >= LOCK_WITHIN => {
+                tracing::warn!(%error, "a migration may wait for a lock: it is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let left = pending_migrations(url).await?;
+    Ok(before.into_iter().filter(|name| !left.contains(name)).collect())
 }
 
 /// Whether the database has the schema that this program needs.
@@ -126,12 +150,16 @@ async fn run<T>(
 ) -> Result<T, DbError> {
     let options = DbOptions {
         application_name: "wallet-migrate",
-        statement_timeout: std::time::Duration::ZERO,
-        lock_timeout: std::time::Duration::from_secs(60),
+        statement_timeout: Duration::ZERO,
+        lock_timeout: TURN_WITHIN,
         ..DbOptions::default()
     };
     let mut conn = connect_once(url, &options).await?;
     // Two releases that start at once must not migrate at once; the lock goes with the connection.
     sql("SELECT pg_advisory_lock(7237001)").execute(&mut conn).await?;
+    sql("SELECT set_config('lock_timeout', $1, false)")
+        .bind::<Text, _>(LOCK_WITHIN.as_millis().to_string())
+        .execute(&mut conn)
+        .await?;
     work(&mut AsyncMigrationHarness::new(conn))
 }

@@ -9,8 +9,8 @@ use wallet_core::flows::Stage;
 use wallet_core::jobs::{JobKind, QueueName};
 use wallet_core::ledger::PlatformAccount;
 use wallet_core::transactions::{PaymentMethod, TransactionStatus, TransactionType};
-use wallet_tests::Database;
 use wallet_tests::database::dump;
+use wallet_tests::{Database, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn up_down_and_up_again_give_the_same_schema_and_down_leaves_nothing() {
@@ -45,6 +45,39 @@ async fn up_down_and_up_again_give_the_same_schema_and_down_leaves_nothing() {
 
     db::migrate(&url).await.unwrap();
     assert_eq!(dump(&url, &["--schema-only"]).await, first);
+    db.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_waits_for_a_table_lets_those_behind_it_through() {
+    let db = Database::migrated().await;
+    let url = db.url().await;
+    // One that changes a table and can be applied twice.
+    let unapplied = "DELETE FROM __diesel_schema_migrations WHERE version = '20261128000061'";
+    assert_eq!(db.execute(unapplied, &[]).await, 1);
+    // As a backup that runs for long: what it has read stays as it is until it ends.
+    let backup = db.connect().await;
+    let read = "BEGIN; SELECT count(*) FROM call_budgets";
+    backup.batch_execute(read).await.unwrap();
+    let migrating = tokio::spawn(async move { db::migrate(&url).await });
+    let waits = "pg_locks WHERE relation = 'call_budgets'::regclass AND NOT granted";
+    let reader = db.connect().await;
+    reader
+        .batch_execute("SET statement_timeout = '30s'")
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        eventually("the migration to wait", async || db.count(waits).await > 0).await;
+        reader
+            .batch_execute("SELECT count(*) FROM call_budgets")
+            .await
+            .unwrap();
+    }
+    assert!(!migrating.is_finished());
+    backup.batch_execute("COMMIT").await.unwrap();
+    let applied = migrating.await.unwrap().unwrap();
+    assert_eq!(applied, ["2026-11-28-000061_comparison_budget"]);
+    drop((backup, reader));
     db.drop().await;
 }
 
