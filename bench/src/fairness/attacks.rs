@@ -121,9 +121,10 @@ impl Attack {
             }
             Self::Subscriptions => {
                 let mut socket = Socket::open(&target.base).await?;
-                socket.greet(&target.token).await?;
-                for number in 0..10 {
-                    socket.subscribe(number, &target.wallet).await?;
+                if socket.greet(&target.token).await? {
+                    for number in 0..10 {
+                        socket.subscribe(number, &target.wallet).await?;
+                    }
                 }
                 closed(socket).await
             }

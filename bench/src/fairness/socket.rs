@@ -10,7 +10,11 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::attacks::ADDRESS;
 
-pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The code with which the other side has closed it.
+    closed: Option<u16>,
+}
 
 impl Socket {
     pub(super) async fn open(base: &str) -> Result<Self> {
@@ -19,12 +23,21 @@ impl Socket {
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", "graphql-transport-ws".parse()?);
         headers.insert("x-forwarded-for", ADDRESS.parse()?);
-        Ok(Self(connect_async(request).await?.0))
+        Ok(Self {
+            stream: connect_async(request).await?.0,
+            closed: None,
+        })
     }
 
-    pub(super) async fn greet(&mut self, token: &str) -> Result<()> {
+    /// Greets, and says whether it was let in.
+    pub(super) async fn greet(&mut self, token: &str) -> Result<bool> {
         self.say(&json!({ "type": "connection_init", "payload": { "token": token } }))
-            .await
+            .await?;
+        let answer = self.stream.next().await;
+        if let Some(Ok(Message::Close(Some(frame)))) = &answer {
+            self.closed = Some(frame.code.into());
+        }
+        Ok(matches!(answer, Some(Ok(Message::Text(_)))))
     }
 
     pub(super) async fn subscribe(&mut self, number: usize, wallet: &str) -> Result<()> {
@@ -35,17 +48,17 @@ impl Socket {
     }
 
     async fn say(&mut self, message: &Value) -> Result<()> {
-        Ok(self.0.send(Message::text(message.to_string())).await?)
+        Ok(self.stream.send(Message::text(message.to_string())).await?)
     }
 
     /// Reads until the other side closes, and tells with which code.
     pub(super) async fn until_closed(&mut self) -> String {
-        let mut code = "without a word".to_owned();
-        while let Some(Ok(message)) = self.0.next().await {
+        while let Some(Ok(message)) = self.stream.next().await {
             if let Message::Close(Some(frame)) = message {
-                code = u16::from(frame.code).to_string();
+                self.closed = Some(frame.code.into());
             }
         }
-        code
+        self.closed
+            .map_or_else(|| "without a word".to_owned(), |code| code.to_string())
     }
 }
