@@ -183,17 +183,16 @@ async fn execute(
     app.limiter.take(caller.user_id, 1).await?;
     let turn = app.turns.take(caller.user_id).await?;
     let mut request = read()?;
+    if way == Way::Get && limits::kind(&request).is_some_and(|kind| kind != OperationType::Query) {
+        return Err(ApiError::OnlyByPost.into());
+    }
     let checked = limits::check(&mut request, app.rules());
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take_rest(caller.user_id, cost).await?;
     let shape = checked?;
-    match (way, shape.operation) {
-        (_, OperationType::Query) | (Way::Post, OperationType::Mutation) => {}
-        (Way::Get, _) => return Err(ApiError::OnlyByPost.into()),
-        (Way::Post, OperationType::Subscription) => {
-            let mend = "holds a subscription: subscribe over a websocket at /graphql/ws, by the protocol graphql-transport-ws";
-            return Err(ApiError::validation("query", mend).into());
-        }
+    if shape.operation == OperationType::Subscription {
+        let mend = "holds a subscription: subscribe over a websocket at /graphql/ws, by the protocol graphql-transport-ws";
+        return Err(ApiError::validation("query", mend).into());
     }
     let key = header_key(headers, shape)?;
     let (person, spent) = (caller.user_id, Arc::new(Spent::default()));

@@ -16,7 +16,7 @@ mod usages;
 mod variables;
 mod weight;
 
-use apollo_compiler::ast::Definition;
+use apollo_compiler::ast::{Definition, Document, OperationDefinition};
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
 
@@ -137,17 +137,29 @@ fn refused(problem: impl Into<String>) -> ApiError {
     ApiError::validation("query", problem)
 }
 
+/// What kind of operation a request asks for, whatever else is wrong with it; none when that cannot be told.
+pub(crate) fn kind(request: &Request) -> Option<OperationType> {
+    let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
+    let document = document::parse(&request.query).ok()?;
+    let mut meant =
+        operations(&document).filter(|operation| name.is_none() || operation.name.as_deref() == name);
+    let first = meant.next()?;
+    meant.next().is_none().then(|| engine::kind(first.operation_type))
+}
+
 /// Whether it is clear which operation is meant.
-fn is_clear(document: &apollo_compiler::ast::Document, name: Option<&str>) -> bool {
-    let mut operations = document
-        .definitions
-        .iter()
-        .filter_map(|definition| match definition {
-            Definition::OperationDefinition(operation) => Some(operation.name.as_ref()),
-            _ => None,
-        });
+fn is_clear(document: &Document, name: Option<&str>) -> bool {
+    let mut operations = operations(document);
     match name {
-        Some(name) => operations.any(|known| known.is_some_and(|known| known == name)),
+        Some(name) => operations.any(|known| known.name.as_deref() == Some(name)),
         None => operations.count() == 1,
     }
+}
+
+fn operations(document: &Document) -> impl Iterator<Item = &OperationDefinition> {
+    document
+        .definitions
+        .iter()
+        .filter_map(Definition::as_operation_definition)
+        .map(|operation| &**operation)
 }

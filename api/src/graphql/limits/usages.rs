@@ -135,7 +135,7 @@ mod tests {
     fn what_a_client_keeps_for_itself_asks_for_no_type() {
         for declared in ["$t: String", "$t: [Int]", "$t: JSON!"] {
             let query = format!(
-                "mutation({declared}) {{ createWallet(input: {{ metadata: {{ tags: [$t] }} }}) {{ id }} }}"
+                "mutation({declared}) {{ deposit(walletId: \"w\", input: {{ amount: \"1.00\", metadata: {{ tags: [$t] }} }}) {{ id }} }}"
             );
             let sent = serde_json::json!({ "t": if declared.contains('!') { "x".into() } else { serde_json::Value::Null } });
             assert!(is_taken(&query, sent), "{declared}");
