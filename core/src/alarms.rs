@@ -8,29 +8,71 @@ use diesel_async::RunQueryDsl;
 use crate::db::schema::alarms;
 use crate::db::{Db, DbError, PgConn, sql};
 
-/// Another amount was received than was asked for; it lies in suspense.
-pub const PAYMENT_MISMATCH: &str = "payment_mismatch";
-/// Money was received for what had ended; it lies in suspense.
-pub const LATE_PAYMENT: &str = "late_payment";
-/// What is said of a dispute that has ended, and what it did to the balance, do not agree; the books follow the balance.
-pub const DISPUTE_DIFFERS: &str = "dispute_differs";
+/// Each kind with what it says, and all of them. An operator finds every one in `docs/operations.md`, with what to do.
+macro_rules! kinds {
+    ($($(#[$says:meta])* $name:ident = $kind:literal;)*) => {
+        $($(#[$says])* pub const $name: &str = $kind;)*
+        /// Every kind of alarm.
+        pub const KINDS: &[&str] = &[$($name),*];
+    };
+}
 
-/// The queue's Redis held what is no task of ours; it was put aside.
-pub const QUEUE_GARBAGE: &str = "queue_garbage";
-/// A wallet's lock that no worker of ours can hold lawfully keeps its money waiting.
-pub const LOCK_OVERDUE: &str = "lock_overdue";
-/// Fewer than a majority of the lock nodes can be written to, so no wallet can be locked.
-pub const LOCK_QUORUM_LOST: &str = "lock_quorum_lost";
-/// Data keys of some persons are under a wrapping key that is not configured.
-pub const ENCRYPTION_KEY_MISSING: &str = "encryption_key_missing";
-/// Stripe refuses the platform's key, so nothing that needs Stripe goes on.
-pub const STRIPE_KEY_REFUSED: &str = "stripe_key_refused";
-/// Stripe pays the platform's balance, and with it users' money, out by a schedule of its own.
-pub const PLATFORM_PAYOUT_SCHEDULE: &str = "platform_payout_schedule";
-/// A configured settlement currency is none in which Stripe says that it pays the platform.
-pub const PLATFORM_SETTLEMENT: &str = "platform_settlement";
-/// An object at Stripe claims to be one that we made for a transaction, and is not.
-pub const FOREIGN_OBJECT: &str = "foreign_object";
+kinds! {
+    /// Another amount was received than was asked for; it lies in suspense.
+    PAYMENT_MISMATCH = "payment_mismatch";
+    /// Money was received for what had ended; it lies in suspense.
+    LATE_PAYMENT = "late_payment";
+    /// What is said of a dispute that has ended, and what it did to the balance, do not agree; the books follow the balance.
+    DISPUTE_DIFFERS = "dispute_differs";
+    /// The queue's Redis held what is no task of ours; it was put aside.
+    QUEUE_GARBAGE = "queue_garbage";
+    /// A wallet's lock that no worker of ours can hold lawfully keeps its money waiting.
+    LOCK_OVERDUE = "lock_overdue";
+    /// Fewer than a majority of the lock nodes can be written to, so no wallet can be locked.
+    LOCK_QUORUM_LOST = "lock_quorum_lost";
+    /// Data keys of some persons are under a wrapping key that is not configured.
+    ENCRYPTION_KEY_MISSING = "encryption_key_missing";
+    /// Stripe refuses the platform's key, so nothing that needs Stripe goes on.
+    STRIPE_KEY_REFUSED = "stripe_key_refused";
+    /// Stripe pays the platform's balance, and with it users' money, out by a schedule of its own.
+    PLATFORM_PAYOUT_SCHEDULE = "platform_payout_schedule";
+    /// A configured settlement currency is none in which Stripe says that it pays the platform.
+    PLATFORM_SETTLEMENT = "platform_settlement";
+    /// An object at Stripe claims to be one that we made for a transaction, and is not.
+    FOREIGN_OBJECT = "foreign_object";
+    /// A job goes no further by itself.
+    JOB_PARKED = "job_parked";
+    /// An event of Stripe goes no further by itself.
+    EVENT_PARKED = "event_parked";
+    /// An event came twice, with different bodies.
+    EVENT_BODY_DIFFERS = "event_body_differs";
+    /// What was told cannot follow what has happened.
+    CONTRADICTION = "contradiction";
+    /// What was told is of no transaction here.
+    UNKNOWN_TRANSACTION = "unknown_transaction";
+    /// More is disputed than is left of the payment.
+    DISPUTE_EXCEEDS_PAYMENT = "dispute_exceeds_payment";
+    /// Somebody took a transfer back at Stripe.
+    TRANSFER_REVERSED_OUTSIDE = "transfer_reversed_outside";
+    /// A payment was credited, and settled in another currency.
+    SETTLEMENT_DIFFERS = "settlement_differs";
+    /// A person owes more than is tolerated.
+    DEBT_ABOVE_LIMIT = "debt_above_limit";
+    /// The books do not agree with themselves.
+    INVARIANT_VIOLATED = "invariant_violated";
+    /// The books and Stripe do not agree, and nothing explains it.
+    RECONCILIATION_DIFFERS = "reconciliation_differs";
+    /// A check failed several times in a row.
+    CHECK_NOT_MADE = "check_not_made";
+    /// Stripe holds less than the wallets hold.
+    PLATFORM_BALANCE_SHORT = "platform_balance_short";
+    /// Stripe holds less than the books explain.
+    PLATFORM_BALANCE_TAKEN = "platform_balance_taken";
+    /// A check has stopped money from leaving.
+    MONEY_OUT_STOPPED = "money_out_stopped";
+    /// A partition of the next months could not be made.
+    PARTITIONS_MISSING = "partitions_missing";
+}
 
 /// An alarm that nobody has closed.
 #[derive(Debug, Clone)]

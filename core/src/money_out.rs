@@ -18,7 +18,7 @@ use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::jobs::{self, JobKind, QueueName};
 
 /// The kind and the subject of the alarm that says that a check has stopped it.
-const ALARM: (&str, &str) = ("money_out_stopped", "money_out");
+const ALARM: (&str, &str) = (alarms::MONEY_OUT_STOPPED, "money_out");
 
 /// What the owner of a transaction reads while it waits, and what its job remembers.
 pub const WAITS: &str = "sending money is paused for the moment; it goes on by itself";

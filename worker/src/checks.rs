@@ -24,18 +24,18 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// Violations told in an alarm.
 const TOLD: u32 = 5;
 /// The kind of the alarms about violated invariants.
-const VIOLATED: &str = "invariant_violated";
+const VIOLATED: &str = alarms::INVARIANT_VIOLATED;
 /// The kind of the alarms about unexplained differences, and how many are raised at once.
-const DIFFERS: &str = "reconciliation_differs";
+const DIFFERS: &str = alarms::RECONCILIATION_DIFFERS;
 const MOST_DIFFERENCES: usize = 50;
 /// The kind of the alarms about a balance at Stripe that does not cover the wallets.
-const SHORT: &str = "platform_balance_short";
+const SHORT: &str = alarms::PLATFORM_BALANCE_SHORT;
 /// The kind of the alarms about money that is gone from that balance without a booking, and how long it must be gone before money-out is
 /// stopped: a dispute or a refund moves money before it is told of, and the list of events is read once a minute.
-const TAKEN: &str = "platform_balance_taken";
+const TAKEN: &str = alarms::PLATFORM_BALANCE_TAKEN;
 const TAKEN_FOR: TimeDelta = TimeDelta::seconds(60);
 /// The kind of the alarms about checks that cannot be made, and how often in a row one fails before.
-const NOT_MADE: &str = "check_not_made";
+const NOT_MADE: &str = alarms::CHECK_NOT_MADE;
 const FAILURES_TOLD: u32 = 3;
 
 /// Works until `shutdown`. Whatever is under way then only reads, or is begun again by another worker.

@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(5);
 const BETWEEN_PARTITIONS: Duration = Duration::from_secs(3_600);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// The kind of the alarm about them.
-const PARTITIONS_MISSING: &str = "partitions_missing";
+const PARTITIONS_MISSING: &str = alarms::PARTITIONS_MISSING;
 /// Fewer whole months ahead than this raise an alarm.
 const LEAST_MONTHS: i64 = 2;
 

@@ -226,7 +226,7 @@ impl Worker {
                     EventEnd::Ignored => inbox::ignore(conn, event, note, now).await?,
                     EventEnd::Parked => {
                         inbox::park(conn, event, note, now).await?;
-                        alarms::raise(conn, "event_parked", event, note, now).await?;
+                        alarms::raise(conn, alarms::EVENT_PARKED, event, note, now).await?;
                     }
                 }
             }

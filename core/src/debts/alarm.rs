@@ -13,7 +13,7 @@ use crate::ids::UserId;
 use crate::money::{Currency, Money};
 
 /// The kind of the alarm; its subject is `<user>:<currency>`.
-const DEBT_ABOVE_LIMIT: &str = "debt_above_limit";
+const DEBT_ABOVE_LIMIT: &str = alarms::DEBT_ABOVE_LIMIT;
 
 /// Above which debt of a person somebody is told, in major units: `100` for every currency, `100,jpy:15000` with others for some.
 #[derive(Debug, Clone, PartialEq, Eq)]

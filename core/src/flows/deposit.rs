@@ -190,7 +190,7 @@ fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntr
     let suspended = context.suspended_in(amount.currency());
     if suspended.amount() + amount.amount() < Decimal::ZERO {
         let message = format!("{message}, more than the {suspended} in suspense");
-        decision = decision.alarms("dispute_exceeds_payment", message);
+        decision = decision.alarms(alarms::DISPUTE_EXCEEDS_PAYMENT, message);
     }
     if has_ended && amount.is_positive() {
         decision = decision.alarms(alarms::LATE_PAYMENT, message);

@@ -187,7 +187,7 @@ fn compared(
         "{claimed} of {} are disputed of a payment of {}, of which {left} is not given back yet",
         transaction.amount, deposit.amount
     );
-    Ok(decision.alarms("dispute_exceeds_payment", message))
+    Ok(decision.alarms(alarms::DISPUTE_EXCEEDS_PAYMENT, message))
 }
 
 /// Stripe took the disputed amount and its fee, or gave them back.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
+use crate::alarms;
 use crate::chaos::{self, PlantedBug};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
@@ -125,7 +126,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     message.clone(),
                     json!({ "reversal": reversal }),
                 )
-                .alarms("transfer_reversed_outside", message)
+                .alarms(alarms::TRANSFER_REVERSED_OUTSIDE, message)
         })),
         Command::Refuse(reason) => {
             Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))

@@ -161,14 +161,14 @@ impl Inbox {
             if !store::insert(conn, &arrived).await? {
                 if source == Source::Webhook && store::body_differs(conn, &arrived).await? {
                     let message = "an event came again with another body; the first one counts";
-                    alarms::raise(conn, "event_body_differs", &arrived.id, message, arrived.at).await?;
+                    alarms::raise(conn, alarms::EVENT_BODY_DIFFERS, &arrived.id, message, arrived.at).await?;
                 }
                 return Ok(Received::Duplicate);
             }
             match &arrived.obstacle {
                 Some(Obstacle::NotOurs(_)) => return Ok(Received::Ignored),
                 Some(Obstacle::Odd(note)) => {
-                    alarms::raise(conn, "event_parked", &arrived.id, note, arrived.at).await?;
+                    alarms::raise(conn, alarms::EVENT_PARKED, &arrived.id, note, arrived.at).await?;
                     return Ok(Received::Parked);
                 }
                 None => {}

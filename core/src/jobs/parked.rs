@@ -100,7 +100,7 @@ pub async fn requeue(
         let Some((kind, transaction, wallets)) = back else {
             return Ok(false);
         };
-        alarms::close(conn, "job_parked", &id.to_string(), now).await?;
+        alarms::close(conn, alarms::JOB_PARKED, &id.to_string(), now).await?;
         let transactions: Vec<TransactionId> = transaction.into_iter().map(TransactionId::from_uuid).collect();
         let wallets: Vec<WalletId> = wallets.into_iter().map(WalletId::from_uuid).collect();
         let entry = AuditRecord {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
+use crate::alarms;
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Flow, Stage, Verdict, decide};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
@@ -145,7 +146,7 @@ fn plan_one(
     let Some(transaction) = transactions.get(&step.transaction) else {
         let message = "a step for a transaction that does not exist".to_owned();
         plan.alarms
-            .push(("unknown_transaction", step.transaction.to_string(), message));
+            .push((alarms::UNKNOWN_TRANSACTION, step.transaction.to_string(), message));
         return Outcome::UnknownTransaction;
     };
     let mut decision = match plan.ask(transactions, transaction, &step.command) {
@@ -278,8 +279,11 @@ impl Plan {
 }
 
 fn contradiction(plan: &mut Plan, step: &Step, message: String) -> Outcome {
-    plan.alarms
-        .push(("contradiction", step.transaction.to_string(), message.clone()));
+    plan.alarms.push((
+        alarms::CONTRADICTION,
+        step.transaction.to_string(),
+        message.clone(),
+    ));
     Outcome::Contradiction(message)
 }
 

@@ -231,3 +231,42 @@ fn no_file_is_too_long_to_read_and_none_points_outside_the_repository() {
         }
     }
 }
+
+/// Where other things have names that are the same words: outcomes of steps, what an object at Stripe is to us, what is waited for.
+const SAME_WORDS: [&str; 4] = [
+    "core/src/alarms.rs",
+    "core/src/transactions/store.rs",
+    "worker/src/batch.rs",
+    "worker/src/metrics.rs",
+];
+
+#[test]
+fn every_kind_of_alarm_stands_in_one_table_and_on_the_operators_page() {
+    // Outside of SQL, which has no other way, nobody writes a kind but by its name in that table.
+    for kind in wallet_core::alarms::KINDS {
+        let written = format!("\"{kind}\"");
+        let elsewhere: Vec<String> = naming(&written)
+            .into_iter()
+            .filter(|name| !SAME_WORDS.contains(&name.as_str()))
+            .collect();
+        assert_eq!(elsewhere, Vec::<String>::new(), "{kind} is written out");
+    }
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let table = page.split_once("| alarm | what it says |").unwrap().1;
+    let listed: Vec<&str> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|kinds| kinds.split(','))
+        .map(|kind| kind.trim().trim_matches('`'))
+        .collect();
+    let mut known = wallet_core::alarms::KINDS.to_vec();
+    let mut told = listed.clone();
+    known.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(
+        told, known,
+        "the page and the table tell of the same kinds, each once"
+    );
+}

@@ -44,7 +44,14 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         );
         let conn = &mut worker.db.conn().await?;
         let subject = transaction.id.to_string();
-        alarms::raise(conn, "settlement_differs", &subject, &message, worker.clock.now()).await?;
+        alarms::raise(
+            conn,
+            alarms::SETTLEMENT_DIFFERS,
+            &subject,
+            &message,
+            worker.clock.now(),
+        )
+        .await?;
     }
     let entry = BalanceEntry {
         id: movement.id.as_str().to_owned(),

@@ -232,6 +232,7 @@ async fn mutations_and_subscriptions_do_not_travel_by_get() {
         let api = api(graphiql).await;
         for text in [
             "mutation { createWallet(input: {}) { id } }",
+            "mutation { x }",
             "query A { __typename } mutation B { createWallet(input: {}) { id } }",
             "subscription { walletUpdated(id: \"x\") { id } }",
         ] {
