@@ -22,6 +22,8 @@ kinds! {
     PAYMENT_MISMATCH = "payment_mismatch";
     /// Money was received for what had ended; it lies in suspense.
     LATE_PAYMENT = "late_payment";
+    /// A refund of what lies in suspense did not reach the payer; the money lies in suspense again.
+    RETURN_FAILED = "return_failed";
     /// What is said of a dispute that has ended, and what it did to the balance, do not agree; the books follow the balance.
     DISPUTE_DIFFERS = "dispute_differs";
     /// The queue's Redis held what is no task of ours; it was put aside.

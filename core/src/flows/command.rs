@@ -134,12 +134,30 @@ pub enum Command {
         /// How much of what lies in suspense.
         amount: Money,
     },
-    /// Deposit that did not complete: what lies in suspense was refunded at Stripe.
+    /// Deposit: a refund of what lies in suspense has been made at Stripe, which has taken its money from the balance, and is not final.
+    BeginReturn {
+        /// `re_…`
+        refund: String,
+        /// How much.
+        amount: Money,
+        /// What is waited for, for the timeline.
+        message: String,
+    },
+    /// Deposit: what lies in suspense was refunded at Stripe.
     ReturnSuspense {
         /// `re_…`
         refund: String,
         /// How much.
         amount: Money,
+    },
+    /// Deposit: a refund of what lies in suspense failed or was cancelled, perhaps after it had succeeded.
+    FailReturn {
+        /// `re_…`
+        refund: String,
+        /// How much.
+        amount: Money,
+        /// Why, for the timeline.
+        message: String,
     },
     /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform.
     BookFee(BalanceEntry),
@@ -242,6 +260,8 @@ impl Command {
             | Self::BookFee(_)
             | Self::BookDispute(_)
             | Self::RecordOutsideReversal { .. }
+            | Self::BeginReturn { .. }
+            | Self::FailReturn { .. }
             | Self::Note { .. } => None,
             Self::CreditReview { .. } => Some(Event::ReviewCredited),
             Self::ReturnSuspense { .. } => Some(Event::ReviewReturned),
@@ -280,7 +300,9 @@ impl Command {
         matches!(
             self,
             Self::CreditReview { .. }
+                | Self::BeginReturn { .. }
                 | Self::ReturnSuspense { .. }
+                | Self::FailReturn { .. }
                 | Self::BookDispute(_)
                 | Self::EndDispute { .. }
         )
@@ -294,7 +316,9 @@ impl Command {
             Self::SettlePayment { intent, .. } | Self::SuspendPayment { intent, .. } => {
                 Some((external_ref::LATE_PAYMENT, intent))
             }
+            Self::BeginReturn { refund, .. } => Some((external_ref::REFUND_BEGUN, refund)),
             Self::ReturnSuspense { refund, .. } => Some((external_ref::REFUND, refund)),
+            Self::FailReturn { refund, .. } => Some((external_ref::RETURN, refund)),
             Self::BookFee(entry) | Self::BookDispute(entry) => {
                 Some((external_ref::BALANCE_TRANSACTION, &entry.id))
             }
@@ -302,6 +326,20 @@ impl Command {
                 Some((external_ref::REVERSAL, reversal))
             }
             _ => None,
+        }
+    }
+
+    /// Kinds of references that also decide about it, when they lead from its object: Stripe tells of a refund's states in any order, and
+    /// whoever comes with an older one has to find that.
+    #[must_use]
+    pub const fn depends_on(&self) -> &'static [&'static str] {
+        match self {
+            Self::BeginReturn { .. } | Self::ReturnSuspense { .. } | Self::FailReturn { .. } => &[
+                external_ref::REFUND_BEGUN,
+                external_ref::REFUND,
+                external_ref::RETURN,
+            ],
+            _ => &[],
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub money_sent: bool,
     /// Whether the Stripe object of the command ([`super::Command::reference`]) was booked before.
     pub booked: bool,
+    /// Of the kinds of references that the command depends on ([`super::Command::depends_on`]), those under which its object is known.
+    pub known_as: &'a [&'static str],
 }
 
 impl<'a> Context<'a> {
@@ -29,6 +31,11 @@ impl<'a> Context<'a> {
             return Ok(original.amount);
         }
         left_of(original, self.relatives.iter().copied(), Requests::Ignored)
+    }
+
+    /// Whether the object of the command is known by a reference of this kind.
+    pub(super) fn is_known_as(&self, kind: &str) -> bool {
+        self.known_as.contains(&kind)
     }
 
     /// What lies in suspense in this currency.

@@ -2,13 +2,14 @@
 //!
 //! A failed payment attempt is not the end of a deposit that the payer's client confirms (the payer may try again);
 //! a cancelled intent is. What is credited is what Stripe received, in Stripe's currency, for an intent that is ours;
-//! anything else goes to suspense and waits for a person, as does what comes when the deposit has ended without it.
+//! anything else goes to suspense and waits for a person, as does what comes when the deposit has ended without it. What is refunded of it
+//! leaves suspense when Stripe takes it from the balance, and lies there again when the refund fails, however late: a person decides anew.
 
 use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
-use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage};
+use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage, suspense_return};
 use crate::alarms;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
@@ -83,7 +84,9 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             }))
         }
         Command::CreditReview { amount } => credit_review(transaction, context, *amount),
-        Command::ReturnSuspense { refund, amount } => return_suspense(transaction, context, refund, *amount),
+        Command::BeginReturn { .. } | Command::ReturnSuspense { .. } | Command::FailReturn { .. } => {
+            suspense_return::decide(transaction, context, command)
+        }
         Command::BookDispute(_) if context.booked => Ok(None),
         Command::BookDispute(entry) if transaction.stage != Stage::Completed => {
             Ok(Some(disputed(transaction, context, entry)))
@@ -130,40 +133,6 @@ fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money)
             .says(
                 TimelineKind::Completed,
                 format!("support has decided: {amount} credited of the {asked} that were asked for"),
-            ),
-    ))
-}
-
-/// What lies in suspense was refunded at Stripe, all of it or a part: the deposit ends with the last of it.
-fn return_suspense(transaction: &Transaction, context: Context<'_>, refund: &str, amount: Money) -> Decided {
-    if context.booked {
-        return Ok(None);
-    }
-    let is_all = context
-        .suspended
-        .iter()
-        .all(|suspended| suspended.is_zero() || *suspended == amount);
-    let decision = match transaction.stage {
-        // What came too late: the transaction stays as it ended.
-        Stage::Failed | Stage::Cancelled => Decision::default(),
-        Stage::InReview if !is_all => Decision::default(),
-        _ => match step(transaction, Event::ReviewReturned)? {
-            Some(_) => Decision::failed(&FailureReason::new(
-                FailureCode::ReturnedToPayer,
-                format!("{amount} was returned to the payer"),
-            )),
-            None => return Ok(None),
-        },
-    };
-    Ok(Some(
-        decision
-            .leaves_suspense()
-            .refers(external_ref::REFUND, refund)
-            .legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, amount))
-            .says_with(
-                TimelineKind::StripeEvent,
-                format!("{amount} refunded to the payer"),
-                json!({ "refund": refund }),
             ),
     ))
 }

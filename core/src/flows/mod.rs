@@ -19,6 +19,7 @@ mod owing;
 mod payment_refund;
 mod refund;
 mod returned;
+mod suspense_return;
 mod transfer;
 mod withdrawal;
 

@@ -55,6 +55,48 @@ pub async fn suspended(conn: &mut PgConn) -> Result<Vec<Suspended>, DbError> {
     rows.into_iter().map(Suspended::try_from).collect()
 }
 
+/// A refund of what lay in suspense that is on its way to the payer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunReturn {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// `re_…`
+    pub refund: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct BegunRow {
+    #[diesel(sql_type = SqlUuid)]
+    transaction_id: Uuid,
+    #[diesel(sql_type = Text)]
+    external_id: String,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+}
+
+/// The refunds of what lay in suspense that are not final, the oldest first.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn begun_returns(conn: &mut PgConn) -> Result<Vec<BegunReturn>, DbError> {
+    let rows: Vec<BegunRow> = sql(
+        "SELECT transaction_id, external_id, created_at FROM external_refs b
+          WHERE kind = 'refund_begun'
+            AND NOT EXISTS (SELECT 1 FROM external_refs e WHERE e.external_id = b.external_id AND e.kind IN ('refund', 'return'))
+          ORDER BY created_at, external_id",
+    )
+    .load(conn)
+    .await?;
+    let of = |row: BegunRow| BegunReturn {
+        transaction: TransactionId::from_uuid(row.transaction_id),
+        refund: row.external_id,
+        since: row.created_at,
+    };
+    Ok(rows.into_iter().map(of).collect())
+}
+
 /// What of this transaction lies in suspense: one amount for each currency in which something came.
 ///
 /// # Errors

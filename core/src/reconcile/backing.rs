@@ -104,6 +104,18 @@ async fn expected(db: &Db) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbE
                                    AND (stage IN ('held', 'refunding', 'disputed')
                                         OR (stage = 'accepted' AND flow IN ('dispute', 'dispute_loss', 'outside_refund')))
                                 UNION ALL
+                                -- A refund of ours that takes what lies in suspense, from its first try until it is booked.
+                                SELECT s.currency, s.amount, s.amount
+                                  FROM (SELECT transaction_id, currency, sum(amount) AS amount FROM ledger_entries
+                                         WHERE account = 'platform:suspense' GROUP BY transaction_id, currency HAVING sum(amount) > 0) s
+                                 WHERE EXISTS (SELECT 1 FROM stripe_calls c
+                                                WHERE c.operation = 'refund' AND c.subject_id = s.transaction_id
+                                                  AND (c.outcome = 'unknown'
+                                                       OR (c.outcome = 'succeeded'
+                                                           AND NOT EXISTS (SELECT 1 FROM external_refs r
+                                                                            WHERE r.external_id = c.stripe_object_id
+                                                                              AND r.kind IN ('refund_begun', 'refund', 'return')))))
+                                UNION ALL
                                 -- A payment that is credited and whose movement Stripe may not have made yet.
                                 SELECT t.currency, t.amount, t.amount FROM jobs j JOIN wallet_transactions t ON t.id = j.transaction_id
                                  WHERE j.kind = 'deposit_fee') each GROUP BY currency)

@@ -33,7 +33,7 @@ pub(super) struct Locked {
     pub(super) causes: HashMap<WalletId, TransactionId>,
     /// The transactions, with those they relate to, what else relates to those, and what brought that back.
     pub(super) transactions: HashMap<TransactionId, Transaction>,
-    /// Of the Stripe objects that the steps book once, those that are booked.
+    /// Of the Stripe objects that the steps book once, or that they depend on, those that are booked.
     pub(super) booked: HashSet<(String, String)>,
     /// What of the deposits whose steps decide about it lies in suspense.
     pub(super) suspended: HashMap<TransactionId, Vec<Money>>,
@@ -235,8 +235,9 @@ async fn lock_families(
 }
 
 async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(String, String)>, DbError> {
-    let (kinds, ids): (Vec<&str>, Vec<&str>) =
+    let (mut kinds, ids): (Vec<&str>, Vec<&str>) =
         steps.iter().filter_map(|step| step.command.reference()).unzip();
+    kinds.extend(steps.iter().flat_map(|step| step.command.depends_on()));
     if ids.is_empty() {
         return Ok(HashSet::new());
     }

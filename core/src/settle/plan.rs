@@ -221,6 +221,7 @@ impl Plan {
             suspended: &[],
             money_sent: false,
             booked: false,
+            known_as: &[],
         };
         if let Verdict::Apply(decision) = decide(&payment, no_relatives, &Command::Execute) {
             self.planned.push(Planned {
@@ -263,9 +264,12 @@ impl Plan {
                 .collect(),
             None => Vec::new(),
         };
-        let booked = command
-            .reference()
-            .is_some_and(|(kind, id)| self.booked.contains(&(kind.to_owned(), id.to_owned())));
+        let object = command.reference().map(|(_, id)| id);
+        let is_booked =
+            |kind: &str| object.is_some_and(|id| self.booked.contains(&(kind.to_owned(), id.to_owned())));
+        let booked = command.reference().is_some_and(|(kind, _)| is_booked(kind));
+        let depends_on = command.depends_on().iter().copied();
+        let known_as: Vec<&'static str> = depends_on.filter(|kind| is_booked(kind)).collect();
         let context = Context {
             books: &self.books,
             original,
@@ -273,6 +277,7 @@ impl Plan {
             suspended: self.suspended.get(&transaction.id).map_or(&[], Vec::as_slice),
             money_sent: self.money_sent.contains(&transaction.id),
             booked,
+            known_as: &known_as,
         };
         decide(transaction, context, command)
     }

@@ -53,6 +53,7 @@ pub(super) async fn write(
             let subject = planned.transaction.to_string();
             alarms::close(conn, alarms::PAYMENT_MISMATCH, &subject, now).await?;
             alarms::close(conn, alarms::LATE_PAYMENT, &subject, now).await?;
+            alarms::close(conn, alarms::RETURN_FAILED, &subject, now).await?;
         }
     }
     write_events(conn, now, &plan.processed_events).await?;

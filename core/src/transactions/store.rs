@@ -225,6 +225,8 @@ pub mod external_ref {
     pub const REVERSAL: &str = "transfer_reversal";
     /// A refund, `re_…`.
     pub const REFUND: &str = "refund";
+    /// A refund of what lies in suspense, `re_…`, whose money has left and that is not final.
+    pub const REFUND_BEGUN: &str = "refund_begun";
     /// A dispute, `du_…`.
     pub const DISPUTE: &str = "dispute";
     /// A movement of a Stripe balance that was booked, `txn_…`.

@@ -30,12 +30,14 @@ impl TestApp {
                 .filter_map(|it| it["amount"].as_i64())
                 .sum()
         };
-        let rows = "SELECT id::text, coalesce(flow, transaction_type::text), stage, coalesce(related_transaction_id, id)::text, (SELECT count(*) FROM external_refs r WHERE r.transaction_id = t.id AND r.kind = 'late_payment') FROM wallet_transactions t WHERE reference IS DISTINCT FROM 'planted'";
+        let rows = "SELECT id::text, coalesce(flow, transaction_type::text), stage, coalesce(related_transaction_id, id)::text, (SELECT count(*) FROM external_refs r WHERE r.transaction_id = t.id AND r.kind = 'late_payment'), (SELECT count(*) FROM external_refs r WHERE r.transaction_id = t.id AND r.kind = 'return') FROM wallet_transactions t WHERE reference IS DISTINCT FROM 'planted'";
         for row in self.db.rows(rows, &[]).await {
             let (id, kind, stage): (String, String, String) = (row.get(0), row.get(1), row.get(2));
             let original: String = row.get(3);
             // Paid, but not as it was asked for or not in time: it went to suspense.
             let suspended = usize::try_from(row.get::<_, i64>(4)).unwrap();
+            // Of a refund that did not reach the payer another one may be made.
+            let failed = usize::try_from(row.get::<_, i64>(5)).unwrap();
             let all_taken_back = || {
                 let ids = [id.as_str(), original.as_str()];
                 assert_eq!(
@@ -74,8 +76,13 @@ impl TestApp {
                 "transfer_reversal.create",
                 "refund.create",
             ] {
+                let most = if operation == "refund.create" {
+                    1 + failed
+                } else {
+                    1
+                };
                 assert!(
-                    done(operation) <= 1,
+                    done(operation) <= most,
                     "{operation} happened {} times for {told}",
                     done(operation)
                 );

@@ -189,6 +189,54 @@ async fn what_payers_take_back_stops_nothing_however_late_it_is_told_or_final() 
     app.abandon().await;
 }
 
+/// What lies in suspense and is being returned has left Stripe's balance before the refund is final: that is booked, and stops nobody's money.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pending_refund_of_suspended_money_stops_nothing() {
+    for by_us in [true, false] {
+        let app = app().await;
+        app.stripe
+            .settings(json!({ "refund_pending_ms": 432_000_000_u64 }))
+            .await;
+        let (ada, hers) = app.owner(0).await;
+        app.deposited(&ada, &hers, 1_000, "pm_card_visa").await;
+        let id = id_of(
+            &app.deposit(&ada, &hers, json!({ "amount": "500.00" }))
+                .await
+                .data(),
+        );
+        app.at_stage(&id, "awaiting_payment").await;
+        let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+        let received =
+            json!({ "amount": 40_000, "currency": "usd", "payment_method": "pm_card_pendingRefund" });
+        app.stripe
+            .control(&format!("payment_intents/{intent}/receive"), received)
+            .await;
+        app.at_stage(&id, "in_review").await;
+        app.at_rest().await;
+        if by_us {
+            let args = ["review", "return", &id, "--reason", "the payer asked"];
+            let decided = programs::run("wallet-worker", &args, &app.variables).await;
+            assert_eq!(decided.code, Some(0), "{decided:?}");
+        } else {
+            app.stripe
+                .control("refunds", json!({ "payment_intent": intent }))
+                .await;
+        }
+        app.told(&ada, &id, "is being returned to the payer").await;
+        app.at_rest().await;
+        for _ in 0..3 {
+            look(&app).await;
+            assert_eq!(app.db.count(TAKEN).await, 0, "by us: {by_us}");
+        }
+        assert!(is_open(&app).await);
+        // And a cent that is taken besides is still seen.
+        take(&app, 1).await;
+        look(&app).await;
+        assert_eq!(app.db.count(TAKEN).await, 1);
+        app.abandon().await;
+    }
+}
+
 /// The border between what the books know of and what was taken is one cent, whatever is missing already.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_cent_less_than_fees_and_debts_explain_was_taken_and_stops_money_out() {

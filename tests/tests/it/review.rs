@@ -3,7 +3,7 @@
 use serde_json::json;
 use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::programs::{Ended, run};
-use wallet_tests::{TestApp, User};
+use wallet_tests::{TestApp, User, eventually};
 
 use crate::cancel::cancelled;
 use crate::deposits::paid_at_stripe;
@@ -233,4 +233,175 @@ async fn what_is_in_review_is_returned_as_well_and_never_twice() {
         })
         .await;
     }
+}
+
+/// A deposit of 500.00 usd for which its payer sends 400.00, by a card that decides what becomes of a refund.
+async fn paid_too_little(app: &mut TestApp, card: &str) -> (User, String, String, String) {
+    app.start_worker();
+    let (alice, wallet) = app.owner(0).await;
+    let input = json!({ "amount": "500.00" });
+    let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
+    app.at_stage(&id, "awaiting_payment").await;
+    let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+    let received = json!({ "amount": 40_000, "currency": "usd", "payment_method": card });
+    app.stripe
+        .control(&format!("payment_intents/{intent}/receive"), received)
+        .await;
+    app.at_stage(&id, "in_review").await;
+    app.at_rest().await;
+    (alice, wallet, id, intent)
+}
+
+/// The newest refund of a payment.
+async fn refund_of(app: &TestApp, intent: &str) -> serde_json::Value {
+    let listed = app
+        .stripe
+        .get(&format!("/v1/refunds?payment_intent={intent}"))
+        .await;
+    listed["data"][0].clone()
+}
+
+async fn becomes(app: &TestApp, refund: &str, status: &str) {
+    app.stripe
+        .control(&format!("refunds/{refund}"), json!({ "status": status }))
+        .await;
+}
+
+const OPEN: &str = "alarms WHERE closed_at IS NULL";
+const FAILED: &str = "alarms WHERE kind = 'return_failed' AND closed_at IS NULL";
+
+/// A refund may fail after it had succeeded, or while it is pending (<https://docs.stripe.com/refunds#failed-refunds>): then the money is on
+/// the platform's balance again, and a person decides anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_whose_return_fails_lies_in_suspense_again_and_a_person_is_told_once() {
+    for states in [["succeeded", "failed"].as_slice(), &["failed"], &["canceled"]] {
+        let mut app = TestApp::with_workers(0).await;
+        app.stripe
+            .settings(json!({ "refund_pending_ms": 3_600_000 }))
+            .await;
+        let (alice, wallet, id, intent) = paid_too_little(&mut app, "pm_card_pendingRefund").await;
+        app.stripe
+            .webhook_fault(json!({ "event": "refund.*", "duplicate": 3 }))
+            .await;
+        let decided = review(&app, &["return", &id, "--reason", "not what was asked for"]).await;
+        assert_eq!(decided.code, Some(0), "{decided:?}");
+        app.told(&alice, &id, "400.00 usd is being returned to the payer")
+            .await;
+        let refund = id_of(&refund_of(&app, &intent).await);
+        for state in states {
+            becomes(&app, &refund, state).await;
+            if *state == "succeeded" {
+                app.told(&alice, &id, "400.00 usd refunded to the payer").await;
+                assert_eq!(suspense(&app).await, 0);
+                assert_eq!(app.db.count(OPEN).await, 0);
+            }
+        }
+        app.told(&alice, &id, "did not reach the payer").await;
+        app.at_rest().await;
+        assert_eq!(suspense(&app).await, 40_000, "{states:?}");
+        assert_eq!(app.db.count(FAILED).await, 1, "{states:?}");
+        let timeline = app.transaction(&alice, &id).await["timeline"].to_string();
+        assert_eq!(
+            timeline.matches("did not reach the payer").count(),
+            1,
+            "{timeline}"
+        );
+        let listed = review(&app, &["list"]).await.out;
+        assert!(listed.contains(&format!("{id}  400.00 usd since ")), "{listed}");
+        let compared = run("wallet-worker", &["reconcile"], &app.variables).await;
+        assert_eq!(compared.code, Some(0), "{states:?}: {compared:?}");
+        // The operator has it returned once more, and it arrives.
+        let again = review(&app, &["return", &id, "--reason", "another card"]).await;
+        assert_eq!(again.code, Some(0), "{again:?}");
+        app.at_rest().await;
+        let second = id_of(&refund_of(&app, &intent).await);
+        assert_ne!(second, refund);
+        becomes(&app, &second, "succeeded").await;
+        eventually("the alarms to be over", async || app.db.count(OPEN).await == 0).await;
+        app.failed(&alice, &id).await;
+        assert_eq!(
+            (suspense(&app).await, app.balances(&alice, &wallet).await),
+            (0, (0, 0))
+        );
+        app.finish_with(Leftovers {
+            alarms: &["payment_mismatch", "return_failed"],
+            ..Leftovers::default()
+        })
+        .await;
+    }
+}
+
+/// One decision at a time lasts until the refund is final, whoever has made it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_credited_while_a_refund_of_it_is_pending() {
+    for by_us in [true, false] {
+        let mut app = TestApp::with_workers(0).await;
+        app.stripe
+            .settings(json!({ "refund_pending_ms": 3_600_000 }))
+            .await;
+        let (alice, wallet, id, intent) = paid_too_little(&mut app, "pm_card_pendingRefund").await;
+        if by_us {
+            let decided = review(&app, &["return", &id, "--reason", "a"]).await;
+            assert_eq!(decided.code, Some(0), "{decided:?}");
+        } else {
+            app.stripe
+                .control("refunds", json!({ "payment_intent": intent }))
+                .await;
+        }
+        let told = app
+            .told(&alice, &id, "400.00 usd is being returned to the payer")
+            .await;
+        assert_eq!(told["status"], "PROCESSING");
+        app.at_rest().await;
+        let refund = id_of(&refund_of(&app, &intent).await);
+        let listed = review(&app, &["list"]).await.out;
+        assert!(
+            listed.contains(&format!("{id}  being returned to its payer by {refund} since ")),
+            "{listed}"
+        );
+        assert!(listed.ends_with("\n1 refunds on their way\n"), "{listed}");
+        for wish in ["credit", "return"] {
+            let refused = review(&app, &[wish, &id, "--reason", "b"]).await;
+            assert_eq!(refused.code, Some(1), "{wish}: {refused:?}");
+            assert!(refused.err.contains(&refund), "{wish}: {refused:?}");
+        }
+        assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+        becomes(&app, &refund, "succeeded").await;
+        app.failed(&alice, &id).await;
+        assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+        assert_eq!(app.stripe.effects("refund.create").await.len(), 1);
+        assert_eq!(review(&app, &["list"]).await.out, "0 amounts in suspense\n");
+        app.finish_with(Leftovers {
+            alarms: &["payment_mismatch"],
+            ..Leftovers::default()
+        })
+        .await;
+    }
+}
+
+/// The refund of somebody else's of which no event has come yet is asked for before anything is credited.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_nobody_has_told_of_yet_is_found_before_anything_is_credited() {
+    let mut app = TestApp::with_workers(0).await;
+    app.stripe
+        .settings(json!({ "refund_pending_ms": 3_600_000 }))
+        .await;
+    let (alice, wallet, id, intent) = paid_too_little(&mut app, "pm_card_pendingRefund").await;
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    app.stripe
+        .control("refunds", json!({ "payment_intent": intent }))
+        .await;
+    let decided = review(&app, &["credit", &id, "--reason", "it is right"]).await;
+    assert_eq!(decided.code, Some(0), "{decided:?}");
+    eventually("the job to be parked", async || {
+        app.db
+            .count(
+                "alarms WHERE kind = 'job_parked' AND message LIKE '%a refund of the payment is under way%'",
+            )
+            .await
+            == 1
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.abandon().await;
 }

@@ -3,8 +3,8 @@
 use wallet_core::flows::{Command, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger;
-use wallet_core::stripe::{Lane, PaymentIntentId};
-use wallet_core::transactions::Transaction;
+use wallet_core::stripe::{Lane, Operation, PaymentIntentId, RefundStatus};
+use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::step;
 use crate::outcome::JobError;
@@ -13,6 +13,9 @@ use crate::worker::Worker;
 /// Why nothing is decided about a payment yet.
 pub(super) const DISPUTED: &str =
     "the payer's bank disputes the payment: its decision comes first; then requeue this job";
+
+/// The same, while money of it goes back to the payer.
+const RETURNING: &str = "a refund of the payment is under way: its end comes first; then requeue this job";
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
@@ -32,8 +35,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         );
         return Err(JobError::Park(why));
     }
-    if is_disputed(worker, &transaction).await? {
-        return Err(JobError::Park(DISPUTED.to_owned()));
+    if let Some(intent) = intent_of(&transaction) {
+        if has_open_dispute(worker, &intent).await? {
+            return Err(JobError::Park(DISPUTED.to_owned()));
+        }
+        if is_being_returned(worker, &transaction, &intent).await? {
+            return Err(JobError::Park(RETURNING.to_owned()));
+        }
     }
     let command = Command::CreditReview { amount: only.amount };
     worker
@@ -42,13 +50,43 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-/// Whether a dispute of the payment is open: what lies in suspense may still go.
-async fn is_disputed(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
+fn intent_of(transaction: &Transaction) -> Option<PaymentIntentId> {
     let intent = transaction.stripe_payment_intent_id.as_deref();
-    match intent.and_then(|id| id.parse().ok()) {
-        Some(intent) => has_open_dispute(worker, &intent).await,
-        None => Ok(false),
+    intent.and_then(|id| id.parse().ok())
+}
+
+/// Whether a refund of the payment may be under way, made by us or at Stripe: until it is final, what lies in suspense may still go.
+async fn is_being_returned(
+    worker: &Worker,
+    transaction: &Transaction,
+    intent: &PaymentIntentId,
+) -> Result<bool, JobError> {
+    if worker
+        .calls
+        .is_undecided(Operation::Refund, transaction.id.uuid())
+        .await?
+    {
+        return Ok(true);
     }
+    let listing = worker.calls.gateway().list_refunds(intent);
+    let refunds = worker.calls.ask(Lane::Maintenance, listing).await?;
+    for refund in refunds {
+        let is_settled = match refund.status {
+            RefundStatus::Failed | RefundStatus::Canceled => true,
+            // Its event may still be on its way.
+            RefundStatus::Succeeded => {
+                let conn = &mut worker.db.conn().await?;
+                transactions::find_by_external_ref(conn, external_ref::REFUND, refund.id.as_str())
+                    .await?
+                    .is_some()
+            }
+            RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unknown(_) => false,
+        };
+        if !is_settled {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether Stripe knows a dispute of this payment that has not ended.

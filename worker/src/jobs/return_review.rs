@@ -5,7 +5,7 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::money::Money;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateRefund, Disposition, Lane, PaymentIntentId, RefundId, RefundStatus, Tags,
+    CallError, CallOutcome, CreateRefund, Disposition, Lane, PaymentIntentId, RefundId, Tags,
 };
 use wallet_core::transactions::{self, Transaction, external_ref};
 
@@ -19,7 +19,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let transaction = worker.transaction(job).await?;
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
     if suspended.is_empty() {
-        // Somebody has given it back in the dashboard meanwhile.
+        // It is on its way to the payer, or somebody has given it back in the dashboard meanwhile.
         return worker.finish(job).await;
     }
     let (intent, amount) = payment_of(worker, &transaction, &suspended).await?;
@@ -65,15 +65,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         }
         Err(error) => return Err(error.into()),
     };
-    let refund = worker
-        .calls
-        .ask(Lane::Maintenance, worker.calls.gateway().retrieve_refund(&id))
-        .await?;
-    if matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled) {
-        let why = format!("the refund {id} did not reach the payer: give the money back in another way");
-        return Err(JobError::Park(why));
-    }
-    // Booked at once, or by its event when it is final.
+    // Booked as what it is by now: on its way, arrived, or failed, of which a person is told, who decides anew.
     observe::refund(&Look::unasked(worker, job), &id).await
 }
 

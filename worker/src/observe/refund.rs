@@ -3,7 +3,7 @@
 use wallet_core::accept::Found;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
 use wallet_core::ledger::{self, Suspended};
-use wallet_core::stripe::{Operation, Refund, RefundId, RefundStatus};
+use wallet_core::stripe::{Author, Operation, Refund, RefundId, RefundStatus};
 use wallet_core::transactions::{Transaction, external_ref};
 
 use super::Look;
@@ -14,10 +14,14 @@ use crate::worker::EventEnd;
 pub(crate) async fn refund(look: &Look<'_>, id: &RefundId) -> Result<(), JobError> {
     let gateway = look.worker.calls.gateway();
     let refund = look.ask(gateway.retrieve_refund(id)).await?;
-    let recorded = look.owner(external_ref::REFUND, id.as_str()).await?;
+    let recorded = match look.owner(external_ref::REFUND, id.as_str()).await? {
+        Some(transaction) => Some(transaction),
+        None => look.owner(external_ref::REFUND_BEGUN, id.as_str()).await?,
+    };
     if let Some(transaction) = recorded {
         return match transaction.flow {
             Flow::DepositRefund | Flow::OutsideRefund => apply(look, &transaction, &refund).await,
+            Flow::Deposit => of_suspense(look, &transaction, &refund).await,
             _ => look.close(EventEnd::Passed, "the refund was booked before").await,
         };
     }
@@ -34,8 +38,7 @@ pub(crate) async fn apply(
     refund: &Refund,
 ) -> Result<(), JobError> {
     let id = refund.id.as_str().to_owned();
-    let has_failed = matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled);
-    if transaction.stage == Stage::Completed && has_failed {
+    if transaction.stage == Stage::Completed && has_failed(refund) {
         return returned(look, transaction, refund).await;
     }
     let command = match refund.status {
@@ -48,7 +51,7 @@ pub(crate) async fn apply(
         RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unknown(_) => {
             Command::RecordRefund {
                 refund: id,
-                message: waits_for(refund),
+                message: waits_for(refund).to_owned(),
             }
         }
     };
@@ -81,10 +84,14 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
     let Some(deposit) = found.filter(|found| found.flow == Flow::Deposit) else {
         return look.close(EventEnd::Ignored, of_nothing).await;
     };
-    if matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled) {
-        return look.close(EventEnd::Passed, "the refund never left").await;
-    }
     match deposit.stage {
+        // What lies in suspense goes back to the payer; so it does when the deposit has ended since, by an operator's decision.
+        Stage::InReview | Stage::Failed | Stage::Cancelled => of_suspense(look, &deposit, refund).await,
+        Stage::Completed if is_ours(look, &deposit, refund).await? => {
+            of_suspense(look, &deposit, refund).await
+        }
+        // Stripe has moved as much there and back: both lead to the deposit when the books are compared with Stripe.
+        _ if has_failed(refund) => look.close(EventEnd::Passed, "the refund never left").await,
         Stage::Completed if refund.amount.currency() == deposit.amount.currency() => {
             let transaction = look
                 .open(&Found {
@@ -105,28 +112,64 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
             look.needs_a_person("the refund is in another currency than its deposit")
                 .await
         }
-        // What lies in suspense goes back to the payer.
-        Stage::InReview | Stage::Failed | Stage::Cancelled if refund.status == RefundStatus::Succeeded => {
-            let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
-            let is_of = |one: &Suspended| one.amount.currency() == refund.amount.currency();
-            // Stripe converts back at the rate of that day: what it took is another amount than what lies there.
-            if !suspended.is_empty() && !suspended.iter().any(is_of) {
-                let why = "the refund is in another currency than what lies in suspense";
-                return look.needs_a_person(why).await;
-            }
-            let command = Command::ReturnSuspense {
-                refund: refund.id.as_str().to_owned(),
-                amount: refund.amount,
-            };
-            look.settle(&deposit, vec![command]).await
-        }
-        Stage::InReview | Stage::Failed | Stage::Cancelled => {
-            look.close(EventEnd::Passed, "the refund is not final yet").await
-        }
         _ => Err(JobError::AfterAnother(
             "the payment that was refunded is not booked yet",
         )),
     }
+}
+
+/// A refund of what lies, or lay, in suspense for a deposit: the books follow what it does to the platform's balance.
+async fn of_suspense(look: &Look<'_>, deposit: &Transaction, refund: &Refund) -> Result<(), JobError> {
+    let (id, amount) = (refund.id.as_str().to_owned(), refund.amount);
+    if has_failed(refund) {
+        if is_ours(look, deposit, refund).await? {
+            // So that an operator who decides anew can have another one made.
+            let calls = &look.worker.calls;
+            calls.forget(Operation::Refund, deposit.id.uuid(), &id).await?;
+        }
+        let command = Command::FailReturn {
+            refund: id,
+            amount,
+            message: sentence(refund),
+        };
+        return look.settle(deposit, vec![command]).await;
+    }
+    let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
+    let is_of = |one: &Suspended| one.amount.currency() == amount.currency();
+    // Stripe converts back at the rate of that day: what it took is another amount than what lies there.
+    if !suspended.is_empty() && !suspended.iter().any(is_of) {
+        let why = "the refund is in another currency than what lies in suspense";
+        return look.needs_a_person(why).await;
+    }
+    let command = match refund.status {
+        RefundStatus::Succeeded => Command::ReturnSuspense { refund: id, amount },
+        _ if refund.balance_transaction.is_some() => Command::BeginReturn {
+            refund: id,
+            amount,
+            message: waits_for(refund).to_owned(),
+        },
+        // It waits for funds: nothing has left, and what lies in suspense is still there.
+        _ => {
+            let message = format!("{amount} is being returned to the payer: {}", waits_for(refund));
+            let line = look.note(deposit, message);
+            return look.settle(deposit, line.into_iter().collect()).await;
+        }
+    };
+    look.settle(deposit, vec![command]).await
+}
+
+/// Whether a call of ours has made the refund for the deposit, as an operator has decided.
+async fn is_ours(look: &Look<'_>, deposit: &Transaction, refund: &Refund) -> Result<bool, JobError> {
+    let (subject, id) = (deposit.id.uuid(), refund.id.as_str());
+    match look.worker.calls.author(Operation::Refund, subject, id).await? {
+        Author::Us => Ok(true),
+        Author::Others => Ok(false),
+        Author::Undecided => Err(JobError::AfterCall("the call that may have made it is under way")),
+    }
+}
+
+const fn has_failed(refund: &Refund) -> bool {
+    matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled)
 }
 
 /// The refund is completed and stays so: a transaction of its own brings the money back.
@@ -157,12 +200,11 @@ fn sentence(refund: &Refund) -> String {
     }
 }
 
-fn waits_for(refund: &Refund) -> String {
+fn waits_for(refund: &Refund) -> &'static str {
     match (&refund.status, refund.pending_reason.as_deref()) {
         (RefundStatus::RequiresAction, _) => "the payer is asked where the money shall go",
         (_, Some("insufficient_funds")) => "the refund waits for funds at the payment provider",
         (_, Some("charge_pending")) => "the refund waits until the payment itself has settled",
         _ => "the refund is on its way to the payer",
     }
-    .to_owned()
 }

@@ -87,7 +87,37 @@ async fn list(session: &Session) -> anyhow::Result<()> {
         }));
     }
     lines.push(format!("{} amounts in suspense", suspended.len()));
-    session.answer(&json!({ "suspense": rows }), lines)
+    let begun = ledger::begun_returns(conn).await?;
+    let mut returning = Vec::new();
+    for one in &begun {
+        let transaction = transactions::find(conn, one.transaction).await?;
+        let of = transaction.map_or_else(String::new, |it| {
+            format!("{} of {}, {}", it.flow.as_str(), it.amount, it.stage.as_str())
+        });
+        lines.push(format!(
+            "{}  being returned to its payer by {} since {}  {of}",
+            one.transaction,
+            one.refund,
+            moment(one.since)
+        ));
+        returning.push(
+            json!({ "transaction": one.transaction.to_string(), "refund": one.refund, "since": one.since }),
+        );
+    }
+    if !begun.is_empty() {
+        lines.push(format!("{} refunds on their way", begun.len()));
+    }
+    session.answer(&json!({ "suspense": rows, "returning": returning }), lines)
+}
+
+/// Nothing is decided about money that is on its way to its payer: it is theirs, or lies in suspense again, once the refund is final.
+async fn not_being_returned(session: &Session, id: TransactionId) -> anyhow::Result<()> {
+    let begun = ledger::begun_returns(&mut *session.db.conn().await?).await?;
+    if let Some(one) = begun.into_iter().find(|one| one.transaction == id) {
+        let (refund, since) = (one.refund, moment(one.since));
+        bail!("{id} is being returned to its payer by {refund} since {since}: that comes to its end first");
+    }
+    Ok(())
 }
 
 async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
@@ -98,6 +128,7 @@ async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow
             "{id} is {stage}, not in review: what came for it can only be given back, by `wallet-worker review return`"
         );
     }
+    not_being_returned(session, id).await?;
     if let Some(other) = suspended
         .iter()
         .find(|one| one.amount.currency() != transaction.amount.currency())
@@ -112,6 +143,7 @@ async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow
 
 async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
     let (transaction, suspended) = found(session, id).await?;
+    not_being_returned(session, id).await?;
     if suspended.len() != 1 {
         bail!("not one amount lies in suspense for {id}; `wallet-worker review list` lists what does");
     }

@@ -21,6 +21,7 @@ fn a_note_about_a_stage_that_is_passed_is_left_out() {
         suspended: &[],
         money_sent: true,
         booked: false,
+        known_as: &[],
     };
     let withdrawal = || transaction(1, Flow::Withdrawal, usd(500));
     let under_way = decide(&at(Stage::PayingOut, withdrawal()), context, &note);

@@ -2,6 +2,7 @@
 
 use super::lives::Teller;
 use super::world::World;
+use crate::alarms;
 use crate::flows::testing::{WALLET, reason};
 use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
 use crate::ids::TransactionId;
@@ -47,6 +48,66 @@ fn a_payment_told_again_after_it_was_returned_is_not_booked_again() {
     );
     assert_eq!(world.tell(id, paid(9_000)), Outcome::AlreadyApplied);
     assert_eq!(world.sum(PlatformAccount::PlatformSuspense), 0);
+}
+
+/// What Stripe tells of a refund, each state in whatever order and however often: an older one that comes late changes nothing.
+#[test]
+fn money_that_was_refunded_lies_in_suspense_again_after_the_refund_failed_in_whatever_order_it_is_told() {
+    let amount = Money::from_minor(9_000, Currency::USD).unwrap();
+    let refund = || "re_1".to_owned();
+    let begin = || Command::BeginReturn {
+        refund: refund(),
+        amount,
+        message: String::new(),
+    };
+    let succeed = || Command::ReturnSuspense {
+        refund: refund(),
+        amount,
+    };
+    let fail = || Command::FailReturn {
+        refund: refund(),
+        amount,
+        message: String::new(),
+    };
+    let told: [Vec<Command>; 6] = [
+        vec![begin(), succeed(), fail()],
+        vec![begin(), fail(), succeed()],
+        vec![succeed(), begin(), fail()],
+        vec![succeed(), fail(), begin()],
+        vec![fail(), begin(), succeed()],
+        vec![fail(), succeed(), begin()],
+    ];
+    for order in told {
+        let (mut world, id) = begun(Flow::Deposit);
+        world.tell(id, paid(9_000));
+        for command in &order {
+            for _ in 0..2 {
+                let outcome = world.tell(id, command.clone());
+                assert!(!is_contradiction(&outcome), "{order:?}: {outcome:?}");
+            }
+        }
+        assert_eq!(world.sum(PlatformAccount::PlatformSuspense), 9_000, "{order:?}");
+        let told = world.alarms.iter().filter(|kind| **kind == alarms::RETURN_FAILED);
+        assert_eq!(told.count(), 1, "{order:?}");
+    }
+}
+
+#[test]
+fn while_a_refund_of_it_is_pending_nothing_in_suspense_can_be_credited() {
+    let (mut world, id) = begun(Flow::Deposit);
+    world.tell(id, paid(9_000));
+    let amount = Money::from_minor(9_000, Currency::USD).unwrap();
+    let (refund, message) = ("re_1".to_owned(), String::new());
+    let begin = Command::BeginReturn {
+        refund,
+        amount,
+        message,
+    };
+    assert_eq!(world.tell(id, begin), Outcome::Applied(Stage::InReview));
+    assert!(is_contradiction(
+        &world.tell(id, Command::CreditReview { amount })
+    ));
+    assert_eq!(world.balance(WALLET), [50_000, 0, 0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@ use super::Case;
 use crate::flows::testing::{AVAILABLE, entry, reason, usd};
 use crate::flows::{Canceller, Command, DisputeEnd, FailureCode, Flow, Stage};
 use crate::ledger::Account;
+use crate::transactions::external_ref;
 
 fn paid(minor: i64) -> Command {
     Command::SettlePayment {
@@ -21,6 +22,22 @@ fn returned(minor: i64) -> Command {
     Command::ReturnSuspense {
         refund: "re_1".to_owned(),
         amount: usd(minor),
+    }
+}
+
+fn begun(minor: i64) -> Command {
+    Command::BeginReturn {
+        refund: "re_1".to_owned(),
+        amount: usd(minor),
+        message: String::new(),
+    }
+}
+
+fn return_failed(minor: i64) -> Command {
+    Command::FailReturn {
+        refund: "re_1".to_owned(),
+        amount: usd(minor),
+        message: String::new(),
     }
 }
 
@@ -64,6 +81,21 @@ pub(super) fn cases() -> Vec<Case> {
             .when("90.00 received, a part refunded")
             .suspended(9_000)
             .moves(Account::SUSPENSE, Account::CLEARING, 4_000),
+        case(Stage::InReview, begun(9_000))
+            .when("90.00 received, a refund of it is made and pending")
+            .suspended(9_000)
+            .moves(Account::SUSPENSE, Account::CLEARING, 9_000),
+        case(Stage::InReview, returned(9_000))
+            .when("90.00 received, the pending refund of it succeeds")
+            .known_as(external_ref::REFUND_BEGUN)
+            .to(Stage::Failed),
+        case(Stage::InReview, return_failed(9_000))
+            .when("90.00 received, the pending refund of it fails")
+            .known_as(external_ref::REFUND_BEGUN)
+            .moves(Account::CLEARING, Account::SUSPENSE, 9_000),
+        case(Stage::InReview, return_failed(9_000))
+            .when("90.00 received, a refund of it failed before anybody heard of it")
+            .suspended(9_000),
         case(
             Stage::InReview,
             Command::BookDispute(entry("txn_1", usd(-9_000), usd(1_500))),
@@ -96,6 +128,14 @@ pub(super) fn cases() -> Vec<Case> {
             case(from, returned(10_000))
                 .when("what came too late was returned to the payer")
                 .moves(Account::SUSPENSE, Account::CLEARING, 10_000),
+            case(from, begun(10_000))
+                .when("a refund of what came too late is made and pending")
+                .suspended(10_000)
+                .moves(Account::SUSPENSE, Account::CLEARING, 10_000),
+            case(from, return_failed(10_000))
+                .when("the refund of what came too late fails after it had succeeded")
+                .known_as(external_ref::REFUND)
+                .moves(Account::CLEARING, Account::SUSPENSE, 10_000),
         ]);
     }
     cases

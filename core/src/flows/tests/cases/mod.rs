@@ -28,6 +28,7 @@ pub(super) struct Case {
     suspended: Vec<Money>,
     available: i64,
     booked: bool,
+    known_as: Vec<&'static str>,
     /// From, to, how many cents.
     moves: Vec<(Account, Account, i64)>,
     pub(super) owes: i64,
@@ -45,6 +46,7 @@ impl Case {
             suspended: Vec::new(),
             available: 50_000,
             booked: false,
+            known_as: Vec::new(),
             moves: Vec::new(),
             owes: 0,
         }
@@ -108,6 +110,11 @@ impl Case {
         self
     }
 
+    fn known_as(mut self, kind: &'static str) -> Self {
+        self.known_as.push(kind);
+        self
+    }
+
     fn moves(mut self, from: Account, to: Account, minor: i64) -> Self {
         self.moves.push((from, to, minor));
         self
@@ -157,6 +164,7 @@ impl Case {
             suspended: &self.suspended,
             money_sent: false,
             booked: self.booked,
+            known_as: &self.known_as,
         };
         match decide(&self.transaction, context, &self.command) {
             Verdict::Apply(decision) => *decision,

@@ -24,6 +24,11 @@ impl Teller {
             sealed_client_secret: None,
             message: String::new(),
         };
+        let begun = Command::BeginReturn {
+            refund: refund.clone(),
+            amount: received,
+            message: String::new(),
+        };
         let returned = Command::ReturnSuspense {
             refund,
             amount: received,
@@ -43,6 +48,7 @@ impl Teller {
             2 => {
                 self.fact(Stage::Accepted, created);
                 self.fact(Stage::Accepted, paid);
+                self.fact(Stage::InReview, begun);
                 self.fact(Stage::InReview, returned);
                 self.fact(Stage::InReview, Command::BookFee(fee));
             }
@@ -50,6 +56,7 @@ impl Teller {
                 let refuse = Command::Refuse(reason(FailureCode::StripeRefused));
                 self.job(Stage::Accepted, refuse);
                 self.fact(Stage::Failed, paid);
+                self.fact(Stage::Failed, begun);
                 self.fact(Stage::Failed, returned);
             }
             _ => {

@@ -1,0 +1,108 @@
+//! Refunds of what lies in suspense, by an operator's decision or made at Stripe: the books follow the platform's balance. Stripe takes the
+//! money when the refund is made (<https://docs.stripe.com/refunds>), long before it is final, and brings it back when it fails, also after
+//! it had succeeded (<https://docs.stripe.com/refunds#failed-refunds>).
+//!
+//! Its states may be told in any order: each is booked once, and what an older one says is left out.
+
+use serde_json::json;
+
+use super::decide::{Decided, Decision, foreign, step};
+use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
+use crate::alarms;
+use crate::ledger::{Account, Leg};
+use crate::money::Money;
+use crate::transactions::{TimelineKind, Transaction, external_ref};
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+    match command {
+        Command::BeginReturn {
+            refund,
+            amount,
+            message,
+        } => Ok(begin(context, refund, *amount, message)),
+        Command::ReturnSuspense { refund, amount } => succeed(transaction, context, refund, *amount),
+        Command::FailReturn {
+            refund,
+            amount,
+            message,
+        } => Ok(fail(context, refund, *amount, message)),
+        other => foreign(other),
+    }
+}
+
+/// The money is on its way to the payer. The alarm about it stays open until it has arrived.
+fn begin(context: Context<'_>, refund: &str, amount: Money, message: &str) -> Option<Decision> {
+    context.known_as.is_empty().then(|| {
+        Decision::default()
+            .refers(external_ref::REFUND_BEGUN, refund)
+            .legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, amount))
+            .says_with(
+                TimelineKind::Waiting,
+                format!("{amount} is being returned to the payer: {message}"),
+                json!({ "refund": refund }),
+            )
+    })
+}
+
+/// What lay in suspense was refunded at Stripe, all of it or a part: a deposit in review ends with the last of it.
+fn succeed(transaction: &Transaction, context: Context<'_>, refund: &str, amount: Money) -> Decided {
+    if context.booked || context.is_known_as(external_ref::RETURN) {
+        return Ok(None);
+    }
+    let has_left = context.is_known_as(external_ref::REFUND_BEGUN);
+    let is_all = context
+        .suspended
+        .iter()
+        .all(|suspended| suspended.is_zero() || (!has_left && *suspended == amount));
+    let decision = match transaction.stage {
+        // What came too late: the transaction stays as it ended.
+        Stage::Failed | Stage::Cancelled | Stage::Completed => Decision::default(),
+        Stage::InReview if !is_all => Decision::default(),
+        _ => match step(transaction, Event::ReviewReturned)? {
+            Some(_) => Decision::failed(&FailureReason::new(
+                FailureCode::ReturnedToPayer,
+                format!("{amount} was returned to the payer"),
+            )),
+            None => return Ok(None),
+        },
+    };
+    let decision = if has_left {
+        decision
+    } else {
+        decision.legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, amount))
+    };
+    Ok(Some(
+        decision
+            .leaves_suspense()
+            .refers(external_ref::REFUND, refund)
+            .says_with(
+                TimelineKind::StripeEvent,
+                format!("{amount} refunded to the payer"),
+                json!({ "refund": refund }),
+            ),
+    ))
+}
+
+/// The money is back, or never left: it is nobody's again, and a person decides anew.
+fn fail(context: Context<'_>, refund: &str, amount: Money, message: &str) -> Option<Decision> {
+    if context.booked {
+        return None;
+    }
+    let had_left = !context.known_as.is_empty();
+    let message = format!(
+        "the refund of {amount} did not reach the payer: {message}; support has been told and will decide"
+    );
+    let decision = Decision::default()
+        .refers(external_ref::RETURN, refund)
+        .says_with(
+            TimelineKind::NeedsReview,
+            message.clone(),
+            json!({ "refund": refund }),
+        )
+        .alarms(alarms::RETURN_FAILED, format!("{refund}: {message}"));
+    Some(if had_left {
+        decision.legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, amount))
+    } else {
+        decision
+    })
+}
