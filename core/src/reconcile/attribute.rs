@@ -13,22 +13,59 @@ use super::{ReconcileError, own};
 use crate::db::{Db, DbError, sql};
 use crate::flows::Flow;
 use crate::ids::TransactionId;
-use crate::stripe::{BalanceTransaction, CallError, Disposition, GatewayError, PaymentIntentId};
+use crate::stripe::{
+    BalanceTransaction, CallError, Disposition, GatewayError, PaymentIntentId, RefundStatus,
+};
 use crate::transactions::{self, Transaction, external_ref};
 
 /// Most questions about single objects; more unknown movements than this are told without asking.
 const MOST_QUESTIONS: u32 = 1_000;
 
-/// The kinds of references that lead from a movement, or from its source, to a transaction.
-const KINDS: [&str; 7] = [
-    external_ref::PAYMENT_INTENT,
-    external_ref::TRANSFER,
-    external_ref::REVERSAL,
-    external_ref::REFUND,
-    external_ref::DISPUTE,
-    external_ref::BALANCE_TRANSACTION,
-    external_ref::RETURN,
-];
+/// The kinds of references that lead from a movement to a transaction.
+const OF_MOVEMENTS: &[&str] = &[external_ref::BALANCE_TRANSACTION, external_ref::RETURN];
+
+/// Those that lead from the object behind it, the nearest first. A refund, and what brings its money back when it fails, have one object and
+/// may be two transactions (<https://docs.stripe.com/reports/balance-transaction-types>).
+fn of_sources(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "refund" | "payment_refund" => &[
+            external_ref::REFUND,
+            external_ref::REFUND_BEGUN,
+            external_ref::RETURN,
+        ],
+        "refund_failure" | "payment_refund_failure" => &[
+            external_ref::RETURN,
+            external_ref::REFUND,
+            external_ref::REFUND_BEGUN,
+        ],
+        _ => &[
+            external_ref::PAYMENT_INTENT,
+            external_ref::TRANSFER,
+            external_ref::REVERSAL,
+            external_ref::REFUND,
+            external_ref::DISPUTE,
+            external_ref::BALANCE_TRANSACTION,
+            external_ref::RETURN,
+        ],
+    }
+}
+
+/// The transactions that objects lead to, by kind and id.
+#[derive(Debug, Default)]
+struct References(HashMap<(String, String), TransactionId>);
+
+impl References {
+    fn of(&self, movement: &BalanceTransaction) -> Option<TransactionId> {
+        let found = |kinds: &[&str], id: &str| {
+            let lead = |kind: &&str| self.0.get(&((*kind).to_owned(), id.to_owned())).copied();
+            kinds.iter().find_map(lead)
+        };
+        found(OF_MOVEMENTS, movement.id.as_str()).or_else(|| {
+            let source = movement.source.as_deref()?;
+            found(of_sources(&movement.kind), source)
+        })
+    }
+}
 
 /// Whose a movement is.
 pub(super) enum Attribution {
@@ -54,6 +91,8 @@ pub(super) struct Attributor<'a> {
 
 #[derive(QueryableByName)]
 struct RefRow {
+    #[diesel(sql_type = Text)]
+    kind: String,
     #[diesel(sql_type = Text)]
     external_id: String,
     #[diesel(sql_type = SqlUuid)]
@@ -88,10 +127,8 @@ impl<'a> Attributor<'a> {
         let explained = self.explained(&ids).await?;
         let mut attributions = Vec::with_capacity(movements.len());
         for movement in movements {
-            let by_source = || movement.source.as_deref().and_then(|source| refs.get(source));
-            let known = refs.get(movement.id.as_str()).or_else(by_source);
-            attributions.push(match known {
-                Some(id) => Attribution::Transaction(*id),
+            attributions.push(match refs.of(movement) {
+                Some(id) => Attribution::Transaction(id),
                 None if own::is_own(&movement.kind) || explained.contains(movement.id.as_str()) => {
                     Attribution::Own
                 }
@@ -101,16 +138,20 @@ impl<'a> Attributor<'a> {
         Ok(attributions)
     }
 
-    async fn references(&self, ids: &[&str]) -> Result<HashMap<String, TransactionId>, DbError> {
+    async fn references(&self, ids: &[&str]) -> Result<References, DbError> {
+        let kinds = [OF_MOVEMENTS, of_sources(""), of_sources("refund")].concat();
         let rows: Vec<RefRow> = sql(
-            "SELECT external_id, transaction_id FROM external_refs WHERE kind = ANY($1) AND external_id = ANY($2)",
+            "SELECT kind, external_id, transaction_id FROM external_refs WHERE kind = ANY($1) AND external_id = ANY($2)",
         )
-        .bind::<Array<Text>, _>(&KINDS[..])
+        .bind::<Array<Text>, _>(kinds)
         .bind::<Array<Text>, _>(ids)
         .load(&mut self.db.conn().await?)
         .await?;
-        let of = |row: RefRow| (row.external_id, TransactionId::from_uuid(row.transaction_id));
-        Ok(rows.into_iter().map(of).collect())
+        let of = |row: RefRow| {
+            let object = (row.kind, row.external_id);
+            (object, TransactionId::from_uuid(row.transaction_id))
+        };
+        Ok(References(rows.into_iter().map(of).collect()))
     }
 
     async fn explained(&self, ids: &[&str]) -> Result<HashSet<String>, DbError> {
@@ -198,6 +239,11 @@ impl<'a> Attributor<'a> {
                 cause: Cause::NotInBooks,
                 ..
             } => Ok(lost),
+            // One that has failed gives nothing back: what it moved there and back is the deposit's, and together nothing.
+            _ if matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled) => {
+                let deposit = self.deposit_of(refund.payment_intent.as_ref()).await?;
+                Ok(deposit.map_or_else(outside, |deposit| Attribution::Transaction(deposit.id)))
+            }
             _ => self.gives_back(refund.payment_intent.as_ref()).await,
         }
     }
@@ -257,14 +303,18 @@ impl<'a> Attributor<'a> {
 
     /// Money of a payment that went back without our knowing.
     async fn gives_back(&self, intent: Option<&PaymentIntentId>) -> Result<Attribution, ReconcileError> {
-        let deposit = match intent {
-            Some(intent) => self.paid_by(intent).await?,
-            None => None,
-        };
+        let deposit = self.deposit_of(intent).await?;
         Ok(deposit.map_or_else(outside, |deposit| Attribution::Missed {
             of: Some(deposit.id),
             cause: Cause::EventNotReceived,
         }))
+    }
+
+    async fn deposit_of(&self, intent: Option<&PaymentIntentId>) -> Result<Option<Transaction>, DbError> {
+        match intent {
+            Some(intent) => self.paid_by(intent).await,
+            None => Ok(None),
+        }
     }
 
     async fn paid_by(&self, intent: &PaymentIntentId) -> Result<Option<Transaction>, DbError> {

@@ -276,6 +276,62 @@ async fn every_way_to_differ_is_listed_with_its_likely_cause() {
     app.abandon().await;
 }
 
+/// A refund and what brings its money back have one object at Stripe and are two transactions here; one that failed before anybody booked it
+/// has moved nothing (<https://docs.stripe.com/reports/balance-transaction-types>: `refund`, `refund_failure`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_came_back_agrees_whenever_it_failed_and_whoever_made_it() {
+    let app = TestApp::start().await;
+    app.stripe
+        .settings(json!({ "refund_pending_ms": 3_600_000, "fee_basis_points": 290, "fee_fixed": 30 }))
+        .await;
+    let (alice, wallet) = app.owner(0).await;
+    let becomes = async |refund: &str, status: &str| {
+        app.stripe
+            .control(&format!("refunds/{refund}"), json!({ "status": status }))
+            .await;
+    };
+    // Ours: failed after it had succeeded, and while it was pending.
+    for states in [["succeeded", "failed"].as_slice(), &["failed"]] {
+        let deposit = app
+            .deposited(&alice, &wallet, 3_000, "pm_card_pendingRefund")
+            .await;
+        let refund = id_of(&app.refund(&alice, &deposit, json!({})).await.data());
+        app.at_stage(&refund, "refunding").await;
+        let object = app.stripe_id(&refund, "stripe_refund_id").await;
+        for state in states {
+            becomes(&object, state).await;
+            if *state == "succeeded" {
+                app.completed(&alice, &refund).await;
+            }
+        }
+        if states.len() == 2 {
+            let back = id_of(&app.relative(&alice, &refund).await);
+            app.completed(&alice, &back).await;
+        } else {
+            app.failed(&alice, &refund).await;
+        }
+    }
+    // Somebody else's, of which nobody heard before it had failed.
+    let deposit = app
+        .deposited(&alice, &wallet, 1_000, "pm_card_pendingRefund")
+        .await;
+    app.at_rest().await;
+    let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    let order = json!({ "payment_intent": intent, "amount": 601 });
+    let made = id_of(&app.stripe.control("refunds", order).await);
+    becomes(&made, "failed").await;
+    app.stripe.clear_faults().await;
+    app.at_rest().await;
+    let (told, code) = reconcile(&app.variables, &[]).await;
+    assert_eq!(
+        (code, &told["explained"], differences(&told)),
+        (0, &json!(true), vec![]),
+        "{told:#}"
+    );
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_platform_owned_before_can_be_written_down() {
     let app = TestApp::with_workers(0).await;
