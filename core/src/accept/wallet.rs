@@ -161,7 +161,7 @@ impl Acceptor {
             }
             // Another account than the person is paid to until now is a change, also when a new wallet names it.
             let is_change = match account {
-                Some(account) => wallets::is_paid_elsewhere(conn, owner, account.id()).await?,
+                Some(account) => wallets::note_account(conn, owner, account.id(), now).await?,
                 None => false,
             };
             let new = Wallet {

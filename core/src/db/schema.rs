@@ -287,6 +287,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    payout_account_changes (user_id, stripe_account_id) {
+        user_id -> Uuid,
+        stripe_account_id -> Varchar,
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     platform_movements (id) {
         id -> Varchar,
         kind -> Varchar,

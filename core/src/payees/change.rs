@@ -34,6 +34,8 @@ impl Payees {
     ) -> Result<Wallet, PayeeError> {
         in_transaction!(self.db, conn => {
             let now = self.clock.now();
+            // Before the wallet, as everybody takes them.
+            wallets::lock_person(conn, wallet.user_id).await?;
             let before = wallets::lock(conn, wallet.id).await?.ok_or(AcceptError::WalletNotFound)?;
             if before.stripe_account_id.as_deref() == Some(proven.id()) {
                 return Ok(before);

@@ -231,6 +231,8 @@ impl Payees {
         let (user, id) = (caller.user_id, account.id());
         in_transaction!(self.db, conn => {
             let now = self.clock.now();
+            // Before the rows that they are about, as everybody takes it.
+            wallets::lock_person(conn, user).await?;
             store::record(conn, account).await?;
             if let Some(lost) = replaced {
                 store::close(conn, lost, user, store::DISCONNECTED, now).await?;

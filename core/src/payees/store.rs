@@ -10,6 +10,7 @@ use super::ProvenAccount;
 use crate::db::schema::{stripe_accounts, wallets};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::UserId;
+pub use crate::wallets::DISCONNECTED;
 
 /// A connected account as Stripe last described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +55,6 @@ pub async fn find(conn: &mut PgConn, account_id: &str) -> Result<Option<PayeeAcc
         },
     ))
 }
-
-/// [`PayeeAccount::disabled_reason`] of an account that the platform has no access to any more.
-pub const DISCONNECTED: &str = "disconnected";
 
 /// Writes down what Stripe says of an account and whose it is. An older answer that comes late changes nothing.
 ///

@@ -1,13 +1,16 @@
 //! Wallets: who owns them, what they hold, where they pay out to.
 
 mod activity;
+mod payout_account;
 mod row;
 mod store;
 
 pub use activity::{Wish, set_active};
+pub use payout_account::{
+    DISCONNECTED, change_account, note_account, payout_account_changed, record_account,
+};
 pub use row::{Wallet, WalletRow};
 pub use store::{
-    WalletCount, change_account, count_locked, customer_of, find, find_owned, forget_customer, insert,
-    is_active_for, is_paid_elsewhere, load_many, lock, of_user, owners_of, payout_account_changed,
-    record_account, record_customer,
+    WalletCount, count_locked, customer_of, find, find_owned, forget_customer, insert, is_active_for,
+    load_many, lock, lock_person, of_user, owners_of, record_customer,
 };

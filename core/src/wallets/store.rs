@@ -118,6 +118,18 @@ pub struct WalletCount {
     pub of_currency: i64,
 }
 
+/// Keeps everybody else from adding wallets of a person, and from naming payout accounts in them, until the end of the transaction.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn lock_person(conn: &mut PgConn, user: UserId) -> Result<(), DbError> {
+    sql("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 7237002))")
+        .bind::<SqlUuid, _>(user.uuid())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// How many wallets a person has, which nobody else can change until the end of the transaction.
 ///
 /// # Errors
@@ -127,10 +139,7 @@ pub async fn count_locked(
     user: UserId,
     currency: Currency,
 ) -> Result<WalletCount, DbError> {
-    sql("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 7237002))")
-        .bind::<SqlUuid, _>(user.uuid())
-        .execute(conn)
-        .await?;
+    lock_person(conn, user).await?;
     // A statement of its own: it sees what was committed while the lock was waited for.
     let count = sql(
         "SELECT count(*) AS \"all\", count(*) FILTER (WHERE currency = $2) AS of_currency FROM wallets WHERE user_id = $1",
@@ -222,35 +231,6 @@ pub async fn forget_customer(
     Ok(forgotten == 1)
 }
 
-/// Lets the person's wallets that name no connected account, or the `lost` one, pay out to this one; gives those wallets.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn record_account(
-    conn: &mut PgConn,
-    user: UserId,
-    account: &str,
-    lost: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<Vec<WalletId>, DbError> {
-    let free = wallets::stripe_account_id
-        .is_null()
-        .or(wallets::stripe_account_id.eq(lost));
-    let named: Vec<Uuid> = diesel::update(
-        wallets::table
-            .filter(wallets::user_id.eq(user.uuid()))
-            .filter(free),
-    )
-    .set((
-        wallets::stripe_account_id.eq(account),
-        wallets::updated_at.eq(now),
-    ))
-    .returning(wallets::id)
-    .get_results(conn)
-    .await?;
-    Ok(named.into_iter().map(WalletId::from_uuid).collect())
-}
-
 /// The wallet of an id, locked until the end of the transaction.
 ///
 /// # Errors
@@ -264,28 +244,6 @@ pub async fn lock(conn: &mut PgConn, id: WalletId) -> Result<Option<Wallet>, DbE
         .await
         .optional()?;
     row.map(Wallet::try_from).transpose()
-}
-
-/// Lets a locked wallet pay out to another account. The change of one that it had is noted with its time.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn change_account(
-    conn: &mut PgConn,
-    before: &Wallet,
-    account: &str,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let changed_at = before.stripe_account_id.as_ref().map(|_| now);
-    diesel::update(wallets::table.find(before.id.uuid()))
-        .set((
-            wallets::stripe_account_id.eq(account),
-            wallets::payout_account_changed_at.eq(changed_at),
-            wallets::updated_at.eq(now),
-        ))
-        .execute(conn)
-        .await?;
-    Ok(())
 }
 
 /// Whether the wallet of a transaction is active, locked against a change until the end of the transaction at hand. What has no wallet
@@ -323,35 +281,4 @@ pub(super) async fn write_active(
         .execute(conn)
         .await?;
     Ok(())
-}
-
-/// When a person last changed to a payout account, in whichever wallet; none when it was the first one, or never named.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn payout_account_changed(
-    conn: &mut PgConn,
-    person: UserId,
-    account: &str,
-) -> Result<Option<DateTime<Utc>>, DbError> {
-    let changed = wallets::table
-        .filter(wallets::user_id.eq(person.uuid()))
-        .filter(wallets::stripe_account_id.eq(account))
-        .select(diesel::dsl::max(wallets::payout_account_changed_at))
-        .first(conn)
-        .await?;
-    Ok(changed)
-}
-
-/// Whether any wallet of a person names another payout account than this one.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn is_paid_elsewhere(conn: &mut PgConn, person: UserId, account: &str) -> Result<bool, DbError> {
-    let others = wallets::table
-        .filter(wallets::user_id.eq(person.uuid()))
-        .filter(wallets::stripe_account_id.ne(account));
-    Ok(diesel::select(diesel::dsl::exists(others))
-        .get_result(conn)
-        .await?)
 }

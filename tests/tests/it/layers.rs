@@ -139,6 +139,7 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/transactions/row.rs",
             "core/src/transactions/store.rs",
             "core/src/transactions/timeline.rs",
+            "core/src/wallets/payout_account.rs",
             "core/src/wallets/row.rs",
             "core/src/wallets/store.rs",
             // Another module of this name.

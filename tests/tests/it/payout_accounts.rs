@@ -392,3 +392,74 @@ async fn a_second_wallet_is_no_way_around_the_cool_off() {
     }
     app.finish().await;
 }
+
+/// The wait belongs to the person and the account: a wallet without an account is no way around it, whether the other account is named or
+/// opened for it; nor is changing there and back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_paid_already_waits_for_every_other_account_however_it_comes_to_a_wallet() {
+    for way in ["opened", "named", "there and back"] {
+        let app = TestApp::start().await;
+        let (ada, wallet) = app.payee(30_000).await;
+        let first = app.account_of(&wallet).await;
+        let second = app.wallet(&ada, json!({})).await;
+        let sent = app.send(&ada, &wallet, &second, 6_000).await;
+        app.completed(&ada, &sent).await;
+        let other = if way == "opened" {
+            let opened = onboard(&app, &ada, &second).await.data();
+            let account = opened["stripeAccountId"].as_str().unwrap().to_owned();
+            app.stripe
+                .control(&format!("accounts/{account}"), json!({ "onboard": true }))
+                .await;
+            eventually("withdrawals to be open", async || {
+                app.db.count("stripe_accounts WHERE payouts_enabled").await == 2
+            })
+            .await;
+            account
+        } else {
+            app.stripe.account(ada.id).await
+        };
+        assert_ne!(other, first);
+        if way == "there and back" {
+            let _ = change(&app, &ada, &wallet, &other).await.data();
+            let _ = change(&app, &ada, &second, &other).await.data();
+            let _ = change(&app, &ada, &wallet, &first).await.data();
+        } else if way == "named" {
+            let _ = change(&app, &ada, &second, &other).await.data();
+        }
+        assert_eq!(app.account_of(&second).await, other);
+        let withdraw = async |wallet: &str| app.withdraw(&ada, wallet, json!({ "amount": "20.00" })).await;
+        let waits = withdraw(&second).await;
+        assert_eq!(waits.code(), Some("INVALID_STATE"), "{way}: {waits:?}");
+        assert!(
+            waits.message().contains("withdrawals are open again from"),
+            "{way}: {waits:?}"
+        );
+        if way != "there and back" {
+            // Where the person was paid all along, nothing waits.
+            assert_eq!(withdraw(&wallet).await.code(), None, "{way}");
+        }
+        app.advance(TimeDelta::hours(24) + TimeDelta::minutes(1)).await;
+        assert_eq!(withdraw(&second).await.code(), None, "{way}");
+        app.abandon().await;
+    }
+}
+
+/// Nobody waits for the first account: there was no other one to be paid to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_account_of_a_person_has_no_wait_and_what_is_remembered_is_bounded() {
+    let app = TestApp::start().await;
+    let (ada, wallet) = app.owner(10_000).await;
+    let first = app.stripe.account(ada.id).await;
+    let _ = change(&app, &ada, &wallet, &first).await.data();
+    assert_eq!(app.db.count("payout_account_changes").await, 0);
+    let asked = app.withdraw(&ada, &wallet, json!({ "amount": "10.00" })).await;
+    assert_eq!(asked.code(), None, "{asked:?}");
+    // What is older than any wait goes with the next change.
+    for _ in 0..3 {
+        let next = app.stripe.account(ada.id).await;
+        let _ = change(&app, &ada, &wallet, &next).await.data();
+        assert_eq!(app.db.count("payout_account_changes").await, 1);
+        app.advance(TimeDelta::days(61)).await;
+    }
+    app.abandon().await;
+}
