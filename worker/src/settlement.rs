@@ -57,9 +57,7 @@ impl Settlement {
     /// bank accounts, and those in which the account holds a balance.
     pub(crate) fn confirm(&self, platform: &Account, balance: Option<&Balance>) -> Vec<Currency> {
         let banks = platform.bank_currencies.iter().flatten().copied();
-        let held = balance
-            .into_iter()
-            .flat_map(|balance| balance.available.iter().chain(&balance.pending));
+        let held = balance.into_iter().flat_map(Balance::all);
         let said: BTreeSet<Currency> = platform
             .default_currency
             .into_iter()

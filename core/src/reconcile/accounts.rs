@@ -108,9 +108,7 @@ async fn ask(
     let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
     let unpaid = |payout: &&Payout| matches!(payout.status, PayoutStatus::Pending | PayoutStatus::InTransit);
     let amounts = balance
-        .available
-        .iter()
-        .chain(&balance.pending)
+        .all()
         .chain(payouts.iter().filter(unpaid).map(|payout| &payout.amount));
     for amount in amounts {
         *held.entry(amount.currency()).or_default() += amount.amount();

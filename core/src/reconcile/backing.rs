@@ -66,7 +66,7 @@ pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, Recon
     // What was booked while Stripe answered may be in the answer or not: the lesser of both counts.
     let after = expected(db).await?;
     let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
-    for amount in balance.available.iter().chain(&balance.pending) {
+    for amount in balance.all() {
         *held.entry(amount.currency()).or_default() += amount.amount();
     }
     Ok(before

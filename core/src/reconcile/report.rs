@@ -296,7 +296,7 @@ pub(super) fn figures(
             figure.own += sums.own;
         });
     }
-    for held in balance.available.iter().chain(&balance.pending) {
+    for held in balance.all() {
         of(held.currency(), &|figure| figure.balance += held.amount());
     }
     for (currency, held) in accounts.asked.iter().flat_map(|account| &account.held) {

@@ -32,6 +32,7 @@
 //! | `POST disputes`, `POST disputes/{id}` | opens a dispute about a charge; changes its `status` |
 //! | `POST disputes/{id}/funds` | moves a dispute's money without a decision |
 //! | `POST balance/top_up` | adds money to the platform's balance or an account's |
+//! | `POST balance/reserve` | moves money of the platform from `available` to `connect_reserved` |
 //!
 //! Payouts, refunds and disputes take `after_seconds`: it happens so much later by the simulator's clock.
 //!

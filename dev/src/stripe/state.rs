@@ -239,7 +239,7 @@ impl State {
             .funds
             .iter()
             .map(|((owner, currency), funds)| {
-                json!({ "owner": owner.key(), "currency": currency, "available": funds.available, "pending": funds.pending })
+                json!({ "owner": owner.key(), "currency": currency, "available": funds.available, "pending": funds.pending, "reserved": funds.reserved })
             })
             .collect();
         json!({

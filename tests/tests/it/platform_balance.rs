@@ -123,6 +123,28 @@ async fn stripe_s_fees_that_the_platform_has_not_made_up_for_are_told_and_stop_n
     app.abandon().await;
 }
 
+/// Stripe keeps money of a platform back for connected accounts in the red whose losses it bears: it is the platform's all the same
+/// (`connect_reserved`, <https://docs.stripe.com/api/balance/balance_object>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_stripe_keeps_back_is_not_taken_for_stolen() {
+    let app = app().await;
+    let (alice, wallet) = app.owner(0).await;
+    app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    app.at_rest().await;
+    app.stripe
+        .control("balance/reserve", json!({ "amount": 6_000 }))
+        .await;
+    look(&app).await;
+    look(&app).await;
+    assert_eq!(app.db.count(SHORT).await, 0);
+    assert_eq!(app.db.count(TAKEN).await, 0);
+    // What is taken beside it is.
+    take(&app, 100).await;
+    look(&app).await;
+    assert_eq!(app.db.count(TAKEN).await, 1);
+    app.abandon().await;
+}
+
 /// What a refund from outside, a dispute, or a refund of ours takes is booked when Stripe tells of it, in whatever order, and by whatever
 /// delay; the wallets' own people do not wait for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

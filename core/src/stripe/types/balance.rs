@@ -58,4 +58,14 @@ pub struct Balance {
     pub available: Vec<Money>,
     /// What becomes available later.
     pub pending: Vec<Money>,
+    /// What Stripe keeps back for connected accounts whose losses the platform bears
+    /// (`connect_reserved`, <https://docs.stripe.com/api/balance/balance_object>): the platform's own, and not to be used for now.
+    pub reserved: Vec<Money>,
+}
+
+impl Balance {
+    /// All that is the account's own, whenever it may be used.
+    pub fn all(&self) -> impl Iterator<Item = &Money> {
+        self.available.iter().chain(&self.pending).chain(&self.reserved)
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Control, Input, Refusal, id_of, move_or_plan, owner, yes};
 use crate::stripe::form::{Metadata, check_amount};
 use crate::stripe::money::{Currency, LARGEST_MOVEMENT};
-use crate::stripe::objects::{BankAccount, Id, Payout, PayoutStatus};
+use crate::stripe::objects::{BankAccount, Id, Owner, Payout, PayoutStatus};
 use crate::stripe::resources::later::Move;
 use crate::stripe::resources::{accounts, balance};
 use crate::stripe::server::Core;
@@ -158,6 +158,27 @@ pub(super) struct TopUp {
     #[serde(default = "usd")]
     currency: String,
     account: Option<String>,
+}
+
+/// Keeps money of the platform back, as Stripe does for connected accounts in the red; a negative amount is let go.
+pub(super) async fn reserve(Shared(core): Shared<Arc<Core>>, Input(order): Input<Reserve>) -> Control {
+    let currency = Currency::parse(&order.currency)?;
+    core.with(|state| {
+        let funds = state.funds.entry((Owner::Platform, currency)).or_default();
+        funds.available = funds.available.saturating_sub(order.amount);
+        funds.reserved = funds.reserved.saturating_add(order.amount);
+        Ok(Json(
+            json!({ "balance": balance::render(state, &Owner::Platform) }),
+        ))
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reserve {
+    amount: i64,
+    #[serde(default = "usd")]
+    currency: String,
 }
 
 fn usd() -> String {

@@ -18,6 +18,9 @@ pub(crate) struct Funds {
     pub(crate) available: i64,
     /// Becomes available later.
     pub(crate) pending: i64,
+    /// Kept back for connected accounts in the red.
+    #[serde(default)]
+    pub(crate) reserved: i64,
 }
 
 /// Why a balance changed.

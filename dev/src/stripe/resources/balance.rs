@@ -59,7 +59,7 @@ pub(crate) fn render(state: &State, owner: &Owner) -> Value {
         json!({
             "available": amounts(|funds| funds.available),
             "pending": amounts(|funds| funds.pending),
-            "connect_reserved": amounts(|_| 0),
+            "connect_reserved": amounts(|funds| funds.reserved),
         }),
     )
 }

@@ -46,6 +46,7 @@ pub(in crate::stripe::adapter) fn balance(balance: stripe_core::Balance) -> Resu
     Ok(Balance {
         available: ours(balance.available, amount)?,
         pending: ours(balance.pending, amount)?,
+        reserved: ours(balance.connect_reserved.unwrap_or_default(), amount)?,
     })
 }
 
