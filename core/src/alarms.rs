@@ -40,6 +40,8 @@ kinds! {
     PLATFORM_PAYOUT_SCHEDULE = "platform_payout_schedule";
     /// A configured settlement currency is none in which Stripe says that it pays the platform.
     PLATFORM_SETTLEMENT = "platform_settlement";
+    /// The connected account has paid itself out before our payout was made, perhaps with the money of a withdrawal.
+    PAYOUT_BY_OTHERS = "payout_by_others";
     /// An object at Stripe claims to be one that we made for a transaction, and is not.
     FOREIGN_OBJECT = "foreign_object";
     /// A job goes no further by itself.

@@ -6,6 +6,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_tests::app::{Leftovers, id_of, uuid};
+use wallet_tests::programs::run;
 use wallet_tests::{TestApp, User, eventually};
 
 const TOLD: Leftovers<'_> = Leftovers {
@@ -256,4 +257,66 @@ async fn an_account_closed_before_its_payout_brings_the_money_back_and_closes_wi
     let closed = app.withdraw(&alice, &wallet, json!({ "amount": "70.00" })).await;
     assert_eq!(closed.code(), Some("INVALID_STATE"));
     app.finish().await;
+}
+
+async fn money_out(app: &TestApp, args: &[&str]) {
+    let args = [&["money-out"], args].concat();
+    let done = run("wallet-worker", &args, &app.variables).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+/// The person of a connected account with a dashboard of its own pays it out, whenever that is
+/// (<https://docs.stripe.com/connect/payouts-connected-accounts>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_that_the_account_makes_before_ours_is_told_to_its_owner_and_an_operator_once() {
+    let told = "your payout account has paid itself out before our payout was made";
+    let open = "alarms WHERE kind = 'payout_by_others' AND closed_at IS NULL";
+    for (amount, is_told) in [("7000", true), ("1", true), ("0", false)] {
+        let app = TestApp::start().await;
+        let (alice, wallet) = app.payee(10_000).await;
+        keep_waiting(&app, "payouts.create").await;
+        let id = withdrawn(&app, &alice, &wallet).await;
+        app.told(&alice, &id, "the payment provider is busy").await;
+        let account = app.stripe_id(&id, "stripe_account_id").await;
+        // Our payout comes after theirs.
+        money_out(&app, &["stop", "--reason", "a test"]).await;
+        app.stripe.clear_faults().await;
+        if is_told {
+            let params = [("amount", amount), ("currency", "usd")];
+            app.stripe.form_as(&account, "/v1/payouts", &params).await;
+        }
+        money_out(&app, &["start"]).await;
+        if !is_told {
+            ends_as(&app, &alice, &id, "COMPLETED").await;
+            assert_eq!(app.db.count(open).await, 0);
+            app.abandon().await;
+            continue;
+        }
+        app.hurry_until("the alarm", TimeDelta::seconds(61), async || {
+            app.db.count(open).await == 1
+        })
+        .await;
+        let message: String = app.db.value(&format!("SELECT message FROM {open}"), &[]).await;
+        for name in [&id, &wallet, &account] {
+            assert!(message.contains(name.as_str()), "{name} is not in {message}");
+        }
+        app.told(&alice, &id, told).await;
+        // Asked again and again, it is told once; the money stays held.
+        let tries = "SELECT fence FROM jobs WHERE kind = 'withdrawal_payout'";
+        let before: i64 = app.db.value(tries, &[]).await;
+        app.hurry_until("three more tries", TimeDelta::minutes(20), async || {
+            app.db.value::<i64>(tries, &[]).await >= before + 3
+        })
+        .await;
+        let timeline = app.transaction(&alice, &id).await["timeline"].to_string();
+        assert_eq!(timeline.matches(told).count(), 1, "{timeline}");
+        assert_eq!(
+            app.db
+                .value::<i32>(&format!("SELECT seen FROM {open}"), &[])
+                .await,
+            1
+        );
+        assert_eq!(app.balances(&alice, &wallet).await, (3_000, 7_000));
+        app.abandon().await;
+    }
 }

@@ -8,6 +8,7 @@ mod deposit_fee;
 mod deposit_intent;
 mod hold;
 mod page_events;
+mod payout_by_others;
 mod refund_create;
 mod return_review;
 mod stripe_event;

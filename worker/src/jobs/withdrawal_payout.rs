@@ -7,7 +7,7 @@ use wallet_core::transactions::Transaction;
 
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
-use super::{INACTIVE, found, step};
+use super::{INACTIVE, found, payout_by_others, step};
 use crate::observe::{bank_of, is_what_was_asked_for};
 use crate::outcome::JobError;
 use crate::refusal;
@@ -61,6 +61,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let command = Command::FailPayout { payout: None, reason };
             worker.settle(&[step(job, &transaction, command)]).await?;
             return Ok(());
+        }
+        Err(CallError::Gateway(error)) if error.disposition() == Disposition::WaitForFunds => {
+            payout_by_others::tell(worker, &transaction).await?;
+            return Err(CallError::Gateway(error).into());
         }
         Err(error) => return Err(error.into()),
     };
