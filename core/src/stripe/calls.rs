@@ -179,7 +179,7 @@ impl StripeCalls {
             return Err(CallError::LookUpFirst(look_up));
         }
         // Also before a permit is taken: a breaker's probe must not be spent on what may not be sent.
-        self.may_send(C::OPERATION).await?;
+        self.may_send(C::OPERATION, subject).await?;
         let stored: C = self.store.params(&attempt).await?;
         // Before the claim is looked at and the try is counted: while we wait here, nothing has been sent.
         let _alone = self.objects.alone(stored.touches()).await;
@@ -232,18 +232,26 @@ impl StripeCalls {
         }
     }
 
-    /// Whether a call of this operation may be sent at this moment; [`StripeCalls::run`] asks again when it is.
+    /// Whether a call of this operation may be sent for `subject` at this moment; [`StripeCalls::run`] asks again when it is.
     ///
     /// # Errors
-    /// [`CallError::MoneyOutStopped`] when it may not.
-    pub async fn may_send(&self, operation: Operation) -> Result<(), CallError> {
-        if operation.sends_money_out() && !self.store.may_leave().await? {
-            return Err(CallError::MoneyOutStopped);
+    /// [`CallError::MoneyOutStopped`] when it may not, and [`CallError::WalletInactive`] when it never was and need not wait: the wallet was
+    /// deactivated, and what is held goes back to it.
+    pub async fn may_send(&self, operation: Operation, subject: Uuid) -> Result<(), CallError> {
+        if !operation.sends_money_out() || self.store.may_leave().await? {
+            return Ok(());
         }
-        Ok(())
+        let is_over = operation.needs_active_wallet()
+            && !self.is_undecided(operation, subject).await?
+            && !self.store.is_active_for(subject).await?;
+        Err(if is_over {
+            CallError::WalletInactive
+        } else {
+            CallError::MoneyOutStopped
+        })
     }
 
-    /// Whether a call for `subject` may have been sent and its outcome is not known: then only Stripe's answer may decide.
+    /// Whether a call for `subject` may have been sent and its outcome is not known, or has made its object: then only Stripe's answer may decide.
     ///
     /// # Errors
     /// When the rows cannot be read.

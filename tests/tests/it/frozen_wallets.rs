@@ -65,6 +65,11 @@ async fn a_wallet_that_was_deactivated_after_its_hold_is_not_paid_out() {
         .await
         .data();
     assert_eq!(frozen["isActive"], false);
+    // Nobody has to start money-out for it.
+    app.hurry_until("what is held to come back", TimeDelta::seconds(5), async || {
+        app.balances(&alice, &wallet).await == (15_000, 0)
+    })
+    .await;
     money_out(&app, false).await;
     for (id, operation) in [(&withdrawal, "transfer.create"), (&refund, "refund.create")] {
         assert_inactive(&app.failed(&alice, id).await);

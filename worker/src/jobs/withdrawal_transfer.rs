@@ -23,7 +23,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let id = transaction.id.uuid();
     if !worker.calls.is_undecided(Operation::Transfer, id).await? {
         // Before Stripe is asked about the account: thousands may wait.
-        worker.calls.may_send(Operation::Transfer).await?;
+        match worker.calls.may_send(Operation::Transfer, id).await {
+            Err(CallError::WalletInactive) => return refuse(worker, job, &transaction, inactive()).await,
+            other => other?,
+        }
         if let Some(reason) = account_obstacle(worker, &transaction, &account).await? {
             return refuse(worker, job, &transaction, reason).await;
         }
@@ -40,10 +43,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Fresh(transfer)) => transfer.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
-        Err(CallError::WalletInactive) => {
-            let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
-            return refuse(worker, job, &transaction, reason).await;
-        }
+        Err(CallError::WalletInactive) => return refuse(worker, job, &transaction, inactive()).await,
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::StripeRefused);
             return refuse(worker, job, &transaction, reason).await;
@@ -54,6 +54,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .settle(&[step(job, &transaction, Command::RecordTransfer { transfer })])
         .await?;
     Ok(())
+}
+
+fn inactive() -> FailureReason {
+    FailureReason::new(FailureCode::WalletInactive, INACTIVE)
 }
 
 /// The account fixed when the withdrawal was accepted.
