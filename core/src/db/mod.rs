@@ -5,6 +5,7 @@
 
 mod clock;
 mod error;
+mod establish;
 mod migrate;
 mod partitions;
 mod pool;
@@ -13,6 +14,7 @@ mod sql;
 mod state;
 mod transaction;
 pub mod types;
+mod watch;
 
 pub use clock::{keep_clock, set_clock};
 pub use error::DbError;

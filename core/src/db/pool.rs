@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use diesel::ConnectionError;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection as _, RecyclingMethod,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::establish::establish;
+use super::watch::Watch;
 use super::{DbError, sql};
 
 /// A connection is replaced after this time: one that leads to a server that has another role by now does not stay for ever.
@@ -20,6 +20,9 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const READ_FOR: Duration = Duration::from_secs(2);
 /// What was sent must be acknowledged within this time, or the way to the server is broken.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Most sessions of a process for reports that take as long as they need: the check of the books, and the comparison with Stripe.
+const REPORTS: u32 = 2;
 
 /// One row, if the session takes writes.
 const TAKES_WRITES: &str = "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'";
@@ -42,7 +45,8 @@ pub struct DbOptions {
     pub get_timeout: Duration,
     /// Longest time for a new connection to be made, unless the URL names another (`connect_timeout`).
     pub connect_timeout: Duration,
-    /// Longest run of one statement.
+    /// Longest run of one statement; zero for as long as it needs. The server ends it; a server that does not answer for some seconds longer is
+    /// given up, and its session thrown away.
     pub statement_timeout: Duration,
     /// Longest wait for a lock.
     pub lock_timeout: Duration,
@@ -71,10 +75,14 @@ impl Default for DbOptions {
 /// its locks behind.
 #[derive(Clone)]
 pub struct Db {
-    pool: bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>,
+    pool: Pool,
+    /// For what takes as long as it needs.
+    reports: Pool,
     failure: LastFailure,
     writes: bool,
 }
+
+type Pool = bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>;
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -122,12 +130,12 @@ impl bb8::ErrorSink<PoolError> for LastFailure {
 /// When a session was last made while the server took no writes. Such a session keeps to that when the server takes them again, so that for as
 /// long as there may be one, whoever borrows a connection asks first.
 #[derive(Debug, Clone, Default)]
-struct ReadOnlySeen(Arc<Mutex<Option<Instant>>>);
+pub(super) struct ReadOnlySeen(Arc<Mutex<Option<Instant>>>);
 
 impl ReadOnlySeen {
     /// Notes a new session that takes no writes, as PostgreSQL 14 and later report at its start
     /// (<https://www.postgresql.org/docs/15/protocol-flow.html#PROTOCOL-ASYNC>).
-    fn look_at<S, T>(&self, connection: &tokio_postgres::Connection<S, T>)
+    pub(super) fn look_at<S, T>(&self, connection: &tokio_postgres::Connection<S, T>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
         T: tokio_postgres::tls::TlsStream + Unpin,
@@ -160,36 +168,27 @@ impl Db {
     /// # Errors
     /// When the URL cannot be read.
     pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, DbError> {
-        let config = configure(url, options)?;
-        let mut manager_config = ManagerConfig::<AsyncPgConnection>::default();
-        let read_only = ReadOnlySeen::default();
-        let seen = options.writes.then(|| read_only.clone());
-        // A broken connection shows itself when its driver task ends; asking the server before each use would cost a round trip.
-        manager_config.recycling_method =
-            RecyclingMethod::CustomFunction(Box::new(move |conn: &mut PgConn| {
-                let asks = seen.as_ref().is_some_and(ReadOnlySeen::may_be_over);
-                is_usable(conn, asks).boxed()
-            }));
-        manager_config.custom_setup = Box::new(move |_| {
-            let read_only = read_only.clone();
-            establish(Arc::clone(&config), read_only)
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config(url, manager_config);
         let failure = LastFailure::default();
-        let pool = bb8::Pool::builder()
-            .error_sink(Box::new(failure.clone()))
-            .max_size(options.pool_size)
-            .connection_timeout(options.get_timeout)
-            .max_lifetime(LIFETIME)
-            .test_on_check_out(true)
-            .build(manager)
-            .await
-            .map_err(|error| DbError::Unavailable(Box::new(error)))?;
+        let reports = DbOptions {
+            statement_timeout: Duration::ZERO,
+            pool_size: REPORTS,
+            ..options.clone()
+        };
         Ok(Self {
-            pool,
+            pool: pool(url, options, &failure).await?,
+            reports: pool(url, &reports, &failure).await?,
             failure,
             writes: options.writes,
         })
+    }
+
+    /// The same database for a report whose statements take as long as they need: on sessions of its own, of which there are few.
+    #[must_use]
+    pub fn for_reports(&self) -> Self {
+        Self {
+            pool: self.reports.clone(),
+            ..self.clone()
+        }
     }
 
     /// A connection, waiting for one at most as long as configured.
@@ -221,9 +220,36 @@ impl Db {
     }
 }
 
+/// A pool; its connections are made when first needed.
+async fn pool(url: &str, options: &DbOptions, failure: &LastFailure) -> Result<Pool, DbError> {
+    let config = configure(url, options)?;
+    let mut manager_config = ManagerConfig::<AsyncPgConnection>::default();
+    let read_only = ReadOnlySeen::default();
+    let seen = options.writes.then(|| read_only.clone());
+    // A broken connection shows itself when its driver task ends; asking the server before each use would cost a round trip.
+    manager_config.recycling_method = RecyclingMethod::CustomFunction(Box::new(move |conn: &mut PgConn| {
+        let asks = seen.as_ref().is_some_and(ReadOnlySeen::may_be_over);
+        is_usable(conn, asks).boxed()
+    }));
+    let statement_timeout = options.statement_timeout;
+    manager_config.custom_setup = Box::new(move |_| {
+        let watch = Watch::over(statement_timeout);
+        establish(Arc::clone(&config), read_only.clone(), watch)
+    });
+    bb8::Pool::builder()
+        .error_sink(Box::new(failure.clone()))
+        .max_size(options.pool_size)
+        .connection_timeout(options.get_timeout)
+        .max_lifetime(LIFETIME)
+        .test_on_check_out(true)
+        .build(AsyncDieselConnectionManager::new_with_config(url, manager_config))
+        .await
+        .map_err(|error| DbError::Unavailable(Box::new(error)))
+}
+
 /// One connection outside any pool.
 pub(crate) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
-    establish(configure(url, options)?, ReadOnlySeen::default())
+    establish(configure(url, options)?, ReadOnlySeen::default(), None)
         .await
         .map_err(|error| DbError::Unavailable(Box::new(error)))
 }
@@ -264,44 +290,6 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Confi
     };
     config.options(all);
     Ok(Arc::new(config))
-}
-
-fn establish(
-    config: Arc<tokio_postgres::Config>,
-    read_only: ReadOnlySeen,
-) -> BoxFuture<'static, Result<AsyncPgConnection, ConnectionError>> {
-    async move {
-        let bad = |error: tokio_postgres::Error| {
-            ConnectionError::BadConnection(match error.as_db_error() {
-                Some(refusal) => refusal.message().to_owned(),
-                None => error.to_string(),
-            })
-        };
-        if config.get_ssl_mode() == tokio_postgres::config::SslMode::Disable {
-            let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
-            read_only.look_at(&connection);
-            return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
-        }
-        let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls_config()?);
-        let (client, connection) = config.connect(tls).await.map_err(bad)?;
-        read_only.look_at(&connection);
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await
-    }
-    .boxed()
-}
-
-fn tls_config() -> Result<rustls::ClientConfig, ConnectionError> {
-    let mut roots = rustls::RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for certificate in found.certs {
-        // A root this library cannot read is no reason to distrust the others.
-        let _ = roots.add(certificate);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

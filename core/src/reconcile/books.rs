@@ -138,9 +138,9 @@ pub(super) async fn read(
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Books, DbError> {
-    in_transaction!(db, conn => {
+    let reports = db.for_reports();
+    in_transaction!(reports, conn => {
         sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn).await?;
-        sql("SET LOCAL statement_timeout = 0").execute(conn).await?;
         let booked = booked(conn, known, since, now).await?;
         let mut ids: Vec<Uuid> = booked.keys().map(|(id, _)| id.uuid()).chain(known.iter().map(|id| id.uuid())).collect();
         ids.sort_unstable();
@@ -248,9 +248,9 @@ async fn sums(conn: &mut PgConn, known: &[TransactionId], now: DateTime<Utc>) ->
 
 /// What connected accounts should hold at this moment.
 pub(super) async fn read_in_transit(db: &Db) -> Result<InTransits, DbError> {
-    in_transaction!(db, conn => {
+    let reports = db.for_reports();
+    in_transaction!(reports, conn => {
         sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn).await?;
-        sql("SET LOCAL statement_timeout = 0").execute(conn).await?;
         in_transit(conn).await
     })
 }

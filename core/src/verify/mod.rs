@@ -97,7 +97,8 @@ pub async fn verify(
     mut progress: impl FnMut(&'static Check, Option<&Finding>) + Send,
 ) -> Result<Verified, DbError> {
     let began = Instant::now();
-    let (findings, changed) = in_transaction!(db, conn => {
+    let reports = db.for_reports();
+    let (findings, changed) = in_transaction!(reports, conn => {
         begin_snapshot(conn, scope).await?;
         look(conn, scope, most, &mut progress).await
     })?;
@@ -114,7 +115,6 @@ pub async fn verify(
 async fn begin_snapshot(conn: &mut PgConn, scope: Scope) -> Result<(), DbError> {
     let settings: &[&'static str] = match scope {
         Scope::Complete => &[
-            "SET LOCAL statement_timeout = 0",
             "SET LOCAL work_mem = '128MB'",
             "SET LOCAL enable_partitionwise_aggregate = on",
             "SET LOCAL enable_partitionwise_join = on",

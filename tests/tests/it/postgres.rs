@@ -1,9 +1,13 @@
 //! PostgreSQL as others set it up: its language, its formats, and what a URL says about sessions.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use wallet_core::db::{self, Db, DbError, DbOptions};
 use wallet_tests::servers::{self, without_tls};
 use wallet_tests::{Database, TestApp, User, until};
@@ -333,5 +337,99 @@ async fn a_connection_that_was_ended_is_not_lent_again() {
         db.ping().await.unwrap();
     }
     drop(db);
+    database.drop().await;
+}
+
+/// A server behind this that accepts and acknowledges, and of which nothing is heard any more from some moment on: a proxy that lost its
+/// other side, a server whose disk hangs.
+struct Silencer {
+    port: u16,
+    silent: Arc<AtomicBool>,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Silencer {
+    async fn before(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silencer = Self {
+            port: listener.local_addr().unwrap().port(),
+            silent: Arc::default(),
+            accepted: Arc::default(),
+        };
+        let (silent, accepted) = (Arc::clone(&silencer.silent), Arc::clone(&silencer.accepted));
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                accepted.fetch_add(1, Ordering::SeqCst);
+                let silent = Arc::clone(&silent);
+                tokio::spawn(async move {
+                    let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                    let (mut from_client, mut to_client) = client.into_split();
+                    let (mut from_server, mut to_server) = server.into_split();
+                    let asks = tokio::io::copy(&mut from_client, &mut to_server);
+                    let answers = async {
+                        let mut buffer = [0; 4_096];
+                        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+                            if !silent.load(Ordering::SeqCst) {
+                                to_client.write_all(&buffer[..read]).await?;
+                            }
+                        }
+                        Ok::<_, std::io::Error>(())
+                    };
+                    let _ = tokio::join!(asks, answers);
+                });
+            }
+        });
+        silencer
+    }
+
+    fn be_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_accepts_and_never_answers_keeps_no_connection_of_the_pool() {
+    let database = Database::migrated().await;
+    let url: url::Url = database.url().await.parse().unwrap();
+    let silencer = Silencer::before(url.port().unwrap_or(5_432)).await;
+    let mut behind = url.clone();
+    behind.set_host(Some("127.0.0.1")).unwrap();
+    behind.set_port(Some(silencer.port)).unwrap();
+    let options = DbOptions {
+        application_name: "wallet-tests",
+        pool_size: 1,
+        statement_timeout: Duration::from_secs(1),
+        connect_timeout: Duration::from_secs(2),
+        get_timeout: Duration::from_secs(4),
+        ..DbOptions::default()
+    };
+    let db = Db::connect(behind.as_str(), &options).await.unwrap();
+    db.ping().await.unwrap();
+    silencer.be_silent(true);
+    // In the middle of a session: in a transaction, and outside of one.
+    let given_up = db.ping().await.unwrap_err();
+    assert!(given_up.is_transient(), "{given_up:?}");
+    // A server that accepts and does not greet.
+    let refused = db.ping().await.unwrap_err();
+    assert!(refused.is_transient(), "{refused:?}");
+    silencer.be_silent(false);
+    // The only place of the pool is free for a session that is answered.
+    until("an answer", async || db.ping().await.ok()).await;
+    assert!(silencer.accepted.load(Ordering::SeqCst) >= 2);
+    let mut conn = db.begin().await.unwrap();
+    silencer.be_silent(true);
+    let failed = SimpleAsyncConnection::batch_execute(&mut *conn, "SELECT 1").await;
+    assert!(DbError::from(failed.unwrap_err()).is_transient());
+    drop(conn);
+    silencer.be_silent(false);
+    until("an answer", async || db.ping().await.ok()).await;
+    // A report takes as long as it needs.
+    let reports = db.for_reports();
+    let mut conn = reports.begin().await.unwrap();
+    SimpleAsyncConnection::batch_execute(&mut *conn, "SELECT pg_sleep(7)")
+        .await
+        .unwrap();
+    drop(conn);
     database.drop().await;
 }
