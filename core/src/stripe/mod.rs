@@ -39,7 +39,9 @@ pub use params::{
 pub use signature::{
     InvalidWebhookSecret, SIGNATURE_HEADER, SignatureError, Verified, Verifier, WebhookSecret,
 };
-pub use status::{CancellationReason, DisputeStatus, PaymentIntentStatus, PayoutStatus, RefundStatus};
+pub use status::{
+    CancellationReason, DisputeStatus, PaymentIntentStatus, PayoutStatus, RefundStatus, ReversalStatus,
+};
 pub use ticket::Ticket;
 pub use types::{
     Account, AccountLink, Balance, BalanceTransaction, BalanceTransactionPage, Charge, ClientSecret,

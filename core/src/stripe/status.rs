@@ -98,6 +98,21 @@ status! {
 }
 
 status! {
+    /// How far a transfer reversal is. Stripe tells it to platforms for which it holds reversals until the account has the money
+    /// (<https://docs.stripe.com/connect/pending-transfer-reversals>); for the others a reversal that exists has succeeded.
+    ReversalStatus {
+        /// It waits for money on the connected account, for up to 45 days.
+        Pending = "pending",
+        /// The money is on the platform's balance.
+        Succeeded = "succeeded",
+        /// The money did not come in time.
+        Failed = "failed",
+        /// The platform has given it up before.
+        Canceled = "canceled",
+    }
+}
+
+status! {
     /// How far a refund is. Even `succeeded` may become `failed` days later
     /// (<https://docs.stripe.com/refunds#failed-refunds>).
     RefundStatus {

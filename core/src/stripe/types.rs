@@ -21,7 +21,7 @@ use super::ids::{
     AccountId, BalanceTransactionId, ChargeId, CustomerId, ExternalAccountId, PaymentIntentId, PayoutId,
     ReversalId, StripeTransferId,
 };
-use super::status::{CancellationReason, PaymentIntentStatus, PayoutStatus};
+use super::status::{CancellationReason, PaymentIntentStatus, PayoutStatus, ReversalStatus};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
@@ -186,6 +186,8 @@ pub struct Reversal {
     pub id: ReversalId,
     /// The transfer it takes back.
     pub transfer: StripeTransferId,
+    /// How far it is; only one that has succeeded has brought money.
+    pub status: ReversalStatus,
     /// How much.
     pub amount: Money,
     /// Carries `transaction_id` and `wallet_id`.

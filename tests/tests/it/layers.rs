@@ -99,7 +99,7 @@ fn each_library_is_named_in_one_place() {
         ("stripe_core::", &["core/src/stripe/adapter/"]),
         ("stripe_connect::", &["core/src/stripe/adapter/"]),
         ("stripe_shared::", &["core/src/stripe/adapter/"]),
-        ("stripe::Client", &["core/src/stripe/adapter/"]),
+        ("stripe_client_core::", &["core/src/stripe/adapter/"]),
         ("aes_gcm::", &["core/src/crypto/"]),
         ("chacha20poly1305::", &["core/src/crypto/"]),
         ("jsonwebtoken::", &["api/src/auth/"]),

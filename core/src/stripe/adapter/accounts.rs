@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use stripe::Client;
 use stripe_connect::account::{
     self, CreateAccountCapabilities, CreateAccountCapabilitiesCardPayments,
     CreateAccountCapabilitiesTransfers, CreateAccountSettings, CreateAccountSettingsPayouts,
@@ -13,6 +12,7 @@ use stripe_connect::account::{
 };
 use stripe_connect::account_link::{self, CreateAccountLinkType};
 
+use super::client::Client;
 use super::convert::{self, one, wire_currency};
 use super::wire::Outgoing;
 use crate::stripe::errors::GatewayError;

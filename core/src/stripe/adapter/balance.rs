@@ -1,11 +1,11 @@
 //! Balances, their movements, and the charges that explain most of them.
 
-use stripe::Client;
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::{ListBalanceTransaction, RetrieveBalanceTransaction};
 use stripe_core::charge::RetrieveCharge;
 use stripe_types::RangeQueryTs;
 
+use super::client::Client;
 use super::convert::{self, one, ours};
 use super::wire::Outgoing;
 use super::{MOST_PAGES, PAGE};

@@ -12,10 +12,11 @@ pub(super) use balance::{balance, balance_transaction, charge};
 pub(super) use refunds::{dispute, refund};
 
 use super::failure::unreadable;
+use super::transfers::WireReversal;
 use crate::money::{Currency, Money};
 use crate::stripe::errors::{ErrorClass, GatewayError};
 use crate::stripe::params::Tags;
-use crate::stripe::status::{CancellationReason, PaymentIntentStatus, PayoutStatus};
+use crate::stripe::status::{CancellationReason, PaymentIntentStatus, PayoutStatus, ReversalStatus};
 use crate::stripe::types::{
     Account, AccountLink, ClientSecret, Customer, Decline, Metadata, PaymentIntent, Payout, Reversal,
     Transfer,
@@ -195,10 +196,12 @@ pub(super) fn transfer(transfer: stripe_shared::Transfer) -> Result<Transfer, Un
     })
 }
 
-pub(super) fn reversal(reversal: stripe_shared::TransferReversal) -> Result<Reversal, Unfit> {
+pub(super) fn reversal(reversal: WireReversal) -> Result<Reversal, Unfit> {
+    let status = reversal.status.as_deref();
     Ok(Reversal {
         id: id(reversal.id.as_str())?,
-        transfer: id(reversal.transfer.id().as_str())?,
+        transfer: id(&reversal.transfer)?,
+        status: status.map_or(ReversalStatus::Succeeded, ReversalStatus::from_name),
         amount: money(reversal.amount, &reversal.currency)?,
         metadata: metadata(reversal.metadata.as_ref()),
         created: time(reversal.created)?,

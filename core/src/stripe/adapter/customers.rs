@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use stripe::Client;
 use stripe_core::customer;
 
+use super::client::Client;
 use super::convert::{self, one};
 use super::wire::Outgoing;
 use crate::stripe::errors::GatewayError;

@@ -1,8 +1,8 @@
 //! Disputes, which payers' banks open and we only read.
 
-use stripe::Client;
 use stripe_core::dispute::{ListDispute, RetrieveDispute};
 
+use super::client::Client;
 use super::convert::{self, one};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};

@@ -1,10 +1,10 @@
 //! Events, for what the webhooks did not bring.
 
-use stripe::Client;
 use stripe_core::event::{ListEvent, RetrieveEvent};
 use stripe_types::RangeQueryTs;
 
 use super::PAGE;
+use super::client::Client;
 use super::failure::unreadable;
 use super::wire::Outgoing;
 use crate::stripe::errors::GatewayError;

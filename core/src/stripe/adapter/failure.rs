@@ -1,28 +1,21 @@
-//! From the library's errors to what is known of the effect.
+//! From the errors of the wire to what is known of the effect.
 
-use stripe::StripeError;
-
+use super::client::WireError;
 use super::convert;
 use crate::stripe::errors::{ErrorClass, FailedRequest, Failure, GatewayError, UNREADABLE_ANSWER, classify};
 
-/// What hyper-util's client says when no connection was made: refused, unresolved, or TLS failed. The library passes only the
-/// text on; a test below holds it, since taking this for an unknown outcome would be safe, and the reverse would not.
-const NOT_CONNECTED: &str = "client error (Connect)";
-
-/// What the library says of an answer with an error status that holds no error of Stripe's: something on the way answered.
-const NO_ERROR_OF_STRIPE: [&str; 2] = ["error deserializing Stripe error", "Response was not valid UTF-8"];
-
-/// Sorts an error of the library. `names_account`: the request named a connected account.
-pub(super) fn failure(error: StripeError, names_account: bool) -> GatewayError {
+/// Sorts an error of the client. `names_account`: the request named a connected account.
+pub(super) fn failure(error: WireError, names_account: bool) -> GatewayError {
     match error {
-        StripeError::Stripe(answer, status) => answered(*answer, status, names_account),
-        StripeError::ClientError(text) if text == NOT_CONNECTED => seen(Failure::NotSent),
-        StripeError::ClientError(_) | StripeError::Timeout => seen(Failure::NoAnswer),
-        StripeError::JSONDeserialize(why) if NO_ERROR_OF_STRIPE.contains(&why.as_str()) => {
-            seen(Failure::NoAnswer)
+        WireError::Refused(answer, status) => answered(*answer, status, names_account),
+        WireError::NotConnected(_) => seen(Failure::NotSent),
+        WireError::NoAnswer(_) => seen(Failure::NoAnswer),
+        WireError::TooLong => {
+            tracing::error!(%error, "its outcome counts as unknown");
+            seen(Failure::Unreadable)
         }
-        StripeError::JSONDeserialize(why) => unreadable(&why),
-        StripeError::ConfigError(_) => seen(Failure::NotBuilt),
+        WireError::Unreadable(why) => unreadable(&why),
+        WireError::NotBuilt(_) => seen(Failure::NotBuilt),
     }
 }
 
@@ -192,6 +185,35 @@ mod tests {
         );
     }
 
+    /// A server whose answer has no end: what is beyond the longest answer is not read, and what was asked for may have happened.
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_given_up_and_leaves_the_outcome_unknown() {
+        for head in [
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n",
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = tokio::spawn(async move {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                assert!(socket.read(&mut [0; 1024]).await.unwrap() > 0);
+                socket.write_all(head.as_bytes()).await.unwrap();
+                let mut sent = 0_usize;
+                while socket.write_all(&[b' '; 65_536]).await.is_ok() {
+                    sent += 65_536;
+                }
+                sent
+            });
+            let given_up = call(port, Duration::from_secs(60)).await;
+            assert_eq!(given_up.class, ErrorClass::Unknown, "{head}");
+            assert_eq!(given_up.code.as_deref(), Some(UNREADABLE_ANSWER));
+            // What was on its way when it was given up is what the sockets hold.
+            let sent = server.await.unwrap();
+            assert!(sent < 32 * 1024 * 1024, "{sent} bytes were taken");
+        }
+    }
+
     #[test]
     fn the_request_id_comes_from_the_log_url() {
         let url = "https://dashboard.stripe.com/test/logs/req_Ab1?t=1700000000";
@@ -221,7 +243,7 @@ mod tests {
                 source: None,
                 type_: kind,
             };
-            failure(StripeError::Stripe(Box::new(answer), status), false).message
+            failure(WireError::Refused(Box::new(answer), status), false).message
         };
         assert!(told(stripe_shared::ApiErrorsType::CardError, 402).contains("canary"));
         for status in [400, 401, 403, 404, 409, 429, 500] {

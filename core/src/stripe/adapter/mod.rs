@@ -2,11 +2,11 @@
 //!
 //! Requests are its typed builders, answers its typed objects, turned at once into ours. Each call is sent exactly once: the
 //! library's retrying strategies make a key of their own per call, which after a crash would be another key and the money sent
-//! twice. What the library keeps to itself cannot be used here: the headers `Request-Id` (taken from the error's log URL
-//! where there is one), `Stripe-Should-Retry` and `Idempotent-Replayed`. It also makes a connection per call.
+//! twice. They are sent by a client of our own ([`client`]), which bounds what it reads.
 
 mod accounts;
 mod balance;
+mod client;
 mod convert;
 mod customers;
 mod disputes;
@@ -23,8 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
-use stripe::RequestStrategy;
+use secrecy::SecretString;
 
 use super::errors::GatewayError;
 use super::gateway::PaymentGateway;
@@ -79,32 +78,21 @@ impl GatewayOptions {
 /// The gateway cannot be built from its options.
 #[derive(Debug, thiserror::Error)]
 #[error("the stripe client cannot be configured: check STRIPE_SECRET_KEY and STRIPE_API_BASE")]
-pub struct GatewayConfigError(#[source] stripe::StripeError);
+pub struct GatewayConfigError(#[source] client::InvalidOptions);
 
 /// Stripe behind [`PaymentGateway`]; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AsyncStripeGateway {
-    client: stripe::Client,
+    client: client::Client,
 }
 
 impl AsyncStripeGateway {
     /// A gateway; no request is sent yet.
     ///
     /// # Errors
-    /// When the base URL is no URL, or the key cannot be a header.
-    ///
-    /// # Panics
-    /// Inside the library, when the machine has no trusted root certificates at all, even for a plain `http` base.
+    /// When the base URL is no URL, the key cannot be a header, or the machine has no trusted root certificates.
     pub fn new(options: &GatewayOptions) -> Result<Self, GatewayConfigError> {
-        // The library appends `v1/…` to the base as it is.
-        let base = format!("{}/", options.api_base.trim_end_matches('/'));
-        let client = stripe::ClientBuilder::new(options.secret_key.expose_secret())
-            .url(base)
-            .timeout(options.timeout)
-            .request_strategy(RequestStrategy::Once)
-            .app_info("wallet", Some(env!("CARGO_PKG_VERSION").to_owned()), None)
-            .build()
-            .map_err(GatewayConfigError)?;
+        let client = client::Client::new(options).map_err(GatewayConfigError)?;
         Ok(Self { client })
     }
 }

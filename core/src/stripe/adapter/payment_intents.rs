@@ -1,7 +1,6 @@
 //! Payment intents.
 
 use chrono::{DateTime, Utc};
-use stripe::Client;
 use stripe_core::payment_intent::{
     self, CancelPaymentIntent, CancelPaymentIntentCancellationReason,
     CreatePaymentIntentAutomaticPaymentMethods, CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects,
@@ -15,6 +14,7 @@ use stripe_core::payment_intent::{
 use stripe_shared::PaymentIntentAllowedPaymentMethodTypes as AllowedMethod;
 use stripe_types::RangeQueryTs;
 
+use super::client::Client;
 use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};

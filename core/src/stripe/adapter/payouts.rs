@@ -1,10 +1,10 @@
 //! Payouts, which live on connected accounts.
 
 use chrono::{DateTime, Utc};
-use stripe::Client;
 use stripe_core::payout::{self, ListPayout, RetrievePayout};
 use stripe_types::RangeQueryTs;
 
+use super::client::Client;
 use super::convert::{self, asked_for, one, wire_amount, wire_currency, wire_tags};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};

@@ -1,8 +1,8 @@
 //! Refunds.
 
-use stripe::Client;
 use stripe_core::refund::{self, ListRefund, RetrieveRefund};
 
+use super::client::Client;
 use super::convert::{self, asked_for, one, wire_amount, wire_tags};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};

@@ -1,8 +1,12 @@
 //! Transfers to connected accounts, and taking them back.
 
-use stripe::Client;
+use std::collections::HashMap;
+
 use stripe_connect::transfer::{self, ListTransfer, RetrieveTransfer};
 use stripe_connect::transfer_reversal::{CreateIdTransferReversal, ListIdTransferReversal};
+use stripe_types::List;
+
+use super::client::Client;
 
 use super::convert::{self, asked_for, one, wire_amount, wire_currency, wire_tags};
 use super::wire::Outgoing;
@@ -13,6 +17,30 @@ use crate::stripe::ids::StripeTransferId;
 use crate::stripe::params::{CreateReversal, CreateTransfer};
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Reversal, Transfer};
+
+/// A reversal as it comes: the library's type lacks its status.
+#[derive(Debug, miniserde::Deserialize)]
+pub(super) struct WireReversal {
+    pub(super) id: stripe_shared::TransferReversalId,
+    pub(super) transfer: String,
+    pub(super) amount: i64,
+    pub(super) currency: stripe_types::Currency,
+    pub(super) metadata: Option<HashMap<String, String>>,
+    pub(super) created: i64,
+    pub(super) status: Option<String>,
+}
+
+impl stripe_types::Object for WireReversal {
+    type Id = stripe_shared::TransferReversalId;
+
+    fn id(&self) -> &Self::Id {
+        &self.id
+    }
+
+    fn into_id(self) -> Self::Id {
+        self.id
+    }
+}
 
 pub(super) async fn create(
     client: &Client,
@@ -60,7 +88,11 @@ pub(super) async fn reverse(
     let request = CreateIdTransferReversal::new(params.transfer.as_str())
         .amount(wire_amount(params.amount)?)
         .metadata(wire_tags(params.tags));
-    let answer = Outgoing::of(&request).under(ticket).send(client).await?;
+    let answer: WireReversal = Outgoing::of(&request)
+        .read_as()
+        .under(ticket)
+        .send(client)
+        .await?;
     asked_for(one(convert::reversal(answer))?, |made| {
         made.amount == params.amount
     })
@@ -76,7 +108,7 @@ pub(super) async fn list_reversals(
         if let Some(cursor) = cursor {
             request = request.starting_after(cursor);
         }
-        let page = Outgoing::of(&request).send(client).await?;
+        let page: List<WireReversal> = Outgoing::of(&request).read_as().send(client).await?;
         pages.take(page, convert::reversal)?;
     }
     Ok(pages.into_objects())

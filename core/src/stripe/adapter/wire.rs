@@ -8,9 +8,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 use miniserde::Deserialize;
-use stripe::{Client, RequestStrategy, StripeError, StripeRequest};
+use stripe::{RequestStrategy, StripeRequest};
 use stripe_client_core::RequestBuilder;
 
+use super::client::{Client, WireError};
 use super::failure::{failure, too_late};
 use crate::stripe::errors::{ErrorClass, GatewayError};
 use crate::stripe::ids::AccountId;
@@ -36,6 +37,17 @@ impl<'a, T: Deserialize> Outgoing<'a, T> {
             ticket: None,
             acts_for: None,
             names_account: false,
+        }
+    }
+
+    /// The answer as a type of ours, where the library's lacks something.
+    pub(super) fn read_as<U>(self) -> Outgoing<'a, U> {
+        Outgoing {
+            request: self.request,
+            output: std::marker::PhantomData,
+            ticket: self.ticket,
+            acts_for: self.acts_for,
+            names_account: self.names_account,
         }
     }
 
@@ -82,8 +94,8 @@ impl<'a, T: Deserialize> Outgoing<'a, T> {
 /// connected for example, does not send when it goes on.
 async fn while_it_lasts<T>(
     ticket: &Ticket,
-    sending: impl Future<Output = Result<T, StripeError>>,
-) -> Result<Result<T, StripeError>, GatewayError> {
+    sending: impl Future<Output = Result<T, WireError>>,
+) -> Result<Result<T, WireError>, GatewayError> {
     let mut sending = pin!(sending);
     let mut has_begun = false;
     poll_fn(|context| {
@@ -181,7 +193,7 @@ mod tests {
             }
         };
         let ticket = ticket(Instant::now() + Duration::from_millis(2_500));
-        let over: Result<Result<(), StripeError>, _> = while_it_lasts(&ticket, sending).await;
+        let over: Result<Result<(), WireError>, _> = while_it_lasts(&ticket, sending).await;
         let over = over.unwrap_err();
         assert_eq!(over.class, ErrorClass::Unknown);
         assert_eq!(steps.load(Ordering::SeqCst), 3, "at 0, 1 and 2 s, and not at 3 s");

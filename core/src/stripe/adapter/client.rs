@@ -1,0 +1,194 @@
+//! The HTTP client under the library's requests: one connection and one request for each call, and an answer only up to a size.
+//!
+//! The library's own client reads an answer to its end, however long that is, and tells its failures by words; its requests can be sent by
+//! any other (`stripe_client_core::StripeClient`), so they are sent by this one.
+
+use std::fmt;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Http;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use secrecy::ExposeSecret;
+use stripe::{ApiErrors, CustomizedStripeRequest};
+use stripe_client_core::{RequestBuilder, StripeClient, StripeClientErr, StripeMethod};
+
+use super::GatewayOptions;
+
+/// The longest answer that is read. The longest that Stripe gives is a page of a hundred events, each of some ten kilobytes.
+const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
+
+const NAME: &str = concat!("wallet/", env!("CARGO_PKG_VERSION"));
+
+/// What became of a request that brought no object.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WireError {
+    /// It could not be built from what was given.
+    #[error("the request could not be built")]
+    NotBuilt(#[source] hyper::http::Error),
+    /// No connection was made.
+    #[error("no connection was made")]
+    NotConnected(#[source] hyper_util::client::legacy::Error),
+    /// It may have been sent, and no whole answer came.
+    #[error("no answer came")]
+    NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An answer came that is longer than any that Stripe gives; the rest was not read.
+    #[error("the answer is longer than {LONGEST_ANSWER} bytes")]
+    TooLong,
+    /// An answer came that is not what its type promises.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
+    /// Stripe answered with an error.
+    #[error("refused with status {1}")]
+    Refused(Box<ApiErrors>, u16),
+}
+
+impl StripeClientErr for WireError {
+    fn deserialize_err(message: impl fmt::Display) -> Self {
+        Self::Unreadable(message.to_string())
+    }
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvalidOptions {
+    /// The key has characters that a header cannot have.
+    #[error("the key cannot be sent")]
+    Key(#[from] hyper::header::InvalidHeaderValue),
+    /// The base is no URL.
+    #[error("the base is no URL")]
+    Base(#[from] hyper::http::uri::InvalidUri),
+    /// This machine trusts nobody.
+    #[error("the trusted root certificates cannot be read")]
+    Roots(#[from] std::io::Error),
+}
+
+/// Sends requests to Stripe; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Client {
+    http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: String,
+    authorization: HeaderValue,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client; nothing is sent yet.
+    pub(super) fn new(options: &GatewayOptions) -> Result<Self, InvalidOptions> {
+        let base = options.api_base.trim_end_matches('/').to_owned();
+        base.parse::<hyper::Uri>()?;
+        let key = format!("Bearer {}", options.secret_key.expose_secret());
+        let mut authorization = HeaderValue::try_from(key)?;
+        authorization.set_sensitive(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .build();
+        Ok(Self {
+            // A connection that was kept may break in the moment of its next use, which would leave that outcome unknown.
+            http: Http::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(0)
+                .build(connector),
+            base,
+            authorization,
+            timeout: options.timeout,
+        })
+    }
+
+    fn request(&self, request: CustomizedStripeRequest) -> Result<Request<Full<Bytes>>, WireError> {
+        let (
+            RequestBuilder {
+                query,
+                body,
+                path,
+                method,
+            },
+            custom,
+        ) = request.into_pieces();
+        let query = query.map_or_else(String::new, |query| format!("?{query}"));
+        let mut built = Request::builder()
+            .method(match method {
+                StripeMethod::Get => Method::GET,
+                StripeMethod::Post => Method::POST,
+                StripeMethod::Delete => Method::DELETE,
+            })
+            .uri(format!("{}/v1{path}{query}", self.base))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(USER_AGENT, NAME)
+            .header(
+                HeaderName::from_static("stripe-version"),
+                stripe_client_core::VERSION.as_str(),
+            );
+        if let Some(account) = &custom.account_id {
+            built = built.header(HeaderName::from_static("stripe-account"), account.as_str());
+        }
+        if let Some(key) = custom.request_strategy.and_then(|strategy| strategy.get_key()) {
+            built = built.header(HeaderName::from_static("idempotency-key"), key.as_str());
+        }
+        if body.is_some() {
+            built = built.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        let body = Full::new(Bytes::from(body.unwrap_or_default()));
+        built.body(body).map_err(WireError::NotBuilt)
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), WireError> {
+        let response = self.http.request(request).await.map_err(|error| {
+            if error.is_connect() {
+                WireError::NotConnected(error)
+            } else {
+                WireError::NoAnswer(Box::new(error))
+            }
+        })?;
+        let status = response.status();
+        Ok((status, bounded(response).await?))
+    }
+}
+
+/// The body of an answer, up to the longest.
+async fn bounded<B>(response: Response<B>) -> Result<Bytes, WireError>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER);
+    match body.collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(WireError::TooLong),
+        Err(error) => Err(WireError::NoAnswer(error)),
+    }
+}
+
+impl StripeClient for Client {
+    type Err = WireError;
+
+    async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, WireError> {
+        let request = self.request(request)?;
+        let (status, body) = tokio::time::timeout(self.timeout, self.answer(request))
+            .await
+            .map_err(|elapsed| WireError::NoAnswer(Box::new(elapsed)))??;
+        if status.is_success() {
+            return Ok(body);
+        }
+        // An error that is none of Stripe's: something on the way answered.
+        let unreadable = || WireError::NoAnswer(format!("an error of status {status} that is none of Stripe's").into());
+        let text = std::str::from_utf8(&body).map_err(|_| unreadable())?;
+        let error: stripe_shared::Error = miniserde::json::from_str(text).map_err(|_| unreadable())?;
+        Err(WireError::Refused(error.error, status.as_u16()))
+    }
+}
