@@ -159,6 +159,8 @@ pub(crate) enum Outcome {
     /// 404 for the object in the path.
     #[serde(rename = "error_404")]
     Error404,
+    /// 400 `resource_missing` for the parameter `destination`.
+    NoSuchDestination,
     /// 400 `idempotency_error`: as if the key had come with other parameters before.
     IdempotencyError,
     /// 400 that execution ended with, stored under the key.
@@ -186,8 +188,35 @@ pub(crate) struct ApiFault {
     pub(crate) latency_ms: u64,
     /// Waits so long after the effect, in real time, before the answer.
     pub(crate) answer_delay_ms: u64,
+    /// Fields of the answer, or of each object of a list, that are replaced after the effect, as if it were the answer to another request; what is kept under the key too.
+    pub(crate) answers: serde_json::Map<String, serde_json::Value>,
+    /// So many blanks follow the answer.
+    pub(crate) padding_bytes: usize,
     /// How it ends.
     pub(crate) outcome: Outcome,
+}
+
+impl ApiFault {
+    /// The answer with the fields that the fault replaces.
+    pub(crate) fn of_another(&self, answer: String) -> String {
+        if self.answers.is_empty() {
+            return answer;
+        }
+        let Ok(mut value) = serde_json::from_str::<serde_json::Value>(&answer) else {
+            return answer;
+        };
+        match value.get_mut("data").and_then(serde_json::Value::as_array_mut) {
+            Some(listed) => listed.iter_mut().for_each(|object| self.replace_in(object)),
+            None => self.replace_in(&mut value),
+        }
+        value.to_string()
+    }
+
+    fn replace_in(&self, object: &mut serde_json::Value) {
+        if let Some(fields) = object.as_object_mut() {
+            fields.extend(self.answers.clone());
+        }
+    }
 }
 
 /// A request as [`ApiFault`]s see it.

@@ -59,6 +59,14 @@ impl Reply {
             kept: false,
         }
     }
+
+    /// With so many blanks after it.
+    fn padded(mut self, blanks: usize) -> Self {
+        if blanks > 0 {
+            self.body = format!("{}{}", self.body, " ".repeat(blanks)).into();
+        }
+        self
+    }
 }
 
 impl Request {
@@ -90,9 +98,7 @@ impl Request {
                 replayed: Some(saved.request_id),
                 kept: true,
             },
-            Ok(Start::Execute(ready)) => {
-                core.with(|state| execute(state, *ready, fault.outcome, &request_id))
-            }
+            Ok(Start::Execute(ready)) => core.with(|state| execute(state, *ready, &fault, &request_id)),
         };
         pause(fault.answer_delay_ms).await;
         match fault.outcome {
@@ -101,7 +107,7 @@ impl Request {
                 plain(StatusCode::OK)
             }
             Outcome::HangAfter => hang(core, cut).await,
-            _ => self.respond(reply, &request_id),
+            _ => self.respond(reply.padded(fault.padding_bytes), &request_id),
         }
     }
 
@@ -249,6 +255,7 @@ fn refusal_before(outcome: Outcome, key: Option<&str>) -> Option<ApiError> {
                 .to_owned(),
         )),
         Outcome::Error404 => Some(ApiError::not_found("object", "of_the_fault")),
+        Outcome::NoSuchDestination => Some(ApiError::no_such("destination", "acct_***", "destination")),
         Outcome::IdempotencyError => Some(ApiError::idempotency(
             "Keys for idempotent requests can only be used with the same parameters they were first used with.".to_owned(),
         )),
@@ -266,9 +273,9 @@ fn find_route(method: &str, path: &str) -> Option<Found> {
 }
 
 /// Runs the handler and keeps its answer under the key.
-fn execute(state: &mut State, ready: Ready, outcome: Outcome, request_id: &str) -> Reply {
+fn execute(state: &mut State, ready: Ready, fault: &ApiFault, request_id: &str) -> Reply {
     let Ready { route, call, key } = ready;
-    let result = match outcome {
+    let result = match fault.outcome {
         Outcome::Error500 => Err(ApiError::server(500)),
         Outcome::Error400 => Err(ApiError::refused(
             "parameter_invalid_integer",
@@ -285,7 +292,7 @@ fn execute(state: &mut State, ready: Ready, outcome: Outcome, request_id: &str) 
         Ok(text) => (
             Reply {
                 status: 200,
-                body: text.into(),
+                body: fault.of_another(text).into(),
                 replayed: None,
                 kept: false,
             },
