@@ -42,6 +42,8 @@ kinds! {
     PLATFORM_SETTLEMENT = "platform_settlement";
     /// The connected account has paid itself out before our payout was made, perhaps with the money of a withdrawal.
     PAYOUT_BY_OTHERS = "payout_by_others";
+    /// Stripe shows the payout of a withdrawal to us no longer, so nobody here learns how it ends.
+    PAYOUT_UNREACHABLE = "payout_unreachable";
     /// An object at Stripe claims to be one that we made for a transaction, and is not.
     FOREIGN_OBJECT = "foreign_object";
     /// A job goes no further by itself.
@@ -183,6 +185,18 @@ pub async fn open_subjects(conn: &mut PgConn, kind: &str) -> Result<Vec<String>,
         .select(alarms::subject)
         .load(conn)
         .await?)
+}
+
+/// Whether the alarm of this kind and subject is open.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_open_about(conn: &mut PgConn, kind: &str, subject: &str) -> Result<bool, DbError> {
+    let open = alarms::table
+        .filter(alarms::kind.eq(kind))
+        .filter(alarms::subject.eq(subject))
+        .filter(alarms::closed_at.is_null());
+    Ok(diesel::select(diesel::dsl::exists(open)).get_result(conn).await?)
 }
 
 /// How many alarms are open.

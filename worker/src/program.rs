@@ -47,6 +47,9 @@ enum Command {
     /// Money that was received and not asked for: list it, and credit it to the wallet it was meant for.
     #[command(subcommand)]
     Review(operator::Review),
+    /// Withdrawals whose payout Stripe no longer shows to us: list them, and end one as paid or as taken back.
+    #[command(subcommand)]
+    Withdrawals(operator::Withdrawals),
     /// List what people owe the platform, in which wallet, and for which disputes and refunds.
     Debts,
     /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, to stop, and to repeat. Exit code 0: all
@@ -149,6 +152,7 @@ async fn operate(command: Command, manner: &Manner) -> anyhow::Result<()> {
         Command::Requeue(which) => operator::requeue(session, &which).await,
         Command::CloseAlarm(which) => operator::close_alarm(session, &which).await,
         Command::Review(command) => operator::review(session, command).await,
+        Command::Withdrawals(command) => operator::withdrawals(session, command).await,
         Command::Debts => operator::debts(session).await,
         Command::RotateKeys(how) => {
             operator::rotate_keys(session, &KeysConfig::read(&ProcessEnv)?, &how).await

@@ -71,6 +71,8 @@ pub struct Decision {
     pub refs: Vec<(&'static str, String)>,
     /// What a person has to look at: kind, message.
     pub alarms: Vec<(&'static str, String)>,
+    /// Kinds of alarms about the transaction that nobody has to look at any more.
+    pub closes: Vec<&'static str>,
     /// Whether money leaves suspense: once nothing of the transaction lies there, nobody has to look at it any more.
     pub leaves_suspense: bool,
 }
@@ -118,6 +120,11 @@ impl Decision {
 
     pub(super) fn alarms(mut self, kind: &'static str, message: impl Into<String>) -> Self {
         self.alarms.push((kind, message.into()));
+        self
+    }
+
+    pub(super) fn closes(mut self, kind: &'static str) -> Self {
+        self.closes.push(kind);
         self
     }
 

@@ -76,6 +76,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
                 known_payout(transaction, Decision::to(stage), payout)
+                    .closes(alarms::PAYOUT_UNREACHABLE)
                     .legs(Leg::pair(frozen, Account::IN_TRANSIT, amount))
                     .says_with(
                         TimelineKind::Completed,
@@ -89,7 +90,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 check_payout(transaction, payout)?;
             }
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
-                let mut decision = Decision::to(stage);
+                let mut decision = Decision::to(stage).closes(alarms::PAYOUT_UNREACHABLE);
                 if let Some(payout) = payout {
                     decision = known_payout(transaction, decision, payout);
                 }

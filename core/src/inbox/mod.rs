@@ -133,6 +133,35 @@ struct Arrived {
     at: DateTime<Utc>,
 }
 
+impl Arrived {
+    fn about(&self) -> String {
+        let Envelope {
+            event_type,
+            object,
+            account,
+            ..
+        } = &self.envelope;
+        let account = account.as_ref().map(AccountId::as_str);
+        about(
+            event_type.as_deref().unwrap_or_default(),
+            object.id.as_deref(),
+            account,
+        )
+    }
+}
+
+/// What an event is about, in one line for a person.
+fn about(event_type: &str, object: Option<&str>, account: Option<&str>) -> String {
+    let event_type = if event_type.is_empty() {
+        "an event"
+    } else {
+        event_type
+    };
+    let object = object.map_or_else(String::new, |object| format!(" of {object}"));
+    let account = account.map_or_else(String::new, |account| format!(" on account {account}"));
+    format!("{event_type}{object}{account}")
+}
+
 impl Inbox {
     /// An inbox for events of live mode, or of test mode.
     #[must_use]
@@ -168,7 +197,8 @@ impl Inbox {
             match &arrived.obstacle {
                 Some(Obstacle::NotOurs(_)) => return Ok(Received::Ignored),
                 Some(Obstacle::Odd(note)) => {
-                    alarms::raise(conn, alarms::EVENT_PARKED, &arrived.id, note, arrived.at).await?;
+                    let message = format!("{note}: {}", arrived.about());
+                    alarms::raise(conn, alarms::EVENT_PARKED, &arrived.id, &message, arrived.at).await?;
                     return Ok(Received::Parked);
                 }
                 None => {}
@@ -273,6 +303,20 @@ fn digest(body: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_event_is_about_is_said_as_far_as_it_says_so_itself() {
+        for (told, line) in [
+            (
+                ("payout.failed", Some("po_1"), Some("acct_1")),
+                "payout.failed of po_1 on account acct_1",
+            ),
+            (("refund.failed", Some("re_1"), None), "refund.failed of re_1"),
+            (("", None, None), "an event"),
+        ] {
+            assert_eq!(about(told.0, told.1, told.2), line);
+        }
+    }
 
     #[test]
     fn deliveries_of_one_event_have_one_digest() {

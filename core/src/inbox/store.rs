@@ -29,6 +29,18 @@ pub struct StoredEvent {
     pub is_done: bool,
 }
 
+impl StoredEvent {
+    /// What it is about, in one line for a person: its type, its object and the connected account.
+    #[must_use]
+    pub fn about(&self) -> String {
+        super::about(
+            &self.event_type,
+            self.object_id.as_deref(),
+            self.account.as_deref(),
+        )
+    }
+}
+
 /// Adds an event; false when one of its id is there.
 pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool, DbError> {
     let envelope = &arrived.envelope;

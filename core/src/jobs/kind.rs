@@ -123,6 +123,10 @@ job_kinds! {
     CreditReview = "credit_review" on Maintenance,
     /// Gives what lies in suspense for a deposit back to its payer, as an operator has decided.
     ReturnReview = "return_review" on Maintenance,
+    /// Ends a withdrawal whose payout Stripe no longer shows to us as paid, as an operator has decided.
+    WithdrawalPaid = "withdrawal_paid" on Maintenance,
+    /// Ends such a withdrawal as not paid: its money is taken back, as an operator has decided.
+    WithdrawalTakenBack = "withdrawal_taken_back" on Maintenance,
     /// Asks Stripe how a transaction stands and settles the answer.
     AskStripe = "ask_stripe" on Maintenance,
     /// Reads Stripe's list of events for those that no webhook brought.

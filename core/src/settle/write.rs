@@ -56,6 +56,11 @@ pub(super) async fn write(
             alarms::close(conn, alarms::RETURN_FAILED, &subject, now).await?;
         }
     }
+    for planned in &plan.planned {
+        for kind in &planned.decision.closes {
+            alarms::close(conn, kind, &planned.transaction.to_string(), now).await?;
+        }
+    }
     write_events(conn, now, &plan.processed_events).await?;
     write_audit(conn, actor, now, plan).await?;
     if !plan.finished.is_empty() {

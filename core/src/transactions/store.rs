@@ -195,6 +195,22 @@ pub async fn find_by_external_ref(
     Ok(id.map(TransactionId::from_uuid))
 }
 
+/// The transaction that a Stripe object of whatever kind leads to.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn find_by_object(conn: &mut PgConn, external_id: &str) -> Result<Option<TransactionId>, DbError> {
+    let id: Option<Uuid> = external_refs::table
+        // The key begins with the kind.
+        .filter(external_refs::kind.eq_any(external_ref::OBJECTS))
+        .filter(external_refs::external_id.eq(external_id))
+        .select(external_refs::transaction_id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(id.map(TransactionId::from_uuid))
+}
+
 /// The objects of a kind that lead to a transaction.
 ///
 /// # Errors
@@ -235,6 +251,8 @@ pub mod external_ref {
     pub const LATE_PAYMENT: &str = "late_payment";
     /// A movement that brought the money of a failed refund or payout back, or the object itself when Stripe names none.
     pub const RETURN: &str = "return";
+    /// The kinds that are objects of their own, each of one transaction.
+    pub const OBJECTS: [&str; 6] = [PAYMENT_INTENT, TRANSFER, PAYOUT, REVERSAL, REFUND, DISPUTE];
 }
 
 /// Which of a wallet's transactions to show.

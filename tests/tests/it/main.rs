@@ -79,6 +79,7 @@ mod subscriptions;
 mod sweeps;
 mod transfers;
 mod unclaimed_calls;
+mod unreachable_payouts;
 mod verify;
 mod webhooks;
 mod withdrawals;

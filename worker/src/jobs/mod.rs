@@ -9,6 +9,7 @@ mod deposit_intent;
 mod hold;
 mod page_events;
 mod payout_by_others;
+mod payout_decision;
 mod refund_create;
 mod return_review;
 mod stripe_event;
@@ -37,6 +38,12 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Some(JobKind::Cancel) => cancel::run(worker, job).await,
         Some(JobKind::CreditReview) => credit_review::run(worker, job).await,
         Some(JobKind::ReturnReview) => return_review::run(worker, job).await,
+        Some(JobKind::WithdrawalPaid) => {
+            payout_decision::run(worker, job, payout_decision::Decided::Paid).await
+        }
+        Some(JobKind::WithdrawalTakenBack) => {
+            payout_decision::run(worker, job, payout_decision::Decided::TakenBack).await
+        }
         Some(JobKind::AskStripe) => ask_stripe::run(worker, job).await,
         Some(JobKind::PageEvents) => page_events::run(worker, job).await,
         Some(JobKind::WithdrawalTransfer) => withdrawal_transfer::run(worker, job).await,

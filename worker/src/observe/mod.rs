@@ -152,7 +152,13 @@ impl<'a> Look<'a> {
     /// Ends the job, and its event, without a settlement.
     pub(crate) async fn close(&self, end: EventEnd, note: &str) -> Result<(), JobError> {
         match self.event {
-            Some(event) => self.worker.close_event(self.job, &event.id, end, note).await,
+            Some(event) => {
+                let note = match end {
+                    EventEnd::Parked => self.named(event, note).await?,
+                    EventEnd::Passed | EventEnd::Ignored => note.to_owned(),
+                };
+                self.worker.close_event(self.job, &event.id, end, &note).await
+            }
             None => self.worker.finish(self.job).await,
         }
     }
@@ -163,6 +169,21 @@ impl<'a> Look<'a> {
             Some(_) => self.close(EventEnd::Parked, note).await,
             None => Err(JobError::Park(note.to_owned())),
         }
+    }
+
+    /// The note with what the event is about, for a person who reads nothing else of it.
+    async fn named(&self, event: &StoredEvent, note: &str) -> Result<String, JobError> {
+        let mut named = format!("{note}: {}", event.about());
+        if let Some(object) = &event.object_id {
+            let conn = &mut self.worker.db.conn().await?;
+            if let Some(id) = transactions::find_by_object(conn, object).await?
+                && let Some(found) = transactions::find(conn, id).await?
+            {
+                let (flow, amount, wallet) = (found.flow.as_str(), found.amount, found.wallet_id);
+                named.push_str(&format!(", {flow} {id} of {amount} of wallet {wallet}"));
+            }
+        }
+        Ok(named)
     }
 
     /// The transaction that our own record says a Stripe object belongs to.

@@ -2,21 +2,35 @@
 
 use secrecy::ExposeSecret;
 use wallet_core::accept::Found;
+use wallet_core::alarms;
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
+use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
-use wallet_core::stripe::{AccountId, ExternalAccountId, Operation, Payout, PayoutId, PayoutStatus};
-use wallet_core::transactions::{Transaction, external_ref};
+use wallet_core::payees;
+use wallet_core::stripe::{
+    AccountId, CallError, ExternalAccountId, GatewayError, Operation, Payout, PayoutId, PayoutStatus,
+};
+use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
 
 use super::Look;
 use crate::outcome::JobError;
 use crate::worker::{EventEnd, Worker};
+
+/// What the owner reads of a payout that nobody can look at.
+const UNREACHABLE: &str = "your payout account is no longer connected, so we cannot see whether the payout has arrived; support has been told and will find out";
 
 /// Looks at a payout of a connected account and settles what its state asks for.
 ///
 /// It is a withdrawal's when our own call made it, and it is what that call asked for.
 pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) -> Result<(), JobError> {
     let gateway = look.worker.calls.gateway();
-    let payout = look.ask(gateway.retrieve_payout(account, id)).await?;
+    let payout = match look.ask(gateway.retrieve_payout(account, id)).await {
+        Ok(payout) => payout,
+        Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {
+            return unreachable(look, account, id, error).await;
+        }
+        Err(error) => return Err(error),
+    };
     let (recorded, claim) = match look.owner(external_ref::PAYOUT, id.as_str()).await? {
         Some(transaction) => (Some(transaction), None),
         None => {
@@ -59,6 +73,51 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
             .flatten()
     });
     look.settle(&transaction, command.into_iter().collect()).await
+}
+
+/// Stripe does not show the payout to us: its account was disconnected or deleted. As long as that is so nobody here learns how a payout ends
+/// that is under way, so a person and its owner are told, once; it is asked about again all the same, since an account can come back.
+async fn unreachable(
+    look: &Look<'_>,
+    account: &AccountId,
+    id: &PayoutId,
+    error: GatewayError,
+) -> Result<(), JobError> {
+    let found = look.owner(external_ref::PAYOUT, id.as_str()).await?;
+    let Some(withdrawal) = found.filter(|found| found.stage == Stage::PayingOut) else {
+        return Err(CallError::Gateway(error).into());
+    };
+    let last = look.event.map_or_else(String::new, |event| {
+        format!(" (its last event: {} {})", event.event_type, event.id)
+    });
+    let message = format!(
+        "withdrawal {} of {} from wallet {}: Stripe no longer shows its payout {id} on account {account} to us{last}; find out whether it was \
+         paid, then `wallet-worker withdrawals paid` or `wallet-worker withdrawals taken-back`",
+        withdrawal.id, withdrawal.amount, withdrawal.wallet_id
+    );
+    tell_unreachable(look.worker, &withdrawal, &message).await?;
+    look.close(
+        EventEnd::Passed,
+        "the payout cannot be looked at; a person was told",
+    )
+    .await
+}
+
+/// A line for the owner with the alarm, not with each look.
+async fn tell_unreachable(worker: &Worker, withdrawal: &Transaction, message: &str) -> Result<(), JobError> {
+    let (kind, subject) = (alarms::PAYOUT_UNREACHABLE, withdrawal.id.to_string());
+    let now = worker.clock.now();
+    in_transaction!(worker.db, conn => {
+        if alarms::is_open_about(conn, kind, &subject).await? {
+            return Ok(());
+        }
+        alarms::raise(conn, kind, &subject, message, now).await?;
+        let line = (worker.ids.next(), now);
+        transactions::record(conn, withdrawal.id, line.0, line.1, TimelineKind::NeedsReview, UNREACHABLE, None).await?;
+        Ok::<_, DbError>(())
+    })?;
+    worker.announcer.announce(vec![withdrawal.id.uuid()]);
+    Ok(())
 }
 
 /// Whether a payout pays the withdrawal's amount, in its currency, to the bank that was named, because somebody asked for it. Which bank it

@@ -3,6 +3,7 @@
 
 mod close_alarm;
 mod debts;
+mod decision;
 mod fees;
 mod locks;
 mod migrate;
@@ -18,6 +19,7 @@ mod rotate_keys;
 mod session;
 mod verify;
 mod wallets;
+mod withdrawals;
 
 pub(crate) use close_alarm::{CloseAlarm, close_alarm};
 pub(crate) use debts::debts;
@@ -34,6 +36,7 @@ pub(crate) use rotate_keys::{RotateKeys, rotate_keys};
 pub(crate) use session::{Manner, Session, tell_failure};
 pub(crate) use verify::{Verify, verify};
 pub(crate) use wallets::{Wallets, wallets};
+pub(crate) use withdrawals::{Withdrawals, withdrawals};
 
 /// What a check of the books has to say by its exit code.
 #[derive(Debug, thiserror::Error)]

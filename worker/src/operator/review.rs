@@ -1,17 +1,16 @@
 //! `review`.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
-use wallet_core::audit::{self, AuditRecord};
-use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::Stage;
 use wallet_core::ids::TransactionId;
-use wallet_core::jobs::{self, JobKind, NewJob};
+use wallet_core::jobs::JobKind;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::transactions::{self, Transaction};
 
 use super::Session;
+use super::decision::{decide, id_of};
 use super::reason::Reason;
 use super::session::moment;
 
@@ -45,11 +44,6 @@ pub(crate) async fn review(session: &Session, command: Review) -> anyhow::Result
         Review::Credit { transaction, reason } => credit(session, id_of(&transaction)?, &reason).await,
         Review::Return { transaction, reason } => give_back(session, id_of(&transaction)?, &reason).await,
     }
-}
-
-fn id_of(text: &str) -> anyhow::Result<TransactionId> {
-    text.parse()
-        .with_context(|| format!("{text} is no transaction id"))
 }
 
 /// The transaction of an id, and what lies in suspense for it.
@@ -155,44 +149,4 @@ async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> any
         "give it back to its payer",
     )
     .await
-}
-
-/// Queues what an operator has decided, once, on record.
-async fn decide(
-    session: &Session,
-    transaction: &Transaction,
-    kind: JobKind,
-    reason: &Reason,
-    what: &str,
-) -> anyhow::Result<()> {
-    let (id, now) = (transaction.id, session.now());
-    let job = NewJob {
-        // One decision at a time, whichever it is.
-        unique_key: Some(format!("review:{id}")),
-        ..NewJob::for_transaction(kind, id, transaction.wallets(), now)
-    };
-    let queued = in_transaction!(session.db, conn => {
-        let queued = jobs::insert(conn, &job).await?;
-        if queued.is_some() {
-            let entry = AuditRecord {
-                at: now,
-                actor: &session.actor,
-                action: kind.as_str(),
-                request_id: None,
-                transactions: &[id],
-                wallets: &transaction.wallets(),
-                detail: json!({ "reason": reason.as_str() }),
-            };
-            audit::record(conn, &entry).await?;
-        }
-        Ok::<_, DbError>(queued)
-    })?;
-    let line = match queued {
-        Some(job) => format!("job {job} will {what}"),
-        None => "a decision about it is being carried out already".to_owned(),
-    };
-    session.answer(
-        &json!({ "transaction": id.to_string(), "job": queued.map(|job| job.0) }),
-        [line],
-    )
 }

@@ -1,0 +1,89 @@
+//! `withdrawals`.
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde_json::json;
+use wallet_core::alarms;
+use wallet_core::flows::{Flow, Stage};
+use wallet_core::ids::TransactionId;
+use wallet_core::jobs::JobKind;
+use wallet_core::transactions::{self, Transaction};
+
+use super::Session;
+use super::decision::{decide, id_of};
+use super::reason::Reason;
+use super::session::moment;
+
+/// Withdrawals whose payout Stripe no longer shows to us, because the account was disconnected or deleted while it was under way.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Withdrawals {
+    /// List them, the oldest alarm first.
+    List,
+    /// End one as paid: the bank has the money.
+    Paid {
+        /// The withdrawal.
+        transaction: String,
+        /// How you know, for the audit trail.
+        #[arg(long)]
+        reason: Reason,
+    },
+    /// End one as not paid: its transfer is taken back, and the wallet has the money again.
+    TakenBack {
+        /// The withdrawal.
+        transaction: String,
+        /// How you know, for the audit trail.
+        #[arg(long)]
+        reason: Reason,
+    },
+}
+
+/// Lists or decides.
+pub(crate) async fn withdrawals(session: &Session, command: Withdrawals) -> anyhow::Result<()> {
+    let (transaction, reason, kind, what) = match command {
+        Withdrawals::List => return list(session).await,
+        Withdrawals::Paid { transaction, reason } => {
+            (transaction, reason, JobKind::WithdrawalPaid, "end it as paid")
+        }
+        Withdrawals::TakenBack { transaction, reason } => (
+            transaction,
+            reason,
+            JobKind::WithdrawalTakenBack,
+            "have its transfer taken back",
+        ),
+    };
+    let withdrawal = undecided(session, id_of(&transaction)?).await?;
+    decide(session, &withdrawal, kind, &reason, what).await
+}
+
+/// The withdrawal, if a person has to decide about it.
+async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Transaction> {
+    const LISTS: &str = "`wallet-worker withdrawals list` lists those that a person has to decide about";
+    let conn = &mut session.db.conn().await?;
+    let Some(found) = transactions::find(conn, id).await? else {
+        bail!("there is no transaction {id}; {LISTS}");
+    };
+    if (found.flow, found.stage) != (Flow::Withdrawal, Stage::PayingOut) {
+        let (flow, stage) = (found.flow.as_str(), found.stage.as_str());
+        bail!("{id} is a {flow} that is {stage}, not a withdrawal that is being paid out; {LISTS}");
+    }
+    if !alarms::is_open_about(conn, alarms::PAYOUT_UNREACHABLE, &id.to_string()).await? {
+        bail!("Stripe tells how the payout of {id} ends, so nobody has to decide; {LISTS}");
+    }
+    Ok(found)
+}
+
+async fn list(session: &Session) -> anyhow::Result<()> {
+    let open = alarms::list_open(&session.db).await?;
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for alarm in open
+        .iter()
+        .filter(|alarm| alarm.kind == alarms::PAYOUT_UNREACHABLE)
+    {
+        lines.push(format!("since {}  {}", moment(alarm.raised_at), alarm.message));
+        rows.push(
+            json!({ "transaction": alarm.subject, "since": alarm.raised_at, "message": alarm.message }),
+        );
+    }
+    lines.push(format!("{} withdrawals to decide about", rows.len()));
+    session.answer(&json!({ "withdrawals": rows }), lines)
+}
