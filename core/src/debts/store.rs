@@ -1,8 +1,10 @@
 //! Reading debts, and what caused them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -94,6 +96,8 @@ pub async fn of_person(conn: &mut PgConn, user: UserId, currency: Currency) -> R
 #[derive(QueryableByName)]
 struct CauseRow {
     #[diesel(sql_type = SqlUuid)]
+    wallet: Uuid,
+    #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = Numeric)]
     missing: Decimal,
@@ -101,14 +105,22 @@ struct CauseRow {
     created_at: DateTime<Utc>,
 }
 
-/// What caused the debt of a wallet, newest first: of each what the wallet could not cover, until the debt is explained. The oldest
-/// of them is paid next.
+/// What caused the debts of these wallets, by one statement; of each wallet newest first: of each cause what the wallet could not cover, until
+/// its debt is explained. The oldest of them is paid next.
 ///
 /// # Errors
 /// When the database cannot be reached, or a row is inconsistent.
-pub async fn causes(conn: &mut PgConn, wallet: WalletId, owed: Money) -> Result<Vec<Cause>, DbError> {
+pub async fn causes(
+    conn: &mut PgConn,
+    owed: &[(WalletId, Money)],
+) -> Result<HashMap<WalletId, Vec<Cause>>, DbError> {
+    if owed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let wallets: Vec<Uuid> = owed.iter().map(|(wallet, _)| wallet.uuid()).collect();
     let rows: Vec<CauseRow> = sql(
-        "SELECT id, missing, created_at FROM (
+        "SELECT owing.wallet, cause.* FROM unnest($1) AS owing (wallet) CROSS JOIN LATERAL (
+         SELECT id, missing, created_at FROM (
              SELECT t.id, t.created_at,
                     least(coalesce(t.claimed_amount, t.amount) - coalesce(t.held_amount, 0),
                           -- What came back of it is given to the wallet, and pays debts like every credit.
@@ -117,28 +129,31 @@ pub async fn causes(conn: &mut PgConn, wallet: WalletId, owed: Money) -> Result<
                               WHERE back.related_transaction_id = t.id AND back.flow IN ('refund_return', 'dispute_return')
                                 AND back.status = 'completed')) AS missing
                FROM wallet_transactions t
-              WHERE t.wallet_id = $1 AND t.flow IN ('dispute', 'dispute_loss', 'outside_refund')
-                AND t.status IN ('processing', 'completed')) cause
+              WHERE t.wallet_id = owing.wallet AND t.flow IN ('dispute', 'dispute_loss', 'outside_refund')
+                AND t.status IN ('processing', 'completed')) each
           WHERE missing > 0
-          ORDER BY id DESC LIMIT 100",
+          ORDER BY id DESC LIMIT 100) cause
+         ORDER BY owing.wallet, cause.id DESC",
     )
-    .bind::<SqlUuid, _>(wallet.uuid())
+    .bind::<Array<SqlUuid>, _>(wallets)
     .load(conn)
     .await?;
-    let (mut left, mut causes) = (owed, Vec::new());
+    let mut left: HashMap<WalletId, Money> = owed.iter().copied().collect();
+    let mut causes: HashMap<WalletId, Vec<Cause>> = HashMap::new();
     for row in rows {
-        if !left.is_positive() {
-            break;
-        }
+        let wallet = WalletId::from_uuid(row.wallet);
+        let Some(left) = left.get_mut(&wallet).filter(|left| left.is_positive()) else {
+            continue;
+        };
         let wrong = |_| DbError::Inconsistent {
             table: "wallet_transactions",
             column: "amount",
             row: row.id.to_string(),
         };
-        let missing = Money::new(row.missing, owed.currency()).map_err(wrong)?;
-        let amount = missing.at_most(left).map_err(wrong)?;
-        left = left.checked_sub(amount).map_err(wrong)?;
-        causes.push(Cause {
+        let missing = Money::new(row.missing, left.currency()).map_err(wrong)?;
+        let amount = missing.at_most(*left).map_err(wrong)?;
+        *left = left.checked_sub(amount).map_err(wrong)?;
+        causes.entry(wallet).or_default().push(Cause {
             transaction: TransactionId::from_uuid(row.id),
             amount,
             since: row.created_at,

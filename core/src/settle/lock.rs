@@ -14,7 +14,7 @@ use super::{Patience, Step};
 use crate::chaos::{self, PlantedBug};
 use crate::db::schema::{external_refs, jobs, stripe_calls, wallet_transactions};
 use crate::db::{DbError, PgConn, sql};
-use crate::debts;
+use crate::debts::{self, Cause};
 use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, WalletId};
 use crate::ledger::{Books, suspended_of};
@@ -158,14 +158,10 @@ async fn lock_jobs(
 
 /// What caused the debts of these wallets; nothing is asked when nobody owes.
 async fn causes(conn: &mut PgConn, books: &Books) -> Result<HashMap<WalletId, TransactionId>, DbError> {
-    let mut causes = HashMap::new();
-    for (wallet, owed) in books.owing() {
-        let of_it = debts::causes(conn, wallet, owed).await?;
-        if let Some(oldest) = of_it.last() {
-            causes.insert(wallet, oldest.transaction);
-        }
-    }
-    Ok(causes)
+    let owing: Vec<(WalletId, Money)> = books.owing().collect();
+    let causes = debts::causes(conn, &owing).await?;
+    let oldest = |(wallet, of_it): (WalletId, Vec<Cause>)| Some((wallet, of_it.last()?.transaction));
+    Ok(causes.into_iter().filter_map(oldest).collect())
 }
 
 async fn lock_transactions(

@@ -10,13 +10,16 @@ use super::session::moment;
 pub(crate) async fn debts(session: &Session) -> anyhow::Result<()> {
     let conn = &mut session.db.conn().await?;
     let (mut lines, mut listed) = (Vec::new(), Vec::new());
-    for debt in debts::list(conn).await? {
+    let owing = debts::list(conn).await?;
+    let owed: Vec<_> = owing.iter().map(|debt| (debt.wallet, debt.amount)).collect();
+    let of_each = debts::causes(conn, &owed).await?;
+    for debt in owing {
         lines.push(format!(
             "{}  wallet {}  owes {}",
             debt.user, debt.wallet, debt.amount
         ));
         let mut causes = Vec::new();
-        for cause in debts::causes(conn, debt.wallet, debt.amount).await? {
+        for cause in of_each.get(&debt.wallet).into_iter().flatten() {
             lines.push(format!(
                 "  {}  for {} since {}",
                 cause.amount,

@@ -62,17 +62,17 @@ impl PersonDebts {
     /// What caused it.
     pub(super) async fn causes(&self, ctx: &Context<'_>) -> Result<Vec<WalletDebt>, ApiError> {
         let causes = self.causes.get_or_try_init(|| async {
-            let mut causes = Vec::new();
-            for debt in &self.debts {
-                let _turn = ctx.take_reads(1).await?;
-                let mut conn = ctx.app()?.db.conn().await?;
-                let of_it = debts::causes(&mut conn, debt.wallet, debt.amount).await?;
-                causes.extend(of_it.into_iter().map(|cause| WalletDebt {
-                    wallet: debt.wallet,
-                    cause,
-                }));
-            }
-            Ok::<_, ApiError>(causes)
+            let owed: Vec<(WalletId, Money)> =
+                self.debts.iter().map(|debt| (debt.wallet, debt.amount)).collect();
+            let _turn = ctx.take_reads(1).await?;
+            let mut conn = ctx.app()?.db.conn().await?;
+            let mut of_each = debts::causes(&mut conn, &owed).await?;
+            // In the order of the debts.
+            let of_wallet = |(wallet, _)| {
+                let causes = of_each.remove(&wallet).unwrap_or_default();
+                causes.into_iter().map(move |cause| WalletDebt { wallet, cause })
+            };
+            Ok::<_, ApiError>(owed.into_iter().flat_map(of_wallet).collect())
         });
         causes.await.cloned()
     }
