@@ -18,7 +18,7 @@ use wallet_core::ids::{SharedIds, SystemIds, WalletId};
 use wallet_core::inbox::{self, Inbox};
 use wallet_core::jobs::{self, ClaimedJob};
 use wallet_core::locks::{LockError, WalletLocks};
-use wallet_core::settle::{Settled, Settler, Step};
+use wallet_core::settle::{Outcome, Settled, Settler, Step};
 use wallet_core::stripe::StripeCalls;
 use wallet_core::transactions::{self, Transaction};
 
@@ -161,7 +161,15 @@ impl Worker {
     pub(crate) async fn settle(&self, steps: &[Step]) -> Result<Settled, JobError> {
         let settled = self.settler.settle(steps).await?;
         self.note(steps, &settled);
-        Ok(settled)
+        let foreign = settled.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::ForeignObject(why) => Some(why.clone()),
+            _ => None,
+        });
+        match foreign {
+            // Trying again would find the same: whose it is a person has to find out.
+            Some(why) => Err(JobError::Park(why)),
+            None => Ok(settled),
+        }
     }
 
     /// The same, without those steps of which somebody else holds a row.

@@ -308,6 +308,27 @@ impl Command {
         )
     }
 
+    /// The Stripe object that from the command on leads to its transaction, and so may lead to no other: kind and id of its reference.
+    #[must_use]
+    pub fn object(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::RecordIntent { intent, .. }
+            | Self::SettlePayment { intent, .. }
+            | Self::SuspendPayment { intent, .. }
+            | Self::CancelIntent { intent, .. } => Some((external_ref::PAYMENT_INTENT, intent)),
+            Self::RecordTransfer { transfer } => Some((external_ref::TRANSFER, transfer)),
+            Self::RecordPayout { payout }
+            | Self::SettlePayout { payout }
+            | Self::FailPayout {
+                payout: Some(payout), ..
+            } => Some((external_ref::PAYOUT, payout)),
+            Self::RecordRefund { refund, .. }
+            | Self::SettleRefund { refund }
+            | Self::FailRefund { refund, .. } => Some((external_ref::REFUND, refund)),
+            _ => None,
+        }
+    }
+
     /// The Stripe object that the command books once, whatever the stage: kind and id of its reference.
     #[must_use]
     pub fn reference(&self) -> Option<(&'static str, &str)> {

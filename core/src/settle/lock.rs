@@ -35,6 +35,8 @@ pub(super) struct Locked {
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     /// Of the Stripe objects that the steps book once, or that they depend on, those that are booked.
     pub(super) booked: HashSet<(String, String)>,
+    /// The transactions that the Stripe objects of the steps lead to already.
+    pub(super) owners: HashMap<(String, String), TransactionId>,
     /// What of the deposits whose steps decide about it lies in suspense.
     pub(super) suspended: HashMap<TransactionId, Vec<Money>>,
     /// The transactions to cancel for which a call that moves money may have been sent.
@@ -77,6 +79,7 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
     Ok(Locked {
         causes,
         booked: booked(conn, &live).await?,
+        owners: owners(conn, &live).await?,
         suspended: suspended(conn, &live).await?,
         money_sent: money_sent(conn, &live).await?,
         fences,
@@ -244,6 +247,30 @@ async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(String, S
         .load(conn)
         .await?;
     Ok(found.into_iter().collect())
+}
+
+async fn owners(
+    conn: &mut PgConn,
+    steps: &[&Step],
+) -> Result<HashMap<(String, String), TransactionId>, DbError> {
+    let (kinds, ids): (Vec<&str>, Vec<&str>) = steps.iter().filter_map(|step| step.command.object()).unzip();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found: Vec<(String, String, Uuid)> = external_refs::table
+        .filter(external_refs::kind.eq_any(kinds))
+        .filter(external_refs::external_id.eq_any(ids))
+        .select((
+            external_refs::kind,
+            external_refs::external_id,
+            external_refs::transaction_id,
+        ))
+        .load(conn)
+        .await?;
+    Ok(found
+        .into_iter()
+        .map(|(kind, id, owner)| ((kind, id), TransactionId::from_uuid(owner)))
+        .collect())
 }
 
 /// Their rows are locked, so that nothing of it is moved before the commit.

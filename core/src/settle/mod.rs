@@ -96,6 +96,9 @@ pub enum Outcome {
     /// The transaction has gone on since it was looked at, and the step, which was decided by that look, no longer follows: nothing changed,
     /// neither by this step nor by those of its job after it. Whoever looks again decides anew.
     Overtaken,
+    /// Its Stripe object leads to another transaction already: an alarm was raised, and nothing else changed, neither by this step nor by those
+    /// of its job after it, which is a person's business.
+    ForeignObject(String),
     /// There is no such transaction: the job ended, an alarm was raised.
     UnknownTransaction,
     /// Somebody else holds one of its rows at this moment: nothing changed, and it is to be tried again. Only of

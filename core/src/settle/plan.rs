@@ -30,6 +30,7 @@ pub(super) struct Plan {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) books: Books,
     booked: HashSet<(String, String)>,
+    owners: HashMap<(String, String), TransactionId>,
     suspended: HashMap<TransactionId, Vec<Money>>,
     money_sent: HashSet<TransactionId>,
     pub(super) planned: Vec<Planned>,
@@ -94,6 +95,7 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
         causes,
         mut transactions,
         booked,
+        owners,
         suspended,
         money_sent,
     } = locked;
@@ -101,6 +103,7 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
         outcomes: Vec::with_capacity(steps.len()),
         books,
         booked,
+        owners,
         suspended,
         money_sent,
         planned: Vec::new(),
@@ -110,10 +113,11 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
         processed_events: Vec::new(),
         alarms: Vec::new(),
     };
-    let mut overtaken: HashSet<JobId> = HashSet::new();
+    // Jobs whose later steps are left out, and why.
+    let mut stopped: HashMap<JobId, Outcome> = HashMap::new();
     for step in steps {
-        if overtaken.contains(&step.claim.job) {
-            plan.outcomes.push(Outcome::Overtaken);
+        if let Some(why) = stopped.get(&step.claim.job) {
+            plan.outcomes.push(why.clone());
             continue;
         }
         if held.contains(&step.claim.job) {
@@ -125,8 +129,8 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
             continue;
         }
         let outcome = plan_one(&mut plan, &mut transactions, step, (ids, now));
-        if outcome == Outcome::Overtaken {
-            overtaken.insert(step.claim.job);
+        if matches!(outcome, Outcome::Overtaken | Outcome::ForeignObject(_)) {
+            stopped.insert(step.claim.job, outcome.clone());
             plan.outcomes.push(outcome);
             continue;
         }
@@ -149,6 +153,22 @@ fn plan_one(
             .push((alarms::UNKNOWN_TRANSACTION, step.transaction.to_string(), message));
         return Outcome::UnknownTransaction;
     };
+    // What came back of a payout is told by the payout of the withdrawal.
+    let comes_back_of = transaction
+        .related_transaction_id
+        .filter(|_| transaction.flow == Flow::PayoutReturn);
+    if let Some((object, owner)) = plan.owner_of(&step.command)
+        && owner != transaction.id
+        && Some(owner) != comes_back_of
+    {
+        let message = format!(
+            "{object} is of transaction {owner}, and was told of as one of {}",
+            transaction.id
+        );
+        plan.alarms
+            .push((alarms::FOREIGN_OBJECT, object, message.clone()));
+        return Outcome::ForeignObject(message);
+    }
     let mut decision = match plan.ask(transactions, transaction, &step.command) {
         Verdict::Apply(decision) => *decision,
         Verdict::Already => return Outcome::AlreadyApplied,
@@ -186,6 +206,12 @@ fn plan_one(
             .iter()
             .map(|(kind, id)| ((*kind).to_owned(), id.clone())),
     );
+    plan.owners.extend(
+        decision
+            .refs
+            .iter()
+            .map(|(kind, object)| (((*kind).to_owned(), object.clone()), id)),
+    );
     plan.follow_suspense(id, &decision.legs);
     if let Some((wallet, debt)) = decision.owes
         && debt.is_positive()
@@ -206,6 +232,13 @@ fn plan_one(
 }
 
 impl Plan {
+    /// The object of a command and the transaction that it leads to already, if it does.
+    fn owner_of(&self, command: &Command) -> Option<(String, TransactionId)> {
+        let (kind, object) = command.object()?;
+        let owner = self.owners.get(&(kind.to_owned(), object.to_owned()))?;
+        Some((object.to_owned(), *owner))
+    }
+
     /// What was taken of a wallet for a debt is a transaction of its owner's, whoever brought the money.
     fn open_payment(&mut self, claim: Claim, caught: Caught, id: TransactionId, now: DateTime<Utc>) {
         let Some(owner) = self.books.wallet(caught.from).map(|wallet| wallet.user_id) else {

@@ -262,3 +262,65 @@ fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
     let now = failed.seen_at(Stage::Completed);
     assert!(is_contradiction(&world.settle(&[now])[0]));
 }
+
+/// One Stripe object is never of two transactions: whichever step brings it, the second is left to a person, and its neighbours go on.
+#[test]
+fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
+    let brought: [(&[Command], Command); 3] = [
+        (&[Command::Hold], sent("tr_1")),
+        (
+            &[Command::Hold, sent("tr_2")],
+            Command::RecordPayout {
+                payout: "po_1".to_owned(),
+            },
+        ),
+        (
+            &[Command::Hold, sent("tr_2")],
+            Command::SettlePayout {
+                payout: "po_1".to_owned(),
+            },
+        ),
+    ];
+    for (before, command) in brought {
+        let mut teller = Teller::new(Currency::USD);
+        let mut world = World::new(Currency::USD, [50_000, 0]);
+        let first = teller.begin(Flow::Withdrawal, 10_000, None);
+        world.add(teller.last());
+        for command in [
+            Command::Hold,
+            sent("tr_1"),
+            Command::RecordPayout {
+                payout: "po_1".to_owned(),
+            },
+        ] {
+            world.tell(first, command);
+        }
+        let second = teller.begin(Flow::Withdrawal, 7_000, None);
+        world.add(teller.last());
+        for command in before {
+            world.tell(second, command.clone());
+        }
+        let (stage, balance) = (world.stage(second), world.balance(WALLET));
+        let note = Command::Note {
+            kind: crate::transactions::TimelineKind::Waiting,
+            message: "after it".to_owned(),
+            detail: None,
+            at: stage,
+        };
+        let steps = [
+            world.step(second, command.clone()).before_others(),
+            world.step(second, note),
+        ];
+        let outcomes = world.settle(&steps);
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, Outcome::ForeignObject(_))),
+            "{command:?}: {outcomes:?}"
+        );
+        assert_eq!((world.stage(second), world.balance(WALLET)), (stage, balance));
+        assert_eq!(world.alarms, ["foreign_object"]);
+        // The very object of its own is told again without harm.
+        assert_eq!(world.tell(first, sent("tr_1")), Outcome::AlreadyApplied);
+    }
+}

@@ -39,7 +39,7 @@ pub(super) struct World {
     pub(super) alarms: Vec<&'static str>,
     /// Every stage that a transaction has been at.
     pub(super) visited: HashSet<(TransactionId, Stage)>,
-    refs: HashSet<(String, String)>,
+    refs: HashMap<(String, String), TransactionId>,
     ids: Counted,
     entries: Vec<(TransactionId, Leg)>,
     /// What Stripe moved for disputes, in minor units.
@@ -61,7 +61,7 @@ impl World {
             balances: HashMap::new(),
             alarms: Vec::new(),
             visited: HashSet::new(),
-            refs: HashSet::new(),
+            refs: HashMap::new(),
             ids: Counted::default(),
             entries: Vec::new(),
             moved_for_disputes: 0,
@@ -151,8 +151,9 @@ impl World {
             advance(transaction, &planned.decision);
             self.visited.insert((transaction.id, transaction.stage));
             for (kind, id) in &planned.decision.refs {
-                let new = self.refs.insert(((*kind).to_owned(), id.clone()));
-                assert!(new, "{kind} {id} is recorded twice");
+                let key = ((*kind).to_owned(), id.clone());
+                let old = self.refs.insert(key, planned.transaction);
+                assert!(old.is_none(), "{kind} {id} is recorded twice");
             }
             let legs = planned.decision.legs.iter().copied();
             self.entries.extend(legs.map(|leg| (planned.transaction, leg)));
@@ -206,7 +207,8 @@ impl World {
                 .map(|transaction| (transaction.id, transaction.clone()))
                 .collect(),
             causes: HashMap::new(),
-            booked: self.refs.clone(),
+            booked: self.refs.keys().cloned().collect(),
+            owners: self.refs.clone(),
             suspended: live
                 .iter()
                 .map(|step| (step.transaction, self.suspended(step.transaction)))
