@@ -31,6 +31,10 @@ const MOST_FORBIDDEN: i32 = 5;
 /// (<https://docs.stripe.com/payouts#payout-speed>).
 const LONGEST_WAIT_FOR_FUNDS: TimeDelta = TimeDelta::days(35);
 
+/// How long a reversal is waited for that Stripe holds until the account has the money: longer than Stripe waits for it, which is 45 days
+/// (<https://docs.stripe.com/connect/pending-transfer-reversals>).
+const LONGEST_WAIT_FOR_REVERSAL: TimeDelta = TimeDelta::days(50);
+
 /// How long a job waits for another one before a person is called.
 const LONGEST_WAIT_FOR_ANOTHER: TimeDelta = TimeDelta::days(1);
 
@@ -62,6 +66,9 @@ pub(crate) enum JobError {
     /// A call of ours to Stripe has to be decided first; its own job tells a person when that does not come.
     #[error("{0}")]
     AfterCall(&'static str),
+    /// What it has made at Stripe waits for money that is not ours, for weeks perhaps.
+    #[error("{0}")]
+    AfterFunds(&'static str),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbError),
@@ -86,6 +93,7 @@ impl JobError {
             Self::Park(_) => "person",
             Self::Again(_) | Self::AfterAnother(_) | Self::AfterCall(_) => "job",
             Self::NotYet(_) => "event",
+            Self::AfterFunds(_) => "funds",
             Self::Crypto(error)
             | Self::Inbox(InboxError::Crypto(error))
             | Self::Call(CallError::Crypto(error))
@@ -312,6 +320,11 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
         JobError::NotYet(_) => End::Retry(draw(RetryPolicy::STRIPE_UNKNOWN)),
         JobError::AfterAnother(_) if age > LONGEST_WAIT_FOR_ANOTHER => End::Park,
         JobError::AfterCall(_) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
+        JobError::AfterFunds(_) if age > LONGEST_WAIT_FOR_REVERSAL => End::Park,
+        JobError::AfterFunds(_) => {
+            let hours = age.num_hours().clamp(1, 64).ilog2();
+            End::HandBack(RetryPolicy::FUNDS_MISSING.delay(hours.saturating_add(2), &mut rand::rng()))
+        }
         // Attempts are returned, so the delay grows with the age.
         JobError::AfterAnother(_) | JobError::AfterCall(_) => {
             let doublings = age.num_seconds().clamp(1, 60).ilog2();

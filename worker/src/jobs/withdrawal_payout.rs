@@ -2,7 +2,9 @@
 
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{CallError, CallOutcome, CreatePayout, Disposition, Lane, LookUp, Tags};
+use wallet_core::stripe::{
+    CallError, CallOutcome, CreatePayout, Disposition, Lane, LookUp, ReversalStatus, Tags,
+};
 use wallet_core::transactions::Transaction;
 
 use super::withdrawal_reversal::taken_by_others;
@@ -78,7 +80,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 async fn is_taken_back(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     let transfer = transaction.stripe_transfer_id.as_deref();
     match transfer.and_then(|id| id.parse().ok()) {
-        Some(transfer) => Ok(!taken_by_others(worker, &transfer).await?.is_empty()),
+        Some(transfer) => Ok(taken_by_others(worker, &transfer)
+            .await?
+            .iter()
+            .any(|taken| taken.status == ReversalStatus::Succeeded)),
         None => Ok(false),
     }
 }

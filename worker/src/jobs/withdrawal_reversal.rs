@@ -7,7 +7,7 @@ use wallet_core::money::Money;
 use wallet_core::settle::Step;
 use wallet_core::stripe::{
     Author, CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, Operation, Reversal,
-    StripeTransferId, Tags,
+    ReversalStatus, StripeTransferId, Tags,
 };
 use wallet_core::transactions::{self, Transaction};
 
@@ -26,6 +26,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let sent = sent(worker, &transaction).await?;
     let others = taken_by_others(worker, &sent.transfer).await?;
+    if others.iter().any(|other| !has_ended(&other.status)) {
+        return Err(JobError::AfterFunds(AFTER_OTHERS));
+    }
+    let others: Vec<Reversal> = others
+        .into_iter()
+        .filter(|other| other.status == ReversalStatus::Succeeded)
+        .collect();
     let left = left_of(&transaction, &others)?;
     if let (true, Some(last)) = (left.is_zero(), others.last()) {
         let (reversal, amount) = (last.id.as_str().to_owned(), last.amount);
@@ -57,13 +64,31 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             // Somebody else has taken some of it meanwhile. If not, the money stays on the connected account: outcome::end parks the
             // job for a person, funds held.
             let meanwhile = taken_by_others(worker, &sent.transfer).await?;
-            if is_repeated || meanwhile.len() > others.len() {
+            let taken = |all: &[Reversal]| {
+                all.iter()
+                    .filter(|one| one.status == ReversalStatus::Succeeded)
+                    .count()
+            };
+            if is_repeated || taken(&meanwhile) > taken(&others) {
                 return Err(JobError::Again("the rest of the transfer is taken back"));
             }
             return Err(CallError::Gateway(error).into());
         }
         Err(error) => return Err(error.into()),
     };
+    match reversal.status {
+        ReversalStatus::Succeeded => {}
+        ReversalStatus::Pending | ReversalStatus::Unknown(_) => return Err(JobError::AfterFunds(PENDING)),
+        // Nothing was taken. Whether it is to be tried once more, a person says, by requeueing the job.
+        ReversalStatus::Failed | ReversalStatus::Canceled => {
+            let id = reversal.id.as_str();
+            worker.calls.forget(Operation::Reversal, subject, id).await?;
+            return Err(JobError::Park(format!(
+                "the reversal {id} has taken nothing back ({}); requeue the job to try again",
+                reversal.status
+            )));
+        }
+    }
     if reversal.amount != left {
         return Err(JobError::Park(format!(
             "{} of the transfer was taken back, {left} was left",
@@ -73,6 +98,20 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let (reversal, amount) = (reversal.id.as_str().to_owned(), reversal.amount);
     let command = Command::RecordReversal { reversal, amount };
     record(worker, job, &transaction, &sent, &others, command).await
+}
+
+/// What the owner reads while Stripe holds our reversal.
+const PENDING: &str = "the money is taken back from your payout account as soon as that has it";
+/// And while it holds one that somebody else has made.
+const AFTER_OTHERS: &str =
+    "somebody else is taking the money back from your payout account; waiting for how that ends";
+
+/// Whether a reversal stays as it is.
+const fn has_ended(status: &ReversalStatus) -> bool {
+    matches!(
+        status,
+        ReversalStatus::Succeeded | ReversalStatus::Failed | ReversalStatus::Canceled
+    )
 }
 
 /// Books what others took of the transfer, each once, and ends with our own reversal.
@@ -176,6 +215,7 @@ async fn look(
     let wanted: CreateReversal = worker.calls.parameters(&look_up.key).await?;
     let ours = reversals.iter().filter(|reversal| {
         reversal.metadata.transaction_id == Some(transaction.id)
+            && !matches!(reversal.status, ReversalStatus::Failed | ReversalStatus::Canceled)
             && reversal.amount == wanted.amount
             && look_up.may_have_made(reversal.created)
     });

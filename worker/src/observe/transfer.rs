@@ -1,7 +1,7 @@
 //! A transfer to a connected account. Our own calls record what they made; what is looked for here is what others took back of it.
 
 use wallet_core::flows::{Command, Flow};
-use wallet_core::stripe::{Author, Operation, Reversal, StripeTransferId, Transfer};
+use wallet_core::stripe::{Author, Operation, Reversal, ReversalStatus, StripeTransferId, Transfer};
 use wallet_core::transactions::external_ref;
 
 use super::Look;
@@ -29,7 +29,9 @@ async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<C
     let gateway = look.worker.calls.gateway();
     let reversals = look.ask(gateway.list_reversals(&transfer.id)).await?;
     let mut outside = Vec::new();
-    for reversal in reversals {
+    // One that is held until the account has the money, or has failed, has taken nothing.
+    let done = |reversal: &Reversal| reversal.status == ReversalStatus::Succeeded;
+    for reversal in reversals.into_iter().filter(done) {
         match reversal_author(look.worker, &reversal).await? {
             Author::Us => {}
             Author::Undecided => {
