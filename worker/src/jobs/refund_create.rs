@@ -5,7 +5,8 @@ use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateRefund, Disposition, Lane, LookUp, PaymentIntentId, RefundId, Tags,
+    CallError, CallOutcome, CreateRefund, Disposition, DisputeStatus, Lane, LookUp, PaymentIntentId, Refund,
+    RefundId, Tags,
 };
 use wallet_core::transactions::{self, Transaction};
 
@@ -48,13 +49,57 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             Ok(())
         }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
-            let reason = refusal::reason(&error, FailureCode::RefundFailed);
+            // Under a key that this database does not know, such as before it was restored, we may have made the very refund.
+            if error.code.as_deref() == Some(ALREADY_REFUNDED)
+                && let Some(refund) = made_before(worker, &transaction, &intent).await?
+            {
+                return apply_refund(&look, &transaction, &refund).await;
+            }
+            let reason = match error.code.as_deref() {
+                Some("charge_disputed" | "refund_disputed_payment") if is_lost(worker, &intent).await? => {
+                    FailureReason::new(FailureCode::RefundFailed, LOST)
+                }
+                _ => refusal::reason(&error, FailureCode::RefundFailed),
+            };
             let steps = [step(job, &transaction, Command::Refuse(reason))];
             worker.settle_locked(&transaction.wallets(), &steps).await?;
             Ok(())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Stripe's code for a payment of which nothing is left (<https://docs.stripe.com/error-codes#charge-already-refunded>).
+const ALREADY_REFUNDED: &str = "charge_already_refunded";
+
+/// What the owner reads when the payer has the money by a dispute.
+const LOST: &str =
+    "the payer's bank has taken the payment back for good in a dispute; nothing is left to refund";
+
+/// The refund of the payment that names this transaction and is what it asks for, if there is one alone.
+async fn made_before(
+    worker: &Worker,
+    transaction: &Transaction,
+    intent: &PaymentIntentId,
+) -> Result<Option<Refund>, JobError> {
+    let listing = worker.calls.gateway().list_refunds(intent);
+    let refunds = worker.calls.ask(Lane::Deposits, listing).await?;
+    let mut ours = refunds.into_iter().filter(|refund| {
+        refund.metadata.transaction_id == Some(transaction.id) && refund.amount == transaction.amount
+    });
+    Ok(ours.next().filter(|_| ours.next().is_none()))
+}
+
+/// Whether the payer's bank has decided for the payer, so that nobody waits for it any more. Stripe refuses a refund with the same code before
+/// and after (<https://docs.stripe.com/error-codes#charge-disputed>).
+async fn is_lost(worker: &Worker, intent: &PaymentIntentId) -> Result<bool, JobError> {
+    let listing = worker.calls.gateway().list_disputes(intent);
+    let disputes = worker.calls.ask(Lane::Deposits, listing).await?;
+    let is_open = disputes.iter().any(|dispute| !dispute.status.is_final());
+    let is_lost = disputes
+        .iter()
+        .any(|dispute| dispute.status == DisputeStatus::Lost);
+    Ok(is_lost && !is_open)
 }
 
 /// The payment that is refunded.

@@ -13,6 +13,9 @@ use crate::outcome::JobError;
 use crate::refusal;
 use crate::worker::Worker;
 
+/// Why nothing is sent to an account that the platform cannot reach.
+const ACCOUNT_GONE: &str = "the payout account does not exist or is not connected to the platform";
+
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
     if transaction.stage != Stage::Held {
@@ -44,6 +47,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::WalletInactive) => return refuse(worker, job, &transaction, inactive()).await,
+        // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
+        Err(CallError::Gateway(error)) if error.misses("destination") => {
+            let reason = FailureReason::new(FailureCode::PayoutAccountRefused, ACCOUNT_GONE);
+            return refuse(worker, job, &transaction, reason).await;
+        }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::StripeRefused);
             return refuse(worker, job, &transaction, reason).await;
@@ -84,9 +92,7 @@ async fn account_obstacle(
     {
         Ok(account) => account,
         Err(CallError::Gateway(error)) if payees::is_gone(&error) => {
-            return Ok(refused(
-                "the payout account does not exist or is not connected to the platform",
-            ));
+            return Ok(refused(ACCOUNT_GONE));
         }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             return Ok(Some(refusal::reason(&error, FailureCode::StripeRefused)));
