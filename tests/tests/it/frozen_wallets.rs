@@ -252,3 +252,33 @@ async fn only_operators_deactivate_a_wallet_and_who_did_it_and_why_is_on_record(
     assert!(trail[1].0.starts_with("operator"), "{trail:?}");
     app.finish().await;
 }
+
+/// Whose wallet it is that is not active decides the words: a sender can do nothing about another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_is_told_whether_the_own_wallet_or_the_receiving_one_is_not_active() {
+    let app = TestApp::start().await;
+    let operator = User::with_role(Role::Operator);
+    let (alice, hers) = app.owner(10_000).await;
+    let (_, his) = app.owner(0).await;
+    let asked = async || {
+        let input = json!({ "toWalletId": his, "amount": "1.00" });
+        [
+            app.transfer(&alice, &hers, input.clone()).await,
+            app.pay(&alice, &hers, input).await,
+        ]
+    };
+    let own = "the wallet is not active; ask support to activate it";
+    let receiving = "the receiving wallet takes no money at present; ask its owner for another one";
+    // The receiver's alone, then both, then the sender's alone.
+    for (wallet, frozen, words) in [(&his, true, receiving), (&hers, true, own), (&his, false, own)] {
+        let query = if frozen { FREEZE } else { UNFREEZE };
+        let args = json!({ "w": wallet, "r": "a tip from the bank" });
+        let _ = app.gql(&operator, query, args).await.data();
+        for refused in asked().await {
+            assert_eq!(refused.code(), Some("WALLET_INACTIVE"), "{refused:?}");
+            assert_eq!(refused.message(), words);
+        }
+    }
+    assert_eq!(app.balances(&alice, &hers).await, (10_000, 0));
+    app.finish().await;
+}

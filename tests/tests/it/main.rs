@@ -54,6 +54,7 @@ mod next_actions;
 mod not_migrated;
 mod onboarding;
 mod operators;
+mod other_answers;
 mod payments;
 mod payout_accounts;
 mod payouts;
