@@ -64,6 +64,8 @@ pub(crate) struct App {
     pub(crate) transactions: Arc<Lookout<SeenTransaction>>,
     pub(crate) auth: Authenticator,
     pub(crate) limiter: RateLimiter,
+    /// How many requests that make us ask Stripe a person may send: Stripe's own limit is one for the whole platform.
+    pub(crate) provider_limiter: RateLimiter,
     pub(crate) metrics: Recorder,
     /// Whether GraphiQL, and with it introspection, is served.
     pub(crate) graphiql: bool,
@@ -214,6 +216,12 @@ impl App {
             auth,
             limiter: RateLimiter::new(config.rate_limit_per_minute, redis_url, namespace)
                 .map_err(ServeError::RedisUrl)?,
+            provider_limiter: RateLimiter::new(
+                config.stripe_requests_per_minute,
+                redis_url,
+                &format!("{namespace}:stripe"),
+            )
+            .map_err(ServeError::RedisUrl)?,
             metrics,
             graphiql: config.graphiql,
             background,

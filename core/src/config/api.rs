@@ -16,6 +16,7 @@ use crate::crypto::{KeyProblem, WrappingKeys};
 
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_RATE: u32 = 600;
+const DEFAULT_STRIPE_RATE: u32 = 20;
 const DEFAULT_POLL: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 const POLL: &str = "SUBSCRIPTION_POLL_SECONDS";
 const LONGEST_POLL: u32 = 3_600;
@@ -42,6 +43,8 @@ pub struct ApiConfig {
     pub port: u16,
     /// `RATE_LIMIT_PER_MINUTE`: requests a user may send; none for no limit.
     pub rate_limit_per_minute: Option<NonZeroU32>,
+    /// `STRIPE_REQUESTS_PER_MINUTE`: of those, the ones for which Stripe is asked while the user waits; none for no limit of their own.
+    pub stripe_requests_per_minute: Option<NonZeroU32>,
     /// `SUBSCRIPTION_POLL_SECONDS`: how long a watched row is not looked at when no change of it was announced.
     pub subscription_poll: Duration,
     /// `PAYOUT_CHANGE_COOL_OFF_HOURS`: how long withdrawals wait after a wallet's payout account was changed.
@@ -78,6 +81,12 @@ impl ApiConfig {
                 env,
                 "RATE_LIMIT_PER_MINUTE",
                 DEFAULT_RATE,
+                "set it to a number of requests, or to 0 for no limit",
+            )?),
+            stripe_requests_per_minute: NonZeroU32::new(parsed(
+                env,
+                "STRIPE_REQUESTS_PER_MINUTE",
+                DEFAULT_STRIPE_RATE,
                 "set it to a number of requests, or to 0 for no limit",
             )?),
             subscription_poll: subscription_poll(env)?,
@@ -151,6 +160,7 @@ mod tests {
         let config = ApiConfig::read(&good()).unwrap();
         assert_eq!(config.port, 8080);
         assert_eq!(config.rate_limit_per_minute.map(NonZeroU32::get), Some(600));
+        assert_eq!(config.stripe_requests_per_minute.map(NonZeroU32::get), Some(20));
         assert!(!config.graphiql);
         assert_eq!(config.subscription_poll.as_secs(), 2);
         assert_eq!(config.cool_off, crate::accept::DEFAULT_COOL_OFF);
@@ -201,6 +211,7 @@ mod tests {
             ("PORT", "http"),
             ("PORT", "65536"),
             ("RATE_LIMIT_PER_MINUTE", "-1"),
+            ("STRIPE_REQUESTS_PER_MINUTE", "many"),
             ("GRAPHIQL", "maybe"),
             (POLL, "0"),
             (POLL, "3601"),

@@ -11,6 +11,7 @@
 //! | `DATABASE_POOL_SIZE` | 10 | most database connections of one process |
 //! | `REDIS_NAMESPACE` | `wallet` | begins every key of ours but the locks', so that several systems can share one Redis |
 //! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how long a watched row is not looked at when no change of it was announced, up to 3600 |
+//! | `STRIPE_REQUESTS_PER_MINUTE` | 20 | requests of one person for which Stripe is asked while the person waits; 0 for no limit of their own |
 //! | `WALLETS_PER_PERSON`, `WALLETS_PER_CURRENCY` | 100, 25 | most wallets of one person, and of those in one currency |
 //! | `OPEN_PAYMENTS_PER_WALLET` | 1000 | most deposits and withdrawals of one wallet that have not ended |
 //! | `STRIPE_SETTLEMENT_CURRENCIES` | not said | in which currencies the platform is paid; no others are offered |

@@ -241,3 +241,54 @@ async fn what_is_answered_at_once_is_what_was_sent_and_what_is_stored() {
     }
     app.abandon().await;
 }
+
+const CHANGE: &str =
+    "mutation($w: String!, $a: String!) { changePayoutAccount(walletId: $w, stripeAccountId: $a) { id } }";
+const ONBOARD: &str =
+    "mutation($w: String!, $i: OnboardPayoutsInput!) { onboardPayouts(walletId: $w, input: $i) { url } }";
+
+/// What people make us ask of Stripe comes out of one budget of the whole platform, so each has a few requests of it a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_person_makes_us_ask_stripe_a_few_times_a_minute_and_others_are_served() {
+    let app = limited("STRIPE_REQUESTS_PER_MINUTE", "3").await;
+    app.stripe
+        .fault(json!({ "operation": "account*", "outcome": "normal" }))
+        .await;
+    let (alice, hers) = app.owner(0).await;
+    let (ben, his) = app.owner(0).await;
+    let change = async |user: &User, wallet: &str| {
+        let names = json!({ "w": wallet, "a": "acct_1nobodys" });
+        app.gql(user, CHANGE, names).await
+    };
+    let answers = join_all((0..30).map(|_| change(&alice, &hers))).await;
+    let with = |code| {
+        answers
+            .iter()
+            .filter(|answer| answer.code() == Some(code))
+            .count()
+    };
+    assert_eq!(
+        (with("VALIDATION_ERROR"), with("RATE_LIMITED")),
+        (3, 27),
+        "{answers:?}"
+    );
+    let asked = app.stripe.fault_hits().await[0];
+    // Once for the platform's own account, and once for each that was let in.
+    assert!(asked <= 4, "Stripe was asked {asked} times");
+    // Every request that asks Stripe counts, and several in one document are several.
+    let back = json!({ "returnUrl": "https://app.example.com/a", "refreshUrl": "https://app.example.com/b" });
+    let onboarding = app.gql(&alice, ONBOARD, json!({ "w": hers, "i": back })).await;
+    assert_eq!(onboarding.code(), Some("RATE_LIMITED"), "{onboarding:?}");
+    let named = json!({ "stripeAccountId": "acct_1nobodys" });
+    let created = app.gql(&alice, CREATE, json!({ "input": named })).await;
+    assert_eq!(created.code(), Some("RATE_LIMITED"), "{created:?}");
+    let without = app.gql(&alice, CREATE, json!({ "input": {} })).await;
+    assert_eq!(
+        without.code(),
+        None,
+        "Stripe has nothing to do with it: {without:?}"
+    );
+    assert_eq!(app.stripe.fault_hits().await, [asked]);
+    assert_eq!(change(&ben, &his).await.code(), Some("VALIDATION_ERROR"));
+    app.abandon().await;
+}

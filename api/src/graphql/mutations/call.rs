@@ -47,6 +47,14 @@ impl Call {
         })
     }
 
+    /// Takes one of the requests of the caller for which Stripe is asked.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`] when the caller has none left; nothing is asked then.
+    pub(super) async fn take_provider_request(&self) -> Result<(), ApiError> {
+        self.app.provider_limiter.take(self.caller.user_id, 1).await
+    }
+
     /// Does `work` in a task of its own: a client that hangs up cannot stop it half way, and a server that ends waits for it.
     pub(super) async fn to_its_end<T, E, F>(app: &App, work: F) -> Result<T, ApiError>
     where

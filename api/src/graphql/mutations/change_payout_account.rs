@@ -24,6 +24,7 @@ impl ChangePayoutAccount {
         stripe_account_id: String,
     ) -> Result<WalletNode, ApiError> {
         let call = Call::new(ctx, None)?;
+        call.take_provider_request().await?;
         let app = Arc::clone(&call.app);
         let changed = Call::to_its_end(&app, async move {
             let payees = &call.app.payees;

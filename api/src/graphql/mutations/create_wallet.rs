@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, Object};
 use wallet_core::accept;
-use wallet_core::payees::PayeeError;
 use wallet_core::wallets::Wallet;
 
 use super::Call;
@@ -86,13 +85,14 @@ impl CreateWallet {
 }
 
 /// The wallet of a repeated key waits for nobody; a new one that names an account is created once Stripe has said whose account it is.
-async fn create(call: &Call, new: &accept::NewWallet) -> Result<Wallet, PayeeError> {
+async fn create(call: &Call, new: &accept::NewWallet) -> Result<Wallet, ApiError> {
     let (acceptor, key) = (&call.app.acceptor, call.key.as_ref());
     let account = match new.names_account() {
         Some(named) => {
             if let Some(known) = acceptor.wallet_of_key(&call.caller, new, key).await? {
                 return Ok(known);
             }
+            call.take_provider_request().await?;
             Some(call.app.payees.prove(new.owner(), named).await?)
         }
         None => None,

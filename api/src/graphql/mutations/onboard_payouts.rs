@@ -56,6 +56,7 @@ impl OnboardPayouts {
         input: OnboardPayoutsInput,
     ) -> Result<PayoutOnboarding, ApiError> {
         let call = Call::new(ctx, None)?;
+        call.take_provider_request().await?;
         let wanted = OnboardInput {
             return_url: input.return_url,
             refresh_url: input.refresh_url,
