@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Numeric, Text};
+use diesel::sql_types::{Interval, Numeric, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 
@@ -15,6 +16,11 @@ use super::ask::{self, Patience};
 use crate::db::{Db, DbError, sql};
 use crate::money::Currency;
 use crate::stripe::StripeCalls;
+
+/// How long after the last news of a dispute its money may be moved at Stripe and not be booked here. Stripe takes it when the dispute is
+/// opened, an inquiry takes nothing (<https://docs.stripe.com/disputes/how-disputes-work>), and events that no webhook brings are read every
+/// minute. What is taken by an inquiry that becomes a dispute is so missing for a moment only, and one look stops nothing.
+const DISPUTE_SETTLES_WITHIN: TimeDelta = TimeDelta::minutes(10);
 
 /// One currency: what must be there and what is, in major units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +66,11 @@ struct Row {
 /// # Errors
 /// When the database or Stripe cannot be asked.
 pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, ReconcileError> {
-    let before = expected(db).await?;
+    let before = expected(db, calls.clock().now()).await?;
     let gateway = calls.gateway();
     let balance = ask::ask(calls, Patience::Refusal, || gateway.retrieve_balance(None)).await?;
     // What was booked while Stripe answered may be in the answer or not: the lesser of both counts.
-    let after = expected(db).await?;
+    let after = expected(db, calls.clock().now()).await?;
     let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
     for amount in balance.all() {
         *held.entry(amount.currency()).or_default() += amount.amount();
@@ -84,7 +90,7 @@ pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, Recon
 }
 
 /// The least that Stripe should hold: without what may be on its way out already, or not be there yet.
-async fn expected(db: &Db) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbError> {
+async fn expected(db: &Db, now: DateTime<Utc>) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbError> {
     let rows: Vec<Row> = sql(
         "WITH held AS (SELECT currency, sum(balance + frozen_balance) AS amount FROM wallets GROUP BY currency),
               booked AS (SELECT currency,
@@ -95,11 +101,16 @@ async fn expected(db: &Db) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbE
               moving AS (SELECT currency, sum(covered) AS covered, sum(leaving) AS leaving FROM (
                                 -- A transfer, a refund or a dispute whose money Stripe may have moved and that is not booked yet. The wallets
                                 -- hold what they could cover of it; Stripe moves all of it.
-                                SELECT currency, coalesce(held_amount, amount) AS covered,
-                                       greatest(coalesce(claimed_amount, amount)
-                                                - (SELECT coalesce(sum(e.amount), 0) FROM ledger_entries e
-                                                    WHERE e.transaction_id = t.id AND e.account = 'stripe:clearing'), 0) AS leaving
+                                -- A dispute of which nothing was heard for a while has moved what is booked of it, and an inquiry nothing.
+                                SELECT t.currency,
+                                       CASE WHEN is_quiet THEN least(coalesce(held_amount, 0), greatest(moved, 0))
+                                            ELSE coalesce(held_amount, t.amount) END AS covered,
+                                       CASE WHEN is_quiet THEN 0
+                                            ELSE greatest(coalesce(claimed_amount, t.amount) - moved, 0) END AS leaving
                                   FROM wallet_transactions t
+                                  CROSS JOIN LATERAL (SELECT coalesce(sum(e.amount), 0) AS moved FROM ledger_entries e
+                                                       WHERE e.transaction_id = t.id AND e.account = 'stripe:clearing') booked
+                                  CROSS JOIN LATERAL (SELECT t.flow = 'dispute' AND t.updated_at < $1 - $2 AS is_quiet) heard
                                  WHERE status IN ('pending', 'processing')
                                    AND (stage IN ('held', 'refunding', 'disputed')
                                         OR (stage = 'accepted' AND flow IN ('dispute', 'dispute_loss', 'outside_refund')))
@@ -123,6 +134,8 @@ async fn expected(db: &Db) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbE
                 coalesce(b.clearing, 0) - coalesce(m.leaving, 0) AS booked
            FROM held h FULL JOIN booked b USING (currency) FULL JOIN moving m USING (currency)",
     )
+    .bind::<Timestamptz, _>(now)
+    .bind::<Interval, _>(DISPUTE_SETTLES_WITHIN)
     .load(&mut db.conn().await?)
     .await?;
     rows.into_iter()

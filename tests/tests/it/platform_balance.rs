@@ -259,6 +259,56 @@ async fn a_pending_refund_of_suspended_money_stops_nothing() {
     }
 }
 
+/// An inquiry takes nothing (<https://docs.stripe.com/disputes/how-disputes-work>), however long it is open, so it explains nothing that is missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_is_taken_while_an_inquiry_is_open_is_told_and_an_inquiry_that_becomes_a_dispute_is_not() {
+    for (taken, is_told) in [(1, true), (2_000, true), (0, false)] {
+        let app = app().await;
+        let (alice, wallet) = app.owner(0).await;
+        let deposit = app
+            .deposited(&alice, &wallet, 10_000, "pm_card_bypassPending")
+            .await;
+        let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
+        let inquiry =
+            json!({ "payment_intent": intent, "amount": 5_000, "status": "warning_needs_response" });
+        let inquiry = id_of(&app.stripe.control("disputes", inquiry).await);
+        eventually("the inquiry to be known", async || {
+            app.db
+                .count("wallet_transactions WHERE flow = 'dispute' AND stage = 'accepted'")
+                .await
+                == 1
+        })
+        .await;
+        app.advance(TimeDelta::minutes(11)).await;
+        app.at_rest().await;
+        if taken > 0 {
+            take(&app, taken).await;
+        } else {
+            app.stripe
+                .control(
+                    &format!("disputes/{inquiry}"),
+                    json!({ "status": "needs_response" }),
+                )
+                .await;
+            eventually("the dispute to be known", async || {
+                app.db
+                    .count("wallet_transactions WHERE flow = 'dispute' AND stage = 'disputed'")
+                    .await
+                    == 1
+            })
+            .await;
+            app.at_rest().await;
+            app.advance(TimeDelta::minutes(11)).await;
+            app.at_rest().await;
+        }
+        look(&app).await;
+        look(&app).await;
+        assert_eq!(app.db.count(TAKEN).await == 1, is_told, "{taken} taken");
+        assert_eq!(is_open(&app).await, !is_told);
+        app.abandon().await;
+    }
+}
+
 /// The border between what the books know of and what was taken is one cent, whatever is missing already.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_cent_less_than_fees_and_debts_explain_was_taken_and_stops_money_out() {

@@ -186,7 +186,8 @@ impl StripeClient for Client {
             return Ok(body);
         }
         // An error that is none of Stripe's: something on the way answered.
-        let unreadable = || WireError::NoAnswer(format!("an error of status {status} that is none of Stripe's").into());
+        let unreadable =
+            || WireError::NoAnswer(format!("an error of status {status} that is none of Stripe's").into());
         let text = std::str::from_utf8(&body).map_err(|_| unreadable())?;
         let error: stripe_shared::Error = miniserde::json::from_str(text).map_err(|_| unreadable())?;
         Err(WireError::Refused(error.error, status.as_u16()))
