@@ -247,7 +247,13 @@ pub(super) fn cancel(
         let late = "it was too late to cancel it";
         return Ok(Some(Decision::default().says(TimelineKind::Waiting, late)));
     }
-    let reason = by.reason("any money had left");
+    // A deposit takes in: what it is cancelled before is its payment, whether there was an intent yet or not.
+    let before = if transaction.flow == Flow::Deposit {
+        "it was paid"
+    } else {
+        "any money had left"
+    };
+    let reason = by.reason(before);
     Ok(step(transaction, Event::Cancelled)?.map(|stage| {
         let changes = Changes {
             failure_reason: Some(reason.to_string()),
