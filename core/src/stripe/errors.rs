@@ -146,8 +146,9 @@ impl ErrorClass {
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Unknown | Self::InUse => "the payment provider has not confirmed the outcome yet",
-            Self::Unreadable => "the payment provider's answer could not be read",
+            Self::Unknown | Self::Unreadable | Self::InUse => {
+                "the payment provider has not confirmed the outcome yet"
+            }
             Self::Foreign => "the payment provider's object is in a currency that is not used here",
             Self::RateLimited | Self::ObjectBusy => "the payment provider is busy",
             Self::InsufficientPlatformFunds => "the funds are not available at the payment provider yet",

@@ -168,6 +168,8 @@ async fn a_cancelling_that_waits_for_the_intent_looks_often_and_uses_up_no_attem
     app.stripe
         .fault(json!({ "operation": "payment_intents.create", "outcome": "drop_after" }))
         .await;
+    // Nor does an event, which would end the waiting.
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
     let id = id_of(
         &app.deposit(&alice, &wallet, json!({ "amount": "25.00" }))
             .await

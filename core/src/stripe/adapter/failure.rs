@@ -206,7 +206,8 @@ mod tests {
                 sent
             });
             let given_up = call(port, Duration::from_secs(60)).await;
-            assert_eq!(given_up.class, ErrorClass::Unknown, "{head}");
+            assert_eq!(given_up.class, ErrorClass::Unreadable, "{head}");
+            assert!(!given_up.class.leaves_key_unused() && !given_up.class.ends_attempt());
             assert_eq!(given_up.code.as_deref(), Some(UNREADABLE_ANSWER));
             // What was on its way when it was given up is what the sockets hold.
             let sent = server.await.unwrap();
