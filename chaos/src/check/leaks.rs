@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::clock;
-use crate::load::DISPUTES;
+use crate::load::{DASHBOARD_REFUNDS, DISPUTES};
 use crate::nemesis::CHECKERS;
 use crate::world::World;
 
@@ -113,6 +113,7 @@ async fn alarms(world: &World, parked: i64) -> Result<()> {
     }
     let counts = world.tally.counts();
     let disputed = counts.numbers.contains_key(DISPUTES);
+    let refunded_outside = counts.numbers.contains_key(DASHBOARD_REFUNDS);
     // Reconciliation is due once a day: in the midst of faults only where one makes it so, or where a scenario moves the clock. What it
     // found there it is asked again at the end.
     let reconciled = counts.faults.contains_key(CHECKERS)
@@ -123,6 +124,8 @@ async fn alarms(world: &World, parked: i64) -> Result<()> {
     let has_cause = |kind: &str| match kind {
         "job_parked" => parked > 0,
         "dispute_exceeds_payment" => disputed,
+        // What payers took back after it was spent; the books say whether it is as much.
+        "debt_above_limit" => disputed || refunded_outside,
         "reconciliation_differs" => reconciled,
         _ => false,
     };

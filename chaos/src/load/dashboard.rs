@@ -14,6 +14,8 @@ use crate::world::World;
 
 /// How their number is called.
 pub(crate) const DISPUTES: &str = "disputes";
+/// The refunds that somebody makes there, in the tally.
+pub(crate) const DASHBOARD_REFUNDS: &str = "dashboard refunds";
 
 /// Works until `stop`, then ends every dispute.
 pub(super) async fn run(world: Arc<World>, journal: Arc<Journal>, stop: CancellationToken) {
@@ -32,7 +34,7 @@ pub(super) async fn run(world: Arc<World>, journal: Arc<Journal>, stop: Cancella
                 let amount = random.random_range(50..200);
                 let refund = json!({ "payment_intent": intent, "amount": amount });
                 if world.stripe.control("refunds", refund).await.is_ok() {
-                    world.tally.count("dashboard refunds", 1);
+                    world.tally.count(DASHBOARD_REFUNDS, 1);
                 }
             }
             2 => {

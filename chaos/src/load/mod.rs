@@ -17,7 +17,7 @@ use futures::future::try_join_all;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::dashboard::DISPUTES;
+pub(crate) use self::dashboard::{DASHBOARD_REFUNDS, DISPUTES};
 use self::journal::Journal;
 use self::person::Person;
 pub(crate) use self::person::SENDER;
