@@ -18,8 +18,8 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 const LOCK_WITHIN: Duration = Duration::from_secs(1);
 /// How long one release waits for another one that migrates.
 const TURN_WITHIN: Duration = Duration::from_secs(60);
-/// How often a migration is tried that may have waited for a lock in vain, and the pause in which those behind it are let through.
-const TRIES: u32 = 60;
+/// Until when a migration is begun anew that may have waited for a lock in vain, and the pause in which those behind it are let through.
+const TRIED_WITHIN: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Applies what is missing and returns the names of what was applied, oldest first. A table that is in use for long, by a backup for example, is
@@ -29,7 +29,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// When the database cannot be reached or a migration fails; those before it stay applied.
 pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
     let before = pending_migrations(url).await?;
-    for turn in 1.. {
+    let first = Instant::now();
+    loop {
         let began = Instant::now();
         let applied = run(url, |harness| {
             let done = harness.run_pending_migrations(MIGRATIONS);
@@ -39,7 +40,9 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
             Ok(()) => break,
             // The library tells what failed in words alone, which are in the server's language: a failure that took as long as a lock is waited
             // for may be one of the lock, and what fails by itself fails again.
-            Err(error) if turn < TRIES && began.elapsed() >= LOCK_WITHIN => {
+            Err(error @ DbError::Migration(_))
+                if began.elapsed() >= LOCK_WITHIN && first.elapsed() < TRIED_WITHIN =>
+            {
                 tracing::warn!(%error, "a migration may wait for a lock: it is tried again");
                 tokio::time::sleep(PAUSE).await;
             }
