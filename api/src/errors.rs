@@ -132,7 +132,9 @@ impl From<AcceptError> for ApiError {
             AcceptError::InsufficientFunds => Self::InsufficientFunds,
             AcceptError::CurrencyMismatch => Self::CurrencyMismatch,
             AcceptError::IdempotencyConflict => Self::IdempotencyConflict,
-            AcceptError::InvalidState(mend) => Self::InvalidState(mend),
+            AcceptError::InvalidState(mend) | AcceptError::PayoutAccountNotReady { sentence: mend, .. } => {
+                Self::InvalidState(mend)
+            }
             AcceptError::LimitExceeded(mend) => Self::LimitExceeded(mend.into()),
             AcceptError::Forbidden => Self::Forbidden,
             AcceptError::Db(error) => error.into(),

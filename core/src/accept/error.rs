@@ -38,6 +38,14 @@ pub enum AcceptError {
     /// The state of things does not allow it.
     #[error("{0}")]
     InvalidState(String),
+    /// By what Stripe has told of the wallet's payout account, nothing can be paid out there; it may have changed since.
+    #[error("{sentence}")]
+    PayoutAccountNotReady {
+        /// `acct_…`
+        account: String,
+        /// Why, and what would help.
+        sentence: String,
+    },
     /// The person holds as much as one may.
     #[error("{0}")]
     LimitExceeded(String),

@@ -11,7 +11,7 @@ use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::Money;
-use crate::payees;
+use crate::payees::{self, PayeeAccount};
 use crate::wallets::{self, Wallet};
 
 /// What a client asks for.
@@ -93,7 +93,8 @@ impl Acceptor {
     }
 }
 
-/// Whether Stripe pays the account out, as far as it has told.
+/// Whether Stripe pays the account out, as far as it has told; when it does not, whoever asks for this may have Stripe asked again
+/// ([`crate::payees::Payees::ask_again`]), since what it tells by itself can be missed.
 async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &str) -> Result<(), AcceptError> {
     // One that was named by an earlier version, and of which Stripe has not told yet: the worker asks before it sends anything.
     let Some(known) = payees::find(conn, account).await? else {
@@ -105,31 +106,41 @@ async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &str) -> Result<(
                 .to_owned(),
         ));
     }
+    let Some(sentence) = not_ready(wallet, &known) else {
+        return Ok(());
+    };
+    Err(AcceptError::PayoutAccountNotReady {
+        account: known.account_id,
+        sentence,
+    })
+}
+
+/// Why nothing of the wallet can be paid out to the account, as Stripe last described it.
+fn not_ready(wallet: &Wallet, known: &PayeeAccount) -> Option<String> {
     if known.payouts_enabled {
-        return payable_in(wallet, known.bank_currencies.as_deref());
+        return not_payable_in(wallet, known.bank_currencies.as_deref());
     }
     let why = known
         .disabled_reason
+        .as_ref()
         .map(|reason| format!(" ({reason})"))
         .unwrap_or_default();
-    Err(AcceptError::InvalidState(format!(
+    Some(format!(
         "Stripe does not pay out to the wallet's account yet{why}; call onboardPayouts and complete what Stripe asks for"
-    )))
+    ))
 }
 
-/// Whether the account has somewhere to be paid in the wallet's currency: one account serves all wallets of a person, and Stripe pays out in a
+/// Whether the account lacks somewhere to be paid in the wallet's currency: one account serves all wallets of a person, and Stripe pays out in a
 /// currency to a bank account of that currency alone (<https://docs.stripe.com/payouts/multicurrency-settlement>).
-fn payable_in(wallet: &Wallet, banks: Option<&[String]>) -> Result<(), AcceptError> {
+fn not_payable_in(wallet: &Wallet, banks: Option<&[String]>) -> Option<String> {
     let currency = wallet.currency();
-    match banks {
-        Some(banks) if !banks.iter().any(|code| code == currency.code()) => {
-            Err(AcceptError::InvalidState(format!(
-                "the payout account has no bank account in {currency}; add one on the page of onboardPayouts, or name another account with \
-                 changePayoutAccount"
-            )))
-        }
-        _ => Ok(()),
-    }
+    let is_lacking = banks.is_some_and(|banks| !banks.iter().any(|code| code == currency.code()));
+    is_lacking.then(|| {
+        format!(
+            "the payout account has no bank account in {currency}; add one on the page of onboardPayouts, or name another account with \
+             changePayoutAccount"
+        )
+    })
 }
 
 /// Whether enough time has passed since the person changed to this payout account, in whichever wallet, for its owner to see it and to

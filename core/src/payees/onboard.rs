@@ -135,7 +135,10 @@ impl Payees {
         country: Option<Country>,
     ) -> Result<(ProvenAccount, Option<String>), PayeeError> {
         let Some(named) = wallet.stripe_account_id.as_deref() else {
-            return Ok((self.made(user, wallet, country).await?, None));
+            return match self.of_another_wallet(user).await? {
+                Some(account) => Ok((account, None)),
+                None => Ok((self.made(user, wallet, country).await?, None)),
+            };
         };
         match self.standing(user, named).await? {
             Standing::Proven(account) => Ok((*account, None)),
@@ -144,6 +147,17 @@ impl Payees {
             )),
             Standing::Gone => Ok((self.made(user, wallet, country).await?, Some(named.to_owned()))),
         }
+    }
+
+    /// The account that another wallet of the person pays out to: one serves all of them. One that is not the person's any more, or that the
+    /// platform has no access to, is passed over.
+    async fn of_another_wallet(&self, user: UserId) -> Result<Option<ProvenAccount>, PayeeError> {
+        let named = wallets::account_of_person(&mut *self.db.conn().await?, user).await?;
+        let Some(named) = named else { return Ok(None) };
+        Ok(match self.standing(user, &named).await? {
+            Standing::Proven(account) => Some(*account),
+            Standing::NotTheirs | Standing::Gone => None,
+        })
     }
 
     /// The account of the person: the same one, however often it is asked for, for as long as the platform has access to it.

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{PayeeError, Payees};
+use super::{PayeeError, Payees, store};
 use crate::accept::AcceptError;
 use crate::ids::UserId;
 use crate::stripe::{Account, AccountId, CallError, GatewayError, Lane};
@@ -79,6 +79,23 @@ impl Payees {
                 "must be a connected account whose metadata.user_id at Stripe is the wallet's owner; onboardPayouts opens one",
             ))),
         }
+    }
+
+    /// Asks Stripe how `owner`'s account stands, and writes down what is new; says whether something is. For whoever finds that by what was
+    /// told so far nothing can be paid out there: the event that says otherwise may be late, or lost.
+    ///
+    /// # Errors
+    /// See [`PayeeError`].
+    pub async fn ask_again(&self, owner: UserId, account: &str) -> Result<bool, PayeeError> {
+        let proven = self.prove(owner, account).await?;
+        let conn = &mut self.db.conn().await?;
+        let is_new = store::find(conn, account)
+            .await?
+            .is_none_or(|known| !known.is_what(&proven));
+        if is_new {
+            store::record(conn, &proven).await?;
+        }
+        Ok(is_new)
     }
 
     /// What Stripe says of the account `named`.

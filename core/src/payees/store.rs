@@ -10,6 +10,7 @@ use super::ProvenAccount;
 use crate::db::schema::{stripe_accounts, wallets};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::UserId;
+use crate::stripe::Account;
 pub use crate::wallets::DISCONNECTED;
 
 /// A connected account as Stripe last described it.
@@ -25,6 +26,22 @@ pub struct PayeeAccount {
     pub disabled_reason: Option<String>,
     /// In which currencies it can be paid out; none when Stripe has not told.
     pub bank_currencies: Option<Vec<String>>,
+}
+
+impl PayeeAccount {
+    /// Whether Stripe says nothing new of the account.
+    pub(super) fn is_what(&self, proven: &ProvenAccount) -> bool {
+        let said = State::of(proven.account());
+        let banks = said.bank_currencies.as_deref();
+        self.user_id == proven.owner()
+            && self.payouts_enabled == said.payouts_enabled
+            && self.disabled_reason.as_deref() == said.disabled_reason
+            && banks.is_none_or(|banks| {
+                self.bank_currencies
+                    .as_ref()
+                    .is_some_and(|known| known.iter().map(String::as_str).eq(banks.iter().copied()))
+            })
+    }
 }
 
 /// The account of an id, if Stripe has told of it.
@@ -61,15 +78,7 @@ pub async fn find(conn: &mut PgConn, account_id: &str) -> Result<Option<PayeeAcc
 /// # Errors
 /// When the database cannot be reached.
 pub async fn record(conn: &mut PgConn, proven: &ProvenAccount) -> Result<(), DbError> {
-    let account = proven.account();
-    let state = State {
-        payouts_enabled: account.payouts_enabled,
-        disabled_reason: account.disabled_reason.as_deref(),
-        bank_currencies: account
-            .bank_currencies
-            .as_ref()
-            .map(|currencies| currencies.iter().map(|currency| currency.code()).collect()),
-    };
+    let state = State::of(proven.account());
     write(conn, proven.id(), proven.owner(), &state, proven.asked_at()).await
 }
 
@@ -98,6 +107,19 @@ struct State<'a> {
     disabled_reason: Option<&'a str>,
     /// None leaves what was told before.
     bank_currencies: Option<Vec<&'a str>>,
+}
+
+impl<'a> State<'a> {
+    fn of(account: &'a Account) -> Self {
+        Self {
+            payouts_enabled: account.payouts_enabled,
+            disabled_reason: account.disabled_reason.as_deref(),
+            bank_currencies: account
+                .bank_currencies
+                .as_ref()
+                .map(|currencies| currencies.iter().map(|currency| currency.code()).collect()),
+        }
+    }
 }
 
 async fn write(

@@ -7,7 +7,7 @@ mod store;
 
 pub use activity::{Wish, set_active};
 pub use payout_account::{
-    DISCONNECTED, change_account, note_account, payout_account_changed, record_account,
+    DISCONNECTED, account_of_person, change_account, note_account, payout_account_changed, record_account,
 };
 pub use row::{Wallet, WalletRow};
 pub use store::{

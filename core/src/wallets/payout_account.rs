@@ -87,6 +87,25 @@ pub async fn record_account(
     Ok(named.into_iter().map(WalletId::from_uuid).collect())
 }
 
+/// The payout account that a person's wallets name; of several, that of the wallet which was changed last.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn account_of_person(conn: &mut PgConn, user: UserId) -> Result<Option<String>, DbError> {
+    let named: Option<Option<String>> = wallets::table
+        .filter(wallets::user_id.eq(user.uuid()))
+        .filter(wallets::stripe_account_id.is_not_null())
+        .order((
+            wallets::payout_account_changed_at.desc().nulls_last(),
+            wallets::id.asc(),
+        ))
+        .select(wallets::stripe_account_id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(named.flatten())
+}
+
 /// Lets a locked wallet pay out to another account. A change is noted with its time.
 ///
 /// # Errors

@@ -340,3 +340,73 @@ async fn a_wallet_in_a_currency_for_which_its_account_has_no_bank_is_refused_bef
     }
     app.finish().await;
 }
+
+/// The event that tells of it was lost: whoever asks is not refused by what was told before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripe_is_asked_again_before_a_withdrawal_is_refused_for_what_its_account_was() {
+    let app = TestApp::with_workers(0).await;
+    let (landlord, wallet) = app.owner(10_000).await;
+    let opened = onboard(&app, &landlord, &wallet).await.data();
+    let account = opened["stripeAccountId"].as_str().unwrap();
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    let wanted = json!({ "amount": "10.00" });
+    let refused = app.withdraw(&landlord, &wallet, wanted.clone()).await;
+    assert_eq!(refused.code(), Some("INVALID_STATE"), "{}", refused.message());
+    app.stripe
+        .control(&format!("accounts/{account}"), json!({ "onboard": true }))
+        .await;
+    let accepted = app.withdraw(&landlord, &wallet, wanted.clone()).await.data();
+    assert_eq!(accepted["status"], "PENDING");
+    // The other way round is found by the worker; here it is what a bank account of another currency is.
+    let euros = app.wallet(&landlord, json!({ "currency": "eur" })).await;
+    app.plant(&euros, 10_000).await;
+    let change = "mutation($w: String!, $a: String!) { changePayoutAccount(walletId: $w, stripeAccountId: $a) { id } }";
+    let named = json!({ "w": euros, "a": account });
+    assert_eq!(app.gql(&landlord, change, named).await.code(), None);
+    let refused = app.withdraw(&landlord, &euros, wanted.clone()).await;
+    assert!(
+        refused.message().contains("no bank account in eur"),
+        "{}",
+        refused.message()
+    );
+    // Whoever has used up what one may have Stripe asked for is refused by what was told.
+    app.stripe
+        .fault(json!({ "operation": "accounts.retrieve", "outcome": "error_500" }))
+        .await;
+    let refused = app.withdraw(&landlord, &euros, wanted).await;
+    assert_eq!(refused.code(), Some("INVALID_STATE"), "{}", refused.message());
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wallet_without_an_account_is_onboarded_with_the_one_that_another_wallet_of_the_person_names() {
+    let app = TestApp::with_workers(0).await;
+    let (landlord, without) = app.owner(0).await;
+    let account = app.stripe.account(landlord.id).await;
+    let naming = app.wallet(&landlord, json!({ "stripeAccountId": account })).await;
+    let others = app.stripe.account(landlord.id).await;
+    let opened_before = app.stripe.effects("account.create").await.len();
+    let onboarded = onboard(&app, &landlord, &without).await.data();
+    assert_eq!(
+        onboarded["stripeAccountId"], account,
+        "{others} is named by no wallet"
+    );
+    assert_eq!(app.stripe.effects("account.create").await.len(), opened_before);
+    assert_eq!(
+        accounts_of(&app, &landlord).await,
+        [Some(account.clone()), Some(account.clone())]
+    );
+    // One that is lost is passed over.
+    app.stripe
+        .control(&format!("accounts/{account}/deauthorize"), json!({}))
+        .await;
+    let third = app.wallet(&landlord, json!({ "currency": "eur" })).await;
+    let opened = onboard(&app, &landlord, &third).await.data();
+    assert_ne!(opened["stripeAccountId"], account);
+    assert_eq!(
+        app.stripe.effects("account.create").await.len(),
+        opened_before + 1
+    );
+    assert_ne!(naming, third);
+    app.abandon().await;
+}

@@ -2,10 +2,11 @@
 
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
-use wallet_core::accept;
+use wallet_core::accept::{self, AcceptError};
 use wallet_core::jobs::JobKind;
 
 use super::Call;
+use super::call::within;
 use crate::errors::ApiError;
 use crate::graphql::scalars::Decimal;
 use crate::graphql::types::WalletTransaction;
@@ -58,11 +59,34 @@ impl Withdraw {
         let wanted: accept::WithdrawInput = input.into();
         let queue = JobKind::WithdrawalHold.queue();
         call.accept(&[queue], async move |call: Call, hand_over| {
-            call.app
-                .acceptor
-                .withdraw(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over)
-                .await
+            let acceptor = &call.app.acceptor;
+            let accept =
+                || acceptor.withdraw(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over);
+            match accept().await {
+                Err(AcceptError::PayoutAccountNotReady { account, .. })
+                    if is_told_otherwise(&call, &account).await =>
+                {
+                    accept().await
+                }
+                accepted => accepted,
+            }
         })
         .await
+    }
+}
+
+/// Asks Stripe about a payout account that was not ready by what it had told: the event that says otherwise may be on its way, or lost. When it
+/// cannot be asked, what was told counts.
+async fn is_told_otherwise(call: &Call, account: &str) -> bool {
+    if call.take_provider_request().await.is_err() {
+        return false;
+    }
+    let asked = call.app.payees.ask_again(call.caller.user_id, account);
+    match within(async { asked.await.map_err(ApiError::from) }).await {
+        Ok(is_new) => is_new,
+        Err(error) => {
+            tracing::debug!(account, %error, "the payout account could not be asked about");
+            false
+        }
     }
 }
