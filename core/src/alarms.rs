@@ -44,6 +44,8 @@ kinds! {
     PAYOUT_BY_OTHERS = "payout_by_others";
     /// Stripe shows the payout of a withdrawal to us no longer, so nobody here learns how it ends.
     PAYOUT_UNREACHABLE = "payout_unreachable";
+    /// The connected account does not have the money that our transfer brought, so the payout of a withdrawal waits for it.
+    PAYOUT_UNFUNDED = "payout_unfunded";
     /// An object at Stripe claims to be one that we made for a transaction, and is not.
     FOREIGN_OBJECT = "foreign_object";
     /// A job goes no further by itself.
@@ -79,6 +81,9 @@ kinds! {
     /// A partition of the next months could not be made.
     PARTITIONS_MISSING = "partitions_missing";
 }
+
+/// Those about a withdrawal that goes no further by itself, whose end a person finds out: its subject is the withdrawal.
+pub const ABOUT_PAYOUTS: [&str; 3] = [PAYOUT_UNREACHABLE, PAYOUT_BY_OTHERS, PAYOUT_UNFUNDED];
 
 /// An alarm that nobody has closed.
 #[derive(Debug, Clone)]

@@ -175,8 +175,8 @@ pub enum Command {
     },
     /// Withdrawal: the bank has the money.
     SettlePayout {
-        /// `po_…`
-        payout: String,
+        /// `po_…`, when it is one of ours.
+        payout: Option<String>,
     },
     /// Withdrawal: the payout was refused, failed or was cancelled.
     FailPayout {
@@ -318,7 +318,7 @@ impl Command {
             | Self::CancelIntent { intent, .. } => Some((external_ref::PAYMENT_INTENT, intent)),
             Self::RecordTransfer { transfer } => Some((external_ref::TRANSFER, transfer)),
             Self::RecordPayout { payout }
-            | Self::SettlePayout { payout }
+            | Self::SettlePayout { payout: Some(payout) }
             | Self::FailPayout {
                 payout: Some(payout), ..
             } => Some((external_ref::PAYOUT, payout)),

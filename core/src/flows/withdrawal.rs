@@ -60,7 +60,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 .then(JobKind::WithdrawalPayout)
         })),
         Command::RecordPayout { payout } => {
-            check_payout(transaction, payout)?;
+            check_payout(transaction, Some(payout))?;
             let recorded = transaction.stripe_payout_id.as_deref();
             Ok(
                 step_with(transaction, Event::PayoutCreated, recorded, payout)?.map(|stage| {
@@ -73,10 +73,10 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             )
         }
         Command::SettlePayout { payout } => {
+            let payout = payout.as_deref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
-                known_payout(transaction, Decision::to(stage), payout)
-                    .closes(alarms::PAYOUT_UNREACHABLE)
+                ended_payout(transaction, stage, payout)
                     .legs(Leg::pair(frozen, Account::IN_TRANSIT, amount))
                     .says_with(
                         TimelineKind::Completed,
@@ -86,14 +86,10 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             }))
         }
         Command::FailPayout { payout, reason } => {
-            if let Some(payout) = payout {
-                check_payout(transaction, payout)?;
-            }
+            let payout = payout.as_deref();
+            check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
-                let mut decision = Decision::to(stage).closes(alarms::PAYOUT_UNREACHABLE);
-                if let Some(payout) = payout {
-                    decision = known_payout(transaction, decision, payout);
-                }
+                let mut decision = ended_payout(transaction, stage, payout);
                 decision.changes.failure_reason = Some(reason.to_string());
                 let detail = json!({ "code": reason.code.as_str(), "payout": payout });
                 decision
@@ -163,11 +159,22 @@ pub(super) fn taken_back(decision: Decision, reversal: &str, amount: Money) -> D
 }
 
 /// Another payout than the one recorded is never this withdrawal's.
-fn check_payout(transaction: &Transaction, payout: &str) -> Result<(), String> {
-    match &transaction.stripe_payout_id {
-        Some(known) if known != payout => Err(format!("payout {payout} is not the recorded {known}")),
+fn check_payout(transaction: &Transaction, payout: Option<&str>) -> Result<(), String> {
+    match (&transaction.stripe_payout_id, payout) {
+        (Some(known), Some(payout)) if known != payout => {
+            Err(format!("payout {payout} is not the recorded {known}"))
+        }
         _ => Ok(()),
     }
+}
+
+/// How the payout ended is known: nobody has to find out any more.
+fn ended_payout(transaction: &Transaction, stage: Stage, payout: Option<&str>) -> Decision {
+    let mut decision = Decision::to(stage);
+    if let Some(payout) = payout {
+        decision = known_payout(transaction, decision, payout);
+    }
+    alarms::ABOUT_PAYOUTS.into_iter().fold(decision, Decision::closes)
 }
 
 fn known_payout(transaction: &Transaction, mut decision: Decision, payout: &str) -> Decision {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Claim;
 use super::claim::interval;
+use super::{Claim, JobKind};
 use crate::alarms;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::ids::{JobId, TransactionId};
@@ -75,6 +75,52 @@ pub async fn drop_of(
          UPDATE alarms SET closed_at = $2 FROM done
           WHERE done.parked_at IS NOT NULL AND kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL")
         .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Timestamptz, _>(now)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether no worker has, or may still have, the jobs of a kind of a transaction; if so none begins one until the end of the database's
+/// transaction.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn lock_at_rest(
+    conn: &mut PgConn,
+    transaction: TransactionId,
+    kind: JobKind,
+) -> Result<bool, DbError> {
+    let leases: Vec<Lease> =
+        sql("SELECT lease_until FROM jobs WHERE transaction_id = $1 AND kind = $2 FOR UPDATE")
+            .bind::<SqlUuid, _>(transaction.uuid())
+            .bind::<Text, _>(kind.as_str())
+            .load(conn)
+            .await?;
+    Ok(leases.iter().all(|lease| lease.lease_until.is_none()))
+}
+
+#[derive(QueryableByName)]
+struct Lease {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    lease_until: Option<DateTime<Utc>>,
+}
+
+/// Drops the jobs of a kind of a transaction, since a person has decided what they wait for. Whoever had claimed one finds its claim void.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn drop_kind_of(
+    conn: &mut PgConn,
+    transaction: TransactionId,
+    kind: JobKind,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sql("WITH done AS (DELETE FROM jobs WHERE transaction_id = $1 AND kind = $2 RETURNING id, parked_at)
+         UPDATE alarms SET closed_at = $3 FROM done
+          WHERE done.parked_at IS NOT NULL AND alarms.kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL")
+        .bind::<SqlUuid, _>(transaction.uuid())
+        .bind::<Text, _>(kind.as_str())
         .bind::<Timestamptz, _>(now)
         .execute(conn)
         .await?;

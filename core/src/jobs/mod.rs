@@ -17,7 +17,8 @@ pub use dispatch::{
     Forward, bring_forward, count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due,
 };
 pub use end::{
-    HandBack, MAX_STARTS, drop_of, finish, hand_back, park, park_crashed, record_progress, retry_later,
+    HandBack, MAX_STARTS, drop_kind_of, drop_of, finish, hand_back, lock_at_rest, park, park_crashed,
+    record_progress, retry_later,
 };
 pub use kind::{JobKind, QueueName, UnknownQueue};
 pub use new::{NewJob, insert};

@@ -24,6 +24,7 @@ use attempt::{Attempt, Outcome, code_of, exhausted};
 pub use error::{CallError, LookUp};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
+pub use store::is_undecided;
 use store::{Begun, CallStore};
 
 use super::breaker::{Breakers, Lane};

@@ -30,7 +30,7 @@ impl TestApp {
                 .filter_map(|it| it["amount"].as_i64())
                 .sum()
         };
-        let rows = "SELECT id::text, coalesce(flow, transaction_type::text), stage, coalesce(related_transaction_id, id)::text, (SELECT count(*) FROM external_refs r WHERE r.transaction_id = t.id AND r.kind = 'late_payment'), (SELECT count(*) FROM external_refs r WHERE r.transaction_id = t.id AND r.kind = 'return') FROM wallet_transactions t WHERE reference IS DISTINCT FROM 'planted'";
+        let rows = "SELECT id::text, coalesce(flow, transaction_type::text), stage, coalesce(related_transaction_id, id)::text, (SELECT count(*) FROM external_refs r WHERE r.transaction_id = t.id AND r.kind = 'late_payment'), (SELECT count(*) FROM external_refs r WHERE r.transaction_id = t.id AND r.kind = 'return'), (SELECT count(*) FROM audit_log a WHERE a.action = 'withdrawal_paid' AND t.id = ANY(a.transaction_ids) AND t.stripe_payout_id IS NULL) FROM wallet_transactions t WHERE reference IS DISTINCT FROM 'planted'";
         for row in self.db.rows(rows, &[]).await {
             let (id, kind, stage): (String, String, String) = (row.get(0), row.get(1), row.get(2));
             let original: String = row.get(3);
@@ -38,6 +38,8 @@ impl TestApp {
             let suspended = usize::try_from(row.get::<_, i64>(4)).unwrap();
             // Of a refund that did not reach the payer another one may be made.
             let failed = usize::try_from(row.get::<_, i64>(5)).unwrap();
+            // An operator has found that the bank has the money, by a payout that is not ours.
+            let paid_by_others = usize::try_from(row.get::<_, i64>(6)).unwrap();
             let all_taken_back = || {
                 let ids = [id.as_str(), original.as_str()];
                 assert_eq!(
@@ -60,7 +62,7 @@ impl TestApp {
                             done("payout.create"),
                             done("transfer_reversal.create")
                         ),
-                        (1, 1, 0),
+                        (1, 1 - paid_by_others, 0),
                         "{told}"
                     );
                 }

@@ -57,6 +57,7 @@ mod operators;
 mod other_answers;
 mod payments;
 mod payout_accounts;
+mod payout_decisions;
 mod payouts;
 mod platform_balance;
 mod postgres;

@@ -1,10 +1,12 @@
-//! Ends a withdrawal whose payout Stripe no longer shows to us, as an operator has decided. Should Stripe show it by now, its state decides.
+//! Ends a withdrawal that goes no further by itself, as an operator has decided: its payout is one that Stripe no longer shows to us, or is
+//! not made because the account does not have the money. Should Stripe show the payout by now, or have made one, that decides.
 
+use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
-use wallet_core::jobs::ClaimedJob;
+use wallet_core::jobs::{self, ClaimedJob, JobKind};
 use wallet_core::payees;
-use wallet_core::stripe::{CallError, Lane, PayoutId};
-use wallet_core::transactions::TimelineKind;
+use wallet_core::stripe::{CallError, Lane, Operation, PayoutId, is_undecided};
+use wallet_core::transactions::{TimelineKind, Transaction};
 
 use super::step;
 use super::withdrawal_transfer::account_of;
@@ -29,12 +31,12 @@ impl Decided {
         }
     }
 
-    fn command(self, payout: &PayoutId) -> Command {
-        let payout = payout.as_str().to_owned();
+    fn command(self, payout: Option<&PayoutId>) -> Command {
+        let payout = payout.map(|payout| payout.as_str().to_owned());
         match self {
             Self::Paid => Command::SettlePayout { payout },
             Self::TakenBack => Command::FailPayout {
-                payout: Some(payout),
+                payout,
                 reason: FailureReason::new(
                     FailureCode::PayoutFailed,
                     "the payout was not paid; the money is taken back from your payout account",
@@ -46,10 +48,44 @@ impl Decided {
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob, decided: Decided) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
-    if transaction.stage != Stage::PayingOut {
-        return worker.finish(job).await;
+    match transaction.stage {
+        Stage::Transferred => not_made(worker, job, &transaction, decided).await,
+        Stage::PayingOut => not_shown(worker, job, &transaction, decided).await,
+        _ => worker.finish(job).await,
     }
-    let account = account_of(&transaction)?;
+}
+
+/// The payout waits for money. First it is made sure that it is not made any more; if it was made meanwhile, there is nothing to decide.
+async fn not_made(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    decided: Decided,
+) -> Result<(), JobError> {
+    let (id, now) = (transaction.id, worker.clock.now());
+    let is_given_up = in_transaction!(worker.db, conn => {
+        // In this order: no try is counted for a job that is locked.
+        let is_free = jobs::lock_at_rest(conn, id, JobKind::WithdrawalPayout).await?
+            && !is_undecided(conn, Operation::Payout, id.uuid()).await?;
+        if is_free {
+            jobs::drop_kind_of(conn, id, JobKind::WithdrawalPayout, now).await?;
+        }
+        Ok::<_, DbError>(is_free)
+    })?;
+    if !is_given_up {
+        return Err(JobError::AfterAnother("the payout is being tried at this moment"));
+    }
+    settle(worker, job, transaction, decided, None).await
+}
+
+/// Nobody here sees how the payout ends.
+async fn not_shown(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    decided: Decided,
+) -> Result<(), JobError> {
+    let account = account_of(transaction)?;
     let payout: PayoutId = transaction
         .stripe_payout_id
         .as_deref()
@@ -57,19 +93,30 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob, decided: Decided) -> 
         .ok_or_else(|| JobError::Park("the withdrawal names no payout".to_owned()))?;
     let question = worker.calls.gateway().retrieve_payout(&account, &payout);
     match worker.calls.ask(Lane::Maintenance, question).await {
-        Ok(_) => return observe::payout(&Look::unasked(worker, job), &account, &payout).await,
-        Err(CallError::Gateway(error)) if payees::is_gone(&error) => {}
-        Err(error) => return Err(error.into()),
+        Ok(_) => observe::payout(&Look::unasked(worker, job), &account, &payout).await,
+        Err(CallError::Gateway(error)) if payees::is_gone(&error) => {
+            settle(worker, job, transaction, decided, Some(&payout)).await
+        }
+        Err(error) => Err(error.into()),
     }
+}
+
+async fn settle(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    decided: Decided,
+    payout: Option<&PayoutId>,
+) -> Result<(), JobError> {
     let note = Command::Note {
         kind: TimelineKind::NeedsReview,
         message: decided.words().to_owned(),
         detail: None,
-        at: Stage::PayingOut,
+        at: transaction.stage,
     };
     let steps = [
-        step(job, &transaction, note).before_others(),
-        step(job, &transaction, decided.command(&payout)),
+        step(job, transaction, note).before_others(),
+        step(job, transaction, decided.command(payout)),
     ];
     worker.settle_locked(&transaction.wallets(), &steps).await?;
     Ok(())

@@ -9,7 +9,7 @@ use wallet_core::transactions::Transaction;
 
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
-use super::{INACTIVE, found, payout_by_others, step};
+use super::{INACTIVE, found, payout_waits, step};
 use crate::observe::{bank_of, is_what_was_asked_for};
 use crate::outcome::JobError;
 use crate::refusal;
@@ -65,7 +65,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             return Ok(());
         }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::WaitForFunds => {
-            payout_by_others::tell(worker, &transaction).await?;
+            payout_waits::tell(worker, job, &transaction).await?;
             return Err(CallError::Gateway(error).into());
         }
         Err(error) => return Err(error.into()),

@@ -169,7 +169,7 @@ async fn returned(look: &Look<'_>, withdrawal: &Transaction, payout: &Payout) ->
 fn command_of(payout: &Payout) -> Option<Command> {
     let id = payout.id.as_str().to_owned();
     match payout.status {
-        PayoutStatus::Paid => Some(Command::SettlePayout { payout: id }),
+        PayoutStatus::Paid => Some(Command::SettlePayout { payout: Some(id) }),
         PayoutStatus::Failed | PayoutStatus::Canceled => Some(Command::FailPayout {
             payout: Some(id),
             reason: FailureReason::new(FailureCode::PayoutFailed, sentence(payout)),

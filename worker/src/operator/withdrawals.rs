@@ -14,7 +14,8 @@ use super::decision::{decide, id_of};
 use super::reason::Reason;
 use super::session::moment;
 
-/// Withdrawals whose payout Stripe no longer shows to us, because the account was disconnected or deleted while it was under way.
+/// Withdrawals that go no further by themselves: Stripe no longer shows their payout to us, because the account was disconnected or deleted while
+/// it was under way; or their payout cannot be made, because the account has paid itself out or is in the red.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Withdrawals {
     /// List them, the oldest alarm first.
@@ -62,14 +63,17 @@ async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Trans
     let Some(found) = transactions::find(conn, id).await? else {
         bail!("there is no transaction {id}; {LISTS}");
     };
-    if (found.flow, found.stage) != (Flow::Withdrawal, Stage::PayingOut) {
+    if found.flow != Flow::Withdrawal || !matches!(found.stage, Stage::Transferred | Stage::PayingOut) {
         let (flow, stage) = (found.flow.as_str(), found.stage.as_str());
         bail!("{id} is a {flow} that is {stage}, not a withdrawal that is being paid out; {LISTS}");
     }
-    if !alarms::is_open_about(conn, alarms::PAYOUT_UNREACHABLE, &id.to_string()).await? {
-        bail!("Stripe tells how the payout of {id} ends, so nobody has to decide; {LISTS}");
+    let subject = id.to_string();
+    for kind in alarms::ABOUT_PAYOUTS {
+        if alarms::is_open_about(conn, kind, &subject).await? {
+            return Ok(found);
+        }
     }
-    Ok(found)
+    bail!("Stripe tells how the payout of {id} ends, so nobody has to decide; {LISTS}")
 }
 
 async fn list(session: &Session) -> anyhow::Result<()> {
@@ -77,12 +81,15 @@ async fn list(session: &Session) -> anyhow::Result<()> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     for alarm in open
         .iter()
-        .filter(|alarm| alarm.kind == alarms::PAYOUT_UNREACHABLE)
+        .filter(|alarm| alarms::ABOUT_PAYOUTS.contains(&alarm.kind.as_str()))
     {
-        lines.push(format!("since {}  {}", moment(alarm.raised_at), alarm.message));
-        rows.push(
-            json!({ "transaction": alarm.subject, "since": alarm.raised_at, "message": alarm.message }),
-        );
+        lines.push(format!(
+            "since {}  {}  {}",
+            moment(alarm.raised_at),
+            alarm.kind,
+            alarm.message
+        ));
+        rows.push(json!({ "transaction": alarm.subject, "alarm": alarm.kind, "since": alarm.raised_at, "message": alarm.message }));
     }
     lines.push(format!("{} withdrawals to decide about", rows.len()));
     session.answer(&json!({ "withdrawals": rows }), lines)

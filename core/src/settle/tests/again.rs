@@ -250,10 +250,10 @@ fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
     let note = world.step(
         id,
         Command::SettlePayout {
-            payout: payout.clone(),
+            payout: Some(payout.clone()),
         },
     );
-    world.tell(id, Command::SettlePayout { payout });
+    world.tell(id, Command::SettlePayout { payout: Some(payout) });
     let before = world.balance(WALLET);
     let stale = [failed.clone().seen_at(seen).before_others(), note];
     assert_eq!(world.settle(&stale), [Outcome::Overtaken, Outcome::Overtaken]);
@@ -277,7 +277,7 @@ fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
         (
             &[Command::Hold, sent("tr_2")],
             Command::SettlePayout {
-                payout: "po_1".to_owned(),
+                payout: Some("po_1".to_owned()),
             },
         ),
     ];

@@ -189,7 +189,7 @@ impl Teller {
             self.fact(Stage::Returning, Command::RecordReversal { reversal, amount });
             return;
         }
-        self.fact(Stage::Transferred, Command::SettlePayout { payout });
+        self.fact(Stage::Transferred, Command::SettlePayout { payout: Some(payout) });
         if fate % 7 == 5 {
             self.begin(Flow::PayoutReturn, minor, Some(withdrawal));
             let (reversal, amount) = (self.id("trr"), self.money(minor));

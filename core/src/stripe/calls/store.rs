@@ -14,7 +14,7 @@ use super::{Author, CallError};
 use crate::chaos::{self, PlantedBug};
 use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::stripe_calls;
-use crate::db::{Db, DbError, in_transaction};
+use crate::db::{Db, DbError, PgConn, in_transaction};
 use crate::jobs::{self, Claim};
 use crate::money_out;
 use crate::stripe::ids::IdempotencyKey;
@@ -270,13 +270,7 @@ impl CallStore {
 
     /// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
     pub(super) async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
-        Ok(self
-            .latest(operation, subject)
-            .await?
-            .is_some_and(|attempt| match attempt.outcome {
-                Outcome::Unknown | Outcome::Succeeded { .. } => true,
-                Outcome::Prepared | Outcome::Refused => false,
-            }))
+        is_undecided(&mut *self.db.conn().await?, operation, subject).await
     }
 
     /// Whether the next call of this operation sends what an earlier run has stored.
@@ -332,15 +326,7 @@ impl CallStore {
     }
 
     async fn latest(&self, operation: Operation, subject: Uuid) -> Result<Option<Attempt>, DbError> {
-        let row: Option<Row> = stripe_calls::table
-            .filter(stripe_calls::operation.eq(operation.as_str()))
-            .filter(stripe_calls::subject_id.eq(subject))
-            .order(stripe_calls::attempt.desc())
-            .select(Row::as_select())
-            .first(&mut self.db.conn().await?)
-            .await
-            .optional()?;
-        row.map(Attempt::try_from).transpose()
+        latest(&mut *self.db.conn().await?, operation, subject).await
     }
 
     async fn insert<C: StripeCall>(
@@ -377,6 +363,30 @@ impl CallStore {
             .map_err(DbError::from)?;
         Ok(())
     }
+}
+
+/// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
+    let latest = latest(conn, operation, subject).await?;
+    Ok(latest.is_some_and(|attempt| match attempt.outcome {
+        Outcome::Unknown | Outcome::Succeeded { .. } => true,
+        Outcome::Prepared | Outcome::Refused => false,
+    }))
+}
+
+async fn latest(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<Option<Attempt>, DbError> {
+    let row: Option<Row> = stripe_calls::table
+        .filter(stripe_calls::operation.eq(operation.as_str()))
+        .filter(stripe_calls::subject_id.eq(subject))
+        .order(stripe_calls::attempt.desc())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Attempt::try_from).transpose()
 }
 
 /// The outcomes that a later try may still change.

@@ -41,7 +41,7 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     for from in [Stage::Transferred, Stage::PayingOut] {
         let paid = Command::SettlePayout {
-            payout: "po_1".to_owned(),
+            payout: Some("po_1".to_owned()),
         };
         let failed = Command::FailPayout {
             payout: Some("po_1".to_owned()),
@@ -54,6 +54,12 @@ pub(super) fn cases() -> Vec<Case> {
             case(from, failed).to(Stage::Returning),
         ]);
     }
+    cases.push(
+        case(Stage::Transferred, Command::SettlePayout { payout: None })
+            .when("the account has paid itself out, and an operator has found that the bank has the money")
+            .to(Stage::Completed)
+            .moves(FROZEN, Account::IN_TRANSIT, 10_000),
+    );
     let outside = Command::RecordOutsideReversal {
         reversal: "trr_1".to_owned(),
         amount: usd(4_000),

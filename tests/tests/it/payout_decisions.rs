@@ -1,0 +1,194 @@
+//! Withdrawals whose payout finds no money on the connected account although our transfer has brought it: told, and ended by an operator when
+//! they do not end by themselves.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use wallet_core::clock::Clock;
+use wallet_tests::app::{Leftovers, id_of};
+use wallet_tests::programs::{Ended, run};
+use wallet_tests::{TestApp, User};
+
+const BY_OTHERS: &str = "alarms WHERE kind = 'payout_by_others' AND closed_at IS NULL";
+const UNFUNDED: &str = "alarms WHERE kind = 'payout_unfunded' AND closed_at IS NULL";
+
+async fn command(app: &TestApp, args: &[&str]) -> Ended {
+    run("wallet-worker", args, &app.variables).await
+}
+
+async fn decide(app: &TestApp, decision: &str, id: &str) {
+    let args = ["withdrawals", decision, id, "--reason", "the bank says so"];
+    let decided = command(app, &args).await;
+    assert_eq!(decided.code, Some(0), "{decided:?}");
+}
+
+async fn until(app: &TestApp, what: &str, step: TimeDelta, open: &str) {
+    app.hurry_until(what, step, async || app.db.count(open).await == 1)
+        .await;
+}
+
+/// Lets so much time pass, in which what waits is tried again and again.
+async fn pass(app: &TestApp, time: TimeDelta) {
+    let until = app.clock.now() + time;
+    app.hurry_until("time to pass", TimeDelta::minutes(20), async || {
+        app.clock.now() >= until
+    })
+    .await;
+}
+
+/// A withdrawal of 70.00 of 100.00 whose transfer was made and whose payout is answered so.
+async fn transferred(app: &TestApp, outcome: &str) -> (User, String, String) {
+    let (alice, wallet) = app.payee(10_000).await;
+    app.stripe
+        .fault(json!({ "operation": "payouts.create", "outcome": outcome }))
+        .await;
+    let input = json!({ "amount": "70.00" });
+    let id = id_of(&app.withdraw(&alice, &wallet, input).await.data());
+    app.at_stage(&id, "transferred").await;
+    (alice, wallet, id)
+}
+
+/// The account of the withdrawal has paid itself out, of which somebody has been told.
+async fn paid_out_by_itself(app: &TestApp) -> (User, String, String) {
+    let (alice, wallet, id) = transferred(app, "rate_limit").await;
+    app.told(&alice, &id, "the payment provider is busy").await;
+    let account = app.account_of(&wallet).await;
+    let stopped = command(app, &["money-out", "stop", "--reason", "a test"]).await;
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    app.stripe.clear_faults().await;
+    let params = [("amount", "7000"), ("currency", "usd")];
+    app.stripe.form_as(&account, "/v1/payouts", &params).await;
+    let started = command(app, &["money-out", "start"]).await;
+    assert_eq!(started.code, Some(0), "{started:?}");
+    until(app, "the alarm", TimeDelta::seconds(61), BY_OTHERS).await;
+    (alice, wallet, id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_whose_account_has_paid_itself_out_ends_as_an_operator_decides() {
+    for (decision, status, balances) in [
+        ("paid", "COMPLETED", (3_000, 0)),
+        ("taken-back", "FAILED", (10_000, 0)),
+    ] {
+        let app = TestApp::start().await;
+        let (alice, wallet, id) = paid_out_by_itself(&app).await;
+        let listed = command(&app, &["withdrawals", "list"]).await.out;
+        assert!(
+            listed.contains(&id) && listed.contains("payout_by_others"),
+            "{listed}"
+        );
+        decide(&app, decision, &id).await;
+        if decision == "taken-back" {
+            // Nothing can be taken back from an account that has nothing.
+            app.at_stage(&id, "returning").await;
+            assert_eq!(app.balances(&alice, &wallet).await, (3_000, 7_000));
+            let account = app.account_of(&wallet).await;
+            let filled = json!({ "amount": 7_000, "account": account });
+            app.stripe.control("balance/top_up", filled).await;
+        }
+        app.hurry_until("the end", TimeDelta::minutes(20), async || {
+            app.transaction(&alice, &id).await["status"] == status
+        })
+        .await;
+        app.at_rest().await;
+        assert_eq!(app.balances(&alice, &wallet).await, balances, "{decision}");
+        assert_eq!(app.db.count(BY_OTHERS).await, 0, "the alarm is over");
+        assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 0);
+        let again = command(&app, &["withdrawals", "paid", &id, "--reason", "again"]).await;
+        assert_eq!(again.code, Some(1), "{again:?}");
+        let told = Leftovers {
+            alarms: &["payout_by_others"],
+            parked: 0,
+        };
+        app.finish_with(told).await;
+    }
+}
+
+/// The account was in the red: what our transfer brought is gone, and there is no payout to be found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_lacks_the_money_for_hours_is_told_of_and_the_withdrawal_goes_on_or_is_decided() {
+    for (end, status, balances) in [
+        ("filled up", "COMPLETED", (3_000, 0)),
+        ("paid", "COMPLETED", (3_000, 0)),
+        ("taken-back", "FAILED", (10_000, 0)),
+    ] {
+        let app = TestApp::start().await;
+        let (alice, wallet, id) = transferred(&app, "balance_insufficient").await;
+        app.told(
+            &alice,
+            &id,
+            "the funds are not available at the payment provider yet",
+        )
+        .await;
+        pass(&app, TimeDelta::hours(5)).await;
+        assert_eq!(app.db.count(UNFUNDED).await, 0, "a transfer may take a moment");
+        let early = command(&app, &["withdrawals", end, &id, "--reason", "a guess"]).await;
+        assert_ne!(early.code, Some(0), "nobody decides before somebody was told");
+        until(&app, "the alarm", TimeDelta::minutes(20), UNFUNDED).await;
+        let sentence: String = app
+            .db
+            .value("SELECT message FROM alarms WHERE kind = 'payout_unfunded'", &[])
+            .await;
+        let account = app.account_of(&wallet).await;
+        for named in [id.as_str(), &wallet, &account, "70.00", "withdrawals taken-back"] {
+            assert!(sentence.contains(named), "{named}: {sentence}");
+        }
+        let told = "which does not have it to pay out";
+        app.told(&alice, &id, told).await;
+        pass(&app, TimeDelta::hours(7)).await;
+        let lines = app.transaction(&alice, &id).await["timeline"].to_string();
+        assert_eq!(lines.matches(told).count(), 1, "told once: {lines}");
+        assert_eq!(
+            app.balances(&alice, &wallet).await,
+            (3_000, 7_000),
+            "it stays held"
+        );
+        if end == "filled up" {
+            app.stripe.clear_faults().await;
+        } else {
+            decide(&app, end, &id).await;
+        }
+        app.hurry_until("the end", TimeDelta::minutes(20), async || {
+            app.transaction(&alice, &id).await["status"] == status
+        })
+        .await;
+        app.at_rest().await;
+        assert_eq!(app.balances(&alice, &wallet).await, balances, "{end}");
+        assert_eq!(app.db.count(UNFUNDED).await, 0, "the alarm is over");
+        let told = Leftovers {
+            alarms: &["payout_unfunded"],
+            parked: 0,
+        };
+        app.finish_with(told).await;
+    }
+}
+
+/// Our payout was made and its answer was lost, then somebody decides: nothing is paid twice, Stripe's word counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_of_ours_that_may_have_been_made_decides_before_an_operator_does() {
+    for decision in ["paid", "taken-back"] {
+        let app = TestApp::start().await;
+        let (alice, wallet, id) = paid_out_by_itself(&app).await;
+        let account = app.account_of(&wallet).await;
+        let fault = json!({ "operation": "payouts.create", "outcome": "drop_after" });
+        app.stripe.fault(fault).await;
+        let filled = json!({ "amount": 7_000, "account": account });
+        app.stripe.control("balance/top_up", filled).await;
+        app.hurry_until("the payout to be made", TimeDelta::minutes(20), async || {
+            app.stripe.effects_of(&id, "payout.create").await == 1
+        })
+        .await;
+        decide(&app, decision, &id).await;
+        app.advance(TimeDelta::seconds(30)).await;
+        app.stripe.clear_faults().await;
+        app.hurry_until("the end", TimeDelta::seconds(61), async || {
+            app.transaction(&alice, &id).await["status"] == "COMPLETED"
+        })
+        .await;
+        app.at_rest().await;
+        assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 1);
+        assert_eq!(app.stripe.effects_of(&id, "transfer_reversal.create").await, 0);
+        assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0), "{decision}");
+        assert_eq!(app.db.count(BY_OTHERS).await, 0, "the alarm is over");
+        app.abandon().await;
+    }
+}

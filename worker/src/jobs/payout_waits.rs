@@ -1,0 +1,148 @@
+//! A payout that Stripe refuses for lack of funds on the connected account, although our transfer has brought them.
+//!
+//! The person of the account, or its schedule, can pay it out between our transfer and our payout
+//! (<https://docs.stripe.com/connect/payouts-connected-accounts>): then the money of the withdrawal may have gone by another payout than
+//! ours. Or the account owed something, and the transfer went to that
+//! (<https://docs.stripe.com/connect/account-balances#understanding-negative-balances>). Funds may come yet; whether the bank has the money,
+//! nobody here can tell. Its owner and an operator are told: of payouts at once, of an account in the red when it stays so.
+
+use chrono::TimeDelta;
+use wallet_core::alarms;
+use wallet_core::db::{DbError, in_transaction};
+use wallet_core::jobs::ClaimedJob;
+use wallet_core::stripe::{AccountId, Author, Lane, Operation, Payout, PayoutStatus, StripeTransferId};
+use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
+
+use super::withdrawal_transfer::account_of;
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+/// What the owner reads when the account has paid itself out.
+const PAID_OUT: &str = "your payout account has paid itself out before our payout was made, so the money of this withdrawal may be with your bank \
+                        already; support has been told and will decide";
+/// And when it has not, and does not have the money all the same.
+const UNFUNDED: &str = "the money was sent to your payout account, which does not have it to pay out, for example because it owed something; \
+                        support has been told and will decide";
+/// How long an account may be without the money before somebody is told: a transfer between balances is there at once.
+const UNFUNDED_AFTER: TimeDelta = TimeDelta::hours(6);
+/// Most payouts that are named.
+const MOST_NAMED: usize = 5;
+
+/// Tells, once, why the payout of the withdrawal waits for funds, if it is clear or has lasted.
+pub(super) async fn tell(
+    worker: &Worker,
+    job: &ClaimedJob,
+    withdrawal: &Transaction,
+) -> Result<(), JobError> {
+    let transfer = withdrawal.stripe_transfer_id.as_deref();
+    let Some(transfer) = transfer.and_then(|id| id.parse().ok()) else {
+        return Ok(());
+    };
+    let subject = withdrawal.id.to_string();
+    let (paid_out, unfunded) = {
+        let conn = &mut worker.db.conn().await?;
+        (
+            alarms::is_open_about(conn, alarms::PAYOUT_BY_OTHERS, &subject).await?,
+            alarms::is_open_about(conn, alarms::PAYOUT_UNFUNDED, &subject).await?,
+        )
+    };
+    if paid_out {
+        return Ok(());
+    }
+    let account = account_of(withdrawal)?;
+    let what = format!(
+        "withdrawal {} of {} from wallet {}: account {}",
+        withdrawal.id,
+        withdrawal.amount,
+        withdrawal.wallet_id,
+        account.as_str()
+    );
+    let others = made_by_others(worker, withdrawal, &account, &transfer).await?;
+    if let Some(some) = words_of(&others) {
+        let message = format!(
+            "{what} has made {some} of its own since our transfer {}; find out whether the money of the withdrawal was among it, then {DECIDE}",
+            transfer.as_str()
+        );
+        return told(worker, withdrawal, alarms::PAYOUT_BY_OTHERS, &message, PAID_OUT).await;
+    }
+    if unfunded || worker.clock.now() - job.created_at < UNFUNDED_AFTER {
+        return Ok(());
+    }
+    let message = format!(
+        "{what} does not have what our transfer {} brought, and has paid nothing out since; find out why, then have it filled up, which is \
+         found by itself, or {DECIDE}",
+        transfer.as_str()
+    );
+    told(worker, withdrawal, alarms::PAYOUT_UNFUNDED, &message, UNFUNDED).await
+}
+
+const DECIDE: &str = "`wallet-worker withdrawals paid` or `wallet-worker withdrawals taken-back`";
+
+/// Payouts in words; none of none.
+fn words_of(payouts: &[Payout]) -> Option<String> {
+    let named = |payout: &Payout| format!("{} of {}", payout.id.as_str(), payout.amount);
+    let named: Vec<String> = payouts.iter().take(MOST_NAMED).map(named).collect();
+    let count = payouts.len();
+    (count > 0).then(|| format!("{count} payouts ({})", named.join(", ")))
+}
+
+async fn told(
+    worker: &Worker,
+    withdrawal: &Transaction,
+    kind: &'static str,
+    message: &str,
+    to_owner: &str,
+) -> Result<(), JobError> {
+    let (line, now, subject) = (worker.ids.next(), worker.clock.now(), withdrawal.id.to_string());
+    in_transaction!(worker.db, conn => {
+        alarms::raise(conn, kind, &subject, message, now).await?;
+        transactions::record(conn, withdrawal.id, line, now, TimelineKind::NeedsReview, to_owner, None).await?;
+        Ok::<_, DbError>(())
+    })?;
+    worker.announcer.announce(vec![withdrawal.id.uuid()]);
+    Ok(())
+}
+
+/// The payouts of the account in the withdrawal's currency since the transfer that no call of ours has made, and that have not failed.
+async fn made_by_others(
+    worker: &Worker,
+    withdrawal: &Transaction,
+    account: &AccountId,
+    transfer: &StripeTransferId,
+) -> Result<Vec<Payout>, JobError> {
+    let gateway = worker.calls.gateway();
+    let sent = worker
+        .calls
+        .ask(Lane::Withdrawals, gateway.retrieve_transfer(transfer))
+        .await?;
+    let listing = gateway.list_payouts(account, sent.created);
+    let payouts = worker.calls.ask(Lane::Withdrawals, listing).await?;
+    let mut others = Vec::new();
+    for payout in payouts {
+        let has_failed = matches!(payout.status, PayoutStatus::Failed | PayoutStatus::Canceled);
+        if has_failed || payout.amount.currency() != withdrawal.amount.currency() {
+            continue;
+        }
+        if !is_ours(worker, &payout).await? {
+            others.push(payout);
+        }
+    }
+    Ok(others)
+}
+
+/// Whether the payout is, or may be, one of ours: by our own records, whatever it says of itself.
+async fn is_ours(worker: &Worker, payout: &Payout) -> Result<bool, JobError> {
+    let id = payout.id.as_str();
+    let known = {
+        let conn = &mut worker.db.conn().await?;
+        transactions::find_by_external_ref(conn, external_ref::PAYOUT, id).await?
+    };
+    if known.is_some() {
+        return Ok(true);
+    }
+    let Some(claimed) = payout.metadata.transaction_id else {
+        return Ok(false);
+    };
+    let author = worker.calls.author(Operation::Payout, claimed.uuid(), id).await?;
+    Ok(author != Author::Others)
+}
