@@ -1,5 +1,6 @@
 //! The worker's own small HTTP server: health for whoever restarts it, metrics for whoever watches it.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::worker::Worker;
 
 /// A queue whose worker has not polled for this long stands still.
 const STILL: Duration = Duration::from_secs(15);
-/// How many ports above the default are tried when it is taken.
+/// How many ports are tried, the one that is asked for among them.
 const PORTS_TRIED: u16 = 100;
 
 /// What the server tells about.
@@ -33,23 +34,43 @@ pub(crate) struct Health {
     pub(crate) metrics: Recorder,
 }
 
-/// Binds the port that the configuration asks for; none when it is off.
+/// Binds the port that the configuration asks for, or the next free one when another process has it; none when it is off.
+///
+/// # Errors
+/// When the port may not be bound, or no port of those that are tried is free.
 pub(crate) async fn bind(port: MetricsPort) -> std::io::Result<Option<TcpListener>> {
-    let at = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     match port {
         MetricsPort::Off => Ok(None),
-        MetricsPort::Fixed(port) => TcpListener::bind(at(port)).await.map(Some),
-        MetricsPort::FirstFreeFrom(first) => {
-            let mut last = None;
-            for port in first..first.saturating_add(PORTS_TRIED) {
-                match TcpListener::bind(at(port)).await {
-                    Ok(listener) => return Ok(Some(listener)),
-                    Err(error) => last = Some(error),
-                }
+        MetricsPort::FirstFreeFrom(first) => first_free(first).await.map(Some),
+        MetricsPort::Asked(asked) => {
+            let listener = first_free(asked).await?;
+            let bound = listener.local_addr()?.port();
+            if bound != asked {
+                // Several workers of one environment file are as good as one each; only whoever asks them has to know where.
+                tracing::warn!(
+                    asked,
+                    port = bound,
+                    "METRICS_PORT is taken by another process: metrics and health of this worker are served on the next free port; give \
+                     each worker of this machine a METRICS_PORT of its own, or set it to 0"
+                );
             }
-            Err(last.unwrap_or_else(|| std::io::Error::other("no port to try")))
+            Ok(Some(listener))
         }
     }
+}
+
+/// Binds the first port from this one on that nobody has.
+async fn first_free(first: u16) -> std::io::Result<TcpListener> {
+    let mut taken = None;
+    for port in first..=first.saturating_add(PORTS_TRIED - 1) {
+        match TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await {
+            Ok(listener) => return Ok(listener),
+            // Whatever else is wrong is wrong with the ports above it too.
+            Err(error) if error.kind() == ErrorKind::AddrInUse => taken = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(taken.unwrap_or_else(|| std::io::Error::other("no port to try")))
 }
 
 /// Serves until `shutdown`.
@@ -117,4 +138,18 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
 async fn render(State(health): State<Arc<Health>>) -> String {
     metrics::look(&health.worker).await;
     health.metrics.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_leads_to_the_next_free_one() {
+        let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+        let asked = taken.local_addr().unwrap().port();
+        let bound = bind(MetricsPort::Asked(asked)).await.unwrap().unwrap();
+        assert_ne!(bound.local_addr().unwrap().port(), asked);
+        assert!(bind(MetricsPort::Off).await.unwrap().is_none());
+    }
 }

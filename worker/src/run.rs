@@ -56,7 +56,7 @@ pub enum RunError {
     #[error(transparent)]
     Keys(#[from] ConfigError),
     /// The metrics port.
-    #[error("the metrics port cannot be bound; set METRICS_PORT to a free one, or to 0")]
+    #[error("METRICS_PORT: neither it nor one of the next ports can be bound; set it to another, or to 0")]
     Port(#[source] std::io::Error),
 }
 

@@ -24,8 +24,9 @@ const MOST_CONCURRENCY: usize = 1_000;
 pub enum MetricsPort {
     /// Not set: this port, or the next free one, logged.
     FirstFreeFrom(u16),
-    /// Exactly this one.
-    Fixed(u16),
+    /// Set: this port; when another process has it, the next free one, with a warning, because a worker that is scaled by a number shares
+    /// its variables with others.
+    Asked(u16),
     /// `0`: nowhere.
     Off,
 }
@@ -137,7 +138,7 @@ fn metrics_port(env: &dyn Env) -> Result<MetricsPort, ConfigError> {
     }
     match parsed(env, METRICS, 0_u16, "set it to a port, or to 0 for none")? {
         0 => Ok(MetricsPort::Off),
-        port => Ok(MetricsPort::Fixed(port)),
+        port => Ok(MetricsPort::Asked(port)),
     }
 }
 
@@ -175,7 +176,7 @@ mod tests {
         let config = WorkerConfig::read(&env).unwrap();
         assert_eq!(config.queues, [QueueName::Transfers, QueueName::Webhooks]);
         assert_eq!(config.concurrency.get(), 4);
-        assert_eq!(config.metrics_port, MetricsPort::Fixed(9100));
+        assert_eq!(config.metrics_port, MetricsPort::Asked(9100));
         assert_eq!(
             WorkerConfig::read(&good_with(&[(METRICS, "0")]))
                 .unwrap()

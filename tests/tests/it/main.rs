@@ -85,4 +85,5 @@ mod unreachable_payouts;
 mod verify;
 mod webhooks;
 mod withdrawals;
+mod worker_ports;
 mod wrong_keys;
