@@ -192,9 +192,11 @@ async fn look(
         || "without an expiry".to_owned(),
         |left| format!("for another {} s", left.as_secs()),
     );
+    // One that looks like a worker's own is freed only by whoever insists.
+    let held_too = if holder.is_unlawful(ttl) { "" } else { " --held" };
     let message = format!(
         "{key} is held by \"{}\" {expiry} on {} of {} lock nodes; the wallet's money has waited since {}; \
-         `wallet-worker locks free {wallet} --reason …` frees it",
+         `wallet-worker locks free {wallet}{held_too} --reason …` frees it",
         holder.value,
         // A worker of ours may hold the others at this moment, in vain.
         held.iter().filter(|other| other.value == holder.value).count(),

@@ -24,7 +24,7 @@ const SHOWN: usize = 40;
 
 /// Kind, value and time to live of a key.
 static LOOK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/look.lua")));
-/// Removes a key, unless it expires by itself and nobody insists.
+/// Removes a key, unless a worker of ours may hold it and nobody insists.
 static FREE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/free.lua")));
 
 /// What one lock node says about a wallet's key.
@@ -112,14 +112,15 @@ impl WalletLocks {
         (overdue, unreachable)
     }
 
-    /// Removes a wallet's key wherever it never expires, and with `insisting` wherever it is. Brings what was removed, by node.
+    /// Removes a wallet's key wherever [`Self::overdue`] would list it, and with `insisting` wherever it is. Brings what was removed, by node.
     pub async fn free(&self, wallet: WalletId, insisting: bool) -> Vec<KeySeen> {
         let key = Self::key(wallet);
+        let ttl = u64::try_from(self.timing.ttl.as_millis()).unwrap_or(u64::MAX);
         let free = async |node: &Node| {
             let asked = timeout(PATIENCE, async {
                 let mut redis = connect(node).await?;
                 let mut free = FREE.key(&key);
-                free.arg(u8::from(insisting));
+                free.arg(u8::from(insisting)).arg(ttl);
                 free.invoke_async(&mut redis).await.map(seen)
             });
             match asked.await {

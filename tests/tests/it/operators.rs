@@ -329,6 +329,39 @@ async fn a_lock_without_expiry_is_told_and_an_operator_frees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_locks_that_are_listed_are_those_that_are_freed() {
+    let app = TestApp::with_workers(0).await;
+    // The second could be a worker's.
+    for (seconds, is_listed) in [(None, true), (Some(20), false), (Some(3_600), true)] {
+        let (_, wallet) = app.owner(0).await;
+        let client = redis::Client::open(app.redis().locks[0].url()).unwrap();
+        let mut node = client.get_multiplexed_async_connection().await.unwrap();
+        let mut set = redis::cmd("SET");
+        set.arg(format!("wallet:{wallet}")).arg("somebody's script");
+        if let Some(seconds) = seconds {
+            set.arg("EX").arg(seconds);
+        }
+        set.exec_async(&mut node).await.unwrap();
+        let listed = object(&run(WORKER, &["locks", "list", "--json"], &app.variables).await);
+        assert_eq!(
+            listed["overdue"].to_string().contains(&wallet),
+            is_listed,
+            "{seconds:?}: {listed}"
+        );
+        let free: [&str; 5] = ["locks", "free", &wallet, "--reason", "the script is gone"];
+        let freed = run(WORKER, &free, &app.variables).await;
+        assert_eq!(freed.code == Some(0), is_listed, "{seconds:?}: {freed:?}");
+        if !is_listed {
+            assert!(freed.err.contains("--held"), "{freed:?}");
+            let insisting = run(WORKER, &[&free[..], &["--held"][..]].concat(), &app.variables).await;
+            assert_eq!(insisting.code, Some(0), "{insisting:?}");
+        }
+    }
+    assert_eq!(app.db.count("audit_log WHERE action = 'free_lock'").await, 3);
+    app.abandon().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locks_of_nodes_that_are_away_are_not_said_to_be_none() {
     let mut app = TestApp::with(Options {
         workers: 0,

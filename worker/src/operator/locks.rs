@@ -19,11 +19,11 @@ use super::{Session, Verdict};
 pub(crate) enum Locks {
     /// List the locks that no worker can hold: those that never expire, or later than a worker's.
     List,
-    /// Remove the lock of a wallet that never expires, so that its money goes on. No money depends on a lock: the rows of PostgreSQL are locked too.
+    /// Remove the lock of a wallet that no worker can hold, as `list` shows it, so that its money goes on. No money depends on a lock: the rows of PostgreSQL are locked too.
     Free {
         /// The wallet.
         wallet: WalletId,
-        /// Also one that expires by itself: a worker may hold it at this moment, and others then work beside it under row locks.
+        /// Also one that a worker could hold, which `list` does not show: a worker may hold it at this moment, and others then work beside it under row locks.
         #[arg(long)]
         held: bool,
         /// Why, for the audit trail: whose lock it was.
@@ -100,7 +100,7 @@ async fn free(
         .count();
     if nodes.is_empty() {
         bail!(
-            "{key} is on no lock node that answers ({unreachable} do not), or expires by itself: --held removes it all the same"
+            "{key} is on no lock node that answers ({unreachable} do not), or a worker may hold it: --held removes it all the same"
         );
     }
     let now = session.now();
