@@ -10,10 +10,14 @@ use apollo_compiler::executable::Operation;
 use apollo_compiler::{Node, ast, schema as defined};
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Value, Variables};
+use wallet_core::told::shortened;
 
 use super::document::schema;
 use super::plan::{Plan, Step};
 use crate::errors::ApiError;
+
+/// Most bytes of the way to a value that are told.
+const MOST_WAY: usize = 200;
 
 /// Checks every variable that an operation declares.
 ///
@@ -23,9 +27,9 @@ pub(super) fn check(plan: &Plan, operation: &Operation, sent: &Variables) -> Res
     for declared in &operation.variables {
         let variable = Variable { plan, declared };
         match sent.get(declared.name.as_str()) {
-            Some(value) => variable.value(&declared.ty, value, None)?,
+            Some(value) => variable.value(&declared.ty, value, At::Variable)?,
             None if declared.default_value.is_none() && declared.ty.is_non_null() => {
-                return Err(variable.wrong(None, &format!("must be sent: it is a {}", declared.ty)));
+                return Err(variable.wrong(At::Variable, &format!("must be sent: it is a {}", declared.ty)));
             }
             None => {}
         }
@@ -38,35 +42,73 @@ struct Variable<'a> {
     declared: &'a Node<ast::VariableDefinition>,
 }
 
+/// Where a value stands within a variable: the fields and the places of lists on the way to it, from the value outward.
+#[derive(Debug, Clone, Copy)]
+enum At<'a> {
+    /// The variable itself.
+    Variable,
+    /// A field of an input object.
+    Field(&'a At<'a>, &'a str),
+    /// An item of a list, counted from 0.
+    Item(&'a At<'a>, usize),
+}
+
+impl At<'_> {
+    /// The innermost field; none when the value is within no input object.
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::Variable => None,
+            Self::Field(_, name) => Some(name),
+            Self::Item(list, _) => list.field(),
+        }
+    }
+
+    /// As a client would write it: `$input.items[2].amount`.
+    fn write(&self, variable: &str, out: &mut String) {
+        match self {
+            Self::Variable => {
+                out.push('$');
+                out.push_str(variable);
+            }
+            Self::Field(object, name) => {
+                object.write(variable, out);
+                out.push('.');
+                out.push_str(name);
+            }
+            Self::Item(list, place) => {
+                list.write(variable, out);
+                out.push_str(&format!("[{place}]"));
+            }
+        }
+    }
+}
+
 impl Variable<'_> {
-    /// `field`: the field of an input object that the value is, if it is within one.
-    fn value(&self, ty: &Type, value: &Value, field: Option<&str>) -> Result<(), ApiError> {
+    fn value(&self, ty: &Type, value: &Value, at: At<'_>) -> Result<(), ApiError> {
         if matches!(value, Value::Null) {
             return if ty.is_non_null() {
-                Err(self.wrong(field, &format!("must not be null: it is a {ty}")))
+                Err(self.wrong(at, &format!("must not be null: it is a {ty}")))
             } else {
                 Ok(())
             };
         }
         let name = match ty {
             Type::List(inner) | Type::NonNullList(inner) => {
-                // One that is no list stands for a list of one.
-                let one = std::slice::from_ref(value);
-                let items = if let Value::List(items) = value {
-                    items
-                } else {
-                    one
+                let Value::List(items) = value else {
+                    // One that is no list stands for a list of one.
+                    return self.value(inner, value, at);
                 };
-                return items.iter().try_for_each(|item| self.value(inner, item, field));
+                let mut items = items.iter().enumerate();
+                return items.try_for_each(|(place, item)| self.value(inner, item, At::Item(&at, place)));
             }
             Type::Named(name) | Type::NonNullNamed(name) => name,
         };
         let fits = match schema()?.types.get(name) {
             Some(defined::ExtendedType::InputObject(object)) => {
                 let Value::Object(fields) = value else {
-                    return Err(self.wrong(field, &format!("must be an object: it is a {ty}")));
+                    return Err(self.wrong(at, &format!("must be an object: it is a {ty}")));
                 };
-                return self.object(object, fields);
+                return self.object(object, fields, at);
             }
             Some(defined::ExtendedType::Enum(words)) => match value {
                 Value::String(word) => words.values.contains_key(word.as_str()),
@@ -87,7 +129,7 @@ impl Variable<'_> {
         if fits {
             Ok(())
         } else {
-            Err(self.wrong(field, &format!("must be a {ty}")))
+            Err(self.wrong(at, &format!("must be a {ty}")))
         }
     }
 
@@ -95,17 +137,18 @@ impl Variable<'_> {
         &self,
         object: &defined::InputObjectType,
         sent: &IndexMap<Name, Value>,
+        at: At<'_>,
     ) -> Result<(), ApiError> {
         if let Some(unknown) = sent.keys().find(|key| !object.fields.contains_key(key.as_str())) {
             let problem = format!("is no field of {}", object.name);
-            return Err(self.wrong(Some(unknown.as_str()), &problem));
+            return Err(self.wrong(At::Field(&at, unknown.as_str()), &problem));
         }
         for (name, field) in &object.fields {
             match sent.get(name.as_str()) {
-                Some(value) => self.value(&field.ty, value, Some(name.as_str()))?,
+                Some(value) => self.value(&field.ty, value, At::Field(&at, name.as_str()))?,
                 None if field.default_value.is_none() && field.ty.is_non_null() => {
                     let problem = format!("is required: it is a {}", field.ty);
-                    return Err(self.wrong(Some(name.as_str()), &problem));
+                    return Err(self.wrong(At::Field(&at, name.as_str()), &problem));
                 }
                 None => {}
             }
@@ -113,13 +156,17 @@ impl Variable<'_> {
         Ok(())
     }
 
-    /// What is wrong, with the field of the input that it is wrong for.
-    fn wrong(&self, field: Option<&str>, problem: &str) -> ApiError {
-        let name = &self.declared.name;
-        let told = field.or_else(|| argument(&self.plan.steps, name.as_str()));
+    /// What is wrong, with the field of the input that it is wrong for, and the whole way to it. Both hold what the client wrote, so they
+    /// are as long as a request may be at most; the way is shortened.
+    fn wrong(&self, at: At<'_>, problem: &str) -> ApiError {
+        let name = self.declared.name.as_str();
+        let told = at.field().or_else(|| argument(&self.plan.steps, name));
+        let mut way = String::new();
+        at.write(name, &mut way);
+        let way = shortened(&way, MOST_WAY);
         ApiError::validation(
             told.unwrap_or("variables").to_owned(),
-            format!("{problem} (variable ${name})"),
+            format!("{problem} (variable {way})"),
         )
     }
 }
@@ -223,5 +270,57 @@ mod tests {
         let lenient = "query($w: String!, $n: Int = 5, $s: TransactionStatus) { wallet(id: $w) { transactions(first: $n, status: $s) { nodes { id } } } }";
         assert_eq!(told(lenient, &json!({ "w": "w", "more": 1 })), Ok(()));
         assert_eq!(told(lenient, &json!({ "w": "w", "n": null, "s": null })), Ok(()));
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_within_the_variable() {
+        let query = "mutation($i: TransferInput!) { transfer(fromWalletId: \"w\", input: $i) { id } }";
+        let rules = Rules {
+            introspection: false,
+            wallets: 100,
+        };
+        for (input, field, way) in [
+            (
+                json!({ "toWalletId": "x", "amount": null }),
+                "amount",
+                "$i.amount",
+            ),
+            (json!({ "toWalletId": "x" }), "amount", "$i.amount"),
+            (
+                json!({ "toWalletId": 5, "amount": "1.00" }),
+                "toWalletId",
+                "$i.toWalletId",
+            ),
+            (
+                json!({ "toWalletId": "x", "amount": "1.00", "purpose": "y" }),
+                "purpose",
+                "$i.purpose",
+            ),
+            (json!("x"), "input", "$i"),
+            (json!(null), "input", "$i"),
+        ] {
+            let request = Request::new(query).variables(Variables::from_json(json!({ "i": input })));
+            let refused = check(&mut { request }, rules).map(drop).unwrap_err();
+            let ApiError::Validation { field: told, problem } = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(told, field, "{input}");
+            assert!(problem.ends_with(&format!("(variable {way})")), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_a_value_tells_every_field_and_every_place_of_a_list() {
+        let root = At::Variable;
+        let items = At::Field(&root, "items");
+        let third = At::Item(&items, 2);
+        let amount = At::Field(&third, "amount");
+        let mut way = String::new();
+        amount.write("input", &mut way);
+        assert_eq!(way, "$input.items[2].amount");
+        assert_eq!(
+            (amount.field(), third.field(), root.field()),
+            (Some("amount"), Some("items"), None)
+        );
     }
 }
