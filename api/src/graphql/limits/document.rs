@@ -23,6 +23,9 @@ pub(super) const MAX_TOKENS: usize = 20_000;
 /// Most characters of a message about a document, which quotes what the client wrote.
 const MAX_MESSAGE: usize = 300;
 
+/// The scalars of the specification (<https://spec.graphql.org/September2025/#sec-Scalars.Built-in-Scalars>).
+const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
+
 /// The schema that is served, as the validator knows it.
 static SCHEMA: LazyLock<Result<Valid<Schema>, String>> = LazyLock::new(|| {
     Schema::parse_and_validate(sdl(), "schema.graphql").map_err(|refused| refused.errors.to_string())
@@ -70,6 +73,14 @@ pub(super) fn validated(document: &Document) -> Result<Valid<ExecutableDocument>
         let Some(first) = told else {
             return refused("is not valid");
         };
+        // Only a variable at a place that asks for no type comes here, such as one within metadata: of another place its own error tells.
+        if let Some(name) = unasked_for(&first) {
+            return refused(format!(
+                "is not valid{}: a variable is declared as {name}, and no place of this schema takes one; declare it with a \
+                 type of this schema, that of the argument or field at which it stands",
+                place(&first)
+            ));
+        }
         ApiError::validation(
             field_of(document, &first),
             shortened(&format!("is not valid{}: {}", place(&first), first.error)),
@@ -90,7 +101,19 @@ fn follows(error: &Diagnostic<'_, DiagnosticData>) -> bool {
     matches!(
         error.error.unstable_error_name(),
         Some("MissingSubselection" | "UnusedVariable" | "UnusedFragment")
-    )
+    ) || unasked_for(error).is_some()
+}
+
+/// The type of the specification that a variable is declared with and that nothing in the schema asks for. The validator does not know such a
+/// type at all; what a client has to hear is what the variable's place asks for
+/// (<https://spec.graphql.org/September2025/#sec-All-Variable-Usages-Are-Allowed>).
+fn unasked_for(error: &Diagnostic<'_, DiagnosticData>) -> Option<&'static str> {
+    if error.error.unstable_error_name() != Some("UndefinedDefinition") {
+        return None;
+    }
+    let told = error.error.to_string();
+    let name = told.split('`').nth(1)?;
+    BUILT_IN.into_iter().find(|known| *known == name)
 }
 
 fn shortened(message: &str) -> String {

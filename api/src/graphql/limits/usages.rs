@@ -141,4 +141,39 @@ mod tests {
             assert!(is_taken(&query, sent), "{declared}");
         }
     }
+
+    #[test]
+    fn a_variable_of_another_type_is_told_what_its_place_asks_for() {
+        let rules = Rules {
+            introspection: false,
+            wallets: 100,
+        };
+        let told = |query: &str| {
+            let refused = check(&mut { Request::new(query) }, rules).map(drop).unwrap_err();
+            refused.to_string()
+        };
+        let wallet = |ty: &str| told(&format!("query($id: {ty}) {{ wallet(id: $id) {{ id }} }}"));
+        for ty in ["ID!", "ID", "Float!", "Int!", "[ID!]!"] {
+            let told = wallet(ty);
+            for words in ["$id".to_owned(), format!("`{ty}`"), "`String!`".to_owned()] {
+                assert!(told.contains(&words), "{ty}: {words} in {told}");
+            }
+            assert!(!told.contains("cannot find type"), "{ty}: {told}");
+        }
+        // Within an input the place tells what it asks for, by its field.
+        let within = told(
+            "mutation($x: ID!) { transfer(fromWalletId: \"w\", input: { toWalletId: $x, amount: \"1.00\" }) { id } }",
+        );
+        assert!(
+            within.contains("toWalletId") && within.contains("String!"),
+            "{within}"
+        );
+        // What is no type at all, and what is no input, is told as that.
+        assert!(
+            wallet("Uuid!").contains("cannot find type `Uuid`"),
+            "{}",
+            wallet("Uuid!")
+        );
+        assert!(wallet("Wallet!").contains("Wallet"), "{}", wallet("Wallet!"));
+    }
 }
