@@ -30,6 +30,7 @@ pub mod money;
 pub mod money_out;
 pub mod payees;
 pub mod queue;
+pub mod reason;
 pub mod reconcile;
 pub mod retry;
 pub mod sessions;

@@ -18,7 +18,7 @@ const CANCEL_TAG: char = '\u{E007F}';
 
 /// Whether a text holds something that deceives: controls other than line breaks and tabs, changes of the writing direction, and
 /// invisible characters where no script and no emoji needs them.
-pub(super) fn deceive(text: &str) -> bool {
+pub(crate) fn deceive(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
     let mut tags = Tags::None;
     for (at, character) in characters.iter().copied().enumerate() {

@@ -1,11 +1,9 @@
 //! An operator's wish to deactivate a wallet, or to activate it again.
 
-use super::{AcceptError, Acceptor, Caller, checks, text};
+use super::{AcceptError, Acceptor, Caller, checks};
 use crate::audit::Actor;
+use crate::reason::{NoReason, Reason};
 use crate::wallets::{self, Wallet, Wish};
-
-/// Most characters of a reason.
-const REASON_CHARS: usize = 1_000;
 
 impl Acceptor {
     /// Deactivates `wallet`, or activates it, for operators, who say why.
@@ -23,13 +21,12 @@ impl Acceptor {
             return Err(AcceptError::Forbidden);
         }
         let id = checks::wallet_id(wallet)?;
-        if reason.trim().is_empty() {
-            return Err(AcceptError::validation("reason", "must say why"));
-        }
-        text::line("reason", Some(reason), REASON_CHARS)?;
+        let reason: Reason = reason
+            .parse()
+            .map_err(|refused: NoReason| AcceptError::validation("reason", refused.to_string()))?;
         let wish = Wish {
             active,
-            reason: reason.trim(),
+            reason: &reason,
             actor: &Actor::User(caller.user_id),
             request_id: caller.request_id.as_deref(),
         };

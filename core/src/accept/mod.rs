@@ -3,7 +3,7 @@
 
 mod caller;
 mod cancel;
-mod characters;
+pub(crate) mod characters;
 mod checks;
 mod deposit;
 mod error;

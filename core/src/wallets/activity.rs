@@ -12,6 +12,7 @@ use super::{Wallet, find, lock};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{Db, DbError, in_transaction};
 use crate::ids::WalletId;
+use crate::reason::Reason;
 
 /// Who wants a wallet active or not, and why.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +20,7 @@ pub struct Wish<'a> {
     /// Whether it shall be active.
     pub active: bool,
     /// Why: for other operators, never shown to the owner.
-    pub reason: &'a str,
+    pub reason: &'a Reason,
     /// Who.
     pub actor: &'a Actor,
     /// In which request.
@@ -49,7 +50,7 @@ pub async fn set_active(
             request_id: wish.request_id,
             transactions: &[],
             wallets: &[id],
-            detail: json!({ "reason": wish.reason, "was_active": before.is_active }),
+            detail: json!({ "reason": wish.reason.as_str(), "was_active": before.is_active }),
         };
         audit::record(conn, &entry).await?;
         find(conn, id).await

@@ -282,3 +282,33 @@ async fn a_sender_is_told_whether_the_own_wallet_or_the_receiving_one_is_not_act
     assert_eq!(app.balances(&alice, &hers).await, (10_000, 0));
     app.finish().await;
 }
+
+/// What is no reason for a command is none for a mutation, in the same words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reason_is_refused_by_commands_and_mutations_alike() {
+    let app = TestApp::with_workers(0).await;
+    let operator = User::with_role(Role::Operator);
+    let (_, wallet) = app.owner(0).await;
+    let long = "a".repeat(501);
+    for (reason, words) in [
+        ("", "says nothing"),
+        (" ", "says nothing"),
+        ("...", "says nothing"),
+        (long.as_str(), "is longer than 500 characters"),
+        ("two\nlines", "contains control characters"),
+        ("rent\u{202E}tner", "contains control characters"),
+    ] {
+        let refused = freeze(&app, &operator, &wallet, reason).await;
+        assert_eq!(refused.field(), Some("reason"), "{reason:?}: {refused:?}");
+        assert!(refused.message().contains(words), "{reason:?}: {refused:?}");
+        let args: [&str; 5] = ["wallets", "deactivate", &wallet, "--reason", reason];
+        let ended = programs::run("wallet-worker", &args, &app.variables).await;
+        assert_eq!(ended.code, Some(2), "{reason:?}: {ended:?}");
+        assert!(ended.err.contains(words), "{reason:?}: {ended:?}");
+    }
+    assert_eq!(
+        app.db.count("audit_log WHERE action = 'deactivate_wallet'").await,
+        0
+    );
+    app.finish().await;
+}

@@ -6,9 +6,9 @@ use serde_json::json;
 use wallet_core::alarms;
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
+use wallet_core::reason::Reason;
 
 use super::Session;
-use super::reason::Reason;
 
 /// Which alarm, and why it may be closed.
 #[derive(Debug, Args)]

@@ -6,10 +6,10 @@ use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, NewJob};
+use wallet_core::reason::Reason;
 use wallet_core::transactions::Transaction;
 
 use super::Session;
-use super::reason::Reason;
 
 /// The transaction that an operator names.
 pub(super) fn id_of(text: &str) -> anyhow::Result<TransactionId> {

@@ -11,9 +11,9 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::fees::{self, FeeRule, HIGHEST_BASIS_POINTS};
 use wallet_core::ids::UserId;
 use wallet_core::money::Currency;
+use wallet_core::reason::Reason;
 
 use super::Session;
-use super::reason::Reason;
 
 /// The commands about fee rules.
 #[derive(Debug, Subcommand)]

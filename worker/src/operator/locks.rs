@@ -10,8 +10,8 @@ use wallet_core::config::RedisConfig;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::WalletId;
 use wallet_core::locks::{Holder, KeySeen, WalletLocks};
+use wallet_core::reason::Reason;
 
-use super::reason::Reason;
 use super::{Session, Verdict};
 
 /// Locks of wallets on the nodes of RedLock.

@@ -10,7 +10,6 @@ mod migrate;
 mod moment;
 mod money_out;
 mod parked;
-mod reason;
 mod reconcile;
 mod replay_events;
 mod requeue;

@@ -3,9 +3,9 @@
 use clap::Subcommand;
 use serde_json::json;
 use wallet_core::money_out as switch;
+use wallet_core::reason::Reason;
 
 use super::Session;
-use super::reason::Reason;
 use super::session::moment;
 
 /// The commands about money that leaves.

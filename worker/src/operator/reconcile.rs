@@ -12,13 +12,13 @@ use wallet_core::config::ReconcileConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::ids::SystemIds;
 use wallet_core::money::{Currency, Money};
+use wallet_core::reason::Reason;
 use wallet_core::reconcile::{self as books, Difference, Figure, Reconciliation};
 use wallet_core::stripe::{
     AsyncStripeGateway, BalanceTransactionId, BreakerSettings, Breakers, GatewayOptions, StripeCalls,
 };
 
 use super::moment;
-use super::reason::Reason;
 use super::{Session, Verdict};
 
 /// What is compared; or what is written down, so that it is no difference.

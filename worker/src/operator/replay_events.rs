@@ -7,10 +7,10 @@ use serde_json::json;
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::inbox::{self, Replay};
+use wallet_core::reason::Reason;
 
 use super::Session;
 use super::moment;
-use super::reason::Reason;
 
 /// Which stored events; at least one condition, and all of them hold together.
 #[derive(Debug, Args)]

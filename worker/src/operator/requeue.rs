@@ -5,9 +5,9 @@ use clap::Args;
 use serde_json::json;
 use wallet_core::ids::JobId;
 use wallet_core::jobs;
+use wallet_core::reason::Reason;
 
 use super::Session;
-use super::reason::Reason;
 
 /// Which jobs, and why they may be tried again.
 #[derive(Debug, Args)]

@@ -7,11 +7,11 @@ use wallet_core::flows::Stage;
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::JobKind;
 use wallet_core::ledger::{self, Suspended};
+use wallet_core::reason::Reason;
 use wallet_core::transactions::{self, Transaction};
 
 use super::Session;
 use super::decision::{decide, id_of};
-use super::reason::Reason;
 use super::session::moment;
 
 /// Money that was received and not asked for, or not as it was asked for.

@@ -8,8 +8,8 @@ use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::KeysConfig;
 use wallet_core::crypto::{PgKeyStore, RewrapReport, Vault};
 use wallet_core::ids::SystemIds;
+use wallet_core::reason::Reason;
 
-use super::reason::Reason;
 use super::{Session, Verdict};
 
 /// Runs over what was overtaken by somebody else at the same time.

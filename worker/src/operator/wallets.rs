@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use wallet_core::ids::WalletId;
+use wallet_core::reason::Reason;
 use wallet_core::wallets::{self, Wish};
 
 use super::Session;
-use super::reason::Reason;
 
 /// The commands about single wallets.
 #[derive(Debug, Subcommand)]
@@ -35,7 +35,7 @@ pub(crate) async fn wallets(session: &Session, command: Wallets) -> anyhow::Resu
     };
     let wish = Wish {
         active,
-        reason: reason.as_str(),
+        reason: &reason,
         actor: &session.actor,
         request_id: None,
     };

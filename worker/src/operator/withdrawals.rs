@@ -7,11 +7,11 @@ use wallet_core::alarms;
 use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::JobKind;
+use wallet_core::reason::Reason;
 use wallet_core::transactions::{self, Transaction};
 
 use super::Session;
 use super::decision::{decide, id_of};
-use super::reason::Reason;
 use super::session::moment;
 
 /// Withdrawals that go no further by themselves: Stripe no longer shows their payout to us, because the account was disconnected or deleted while

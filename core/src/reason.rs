@@ -1,18 +1,22 @@
-//! Why somebody does something, for those who read the audit trail.
+//! Why somebody does something, for those who read the audit trail: one rule for the operators' commands and for mutations.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::accept::characters::deceive;
+
 /// The longest, in characters.
 const LONGEST: usize = 500;
 
-/// A sentence that says something: never empty, never blank.
+/// A line that says something: never blank, at most 500 characters, without control characters and without what hides or reorders text. Blanks
+/// around it are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reason(String);
+pub struct Reason(String);
 
 impl Reason {
     /// The sentence.
-    pub(crate) fn as_str(&self) -> &str {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -25,12 +29,15 @@ impl fmt::Display for Reason {
 
 /// Why a text is no reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoReason {
-    #[error("says nothing")]
+pub enum NoReason {
+    /// It has neither a letter nor a digit.
+    #[error("says nothing; say why")]
     Blank,
+    /// It is too long.
     #[error("is longer than {LONGEST} characters")]
     Long,
-    #[error("has control characters")]
+    /// It has control characters, line breaks among them, or others that deceive its reader.
+    #[error("contains control characters, or invisible ones that nothing in it needs; remove them")]
     Control,
 }
 
@@ -45,7 +52,7 @@ impl FromStr for Reason {
         if text.chars().count() > LONGEST {
             return Err(NoReason::Long);
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(char::is_control) || deceive(text) {
             return Err(NoReason::Control);
         }
         Ok(Self(text.to_owned()))
@@ -65,7 +72,14 @@ mod tests {
         for nothing in ["", " ", "\t\n", "-", "...", "\u{a0}"] {
             assert_eq!(nothing.parse::<Reason>(), Err(NoReason::Blank), "{nothing:?}");
         }
-        assert_eq!("a\nb".parse::<Reason>(), Err(NoReason::Control));
+        for deceiving in ["a\nb", "a\tb", "a\0b", "rent\u{202E}tner", "zero\u{200B}width"] {
+            assert_eq!(
+                deceiving.parse::<Reason>(),
+                Err(NoReason::Control),
+                "{deceiving:?}"
+            );
+        }
+        assert!("a".repeat(500).parse::<Reason>().is_ok());
         assert_eq!("a".repeat(501).parse::<Reason>(), Err(NoReason::Long));
     }
 }
