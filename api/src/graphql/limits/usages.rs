@@ -174,6 +174,10 @@ mod tests {
             "{}",
             wallet("Uuid!")
         );
-        assert!(wallet("Wallet!").contains("Wallet"), "{}", wallet("Wallet!"));
+        let output = wallet("Wallet!");
+        assert!(
+            output.contains("`$id` variable must be of an input type"),
+            "{output}"
+        );
     }
 }
