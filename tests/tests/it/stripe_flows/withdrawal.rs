@@ -210,7 +210,7 @@ async fn money_that_does_not_come_for_weeks_is_told_to_a_person_and_stays_held()
     assert_eq!(parked["status"], "PROCESSING");
     assert_eq!(app.balances(&alice, &wallet).await, (3_000, 7_000));
     app.finish_with(wallet_tests::app::Leftovers {
-        alarms: &["job_parked"],
+        alarms: &["job_parked", "payout_unfunded"],
         parked: 1,
     })
     .await;
