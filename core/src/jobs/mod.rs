@@ -22,4 +22,4 @@ pub use end::{
 };
 pub use kind::{JobKind, QueueName, UnknownQueue};
 pub use new::{NewJob, insert};
-pub use parked::{ParkedJob, list_parked, requeue};
+pub use parked::{ParkedJob, list_parked, parked_of, requeue};

@@ -70,6 +70,25 @@ pub async fn list_parked(db: &Db) -> Result<Vec<ParkedJob>, DbError> {
         .collect())
 }
 
+/// Most parked jobs of one wallet that are named.
+const MOST_OF_WALLET: i64 = 100;
+
+/// The parked jobs of a wallet's transactions, oldest first, at most a hundred: what they hold stays held until they are queued again.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn parked_of(db: &Db, wallet: WalletId) -> Result<Vec<JobId>, DbError> {
+    let ids: Vec<i64> = jobs::table
+        .filter(jobs::parked_at.is_not_null())
+        .filter(jobs::wallet_ids.contains(vec![wallet.uuid()]))
+        .order(jobs::id.asc())
+        .limit(MOST_OF_WALLET)
+        .select(jobs::id)
+        .load(&mut db.conn().await?)
+        .await?;
+    Ok(ids.into_iter().map(JobId).collect())
+}
+
 /// Puts a parked job back into its queue with a fresh budget, closes its alarm and records who did so and why; false when it is not parked.
 ///
 /// # Errors

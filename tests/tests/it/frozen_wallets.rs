@@ -312,3 +312,43 @@ async fn a_reason_is_refused_by_commands_and_mutations_alike() {
     );
     app.finish().await;
 }
+
+/// A parked job does not see by itself that its wallet sends nothing any more: whoever deactivates the wallet is told which there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_parked_for_a_deactivated_wallet_is_named_and_comes_back_when_it_is_queued_again() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.payee(10_000).await;
+    app.stripe
+        .fault(json!({ "operation": "transfers.create", "outcome": "error_403" }))
+        .await;
+    let input = json!({ "amount": "30.00" });
+    let withdrawal = id_of(&app.withdraw(&alice, &wallet, input).await.data());
+    app.hurry_until("the transfer to be parked", TimeDelta::minutes(5), async || {
+        app.db.count("jobs WHERE parked_at IS NOT NULL").await == 1
+    })
+    .await;
+    let job: i64 = app
+        .db
+        .value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[])
+        .await;
+    let args = ["--json", "wallets", "deactivate", &wallet, "--reason", "a tip"];
+    let told = worker(&app, &args).await;
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(told["parkedJobs"], json!([job]), "{told}");
+    let told = worker(&app, &args[1..]).await;
+    let mend = format!("`wallet-worker requeue {job} --reason …`");
+    assert!(told.out.contains(&mend), "{}", told.out);
+    let requeued = worker(
+        &app,
+        &["requeue", &job.to_string(), "--reason", "it is not active"],
+    )
+    .await;
+    assert_eq!(requeued.code, Some(0), "{requeued:?}");
+    assert_inactive(&app.failed(&alice, &withdrawal).await);
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+    assert_eq!(app.stripe.effects_of(&withdrawal, "transfer.create").await, 0);
+    let again = worker(&app, &args).await;
+    let again: Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!(again["parkedJobs"], json!([]), "{again}");
+    app.abandon().await;
+}

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use wallet_core::ids::WalletId;
+use wallet_core::jobs;
 use wallet_core::reason::Reason;
 use wallet_core::wallets::{self, Wish};
 
@@ -42,6 +43,23 @@ pub(crate) async fn wallets(session: &Session, command: Wallets) -> anyhow::Resu
     let found = wallets::set_active(&session.db, wallet, &wish, session.now()).await?;
     anyhow::ensure!(found.is_some(), "there is no wallet {wallet}");
     let how = if active { "active" } else { "not active" };
-    let object = json!({ "wallet": wallet.to_string(), "active": active });
-    session.answer(&object, vec![format!("wallet {wallet} is {how}")])
+    let mut lines = vec![format!("wallet {wallet} is {how}")];
+    // What is parked does not see by itself that nothing is to be sent any more.
+    let parked: Vec<i64> = match active {
+        true => Vec::new(),
+        false => jobs::parked_of(&session.db, wallet)
+            .await?
+            .into_iter()
+            .map(|job| job.0)
+            .collect(),
+    };
+    if !parked.is_empty() {
+        let named: Vec<String> = parked.iter().map(i64::to_string).collect();
+        lines.push(format!(
+            "what its parked jobs hold comes back when they are queued again while it is not active: `wallet-worker requeue {} --reason …`",
+            named.join(" ")
+        ));
+    }
+    let object = json!({ "wallet": wallet.to_string(), "active": active, "parkedJobs": parked });
+    session.answer(&object, lines)
 }
