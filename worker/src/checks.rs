@@ -275,14 +275,14 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     } else {
         Scope::Quick(window)
     };
-    let before = if is_complete {
-        open_alarms(worker, VIOLATED).await?
-    } else {
-        Vec::new()
-    };
+    let before = open_alarms(worker, VIOLATED).await?;
     let verified = verify::verify(&worker.db, scope, TOLD, |_, _| {}).await?;
     tell(worker, &verified).await?;
-    close_settled(worker, &before).await?;
+    if is_complete {
+        close_settled(worker, &before).await?;
+    } else {
+        close_mended(worker, &before, &verified).await;
+    }
     if config.stops_on_violations && verified.risks_money() {
         let violated: Vec<&str> = verified
             .violated()
@@ -301,6 +301,32 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
         "the books were checked"
     );
     Ok(true)
+}
+
+/// Closes the alarms about invariants that hold again. A quick check looks only at what has changed, so that what it does not find may be so
+/// all the same: each is looked at whole. One that takes too long for that is left to the complete set.
+async fn close_mended(worker: &Worker, before: &[OpenAlarm], verified: &Verified) {
+    for alarm in before {
+        if verified
+            .violated()
+            .any(|finding| finding.check.name == alarm.subject)
+        {
+            continue;
+        }
+        let Some(check) = verify::all().find(|check| check.name == alarm.subject) else {
+            continue;
+        };
+        let closed = match verify::verify_one(&worker.db, check, TOLD).await {
+            Ok(finding) if finding.violations == 0 => {
+                close_settled(worker, std::slice::from_ref(alarm)).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = closed {
+            tracing::info!(check = check.name, error = %chain(&error), "it is not known whether an invariant holds again");
+        }
+    }
 }
 
 /// Raises an alarm for each check that does not hold.

@@ -1,16 +1,20 @@
-//! What keeps the house in order: questions about what is quiet, partitions ahead of time, jobs that end their workers, alarms about both.
+//! What keeps the house in order: questions about what is quiet, partitions ahead of time, jobs that end their workers, alarms about these
+//! and about keys that are missing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wallet_core::alarms;
+use wallet_core::crypto::Covered;
 use wallet_core::db::{self, DbError};
 use wallet_core::debts;
 use wallet_core::janitor::{self, TidyError};
 use wallet_core::jobs;
+use wallet_core::standing::StandingError;
 use wallet_core::telemetry::chain;
 
+use crate::start::keep_key_alarms;
 use crate::worker::Worker;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -28,6 +32,9 @@ pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationT
     while !shutdown.is_cancelled() {
         if let Err(error) = tidy(&worker, asks).await {
             tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
+        }
+        if let Err(error) = look_at_keys(&worker).await {
+            tracing::warn!(error = %chain(&error), "the keys could not be compared with the database, trying again");
         }
         if let Err(error) = keep_less(&worker).await {
             tracing::warn!(error = %chain(&error), "what is kept too long could not be dropped, trying again");
@@ -67,6 +74,16 @@ async fn tidy(worker: &Worker, asks: bool) -> Result<(), DbError> {
         tracing::error!(%job, "parked a job that was started several times without an end");
     }
     Ok(())
+}
+
+/// Tells of keys that are needed by now and not configured here, and closes what was told of those that are configured or needed no more.
+async fn look_at_keys(worker: &Worker) -> Result<(), StandingError> {
+    let missing = match worker.vault.covered().await? {
+        Covered::Wholly => Vec::new(),
+        Covered::Partly(missing) => missing,
+        Covered::Not(needed) => vec![needed],
+    };
+    Ok(keep_key_alarms(worker, &missing).await?)
 }
 
 /// Drops what serves no longer, a bounded number of rows each time.

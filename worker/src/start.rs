@@ -65,20 +65,28 @@ pub(crate) async fn until_fit(
 
 /// One alarm for each key that is needed and not configured; those of others are closed.
 async fn keep_alarms(worker: &Worker, missing: &[Fingerprint]) {
+    if let Err(error) = keep_key_alarms(worker, missing).await {
+        tracing::warn!(error = %chain(&error), "an alarm about the keys could not be written");
+    }
+}
+
+/// The same, and once for as long as a key is missing.
+pub(crate) async fn keep_key_alarms(worker: &Worker, missing: &[Fingerprint]) -> Result<(), DbError> {
     let now = worker.clock.now();
-    let kept = in_transaction!(worker.db, conn => {
-        for subject in alarms::open_subjects(conn, ENCRYPTION_KEY_MISSING).await? {
+    in_transaction!(worker.db, conn => {
+        let open = alarms::open_subjects(conn, ENCRYPTION_KEY_MISSING).await?;
+        for subject in &open {
             if missing.iter().all(|key| key.as_str() != subject) {
-                alarms::close(conn, ENCRYPTION_KEY_MISSING, &subject, now).await?;
+                alarms::close(conn, ENCRYPTION_KEY_MISSING, subject, now).await?;
             }
         }
         for key in missing {
+            if open.iter().any(|subject| subject == key.as_str()) {
+                continue;
+            }
             let message = standing::half_done(std::slice::from_ref(key));
             alarms::raise(conn, ENCRYPTION_KEY_MISSING, key.as_str(), &message, now).await?;
         }
         Ok::<_, DbError>(())
-    });
-    if let Err(error) = kept {
-        tracing::warn!(error = %chain(&error), "an alarm about the keys could not be written");
-    }
+    })
 }

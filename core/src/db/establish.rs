@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_postgres::tls::TlsStream;
@@ -12,16 +12,28 @@ use tokio_postgres::{Client, Config, Connection, Socket};
 use super::pool::ReadOnlySeen;
 use super::watch::Watch;
 
-/// A session by this configuration. `watch`: it is given up when the server does not answer for too long.
+/// Where sessions lead, and what each is set to.
+pub(super) struct Target {
+    pub(super) config: Config,
+    /// The statement that sets it.
+    pub(super) guards: String,
+}
+
+/// A session that leads there, with its guards set. `watch`: it is given up when the server does not answer for too long.
 pub(super) fn establish(
-    config: Arc<Config>,
+    target: Arc<Target>,
     read_only: ReadOnlySeen,
     watch: Option<Watch>,
 ) -> BoxFuture<'static, ConnectionResult<AsyncPgConnection>> {
     async move {
         // The client's own bound ends with the socket: what accepts may still never greet.
-        let within = config.get_connect_timeout().copied();
-        let greeting = greeted(&config, &read_only, watch);
+        let within = target.config.get_connect_timeout().copied();
+        let greeting = async {
+            let mut session = greeted(&target.config, &read_only, watch).await?;
+            let set = SimpleAsyncConnection::batch_execute(&mut session, &target.guards).await;
+            set.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(session)
+        };
         match within {
             Some(within) => tokio::time::timeout(within, greeting).await.unwrap_or_else(|_| {
                 let words = format!("the server has not answered within {} s", within.as_secs());

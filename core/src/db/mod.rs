@@ -6,6 +6,7 @@
 mod clock;
 mod error;
 mod establish;
+mod guards;
 mod migrate;
 mod partitions;
 mod pool;

@@ -10,9 +10,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::establish::establish;
+use super::establish::{Target, establish};
 use super::watch::Watch;
-use super::{DbError, sql};
+use super::{DbError, guards, sql};
 
 /// A connection is replaced after this time: one that leads to a server that has another role by now does not stay for ever.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -222,7 +222,7 @@ impl Db {
 
 /// A pool; its connections are made when first needed.
 async fn pool(url: &str, options: &DbOptions, failure: &LastFailure) -> Result<Pool, DbError> {
-    let config = configure(url, options)?;
+    let target = configure(url, options)?;
     let mut manager_config = ManagerConfig::<AsyncPgConnection>::default();
     let read_only = ReadOnlySeen::default();
     let seen = options.writes.then(|| read_only.clone());
@@ -234,7 +234,7 @@ async fn pool(url: &str, options: &DbOptions, failure: &LastFailure) -> Result<P
     let statement_timeout = options.statement_timeout;
     manager_config.custom_setup = Box::new(move |_| {
         let watch = Watch::over(statement_timeout);
-        establish(Arc::clone(&config), read_only.clone(), watch)
+        establish(Arc::clone(&target), read_only.clone(), watch)
     });
     bb8::Pool::builder()
         .error_sink(Box::new(failure.clone()))
@@ -254,7 +254,7 @@ pub(crate) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgCon
         .map_err(|error| DbError::Unavailable(Box::new(error)))
 }
 
-fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Config>, DbError> {
+fn configure(url: &str, options: &DbOptions) -> Result<Arc<Target>, DbError> {
     let mut config: tokio_postgres::Config = url
         .parse()
         .map_err(|error: tokio_postgres::Error| DbError::Unavailable(Box::new(error)))?;
@@ -277,27 +277,18 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<tokio_postgres::Confi
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(ACKNOWLEDGED_WITHIN);
     }
-    let ours = format!(
-        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=5000 -c timezone=UTC \
-         -c client_connection_check_interval=2000 -c plan_cache_mode=auto",
-        options.statement_timeout.as_millis(),
-        options.lock_timeout.as_millis(),
-    );
-    // Of a setting that is given twice PostgreSQL takes the last.
-    let all = match config.get_options() {
-        Some(theirs) => format!("{ours} {theirs}"),
-        None => ours,
-    };
-    config.options(all);
-    Ok(Arc::new(config))
+    Ok(Arc::new(Target {
+        config,
+        guards: guards::statement(options),
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn configured(url: &str) -> Arc<tokio_postgres::Config> {
-        configure(url, &DbOptions::default()).unwrap()
+    fn configured(url: &str) -> tokio_postgres::Config {
+        configure(url, &DbOptions::default()).unwrap().config.clone()
     }
 
     #[test]
@@ -311,10 +302,11 @@ mod tests {
         assert_eq!(named.get_application_name(), Some("ours"));
         assert_eq!(named.get_connect_timeout(), Some(&Duration::from_secs(3)));
         assert_eq!(named.get_keepalives_idle(), Duration::from_secs(7));
-        let options = named.get_options().unwrap();
-        assert!(
-            options.ends_with("plan_cache_mode=auto -csearch_path=a,b -clock_timeout=1"),
-            "{options}"
-        );
+        assert_eq!(named.get_options(), Some("-csearch_path=a,b -clock_timeout=1"));
+    }
+
+    #[test]
+    fn a_session_is_begun_without_the_parameter_that_poolers_refuse() {
+        assert_eq!(configured("postgres://u@db/w").get_options(), None);
     }
 }

@@ -99,7 +99,7 @@ pub async fn verify(
     let began = Instant::now();
     let reports = db.for_reports();
     let (findings, changed) = in_transaction!(reports, conn => {
-        begin_snapshot(conn, scope).await?;
+        begin_snapshot(conn, match scope { Scope::Complete => WHOLE, Scope::Quick(_) => IN_BOUNDED_TIME }).await?;
         look(conn, scope, most, &mut progress).await
     })?;
     Ok(Verified {
@@ -111,17 +111,30 @@ pub async fn verify(
     })
 }
 
-/// One snapshot for all checks; the complete set takes the time and the memory it needs.
-async fn begin_snapshot(conn: &mut PgConn, scope: Scope) -> Result<(), DbError> {
-    let settings: &[&'static str] = match scope {
-        Scope::Complete => &[
-            "SET LOCAL work_mem = '128MB'",
-            "SET LOCAL enable_partitionwise_aggregate = on",
-            "SET LOCAL enable_partitionwise_join = on",
-            "SET LOCAL jit = off",
-        ],
-        Scope::Quick(_) => &["SET LOCAL statement_timeout = '30s'", "SET LOCAL jit = off"],
-    };
+/// Makes one check over every row, as the complete set does, in the time that a quick one has.
+///
+/// # Errors
+/// When the database cannot be reached or the check takes too long: then nothing is known.
+pub async fn verify_one(db: &Db, check: &'static Check, most: u32) -> Result<Finding, DbError> {
+    let reports = db.for_reports();
+    in_transaction!(reports, conn => {
+        begin_snapshot(conn, &[IN_BOUNDED_TIME, WHOLE].concat()).await?;
+        make(conn, check, &check.complete_sql(), most, &Changed::default()).await
+    })
+}
+
+/// What takes the time and the memory it needs.
+const WHOLE: &[&str] = &[
+    "SET LOCAL work_mem = '128MB'",
+    "SET LOCAL enable_partitionwise_aggregate = on",
+    "SET LOCAL enable_partitionwise_join = on",
+    "SET LOCAL jit = off",
+];
+/// What must not keep the next one waiting.
+const IN_BOUNDED_TIME: &[&str] = &["SET LOCAL statement_timeout = '30s'", "SET LOCAL jit = off"];
+
+/// One snapshot for all that follows.
+async fn begin_snapshot(conn: &mut PgConn, settings: &[&'static str]) -> Result<(), DbError> {
     sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         .execute(conn)
         .await?;
@@ -151,18 +164,28 @@ async fn look(
             },
         };
         progress(check, None);
-        let began = Instant::now();
-        let rows = list(conn, &statement, most, &changed).await?;
-        let finding = Finding {
-            check,
-            violations: rows.as_slice().first().map_or(0, |row| row.total),
-            first: rows.into_iter().map(|row| row.violation).collect(),
-            took: began.elapsed(),
-        };
+        let finding = make(conn, check, &statement, most, &changed).await?;
         progress(check, Some(&finding));
         findings.push(finding);
     }
     Ok((findings, changed))
+}
+
+async fn make(
+    conn: &mut PgConn,
+    check: &'static Check,
+    statement: &str,
+    most: u32,
+    changed: &Changed,
+) -> Result<Finding, DbError> {
+    let began = Instant::now();
+    let rows = list(conn, statement, most, changed).await?;
+    Ok(Finding {
+        check,
+        violations: rows.as_slice().first().map_or(0, |row| row.total),
+        first: rows.into_iter().map(|row| row.violation).collect(),
+        took: began.elapsed(),
+    })
 }
 
 async fn list(

@@ -13,7 +13,7 @@ const MOST_TRANSACTIONS: i64 = 20_000;
 const MOST_WALLETS: i64 = 2_000;
 
 /// Until where changes have been seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
     /// The newest record of the audit trail.
     pub record: i64,
@@ -31,7 +31,8 @@ pub struct Window {
     pub xid: Option<i64>,
 }
 
-/// What a run looks at.
+/// What a run looks at; nothing by default.
+#[derive(Default)]
 pub(super) struct Changed {
     pub(super) transactions: Vec<Uuid>,
     pub(super) wallets: Vec<Uuid>,

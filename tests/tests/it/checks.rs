@@ -111,6 +111,44 @@ async fn the_complete_set_runs_by_itself_and_closes_what_holds_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_of_the_quick_set_is_closed_a_minute_after_the_mend_and_not_before() {
+    let mut app = TestApp::with_workers(0).await;
+    let (_, wallet) = app.owner(1_000).await;
+    app.start_worker_with(&[
+        ("VERIFY_COMPLETE_SECONDS", "0"),
+        ("MONEY_OUT_STOPS_ON", "nothing"),
+    ]);
+    eventually("the books to be checked at the start", async || {
+        looked_at(&app).await > 0
+    })
+    .await;
+    let open = async || {
+        app.db
+            .count(
+                "alarms WHERE kind = 'invariant_violated' AND subject = 'I6 balances' AND closed_at IS NULL",
+            )
+            .await
+    };
+    let change = |by: &str| format!("UPDATE wallets SET balance = balance {by} WHERE id = $1");
+    app.db.execute(&change("+ 1"), &[&uuid(&wallet)]).await;
+    after_a_minute(&app).await;
+    assert_eq!(open().await, 1);
+    // The wallet has left what a quick check looks at, and is wrong all the same.
+    for _ in 0..4 {
+        after_a_minute(&app).await;
+        assert_eq!(open().await, 1, "still violated");
+    }
+    app.db.execute(&change("- 1"), &[&uuid(&wallet)]).await;
+    after_a_minute(&app).await;
+    assert_eq!(open().await, 0);
+    app.finish_with(Leftovers {
+        alarms: &["invariant_violated"],
+        parked: 0,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_check_that_cannot_be_made_raises_an_alarm_until_it_can() {
     let app = TestApp::with_workers(1).await;
     app.owner(1_000).await;

@@ -60,6 +60,7 @@ mod payout_accounts;
 mod payout_decisions;
 mod payouts;
 mod platform_balance;
+mod pooler;
 mod postgres;
 mod programs;
 mod queue;

@@ -137,3 +137,37 @@ async fn a_rotation_that_is_half_done_is_told_until_it_is_done() {
     app.db.execute("DROP TABLE kept", &[]).await;
     app.abandon().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_goes_missing_while_a_worker_runs_is_told_once_until_it_is_needed_no_more() {
+    let mut app = with_data_keys().await;
+    let nil = "00000000-0000-0000-0000-000000000000";
+    app.start_worker_with(&[]);
+    eventually("the worker to keep house", async || {
+        app.db.count("verifications WHERE done_at IS NOT NULL").await > 0
+    })
+    .await;
+    assert_eq!(app.alarms().await, Vec::<String>::new());
+    // As if another program had wrapped them, with a key that this one was not given.
+    let change = |from: &str, to: &str| {
+        format!(
+            "UPDATE user_keys SET wrapping_key = '{to}' WHERE wrapping_key = '{from}' AND user_id <> '{nil}'"
+        )
+    };
+    let (ours, other) = (fingerprint(&app).await, "0123456789abcdef");
+    assert!(app.db.execute(&change(&ours, other), &[]).await >= 1);
+    let open = format!(
+        "alarms WHERE kind = 'encryption_key_missing' AND subject = '{other}' AND seen = 1 AND closed_at IS NULL"
+    );
+    eventually("the missing key to be told", async || {
+        app.db.count(&open).await == 1
+    })
+    .await;
+    // More than one round later it is told once.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    assert_eq!(app.db.count(&open).await, 1);
+    assert!(app.db.execute(&change(other, &ours), &[]).await >= 1);
+    eventually("the alarm to be closed", async || app.db.count(&open).await == 0).await;
+    app.stop_workers().await;
+    app.abandon().await;
+}
