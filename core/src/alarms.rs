@@ -76,6 +76,10 @@ kinds! {
     PLATFORM_BALANCE_SHORT = "platform_balance_short";
     /// Stripe holds less than the books explain.
     PLATFORM_BALANCE_TAKEN = "platform_balance_taken";
+    /// Stripe refuses to open connected accounts for the platform, so nobody new can be paid out.
+    ONBOARDING_REFUSED = "onboarding_refused";
+    /// Stripe keeps a part of what the wallets hold back as a security, so that it cannot be sent for now.
+    PLATFORM_BALANCE_RESERVED = "platform_balance_reserved";
     /// A check has stopped money from leaving.
     MONEY_OUT_STOPPED = "money_out_stopped";
     /// A partition of the next months could not be made.
@@ -86,7 +90,8 @@ kinds! {
 pub const ABOUT_PAYOUTS: [&str; 3] = [PAYOUT_UNREACHABLE, PAYOUT_BY_OTHERS, PAYOUT_UNFUNDED];
 
 /// An alarm that nobody has closed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = alarms)]
 pub struct OpenAlarm {
     /// What kind of trouble.
     pub kind: String,
@@ -179,6 +184,20 @@ pub async fn is_open(db: &Db, kind: &str) -> Result<bool, DbError> {
         .await?)
 }
 
+/// The open alarms of this kind.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn open_of(conn: &mut PgConn, kind: &str) -> Result<Vec<OpenAlarm>, DbError> {
+    Ok(alarms::table
+        .filter(alarms::kind.eq(kind))
+        .filter(alarms::closed_at.is_null())
+        .order(alarms::raised_at.asc())
+        .select(OpenAlarm::as_select())
+        .load(conn)
+        .await?)
+}
+
 /// The subjects of the open alarms of this kind.
 ///
 /// # Errors
@@ -216,31 +235,30 @@ pub async fn count_open(db: &Db) -> Result<i64, DbError> {
         .await?)
 }
 
+/// The open alarm of this kind and subject.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn find_open(conn: &mut PgConn, kind: &str, subject: &str) -> Result<Option<OpenAlarm>, DbError> {
+    Ok(alarms::table
+        .filter(alarms::kind.eq(kind))
+        .filter(alarms::subject.eq(subject))
+        .filter(alarms::closed_at.is_null())
+        .select(OpenAlarm::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
 /// Every open alarm, oldest first.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn list_open(db: &Db) -> Result<Vec<OpenAlarm>, DbError> {
-    let rows: Vec<(String, String, String, i32, DateTime<Utc>)> = alarms::table
+    Ok(alarms::table
         .filter(alarms::closed_at.is_null())
         .order(alarms::raised_at.asc())
-        .select((
-            alarms::kind,
-            alarms::subject,
-            alarms::message,
-            alarms::seen,
-            alarms::raised_at,
-        ))
+        .select(OpenAlarm::as_select())
         .load(&mut db.conn().await?)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(kind, subject, message, seen, raised_at)| OpenAlarm {
-            kind,
-            subject,
-            message,
-            seen,
-            raised_at,
-        })
-        .collect())
+        .await?)
 }

@@ -33,6 +33,7 @@ const SHORT: &str = alarms::PLATFORM_BALANCE_SHORT;
 /// The kind of the alarms about money that is gone from that balance without a booking, and how long it must be gone before money-out is
 /// stopped: a dispute or a refund moves money before it is told of, and the list of events is read once a minute.
 const TAKEN: &str = alarms::PLATFORM_BALANCE_TAKEN;
+const RESERVED: &str = alarms::PLATFORM_BALANCE_RESERVED;
 const TAKEN_FOR: TimeDelta = TimeDelta::seconds(60);
 /// The kind of the alarms about checks that cannot be made, and how often in a row one fails before.
 const NOT_MADE: &str = alarms::CHECK_NOT_MADE;
@@ -189,13 +190,22 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
     }
     let before = open_alarms(worker, SHORT).await?;
     let taken_before = open_alarms(worker, TAKEN).await?;
+    let reserved_before = open_alarms(worker, RESERVED).await?;
     let now = worker.clock.now();
     let mut stops = Vec::new();
     for backing in reconcile::backing(&worker.db, &worker.calls).await? {
+        let code = backing.currency.code();
+        if let Some(kept) = backing.kept_back() {
+            let message = format!(
+                "Stripe keeps {} of the platform's balance back in reserve, {} of it the wallets': what they send may wait for it; pay that in, or ask Stripe",
+                backing.currency.written(backing.reserved),
+                backing.currency.written(kept)
+            );
+            alarms::raise(&mut *worker.db.conn().await?, RESERVED, code, &message, now).await?;
+        }
         let Some(missing) = backing.missing() else {
             continue;
         };
-        let code = backing.currency.code();
         let message = format!(
             "Stripe holds {} for the platform, the wallets hold {}: pay in {} (top up the balance at Stripe)",
             backing.currency.written(backing.held),
@@ -216,6 +226,7 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
     }
     close_settled(worker, &before).await?;
     close_settled(worker, &taken_before).await?;
+    close_settled(worker, &reserved_before).await?;
     if !stops.is_empty() {
         stop_money_out(worker, &stops.join("; ")).await?;
     }
@@ -225,9 +236,7 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
 
 /// The open alarms of a kind, before a check that may find them settled.
 async fn open_alarms(worker: &Worker, kind: &str) -> Result<Vec<OpenAlarm>, DbError> {
-    let mut open = alarms::list_open(&worker.db).await?;
-    open.retain(|alarm| alarm.kind == kind);
-    Ok(open)
+    alarms::open_of(&mut *worker.db.conn().await?, kind).await
 }
 
 /// Closes what the check has not found any more, nor anybody else since it began.

@@ -117,12 +117,25 @@ impl Currency {
         self.0.exponent
     }
 
-    /// A sum in major units as it is written in this currency, with the currency: also a sum that no single amount may be.
+    /// The currency that has taken its place, if one has: what is left in it can be sent, and no more comes in. Stripe takes no payments in the lev since
+    /// Bulgaria's currency is the euro (<https://docs.stripe.com/currencies>).
     #[must_use]
-    pub fn written(self, sum: Decimal) -> String {
+    pub fn replaced_by(self) -> Option<Self> {
+        (self.code() == "bgn").then_some(Self::EUR)
+    }
+
+    /// A sum in major units with this currency's decimals, and more only if it has more: also a sum that no single amount may be.
+    #[must_use]
+    pub fn in_decimals(self, sum: Decimal) -> Decimal {
         let mut sum = sum.normalize();
         sum.rescale(self.exponent().max(sum.scale()));
-        format!("{sum} {self}")
+        sum
+    }
+
+    /// The same as it is written, with the currency.
+    #[must_use]
+    pub fn written(self, sum: Decimal) -> String {
+        format!("{} {self}", self.in_decimals(sum))
     }
 
     /// The smallest charge Stripe accepts, in minor units.

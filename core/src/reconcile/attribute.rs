@@ -176,7 +176,7 @@ impl<'a> Attributor<'a> {
         }
         self.asked += 1;
         match movement.kind.as_str() {
-            "charge" | "payment" => self.charge(source).await,
+            "charge" | "payment" | "payment_failure_refund" => self.charge(source).await,
             "refund" | "payment_refund" | "refund_failure" | "payment_refund_failure" => {
                 self.refund(source).await
             }

@@ -3,7 +3,7 @@
 //! Users' money and the platform's own lie on one balance. Stripe pays that balance out to the platform's bank, by a schedule or on command,
 //! without a question; so it is asked for often, apart from the comparison of every movement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::QueryableByName;
@@ -13,22 +13,33 @@ use rust_decimal::Decimal;
 
 use super::ReconcileError;
 use super::ask::{self, Patience};
+use super::own;
 use crate::db::{Db, DbError, sql};
 use crate::money::Currency;
-use crate::stripe::StripeCalls;
+use crate::stripe::{BalanceTransaction, BalanceTransactionQuery, StripeCalls};
+use crate::transactions;
 
 /// How long after the last news of a dispute its money may be moved at Stripe and not be booked here. Stripe takes it when the dispute is
 /// opened, an inquiry takes nothing (<https://docs.stripe.com/disputes/how-disputes-work>), and events that no webhook brings are read every
 /// minute. What is taken by an inquiry that becomes a dispute is so missing for a moment only, and one look stops nothing.
 const DISPUTE_SETTLES_WITHIN: TimeDelta = TimeDelta::minutes(10);
 
+/// Stripe keeps nothing back for longer than 180 days (<https://docs.stripe.com/connect/connected-account-reserves>).
+const RESERVED_FOR: TimeDelta = TimeDelta::days(200);
+/// No bank takes longer to pay a debit, or to refuse it (<https://docs.stripe.com/payments/bank-debits>).
+const DEBIT_PAID_WITHIN: TimeDelta = TimeDelta::days(45);
+/// Pages of a kind that are read at most, newest first.
+const MOST_PAGES: usize = 20;
+
 /// One currency: what must be there and what is, in major units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backing {
     /// Which.
     pub currency: Currency,
-    /// What Stripe holds for the platform, pending money included.
+    /// What Stripe holds for the platform, pending money included, without bank debits that are not paid yet.
     pub held: Decimal,
+    /// What Stripe keeps back beside that, as a security: the platform's, and not to be used for now. Asked for when `held` is not enough.
+    pub reserved: Decimal,
     /// What the wallets hold of it, and what waits in suspense.
     pub wallets: Decimal,
     /// What the books say Stripe holds (−Σ `stripe:clearing`), before anything of the platform's own.
@@ -39,7 +50,7 @@ impl Backing {
     /// What is missing for the wallets, if anything is: the platform has not made up for fees, debts and what it took.
     #[must_use]
     pub fn missing(&self) -> Option<Decimal> {
-        let missing = self.wallets - self.held;
+        let missing = self.wallets - self.held - self.reserved;
         (missing > Decimal::ZERO).then_some(missing)
     }
 
@@ -47,7 +58,14 @@ impl Backing {
     /// Stripe's fees and what people owe.
     #[must_use]
     pub fn was_taken(&self) -> bool {
-        self.missing().is_some() && self.held < self.booked
+        self.missing().is_some() && self.held + self.reserved < self.booked
+    }
+
+    /// What of the wallets' money lies in reserve: it is there, and what is sent of it may wait until Stripe releases it.
+    #[must_use]
+    pub fn kept_back(&self) -> Option<Decimal> {
+        let kept = (self.wallets - self.held).min(self.reserved);
+        (kept > Decimal::ZERO).then_some(kept)
     }
 }
 
@@ -66,7 +84,8 @@ struct Row {
 /// # Errors
 /// When the database or Stripe cannot be asked.
 pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, ReconcileError> {
-    let before = expected(db, calls.clock().now()).await?;
+    let now = calls.clock().now();
+    let before = expected(db, now).await?;
     let gateway = calls.gateway();
     let balance = ask::ask(calls, Patience::Refusal, || gateway.retrieve_balance(None)).await?;
     // What was booked while Stripe answered may be in the answer or not: the lesser of both counts.
@@ -75,18 +94,104 @@ pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, Recon
     for amount in balance.all() {
         *held.entry(amount.currency()).or_default() += amount.amount();
     }
-    Ok(before
+    if balance.pending.iter().any(|amount| amount.is_positive()) {
+        for (currency, unpaid) in unpaid_debits(db, calls, now).await? {
+            *held.entry(currency).or_default() -= unpaid;
+        }
+    }
+    let mut all: Vec<Backing> = before
         .into_iter()
         .map(|(currency, (wallets, booked))| {
             let (later_wallets, later_booked) = after.get(&currency).copied().unwrap_or((wallets, booked));
             Backing {
                 currency,
                 held: held.get(&currency).copied().unwrap_or_default(),
+                reserved: Decimal::ZERO,
                 wallets: wallets.min(later_wallets),
                 booked: booked.min(later_booked),
             }
         })
-        .collect())
+        .collect();
+    if all.iter().any(|backing| backing.missing().is_some()) {
+        let reserved = reserved(calls, now).await?;
+        for backing in &mut all {
+            backing.reserved = reserved.get(&backing.currency).copied().unwrap_or_default();
+        }
+    }
+    Ok(all)
+}
+
+/// What Stripe keeps back of the platform's balance at this moment: what it has moved there and not moved back. The balance itself shows it in
+/// previews of the API only (`risk_reserved`, <https://docs.stripe.com/changelog/dahlia/2026-03-25/adds-risk-reserved-balance-to-the-balances-api>).
+async fn reserved(
+    calls: &StripeCalls,
+    now: DateTime<Utc>,
+) -> Result<BTreeMap<Currency, Decimal>, ReconcileError> {
+    let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
+    for kind in own::RESERVES {
+        for moved in movements(calls, kind, now - RESERVED_FOR).await? {
+            *sums.entry(moved.net.currency()).or_default() -= moved.net.amount();
+        }
+    }
+    sums.retain(|_, sum| *sum > Decimal::ZERO);
+    Ok(sums)
+}
+
+/// What the balance shows as pending of bank debits that no bank has paid yet: it may be taken back for days, and no wallet has it
+/// (<https://support.stripe.com/questions/changes-to-balance-transaction-behavior-for-debit-payment-methods>).
+async fn unpaid_debits(
+    db: &Db,
+    calls: &StripeCalls,
+    now: DateTime<Utc>,
+) -> Result<BTreeMap<Currency, Decimal>, ReconcileError> {
+    let since = now - DEBIT_PAID_WITHIN;
+    let failed: HashSet<String> = movements(calls, "payment_failure_refund", since)
+        .await?
+        .into_iter()
+        .filter_map(|moved| moved.source)
+        .collect();
+    let mut pending = movements(calls, "payment", since).await?;
+    pending.retain(|moved| {
+        let is_taken_back = moved
+            .source
+            .as_ref()
+            .is_some_and(|source| failed.contains(source));
+        moved.available_on > now && moved.created <= now && !is_taken_back
+    });
+    let ids: Vec<&str> = pending.iter().map(|moved| moved.id.as_str()).collect();
+    let booked = transactions::booked_movements(&mut *db.conn().await?, &ids).await?;
+    let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
+    for moved in pending.iter().filter(|moved| !booked.contains(moved.id.as_str())) {
+        *sums.entry(moved.net.currency()).or_default() += moved.net.amount();
+    }
+    Ok(sums)
+}
+
+/// The movements of a kind since then, newest first, as many as are read at most.
+async fn movements(
+    calls: &StripeCalls,
+    kind: &'static str,
+    since: DateTime<Utc>,
+) -> Result<Vec<BalanceTransaction>, ReconcileError> {
+    let gateway = calls.gateway();
+    let mut query = BalanceTransactionQuery {
+        kind: Some(kind),
+        created_since: Some(since),
+        ..BalanceTransactionQuery::default()
+    };
+    let mut read = Vec::new();
+    for _ in 0..MOST_PAGES {
+        let page = ask::ask(calls, Patience::Refusal, || {
+            gateway.list_balance_transactions(&query)
+        })
+        .await?;
+        query.older_than = page.transactions.last().map(|oldest| oldest.id.clone());
+        read.extend(page.transactions);
+        if !page.has_more {
+            break;
+        }
+    }
+    Ok(read)
 }
 
 /// The least that Stripe should hold: without what may be on its way out already, or not be there yet.
@@ -158,6 +263,7 @@ mod tests {
         Backing {
             currency: Currency::USD,
             held: held.into(),
+            reserved: Decimal::ZERO,
             wallets: wallets.into(),
             booked: booked.into(),
         }
@@ -173,5 +279,19 @@ mod tests {
         assert_eq!((taken.missing(), taken.was_taken()), (Some(4.into()), true));
         let own = backing(98, 97, 99);
         assert_eq!((own.missing(), own.was_taken()), (None, false));
+        for (reserved, missing, taken, kept) in [
+            (4, None, false, Some(4)),
+            (9, None, false, Some(4)),
+            (3, Some(1), false, Some(3)),
+            (0, Some(4), true, None),
+        ] {
+            let kept_back = Backing {
+                reserved: Decimal::from(reserved),
+                ..backing(96, 100, 97)
+            };
+            assert_eq!(kept_back.missing(), missing.map(Decimal::from), "{reserved}");
+            assert_eq!(kept_back.was_taken(), taken, "{reserved}");
+            assert_eq!(kept_back.kept_back(), kept.map(Decimal::from), "{reserved}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::own;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::ids::TransactionId;
 use crate::money::Currency;
@@ -54,6 +55,8 @@ pub(super) struct Sums {
     pub(super) in_transit: Decimal,
     pub(super) all: Decimal,
     pub(super) own: Decimal,
+    /// What of it moved into a reserve of Stripe's, and back.
+    pub(super) reserved: Decimal,
 }
 
 /// What a connected account should hold.
@@ -112,6 +115,8 @@ struct SumsRow {
     total: Decimal,
     #[diesel(sql_type = Numeric)]
     own: Decimal,
+    #[diesel(sql_type = Numeric)]
+    reserved: Decimal,
 }
 
 #[derive(QueryableByName)]
@@ -222,15 +227,17 @@ async fn standing(
 async fn sums(conn: &mut PgConn, known: &[TransactionId], now: DateTime<Utc>) -> Result<Vec<Sums>, DbError> {
     let rows: Vec<SumsRow> = sql(
         "SELECT currency, coalesce(e.clearing, 0) AS clearing, coalesce(e.in_transit, 0) AS in_transit, coalesce(e.total, 0) AS total,
-                coalesce(o.own, 0) AS own
+                coalesce(o.own, 0) AS own, coalesce(o.reserved, 0) AS reserved
            FROM (SELECT currency, -sum(amount) FILTER (WHERE account = 'stripe:clearing'
                                                  AND (created_at <= $1 OR transaction_id = ANY($2))) AS clearing,
                         -sum(amount) FILTER (WHERE account = 'stripe:in_transit') AS in_transit, sum(amount) AS total
                    FROM ledger_entries GROUP BY currency) e
-           FULL JOIN (SELECT currency, sum(net) AS own FROM platform_movements GROUP BY currency) o USING (currency)",
+           FULL JOIN (SELECT currency, sum(net) AS own, sum(net) FILTER (WHERE kind = ANY($3)) AS reserved
+                        FROM platform_movements GROUP BY currency) o USING (currency)",
     )
     .bind::<Timestamptz, _>(now)
     .bind::<Array<SqlUuid>, _>(known.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(own::RESERVES.as_slice())
     .load(conn)
     .await?;
     rows.into_iter()
@@ -241,6 +248,7 @@ async fn sums(conn: &mut PgConn, known: &[TransactionId], now: DateTime<Utc>) ->
                 in_transit: row.in_transit,
                 all: row.total,
                 own: row.own,
+                reserved: row.reserved,
             })
         })
         .collect()

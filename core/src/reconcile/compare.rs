@@ -127,8 +127,12 @@ fn cause(
         };
     }
     if is_open {
-        let waits_for_a_bank =
-            standing.is_some_and(|standing| matches!(standing.stage.as_str(), "refunding" | "disputed"));
+        let is_debit = sides.stripe.is_some_and(|moved| moved.is_debit);
+        let waits_for_a_bank = standing.is_some_and(|standing| match standing.stage.as_str() {
+            "refunding" | "disputed" => true,
+            "awaiting_payment" => is_debit,
+            _ => false,
+        });
         return if waits_for_a_bank || age <= SOON {
             (Cause::InFlight, true)
         } else {
@@ -151,6 +155,7 @@ mod tests {
             net: Decimal::new(net, 2),
             fee: Decimal::new(fee, 2),
             last: DateTime::UNIX_EPOCH,
+            is_debit: false,
         }
     }
 
@@ -183,6 +188,26 @@ mod tests {
                 standing("completed", false, true),
                 young,
                 Cause::FeeNotBooked,
+                true,
+            ),
+            // A card is paid at once, a bank debit in days.
+            (
+                Some(moved(970, 30)),
+                None,
+                standing("awaiting_payment", true, false),
+                old,
+                Cause::EventNotReceived,
+                false,
+            ),
+            (
+                Some(Moved {
+                    is_debit: true,
+                    ..moved(970, 30)
+                }),
+                None,
+                standing("awaiting_payment", true, false),
+                old,
+                Cause::InFlight,
                 true,
             ),
             (

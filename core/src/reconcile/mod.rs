@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 pub use backing::{Backing, backing};
-pub use own::{explain, record_opening};
+pub use own::{explain, forget_explained, record_opening};
 pub use report::{Cause, Difference, Figure, Reconciliation, Subject};
 
 use crate::audit::Actor;
@@ -54,6 +54,9 @@ pub enum ReconcileError {
         "Stripe knows no movement {0} of the platform's balance; `wallet-worker reconcile` lists those that are not explained"
     )]
     NoSuchMovement(BalanceTransactionId),
+    /// It moved the money of a transaction.
+    #[error("the movement {0} is of transaction {1}, not the platform's own: nothing has to be explained")]
+    OfTransaction(BalanceTransactionId, TransactionId),
 }
 
 /// What Stripe moved for one transaction in one currency.
@@ -63,6 +66,8 @@ struct Moved {
     fee: Decimal,
     /// The newest movement.
     last: DateTime<Utc>,
+    /// Whether a bank debit is among them, which Stripe shows as pending before the bank has paid it.
+    is_debit: bool,
 }
 
 /// What the movements of the period are.
@@ -185,9 +190,11 @@ impl Movements {
                 net: Decimal::ZERO,
                 fee: Decimal::ZERO,
                 last: movement.created,
+                is_debit: false,
             });
         moved.net += movement.net.amount();
         moved.fee += movement.fee.amount();
+        moved.is_debit |= movement.kind == "payment";
     }
 }
 

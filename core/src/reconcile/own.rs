@@ -10,15 +10,18 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::ReconcileError;
+use super::ask::Asker;
+use super::attribute::{Attribution, Attributor};
 use super::report::{Cause, Difference, Figure, Subject};
 use crate::audit::{self, Actor, AuditRecord};
+use crate::budget::CallBudget;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::money::Money;
 use crate::stripe::{BalanceTransaction, BalanceTransactionId, CallError, ErrorClass, Lane, StripeCalls};
 
 /// Kinds of movements that are never of a wallet
 /// (<https://docs.stripe.com/reports/balance-transaction-types>).
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 14] = [
     "payout",
     "payout_cancel",
     "payout_failure",
@@ -31,15 +34,24 @@ const KINDS: [&str; 16] = [
     "tax_fee",
     "network_cost",
     "contribution",
-    "reserve_transaction",
-    "reserved_funds",
     "advance",
     "advance_funding",
 ];
 
+/// Kinds of movements by which Stripe keeps a part of the balance back as a security, and gives it back. It stays the account's money, and cannot be
+/// used (<https://docs.stripe.com/changelog/clover/2026-01-28/monitor-reserve-activity-on-balance-transactions>; the first two are of before).
+pub(super) const RESERVES: [&str; 6] = [
+    "reserve_transaction",
+    "reserved_funds",
+    "reserve_hold",
+    "reserve_release",
+    "payment_network_reserve_hold",
+    "payment_network_reserve_release",
+];
+
 /// Whether a movement of this kind is the platform's own business.
 pub(super) fn is_own(kind: &str) -> bool {
-    KINDS.contains(&kind)
+    KINDS.contains(&kind) || RESERVES.contains(&kind)
 }
 
 /// Whether a movement of this kind is money that the platform takes out of its balance.
@@ -55,7 +67,8 @@ pub(super) fn takings(
 ) -> Vec<Difference> {
     let mut takings = Vec::new();
     for figure in figures {
-        let mut lacking = -figure.own;
+        // What Stripe keeps back was not paid out.
+        let mut lacking = figure.reserved - figure.own;
         // The newest stand first.
         for payout in paid_out {
             if payout.net.currency() != figure.currency || lacking <= Decimal::ZERO {
@@ -118,10 +131,11 @@ pub(super) async fn record(
 /// Records, for a reason, that a movement is the platform's own business; gives it.
 ///
 /// # Errors
-/// When Stripe does not know it, or the database cannot be reached.
+/// When Stripe does not know it, when it belongs to a transaction, or when the database cannot be reached.
 pub async fn explain(
     db: &Db,
     calls: &StripeCalls,
+    budget: CallBudget,
     id: &BalanceTransactionId,
     actor: &Actor,
     reason: &str,
@@ -134,11 +148,51 @@ pub async fn explain(
         }
         answer => answer?,
     };
+    let asker = Asker { db, calls, budget };
+    let attributed = Attributor::new(asker)
+        .page(std::slice::from_ref(&movement))
+        .await?;
+    if let Some(Attribution::Transaction(of)) = attributed.as_slice().first() {
+        return Err(ReconcileError::OfTransaction(id.clone(), *of));
+    }
     in_transaction!(db, conn => {
         let row = Row { id: id.as_str(), kind: &movement.kind, net: movement.net, moved_at: movement.created };
         write(conn, &row, actor, reason, now).await
     })?;
     Ok(movement)
+}
+
+/// Takes back, for a reason, that an operator has explained a movement; says whether one had.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn forget_explained(
+    db: &Db,
+    id: &BalanceTransactionId,
+    actor: &Actor,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    in_transaction!(db, conn => {
+        // What was recognised by its kind has no reason, and would be recognised again.
+        let gone = sql("DELETE FROM platform_movements WHERE id = $1 AND reason IS NOT NULL")
+            .bind::<Text, _>(id.as_str())
+            .execute(conn)
+            .await?;
+        if gone > 0 {
+            let entry = AuditRecord {
+                at: now,
+                actor,
+                action: "forget_explained_movement",
+                request_id: None,
+                transactions: &[],
+                wallets: &[],
+                detail: json!({ "id": id.as_str(), "reason": reason }),
+            };
+            audit::record(conn, &entry).await?;
+        }
+        Ok::<_, DbError>(gone > 0)
+    })
 }
 
 /// Records, for a reason, what the platform owned on its balance before the books began; the last word counts.

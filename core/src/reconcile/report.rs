@@ -129,9 +129,8 @@ impl Difference {
         };
         let of = self.transaction.map(|id| format!(" {id}")).unwrap_or_default();
         format!(
-            "{what}{of}: {} {}, {}",
-            self.amount,
-            self.currency.code(),
+            "{what}{of}: {}, {}",
+            self.currency.written(self.amount),
             self.cause.as_str()
         )
     }
@@ -148,6 +147,8 @@ pub struct Figure {
     pub clearing: Decimal,
     /// What of it is known to be the platform's own.
     pub own: Decimal,
+    /// What of that Stripe keeps back in reserve: negative.
+    pub reserved: Decimal,
     /// What the differences of movements and transactions explain.
     pub differences: Decimal,
     /// What nothing explains: zero.
@@ -170,6 +171,7 @@ impl Figure {
             balance: Decimal::ZERO,
             clearing: Decimal::ZERO,
             own: Decimal::ZERO,
+            reserved: Decimal::ZERO,
             differences: Decimal::ZERO,
             rest: Decimal::ZERO,
             connected: Decimal::ZERO,
@@ -294,6 +296,7 @@ pub(super) fn figures(
             figure.in_transit += sums.in_transit;
             figure.all += sums.all;
             figure.own += sums.own;
+            figure.reserved += sums.reserved;
         });
     }
     for held in balance.all() {
@@ -415,6 +418,7 @@ mod tests {
             balance: balance.into(),
             clearing: 100.into(),
             own: 10.into(),
+            reserved: 0.into(),
             differences: 0.into(),
             rest: 0.into(),
             connected: 0.into(),

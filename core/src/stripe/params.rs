@@ -185,6 +185,8 @@ pub struct BalanceTransactionQuery {
     pub older_than: Option<BalanceTransactionId>,
     /// Go on with those next newer than this one.
     pub newer_than: Option<BalanceTransactionId>,
+    /// Only those of this `type`.
+    pub kind: Option<&'static str>,
     /// Only those that this payout paid out. Stripe knows them for payouts of its own schedule only.
     pub payout: Option<PayoutId>,
 }

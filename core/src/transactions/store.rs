@@ -1,5 +1,7 @@
 //! Reading transactions and adding accepted ones. Their status is written by [`crate::settle`] alone.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -193,6 +195,20 @@ pub async fn find_by_external_ref(
         .await
         .optional()?;
     Ok(id.map(TransactionId::from_uuid))
+}
+
+/// Of these movements of a Stripe balance those that are booked.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn booked_movements(conn: &mut PgConn, ids: &[&str]) -> Result<HashSet<String>, DbError> {
+    let booked: Vec<String> = external_refs::table
+        .filter(external_refs::kind.eq(external_ref::BALANCE_TRANSACTION))
+        .filter(external_refs::external_id.eq_any(ids))
+        .select(external_refs::external_id)
+        .load(conn)
+        .await?;
+    Ok(booked.into_iter().collect())
 }
 
 /// The transaction that a Stripe object of whatever kind leads to.

@@ -33,6 +33,7 @@
 //! | `POST disputes/{id}/funds` | moves a dispute's money without a decision |
 //! | `POST balance/top_up` | adds money to the platform's balance or an account's |
 //! | `POST balance/reserve` | moves money of the platform from `available` to `connect_reserved` |
+//! | `POST balance/keep_back` | keeps money of the platform or an account back as a security (`reserve_hold`), which its balance shows no longer |
 //!
 //! Payouts, refunds and disputes take `after_seconds`: it happens so much later by the simulator's clock.
 //!

@@ -6,11 +6,11 @@ use wallet_core::clock::Clock;
 use wallet_tests::app::{Options, id_of};
 use wallet_tests::{TestApp, eventually, programs};
 
-const SHORT: &str = "alarms WHERE kind = 'platform_balance_short' AND closed_at IS NULL";
-const TAKEN: &str = "alarms WHERE kind = 'platform_balance_taken' AND closed_at IS NULL";
+pub(crate) const SHORT: &str = "alarms WHERE kind = 'platform_balance_short' AND closed_at IS NULL";
+pub(crate) const TAKEN: &str = "alarms WHERE kind = 'platform_balance_taken' AND closed_at IS NULL";
 
 /// A system whose platform owns nothing at Stripe, and which looks every minute.
-async fn app() -> TestApp {
+pub(crate) async fn app() -> TestApp {
     app_that_stops_on("violations").await
 }
 
@@ -28,20 +28,20 @@ async fn app_that_stops_on(findings: &str) -> TestApp {
 }
 
 /// The platform pays so many cents out to its own bank.
-async fn take(app: &TestApp, cents: i64) {
+pub(crate) async fn take(app: &TestApp, cents: i64) {
     let amount = cents.to_string();
     let payout = [("amount", amount.as_str()), ("currency", "usd")];
     app.stripe.form("/v1/payouts", &payout).await;
 }
 
-async fn is_open(app: &TestApp) -> bool {
+pub(crate) async fn is_open(app: &TestApp) -> bool {
     app.db
         .value("SELECT is_open FROM switches WHERE name = 'money_out'", &[])
         .await
 }
 
 /// Lets the check be made once more.
-async fn look(app: &TestApp) {
+pub(crate) async fn look(app: &TestApp) {
     app.advance(TimeDelta::seconds(61)).await;
     let now = app.clock.now();
     let done = "SELECT count(*) FROM verifications WHERE name = 'backing' AND done_at >= $1";

@@ -260,6 +260,22 @@ async fn every_way_to_differ_is_listed_with_its_likely_cause() {
     let explain = ["reconcile", "explain", &movement, "--reason", "a supplier"];
     let explained = programs::run("wallet-worker", &explain, &app.variables).await;
     assert_eq!(explained.code, Some(0), "{explained:?}");
+    // What is a user's cannot be declared the platform's own, and what was can be taken back.
+    let before = app.db.digest().await;
+    let charges = app.stripe.get("/v1/balance_transactions?type=charge").await;
+    let of_user = charges["data"][0]["id"].as_str().unwrap().to_owned();
+    let wrong = ["reconcile", "explain", &of_user, "--reason", "a slip"];
+    let refused = programs::run("wallet-worker", &wrong, &app.variables).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("is of transaction"), "{refused:?}");
+    assert_eq!(app.db.digest().await, before);
+    let forget = ["reconcile", "forget", &movement, "--reason", "another look"];
+    for code in [0, 1] {
+        let forgotten = programs::run("wallet-worker", &forget, &app.variables).await;
+        assert_eq!(forgotten.code, Some(code), "{forgotten:?}");
+    }
+    let explained = programs::run("wallet-worker", &explain, &app.variables).await;
+    assert_eq!(explained.code, Some(0), "{explained:?}");
     app.stripe.clear_faults().await;
     app.start_worker();
     app.advance(TimeDelta::seconds(61)).await;

@@ -147,18 +147,23 @@ fn entry<'a>(
 }
 
 fn as_json(rule: &FeeRule) -> serde_json::Value {
+    let bound = |amount: Option<Decimal>| match (amount, rule.currency) {
+        (Some(amount), Some(currency)) => Some(currency.in_decimals(amount)),
+        (amount, _) => amount,
+    };
     json!({
-        "currency": rule.currency, "payee": rule.payee, "basisPoints": rule.basis_points, "minimum": rule.minimum,
-        "maximum": rule.maximum,
+        "currency": rule.currency, "payee": rule.payee, "basisPoints": rule.basis_points, "minimum": bound(rule.minimum),
+        "maximum": bound(rule.maximum),
     })
 }
 
 fn in_words(rule: &FeeRule) -> String {
     let percent = Decimal::new(i64::from(rule.basis_points), 2).normalize();
+    // A bound needs its currency.
     let bound = |words, amount: Option<Decimal>| {
-        let currency = rule.currency.map(Currency::code).unwrap_or_default();
         amount
-            .map(|amount| format!(", {words} {amount} {currency}"))
+            .zip(rule.currency)
+            .map(|(amount, currency)| format!(", {words} {}", currency.written(amount)))
             .unwrap_or_default()
     };
     format!(
@@ -199,7 +204,7 @@ mod tests {
         };
         assert_eq!(
             in_words(&particular),
-            format!("payments in usd to {user}: 2.55 %, at least 0.30 usd, at most 10 usd")
+            format!("payments in usd to {user}: 2.55 %, at least 0.30 usd, at most 10.00 usd")
         );
     }
 }

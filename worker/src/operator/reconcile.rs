@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use rust_decimal::Decimal;
@@ -45,6 +46,15 @@ pub(crate) enum Record {
         #[arg(long)]
         reason: Reason,
     },
+    /// Take back that a movement was explained.
+    Forget {
+        /// Which, txn_….
+        #[arg(value_parser = BalanceTransactionId::from_str)]
+        movement: BalanceTransactionId,
+        /// Why.
+        #[arg(long)]
+        reason: Reason,
+    },
     /// What the platform owned on its Stripe balance before these books began.
     Opening {
         /// Such as usd.
@@ -69,13 +79,21 @@ pub(crate) async fn reconcile(
     let calls = calls(session, config)?;
     match how.record {
         Some(Record::Explain { movement, reason }) => {
-            let moved = books::explain(db, &calls, &movement, actor, reason.as_str(), now).await?;
+            let budget = CallBudget::new(config.stripe.calls_per_second);
+            let moved = books::explain(db, &calls, budget, &movement, actor, reason.as_str(), now).await?;
             let line = format!(
                 "{movement}, a {} of {}, is the platform's own",
                 moved.kind, moved.net
             );
             let object = json!({ "explained": movement.to_string(), "net": moved.net.amount(), "currency": moved.net.currency() });
             return session.answer(&object, [line]);
+        }
+        Some(Record::Forget { movement, reason }) => {
+            if !books::forget_explained(db, &movement, actor, reason.as_str(), now).await? {
+                bail!("nobody has explained {movement}");
+            }
+            let object = json!({ "forgotten": movement.to_string() });
+            return session.answer(&object, [format!("{movement} is to be explained again")]);
         }
         Some(Record::Opening {
             currency,
@@ -161,18 +179,19 @@ fn sums(figure: &Figure) -> String {
     } else {
         " (NOT CHECKED: the balance did not stand still)"
     };
+    let written = |sum| figure.currency.in_decimals(sum);
     format!(
         "{}: Stripe holds {} = {} for wallets (-Σ clearing) + {} of the platform's own + {} in differences + {} unexplained{meanwhile}; \
          connected accounts hold {}, in transit {} (-Σ in_transit); Σ all = {}",
         figure.currency.code(),
-        figure.balance,
-        figure.clearing,
-        figure.own,
-        figure.differences,
-        figure.rest,
-        figure.connected,
-        figure.in_transit,
-        figure.all
+        written(figure.balance),
+        written(figure.clearing),
+        written(figure.own),
+        written(figure.differences),
+        written(figure.rest),
+        written(figure.connected),
+        written(figure.in_transit),
+        written(figure.all)
     )
 }
 
@@ -187,14 +206,17 @@ fn age(age: TimeDelta) -> String {
 fn as_json(found: &Reconciliation) -> Value {
     let difference = |it: &Difference| {
         json!({
-            "about": it.about(), "transaction": it.transaction.map(|id| id.to_string()), "words": it.in_words(), "amount": it.amount,
-            "currency": it.currency, "ageSeconds": it.age.num_seconds(), "cause": it.cause.as_str(), "explained": it.explained,
+            "about": it.about(), "transaction": it.transaction.map(|id| id.to_string()), "words": it.in_words(),
+            "amount": it.currency.in_decimals(it.amount), "currency": it.currency, "ageSeconds": it.age.num_seconds(),
+            "cause": it.cause.as_str(), "explained": it.explained,
         })
     };
     let figure = |it: &Figure| {
+        let written = |sum| it.currency.in_decimals(sum);
         json!({
-            "currency": it.currency, "balance": it.balance, "clearing": it.clearing, "own": it.own, "differences": it.differences,
-            "rest": it.rest, "connected": it.connected, "inTransit": it.in_transit, "all": it.all, "checked": it.is_checked,
+            "currency": it.currency, "balance": written(it.balance), "clearing": written(it.clearing), "own": written(it.own),
+            "differences": written(it.differences), "rest": written(it.rest), "connected": written(it.connected),
+            "inTransit": written(it.in_transit), "all": written(it.all), "checked": it.is_checked,
         })
     };
     json!({

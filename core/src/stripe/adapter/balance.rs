@@ -81,6 +81,9 @@ fn request(
     if let Some(since) = query.created_since {
         request = request.created(RangeQueryTs::gte(since.timestamp()));
     }
+    if let Some(kind) = query.kind {
+        request = request.type_(kind);
+    }
     if let Some(payout) = &query.payout {
         request = request.payout(payout.as_str());
     }
@@ -119,6 +122,7 @@ mod tests {
         let query = BalanceTransactionQuery {
             created_since: chrono::DateTime::from_timestamp(1_700_000_000, 0),
             payout: Some("po_1".parse().unwrap()),
+            kind: Some("payout"),
             ..BalanceTransactionQuery::default()
         };
         assert_eq!(
@@ -127,7 +131,8 @@ mod tests {
                 "created[gte]=1700000000",
                 "limit=100",
                 "payout=po_1",
-                "starting_after=txn_1"
+                "starting_after=txn_1",
+                "type=payout"
             ]
         );
         assert!(pairs(&query, None, Some("txn_2")).contains(&"ending_before=txn_2".to_owned()));

@@ -2,6 +2,7 @@
 //!
 //! The statements are templates. `{transactions}`, `{entries}`, `{wallets}` and `{wallet_entries}` stand for the whole tables in the
 //! complete set and for what changed lately in the quick one; `{edges}`, `{stages}` and `{currencies}` for the tables of the code.
+//! `{written: SUM: CURRENCY}` is a sum as it is written in its currency, with the currency.
 //! The numbers in their names are those of the list of invariants in `docs/operations.md`.
 
 mod history;
@@ -78,9 +79,31 @@ impl Check {
 
 /// Puts the tables of the code in.
 fn with_constants(text: &str) -> String {
-    text.replace("{edges}", &edge_rows())
+    with_sums(text)
+        .replace("{edges}", &edge_rows())
         .replace("{stages}", &stage_rows())
         .replace("{currencies}", &currency_rows())
+}
+
+/// Puts in for each `{written: SUM: CURRENCY}` what writes it with the decimals of its currency, and with more only if it has more.
+fn with_sums(text: &str) -> String {
+    let without: Vec<String> = Currency::all()
+        .iter()
+        .filter(|currency| currency.exponent() == 0)
+        .map(|currency| format!("'{}'", currency.code()))
+        .collect();
+    let mut parts = text.split("{written: ");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (blank, rest) = part.split_once('}').unwrap_or((part, ""));
+        let (sum, currency) = blank.split_once(": ").unwrap_or((blank, "''"));
+        let _ = write!(
+            whole,
+            "(round({sum}, greatest(scale(trim_scale({sum})), CASE WHEN {currency} IN ({}) THEN 0 ELSE 2 END)) || ' ' || {currency}){rest}",
+            without.join(", ")
+        );
+    }
+    whole
 }
 
 fn edge_rows() -> String {
@@ -133,6 +156,7 @@ mod tests {
                     "{edges",
                     "{stages",
                     "{currencies",
+                    "{written",
                 ];
                 assert!(
                     open.iter().all(|blank| !sql.contains(blank)),

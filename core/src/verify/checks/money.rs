@@ -7,14 +7,14 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I1 currency",
         means: "all entries of a currency sum to zero",
         money: true,
-        complete: "SELECT currency || ' sums to ' || sum(amount) FROM ledger_entries GROUP BY currency HAVING sum(amount) <> 0",
+        complete: "SELECT currency || ' sums to ' || {written: sum(amount): currency} FROM ledger_entries GROUP BY currency HAVING sum(amount) <> 0",
         quick: Quick::Never,
     },
     Check {
         name: "I1 transaction",
         means: "the entries of a transaction sum to zero for each currency",
         money: true,
-        complete: "SELECT transaction_id || ' sums to ' || sum(amount) || ' ' || currency
+        complete: "SELECT transaction_id || ' sums to ' || {written: sum(amount): currency}
                      FROM {entries} e GROUP BY transaction_id, currency HAVING sum(amount) <> 0",
         quick: Quick::Same,
     },
@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         means: "no entry without its transaction, and none in another currency than its wallet",
         money: true,
         // Suspense may be in another currency than the transaction: that of what came instead.
-        complete: "SELECT e.transaction_id || ' ' || e.account || ' ' || e.amount || ' ' || e.currency FROM {entries} e
+        complete: "SELECT e.transaction_id || ' ' || e.account || ' ' || {written: e.amount: e.currency} FROM {entries} e
                      LEFT JOIN {transactions} t ON t.id = e.transaction_id LEFT JOIN wallets w ON w.id = e.wallet_id
                     WHERE t.id IS NULL OR w.currency <> e.currency OR (e.wallet_id IS NOT NULL AND w.id IS NULL)",
         quick: Quick::Same,
@@ -32,8 +32,9 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I6 balances",
         means: "balance and frozen balance of a wallet are the sums of its entries",
         money: true,
-        complete: "SELECT w.id || ' has ' || w.balance || '+' || w.frozen_balance || ', entries say '
-                          || coalesce(s.available, 0) || '+' || coalesce(s.frozen, 0)
+        complete: "SELECT w.id || ' has ' || {written: w.balance: w.currency} || ' + ' || {written: w.frozen_balance: w.currency}
+                          || ', entries say ' || {written: coalesce(s.available, 0): w.currency} || ' + '
+                          || {written: coalesce(s.frozen, 0): w.currency}
                      FROM {wallets} w LEFT JOIN (
                           SELECT wallet_id, coalesce(sum(amount) FILTER (WHERE account = 'wallet:available'), 0) AS available,
                                  coalesce(sum(amount) FILTER (WHERE account = 'wallet:frozen'), 0) AS frozen
@@ -45,7 +46,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I15 negative",
         means: "no balance and no debt is negative",
         money: true,
-        complete: "SELECT id || ' has ' || balance || '+' || frozen_balance || ', owes ' || owed_balance
+        complete: "SELECT id || ' has ' || {written: balance: currency} || ' + ' || {written: frozen_balance: currency}
+                          || ', owes ' || {written: owed_balance: currency}
                      FROM wallets WHERE balance < 0 OR frozen_balance < 0 OR owed_balance < 0",
         quick: Quick::Same,
     },
@@ -54,7 +56,8 @@ pub(super) const CHECKS: &[Check] = &[
         means: "what is frozen of a wallet is what its open transactions hold",
         money: true,
         // Open ones are few: found by their index, also every minute.
-        complete: "SELECT w.id || ' has frozen ' || w.frozen_balance || ', held ' || coalesce(h.held, 0)
+        complete: "SELECT w.id || ' has frozen ' || {written: w.frozen_balance: w.currency} || ', held '
+                          || {written: coalesce(h.held, 0): w.currency}
                      FROM {wallets} w LEFT JOIN (
                           SELECT wallet_id,
                                  sum(CASE WHEN flow IN ('outside_refund', 'dispute') THEN held_amount ELSE amount END) AS held
@@ -71,7 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         money: true,
         // What was caught for a debt left the wallet for the receivables. Of disputes those that have ended are looked at, and for which
         // Stripe moved something: while one is open, what it has moved so far is part of no stage.
-        complete: "SELECT t.id || ' ' || t.f || ' ' || t.stage || ' moved ' || coalesce(s.net, 0)
+        complete: "SELECT t.id || ' ' || t.f || ' ' || t.stage || ' moved ' || {written: coalesce(s.net, 0): t.currency}
                      FROM (SELECT id, currency, stage, status, amount, claimed_amount, fee, coalesce(flow, transaction_type::text) AS f
                              FROM {transactions} t) t
                      LEFT JOIN (
@@ -101,7 +104,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I16 receivable",
         means: "what is receivable is at least what is owed, while no dispute and no outside refund is open",
         money: true,
-        complete: "SELECT o.currency || ': ' || coalesce(-r.receivable, 0) || ' receivable, ' || o.owed || ' owed'
+        complete: "SELECT o.currency || ': ' || {written: coalesce(-r.receivable, 0): o.currency} || ' receivable, '
+                          || {written: o.owed: o.currency} || ' owed'
                      FROM (SELECT currency, sum(owed_balance) AS owed FROM wallets GROUP BY 1) o
                      LEFT JOIN (SELECT currency, sum(amount) AS receivable FROM ledger_entries
                                  WHERE account = 'platform:receivable' AND wallet_id IS NULL GROUP BY 1) r USING (currency)
@@ -114,7 +118,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I17 amounts",
         means: "amounts are positive, fees are within them, and none has more decimals than its currency",
         money: true,
-        complete: "SELECT t.id || ' ' || t.amount || ' fee ' || coalesce(t.fee, 0) || ' ' || t.currency
+        complete: "SELECT t.id || ' of ' || {written: t.amount: t.currency} || ', fee ' || {written: coalesce(t.fee, 0): t.currency}
                      FROM {transactions} t LEFT JOIN {currencies} AS c (code, decimals) ON c.code = t.currency
                     WHERE c.code IS NULL OR t.amount <= 0 OR t.fee < 0 OR t.fee > t.amount OR t.held_amount < 0
                        OR t.held_amount > t.amount OR t.amount <> round(t.amount, c.decimals) OR t.fee <> round(t.fee, c.decimals)",
@@ -136,7 +140,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I25 totals",
         means: "what all wallets hold is what the platform's accounts say, for each currency",
         money: true,
-        complete: "SELECT currency || ': wallets hold ' || coalesce(w.held, 0) || ', the platform owes ' || -coalesce(p.total, 0)
+        complete: "SELECT currency || ': wallets hold ' || {written: coalesce(w.held, 0): currency} || ', the platform owes '
+                          || {written: -coalesce(p.total, 0): currency}
                      FROM (SELECT currency, sum(balance + frozen_balance) AS held FROM wallets GROUP BY 1) w
                      FULL JOIN (SELECT currency, sum(amount) AS total FROM ledger_entries WHERE wallet_id IS NULL GROUP BY 1) p
                      USING (currency)
@@ -167,8 +172,8 @@ pub(super) const CHECKS: &[Check] = &[
                          FROM wallet_transactions
                         WHERE status = 'processing' AND flow IN ('dispute', 'outside_refund') AND stage IN ('disputed', 'refunding')),
                    summed AS (SELECT wallet_id, sum(change) AS total FROM moved GROUP BY wallet_id)
-                   SELECT w.id || ' holds ' || w.balance + w.frozen_balance || ' and owes ' || w.owed_balance
-                          || ', its history says ' || coalesce(s.total, 0)
+                   SELECT w.id || ' holds ' || {written: w.balance + w.frozen_balance: w.currency} || ' and owes '
+                          || {written: w.owed_balance: w.currency} || ', its history says ' || {written: coalesce(s.total, 0): w.currency}
                      FROM wallets w LEFT JOIN summed s ON s.wallet_id = w.id
                     WHERE w.balance + w.frozen_balance - w.owed_balance <> coalesce(s.total, 0)",
         quick: Quick::Never,

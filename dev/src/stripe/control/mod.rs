@@ -96,6 +96,7 @@ pub(super) fn router() -> Router<Arc<Core>> {
         .route("/_control/disputes/{id}/funds", post(money_back::move_funds))
         .route("/_control/balance/top_up", post(payees::top_up))
         .route("/_control/balance/reserve", post(payees::reserve))
+        .route("/_control/balance/keep_back", post(payees::keep_back))
         .route("/_setup/{id}", get(onboard))
 }
 

@@ -173,6 +173,28 @@ pub(super) async fn reserve(Shared(core): Shared<Arc<Core>>, Input(order): Input
     })
 }
 
+/// Keeps money of a balance back as a security; a negative amount is released.
+pub(super) async fn keep_back(Shared(core): Shared<Arc<Core>>, Input(order): Input<KeepBack>) -> Control {
+    check_amount("amount", order.amount.abs(), LARGEST_MOVEMENT)?;
+    let currency = Currency::parse(&order.currency)?;
+    core.with(|state| {
+        let owner = owner(state, order.account.as_deref())?;
+        let transaction = balance::keep_back(state, &owner, order.amount, currency);
+        Ok(Json(
+            json!({ "balance_transaction": transaction, "balance": balance::render(state, &owner) }),
+        ))
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeepBack {
+    amount: i64,
+    #[serde(default = "usd")]
+    currency: String,
+    account: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reserve {

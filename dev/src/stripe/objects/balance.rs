@@ -28,6 +28,7 @@ pub(crate) struct Funds {
 pub(crate) enum TransactionKind {
     Charge,
     Payment,
+    PaymentFailureRefund,
     Refund,
     PaymentRefund,
     RefundFailure,
@@ -39,6 +40,18 @@ pub(crate) enum TransactionKind {
     Dispute,
     DisputeReversal,
     Topup,
+    ReserveHold,
+    ReserveRelease,
+}
+
+/// Which balance of an account a movement changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BalanceType {
+    #[default]
+    Payments,
+    /// What Stripe keeps back as a security; no API version that is not a preview shows its sum.
+    RiskReserved,
 }
 
 impl TransactionKind {
@@ -47,6 +60,7 @@ impl TransactionKind {
         match self {
             Self::Charge => "charge",
             Self::Payment => "payment",
+            Self::PaymentFailureRefund => "payment_failure_refund",
             Self::Refund => "refund",
             Self::PaymentRefund => "payment_refund",
             Self::RefundFailure => "refund_failure",
@@ -57,6 +71,8 @@ impl TransactionKind {
             Self::PayoutFailure => "payout_failure",
             Self::Dispute | Self::DisputeReversal => "adjustment",
             Self::Topup => "topup",
+            Self::ReserveHold => "reserve_hold",
+            Self::ReserveRelease => "reserve_release",
         }
     }
 
@@ -73,6 +89,7 @@ impl TransactionKind {
         match self {
             Self::Charge | Self::Payment => "charge",
             Self::Refund | Self::PaymentRefund => "refund",
+            Self::PaymentFailureRefund => "charge_failure",
             Self::RefundFailure => "refund_failure",
             Self::Transfer => "transfer",
             Self::TransferRefund => "transfer_reversal",
@@ -81,6 +98,7 @@ impl TransactionKind {
             Self::Dispute => "dispute",
             Self::DisputeReversal => "dispute_reversal",
             Self::Topup => "topup",
+            Self::ReserveHold | Self::ReserveRelease => "risk_reserved_funds",
         }
     }
 }
@@ -102,6 +120,8 @@ pub(crate) struct BalanceTransaction {
     /// By which rate it was converted to this currency, in ten-thousandths; none when it was not.
     #[serde(default)]
     pub(crate) exchange_rate: Option<i32>,
+    #[serde(default)]
+    pub(crate) balance_type: BalanceType,
 }
 
 impl BalanceTransaction {
@@ -156,6 +176,7 @@ impl Resource for BalanceTransaction {
                 "created": self.created.seconds(),
                 "amount": self.amount,
                 "available_on": self.available_on.seconds(),
+                "balance_type": self.balance_type,
                 "currency": self.currency,
                 "description": self.description,
                 "exchange_rate": self.exchange_rate.map(rate),

@@ -30,7 +30,7 @@ use super::list::{Group, GroupBy, Table};
 use super::state::State;
 
 pub(crate) use account::{Account, AccountKind, BankAccount, BankBehaviour};
-pub(crate) use balance::{BalanceTransaction, Funds, TransactionKind};
+pub(crate) use balance::{BalanceTransaction, BalanceType, Funds, TransactionKind};
 pub(crate) use charge::{Charge, ChargeStatus};
 pub(crate) use customer::Customer;
 pub(crate) use dispute::{Dispute, DisputeStatus};

@@ -84,7 +84,7 @@ fn agreement(params: &Params, platform: &str, country: &str) -> Result<(), ApiEr
     let requests = |name: &str| params.text(&format!("capabilities[{name}][requested]")) == Some("true");
     let refused = |message: String| Err(ApiError::invalid_param("capabilities", message));
     match params.text("tos_acceptance[service_agreement]") {
-        Some("recipient") if platform.eq_ignore_ascii_case(country) => refused(format!(
+        Some("recipient") if platform.eq_ignore_ascii_case(country) || are_paid_in_full(platform, country) => refused(format!(
             "The recipient ToS agreement is not supported for platforms in {platform} creating accounts in {country}."
         )),
         Some("recipient") if requests("card_payments") => {
@@ -101,6 +101,15 @@ fn agreement(params: &Params, platform: &str, country: &str) -> Result<(), ApiEr
             format!("Invalid tos_acceptance[service_agreement]: must be one of full or recipient; got {other}"),
         )),
     }
+}
+
+/// Whether Stripe pays accounts under the full agreement from the one country to the other, and no others: of the European Economic Area, Switzerland,
+/// the United Kingdom, Canada and the United States (<https://docs.stripe.com/connect/cross-border-payouts#availability>).
+fn are_paid_in_full(platform: &str, country: &str) -> bool {
+    const PAID: &str = "AT BE BG CA CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK US";
+    [platform, country]
+        .iter()
+        .all(|one| PAID.split(' ').any(|paid| paid.eq_ignore_ascii_case(one)))
 }
 
 /// An account with nothing known about it.

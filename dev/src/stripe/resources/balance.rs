@@ -7,7 +7,7 @@ use crate::stripe::effects::NewEffect;
 use crate::stripe::list::GroupBy;
 use crate::stripe::money::Currency;
 use crate::stripe::objects::{
-    BalanceTransaction, Funds, Id, Owner, TransactionKind, fixture, group, random_id, shape,
+    BalanceTransaction, BalanceType, Funds, Id, Owner, TransactionKind, fixture, group, random_id, shape,
 };
 use crate::stripe::state::{Origin, State, Timer};
 
@@ -101,6 +101,9 @@ pub(crate) struct Posting<'a> {
     pub(crate) pending_ms: u64,
 }
 
+/// Of money that is pending until something else ends that.
+pub(crate) const UNTIL_SETTLED: u64 = u64::MAX;
+
 /// An amount of the platform's in the currency in which it is held, and whether it was converted.
 pub(crate) fn settled(
     state: &State,
@@ -141,10 +144,18 @@ pub(crate) fn post(state: &mut State, mut posting: Posting<'_>) -> Id<BalanceTra
         amount: posting.amount,
         fee: posting.fee,
         currency: posting.currency,
-        available_on: now.plus_millis(posting.pending_ms),
+        available_on: now.plus_millis(if posting.pending_ms == UNTIL_SETTLED {
+            state
+                .settings
+                .bank_debit_ms
+                .saturating_add(state.settings.bank_pending_ms)
+        } else {
+            posting.pending_ms
+        }),
         available: posting.pending_ms == 0,
         source: Some(posting.source.to_owned()),
         description: posting.description,
+        balance_type: BalanceType::Payments,
     };
     let (id, net) = (transaction.id.clone(), transaction.net());
     let funds = state
@@ -155,7 +166,9 @@ pub(crate) fn post(state: &mut State, mut posting: Posting<'_>) -> Id<BalanceTra
         funds.available += net;
     } else {
         funds.pending += net;
-        state.plan(posting.pending_ms, Timer::Mature(id.clone()));
+        if posting.pending_ms != UNTIL_SETTLED {
+            state.plan(posting.pending_ms, Timer::Mature(id.clone()));
+        }
     }
     state.balance_transactions.insert(transaction);
     retry_refunds_if_money_came(state, net);
@@ -193,6 +206,49 @@ pub(crate) fn available(state: &State, owner: &Owner, currency: Currency) -> i64
         .funds
         .get(&(owner.clone(), currency))
         .map_or(0, |funds| funds.available)
+}
+
+/// Keeps a part of a balance back as a security, by a test's order; a negative amount is released. Two movements tell it, one of
+/// each balance (<https://docs.stripe.com/changelog/clover/2026-01-28/monitor-reserve-activity-on-balance-transactions>).
+pub(crate) fn keep_back(state: &mut State, owner: &Owner, amount: i64, currency: Currency) -> Value {
+    let kind = if amount < 0 {
+        TransactionKind::ReserveRelease
+    } else {
+        TransactionKind::ReserveHold
+    };
+    let source = random_id(if amount < 0 { "resrel_" } else { "reshold_" });
+    let posting = Posting {
+        owner,
+        kind,
+        amount: -amount,
+        fee: 0,
+        currency,
+        source: &source,
+        description: None,
+        pending_ms: 0,
+    };
+    let id = post(state, posting);
+    let beside = state
+        .balance_transactions
+        .get(id.as_str())
+        .map(|moved| BalanceTransaction {
+            id: Id::generate(),
+            amount,
+            balance_type: BalanceType::RiskReserved,
+            ..moved.clone()
+        });
+    if let Some(beside) = beside {
+        state.balance_transactions.insert(beside);
+    }
+    let effect = NewEffect {
+        operation: "balance.keep_back",
+        object: &source,
+        amount: Some((amount, currency)),
+        account: owner.account(),
+        ..NewEffect::default()
+    };
+    state.log_effect(&Origin::default(), effect.changing(owner, -amount));
+    state.rendered(&id)
 }
 
 /// Adds money from outside to a balance, by a test's order.

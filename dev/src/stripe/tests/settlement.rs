@@ -98,6 +98,11 @@ async fn an_account_asks_for_no_more_than_its_agreement_allows() {
             Some("without the `card_payments` capability"),
         ),
         ("DE", vec![transfers, cards], None),
+        (
+            "DE",
+            vec![transfers, recipient],
+            Some("not supported for platforms in US creating accounts in DE"),
+        ),
         ("SG", vec![transfers, recipient], None),
         (
             "SG",

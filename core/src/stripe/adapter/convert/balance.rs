@@ -1,5 +1,6 @@
 //! Balances, their movements, and charges.
 
+use stripe_shared::BalanceTransactionBalanceType;
 use stripe_types::Expandable;
 
 use super::{Unfit, id, money, ours, time};
@@ -9,6 +10,10 @@ use crate::stripe::types::{Balance, BalanceTransaction, Charge};
 pub(in crate::stripe::adapter) fn balance_transaction(
     row: stripe_shared::BalanceTransaction,
 ) -> Result<BalanceTransaction, Unfit> {
+    // What Stripe keeps beside the balance (a reserve, cards' money) is moved in lists of its own.
+    if !matches!(row.balance_type, BalanceTransactionBalanceType::Payments) {
+        return Err(Unfit::Foreign);
+    }
     Ok(BalanceTransaction {
         id: id(row.id.as_str())?,
         amount: money(row.amount, &row.currency)?,
@@ -105,6 +110,16 @@ mod tests {
             read_row(row("usd", "stripe_fee", &Value::Null)).unwrap().source,
             None
         );
+    }
+
+    /// <https://docs.stripe.com/changelog/clover/2026-01-28/monitor-reserve-activity-on-balance-transactions>
+    #[test]
+    fn a_movement_of_what_stripe_keeps_beside_the_balance_is_none_of_the_balance() {
+        for beside in ["risk_reserved", "issuing", "refund_and_dispute_prefunding"] {
+            let mut moved = row("usd", "reserve_hold", &Value::Null);
+            moved["balance_type"] = json!(beside);
+            assert_eq!(read_row(moved).unwrap_err(), Unfit::Foreign, "{beside}");
+        }
     }
 
     #[test]

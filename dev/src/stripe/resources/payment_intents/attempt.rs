@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::debits;
 use super::log;
 use super::take::take_money;
 use crate::stripe::objects::{
@@ -158,12 +159,16 @@ fn pay(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, amount: i64, 
 
 fn start_debit(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, method: &PaymentMethod) {
     let charge = charge(state, id, ChargeStatus::Pending, None);
+    let change = charge
+        .as_ref()
+        .map_or(0, |charge| debits::submitted(state, charge));
     state.change(id, |intent| {
         intent.status = IntentStatus::Processing;
         intent.last_payment_error = None;
         intent.next_action = None;
         intent.latest_charge.clone_from(&charge);
     });
+    log(state, origin, id, "payment_intent.submit", change);
     announce_charge(state, origin, charge.as_ref(), "charge.pending");
     announce(state, origin, id, "payment_intent.processing");
     if method.behaviour != Behaviour::BankDebit(BankFate::Stays) {
@@ -183,8 +188,10 @@ fn decline(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, why: Decl
     let pending = (intent.status == IntentStatus::Processing)
         .then(|| intent.latest_charge.clone())
         .flatten();
+    let mut change = 0;
     let charge = match pending {
         Some(charge) => {
+            change = debits::taken_back(state, &charge);
             state.change(&charge, |row| {
                 row.status = ChargeStatus::Failed;
                 row.failure = Some(why);
@@ -211,7 +218,7 @@ fn decline(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, why: Decl
         row.last_payment_error = Some(error);
         row.latest_charge.clone_from(&charge);
     });
-    log(state, origin, id, "payment_intent.fail", 0);
+    log(state, origin, id, "payment_intent.fail", change);
     announce_charge(state, origin, charge.as_ref(), "charge.failed");
     announce(state, origin, id, "payment_intent.payment_failed");
     why

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod create;
+mod debits;
 mod receive;
 mod take;
 

@@ -4,7 +4,7 @@ use super::super::balance::{Posting, post};
 use super::super::disputes::{Funds, NewDispute};
 use super::super::later::Move;
 use super::attempt::{announce, announce_charge, charge, method_of};
-use super::log;
+use super::{debits, log};
 use crate::stripe::objects::{
     BankFate, Behaviour, Charge, ChargeStatus, DisputeStatus, Id, IntentStatus, PaymentIntent,
     TransactionKind,
@@ -26,25 +26,31 @@ pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentInte
     };
     let debit = matches!(behaviour, Behaviour::BankDebit(_));
     let fee = state.settings.fee(amount);
-    let posting = Posting {
-        owner: &intent.owner,
-        kind: if debit {
-            TransactionKind::Payment
-        } else {
-            TransactionKind::Charge
-        },
-        amount,
-        fee,
-        currency: intent.currency,
-        source: charge.as_str(),
-        description: intent.description.clone(),
-        pending_ms: match behaviour {
-            Behaviour::BypassesPending => 0,
-            Behaviour::BankDebit(_) => state.settings.bank_pending_ms,
-            _ => state.settings.card_pending_ms,
-        },
+    let (transaction, change) = match debits::succeeded(state, &charge, amount, intent.currency) {
+        Ok(submitted) => (submitted, 0),
+        // What was submitted and comes otherwise is taken back first.
+        Err(taken_back) => {
+            let posting = Posting {
+                owner: &intent.owner,
+                kind: if debit {
+                    TransactionKind::Payment
+                } else {
+                    TransactionKind::Charge
+                },
+                amount,
+                fee,
+                currency: intent.currency,
+                source: charge.as_str(),
+                description: intent.description.clone(),
+                pending_ms: match behaviour {
+                    Behaviour::BypassesPending => 0,
+                    Behaviour::BankDebit(_) => state.settings.bank_pending_ms,
+                    _ => state.settings.card_pending_ms,
+                },
+            };
+            (post(state, posting), taken_back + amount - fee)
+        }
     };
-    let transaction = post(state, posting);
     state.change(&charge, |row| {
         row.status = ChargeStatus::Succeeded;
         row.captured = true;
@@ -61,7 +67,7 @@ pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentInte
         row.next_action = None;
         row.latest_charge = Some(charge.clone());
     });
-    log(state, origin, id, "payment_intent.succeed", amount - fee);
+    log(state, origin, id, "payment_intent.succeed", change);
     announce_charge(
         state,
         origin,
