@@ -39,9 +39,16 @@ async fn paid(app: &TestApp, payout: &str) {
     }
 }
 
-async fn foreign_alarms(app: &TestApp) -> usize {
-    let told = app.alarms().await;
-    told.iter().filter(|kind| *kind == "foreign_object").count()
+/// Waits until somebody is told of this payout, by the one alarm that there is for its account.
+async fn told_of(app: &TestApp, payout: &str) {
+    let about = format!(
+        "alarms WHERE kind = 'foreign_object' AND subject LIKE 'acct_%' AND message LIKE '{payout} %'"
+    );
+    app.hurry_until("somebody to be told", chrono::TimeDelta::seconds(5), async || {
+        app.db.count(&about).await == 1
+    })
+    .await;
+    assert_eq!(app.db.count("alarms WHERE kind = 'foreign_object'").await, 1);
 }
 
 async fn withdrawn(app: &TestApp, user: &User, wallet: &str, bank: Option<&str>) -> String {
@@ -81,13 +88,13 @@ async fn a_payout_that_others_made_completes_no_withdrawal_whatever_its_metadata
         let goes_to = if other_bank { &other } else { &bank };
         let foreign = foreign_payout(&app, &account, amount, Some(goes_to), &id).await;
         paid(&app, &foreign).await;
-        eventually("somebody to be told", async || foreign_alarms(&app).await == 1).await;
+        told_of(&app, &foreign).await;
         assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
         assert_eq!(app.balances(&alice, &wallet).await, (7_000, 3_000));
         // One of theirs that fails fails nothing either.
         let failing = foreign_payout(&app, &account, amount, Some(goes_to), &id).await;
         becomes(&app, &failing, "failed").await;
-        eventually("somebody to be told", async || foreign_alarms(&app).await == 2).await;
+        told_of(&app, &failing).await;
         assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
         let ours = app.stripe_id(&id, "stripe_payout_id").await;
         paid(&app, &ours).await;
@@ -116,7 +123,7 @@ async fn a_payout_that_others_made_before_ours_is_not_taken_for_it() {
     app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
     let small = foreign_payout(&app, &account, "100", None, &id).await;
     paid(&app, &small).await;
-    eventually("somebody to be told", async || foreign_alarms(&app).await == 1).await;
+    told_of(&app, &small).await;
     let same = foreign_payout(&app, &account, "3000", None, &id).await;
     paid(&app, &same).await;
     eventually("the event to be looked at", async || {
@@ -130,11 +137,8 @@ async fn a_payout_that_others_made_before_ours_is_not_taken_for_it() {
     app.start_worker();
     app.at_stage(&id, "paying_out").await;
     let ours = app.stripe_id(&id, "stripe_payout_id").await;
-    assert!(![small, same].contains(&ours));
-    app.hurry_until("somebody to be told", chrono::TimeDelta::seconds(5), async || {
-        foreign_alarms(&app).await == 2
-    })
-    .await;
+    assert!(![&small, &same].contains(&&ours));
+    told_of(&app, &same).await;
     assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
     paid(&app, &ours).await;
     app.completed(&alice, &id).await;

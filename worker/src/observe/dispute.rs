@@ -14,6 +14,7 @@ use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus}
 use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
 
 use super::Look;
+use super::payment_intent::deposit_of;
 use crate::outcome::JobError;
 use crate::worker::EventEnd;
 
@@ -54,10 +55,10 @@ pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobEr
 /// The transaction of a dispute that is told of for the first time; none when the look has ended without.
 async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction>, JobError> {
     let deposit = match &dispute.payment_intent {
-        Some(intent) => look.owner(external_ref::PAYMENT_INTENT, intent.as_str()).await?,
+        Some(intent) => deposit_of(look, intent).await?,
         None => None,
     };
-    let Some(deposit) = deposit.filter(|found| found.flow == Flow::Deposit) else {
+    let Some(deposit) = deposit else {
         let note = "the dispute is of no deposit of ours";
         look.close(EventEnd::Ignored, note).await?;
         return Ok(None);

@@ -27,7 +27,7 @@ use wallet_core::ids::TransactionId;
 use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::{ClaimedJob, JobKind, QueueName};
 use wallet_core::settle::{Outcome, Step};
-use wallet_core::stripe::{Author, GatewayError, Lane, Metadata, Operation};
+use wallet_core::stripe::{AccountId, Author, GatewayError, Lane, Metadata, Operation};
 use wallet_core::transactions::{self, TimelineKind, Transaction};
 
 use crate::executor;
@@ -221,12 +221,22 @@ impl<'a> Look<'a> {
         Ok(Some(Claim { transaction, author }))
     }
 
-    /// Tells a person that an object claims to be ours and is not; nothing is settled by it.
-    async fn foreign(&self, transaction: &Transaction, object: &str, why: &str) -> Result<(), JobError> {
-        let message = format!("{object} names transaction {}: {why}", transaction.id);
+    /// Tells a person that an object of a connected account claims to be ours and is not; nothing is settled by it. Of one account there is one
+    /// alarm, whose message has the newest: whoever has its key can make as many as they like.
+    async fn foreign(
+        &self,
+        transaction: &Transaction,
+        account: &AccountId,
+        object: &str,
+        why: &str,
+    ) -> Result<(), JobError> {
+        let message = format!(
+            "{object} of {account} names transaction {}: {why}",
+            transaction.id
+        );
         let now = self.worker.clock.now();
         let mut conn = self.worker.db.conn().await?;
-        alarms::raise(&mut conn, alarms::FOREIGN_OBJECT, object, &message, now).await?;
+        alarms::raise(&mut conn, alarms::FOREIGN_OBJECT, account.as_str(), &message, now).await?;
         drop(conn);
         self.close(EventEnd::Ignored, why).await
     }

@@ -52,6 +52,31 @@ pub(crate) async fn payment_intent(look: &Look<'_>, id: &PaymentIntentId) -> Res
     }
 }
 
+/// The deposit that money at Stripe came for, by the intent that brought it; none of an intent that is none of ours. Stripe may tell of what has
+/// become of the money before anything is recorded of the intent, whose call has had no answer yet
+/// (<https://docs.stripe.com/webhooks#event-ordering>): then it is waited for.
+pub(super) async fn deposit_of(
+    look: &Look<'_>,
+    id: &PaymentIntentId,
+) -> Result<Option<Transaction>, JobError> {
+    if let Some(found) = look.owner(external_ref::PAYMENT_INTENT, id.as_str()).await? {
+        return Ok(Some(found).filter(|found| found.flow == Flow::Deposit));
+    }
+    let gateway = look.worker.calls.gateway();
+    let intent = look.ask(gateway.retrieve_payment_intent(id)).await?;
+    let operation = Operation::PaymentIntent;
+    let claim = look.claimed(operation, Flow::Deposit, id.as_str(), intent.metadata);
+    let Some(claim) = claim.await? else {
+        return Ok(None);
+    };
+    let fits = intent.amount == claim.transaction.amount;
+    // Money that somebody else took in the deposit's name is put in suspense by its own event.
+    if claim.is_ours(fits, &[Stage::Accepted])? || intent.status == PaymentIntentStatus::Succeeded {
+        return Err(JobError::AfterAnother("the payment is not booked yet"));
+    }
+    Ok(None)
+}
+
 /// Whether the customer of an intent is the one of the deposit's owner.
 async fn is_of_person(look: &Look<'_>, claim: &Claim, intent: &PaymentIntent) -> Result<bool, JobError> {
     let conn = &mut look.worker.db.conn().await?;

@@ -56,11 +56,11 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
         && !claim.is_ours(fits, &[Stage::Accepted, Stage::Held, Stage::Transferred])?
     {
         let why = "the payout was not made by this system";
-        return look.foreign(&transaction, id.as_str(), why).await;
+        return look.foreign(&transaction, account, id.as_str(), why).await;
     }
     if !fits {
         let why = "the payout's amount, currency or bank is not what was asked for";
-        return look.foreign(&transaction, id.as_str(), why).await;
+        return look.foreign(&transaction, account, id.as_str(), why).await;
     }
     let is_recorded = transaction.stripe_payout_id.as_deref() == Some(id.as_str());
     let has_failed = matches!(payout.status, PayoutStatus::Failed | PayoutStatus::Canceled);

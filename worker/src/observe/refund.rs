@@ -7,6 +7,7 @@ use wallet_core::stripe::{Author, Operation, Refund, RefundId, RefundStatus};
 use wallet_core::transactions::{Transaction, external_ref};
 
 use super::Look;
+use super::payment_intent::deposit_of;
 use crate::outcome::JobError;
 use crate::worker::EventEnd;
 
@@ -80,8 +81,7 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
     let Some(intent) = &refund.payment_intent else {
         return look.close(EventEnd::Ignored, of_nothing).await;
     };
-    let found = look.owner(external_ref::PAYMENT_INTENT, intent.as_str()).await?;
-    let Some(deposit) = found.filter(|found| found.flow == Flow::Deposit) else {
+    let Some(deposit) = deposit_of(look, intent).await? else {
         return look.close(EventEnd::Ignored, of_nothing).await;
     };
     match deposit.stage {

@@ -1,6 +1,6 @@
 //! A transfer to a connected account. Our own calls record what they made; what is looked for here is what others took back of it.
 
-use wallet_core::flows::{Command, Flow};
+use wallet_core::flows::{Command, Flow, Stage};
 use wallet_core::stripe::{Author, Operation, Reversal, ReversalStatus, StripeTransferId, Transfer};
 use wallet_core::transactions::external_ref;
 
@@ -11,14 +11,35 @@ use crate::worker::{EventEnd, Worker};
 /// Looks at a transfer and books what somebody else took back of it.
 pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(), JobError> {
     let found = look.owner(external_ref::TRANSFER, id.as_str()).await?;
-    let Some(transaction) = found.filter(|found| found.flow == Flow::Withdrawal) else {
-        let note = "the transfer is of no withdrawal that is recorded";
-        return look.close(EventEnd::Ignored, note).await;
-    };
     let gateway = look.worker.calls.gateway();
     let transfer = look.ask(gateway.retrieve_transfer(id)).await?;
+    let recorded = found.filter(|found| found.flow == Flow::Withdrawal);
+    if recorded.is_none() && is_to_be_recorded(look, &transfer).await? {
+        return Err(JobError::AfterAnother("the transfer is not recorded yet"));
+    }
+    let Some(transaction) = recorded else {
+        let note = "the transfer is of no withdrawal of ours";
+        return look.close(EventEnd::Ignored, note).await;
+    };
     let commands = outside_reversals(look, &transfer).await?;
     look.settle(&transaction, commands).await
+}
+
+/// Whether a call of ours has made a transfer that nothing is recorded of: Stripe told of it before the call had its answer
+/// (<https://docs.stripe.com/webhooks#event-ordering>).
+async fn is_to_be_recorded(look: &Look<'_>, transfer: &Transfer) -> Result<bool, JobError> {
+    let operation = Operation::Transfer;
+    let claim = look.claimed(
+        operation,
+        Flow::Withdrawal,
+        transfer.id.as_str(),
+        transfer.metadata,
+    );
+    let Some(claim) = claim.await? else {
+        return Ok(false);
+    };
+    let fits = transfer.amount == claim.transaction.amount;
+    claim.is_ours(fits, &[Stage::Accepted, Stage::Held])
 }
 
 /// The reversals of a transfer that this system did not make.
