@@ -14,7 +14,7 @@ use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::db::{self, Db, DbOptions};
 use wallet_core::dispatch::HandOver;
 use wallet_core::feed::Feed;
-use wallet_core::ids::{SharedIds, SystemIds};
+use wallet_core::ids::{SharedIds, SystemIds, UserId};
 use wallet_core::inbox::Inbox;
 use wallet_core::metrics::{Recorder, upkeep};
 use wallet_core::payees::Payees;
@@ -28,7 +28,7 @@ use wallet_core::wallets::Wallet;
 use crate::auth::{Authenticator, LiveSessions};
 use crate::graphql::limits::Rules;
 use crate::metrics;
-use crate::places::{Bodies, Refusals, Sockets, Turns};
+use crate::places::{Bodies, ClientAddress, Refusals, Sockets, Turns};
 use crate::rate_limit::RateLimiter;
 use crate::readiness::Readiness;
 use crate::reads::Reads;
@@ -41,6 +41,13 @@ const SHARE_OF_ONE: u32 = 3;
 
 /// How long a request may wait for a connection to the database before it is told to try again later.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(2);
+
+/// Pieces of memory ([`PIECE`](crate::places::PIECE)) for webhook deliveries that are being read, and of one address: 32 MiB and 8 MiB.
+const DELIVERIES: usize = 512;
+const DELIVERIES_OF_ADDRESS: usize = 128;
+/// Pieces of memory for requests of people that are being read, and of one person: 128 MiB and 4 MiB. A request has one of them.
+const REQUESTS: usize = 2_048;
+pub(crate) const REQUESTS_OF_PERSON: usize = 64;
 
 /// Everything a request may need. Shared by all requests of one server.
 pub(crate) struct App {
@@ -79,8 +86,10 @@ pub(crate) struct App {
     pub(crate) live_sessions: Arc<LiveSessions>,
     /// How much one person keeps busy at once.
     pub(crate) turns: Arc<Turns>,
-    /// Memory for bodies of strangers.
-    pub(crate) bodies: Bodies,
+    /// Memory for webhook deliveries, which nobody vouches for before they are read.
+    pub(crate) deliveries: Bodies<ClientAddress>,
+    /// Memory for people's requests while they arrive.
+    pub(crate) requests: Bodies<UserId>,
     /// The answers to those who ask too much.
     pub(crate) refusals: Refusals,
     /// Whether the database has the schema and the keys that are needed.
@@ -229,7 +238,8 @@ impl App {
             sockets: Sockets::new(),
             live_sessions,
             turns: Turns::new(usize::try_from(turns).unwrap_or(1)),
-            bodies: Bodies::new(),
+            deliveries: Bodies::new(DELIVERIES, DELIVERIES_OF_ADDRESS),
+            requests: Bodies::new(REQUESTS, REQUESTS_OF_PERSON),
             refusals: Refusals::new(),
             schema,
             readiness: Readiness::default(),

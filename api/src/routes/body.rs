@@ -1,5 +1,6 @@
 //! Reading a body of bounded size in bounded time.
 
+use std::hash::Hash;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
@@ -48,41 +49,34 @@ impl Unread {
     }
 }
 
-/// Reads a body of at most `most` bytes of somebody who is known.
-pub(super) async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
-    read_into(body, most, |_| true).await
-}
-
-/// Reads a body of at most `most` bytes of somebody who is not known yet, within the room that such bodies have together.
-pub(super) async fn read_within(body: Body, most: usize, mut room: BodyRoom<'_>) -> Result<Bytes, Unread> {
-    read_into(body, most, |bytes| room.grow_to(bytes)).await
-}
-
-async fn read_into(
+/// Reads a body of at most `most` bytes, within the room that all of its kind have together while they are read.
+pub(super) async fn read<K: Copy + Eq + Hash>(
     body: Body,
     most: usize,
-    mut has_room: impl FnMut(usize) -> bool,
+    room: BodyRoom<'_, K>,
 ) -> Result<Bytes, Unread> {
-    if !has_room(0) {
+    if !room.grow_to(0) {
         return Err(Unread::Crowded);
     }
     let mut stream = body.into_data_stream();
     let mut read = Vec::new();
-    let outcome = timeout(PATIENCE, async {
+    let reading = async {
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|_| Unread::Broken)?;
             if read.len().saturating_add(piece.len()) > most {
                 return Err(Unread::TooLarge);
             }
-            if !has_room(read.len().saturating_add(piece.len())) {
+            if !room.grow_to(read.len().saturating_add(piece.len())) {
                 return Err(Unread::Crowded);
             }
             read.extend_from_slice(&piece);
         }
         Ok(())
-    })
-    .await
-    .unwrap_or(Err(Unread::TooSlow));
+    };
+    let outcome = tokio::select! {
+        outcome = timeout(PATIENCE, reading) => outcome.unwrap_or(Err(Unread::TooSlow)),
+        () = room.has_to_leave() => Err(Unread::Crowded),
+    };
     match outcome {
         Ok(()) => Ok(read.into()),
         Err(why) => {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use wallet_core::accept::Caller;
 
+use super::body::Unread;
 use super::media::Media;
 use super::reply::{graphql_answer, graphql_refusal, no_persisted_queries, status_of};
 use super::{Shared, body};
@@ -70,8 +71,13 @@ pub(super) async fn post(
             "must be application/json",
         );
     }
-    let bytes = match body::read(sent, MOST_BYTES).await {
+    let person = known.as_ref().map(|caller| caller.user_id);
+    let bytes = match body::read(sent, MOST_BYTES, shared.app.requests.room(person)).await {
         Ok(bytes) => bytes,
+        Err(Unread::Crowded) => {
+            let crowded = ApiError::Paused { retry_after: 1 };
+            return graphql_refusal(media, status_of(&crowded), &crowded, &id);
+        }
         Err(why) => return invalid(why.status(), "body", why.problem()),
     };
     let read = || {

@@ -35,7 +35,9 @@ pub(super) async fn receive(
         &parts.headers,
         &app.trusted_proxies,
     );
-    let bytes = match body::read_within(sent, MOST_BYTES, app.bodies.room(address)).await {
+    // Behind trusted proxies are many.
+    let holder = (!address.is_crowd()).then_some(address);
+    let bytes = match body::read(sent, MOST_BYTES, app.deliveries.room(holder)).await {
         Ok(bytes) => bytes,
         Err(why) => {
             count("unread");

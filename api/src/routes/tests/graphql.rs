@@ -1,6 +1,9 @@
 //! `POST /graphql`.
 
+use futures::StreamExt;
+
 use super::*;
+use crate::state::REQUESTS_OF_PERSON;
 
 #[tokio::test]
 async fn only_json_is_taken() {
@@ -66,6 +69,49 @@ async fn bodies_are_bounded_and_one_operation_each() {
             "{wrong:.40}"
         );
     }
+}
+
+#[tokio::test]
+async fn bodies_of_one_person_that_never_end_take_their_share_of_the_memory_alone() {
+    let api = api(&[]).await;
+    let of = |person: u128, body: Body| {
+        let sub = uuid::Uuid::from_u128(person);
+        let token = token_of(json!({ "sub": sub, "exp": 4_102_444_800_u64, "role": "user" }));
+        let mut request = post(body);
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+        request
+    };
+    let small = || Body::from(json!({ "query": "{ __typename }" }).to_string());
+    let slow: Vec<_> = (0..REQUESTS_OF_PERSON)
+        .map(|_| {
+            let never_ends =
+                futures::stream::iter([Ok::<_, std::io::Error>("{")]).chain(futures::stream::pending());
+            tokio::spawn(api.clone().oneshot(of(1, Body::from_stream(never_ends))))
+        })
+        .collect();
+    // Whoever is polled once has its place.
+    tokio::task::yield_now().await;
+    for person in [2, 1] {
+        let (status, _, body) = send(&api, of(person, small())).await;
+        assert_eq!(
+            (status, &body["data"]["__typename"]),
+            (StatusCode::OK, &json!("Query"))
+        );
+    }
+    // The one that had been on its way longest made way for the person's newest.
+    let mut ended = 0;
+    for one in slow {
+        if one.is_finished() {
+            ended += 1;
+            let response = one.await.unwrap().unwrap();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        } else {
+            one.abort();
+        }
+    }
+    assert_eq!(ended, 1);
 }
 
 #[tokio::test]
