@@ -30,8 +30,11 @@ const LEAST_MONTHS: i64 = 2;
 pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationToken) {
     let mut partitions_due = Instant::now();
     while !shutdown.is_cancelled() {
-        if let Err(error) = tidy(&worker, asks).await {
+        if let Err(error) = tidy(&worker).await {
             tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
+        }
+        if asks && let Err(error) = ask_of_stripe(&worker).await {
+            tracing::warn!(error = %chain(&error), "questions to Stripe could not be queued, trying again");
         }
         if let Err(error) = look_at_keys(&worker).await {
             tracing::warn!(error = %chain(&error), "the keys could not be compared with the database, trying again");
@@ -56,22 +59,22 @@ pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationT
     }
 }
 
-async fn tidy(worker: &Worker, asks: bool) -> Result<(), DbError> {
+async fn tidy(worker: &Worker) -> Result<(), DbError> {
     let now = worker.clock.now();
-    // Who does not serve these questions does not queue them.
-    let queued = if asks {
-        let events = janitor::read_events(&worker.db, worker.call_budget, now).await?;
-        events + janitor::ask_about_quiet(&worker.db, worker.call_budget, now).await?
-    } else {
-        0
-    };
+    for job in jobs::park_crashed(&worker.db, now, Duration::ZERO).await? {
+        tracing::error!(%job, "parked a job that was started several times without an end");
+    }
+    debts::raise_alarms(&worker.db, &worker.debt_alarms, now).await
+}
+
+/// Queues the questions to Stripe that are due. Who does not serve them does not queue them.
+async fn ask_of_stripe(worker: &Worker) -> Result<(), DbError> {
+    let now = worker.clock.now();
+    let events = janitor::read_events(&worker.db, worker.call_budget, now).await?;
+    let queued = events + janitor::ask_about_quiet(&worker.db, worker.call_budget, now).await?;
     if queued > 0 {
         tracing::debug!(queued, "questions to Stripe queued");
         worker.dispatcher.wake();
-    }
-    debts::raise_alarms(&worker.db, &worker.debt_alarms, now).await?;
-    for job in jobs::park_crashed(&worker.db, now, Duration::ZERO).await? {
-        tracing::error!(%job, "parked a job that was started several times without an end");
     }
     Ok(())
 }

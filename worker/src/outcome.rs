@@ -21,7 +21,7 @@ use crate::resume;
 use crate::waits;
 use crate::worker::Worker;
 
-/// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] about a day.
+/// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] half a day, one at most.
 const MOST_ATTEMPTS: i32 = 100;
 
 /// Attempts after which what Stripe forbids is a person's business: some seconds, in which a permission that is being changed may come.
@@ -184,6 +184,7 @@ pub(crate) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     // about one account or one kind of object tells nothing about the others.
     if let (JobError::Call(CallError::Gateway(error)), Some(kind)) = (error, job.kind)
         && !matches!(error.class.scope(), Scope::Account | Scope::Kind)
+        && error.class.disposition() != Disposition::WaitForFunds
     {
         worker.failed_alone.count(kind.queue());
     }
@@ -347,12 +348,12 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
             (Disposition::RetryThenReview, _) if job.attempts >= MOST_FORBIDDEN => End::Park,
             (Disposition::RetryThenReview, _) => End::Retry(draw(RetryPolicy::STRIPE_THROTTLED)),
             (Disposition::WaitForFunds, _) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
-            (
-                Disposition::RetrySameKey { counts: false }
-                | Disposition::PauseAll
-                | Disposition::WaitForFunds,
-                error,
-            ) => {
+            // As long again as it has waited, up to an hour or so: each try is an attempt of its own, and many may wait for the same money.
+            (Disposition::WaitForFunds, _) => {
+                let doublings = age.num_minutes().clamp(1, 64).ilog2();
+                End::HandBack(RetryPolicy::FUNDS_MISSING.delay(doublings.saturating_add(2), &mut rand::rng()))
+            }
+            (Disposition::RetrySameKey { counts: false } | Disposition::PauseAll, error) => {
                 let policy = match error {
                     CallError::Gateway(error) => policy_of(error),
                     _ => RetryPolicy::STRIPE_THROTTLED,

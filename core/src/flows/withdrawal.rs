@@ -76,7 +76,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let payout = payout.as_deref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
-                ended_payout(transaction, stage, payout)
+                decided(with_payout(transaction, stage, payout))
                     .legs(Leg::pair(frozen, Account::IN_TRANSIT, amount))
                     .says_with(
                         TimelineKind::Completed,
@@ -89,7 +89,8 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let payout = payout.as_deref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
-                let mut decision = ended_payout(transaction, stage, payout);
+                // Somebody looks after it until the money is back, which can take weeks.
+                let mut decision = with_payout(transaction, stage, payout);
                 decision.changes.failure_reason = Some(reason.to_string());
                 let detail = json!({ "code": reason.code.as_str(), "payout": payout });
                 decision
@@ -102,7 +103,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             amount: taken,
         } => {
             Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
-                let mut decision = Decision::to(stage);
+                let mut decision = decided(Decision::to(stage));
                 // Somebody else's reversal, found before, is on the books already.
                 if !context.booked {
                     decision = taken_back(decision, reversal, *taken);
@@ -168,13 +169,17 @@ fn check_payout(transaction: &Transaction, payout: Option<&str>) -> Result<(), S
     }
 }
 
-/// How the payout ended is known: nobody has to find out any more.
-fn ended_payout(transaction: &Transaction, stage: Stage, payout: Option<&str>) -> Decision {
-    let mut decision = Decision::to(stage);
-    if let Some(payout) = payout {
-        decision = known_payout(transaction, decision, payout);
-    }
+/// It is known where the money is: nobody has to find out any more.
+fn decided(decision: Decision) -> Decision {
     alarms::ABOUT_PAYOUTS.into_iter().fold(decision, Decision::closes)
+}
+
+fn with_payout(transaction: &Transaction, stage: Stage, payout: Option<&str>) -> Decision {
+    let decision = Decision::to(stage);
+    match payout {
+        Some(payout) => known_payout(transaction, decision, payout),
+        None => decision,
+    }
 }
 
 fn known_payout(transaction: &Transaction, mut decision: Decision, payout: &str) -> Decision {

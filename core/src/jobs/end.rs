@@ -58,26 +58,46 @@ pub async fn record_progress(conn: &mut PgConn, claim: Claim, payload: Value) ->
     Ok(kept == 1)
 }
 
-/// Drops the jobs of transactions that were cancelled: nothing is left to do. Whoever has claimed one finds its claim void.
+/// Drops the jobs of transactions, all or those of one kind: nothing is left to do, or a person has decided what they wait for. Whoever has
+/// claimed one finds its claim void.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn drop_of(
     conn: &mut PgConn,
     transactions: &[TransactionId],
+    kind: Option<JobKind>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if transactions.is_empty() {
         return Ok(());
     }
     let ids: Vec<Uuid> = transactions.iter().map(|id| id.uuid()).collect();
-    sql("WITH done AS (DELETE FROM jobs WHERE transaction_id = ANY($1) RETURNING id, parked_at)
-         UPDATE alarms SET closed_at = $2 FROM done
-          WHERE done.parked_at IS NOT NULL AND kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL")
+    sql("WITH done AS (DELETE FROM jobs WHERE transaction_id = ANY($1) AND ($2 IS NULL OR kind = $2) RETURNING id, parked_at)
+         UPDATE alarms SET closed_at = $3 FROM done
+          WHERE done.parked_at IS NOT NULL AND alarms.kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL")
         .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Nullable<Text>, _>(kind.map(JobKind::as_str))
         .bind::<Timestamptz, _>(now)
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Drops the job of a unique key if it is parked, with its alarm: another one takes its place.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn drop_parked(conn: &mut PgConn, unique_key: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    sql(
+        "WITH done AS (DELETE FROM jobs WHERE unique_key = $1 AND parked_at IS NOT NULL RETURNING id)
+         UPDATE alarms SET closed_at = $2 FROM done
+          WHERE alarms.kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL",
+    )
+    .bind::<Text, _>(unique_key)
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -104,27 +124,6 @@ pub async fn lock_at_rest(
 struct Lease {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     lease_until: Option<DateTime<Utc>>,
-}
-
-/// Drops the jobs of a kind of a transaction, since a person has decided what they wait for. Whoever had claimed one finds its claim void.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn drop_kind_of(
-    conn: &mut PgConn,
-    transaction: TransactionId,
-    kind: JobKind,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    sql("WITH done AS (DELETE FROM jobs WHERE transaction_id = $1 AND kind = $2 RETURNING id, parked_at)
-         UPDATE alarms SET closed_at = $3 FROM done
-          WHERE done.parked_at IS NOT NULL AND alarms.kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL")
-        .bind::<SqlUuid, _>(transaction.uuid())
-        .bind::<Text, _>(kind.as_str())
-        .bind::<Timestamptz, _>(now)
-        .execute(conn)
-        .await?;
-    Ok(())
 }
 
 async fn reschedule(

@@ -65,7 +65,7 @@ impl FromStr for QueueName {
 
 macro_rules! job_kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal on $queue:ident,)+) => {
-        /// What a job does; each has a file of its own in `worker/src/jobs`.
+        /// What a job does; `worker/src/jobs` does it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum JobKind {
             $($(#[$doc])* $name,)+

@@ -17,9 +17,11 @@ pub use dispatch::{
     Forward, bring_forward, count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due,
 };
 pub use end::{
-    HandBack, MAX_STARTS, drop_kind_of, drop_of, finish, hand_back, lock_at_rest, park, park_crashed,
+    HandBack, MAX_STARTS, drop_of, drop_parked, finish, hand_back, lock_at_rest, park, park_crashed,
     record_progress, retry_later,
 };
 pub use kind::{JobKind, QueueName, UnknownQueue};
 pub use new::{NewJob, insert};
-pub use parked::{ParkedJob, list_parked, parked_of, requeue};
+pub use parked::{
+    MOST_OF_WALLET, ParkedJob, UniqueJob, find_unique, is_parked, list_parked, parked_of, requeue,
+};

@@ -71,9 +71,10 @@ pub async fn list_parked(db: &Db) -> Result<Vec<ParkedJob>, DbError> {
 }
 
 /// Most parked jobs of one wallet that are named.
-const MOST_OF_WALLET: i64 = 100;
+pub const MOST_OF_WALLET: usize = 100;
 
-/// The parked jobs of a wallet's transactions, oldest first, at most a hundred: what they hold stays held until they are queued again.
+/// The parked jobs of a wallet's transactions, oldest first, at most a hundred: what they hold stays held until they are queued again. Whoever queued
+/// all of them again asks once more.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -82,11 +83,46 @@ pub async fn parked_of(db: &Db, wallet: WalletId) -> Result<Vec<JobId>, DbError>
         .filter(jobs::parked_at.is_not_null())
         .filter(jobs::wallet_ids.contains(vec![wallet.uuid()]))
         .order(jobs::id.asc())
-        .limit(MOST_OF_WALLET)
+        .limit(i64::try_from(MOST_OF_WALLET).unwrap_or(i64::MAX))
         .select(jobs::id)
         .load(&mut db.conn().await?)
         .await?;
     Ok(ids.into_iter().map(JobId).collect())
+}
+
+/// Whether this job is parked; one that has ended is not.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_parked(db: &Db, id: JobId) -> Result<bool, DbError> {
+    let parked = jobs::table.find(id.0).filter(jobs::parked_at.is_not_null());
+    Ok(diesel::select(diesel::dsl::exists(parked))
+        .get_result(&mut db.conn().await?)
+        .await?)
+}
+
+/// The job of a unique key.
+#[derive(Debug, Clone, Queryable)]
+pub struct UniqueJob {
+    /// Its number.
+    pub id: i64,
+    /// Its kind.
+    pub kind: String,
+    /// Since when it waits for an operator, if it does.
+    pub parked_at: Option<DateTime<Utc>>,
+}
+
+/// The job of a unique key, while there is one.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn find_unique(db: &Db, unique_key: &str) -> Result<Option<UniqueJob>, DbError> {
+    Ok(jobs::table
+        .filter(jobs::unique_key.eq(unique_key))
+        .select((jobs::id, jobs::kind, jobs::parked_at))
+        .first(&mut db.conn().await?)
+        .await
+        .optional()?)
 }
 
 /// Puts a parked job back into its queue with a fresh budget, closes its alarm and records who did so and why; false when it is not parked.

@@ -19,6 +19,7 @@ use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, WalletId};
 use crate::ledger::{Books, suspended_of};
 use crate::money::Money;
+use crate::stripe::Operation;
 use crate::transactions::{Transaction, TransactionRow, returns_of};
 
 /// What the batch has locked.
@@ -305,6 +306,8 @@ async fn money_sent(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<Transa
         .load(conn)
         .await?;
     let sent: Vec<Uuid> = stripe_calls::table
+        // The index begins with it.
+        .filter(stripe_calls::operation.eq_any(Operation::ALL.map(Operation::as_str)))
         .filter(stripe_calls::subject_id.eq_any(&ids))
         .filter(stripe_calls::outcome.eq_any(["unknown", "succeeded"]))
         .select(stripe_calls::subject_id)

@@ -194,7 +194,7 @@ impl Settler {
         let settled: Result<Settled, DbError> = in_transaction!(self.db, conn => {
             let now = self.clock.now();
             let locked = lock::lock(conn, steps, patience).await?;
-            let plan = plan::plan(locked, steps, &*self.ids, now);
+            let plan = plan::plan(locked, steps, &*self.ids, now)?;
             write::write(conn, &*self.ids, &self.actor, now, &plan).await?;
             Ok(plan.into_settled())
         });

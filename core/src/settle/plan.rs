@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
 use crate::alarms;
+use crate::db::DbError;
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Flow, Stage, Verdict, decide};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
@@ -87,7 +88,15 @@ impl Plan {
 }
 
 /// `ids` and `now` are for what is opened on the way.
-pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: DateTime<Utc>) -> Plan {
+///
+/// # Errors
+/// When what a wallet brings for a debt cannot become a transaction: then nothing of the plan may be written.
+pub(super) fn plan(
+    locked: Locked,
+    steps: &[Step],
+    ids: &dyn IdSource,
+    now: DateTime<Utc>,
+) -> Result<Plan, DbError> {
     let Locked {
         fences,
         held,
@@ -128,7 +137,7 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
             plan.outcomes.push(Outcome::StaleFence);
             continue;
         }
-        let outcome = plan_one(&mut plan, &mut transactions, step, (ids, now));
+        let outcome = plan_one(&mut plan, &mut transactions, step, (ids, now))?;
         if matches!(outcome, Outcome::Overtaken | Outcome::ForeignObject(_)) {
             stopped.insert(step.claim.job, outcome.clone());
             plan.outcomes.push(outcome);
@@ -138,7 +147,7 @@ pub(super) fn plan(locked: Locked, steps: &[Step], ids: &dyn IdSource, now: Date
         plan.finished.extend(step.ends_job.then_some(step.claim));
         plan.processed_events.extend(step.stripe_event.clone());
     }
-    plan
+    Ok(plan)
 }
 
 fn plan_one(
@@ -146,12 +155,12 @@ fn plan_one(
     transactions: &mut HashMap<TransactionId, Transaction>,
     step: &Step,
     (ids, now): (&dyn IdSource, DateTime<Utc>),
-) -> Outcome {
+) -> Result<Outcome, DbError> {
     let Some(transaction) = transactions.get(&step.transaction) else {
         let message = "a step for a transaction that does not exist".to_owned();
         plan.alarms
             .push((alarms::UNKNOWN_TRANSACTION, step.transaction.to_string(), message));
-        return Outcome::UnknownTransaction;
+        return Ok(Outcome::UnknownTransaction);
     };
     // What came back of a payout is told by the payout of the withdrawal.
     let comes_back_of = transaction
@@ -167,15 +176,15 @@ fn plan_one(
         );
         plan.alarms
             .push((alarms::FOREIGN_OBJECT, object, message.clone()));
-        return Outcome::ForeignObject(message);
+        return Ok(Outcome::ForeignObject(message));
     }
     let mut decision = match plan.ask(transactions, transaction, &step.command) {
         Verdict::Apply(decision) => *decision,
-        Verdict::Already => return Outcome::AlreadyApplied,
+        Verdict::Already => return Ok(Outcome::AlreadyApplied),
         Verdict::Contradiction(_) if step.seen_at.is_some_and(|seen| seen != transaction.stage) => {
-            return Outcome::Overtaken;
+            return Ok(Outcome::Overtaken);
         }
-        Verdict::Contradiction(message) => return contradiction(plan, step, message),
+        Verdict::Contradiction(message) => return Ok(contradiction(plan, step, message)),
     };
     let mut caught = plan.books.book(&decision.legs, decision.owes);
     if let Err(error) = caught {
@@ -183,12 +192,12 @@ fn plan_one(
         let refused = refusal(&step.command, error)
             .map(|reason| plan.ask(transactions, transaction, &Command::Refuse(reason)));
         let Some(Verdict::Apply(instead)) = refused else {
-            return contradiction(plan, step, error.to_string());
+            return Ok(contradiction(plan, step, error.to_string()));
         };
         decision = *instead;
         caught = plan.books.book(&decision.legs, decision.owes);
         if caught.is_err() {
-            return contradiction(plan, step, error.to_string());
+            return Ok(contradiction(plan, step, error.to_string()));
         }
     }
     let (id, from, wallets) = (transaction.id, transaction.stage, transaction.wallets());
@@ -226,9 +235,9 @@ fn plan_one(
         decision,
     });
     for one in caught.into_iter().flatten() {
-        plan.open_payment(step.claim, one, TransactionId::from_uuid(ids.next()), now);
+        plan.open_payment(step.claim, one, TransactionId::from_uuid(ids.next()), now)?;
     }
-    Outcome::Applied(stage)
+    Ok(Outcome::Applied(stage))
 }
 
 impl Plan {
@@ -239,10 +248,18 @@ impl Plan {
         Some((object.to_owned(), *owner))
     }
 
-    /// What was taken of a wallet for a debt is a transaction of its owner's, whoever brought the money.
-    fn open_payment(&mut self, claim: Claim, caught: Caught, id: TransactionId, now: DateTime<Utc>) {
+    /// What was taken of a wallet for a debt is a transaction of its owner's, whoever brought the money. The balances have been changed for it by
+    /// now, so there is no going on without it.
+    fn open_payment(
+        &mut self,
+        claim: Claim,
+        caught: Caught,
+        id: TransactionId,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        let impossible = |table, column, row: String| DbError::Inconsistent { table, column, row };
         let Some(owner) = self.books.wallet(caught.from).map(|wallet| wallet.user_id) else {
-            return;
+            return Err(impossible("wallets", "id", caught.from.to_string()));
         };
         let mut payment =
             Transaction::accepted(id, Flow::DebtPayment, caught.from, owner, caught.amount, now);
@@ -256,16 +273,18 @@ impl Plan {
             booked: false,
             known_as: &[],
         };
-        if let Verdict::Apply(decision) = decide(&payment, no_relatives, &Command::Execute) {
-            self.planned.push(Planned {
-                claim,
-                transaction: id,
-                wallets: payment.wallets(),
-                from: Stage::Accepted,
-                decision: *decision,
-            });
-            self.opened.push(payment);
-        }
+        let Verdict::Apply(decision) = decide(&payment, no_relatives, &Command::Execute) else {
+            return Err(impossible("wallet_transactions", "flow", id.to_string()));
+        };
+        self.planned.push(Planned {
+            claim,
+            transaction: id,
+            wallets: payment.wallets(),
+            from: Stage::Accepted,
+            decision: *decision,
+        });
+        self.opened.push(payment);
+        Ok(())
     }
 
     /// What the steps that follow see in suspense. An amount that does not fit is left to the ledger, which has refused it.

@@ -40,7 +40,7 @@ pub(super) async fn write(
         .filter(|planned| planned.decision.to == Some(Stage::Cancelled))
         .map(|planned| planned.transaction)
         .collect();
-    jobs::drop_of(conn, &cancelled, now).await?;
+    jobs::drop_of(conn, &cancelled, None, now).await?;
     for (kind, subject, message) in &plan.alarms {
         alarms::raise(conn, kind, subject, message, now).await?;
     }

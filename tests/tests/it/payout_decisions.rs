@@ -63,6 +63,62 @@ async fn paid_out_by_itself(app: &TestApp) -> (User, String, String) {
     (alice, wallet, id)
 }
 
+/// Stripe keeps money of the account back; a negative amount is released.
+async fn keep_back(app: &TestApp, account: &str, amount: i64) {
+    let order = json!({ "amount": amount, "account": account });
+    app.stripe.control("balance/keep_back", order).await;
+}
+
+/// Money that is on the account and cannot be paid out yet is not missing: a transfer to an account under the recipient agreement takes a day longer
+/// (<https://docs.stripe.com/connect/service-agreement-types#recipient>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_is_on_the_account_and_not_available_yet_is_waited_for_in_silence() {
+    let app = TestApp::start().await;
+    let (alice, wallet, id) = transferred(&app, "balance_insufficient").await;
+    pass(&app, TimeDelta::hours(26)).await;
+    assert_eq!(app.db.count("alarms").await, 0);
+    assert!(
+        !app.transaction(&alice, &id).await["timeline"]
+            .to_string()
+            .contains("owed something")
+    );
+    app.stripe.clear_faults().await;
+    app.hurry_until("the payout", TimeDelta::minutes(20), async || {
+        app.transaction(&alice, &id).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
+    app.finish().await;
+}
+
+/// An operator says that the bank has the money while it still lies on the account: that is not carried out, and another decision takes its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_is_not_ended_as_paid_while_its_money_lies_on_the_account() {
+    let app = TestApp::start().await;
+    let (alice, wallet, id) = transferred(&app, "balance_insufficient").await;
+    let account = app.account_of(&wallet).await;
+    keep_back(&app, &account, 7_000).await;
+    until(&app, "the alarm", TimeDelta::minutes(20), UNFUNDED).await;
+    keep_back(&app, &account, -7_000).await;
+    decide(&app, "paid", &id).await;
+    let parked = "jobs WHERE kind = 'withdrawal_paid' AND last_error LIKE '%still has 70.00 usd%' AND parked_at IS NOT NULL";
+    until(&app, "it to be parked", TimeDelta::seconds(1), parked).await;
+    assert_eq!(app.transaction(&alice, &id).await["status"], "PROCESSING");
+    decide(&app, "taken-back", &id).await;
+    app.hurry_until("the end", TimeDelta::minutes(20), async || {
+        app.transaction(&alice, &id).await["status"] == "FAILED"
+    })
+    .await;
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+    app.finish_with(Leftovers {
+        alarms: &["job_parked", "payout_unfunded"],
+        parked: 0,
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_whose_account_has_paid_itself_out_ends_as_an_operator_decides() {
     for (decision, status, balances) in [
@@ -75,6 +131,22 @@ async fn a_withdrawal_whose_account_has_paid_itself_out_ends_as_an_operator_deci
         assert!(
             listed.contains(&id) && listed.contains("payout_by_others"),
             "{listed}"
+        );
+        let close = [
+            "close-alarm",
+            "payout_by_others",
+            &id,
+            "--reason",
+            "seen",
+            "--force",
+        ];
+        let refused = command(&app, &close).await;
+        assert_eq!(refused.code, Some(1), "nobody could decide any more: {refused:?}");
+        assert!(
+            refused
+                .err
+                .contains("the withdrawal is transferred; `wallet-worker withdrawals paid"),
+            "{refused:?}"
         );
         decide(&app, decision, &id).await;
         if decision == "taken-back" {
@@ -113,6 +185,8 @@ async fn an_account_that_lacks_the_money_for_hours_is_told_of_and_the_withdrawal
     ] {
         let app = TestApp::start().await;
         let (alice, wallet, id) = transferred(&app, "balance_insufficient").await;
+        let account = app.account_of(&wallet).await;
+        keep_back(&app, &account, 7_000).await;
         app.told(
             &alice,
             &id,
@@ -128,7 +202,6 @@ async fn an_account_that_lacks_the_money_for_hours_is_told_of_and_the_withdrawal
             .db
             .value("SELECT message FROM alarms WHERE kind = 'payout_unfunded'", &[])
             .await;
-        let account = app.account_of(&wallet).await;
         for named in [id.as_str(), &wallet, &account, "70.00", "withdrawals taken-back"] {
             assert!(sentence.contains(named), "{named}: {sentence}");
         }
@@ -146,6 +219,9 @@ async fn an_account_that_lacks_the_money_for_hours_is_told_of_and_the_withdrawal
             app.stripe.clear_faults().await;
         } else {
             decide(&app, end, &id).await;
+        }
+        if end != "paid" {
+            keep_back(&app, &account, -7_000).await;
         }
         app.hurry_until("the end", TimeDelta::minutes(20), async || {
             app.transaction(&alice, &id).await["status"] == status

@@ -8,8 +8,8 @@ use wallet_core::payees;
 use wallet_core::stripe::{CallError, Lane, Operation, PayoutId, is_undecided};
 use wallet_core::transactions::{TimelineKind, Transaction};
 
-use super::step;
 use super::withdrawal_transfer::account_of;
+use super::{payout_waits, step};
 use crate::observe::{self, Look};
 use crate::outcome::JobError;
 use crate::worker::Worker;
@@ -63,12 +63,26 @@ async fn not_made(
     decided: Decided,
 ) -> Result<(), JobError> {
     let (id, now) = (transaction.id, worker.clock.now());
+    if decided == Decided::Paid {
+        let account = account_of(transaction)?;
+        match payout_waits::holds_enough(worker, transaction, &account).await {
+            Ok(true) => {
+                return Err(JobError::Park(format!(
+                    "account {account} still has {}, so nothing shows that the bank was paid: our payout is tried again by itself, or end it as taken-back",
+                    transaction.amount
+                )));
+            }
+            Ok(false) => {}
+            Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
     let is_given_up = in_transaction!(worker.db, conn => {
         // In this order: no try is counted for a job that is locked.
         let is_free = jobs::lock_at_rest(conn, id, JobKind::WithdrawalPayout).await?
             && !is_undecided(conn, Operation::Payout, id.uuid()).await?;
         if is_free {
-            jobs::drop_kind_of(conn, id, JobKind::WithdrawalPayout, now).await?;
+            jobs::drop_of(conn, &[id], Some(JobKind::WithdrawalPayout), now).await?;
         }
         Ok::<_, DbError>(is_free)
     })?;

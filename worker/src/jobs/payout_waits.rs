@@ -7,9 +7,11 @@
 //! nobody here can tell. Its owner and an operator are told: of payouts at once, of an account in the red when it stays so.
 
 use chrono::TimeDelta;
+use rust_decimal::Decimal;
 use wallet_core::alarms;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::jobs::ClaimedJob;
+use wallet_core::money::Money;
 use wallet_core::stripe::{AccountId, Author, Lane, Operation, Payout, PayoutStatus, StripeTransferId};
 use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
 
@@ -23,7 +25,7 @@ const PAID_OUT: &str = "your payout account has paid itself out before our payou
 /// And when it has not, and does not have the money all the same.
 const UNFUNDED: &str = "the money was sent to your payout account, which does not have it to pay out, for example because it owed something; \
                         support has been told and will decide";
-/// How long an account may be without the money before somebody is told: a transfer between balances is there at once.
+/// How long an account may be without the money before somebody is told: a transfer between balances is on the account at once, be it pending.
 const UNFUNDED_AFTER: TimeDelta = TimeDelta::hours(6);
 /// Most payouts that are named.
 const MOST_NAMED: usize = 5;
@@ -50,6 +52,9 @@ pub(super) async fn tell(
         return Ok(());
     }
     let account = account_of(withdrawal)?;
+    if holds_enough(worker, withdrawal, &account).await? {
+        return Ok(());
+    }
     let what = format!(
         "withdrawal {} of {} from wallet {}: account {}",
         withdrawal.id,
@@ -74,6 +79,24 @@ pub(super) async fn tell(
         transfer.as_str()
     );
     told(worker, withdrawal, alarms::PAYOUT_UNFUNDED, &message, UNFUNDED).await
+}
+
+/// Whether the account has the money, now or once it is available: a transfer to an account under the recipient agreement, for example, takes a day
+/// longer (<https://docs.stripe.com/connect/service-agreement-types#recipient>). Then the payout is only to be tried again.
+pub(super) async fn holds_enough(
+    worker: &Worker,
+    withdrawal: &Transaction,
+    account: &AccountId,
+) -> Result<bool, JobError> {
+    let question = worker.calls.gateway().retrieve_balance(Some(account));
+    let balance = worker.calls.ask(Lane::Withdrawals, question).await?;
+    let of_currency = |money: &&Money| money.currency() == withdrawal.amount.currency();
+    let held: Decimal = balance
+        .all()
+        .filter(of_currency)
+        .map(|money| money.amount())
+        .sum();
+    Ok(held >= withdrawal.amount.amount())
 }
 
 const DECIDE: &str = "`wallet-worker withdrawals paid` or `wallet-worker withdrawals taken-back`";

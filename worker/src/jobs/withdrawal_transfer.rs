@@ -129,10 +129,19 @@ async fn account_obstacle(
         .as_deref()
         .is_some_and(|interval| interval != "manual")
     {
-        worker
-            .calls
-            .ask(Lane::Withdrawals, worker.calls.gateway().set_manual_payouts(id))
-            .await?;
+        let change = worker.calls.gateway().set_manual_payouts(id);
+        match worker.calls.ask(Lane::Withdrawals, change).await {
+            Ok(_) => {}
+            // Nothing was sent, and nothing will be.
+            Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+                return Ok(refused(&format!(
+                    "the payout account pays itself out by a schedule that cannot be changed from here ({}); set it to manual at Stripe, or name another account \
+                     with changePayoutAccount",
+                    error.class.sentence()
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(None)
 }

@@ -118,7 +118,7 @@ impl World {
 
     /// The jobs that a batch calls for; nothing is kept of it.
     pub(super) fn follow_ups(&self, steps: &[Step]) -> Vec<JobKind> {
-        let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH);
+        let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH).unwrap();
         let decisions = plan.planned.iter().map(|planned| &planned.decision);
         let next = decisions.flat_map(|decision| decision.follow_ups.iter());
         next.copied().collect()
@@ -132,7 +132,7 @@ impl World {
 
     /// One batch, as the door carries it out.
     pub(super) fn settle(&mut self, steps: &[Step]) -> Vec<Outcome> {
-        let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH);
+        let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH).unwrap();
         for (wallet, balance) in plan.books.changed() {
             self.balances.insert(wallet, *balance);
         }

@@ -37,6 +37,17 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Customer,
+        Self::PaymentIntent,
+        Self::Transfer,
+        Self::Payout,
+        Self::Reversal,
+        Self::Refund,
+        Self::Account,
+    ];
+
     /// Its name in keys and in SQL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

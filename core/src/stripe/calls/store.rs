@@ -289,6 +289,8 @@ impl CallStore {
         let attempts: Vec<(String, Option<String>)> = stripe_calls::table
             .filter(stripe_calls::operation.eq(operation.as_str()))
             .filter(stripe_calls::subject_id.eq(subject))
+            // Those that were refused have made nothing, and there can be many.
+            .filter(stripe_calls::outcome.ne("refused"))
             .select((stripe_calls::outcome, stripe_calls::stripe_object_id))
             .load(&mut self.db.conn().await?)
             .await?;

@@ -200,6 +200,10 @@ async fn money_that_does_not_come_for_weeks_is_told_to_a_person_and_stays_held()
         .fault(json!({ "operation": "payouts.create", "outcome": "balance_insufficient" }))
         .await;
     let id = withdrawn(&app, &alice, &wallet, "70.00").await;
+    let account = app.account_of(&wallet).await;
+    app.at_stage(&id, "transferred").await;
+    let kept = json!({ "amount": 7_000, "account": account });
+    app.stripe.control("balance/keep_back", kept).await;
     app.told(&alice, &id, "not available at the payment provider yet")
         .await;
     app.hurry_until("a person to be told", TimeDelta::days(12), async || {
