@@ -55,6 +55,7 @@ async fn look(app: &App) -> Found {
         "status": if draining { "draining" } else if serves { "ready" } else { "unavailable" },
         "database": missing.unwrap_or_else(|| told(database).to_owned()),
         "redis": told(redis.is_ok()),
+        "keys": if app.schema.lacks_keys() { "a wrapping key of data keys is not configured here" } else { "ok" },
         "stripe": if key_refused { "Stripe refuses our key" } else { "ok" },
     });
     if let (Some(answers), Some(fields)) = (app.reads.replica_answers(), body.as_object_mut()) {

@@ -1,10 +1,11 @@
 //! Whether the database is one that this program can work on: without its schema or its keys nothing is accepted, and nothing is our fault.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use wallet_core::crypto::Vault;
+use wallet_core::crypto::{Covered, Vault};
 use wallet_core::db::Db;
 use wallet_core::standing::{self, Standing, Unfit};
 
@@ -13,9 +14,16 @@ use crate::errors::ApiError;
 /// How often it is looked at until it is fit. Once it is, it stays.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How often it is looked at afterwards whether the keys here still open everything: somebody may rotate them.
+const KEYS_EVERY: Duration = Duration::from_secs(5);
+
 /// What is known of the database; nothing as long as it is away.
 #[derive(Debug, Default)]
-pub(crate) struct SchemaWatch(Mutex<Option<Result<(), Unfit>>>);
+pub(crate) struct SchemaWatch {
+    known: Mutex<Option<Result<(), Unfit>>>,
+    /// Whether data keys are under a wrapping key that is not configured here.
+    lacks_keys: AtomicBool,
+}
 
 impl SchemaWatch {
     /// Looks once; a database that is away is not known.
@@ -25,10 +33,10 @@ impl SchemaWatch {
             Ok(Standing::Unfit(unfit)) => Err(unfit),
             Err(_) => return,
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
 
-    /// Looks until it is fit, or `stopped`.
+    /// Looks until it is fit, and then after its keys, until `stopped`.
     pub(crate) async fn run(&self, db: &Db, vault: &Vault, stopped: CancellationToken) {
         let mut told = None;
         while self.known() != Some(Ok(())) {
@@ -43,6 +51,25 @@ impl SchemaWatch {
             }
             told = missing;
         }
+        loop {
+            tokio::select! {
+                () = stopped.cancelled() => return,
+                () = tokio::time::sleep(KEYS_EVERY) => {}
+            }
+            // A database that is away tells nothing new.
+            if let Ok(covered) = vault.covered().await {
+                let lacks = !matches!(covered, Covered::Wholly);
+                if lacks && !self.lacks_keys.swap(lacks, Ordering::Relaxed) {
+                    tracing::error!("data keys are under a wrapping key that is not configured here");
+                }
+                self.lacks_keys.store(lacks, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether what some people have sealed cannot be opened here.
+    pub(crate) fn lacks_keys(&self) -> bool {
+        self.lacks_keys.load(Ordering::Relaxed)
     }
 
     /// What the operator has to do, if it is known that there is something to do.
@@ -62,6 +89,6 @@ impl SchemaWatch {
     }
 
     fn known(&self) -> Option<Result<(), Unfit>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -18,7 +18,7 @@ use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::jobs::{self, JobKind, QueueName};
 
 /// The kind and the subject of the alarm that says that a check has stopped it.
-const ALARM: (&str, &str) = (alarms::MONEY_OUT_STOPPED, "money_out");
+pub const ALARM: (&str, &str) = (alarms::MONEY_OUT_STOPPED, "money_out");
 
 /// What the owner of a transaction reads while it waits, and what its job remembers.
 pub const WAITS: &str = "sending money is paused for the moment; it goes on by itself";
@@ -77,7 +77,8 @@ pub(crate) async fn may_leave(conn: &mut PgConn) -> Result<bool, DbError> {
     Ok(rows.as_slice().first().is_some_and(|row| row.is_open))
 }
 
-/// Keeps money from leaving from now on; false when it was stopped already, which keeps its first reason.
+/// Keeps money from leaving from now on; false when it was stopped already, which keeps its first reason. What a check has found is told also when
+/// an operator had stopped it before: whoever lets it leave again has to know.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -86,11 +87,11 @@ pub async fn stop(db: &Db, actor: &Actor, reason: &str, now: DateTime<Utc>) -> R
         let stopped = change(conn, false, Some(reason), actor, now).await?;
         if stopped {
             record(conn, "stop_money_out", Some(reason), actor, now).await?;
-            // An operator who stops it knows.
-            if !matches!(actor, Actor::Operator(_)) {
-                let (kind, subject) = ALARM;
-                alarms::raise(conn, kind, subject, &format!("no money goes out any more: {reason}"), now).await?;
-            }
+        }
+        let (kind, subject) = ALARM;
+        // An operator who stops it knows.
+        if !matches!(actor, Actor::Operator(_)) && (stopped || !alarms::is_open_about(conn, kind, subject).await?) {
+            alarms::raise(conn, kind, subject, &format!("no money goes out any more: {reason}"), now).await?;
         }
         Ok::<_, DbError>(stopped)
     })

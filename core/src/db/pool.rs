@@ -79,6 +79,8 @@ pub struct Db {
     /// For what takes as long as it needs.
     reports: Pool,
     failure: LastFailure,
+    /// The most connections of `pool`.
+    most: u32,
     writes: bool,
 }
 
@@ -99,6 +101,8 @@ enum NoConnection {
     Refused(String),
     #[error("all connections are in use")]
     AllInUse,
+    #[error("the database does not answer")]
+    Silent,
     #[error("the database takes no writes")]
     ReadOnly,
 }
@@ -178,6 +182,7 @@ impl Db {
             pool: pool(url, options, &failure).await?,
             reports: pool(url, &reports, &failure).await?,
             failure,
+            most: options.pool_size,
             writes: options.writes,
         })
     }
@@ -187,6 +192,7 @@ impl Db {
     pub fn for_reports(&self) -> Self {
         Self {
             pool: self.reports.clone(),
+            most: REPORTS,
             ..self.clone()
         }
     }
@@ -201,9 +207,15 @@ impl Db {
                 bb8::RunError::User(error) => Some(error.to_string()),
                 bb8::RunError::TimedOut => self.failure.take(),
             };
-            DbError::Unavailable(Box::new(
-                reason.map_or(NoConnection::AllInUse, NoConnection::Refused),
-            ))
+            // One that is being made has failed in no way yet, and is not in use.
+            let state = self.pool.state();
+            let is_full = state.connections >= self.most && state.idle_connections == 0;
+            let unknown = if is_full {
+                NoConnection::AllInUse
+            } else {
+                NoConnection::Silent
+            };
+            DbError::Unavailable(Box::new(reason.map_or(unknown, NoConnection::Refused)))
         })
     }
 

@@ -35,12 +35,15 @@ impl AlarmLimits {
     }
 }
 
+/// The limit of currencies for which nobody has said another.
+const USUAL_LIMIT: Decimal = Decimal::ONE_HUNDRED;
+
 impl FromStr for AlarmLimits {
     type Err = InvalidLimits;
 
     fn from_str(text: &str) -> Result<Self, InvalidLimits> {
         let mut limits = Self {
-            every: Decimal::ZERO,
+            every: USUAL_LIMIT,
             of: BTreeMap::new(),
         };
         for item in text.split(',').map(str::trim) {
@@ -84,14 +87,21 @@ pub async fn raise_alarms(db: &Db, limits: &AlarmLimits, now: DateTime<Utc>) -> 
             .into_iter()
             .map(|((user, code), sum)| (format!("{user}:{code}"), sum))
             .collect();
-        for subject in alarms::open_subjects(conn, DEBT_ABOVE_LIMIT).await? {
-            // Told once, not with each look.
-            if owing.remove(&subject).is_none() {
-                alarms::close(conn, DEBT_ABOVE_LIMIT, &subject, now).await?;
+        let message = |sum: &Money| format!("{sum} is owed; `wallet-worker debts` lists what for");
+        for open in alarms::open_of(conn, DEBT_ABOVE_LIMIT).await? {
+            match owing.get(&open.subject) {
+                // Told once, and again when the sum is another one, not with each look.
+                Some(sum) if message(sum) == open.message => {
+                    owing.remove(&open.subject);
+                }
+                Some(_) => {}
+                None => {
+                    alarms::close(conn, DEBT_ABOVE_LIMIT, &open.subject, now).await?;
+                }
             }
         }
         for (subject, sum) in &owing {
-            let message = format!("{sum} is owed; `wallet-worker debts` lists what for");
+            let message = message(sum);
             alarms::raise(conn, DEBT_ABOVE_LIMIT, subject, &message, now).await?;
         }
         Ok::<(), DbError>(())
@@ -107,6 +117,14 @@ mod tests {
         let limits: AlarmLimits = "100, jpy:15000,eur:0.50".parse().unwrap();
         let of = |code: &str| limits.of(code.parse().unwrap()).to_string();
         assert_eq!([of("usd"), of("jpy"), of("eur")], ["100", "15000", "0.50"]);
+        let one: AlarmLimits = "jpy:15000".parse().unwrap();
+        assert_eq!(
+            one.of("usd".parse().unwrap()),
+            USUAL_LIMIT,
+            "another's limit changes nothing"
+        );
+        let none: AlarmLimits = "0".parse().unwrap();
+        assert_eq!(none.of("usd".parse().unwrap()), Decimal::ZERO);
         for wrong in ["", "lots", "100,xyz:1", "-1", "usd:"] {
             assert!(wrong.parse::<AlarmLimits>().is_err(), "{wrong}");
         }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use store::{Replay, StoredEvent, find, ignore, park, pass, replay, unknown_of};
+pub use store::{Replay, StoredEvent, find, ignore, is_parked, park, pass, replay, unknown_of};
 
 use crate::alarms;
 use crate::chaos::{self, Point};
@@ -275,6 +275,19 @@ impl Inbox {
     }
 }
 
+/// Room for the keys of jobs in the database; Stripe's ids have up to 255 characters of their own
+/// (<https://docs.stripe.com/upgrades#what-changes-does-stripe-consider-to-be-backwards-compatible>).
+const LONGEST_KEY: usize = 255;
+
+/// One job for each event.
+fn unique_key(event: &str) -> String {
+    let key = format!("event:{event}");
+    if key.len() <= LONGEST_KEY {
+        return key;
+    }
+    format!("event:sha256:{}", hex::encode(Sha256::digest(event)))
+}
+
 /// The job that processes an event.
 fn job_of(event: &str, now: DateTime<Utc>) -> NewJob {
     NewJob {
@@ -282,7 +295,7 @@ fn job_of(event: &str, now: DateTime<Utc>) -> NewJob {
         transaction: None,
         wallets: Vec::new(),
         payload: json!({ "v": 1, "event": event }),
-        unique_key: Some(format!("event:{event}")),
+        unique_key: Some(unique_key(event)),
         run_at: now,
         handed_over: false,
     }

@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 
 use super::{Arrived, Obstacle, Source, job_of};
 use crate::db::schema::stripe_events;
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{Db, DbError, PgConn, sql};
 use crate::jobs;
 
 /// A stored event, without its body.
@@ -198,6 +198,19 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
             is_done: state != "received",
         },
     ))
+}
+
+/// Whether the event of this id is parked.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_parked(db: &Db, id: &str) -> Result<bool, DbError> {
+    let parked = stripe_events::table
+        .find(id)
+        .filter(stripe_events::state.eq("parked"));
+    Ok(diesel::select(diesel::dsl::exists(parked))
+        .get_result(&mut db.conn().await?)
+        .await?)
 }
 
 /// Marks an event as understood and without consequence.

@@ -19,6 +19,8 @@ use crate::ids::WalletId;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Keys of one node that are looked at; each is one wallet that is worked on at this moment.
 const MOST_KEYS: usize = 10_000;
+/// The keys of wallets, and not what else may stand in the same Redis under a name that begins so.
+const WALLET_KEYS: &str = "wallet:????????-????-????-????-????????????";
 /// Bytes of a holder's value that are shown.
 const SHOWN: usize = 40;
 
@@ -66,6 +68,17 @@ pub struct Overdue {
     pub holder: Holder,
 }
 
+/// What was seen on all nodes.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// The keys that no worker of ours can hold.
+    pub overdue: Vec<Overdue>,
+    /// Nodes that did not answer.
+    pub unreachable: usize,
+    /// Nodes with more keys than are looked at.
+    pub cut: usize,
+}
+
 impl WalletLocks {
     /// The key of a wallet, the same on every node.
     #[must_use]
@@ -79,10 +92,9 @@ impl WalletLocks {
         join_all(self.nodes.iter().map(|node| look(node, &key))).await
     }
 
-    /// Of all keys on the nodes those that no worker of ours can hold, and how many nodes did not answer.
-    pub async fn overdue(&self) -> (Vec<Overdue>, usize) {
-        let mut overdue = Vec::new();
-        let mut unreachable = 0;
+    /// Looks at all keys on the nodes.
+    pub async fn overdue(&self) -> Looked {
+        let mut looked = Looked::default();
         for node in self.nodes.iter() {
             let asked = timeout(PATIENCE * 5, async {
                 let mut redis = connect(node).await?;
@@ -93,15 +105,16 @@ impl WalletLocks {
                 Ok::<_, RedisError>(seen)
             });
             let Ok(Ok(seen)) = asked.await else {
-                unreachable += 1;
+                looked.unreachable += 1;
                 continue;
             };
+            looked.cut += usize::from(seen.len() >= MOST_KEYS);
             for (key, seen) in seen {
                 let wallet = key.strip_prefix("wallet:").and_then(|id| id.parse().ok());
                 if let (Some(wallet), KeySeen::Held(holder)) = (wallet, seen)
                     && holder.is_unlawful(self.timing.ttl)
                 {
-                    overdue.push(Overdue {
+                    looked.overdue.push(Overdue {
                         wallet,
                         node: node.position(),
                         holder,
@@ -109,7 +122,7 @@ impl WalletLocks {
                 }
             }
         }
-        (overdue, unreachable)
+        looked
     }
 
     /// Removes a wallet's key wherever [`Self::overdue`] would list it, and with `insisting` wherever it is. Brings what was removed, by node.
@@ -171,7 +184,7 @@ async fn keys(redis: &mut MultiplexedConnection) -> Result<Vec<String>, RedisErr
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor)
             .arg("MATCH")
-            .arg("wallet:*")
+            .arg(WALLET_KEYS)
             .arg("COUNT")
             .arg(1_000);
         let (next, keys): (u64, Vec<String>) = scan.query_async(redis).await?;

@@ -36,7 +36,7 @@ use rand::Rng;
 
 pub use batch::BatchGuard;
 pub use guard::WalletGuard;
-pub use look::{Holder, KeySeen, Overdue};
+pub use look::{Holder, KeySeen, Looked, Overdue};
 
 use crate::ids::WalletId;
 use guard::Lease;

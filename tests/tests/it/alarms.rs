@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use serde_json::json;
-use wallet_core::alarms;
+use wallet_core::audit::Actor;
 use wallet_core::clock::Clock as _;
 use wallet_core::verify::{self, Scheduled};
+use wallet_core::{alarms, money_out};
 use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::programs::run;
 use wallet_tests::{Database, TestApp, eventually};
@@ -157,4 +158,68 @@ async fn partitions_that_cannot_be_made_raise_an_alarm_until_they_can() {
         parked: 0,
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_that_tells_what_is_still_so_is_closed_only_when_nothing_else_can_end_it() {
+    let app = TestApp::with_workers(0).await;
+    let (alice, hers) = app.owner(1_000).await;
+    let (_, his) = app.owner(0).await;
+    app.send(&alice, &hers, &his, 100).await;
+    app.db.execute("UPDATE jobs SET parked_at = now()", &[]).await;
+    let job: i64 = app.db.value("SELECT id FROM jobs", &[]).await;
+    let event = "INSERT INTO stripe_events (id, type, state, received_at, body_sha256) VALUES ('evt_1', 'charge.succeeded', 'parked', now(), '\\x00')";
+    app.db.execute(event, &[]).await;
+    let db = app.db.pool().await;
+    money_out::stop(db, &Actor::Worker("w".to_owned()), "a check says so", Utc::now())
+        .await
+        .unwrap();
+    for (kind, subject) in [
+        ("job_parked", job.to_string()),
+        ("event_parked", "evt_1".to_owned()),
+    ] {
+        let conn = &mut db.conn().await.unwrap();
+        alarms::raise(conn, kind, &subject, "words", Utc::now())
+            .await
+            .unwrap();
+    }
+    let close = async |kind: &str, subject: &str, force: &[&str]| {
+        let args = [&["close-alarm", kind, subject, "--reason", "seen"], force].concat();
+        run("wallet-worker", &args, &app.variables).await
+    };
+    let (kind, subject) = ("money_out_stopped", "money_out");
+    for (kind, subject, mend, may_be_forced) in [
+        (
+            "job_parked",
+            job.to_string().as_str(),
+            format!("`wallet-worker requeue {job}`"),
+            false,
+        ),
+        (
+            "event_parked",
+            "evt_1",
+            "`wallet-worker replay-events --id evt_1`, or give --force".to_owned(),
+            true,
+        ),
+        (kind, subject, "`wallet-worker money-out start`".to_owned(), false),
+    ] {
+        let refused = close(kind, subject, &[]).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(
+            refused.err.contains("is not over") && refused.err.contains(&mend),
+            "{refused:?}"
+        );
+        let forced = close(kind, subject, &["--force"]).await;
+        assert_eq!(forced.code, Some(i32::from(!may_be_forced)), "{forced:?}");
+    }
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 2);
+    let on_record = "audit_log WHERE action = 'close_alarm' AND (detail->>'force')::boolean";
+    assert_eq!(app.db.count(on_record).await, 1);
+    // What is over can be closed, whatever it was.
+    app.db
+        .execute("UPDATE switches SET is_open = true WHERE name = 'money_out'", &[])
+        .await;
+    let closed = close(kind, subject, &[]).await;
+    assert_eq!(closed.code, Some(0), "{closed:?}");
+    app.abandon().await;
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use wallet_core::money_out::WAITS;
+use wallet_core::audit::Actor;
+use wallet_core::clock::Clock as _;
+use wallet_core::money_out::{self as switch, WAITS};
 use wallet_dev::pace;
 use wallet_dev::stack::port;
 use wallet_tests::app::id_of;
@@ -197,6 +199,38 @@ async fn no_call_begins_after_the_stop_and_what_had_begun_is_recorded() {
     assert_eq!(sent(&app).await, 80);
     app.stripe.clear_faults().await;
     app.finish().await;
+}
+
+/// What a check finds while an operator has stopped money-out is told to whoever starts it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_would_stop_money_during_an_operator_s_stop_is_told() {
+    let app = TestApp::with_workers(0).await;
+    let stopped = money_out(&app, &["stop", "--reason", "maintenance"]).await;
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    let alarm = "alarms WHERE kind = 'money_out_stopped' AND closed_at IS NULL";
+    assert_eq!(app.db.count(alarm).await, 0, "the operator knows");
+    let db = app.db.pool().await;
+    for _ in 0..2 {
+        let worker = Actor::Worker("w".to_owned());
+        let first = switch::stop(db, &worker, "the books do not agree", app.clock.now()).await;
+        assert!(!first.unwrap(), "it was stopped before");
+    }
+    assert_eq!(
+        app.db.count(&format!("{alarm} AND seen = 1")).await,
+        1,
+        "told once"
+    );
+    let status = money_out(&app, &["status"]).await.out;
+    for words in [
+        "maintenance",
+        "a check says: no money goes out any more: the books do not agree",
+    ] {
+        assert!(status.contains(words), "{status}");
+    }
+    let started = money_out(&app, &["start"]).await;
+    assert!(started.out.contains("the books do not agree"), "{started:?}");
+    assert_eq!(app.db.count(alarm).await, 0);
+    app.abandon().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,6 +36,22 @@ async fn what_came_for_a_deposit_in_review_is_credited_once_when_an_operator_say
         listed.ends_with("deposit of 25.00 usd, in_review\n1 amounts in suspense\n"),
         "{listed}"
     );
+    let close = [
+        "close-alarm",
+        "payment_mismatch",
+        &id,
+        "--reason",
+        "seen",
+        "--force",
+    ];
+    let refused = run("wallet-worker", &close, &app.variables).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused
+            .err
+            .contains("99.00 usd lies in suspense; `wallet-worker review credit"),
+        "{refused:?}"
+    );
     let credited = review(&app, &["credit", &id, "--reason", "the payer agrees"]).await;
     assert_eq!(credited.code, Some(0), "{credited:?}");
     app.completed(&alice, &id).await;
@@ -404,4 +420,43 @@ async fn a_refund_that_nobody_has_told_of_yet_is_found_before_anything_is_credit
     .await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
     app.abandon().await;
+}
+
+/// Of two operators with contrary decisions the second hears of the first; one that goes no further by itself makes way for another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contrary_decision_is_refused_while_one_is_carried_out_and_takes_the_place_of_a_parked_one() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, wallet, id) = in_review(&mut app, "9900", "usd").await;
+    app.stop_workers().await;
+    let first = review(&app, &["credit", &id, "--reason", "the payer agrees"]).await;
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let same = review(&app, &["credit", &id, "--reason", "so do I"]).await;
+    assert!(
+        same.code == Some(0) && same.out.contains("carried out already"),
+        "{same:?}"
+    );
+    let contrary = review(&app, &["return", &id, "--reason", "the payer does not"]).await;
+    assert_eq!(contrary.code, Some(1), "{contrary:?}");
+    assert!(
+        contrary.err.contains("another decision") && contrary.err.contains("credit_review"),
+        "{contrary:?}"
+    );
+    app.db
+        .execute(
+            "UPDATE jobs SET parked_at = now() WHERE kind = 'credit_review'",
+            &[],
+        )
+        .await;
+    let instead = review(&app, &["return", &id, "--reason", "the payer does not"]).await;
+    assert_eq!(instead.code, Some(0), "{instead:?}");
+    let kinds = "SELECT string_agg(kind, ',') FROM jobs WHERE unique_key LIKE 'review:%'";
+    assert_eq!(app.db.value::<String>(kinds, &[]).await, "return_review");
+    app.start_worker();
+    app.failed(&alice, &id).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (0, 0));
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
 }

@@ -3,10 +3,15 @@
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
-use wallet_core::alarms;
+use wallet_core::alarms::{
+    self, ABOUT_PAYOUTS, EVENT_PARKED, JOB_PARKED, LATE_PAYMENT, MONEY_OUT_STOPPED, OpenAlarm,
+    PAYMENT_MISMATCH, RETURN_FAILED,
+};
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
+use wallet_core::ids::{JobId, TransactionId};
 use wallet_core::reason::Reason;
+use wallet_core::{inbox, jobs, ledger, money_out, transactions};
 
 use super::Session;
 
@@ -20,13 +25,37 @@ pub(crate) struct CloseAlarm {
     /// What was found out, for those who read the audit trail.
     #[arg(long)]
     reason: Reason,
+    /// Close it although its event is still parked, because nobody will ever need what it told.
+    #[arg(long)]
+    force: bool,
 }
 
-/// Closes it, on record.
+/// What an alarm tells, and is still so.
+enum Holds {
+    /// A command ends it, and closes the alarm.
+    UntilDecided(String),
+    /// It may stay so for ever, and holds nothing up.
+    UnlessForced(String),
+}
+
+/// Closes it, on record, unless what it tells is still so.
 pub(crate) async fn close_alarm(session: &Session, which: &CloseAlarm) -> anyhow::Result<()> {
+    let (kind, subject) = (&which.kind, &which.subject);
+    let open = alarms::find_open(&mut *session.db.conn().await?, kind, subject).await?;
+    let Some(alarm) = open else {
+        bail!("there is no open alarm {kind} {subject}; `wallet-worker parked` lists them");
+    };
+    match what_holds(session, &alarm).await? {
+        Some(Holds::UntilDecided(why)) => bail!("{kind} {subject} is not over: {why}"),
+        Some(Holds::UnlessForced(why)) if !which.force => {
+            bail!("{kind} {subject} is not over: {why}, or give --force if it will stay so")
+        }
+        _ => {}
+    }
     let now = session.now();
     let is_closed = in_transaction!(session.db, conn => {
-        let is_closed = alarms::close(conn, &which.kind, &which.subject, now).await?;
+        // Whatever came back since it was looked at has raised it again.
+        let is_closed = alarms::close_unless_seen_again(conn, &alarm, now).await?;
         if is_closed {
             let record = AuditRecord {
                 at: now,
@@ -35,21 +64,68 @@ pub(crate) async fn close_alarm(session: &Session, which: &CloseAlarm) -> anyhow
                 request_id: None,
                 transactions: &[],
                 wallets: &[],
-                detail: json!({ "kind": which.kind, "subject": which.subject, "reason": which.reason.as_str() }),
+                detail: json!({ "kind": kind, "subject": subject, "reason": which.reason.as_str(), "force": which.force }),
             };
             audit::record(conn, &record).await?;
         }
         Ok::<bool, DbError>(is_closed)
     })?;
     if !is_closed {
-        bail!(
-            "there is no open alarm {} {}; `wallet-worker parked` lists them",
-            which.kind,
-            which.subject
-        );
+        bail!("{kind} {subject} was raised again or closed at this moment: look at it again");
     }
     session.answer(
-        &json!({ "closed": { "kind": which.kind, "subject": which.subject } }),
-        ["the alarm is closed".to_owned()],
+        &json!({ "closed": { "kind": kind, "subject": subject } }),
+        ["the alarm is closed; a check that finds the same again raises it anew".to_owned()],
     )
+}
+
+/// What the database shows to be still so; what only a check or a person can find out is not asked.
+async fn what_holds(session: &Session, alarm: &OpenAlarm) -> anyhow::Result<Option<Holds>> {
+    let (db, subject) = (&session.db, alarm.subject.as_str());
+    let holds = match alarm.kind.as_str() {
+        JOB_PARKED => match subject.parse() {
+            Ok(job) if jobs::is_parked(db, JobId(job)).await? => Some(Holds::UntilDecided(format!(
+                "job {job} is parked; mend what it failed of and `wallet-worker requeue {job}`"
+            ))),
+            _ => None,
+        },
+        EVENT_PARKED => inbox::is_parked(db, subject).await?.then(|| {
+            Holds::UnlessForced(format!(
+                "the event is parked; mend what it failed of and `wallet-worker replay-events --id {subject}`"
+            ))
+        }),
+        MONEY_OUT_STOPPED => (!money_out::state(db).await?.is_open).then(|| {
+            Holds::UntilDecided(
+                "no money goes out; `wallet-worker money-out start` lets it leave again".to_owned(),
+            )
+        }),
+        PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED => in_suspense(session, subject).await?,
+        kind if ABOUT_PAYOUTS.contains(&kind) => being_paid_out(session, subject).await?,
+        _ => None,
+    };
+    Ok(holds)
+}
+
+async fn in_suspense(session: &Session, subject: &str) -> anyhow::Result<Option<Holds>> {
+    let Ok(transaction) = subject.parse::<TransactionId>() else {
+        return Ok(None);
+    };
+    let lies = ledger::suspended_of(&mut *session.db.conn().await?, transaction).await?;
+    let decide = format!("`wallet-worker review credit {transaction}` or `review return {transaction}`");
+    Ok(lies
+        .first()
+        .map(|one| Holds::UntilDecided(format!("{} lies in suspense; {decide}", one.amount))))
+}
+
+/// Without its alarm nobody could decide about the withdrawal any more.
+async fn being_paid_out(session: &Session, subject: &str) -> anyhow::Result<Option<Holds>> {
+    let Ok(withdrawal) = subject.parse::<TransactionId>() else {
+        return Ok(None);
+    };
+    let found = transactions::find(&mut *session.db.conn().await?, withdrawal).await?;
+    let decide =
+        format!("`wallet-worker withdrawals paid {withdrawal}` or `withdrawals taken-back {withdrawal}`");
+    Ok(found
+        .filter(|found| !found.stage.status().is_final())
+        .map(|found| Holds::UntilDecided(format!("the withdrawal is {}; {decide}", found.stage.as_str()))))
 }

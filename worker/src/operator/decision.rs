@@ -1,12 +1,13 @@
 //! What an operator decides about a transaction: a worker carries it out, once, on record.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::json;
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, NewJob};
 use wallet_core::reason::Reason;
+use wallet_core::stripe::{Operation, is_undecided};
 use wallet_core::transactions::Transaction;
 
 use super::Session;
@@ -26,12 +27,30 @@ pub(super) async fn decide(
     what: &str,
 ) -> anyhow::Result<()> {
     let (id, now) = (transaction.id, session.now());
+    // One decision at a time, whichever it is.
+    let key = format!("review:{id}");
     let job = NewJob {
-        // One decision at a time, whichever it is.
-        unique_key: Some(format!("review:{id}")),
+        unique_key: Some(key.clone()),
         ..NewJob::for_transaction(kind, id, transaction.wallets(), now)
     };
+    if let Some(other) = jobs::find_unique(&session.db, &key).await?
+        && other.kind != kind.as_str()
+    {
+        let (job, kind) = (other.id, other.kind);
+        if other.parked_at.is_none() {
+            bail!(
+                "job {job} carries out another decision about {id} at this moment ({kind}): see what comes of it"
+            );
+        }
+        if may_have_sent(session, id).await? {
+            bail!(
+                "job {job} ({kind}) may have sent money at Stripe already: `wallet-worker requeue {job}` finds that out"
+            );
+        }
+    }
     let queued = in_transaction!(session.db, conn => {
+        // One that goes no further by itself makes way for what is decided now.
+        jobs::drop_parked(conn, &key, now).await?;
         let queued = jobs::insert(conn, &job).await?;
         if queued.is_some() {
             let entry = AuditRecord {
@@ -49,10 +68,21 @@ pub(super) async fn decide(
     })?;
     let line = match queued {
         Some(job) => format!("job {job} will {what}"),
-        None => "a decision about it is being carried out already".to_owned(),
+        None => "this is being carried out already".to_owned(),
     };
     session.answer(
         &json!({ "transaction": id.to_string(), "job": queued.map(|job| job.0) }),
         [line],
     )
+}
+
+/// Whether a call of an earlier decision may have moved money that no other decision can move.
+async fn may_have_sent(session: &Session, id: TransactionId) -> anyhow::Result<bool> {
+    let conn = &mut session.db.conn().await?;
+    for operation in [Operation::Refund, Operation::Reversal] {
+        if is_undecided(conn, operation, id.uuid()).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

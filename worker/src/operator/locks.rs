@@ -9,7 +9,7 @@ use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::RedisConfig;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::WalletId;
-use wallet_core::locks::{Holder, KeySeen, WalletLocks};
+use wallet_core::locks::{Holder, KeySeen, Looked, WalletLocks};
 use wallet_core::reason::Reason;
 
 use super::{Session, Verdict};
@@ -43,7 +43,11 @@ pub(crate) async fn locks(session: &Session, config: &RedisConfig, command: Lock
 }
 
 async fn list(session: &Session, locks: &WalletLocks) -> anyhow::Result<()> {
-    let (overdue, unreachable) = locks.overdue().await;
+    let Looked {
+        overdue,
+        unreachable,
+        cut,
+    } = locks.overdue().await;
     let (_, nodes) = locks.needed_of();
     let mut lines: Vec<String> = overdue
         .iter()
@@ -62,12 +66,17 @@ async fn list(session: &Session, locks: &WalletLocks) -> anyhow::Result<()> {
             "{unreachable} of {nodes} lock nodes do not answer: their locks are not listed"
         ));
     }
+    if cut > 0 {
+        lines.push(format!(
+            "{cut} of {nodes} lock nodes have more keys than are looked at: the rest is not listed"
+        ));
+    }
     let rows: Vec<Value> = overdue
         .iter()
         .map(|it| json!({ "wallet": it.wallet.to_string(), "node": it.node, "holder": as_json(&it.holder) }))
         .collect();
     session.answer(
-        &json!({ "overdue": rows, "nodes": nodes, "nodesUnreachable": unreachable }),
+        &json!({ "overdue": rows, "nodes": nodes, "nodesUnreachable": unreachable, "nodesCut": cut }),
         lines,
     )?;
     if unreachable == nodes {

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::json;
+use wallet_core::alarms;
 use wallet_core::money_out as switch;
 use wallet_core::reason::Reason;
 
@@ -33,6 +34,9 @@ pub(crate) async fn money_out(session: &Session, command: MoneyOut) -> anyhow::R
     let (db, actor, now) = (&session.db, &session.actor, session.now());
     let mut lines = Vec::new();
     let mut woken = None;
+    let (kind, subject) = switch::ALARM;
+    let found = alarms::find_open(&mut *db.conn().await?, kind, subject).await?;
+    let found = found.map(|alarm| alarm.message);
     match command {
         MoneyOut::Stop { reason } => {
             if !switch::stop(db, actor, reason.as_str(), now).await? {
@@ -41,16 +45,21 @@ pub(crate) async fn money_out(session: &Session, command: MoneyOut) -> anyhow::R
         }
         MoneyOut::Start { reason } => {
             woken = switch::start(db, actor, reason.as_ref().map(Reason::as_str), now).await?;
+            if let (Some(_), Some(found)) = (woken, &found) {
+                lines.push(format!(
+                    "a check had stopped it, or would have: {found}; it stops it again if that is still so"
+                ));
+            }
             lines.push(match woken {
                 Some(woken) => format!("{woken} jobs have waited for it"),
                 None => "it was not stopped".to_owned(),
             });
         }
-        MoneyOut::Status => {}
+        MoneyOut::Status => lines.extend(found.iter().map(|found| format!("a check says: {found}"))),
     }
     let state = switch::state(db).await?;
     let object = json!({
-        "open": state.is_open, "changedAt": state.changed_at, "changedBy": state.changed_by, "reason": state.reason, "woken": woken,
+        "open": state.is_open, "changedAt": state.changed_at, "changedBy": state.changed_by, "reason": state.reason, "woken": woken, "alarm": found,
     });
     lines.push(in_words(&state));
     session.answer(&object, lines)

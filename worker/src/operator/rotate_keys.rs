@@ -112,7 +112,7 @@ fn in_words(report: &RewrapReport) -> Vec<String> {
         ));
     }
     if report.is_complete() {
-        lines.push("every data key is under the current ENCRYPTION_SECRET_KEY: the retired keys are no longer needed".to_owned());
+        lines.push("every data key is under the current ENCRYPTION_SECRET_KEY: once all APIs and workers have been started anew with it, the retired keys are no longer needed".to_owned());
     }
     lines
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -47,6 +48,8 @@ impl Session {
         let actor = Actor::Operator(name(manner)?);
         let options = DbOptions {
             application_name: "wallet-operator",
+            // Whoever stops money in an outage wants an answer more than a quick one.
+            get_timeout: Duration::from_secs(15),
             ..DbOptions::default()
         };
         Ok(Self {

@@ -56,8 +56,9 @@ pub(crate) async fn wallets(session: &Session, command: Wallets) -> anyhow::Resu
     if !parked.is_empty() {
         let named: Vec<String> = parked.iter().map(i64::to_string).collect();
         lines.push(format!(
-            "what its parked jobs hold comes back when they are queued again while it is not active: `wallet-worker requeue {} --reason …`",
-            named.join(" ")
+            "what its parked jobs hold comes back when they are queued again while it is not active: `wallet-worker requeue {} --reason …`{}",
+            named.join(" "),
+            if parked.len() < jobs::MOST_OF_WALLET { "" } else { "; there may be more, which this command names then" }
         ));
     }
     let object = json!({ "wallet": wallet.to_string(), "active": active, "parkedJobs": parked });

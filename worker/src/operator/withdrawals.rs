@@ -15,7 +15,8 @@ use super::decision::{decide, id_of};
 use super::session::moment;
 
 /// Withdrawals that go no further by themselves: Stripe no longer shows their payout to us, because the account was disconnected or deleted while
-/// it was under way; or their payout cannot be made, because the account has paid itself out or is in the red.
+/// it was under way (`payout_unreachable`); or their payout cannot be made, because the account has paid itself out (`payout_by_others`) or is in the red
+/// (`payout_unfunded`).
 #[derive(Debug, Subcommand)]
 pub(crate) enum Withdrawals {
     /// List them, the oldest alarm first.
