@@ -92,6 +92,10 @@ impl Acceptor {
                 let mend = format!("must be of a wallet in {}: this platform is paid in no other currency", self.settlement);
                 return Err(AcceptError::validation("walletId", mend));
             }
+            if let Some(new) = amount.currency().replaced_by() {
+                let mend = format!("must be of a wallet in {new}, which has replaced {}", amount.currency());
+                return Err(AcceptError::validation("walletId", mend));
+            }
             chargeable(amount, input.payment_method)?;
             checks::room_for_payment(conn, &wallet, &self.limits).await?;
             let mut new = self.pending(id, Flow::Deposit, &wallet, amount);

@@ -64,6 +64,12 @@ impl NewWallet {
                 .map_err(|error: crate::money::UnsupportedCurrency| {
                     AcceptError::validation("currency", error.to_string())
                 })?;
+        if let Some(new) = currency.replaced_by() {
+            return Err(AcceptError::validation(
+                "currency",
+                format!("was replaced by {new}: use that"),
+            ));
+        }
         checks::stripe_id("stripeAccountId", input.stripe_account_id.as_deref(), &["acct_"])?;
         check_bank(input.bank_details.as_ref())?;
         let input = CreateWalletInput {

@@ -14,6 +14,7 @@ use super::proof::Standing;
 use super::urls::back_to;
 use super::{PayeeError, ProvenAccount, store};
 use crate::accept::{AcceptError, Caller};
+use crate::alarms::{self, ONBOARDING_REFUSED};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::SharedClock;
 use crate::db::{Db, in_transaction};
@@ -23,6 +24,9 @@ use crate::stripe::{
     Opening, Operation, StripeCalls,
 };
 use crate::wallets::{self, Wallet};
+
+/// The subject of what concerns everybody.
+const PLATFORM: &str = "platform";
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -66,6 +70,22 @@ pub struct Payees {
     live: bool,
 }
 
+/// One account serves all wallets of a person, and its country never changes
+/// (<https://docs.stripe.com/api/accounts/create#create_account-country>).
+fn fits(asked: Option<&Country>, account: &Account) -> Result<(), AcceptError> {
+    let is_in = account.country.as_deref();
+    match (asked.map(Country::code), is_in) {
+        (Some(asked), Some(is_in)) if asked != is_in => Err(AcceptError::validation(
+            "country",
+            format!(
+                "is {is_in} for your payout account, which serves all your wallets, and never changes; leave it out, or name an account in {asked} with \
+                 changePayoutAccount"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl fmt::Debug for Payees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Payees")
@@ -103,7 +123,8 @@ impl Payees {
         let country = input.country.as_deref().map(str::parse::<Country>).transpose();
         let country = country.map_err(|error| AcceptError::validation("country", error.to_string()))?;
         let wallet = self.own_wallet(caller, wallet).await?;
-        let (proven, replaced) = self.account_of(caller.user_id, &wallet, country).await?;
+        let (proven, replaced) = self.account_of(caller.user_id, &wallet, country.clone()).await?;
+        fits(country.as_ref(), proven.account())?;
         self.record(caller, &wallet, &proven, replaced.as_deref()).await?;
         let account = proven.account();
         let url = self.link(&account.id, &return_url, &refresh_url).await?;
@@ -230,7 +251,33 @@ impl Payees {
             }
             outcome => outcome,
         };
-        outcome.map_err(|error| self.failed(error))
+        match outcome {
+            Ok(made) => {
+                let conn = &mut self.db.conn().await?;
+                alarms::close(conn, ONBOARDING_REFUSED, PLATFORM, self.clock.now()).await?;
+                Ok(made)
+            }
+            Err(CallError::Gateway(error)) if error.param.as_deref() == Some("country") => {
+                Err(AcceptError::validation(
+                    "country",
+                    "is none in which Stripe opens payout accounts for this platform",
+                )
+                .into())
+            }
+            Err(CallError::Gateway(error)) if is_of_platform(error.disposition()) => {
+                // Nothing of it is the person's: the next one would be refused as well.
+                let message = format!(
+                    "Stripe refuses to open connected accounts: {}; complete the platform's Connect settings at Stripe, or its key's permissions",
+                    error.for_operators()
+                );
+                let conn = &mut self.db.conn().await?;
+                alarms::raise(conn, ONBOARDING_REFUSED, PLATFORM, &message, self.clock.now()).await?;
+                Err(PayeeError::invalid_state(
+                    "payout accounts cannot be opened at present; support has been told and will mend it",
+                ))
+            }
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     /// Writes down what Stripe says of the account, and lets the person's wallets that have none, or the lost one, pay out to it. The lost
@@ -306,6 +353,14 @@ impl Payees {
             },
         }
     }
+}
+
+/// Whether a refusal of a new account is about the platform: what is sent is the same for everybody, but for the country.
+const fn is_of_platform(disposition: Disposition) -> bool {
+    matches!(
+        disposition,
+        Disposition::FailDefinite | Disposition::RetryThenReview | Disposition::NeedsReview
+    )
 }
 
 /// Whether Stripe has answered, and will not answer otherwise.

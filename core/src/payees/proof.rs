@@ -59,7 +59,7 @@ impl ProvenAccount {
 pub(super) enum Standing {
     /// It is the person's.
     Proven(Box<ProvenAccount>),
-    /// It names another person or nobody, is the platform's own, or never was one of this platform.
+    /// It names another person or nobody, or is the platform's own.
     NotTheirs,
     /// The platform has no access to it: it was deleted, has disconnected, or never was one of this platform.
     Gone,

@@ -53,6 +53,9 @@ const ONE_REGION: [&str; 31] = [
     "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 ];
 
+/// The countries outside of it between which, and with which, Stripe pays across borders.
+const OTHERS_PAID: [&str; 3] = ["CA", "GB", "US"];
+
 impl Country {
     /// The two letters.
     #[must_use]
@@ -60,9 +63,13 @@ impl Country {
         &self.0
     }
 
-    fn is_of_one_region_with(&self, other: &Self) -> bool {
-        let is_in = |country: &Self| ONE_REGION.contains(&country.code());
-        self == other || (is_in(self) && is_in(other))
+    /// Whether Stripe pays from the one to the other under the full agreement: within a country, and between the United States, the United Kingdom,
+    /// Canada, Switzerland and the European Economic Area, where accounts under the recipient agreement cannot be paid across borders
+    /// (<https://docs.stripe.com/connect/cross-border-payouts#availability>).
+    fn is_paid_in_full_from(&self, platform: &Self) -> bool {
+        let is_in =
+            |country: &Self| ONE_REGION.contains(&country.code()) || OTHERS_PAID.contains(&country.code());
+        self == platform || (is_in(self) && is_in(platform))
     }
 }
 
@@ -75,8 +82,8 @@ pub enum Terms {
     /// `transfers` together with `card_payments` under the full agreement: elsewhere `transfers` alone needs Stripe's approval of the platform
     /// (<https://docs.stripe.com/connect/account-capabilities>).
     Merchant,
-    /// `transfers` alone under the recipient agreement, which is for payees outside of the platform's region: payouts across borders work with
-    /// no other, and it excludes `card_payments` (<https://docs.stripe.com/connect/service-agreement-types>).
+    /// `transfers` alone under the recipient agreement, which is for payees in countries between which and the platform's Stripe pays by arrangement
+    /// only, and it excludes `card_payments` (<https://docs.stripe.com/connect/service-agreement-types>).
     Recipient,
 }
 
@@ -93,7 +100,7 @@ impl Opening {
     /// An account of somebody in `country`, for a platform in another or the same.
     #[must_use]
     pub fn of(platform: &Country, country: Country) -> Self {
-        let terms = if !platform.is_of_one_region_with(&country) {
+        let terms = if !country.is_paid_in_full_from(platform) {
             Terms::Recipient
         } else if country.code() == "US" {
             Terms::Payee
@@ -117,13 +124,19 @@ mod tests {
         for (platform, payee, expected) in [
             ("US", "US", Terms::Payee),
             ("US", "us", Terms::Payee),
-            ("US", "DE", Terms::Recipient),
+            ("US", "DE", Terms::Merchant),
+            ("US", "GB", Terms::Merchant),
+            ("US", "CH", Terms::Merchant),
+            ("CA", "US", Terms::Payee),
+            ("SG", "SG", Terms::Merchant),
+            ("SG", "US", Terms::Recipient),
             ("US", "SG", Terms::Recipient),
             ("DE", "DE", Terms::Merchant),
             ("DE", "FR", Terms::Merchant),
             ("DE", "CH", Terms::Merchant),
-            ("DE", "GB", Terms::Recipient),
-            ("DE", "US", Terms::Recipient),
+            ("DE", "GB", Terms::Merchant),
+            ("DE", "US", Terms::Payee),
+            ("DE", "JP", Terms::Recipient),
             ("GB", "GB", Terms::Merchant),
         ] {
             assert_eq!(terms(platform, payee), expected, "{platform} {payee}");

@@ -199,3 +199,27 @@ async fn the_fee_of_a_payment_in_yen_is_whole() {
     assert_eq!(app.balances(&landlord, &rent).await, (1_039, 0));
     app.finish().await;
 }
+
+/// Bulgaria's currency is the euro since 2026, and Stripe takes no payments in the lev (<https://docs.stripe.com/currencies>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_currency_that_was_replaced_takes_no_wallets_and_no_money_any_more() {
+    let app = TestApp::with_workers(0).await;
+    let (alice, wallet) = app.owner(0).await;
+    let query = "mutation { createWallet(input: { currency: \"bgn\" }) { id } }";
+    let refused = app.gql(&alice, query, json!({})).await;
+    assert_eq!(
+        (refused.code(), refused.field()),
+        (Some("VALIDATION_ERROR"), Some("currency")),
+        "{refused:?}"
+    );
+    assert!(refused.message().contains("was replaced by eur"), "{refused:?}");
+    // One of before.
+    app.db.execute("UPDATE wallets SET currency = 'bgn'", &[]).await;
+    let refused = app.deposit(&alice, &wallet, json!({ "amount": "25.00" })).await;
+    assert_eq!(refused.code(), Some("VALIDATION_ERROR"), "{refused:?}");
+    assert!(
+        refused.message().contains("eur, which has replaced bgn"),
+        "{refused:?}"
+    );
+    app.finish().await;
+}

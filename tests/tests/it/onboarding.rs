@@ -288,6 +288,56 @@ async fn an_account_is_opened_in_the_country_of_its_person_under_what_stripe_dem
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_country_than_the_account_s_is_refused_and_changes_nothing() {
+    let app = TestApp::with_workers(0).await;
+    let (landlord, wallet) = app.owner(0).await;
+    let opened = onboard_in(&app, &landlord, &wallet, "US").await.data();
+    let second = app.wallet(&landlord, json!({ "currency": "eur" })).await;
+    let before = app.db.digest().await;
+    for wallet in [&wallet, &second] {
+        let refused = onboard_in(&app, &landlord, wallet, "DE").await;
+        assert_eq!(
+            (refused.code(), refused.field()),
+            (Some("VALIDATION_ERROR"), Some("country")),
+            "{refused:?}"
+        );
+        assert!(
+            refused.message().contains("is US for your payout account"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(app.db.digest().await, before);
+    let again = onboard_in(&app, &landlord, &second, "us").await.data();
+    assert_eq!(again["stripeAccountId"], opened["stripeAccountId"]);
+    app.finish().await;
+}
+
+/// What is sent for a new account is the same for everybody: a refusal is the platform's, and a person has to mend it at Stripe
+/// (<https://docs.stripe.com/connect/platform-controls>, "Your platform needs approval").
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_for_which_stripe_opens_no_accounts_is_told_to_an_operator_until_it_does() {
+    const TOLD: &str = "alarms WHERE kind = 'onboarding_refused' AND closed_at IS NULL";
+    for outcome in ["error_400", "error_403"] {
+        let app = TestApp::with_workers(0).await;
+        app.stripe
+            .fault(json!({ "operation": "accounts.create", "outcome": outcome }))
+            .await;
+        for _ in 0..2 {
+            let (landlord, wallet) = app.owner(0).await;
+            let refused = onboard(&app, &landlord, &wallet).await;
+            assert_eq!(refused.code(), Some("INVALID_STATE"), "{outcome}: {refused:?}");
+            assert!(refused.message().contains("support has been told"), "{refused:?}");
+        }
+        assert_eq!(app.db.count(TOLD).await, 1, "{outcome}");
+        app.stripe.clear_faults().await;
+        let (landlord, wallet) = app.owner(0).await;
+        assert_eq!(onboard(&app, &landlord, &wallet).await.code(), None, "{outcome}");
+        assert_eq!(app.db.count(TOLD).await, 0, "{outcome}");
+        app.abandon().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wallet_in_a_currency_for_which_its_account_has_no_bank_is_refused_before_anything_is_sent() {
     let app = TestApp::start().await;
     let (alice, dollars) = app.payee(1_000).await;
