@@ -88,7 +88,8 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: 
     }
 }
 
-/// Ready while the database answers and is fit for this program, and every queue's worker has polled Redis lately.
+/// Ready while the database answers and is fit for this program. What else is in the way is told and changes nothing: the work waits, and starting
+/// this process anew would not help.
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     let database = health.worker.db.ping().await.is_ok();
     let mut report = format!("database {}\n", if database { "ok" } else { "unreachable" });
@@ -124,7 +125,6 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
         );
         report.push_str(&line);
     }
-    // Without Redis the work waits; restarting this process would not help.
     (
         if database && obstacle.is_none() {
             StatusCode::OK

@@ -1,8 +1,10 @@
 //! The keys that tokens are checked with: each for exactly one algorithm.
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::Value;
 use wallet_core::config::{JwtConfig, JwtKey};
 
 use super::strength::{self, Unusable};
@@ -121,14 +123,20 @@ fn pem(text: &str) -> Result<Key, KeyError> {
 
 /// The usable keys of a set. Sets also hold keys for other purposes, so one that is not for us is passed over, with a warning.
 fn set(text: &str) -> Result<Vec<Key>, KeyError> {
-    let set: JwkSet = serde_json::from_str(text).map_err(KeyError::Set)?;
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+    let set: Set = serde_json::from_str(text).map_err(KeyError::Set)?;
     let mut keys = Vec::new();
     let mut passed_over = Vec::new();
-    for jwk in &set.keys {
-        match of_set(jwk) {
+    for entry in &set.keys {
+        // One that is malformed takes none of the others with it (RFC 7517, section 5).
+        let read = Jwk::deserialize(entry).map_err(|_| Unusable::Malformed);
+        match read.and_then(|jwk| of_set(&jwk)) {
             Ok(key) => keys.push(key),
             Err(why) => {
-                let kid = jwk.common.key_id.as_deref().unwrap_or("a key without kid");
+                let kid = entry["kid"].as_str().unwrap_or("a key without kid");
                 tracing::warn!(kid, %why, "a key of JWT_JWKS is not used");
                 passed_over.push(format!("{kid}: {why}"));
             }

@@ -35,7 +35,7 @@ pub struct FeeRule {
 /// Why a rule cannot be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFeeRule {
-    /// More than the whole amount.
+    /// More than half of the amount.
     #[error(
         "it takes more than {HIGHEST_BASIS_POINTS} basis points, which are 50 %: hardly a payment would be worth making"
     )]

@@ -17,11 +17,11 @@ pub enum FailureCode {
     LimitExceeded,
     /// The payer's bank or card refused.
     PaymentDeclined,
-    /// The payment was cancelled or ran out.
+    /// The payment was cancelled.
     PaymentCancelled,
     /// The connected account cannot be paid, or is another person's.
     PayoutAccountRefused,
-    /// The bank sent the payout back.
+    /// The bank sent the payout back, Stripe refused to make it, or its transfer was taken back.
     PayoutFailed,
     /// Stripe refused for another reason.
     StripeRefused,

@@ -272,7 +272,7 @@ impl Breakers {
             .collect()
     }
 
-    /// Until when the lane is paused, for metrics and readiness; none when it is not.
+    /// Until when the lane is paused; none when it is not.
     #[must_use]
     pub fn paused_until(&self, lane: Lane, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.with(lane, |state, _| match *state {

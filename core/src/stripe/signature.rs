@@ -37,7 +37,7 @@ impl WebhookSecret {
     /// Takes a secret as the dashboard shows it.
     ///
     /// # Errors
-    /// When it is empty, lacks its prefix, is too short or has other characters than letters, digits and underscores.
+    /// When it is empty, lacks its prefix, is too short or has other characters than those of base64 and underscores.
     pub fn new(secret: SecretString) -> Result<Self, InvalidWebhookSecret> {
         let rest = secret.expose_secret().strip_prefix("whsec_").unwrap_or_default();
         let plain =

@@ -63,7 +63,7 @@ labels! {
         Completed = "completed",
         /// Ended without effect; the reason is given.
         Failed = "failed",
-        /// Taken back before anything irreversible happened.
+        /// Taken back before anything irreversible happened; of a dispute, that it ended and took nothing.
         Cancelled = "cancelled",
     }
 }

@@ -19,7 +19,7 @@ pub struct Wallet {
     pub user_id: UserId,
     /// Spendable now.
     pub balance: Money,
-    /// Held for withdrawals under way and disputes.
+    /// Held for withdrawals and refunds under way, and for disputes.
     pub frozen_balance: Money,
     /// `cus_…` of its owner, once a deposit made one.
     pub stripe_customer_id: Option<String>,

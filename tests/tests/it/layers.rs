@@ -40,9 +40,7 @@ fn naming(word: &str) -> Vec<String> {
         .flat_map(|folder| files(folder))
         .filter(|(name, _)| is_code(name))
     {
-        // Unit tests stand at the end of their file.
-        let code = text.split("\n#[cfg(test)]\n").next().unwrap();
-        if code
+        if without_tests(&text)
             .lines()
             .any(|line| !line.trim_start().starts_with("//") && line.contains(word))
         {
@@ -50,6 +48,29 @@ fn naming(word: &str) -> Vec<String> {
         }
     }
     naming
+}
+
+/// A file's text without its unit tests, which stand at its end, or in a file that it names anywhere.
+fn without_tests(text: &str) -> String {
+    let mut parts = text.split("\n#[cfg(test)]\n");
+    let mut code = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let item = part.lines().next().unwrap_or_default();
+        // One item alone, such as `mod tests;` or `pub mod testing;`.
+        let Some(rest) = part.strip_prefix(item).filter(|_| item.ends_with(';')) else {
+            return code;
+        };
+        code.push_str(rest);
+    }
+    code
+}
+
+#[test]
+fn code_below_the_name_of_a_file_of_tests_is_code() {
+    let named = "mod a;\n#[cfg(test)]\nmod tests;\n\nfn kept() {}\n#[cfg(test)]\nmod tests {\n    fn left_out() {}\n}\n";
+    let code = without_tests(named);
+    assert!(code.contains("mod a;") && code.contains("fn kept"), "{code}");
+    assert!(!code.contains("left_out"), "{code}");
 }
 
 fn assert_only(word: &str, allowed: &[&str]) {
@@ -218,6 +239,9 @@ fn no_file_is_too_long_to_read_and_none_points_outside_the_repository() {
         "dev",
         "tests",
         "bench",
+        "chaos",
+        "fuzz",
+        ".ci",
         "migrations",
         "bin",
         "docs",

@@ -89,6 +89,11 @@ fn a_set_without_a_key_for_us_is_told_with_the_reason() {
             json!({ "kty": "OKP", "crv": "Ed25519", "kid": "half", "x": "11qYAYKxCrfVS_7TyWQHOg" }),
             "half: is malformed",
         ),
+        (with(&json!({ "kid": 7 })), "a key without kid: is malformed"),
+        (with(&json!({ "x5c": "one" })), "ours: is malformed"),
+        (with(&json!({ "kty": null })), "ours: is of another kind or curve"),
+        (json!(null), "a key without kid: is malformed"),
+        (json!("text"), "a key without kid: is malformed"),
     ] {
         let set = |keys: &[&Value]| JwtKey::Jwks(json!({ "keys": keys }).to_string());
         let told = refusal(set(&[&jwk]));

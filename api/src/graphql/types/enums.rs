@@ -62,7 +62,7 @@ pub(crate) enum TransactionStatus {
     Completed,
     /// Ended without effect; failureReason says why.
     Failed,
-    /// Taken back before anything irreversible happened.
+    /// Taken back before anything irreversible happened; of a dispute, that it ended and took nothing.
     Cancelled,
 }
 
