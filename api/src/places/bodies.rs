@@ -73,6 +73,12 @@ impl<K: Copy + Eq + Hash> Bodies<K> {
         BodyRoom { of: self, id, leave }
     }
 
+    /// How many places this holder has.
+    #[cfg(test)]
+    pub(crate) fn held_by(&self, holder: &K) -> usize {
+        self.rooms().held_by(holder)
+    }
+
     fn rooms(&self) -> MutexGuard<'_, Rooms<K>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }

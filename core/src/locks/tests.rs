@@ -346,10 +346,16 @@ async fn a_batch_says_which_wallets_are_held_and_which_are_busy() {
     assert_eq!(batch.busy(), &BTreeSet::from([wallet(5), wallet(300)]));
     assert_eq!(batch.held().len(), 598);
     assert!(batch.without_quorum().is_empty() && batch.allows(wallet(6)) && !batch.allows(wallet(5)));
+    // A release that a busy node has not answered in time comes to it all the same, or the key expires.
+    let left = async |count: i64| {
+        while nodes[0].run::<i64>(&["DBSIZE"]) != count {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
     batch.release().await;
-    assert_eq!(nodes[0].run::<i64>(&["DBSIZE"]), 2);
+    left(2).await;
     other.release().await;
-    assert_eq!(nodes[0].run::<i64>(&["DBSIZE"]), 0);
+    left(0).await;
 }
 
 #[test]

@@ -14,7 +14,9 @@ pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(
     let gateway = look.worker.calls.gateway();
     let transfer = look.ask(gateway.retrieve_transfer(id)).await?;
     let recorded = found.filter(|found| found.flow == Flow::Withdrawal);
-    if recorded.is_none() && is_to_be_recorded(look, &transfer).await? {
+    // Of one of which nothing was taken back there is nothing to book.
+    let is_waited_for = recorded.is_none() && !transfer.amount_reversed.is_zero();
+    if is_waited_for && is_to_be_recorded(look, &transfer).await? {
         return Err(JobError::AfterAnother("the transfer is not recorded yet"));
     }
     let Some(transaction) = recorded else {

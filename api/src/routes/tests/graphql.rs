@@ -1,6 +1,10 @@
 //! `POST /graphql`.
 
+use std::time::Duration;
+
 use futures::StreamExt;
+use tokio::task::JoinHandle;
+use wallet_core::ids::UserId;
 
 use super::*;
 use crate::state::REQUESTS_OF_PERSON;
@@ -73,7 +77,8 @@ async fn bodies_are_bounded_and_one_operation_each() {
 
 #[tokio::test]
 async fn bodies_of_one_person_that_never_end_take_their_share_of_the_memory_alone() {
-    let api = api(&[]).await;
+    let app = app(&[]).await;
+    let api = router(Arc::clone(&app));
     let of = |person: u128, body: Body| {
         let sub = uuid::Uuid::from_u128(person);
         let token = token_of(json!({ "sub": sub, "exp": 4_102_444_800_u64, "role": "user" }));
@@ -90,8 +95,10 @@ async fn bodies_of_one_person_that_never_end_take_their_share_of_the_memory_alon
             tokio::spawn(api.clone().oneshot(of(1, Body::from_stream(never_ends))))
         })
         .collect();
-    // Whoever is polled once has its place.
-    tokio::task::yield_now().await;
+    let greedy = UserId::from_uuid(uuid::Uuid::from_u128(1));
+    while app.requests.held_by(&greedy) < REQUESTS_OF_PERSON {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     for person in [2, 1] {
         let (status, _, body) = send(&api, of(person, small())).await;
         assert_eq!(
@@ -100,6 +107,9 @@ async fn bodies_of_one_person_that_never_end_take_their_share_of_the_memory_alon
         );
     }
     // The one that had been on its way longest made way for the person's newest.
+    while !slow.iter().any(JoinHandle::is_finished) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let mut ended = 0;
     for one in slow {
         if one.is_finished() {
