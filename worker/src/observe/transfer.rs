@@ -11,10 +11,16 @@ use crate::worker::{EventEnd, Worker};
 /// Looks at a transfer and books what somebody else took back of it.
 pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(), JobError> {
     let found = look.owner(external_ref::TRANSFER, id.as_str()).await?;
+    let recorded = found.filter(|found| found.flow == Flow::Withdrawal);
+    let is_new = look
+        .event
+        .is_some_and(|event| event.event_type == "transfer.created");
+    if recorded.is_none() && is_new {
+        let note = "nothing is recorded of the transfer, and nothing was taken back of it";
+        return look.close(EventEnd::Ignored, note).await;
+    }
     let gateway = look.worker.calls.gateway();
     let transfer = look.ask(gateway.retrieve_transfer(id)).await?;
-    let recorded = found.filter(|found| found.flow == Flow::Withdrawal);
-    // Of one of which nothing was taken back there is nothing to book.
     let is_waited_for = recorded.is_none() && !transfer.amount_reversed.is_zero();
     if is_waited_for && is_to_be_recorded(look, &transfer).await? {
         return Err(JobError::AfterAnother("the transfer is not recorded yet"));
