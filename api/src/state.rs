@@ -42,7 +42,7 @@ const SHARE_OF_ONE: u32 = 3;
 /// How long a request may wait for a connection to the database before it is told to try again later.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(2);
 
-/// Pieces of memory ([`PIECE`](crate::places::PIECE)) for webhook deliveries that are being read, and of one address: 32 MiB and 8 MiB.
+/// Pieces of memory, 64 KiB each, for webhook deliveries that are being read, and of one address: 32 MiB and 8 MiB.
 const DELIVERIES: usize = 512;
 const DELIVERIES_OF_ADDRESS: usize = 128;
 /// Pieces of memory for requests of people that are being read, and of one person: 128 MiB and 4 MiB. A request has one of them.
