@@ -252,11 +252,13 @@ impl Payees {
             outcome => outcome,
         };
         match outcome {
-            Ok(made) => {
+            // One of before says nothing of what Stripe does now.
+            Ok(CallOutcome::Fresh(account)) => {
                 let conn = &mut self.db.conn().await?;
                 alarms::close(conn, ONBOARDING_REFUSED, PLATFORM, self.clock.now()).await?;
-                Ok(made)
+                Ok(CallOutcome::Fresh(account))
             }
+            Ok(recorded) => Ok(recorded),
             Err(CallError::Gateway(error)) if error.param.as_deref() == Some("country") => {
                 Err(AcceptError::validation(
                     "country",
@@ -359,7 +361,7 @@ impl Payees {
 const fn is_of_platform(disposition: Disposition) -> bool {
     matches!(
         disposition,
-        Disposition::FailDefinite | Disposition::RetryThenReview | Disposition::NeedsReview
+        Disposition::FailDefinite | Disposition::RetryThenReview
     )
 }
 
