@@ -2,9 +2,13 @@
 
 use std::fmt::Write as _;
 
+use diesel::QueryableByName;
+use diesel::sql_types::{Nullable, Text};
+use diesel_async::RunQueryDsl;
+
 use crate::config::ConfigError;
 use crate::crypto::{Covered, CryptoError, Fingerprint, Vault};
-use crate::db::{self, Db, DbError, SchemaState};
+use crate::db::{self, Db, DbError, SchemaState, sql};
 
 /// Why a program does no work on a database, in words for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +66,11 @@ pub async fn look(db: &Db, vault: &Vault) -> Result<Standing, StandingError> {
     if let Err(unfit) = schema(db).await? {
         return Ok(Standing::Unfit(unfit));
     }
+    if let Some(settings) = unsafe_settings(db).await? {
+        tracing::warn!(
+            "{settings} in this PostgreSQL: what was answered can be lost when its machine crashes; set it to on"
+        );
+    }
     Ok(match vault.covered().await? {
         Covered::Wholly => Standing::Fit,
         Covered::Partly(missing) => {
@@ -70,6 +79,21 @@ pub async fn look(db: &Db, vault: &Vault) -> Result<Standing, StandingError> {
         }
         Covered::Not(needed) => Standing::Unfit(Unfit::WrongKey(wrong_key(&needed))),
     })
+}
+
+#[derive(QueryableByName)]
+struct Names {
+    #[diesel(sql_type = Nullable<Text>)]
+    names: Option<String>,
+}
+
+/// What a session cannot set for itself and no answered commit survives without (<https://www.postgresql.org/docs/15/runtime-config-wal.html>).
+async fn unsafe_settings(db: &Db) -> Result<Option<String>, DbError> {
+    let row: Names = sql("SELECT string_agg(name || '=off', ', ') AS names FROM pg_settings
+                           WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'")
+    .get_result(&mut db.conn().await?)
+    .await?;
+    Ok(row.names)
 }
 
 fn wrong_key(needed: &Fingerprint) -> ConfigError {

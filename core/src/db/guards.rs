@@ -25,11 +25,16 @@ pub(super) fn statement(options: &DbOptions) -> String {
         ),
         ("client_connection_check_interval", CLIENT_CHECK_MS.to_owned()),
         ("plan_cache_mode", "auto".to_owned()),
+        // Locks are waited for by one statement, and what was committed meanwhile is read by the next.
+        ("default_transaction_isolation", "read committed".to_owned()),
     ];
     let rows = settings.map(|(name, value)| format!("('{name}', '{value}')"));
+    // Whatever was answered is still there after a crash. `local` and `remote_…` are the database's own choice
+    // (https://www.postgresql.org/docs/15/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).
+    let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
     // A setting's source is `client` when it came with the startup (https://www.postgresql.org/docs/15/view-pg-settings.html).
     format!(
-        "SELECT set_config(name, value, false) FROM (VALUES {}) AS ours (name, value) JOIN pg_settings USING (name) WHERE source <> 'client'",
+        "SELECT set_config(name, value, false) FROM (VALUES {}) AS ours (name, value) JOIN pg_settings USING (name) WHERE source <> 'client'; {durable}",
         rows.join(", ")
     )
 }

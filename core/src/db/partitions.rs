@@ -51,9 +51,11 @@ async fn make_one(conn: &mut PgConn, table: &'static str, month: DateTime<Utc>) 
     // Attaching waits for the table's writers; it must not make them queue behind it for long.
     sql("SET LOCAL lock_timeout = '2s'").execute(conn).await?;
     sql("SELECT pg_advisory_xact_lock(7237002)").execute(conn).await?;
-    // Looked for in the catalogue itself: the function's own look can be of the time before the lock was granted.
+    // Looked for in the catalogue itself: the function's own look can be of the time before the lock was granted. Among the table's own
+    // partitions: another schema of the database may have one of the same name.
     let row: Made = sql(
-        "SELECT NOT EXISTS (SELECT 1 FROM pg_class WHERE relname = $1 || '_' || to_char($2 AT TIME ZONE 'UTC', 'YYYYMM'))
+        "SELECT NOT EXISTS (SELECT 1 FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                             WHERE inhparent = $1::regclass AND relname = $1 || '_' || to_char($2 AT TIME ZONE 'UTC', 'YYYYMM'))
                 AND create_month_partition($1, $2) AS made",
     )
         .bind::<Text, _>(table)
@@ -69,8 +71,9 @@ async fn make_one(conn: &mut PgConn, table: &'static str, month: DateTime<Utc>) 
 /// When the database cannot be reached.
 pub async fn months_ahead(db: &Db, now: DateTime<Utc>) -> Result<i64, DbError> {
     let row: Count = sql("SELECT count(*) AS months FROM generate_series(1, 12) AS n
-           WHERE (SELECT count(to_regclass(parent || '_' || to_char($1 AT TIME ZONE 'UTC' + n * interval '1 month', 'YYYYMM')))
-                    FROM unnest(ARRAY['wallet_transactions', 'transaction_events', 'ledger_entries']) AS parent) = 3")
+           WHERE (SELECT count(*) FROM unnest(ARRAY['wallet_transactions', 'transaction_events', 'ledger_entries']) AS parent
+                    JOIN pg_inherits ON inhparent = parent::regclass JOIN pg_class ON pg_class.oid = inhrelid
+                   WHERE relname = parent || '_' || to_char($1 AT TIME ZONE 'UTC' + n * interval '1 month', 'YYYYMM')) = 3")
     .bind::<Timestamptz, _>(month_start(now).unwrap_or(now))
     .get_result(&mut db.conn().await?)
     .await?;

@@ -184,6 +184,64 @@ async fn the_schema_that_the_url_names_is_the_one_that_is_used() {
     cluster.drop_database(&name).await.unwrap();
 }
 
+/// Two systems in one database, each in a schema of its own: what one has is none of the other's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_schemas_of_a_database_have_partitions_of_their_own() {
+    let name = servers::empty_database().await;
+    let cluster = servers::postgres().await;
+    let client = cluster.connect(&name).await.unwrap();
+    for schema in ["ours", "theirs"] {
+        client
+            .batch_execute(&format!("CREATE SCHEMA {schema}"))
+            .await
+            .unwrap();
+        let url = format!(
+            "{}&options=-csearch_path%3D{schema}",
+            without_tls(&cluster.url(&name))
+        );
+        db::migrate(&url).await.unwrap();
+        let pool = Db::connect(&url, &DbOptions::default()).await.unwrap();
+        let now = chrono::Utc::now();
+        assert_eq!(db::ensure_partitions(&pool, now).await.unwrap(), 15, "{schema}");
+        assert_eq!(db::ensure_partitions(&pool, now).await.unwrap(), 0, "{schema}");
+        assert_eq!(db::months_ahead(&pool, now).await.unwrap(), 3, "{schema}");
+    }
+    drop(client);
+}
+
+/// What was answered stays after a crash, and what was committed while a lock was waited for is seen, whatever the database's own defaults are.
+#[tokio::test]
+async fn defaults_of_the_database_that_would_break_promises_do_not_count() {
+    let name = servers::empty_database().await;
+    let cluster = servers::postgres().await;
+    let client = cluster.connect(&name).await.unwrap();
+    for (set, shown) in [
+        ("off", "on"),
+        ("local", "local"),
+        ("remote_write", "remote_write"),
+    ] {
+        let change = format!(
+            "ALTER DATABASE \"{name}\" SET synchronous_commit = {set};
+             ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'"
+        );
+        client.batch_execute(&change).await.unwrap();
+        let pool = Db::connect(&cluster.url(&name), &DbOptions::default())
+            .await
+            .unwrap();
+        let mut conn = pool.conn().await.unwrap();
+        for (setting, wanted) in [
+            ("synchronous_commit", shown),
+            ("default_transaction_isolation", "read committed"),
+        ] {
+            let check = format!(
+                "DO $$ BEGIN ASSERT current_setting('{setting}') = '{wanted}', current_setting('{setting}'); END $$"
+            );
+            let done = SimpleAsyncConnection::batch_execute(&mut *conn, &check).await;
+            assert!(done.is_ok(), "{setting} {set}: {done:?}");
+        }
+    }
+}
+
 /// An error with everything behind it, as it would be logged.
 fn told(error: &DbError) -> String {
     let mut words = error.to_string();

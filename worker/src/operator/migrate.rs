@@ -1,5 +1,6 @@
 //! `migrate`.
 
+use anyhow::ensure;
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -26,6 +27,12 @@ pub(crate) async fn migrate(
     )
     .await?;
     let made = db::ensure_partitions(&db, now).await?;
+    let ahead = db::months_ahead(&db, now).await?;
+    ensure!(
+        ahead >= i64::from(db::MONTHS_AHEAD),
+        "only {ahead} of the next {} months have partitions: look who else owns tables of their names",
+        db::MONTHS_AHEAD
+    );
     let summary = format!(
         "the schema is current ({} applied), {made} partitions made",
         done.len()
