@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use attempt::{Attempt, Outcome, code_of, exhausted};
+use attempt::{Attempt, Outcome, code_of, exhausted, unrecorded};
 pub use error::{CallError, LookUp};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
@@ -176,7 +176,14 @@ impl StripeCalls {
         if let Outcome::Succeeded { object_id } = attempt.outcome {
             return Ok(CallOutcome::Recorded { object_id });
         }
-        if let Some(look_up) = exhausted(&attempt, self.clock.now()) {
+        let now = self.clock.now();
+        let look_up = exhausted(&attempt, now).or_else(|| {
+            C::OPERATION
+                .leaves_the_platform()
+                .then(|| unrecorded(&attempt, now))
+                .flatten()
+        });
+        if let Some(look_up) = look_up {
             return Err(CallError::LookUpFirst(look_up));
         }
         // Also before a permit is taken: a breaker's probe must not be spent on what may not be sent.

@@ -69,6 +69,7 @@ mod queue;
 mod reconcile;
 mod refunds;
 mod replica;
+mod restored;
 mod review;
 mod secrets;
 mod settlement;

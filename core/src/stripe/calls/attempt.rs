@@ -51,6 +51,10 @@ pub(super) struct Attempt {
     pub(super) number: i32,
     /// What it sends; dropped once the outcome is certain.
     pub(super) params: Option<Sealed>,
+    /// The earliest moment at which it can have been sent, also by programs whose books were lost when a backup was restored.
+    pub(super) possible_since: DateTime<Utc>,
+    /// When its row was last written.
+    pub(super) updated_at: DateTime<Utc>,
 }
 
 /// The columns that are read.
@@ -65,6 +69,8 @@ pub(super) struct Row {
     first_tried_at: Option<DateTime<Utc>>,
     stripe_object_id: Option<String>,
     error_code: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
 }
 
 impl TryFrom<Row> for Attempt {
@@ -100,8 +106,21 @@ impl TryFrom<Row> for Attempt {
             error_code: row.error_code,
             number: row.attempt,
             params,
+            possible_since: row.created_at,
+            updated_at: row.updated_at,
         })
     }
+}
+
+/// The look-up that an attempt at moving money off the platform's balance needs before it is sent for the first time by these books: after a restored backup it may have been
+/// sent, and Stripe forgets keys (<https://docs.stripe.com/api/idempotent_requests>).
+pub(super) fn unrecorded(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
+    let is_untried = attempt.first_tried_at.is_none();
+    let too_old = now.signed_duration_since(attempt.possible_since) >= KEY_LIFETIME;
+    (is_untried && too_old).then(|| LookUp {
+        key: attempt.key.clone(),
+        first_tried_at: attempt.possible_since,
+    })
 }
 
 /// The look-up that an attempt needs before anything may be sent.
@@ -145,6 +164,8 @@ impl Attempt {
             error_code,
             number: 1,
             params: None,
+            possible_since: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
         }
     }
 }

@@ -71,6 +71,13 @@ impl Operation {
         }
     }
 
+    /// Whether money leaves the platform's balance by it, where only we can have made it. A payout takes it from the account of a person, who can make one
+    /// that looks the same.
+    #[must_use]
+    pub(super) const fn leaves_the_platform(self) -> bool {
+        matches!(self, Self::Transfer | Self::Refund)
+    }
+
     /// Whether it is for active wallets only. What takes money back for a wallet is not.
     #[must_use]
     pub const fn needs_active_wallet(self) -> bool {

@@ -60,11 +60,24 @@ impl CallStore {
         params: &C,
         now: DateTime<Utc>,
     ) -> Result<Attempt, CallError> {
+        let mut ended_before = None;
         for _ in 0..RACES {
             let number = match self.latest(operation, subject).await? {
                 None => 1,
-                Some(attempt) if attempt.outcome == Outcome::Refused => attempt.number.saturating_add(1),
-                Some(attempt) => return Ok(attempt),
+                Some(attempt) if attempt.outcome == Outcome::Refused => {
+                    ended_before = Some(attempt.updated_at);
+                    attempt.number.saturating_add(1)
+                }
+                Some(mut attempt) => {
+                    let begun = if attempt.number == 1 {
+                        begun_at(subject)
+                    } else {
+                        ended_before
+                    };
+                    attempt.possible_since =
+                        begun.map_or(attempt.possible_since, |begun| begun.min(attempt.possible_since));
+                    return Ok(attempt);
+                }
             };
             // Whoever inserts first, this worker or another, decides the parameters: read back what is there.
             self.insert(operation, subject, number, params, now).await?;
@@ -389,6 +402,12 @@ async fn latest(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Resul
         .await
         .optional()?;
     row.map(Attempt::try_from).transpose()
+}
+
+/// When a subject came to be: its id says so (RFC 9562, section 5.7).
+fn begun_at(subject: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = subject.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }
 
 /// The outcomes that a later try may still change.

@@ -17,6 +17,18 @@ fn attempt(first_tried_at: Option<DateTime<Utc>>, tries: i32, code: Option<&str>
 }
 
 #[test]
+fn what_these_books_have_never_sent_is_looked_for_when_its_key_may_be_forgotten() {
+    let mut untried = attempt(None, 0, None);
+    untried.possible_since = at(0);
+    assert_eq!(unrecorded(&untried, at(23 * 60 - 1)), None);
+    let look_up = unrecorded(&untried, at(23 * 60)).unwrap();
+    assert_eq!(look_up.first_tried_at, at(0));
+    let mut tried = attempt(Some(at(0)), 1, None);
+    tried.possible_since = at(0);
+    assert_eq!(unrecorded(&tried, at(100_000)), None, "its own try tells");
+}
+
+#[test]
 fn a_key_older_than_23_hours_is_never_sent_again() {
     let tried = attempt(Some(at(0)), 1, Some("no_answer"));
     assert_eq!(exhausted(&tried, at(23 * 60 - 1)), None);
