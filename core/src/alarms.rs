@@ -128,6 +128,27 @@ pub async fn raise(
     Ok(())
 }
 
+/// Opens the newest alarm of this kind and subject again if it was closed after `closed_after` and none is open: what comes and goes is one
+/// alarm, and not a row each time.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn reopen(
+    conn: &mut PgConn,
+    kind: &str,
+    subject: &str,
+    closed_after: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sql("UPDATE alarms SET closed_at = NULL
+          WHERE id = (SELECT id FROM alarms WHERE kind = $1 AND subject = $2 ORDER BY id DESC LIMIT 1) AND closed_at > $3")
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(subject)
+    .bind::<Timestamptz, _>(closed_after)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Closes the open alarm of this kind and subject, if there is one.
 ///
 /// # Errors

@@ -46,6 +46,8 @@ pub(crate) async fn run(worker: Arc<Worker>, config: ChecksConfig, shutdown: Can
         () = check(&worker, &config) => {}
         // It may take an hour; the others must not wait for it.
         () = compare(&worker, &config) => {}
+        // Whether money was taken must not wait for the books to be read.
+        () = keep_backed(&worker, &config) => {}
     }
 }
 
@@ -53,6 +55,16 @@ async fn check(worker: &Worker, config: &ChecksConfig) {
     let mut failures = Failures::default();
     loop {
         round(worker, config, &mut failures).await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn keep_backed(worker: &Worker, config: &ChecksConfig) {
+    let mut failures = Failures::default();
+    loop {
+        let done = check_backing(worker, config).await;
+        let done = done.map_err(|error| chain(&error).to_string());
+        failures.note(worker, Scheduled::Backing, done).await;
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -73,9 +85,6 @@ async fn round(worker: &Worker, config: &ChecksConfig, failures: &mut Failures) 
         let done = done.map_err(|error| chain(&error).to_string());
         failures.note(worker, what, done).await;
     }
-    let done = check_backing(worker, config).await;
-    let done = done.map_err(|error| chain(&error).to_string());
-    failures.note(worker, Scheduled::Backing, done).await;
 }
 
 /// How often in a row each check could not be made.
@@ -193,7 +202,7 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
     let reserved_before = open_alarms(worker, RESERVED).await?;
     let now = worker.clock.now();
     let mut stops = Vec::new();
-    for backing in reconcile::backing(&worker.db, &worker.calls).await? {
+    for backing in reconcile::backing(&worker.db, &worker.calls, worker.call_budget).await? {
         let code = backing.currency.code();
         if let Some(kept) = backing.kept_back() {
             let message = format!(
@@ -287,11 +296,6 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     let before = open_alarms(worker, VIOLATED).await?;
     let verified = verify::verify(&worker.db, scope, TOLD, |_, _| {}).await?;
     tell(worker, &verified).await?;
-    if is_complete {
-        close_settled(worker, &before).await?;
-    } else {
-        close_mended(worker, &before, &verified).await;
-    }
     if config.stops_on_violations && verified.risks_money() {
         let violated: Vec<&str> = verified
             .violated()
@@ -299,6 +303,12 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
             .map(|finding| finding.check.name)
             .collect();
         stop_money_out(worker, &format!("violated: {}", violated.join(", "))).await?;
+    }
+    // After money-out was stopped: to look at what was told before may take long.
+    if is_complete {
+        close_settled(worker, &before).await?;
+    } else {
+        close_mended(worker, &before, &verified).await;
     }
     let seen = (!is_complete).then_some(verified.seen);
     verify::end(&worker.db, what, seen, worker.clock.now()).await?;

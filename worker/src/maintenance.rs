@@ -14,7 +14,7 @@ use wallet_core::jobs;
 use wallet_core::standing::StandingError;
 use wallet_core::telemetry::chain;
 
-use crate::start::keep_key_alarms;
+use crate::key_alarms::KeyAlarms;
 use crate::worker::Worker;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -29,6 +29,7 @@ const LEAST_MONTHS: i64 = 2;
 /// Works until `shutdown`; `asks`: whether this worker serves the questions to Stripe.
 pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationToken) {
     let mut partitions_due = Instant::now();
+    let mut key_alarms = KeyAlarms::default();
     while !shutdown.is_cancelled() {
         if let Err(error) = tidy(&worker).await {
             tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
@@ -36,7 +37,7 @@ pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationT
         if asks && let Err(error) = ask_of_stripe(&worker).await {
             tracing::warn!(error = %chain(&error), "questions to Stripe could not be queued, trying again");
         }
-        if let Err(error) = look_at_keys(&worker).await {
+        if let Err(error) = look_at_keys(&worker, &mut key_alarms).await {
             tracing::warn!(error = %chain(&error), "the keys could not be compared with the database, trying again");
         }
         if let Err(error) = keep_less(&worker).await {
@@ -80,13 +81,13 @@ async fn ask_of_stripe(worker: &Worker) -> Result<(), DbError> {
 }
 
 /// Tells of keys that are needed by now and not configured here, and closes what was told of those that are configured or needed no more.
-async fn look_at_keys(worker: &Worker) -> Result<(), StandingError> {
+async fn look_at_keys(worker: &Worker, key_alarms: &mut KeyAlarms) -> Result<(), StandingError> {
     let missing = match worker.vault.covered().await? {
         Covered::Wholly => Vec::new(),
         Covered::Partly(missing) => missing,
         Covered::Not(needed) => vec![needed],
     };
-    Ok(keep_key_alarms(worker, &missing).await?)
+    Ok(key_alarms.keep(worker, &missing).await?)
 }
 
 /// Drops what serves no longer, a bounded number of rows each time.

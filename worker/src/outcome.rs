@@ -38,6 +38,9 @@ const LONGEST_WAIT_FOR_REVERSAL: TimeDelta = TimeDelta::days(50);
 /// How long a job waits for another one before a person is called.
 const LONGEST_WAIT_FOR_ANOTHER: TimeDelta = TimeDelta::days(1);
 
+/// The longest pause between two looks at an object whose maker is not known yet.
+const LONGEST_BETWEEN_LOOKS: Duration = Duration::from_secs(60 * 60);
+
 /// Between two tries to write how a job ends, while the database is away; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(16);
@@ -82,7 +85,7 @@ pub(crate) enum JobError {
     #[error("the event could not be stored")]
     Inbox(#[from] InboxError),
     /// Sealing or opening failed.
-    #[error("something sealed cannot be read, or nothing can be sealed")]
+    #[error("personal details cannot be opened or sealed at present; support has been told")]
     Crypto(#[from] CryptoError),
 }
 
@@ -327,9 +330,13 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
             End::HandBack(RetryPolicy::FUNDS_MISSING.delay(hours.saturating_add(2), &mut rand::rng()))
         }
         // Attempts are returned, so the delay grows with the age.
-        JobError::AfterAnother(_) | JobError::AfterCall(_) => {
+        JobError::AfterAnother(_) => {
             let doublings = age.num_seconds().clamp(1, 60).ilog2();
             End::HandBack(RetryPolicy::AFTER_ANOTHER.delay(doublings.saturating_add(1), &mut rand::rng()))
+        }
+        JobError::AfterCall(_) => {
+            let longest = longest_until_look(age);
+            End::HandBack(RetryPolicy::new(longest, longest).delay(1, &mut rand::rng()))
         }
         JobError::Db(error) if error.is_transient() => End::Retry(draw(RetryPolicy::STORE_AWAY)),
         JobError::Db(_) | JobError::Crypto(_) | JobError::Inbox(_) => End::Retry(draw(RetryPolicy::DEFAULT)),
@@ -371,6 +378,15 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
     }
 }
 
+/// The longest pause before the next look at an object whose maker is not known yet. Each look asks Stripe, and whoever holds a key of an
+/// account can make many such objects: soon at first, then an eighth of the time that it has waited.
+fn longest_until_look(age: TimeDelta) -> Duration {
+    let doublings = age.num_seconds().clamp(1, 60).ilog2();
+    let soon = RetryPolicy::AFTER_ANOTHER.ceiling(doublings.saturating_add(1));
+    let late = age.to_std().unwrap_or_default() / 8;
+    soon.max(late).min(LONGEST_BETWEEN_LOOKS)
+}
+
 const fn policy_of(error: &GatewayError) -> RetryPolicy {
     error.class.retry_policy()
 }
@@ -385,4 +401,26 @@ fn call_sentence(error: &CallError) -> String {
 
 fn time(delay: Duration) -> TimeDelta {
     TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_which_nobody_knows_the_maker_is_looked_at_ever_less_often() {
+        let within = |age: TimeDelta| longest_until_look(age).as_secs();
+        assert_eq!(within(TimeDelta::seconds(-5)), 0, "clocks differ");
+        assert!(within(TimeDelta::seconds(10)) <= 5);
+        assert_eq!(within(TimeDelta::minutes(1)), 15);
+        assert_eq!(within(TimeDelta::hours(2)), 15 * 60);
+        assert_eq!(within(TimeDelta::days(20)), 60 * 60);
+        // Looks in the mean, which is half of the longest pause, until it counts as somebody else's.
+        let (mut age, mut looks) = (TimeDelta::zero(), 0);
+        while age < TimeDelta::days(1) {
+            age += time(longest_until_look(age) / 2);
+            looks += 1;
+        }
+        assert!(looks < 170, "{looks} looks at one object in a day");
+    }
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms::{self, ENCRYPTION_KEY_MISSING};
 use wallet_core::config::ConfigError;
 use wallet_core::crypto::Fingerprint;
-use wallet_core::db::{DbError, in_transaction};
 use wallet_core::standing::{self, Standing, Unfit};
 use wallet_core::telemetry::chain;
 
+use crate::key_alarms::KeyAlarms;
 use crate::worker::Worker;
 
 /// How often it is looked at.
@@ -63,30 +62,9 @@ pub(crate) async fn until_fit(
     Ok(true)
 }
 
-/// One alarm for each key that is needed and not configured; those of others are closed.
+/// One alarm for each key that is needed and not configured.
 async fn keep_alarms(worker: &Worker, missing: &[Fingerprint]) {
-    if let Err(error) = keep_key_alarms(worker, missing).await {
+    if let Err(error) = KeyAlarms::default().keep(worker, missing).await {
         tracing::warn!(error = %chain(&error), "an alarm about the keys could not be written");
     }
-}
-
-/// The same, and once for as long as a key is missing.
-pub(crate) async fn keep_key_alarms(worker: &Worker, missing: &[Fingerprint]) -> Result<(), DbError> {
-    let now = worker.clock.now();
-    in_transaction!(worker.db, conn => {
-        let open = alarms::open_subjects(conn, ENCRYPTION_KEY_MISSING).await?;
-        for subject in &open {
-            if missing.iter().all(|key| key.as_str() != subject) {
-                alarms::close(conn, ENCRYPTION_KEY_MISSING, subject, now).await?;
-            }
-        }
-        for key in missing {
-            if open.iter().any(|subject| subject == key.as_str()) {
-                continue;
-            }
-            let message = standing::half_done(std::slice::from_ref(key));
-            alarms::raise(conn, ENCRYPTION_KEY_MISSING, key.as_str(), &message, now).await?;
-        }
-        Ok::<_, DbError>(())
-    })
 }

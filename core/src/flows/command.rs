@@ -159,6 +159,12 @@ pub enum Command {
         /// Why, for the timeline.
         message: String,
     },
+    /// Deposit: what is left in suspense when nothing of its payment can be given back any more, such as what Stripe's other rate leaves of a
+    /// payment that it has converted, is the platform's; below zero, its loss.
+    CloseSuspense {
+        /// All that lies there in this currency.
+        amount: Money,
+    },
     /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform.
     BookFee(BalanceEntry),
     /// Withdrawal, refund of a deposit: freeze the amount.
@@ -264,7 +270,7 @@ impl Command {
             | Self::FailReturn { .. }
             | Self::Note { .. } => None,
             Self::CreditReview { .. } => Some(Event::ReviewCredited),
-            Self::ReturnSuspense { .. } => Some(Event::ReviewReturned),
+            Self::ReturnSuspense { .. } | Self::CloseSuspense { .. } => Some(Event::ReviewReturned),
             Self::CancelIntent { .. } => Some(Event::IntentCanceled),
             Self::Hold => Some(Event::HoldPlaced),
             Self::RecordTransfer { .. } => Some(Event::TransferCreated),
@@ -302,6 +308,7 @@ impl Command {
             Self::CreditReview { .. }
                 | Self::BeginReturn { .. }
                 | Self::ReturnSuspense { .. }
+                | Self::CloseSuspense { .. }
                 | Self::FailReturn { .. }
                 | Self::BookDispute(_)
                 | Self::EndDispute { .. }

@@ -84,9 +84,10 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             }))
         }
         Command::CreditReview { amount } => credit_review(transaction, context, *amount),
-        Command::BeginReturn { .. } | Command::ReturnSuspense { .. } | Command::FailReturn { .. } => {
-            suspense_return::decide(transaction, context, command)
-        }
+        Command::BeginReturn { .. }
+        | Command::ReturnSuspense { .. }
+        | Command::CloseSuspense { .. }
+        | Command::FailReturn { .. } => suspense_return::decide(transaction, context, command),
         Command::BookDispute(_) if context.booked => Ok(None),
         Command::BookDispute(entry) if transaction.stage != Stage::Completed => {
             Ok(Some(disputed(transaction, context, entry)))

@@ -21,6 +21,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             message,
         } => Ok(begin(context, refund, *amount, message)),
         Command::ReturnSuspense { refund, amount } => succeed(transaction, context, refund, *amount),
+        Command::CloseSuspense { amount } => close(transaction, context, *amount),
         Command::FailReturn {
             refund,
             amount,
@@ -79,6 +80,39 @@ fn succeed(transaction: &Transaction, context: Context<'_>, refund: &str, amount
                 TimelineKind::StripeEvent,
                 format!("{amount} refunded to the payer"),
                 json!({ "refund": refund }),
+            ),
+    ))
+}
+
+/// Nothing of the payment can be given back any more, so what is left is nobody's but the platform's: its cost, or what lowers it.
+fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Decided {
+    let lies = context.suspended_in(amount.currency());
+    if lies.is_zero() {
+        return Ok(None);
+    }
+    if lies != amount {
+        return Err(format!("{lies} lies in suspense, not {amount}"));
+    }
+    let is_all = context
+        .suspended
+        .iter()
+        .all(|suspended| suspended.is_zero() || suspended.currency() == amount.currency());
+    let decision = if transaction.stage == Stage::InReview && is_all {
+        step(transaction, Event::ReviewReturned)?;
+        Decision::failed(&FailureReason::new(
+            FailureCode::ReturnedToPayer,
+            "what was paid went back to the payer",
+        ))
+    } else {
+        Decision::default()
+    };
+    Ok(Some(
+        decision
+            .leaves_suspense()
+            .legs(Leg::pair(Account::SUSPENSE, Account::PLATFORM_FEES, amount))
+            .says(
+                TimelineKind::StripeAnswer,
+                "nothing of the payment is left to give back",
             ),
     ))
 }

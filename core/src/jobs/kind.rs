@@ -100,6 +100,17 @@ macro_rules! job_kinds {
     };
 }
 
+impl JobKind {
+    /// What operators decide about a transaction.
+    pub const DECISIONS: [Self; 5] = [
+        Self::CreditReview,
+        Self::ReturnReview,
+        Self::CloseReview,
+        Self::WithdrawalPaid,
+        Self::WithdrawalTakenBack,
+    ];
+}
+
 job_kinds! {
     /// Moves money by one posting without Stripe (transfers, payments, their refunds, returned refunds), in batches.
     Transfer = "transfer" on Transfers,
@@ -123,6 +134,8 @@ job_kinds! {
     CreditReview = "credit_review" on Maintenance,
     /// Gives what lies in suspense for a deposit back to its payer, as an operator has decided.
     ReturnReview = "return_review" on Maintenance,
+    /// Books what is left in suspense for a deposit when nothing of its payment can be given back, as an operator has decided.
+    CloseReview = "close_review" on Maintenance,
     /// Ends a withdrawal whose payout Stripe no longer shows to us as paid, as an operator has decided.
     WithdrawalPaid = "withdrawal_paid" on Maintenance,
     /// Ends such a withdrawal as not paid: its money is taken back, as an operator has decided.

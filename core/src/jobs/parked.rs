@@ -11,6 +11,7 @@ use crate::audit::{self, Actor, AuditRecord};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, in_transaction};
 use crate::ids::{JobId, TransactionId, WalletId};
+use crate::jobs::JobKind;
 
 /// A job that waits for an operator.
 #[derive(Debug, Clone)]
@@ -74,7 +75,7 @@ pub async fn list_parked(db: &Db) -> Result<Vec<ParkedJob>, DbError> {
 pub const MOST_OF_WALLET: usize = 100;
 
 /// The parked jobs of a wallet's transactions, oldest first, at most a hundred: what they hold stays held until they are queued again. Whoever queued
-/// all of them again asks once more.
+/// all of them again asks once more. An operator's decision that is parked is not among them: it is about what a person has found out.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -82,6 +83,7 @@ pub async fn parked_of(db: &Db, wallet: WalletId) -> Result<Vec<JobId>, DbError>
     let ids: Vec<i64> = jobs::table
         .filter(jobs::parked_at.is_not_null())
         .filter(jobs::wallet_ids.contains(vec![wallet.uuid()]))
+        .filter(jobs::kind.ne_all(JobKind::DECISIONS.map(JobKind::as_str)))
         .order(jobs::id.asc())
         .limit(i64::try_from(MOST_OF_WALLET).unwrap_or(i64::MAX))
         .select(jobs::id)

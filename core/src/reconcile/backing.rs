@@ -3,7 +3,7 @@
 //! Users' money and the platform's own lie on one balance. Stripe pays that balance out to the platform's bank, by a schedule or on command,
 //! without a question; so it is asked for often, apart from the comparison of every movement.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::QueryableByName;
@@ -12,8 +12,9 @@ use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 
 use super::ReconcileError;
-use super::ask::{self, Patience};
+use super::ask::{self, Asker, Patience};
 use super::own;
+use crate::budget::CallBudget;
 use crate::db::{Db, DbError, sql};
 use crate::money::Currency;
 use crate::stripe::{BalanceTransaction, BalanceTransactionQuery, StripeCalls};
@@ -28,8 +29,8 @@ const DISPUTE_SETTLES_WITHIN: TimeDelta = TimeDelta::minutes(10);
 const RESERVED_FOR: TimeDelta = TimeDelta::days(200);
 /// No bank takes longer to pay a debit, or to refuse it (<https://docs.stripe.com/payments/bank-debits>).
 const DEBIT_PAID_WITHIN: TimeDelta = TimeDelta::days(45);
-/// Pages of a kind that are read at most, newest first.
-const MOST_PAGES: usize = 20;
+/// Pages of a kind that are read at most: with more of them nothing is known, which is told.
+const MOST_PAGES: usize = 200;
 
 /// One currency: what must be there and what is, in major units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +83,14 @@ struct Row {
 /// Asks Stripe for the platform's balance and holds it against the books, for each currency that the books know.
 ///
 /// # Errors
-/// When the database or Stripe cannot be asked.
-pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, ReconcileError> {
+/// When the database or Stripe cannot be asked, or Stripe lists more than can be read.
+pub async fn backing(
+    db: &Db,
+    calls: &StripeCalls,
+    budget: CallBudget,
+) -> Result<Vec<Backing>, ReconcileError> {
     let now = calls.clock().now();
+    let asker = Asker { db, calls, budget };
     let before = expected(db, now).await?;
     let gateway = calls.gateway();
     let balance = ask::ask(calls, Patience::Refusal, || gateway.retrieve_balance(None)).await?;
@@ -95,7 +101,7 @@ pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, Recon
         *held.entry(amount.currency()).or_default() += amount.amount();
     }
     if balance.pending.iter().any(|amount| amount.is_positive()) {
-        for (currency, unpaid) in unpaid_debits(db, calls, now).await? {
+        for (currency, unpaid) in unpaid_debits(asker, now).await? {
             *held.entry(currency).or_default() -= unpaid;
         }
     }
@@ -113,7 +119,7 @@ pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, Recon
         })
         .collect();
     if all.iter().any(|backing| backing.missing().is_some()) {
-        let reserved = reserved(calls, now).await?;
+        let reserved = reserved(asker, now).await?;
         for backing in &mut all {
             backing.reserved = reserved.get(&backing.currency).copied().unwrap_or_default();
         }
@@ -124,12 +130,12 @@ pub async fn backing(db: &Db, calls: &StripeCalls) -> Result<Vec<Backing>, Recon
 /// What Stripe keeps back of the platform's balance at this moment: what it has moved there and not moved back. The balance itself shows it in
 /// previews of the API only (`risk_reserved`, <https://docs.stripe.com/changelog/dahlia/2026-03-25/adds-risk-reserved-balance-to-the-balances-api>).
 async fn reserved(
-    calls: &StripeCalls,
+    asker: Asker<'_>,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<Currency, Decimal>, ReconcileError> {
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
     for kind in own::RESERVES {
-        for moved in movements(calls, kind, now - RESERVED_FOR).await? {
+        for moved in movements(asker, kind, now - RESERVED_FOR).await? {
             *sums.entry(moved.net.currency()).or_default() -= moved.net.amount();
         }
     }
@@ -140,26 +146,16 @@ async fn reserved(
 /// What the balance shows as pending of bank debits that no bank has paid yet: it may be taken back for days, and no wallet has it
 /// (<https://support.stripe.com/questions/changes-to-balance-transaction-behavior-for-debit-payment-methods>).
 async fn unpaid_debits(
-    db: &Db,
-    calls: &StripeCalls,
+    asker: Asker<'_>,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<Currency, Decimal>, ReconcileError> {
     let since = now - DEBIT_PAID_WITHIN;
-    let failed: HashSet<String> = movements(calls, "payment_failure_refund", since)
-        .await?
-        .into_iter()
-        .filter_map(|moved| moved.source)
-        .collect();
-    let mut pending = movements(calls, "payment", since).await?;
-    pending.retain(|moved| {
-        let is_taken_back = moved
-            .source
-            .as_ref()
-            .is_some_and(|source| failed.contains(source));
-        moved.available_on > now && moved.created <= now && !is_taken_back
-    });
+    let failed = movements(asker, "payment_failure_refund", since).await?;
+    let mut pending = movements(asker, "payment", since).await?;
+    pending.retain(|moved| moved.available_on > now && moved.created <= now);
+    let pending = not_taken_back(pending, failed);
     let ids: Vec<&str> = pending.iter().map(|moved| moved.id.as_str()).collect();
-    let booked = transactions::booked_movements(&mut *db.conn().await?, &ids).await?;
+    let booked = transactions::booked_movements(&mut *asker.db.conn().await?, &ids).await?;
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
     for moved in pending.iter().filter(|moved| !booked.contains(moved.id.as_str())) {
         *sums.entry(moved.net.currency()).or_default() += moved.net.amount();
@@ -167,13 +163,35 @@ async fn unpaid_debits(
     Ok(sums)
 }
 
-/// The movements of a kind since then, newest first, as many as are read at most.
+/// The pending payments without those that have failed. What took a payment back names its charge, or an object of its own
+/// (<https://docs.stripe.com/api/charges/object#charge_object-failure_balance_transaction>): then it is of a payment of its amount that was made before.
+fn not_taken_back(
+    mut pending: Vec<BalanceTransaction>,
+    failed: Vec<BalanceTransaction>,
+) -> Vec<BalanceTransaction> {
+    for back in failed {
+        let by_source = pending
+            .iter()
+            .position(|moved| moved.source.is_some() && moved.source == back.source);
+        let by_amount = || {
+            pending
+                .iter()
+                .position(|moved| moved.amount == back.amount.negated() && moved.created <= back.created)
+        };
+        if let Some(place) = by_source.or_else(by_amount) {
+            pending.swap_remove(place);
+        }
+    }
+    pending
+}
+
+/// The movements of a kind since then, newest first: all of them, since each left out would be money that is there or not.
 async fn movements(
-    calls: &StripeCalls,
+    asker: Asker<'_>,
     kind: &'static str,
     since: DateTime<Utc>,
 ) -> Result<Vec<BalanceTransaction>, ReconcileError> {
-    let gateway = calls.gateway();
+    let gateway = asker.calls.gateway();
     let mut query = BalanceTransactionQuery {
         kind: Some(kind),
         created_since: Some(since),
@@ -181,17 +199,18 @@ async fn movements(
     };
     let mut read = Vec::new();
     for _ in 0..MOST_PAGES {
-        let page = ask::ask(calls, Patience::Refusal, || {
-            gateway.list_balance_transactions(&query)
-        })
-        .await?;
+        let question = || gateway.list_balance_transactions(&query);
+        let page = asker.ask(Patience::Refusal, question).await?;
         query.older_than = page.transactions.last().map(|oldest| oldest.id.clone());
         read.extend(page.transactions);
         if !page.has_more {
-            break;
+            return Ok(read);
         }
     }
-    Ok(read)
+    Err(ReconcileError::TooManyMovements {
+        kind,
+        read: read.len(),
+    })
 }
 
 /// The least that Stripe should hold: without what may be on its way out already, or not be there yet.
@@ -258,6 +277,7 @@ async fn expected(db: &Db, now: DateTime<Utc>) -> Result<BTreeMap<Currency, (Dec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Money;
 
     fn backing(held: i64, wallets: i64, booked: i64) -> Backing {
         Backing {
@@ -267,6 +287,52 @@ mod tests {
             wallets: wallets.into(),
             booked: booked.into(),
         }
+    }
+
+    fn moved(id: &str, minor: i64, source: Option<&str>, second: i64) -> BalanceTransaction {
+        let amount = Money::from_minor(minor, Currency::USD).unwrap();
+        let created = DateTime::from_timestamp(second, 0).unwrap();
+        BalanceTransaction {
+            id: format!("txn_{id}").parse().unwrap(),
+            amount,
+            fee: Money::zero(Currency::USD),
+            net: amount,
+            kind: "payment".to_owned(),
+            source: source.map(str::to_owned),
+            available_on: created,
+            created,
+        }
+    }
+
+    #[test]
+    fn a_debit_that_was_taken_back_is_not_awaited_whatever_its_reversal_names() {
+        let pending = || {
+            vec![
+                moved("1", 1_000, Some("py_1"), 1),
+                moved("2", 2_000, Some("py_2"), 2),
+                moved("3", 2_000, Some("py_3"), 9),
+            ]
+        };
+        let left = |failed: Vec<BalanceTransaction>| {
+            let mut left: Vec<String> = not_taken_back(pending(), failed)
+                .iter()
+                .map(|moved| moved.id.to_string())
+                .collect();
+            left.sort();
+            left
+        };
+        assert_eq!(
+            left(vec![moved("b", -1_000, Some("py_1"), 5)]),
+            ["txn_2", "txn_3"]
+        );
+        assert_eq!(
+            left(vec![moved("b", -2_000, Some("pyr_9"), 5)]),
+            ["txn_1", "txn_3"]
+        );
+        assert_eq!(left(vec![moved("b", -2_000, None, 5)]), ["txn_1", "txn_3"]);
+        // Of a payment that is paid by now, or of none.
+        let nothing = vec![moved("b", -3_000, Some("pyr_9"), 5)];
+        assert_eq!(left(nothing), ["txn_1", "txn_2", "txn_3"]);
     }
 
     #[test]

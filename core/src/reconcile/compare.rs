@@ -127,10 +127,10 @@ fn cause(
         };
     }
     if is_open {
-        let is_debit = sides.stripe.is_some_and(|moved| moved.is_debit);
+        let is_unpaid = sides.stripe.is_some_and(|moved| moved.is_unpaid);
         let waits_for_a_bank = standing.is_some_and(|standing| match standing.stage.as_str() {
             "refunding" | "disputed" => true,
-            "awaiting_payment" => is_debit,
+            "awaiting_payment" => is_unpaid,
             _ => false,
         });
         return if waits_for_a_bank || age <= SOON {
@@ -155,7 +155,7 @@ mod tests {
             net: Decimal::new(net, 2),
             fee: Decimal::new(fee, 2),
             last: DateTime::UNIX_EPOCH,
-            is_debit: false,
+            is_unpaid: false,
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
             ),
             (
                 Some(Moved {
-                    is_debit: true,
+                    is_unpaid: true,
                     ..moved(970, 30)
                 }),
                 None,

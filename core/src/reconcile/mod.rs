@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 pub use backing::{Backing, backing};
-pub use own::{explain, forget_explained, record_opening};
+pub use own::{Explanation, explain, forget_explained, record_opening};
 pub use report::{Cause, Difference, Figure, Reconciliation, Subject};
 
 use crate::audit::Actor;
@@ -54,6 +54,27 @@ pub enum ReconcileError {
         "Stripe knows no movement {0} of the platform's balance; `wallet-worker reconcile` lists those that are not explained"
     )]
     NoSuchMovement(BalanceTransactionId),
+    /// More movements of a kind than are read to know what of the balance is there.
+    #[error(
+        "Stripe lists more than {read} movements of kind {kind}, so it is not known what of the balance is there"
+    )]
+    TooManyMovements {
+        /// Stripe's word.
+        kind: &'static str,
+        /// How many were read.
+        read: usize,
+    },
+    /// It gives back the payment of a transaction, and its own event may still come.
+    #[error(
+        "the movement {movement} gives back transaction {of}, and is booked by its own event: `wallet-worker replay-events` has that looked at again; when \
+         nothing can come of it, explain it with --force"
+    )]
+    OfPayment {
+        /// The movement.
+        movement: BalanceTransactionId,
+        /// The transaction.
+        of: TransactionId,
+    },
     /// It moved the money of a transaction.
     #[error("the movement {0} is of transaction {1}, not the platform's own: nothing has to be explained")]
     OfTransaction(BalanceTransactionId, TransactionId),
@@ -66,8 +87,8 @@ struct Moved {
     fee: Decimal,
     /// The newest movement.
     last: DateTime<Utc>,
-    /// Whether a bank debit is among them, which Stripe shows as pending before the bank has paid it.
-    is_debit: bool,
+    /// Whether a payment is among them that Stripe shows as pending, as a bank has not paid it yet.
+    is_unpaid: bool,
 }
 
 /// What the movements of the period are.
@@ -158,7 +179,7 @@ async fn read_movements(
         for (movement, attribution) in page.transactions.iter().zip(attributions) {
             movements.count += 1;
             match attribution {
-                Attribution::Transaction(id) => movements.add(id, movement),
+                Attribution::Transaction(id) => movements.add(id, movement, now),
                 Attribution::Own => {
                     movements.own += 1;
                     if movement.net.is_negative() && own::pays_out(&movement.kind) {
@@ -182,7 +203,7 @@ async fn read_movements(
 }
 
 impl Movements {
-    fn add(&mut self, id: TransactionId, movement: &BalanceTransaction) {
+    fn add(&mut self, id: TransactionId, movement: &BalanceTransaction, now: DateTime<Utc>) {
         let moved = self
             .of_transactions
             .entry((id, movement.net.currency()))
@@ -190,11 +211,11 @@ impl Movements {
                 net: Decimal::ZERO,
                 fee: Decimal::ZERO,
                 last: movement.created,
-                is_debit: false,
+                is_unpaid: false,
             });
         moved.net += movement.net.amount();
         moved.fee += movement.fee.amount();
-        moved.is_debit |= movement.kind == "payment";
+        moved.is_unpaid |= movement.kind == "payment" && movement.available_on > now;
     }
 }
 

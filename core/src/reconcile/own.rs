@@ -128,19 +128,34 @@ pub(super) async fn record(
     Ok(())
 }
 
+/// What an operator says of a movement.
+#[derive(Debug, Clone, Copy)]
+pub struct Explanation<'a> {
+    /// Which.
+    pub movement: &'a BalanceTransactionId,
+    /// Also when it gives back a user's payment, of which nothing can be booked any more.
+    pub is_forced: bool,
+    /// What it was.
+    pub reason: &'a str,
+}
+
 /// Records, for a reason, that a movement is the platform's own business; gives it.
 ///
 /// # Errors
-/// When Stripe does not know it, when it belongs to a transaction, or when the database cannot be reached.
+/// When Stripe does not know it, when it belongs to a transaction or gives one back, or when the database cannot be reached.
 pub async fn explain(
     db: &Db,
     calls: &StripeCalls,
     budget: CallBudget,
-    id: &BalanceTransactionId,
+    what: Explanation<'_>,
     actor: &Actor,
-    reason: &str,
     now: DateTime<Utc>,
 ) -> Result<BalanceTransaction, ReconcileError> {
+    let Explanation {
+        movement: id,
+        is_forced,
+        reason,
+    } = what;
     let question = calls.gateway().retrieve_balance_transaction(id);
     let movement = match calls.ask(Lane::Maintenance, question).await {
         Err(CallError::Gateway(error)) if error.class == ErrorClass::NotFound => {
@@ -152,8 +167,17 @@ pub async fn explain(
     let attributed = Attributor::new(asker)
         .page(std::slice::from_ref(&movement))
         .await?;
-    if let Some(Attribution::Transaction(of)) = attributed.as_slice().first() {
-        return Err(ReconcileError::OfTransaction(id.clone(), *of));
+    match attributed.as_slice().first() {
+        Some(Attribution::Transaction(of)) => {
+            return Err(ReconcileError::OfTransaction(id.clone(), *of));
+        }
+        Some(Attribution::Missed { of: Some(of), .. }) if !is_forced => {
+            return Err(ReconcileError::OfPayment {
+                movement: id.clone(),
+                of: *of,
+            });
+        }
+        _ => {}
     }
     in_transaction!(db, conn => {
         let row = Row { id: id.as_str(), kind: &movement.kind, net: movement.net, moved_at: movement.created };

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{CancelRequest, Transaction, TransactionRow, TransactionStatus, TransactionType};
@@ -209,6 +210,23 @@ pub async fn booked_movements(conn: &mut PgConn, ids: &[&str]) -> Result<HashSet
         .load(conn)
         .await?;
     Ok(booked.into_iter().collect())
+}
+
+/// What later withdrawals than this one have sent to the same account in the same currency and not paid out from there yet, in major units.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn sent_after(conn: &mut PgConn, withdrawal: &Transaction) -> Result<Decimal, DbError> {
+    let sent: Option<Decimal> = wallet_transactions::table
+        .filter(wallet_transactions::stripe_account_id.eq(withdrawal.stripe_account_id.as_deref()))
+        .filter(wallet_transactions::currency.eq(withdrawal.amount.currency().code()))
+        .filter(wallet_transactions::stage.eq(Stage::Transferred.as_str()))
+        .filter(wallet_transactions::status.eq_any([Stage::Transferred.status()]))
+        .filter(wallet_transactions::id.gt(withdrawal.id.uuid()))
+        .select(diesel::dsl::sum(wallet_transactions::amount))
+        .first(conn)
+        .await?;
+    Ok(sent.unwrap_or_default())
 }
 
 /// The transaction that a Stripe object of whatever kind leads to.

@@ -146,6 +146,36 @@ async fn a_payout_that_others_made_before_ours_is_not_taken_for_it() {
     app.abandon().await;
 }
 
+/// A withdrawal may wait for weeks, and whoever holds the account's key can make as many payouts that name it as they like.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_made_by_us_within_a_day_is_somebody_elses() {
+    let mut app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let account = app.account_of(&wallet).await;
+    app.stop_workers().await;
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
+    let id = withdrawn(&app, &alice, &wallet, None).await;
+    let theirs = foreign_payout(&app, &account, "3000", None, &id).await;
+    let waits = "jobs WHERE last_error = 'the call that would have made it is still to come'";
+    eventually("the event to be looked at", async || {
+        app.db.count(waits).await > 0
+    })
+    .await;
+    app.advance(chrono::TimeDelta::hours(25)).await;
+    told_of(&app, &theirs).await;
+    eventually("nothing to wait for it", async || app.db.count(waits).await == 0).await;
+    // The call that comes after that finds what it has made.
+    app.start_worker();
+    app.at_stage(&id, "paying_out").await;
+    let ours = app.stripe_id(&id, "stripe_payout_id").await;
+    assert_ne!(ours, theirs);
+    paid(&app, &ours).await;
+    app.completed(&alice, &id).await;
+    assert_eq!(app.balances(&alice, &wallet).await, (7_000, 0));
+    app.abandon().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_up_takes_only_what_is_in_all_what_was_sent() {
     // The outcome of our payout stays unknown for a day: then Stripe is looked at. Others have made payouts that name the withdrawal.
@@ -277,4 +307,33 @@ async fn payments_in_currencies_that_nobody_here_uses_are_ignored_and_hold_nobod
     let id = id_of(&app.deposit(&alice, &wallet, input).await.data());
     app.completed(&alice, &id).await;
     app.finish().await;
+}
+
+/// A deposit has one payment: of another one that names it, also what becomes of it later is somebody else's, and nobody waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_of_a_payment_that_only_names_a_paid_deposit_is_ignored_at_once() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 2_500, "pm_card_visa").await;
+    app.at_rest().await;
+    let params = [
+        ("amount", "2500"),
+        ("currency", "usd"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_visa"),
+        ("payment_method_types[]", "card"),
+        ("metadata[transaction_id]", deposit.as_str()),
+    ];
+    let foreign = id_of(&app.stripe.form("/v1/payment_intents", &params).await);
+    let refund = [("payment_intent", foreign.as_str())];
+    app.stripe.form("/v1/refunds", &refund).await;
+    let ignored = "stripe_events WHERE type LIKE 'refund.%' AND note = 'the refund is of no deposit of ours'";
+    app.hurry_until(
+        "the refund to be ignored",
+        chrono::TimeDelta::seconds(5),
+        async || app.db.count(&format!("{ignored} AND state = 'ignored'")).await >= 1,
+    )
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (2_500, 0));
+    app.abandon().await;
 }

@@ -268,6 +268,18 @@ async fn every_way_to_differ_is_listed_with_its_likely_cause() {
     let refused = programs::run("wallet-worker", &wrong, &app.variables).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.err.contains("is of transaction"), "{refused:?}");
+    // Nor what gives a payment back and will be booked by its own event.
+    let refunds = app.stripe.get("/v1/balance_transactions?type=refund").await;
+    let of_refund = refunds["data"][0]["id"].as_str().unwrap().to_owned();
+    let early = ["reconcile", "explain", &of_refund, "--reason", "a slip"];
+    let refused = programs::run("wallet-worker", &early, &app.variables).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused
+            .err
+            .contains(&format!("gives back transaction {refunded}")),
+        "{refused:?}"
+    );
     assert_eq!(app.db.digest().await, before);
     let forget = ["reconcile", "forget", &movement, "--reason", "another look"];
     for code in [0, 1] {

@@ -171,3 +171,38 @@ async fn a_key_that_goes_missing_while_a_worker_runs_is_told_once_until_it_is_ne
     app.stop_workers().await;
     app.abandon().await;
 }
+
+/// During a rotation workers may have different keys: one goes on telling of what the other does not lack, by one alarm and not by a row each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_with_different_keys_keep_one_alarm_between_them() {
+    let mut app = with_data_keys().await;
+    let both = app.variables.with(&[
+        ("ENCRYPTION_SECRET_KEY", NEW_KEY),
+        ("ENCRYPTION_PREVIOUS_KEYS", ENCRYPTION_KEY),
+    ]);
+    app.start_worker_with(&[]);
+    eventually("the worker to keep house", async || {
+        app.db.count("verifications WHERE done_at IS NOT NULL").await > 0
+    })
+    .await;
+    assert_eq!(run("wallet-worker", &["rotate-keys"], &both).await.code, Some(0));
+    app.start_worker_with(&[
+        ("ENCRYPTION_SECRET_KEY", NEW_KEY),
+        ("ENCRYPTION_PREVIOUS_KEYS", ENCRYPTION_KEY),
+    ]);
+    let told = "alarms WHERE kind = 'encryption_key_missing' AND closed_at IS NULL";
+    eventually("the missing key to be told", async || {
+        app.db.count(told).await == 1
+    })
+    .await;
+    for _ in 0..5 {
+        tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+        assert_eq!(
+            app.db.count("alarms WHERE kind = 'encryption_key_missing'").await,
+            1
+        );
+    }
+    eventually("it to stay open", async || app.db.count(told).await == 1).await;
+    app.stop_workers().await;
+    app.abandon().await;
+}

@@ -15,7 +15,8 @@ pub(super) const DISPUTED: &str =
     "the payer's bank disputes the payment: its decision comes first; then requeue this job";
 
 /// The same, while money of it goes back to the payer.
-const RETURNING: &str = "a refund of the payment is under way: its end comes first; then requeue this job";
+pub(super) const RETURNING: &str =
+    "a refund of the payment is under way: its end comes first; then requeue this job";
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
@@ -56,7 +57,7 @@ fn intent_of(transaction: &Transaction) -> Option<PaymentIntentId> {
 }
 
 /// Whether a refund of the payment may be under way, made by us or at Stripe: until it is final, what lies in suspense may still go.
-async fn is_being_returned(
+pub(super) async fn is_being_returned(
     worker: &Worker,
     transaction: &Transaction,
     intent: &PaymentIntentId,

@@ -6,6 +6,7 @@ use wallet_core::alarms;
 use wallet_core::flows::{BalanceEntry, Command, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, PaymentIntentId};
+use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::step;
 use crate::outcome::JobError;
@@ -13,19 +14,44 @@ use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
-    let intent: Option<PaymentIntentId> = transaction
+    if matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment) {
+        return worker.finish(job).await;
+    }
+    let mut intents: Vec<PaymentIntentId> = transaction
         .stripe_payment_intent_id
-        .as_deref()
-        .and_then(|id| id.parse().ok());
-    // Also of money that lies in suspense.
-    let is_paid = !matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment);
-    let Some(intent) = intent.filter(|_| is_paid) else {
+        .iter()
+        .filter_map(|id| id.parse().ok())
+        .collect();
+    if intents.is_empty() {
+        // Money in suspense whose deposit has ended without an intent of its own.
+        let conn = &mut worker.db.conn().await?;
+        let late = transactions::external_refs_of(conn, transaction.id, external_ref::LATE_PAYMENT).await?;
+        intents.extend(late.iter().filter_map(|id| id.parse().ok()));
+    }
+    let Some(last) = intents.pop() else {
         return worker.finish(job).await;
     };
+    for intent in &intents {
+        let fee = fee_of(worker, &transaction, intent).await?;
+        worker
+            .settle(&[step(job, &transaction, fee).before_others()])
+            .await?;
+    }
+    let fee = fee_of(worker, &transaction, &last).await?;
+    worker.settle(&[step(job, &transaction, fee)]).await?;
+    Ok(())
+}
+
+/// What Stripe kept of a payment.
+async fn fee_of(
+    worker: &Worker,
+    transaction: &Transaction,
+    intent: &PaymentIntentId,
+) -> Result<Command, JobError> {
     let gateway = worker.calls.gateway();
     let intent = worker
         .calls
-        .ask(Lane::Maintenance, gateway.retrieve_payment_intent(&intent))
+        .ask(Lane::Maintenance, gateway.retrieve_payment_intent(intent))
         .await?;
     let not_yet = || JobError::NotYet("the payment provider has not settled the payment yet");
     let charge = intent.latest_charge.ok_or_else(not_yet)?;
@@ -53,14 +79,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         )
         .await?;
     }
-    let entry = BalanceEntry {
+    Ok(Command::BookFee(BalanceEntry {
         id: movement.id.as_str().to_owned(),
         amount: movement.amount,
         fee: movement.fee,
         available_on: movement.available_on,
-    };
-    worker
-        .settle(&[step(job, &transaction, Command::BookFee(entry))])
-        .await?;
-    Ok(())
+    }))
 }

@@ -3,6 +3,7 @@
 
 mod ask_stripe;
 mod cancel;
+mod close_review;
 mod credit_review;
 mod deposit_fee;
 mod deposit_intent;
@@ -38,6 +39,7 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Some(JobKind::Cancel) => cancel::run(worker, job).await,
         Some(JobKind::CreditReview) => credit_review::run(worker, job).await,
         Some(JobKind::ReturnReview) => return_review::run(worker, job).await,
+        Some(JobKind::CloseReview) => close_review::run(worker, job).await,
         Some(JobKind::WithdrawalPaid) => {
             payout_decision::run(worker, job, payout_decision::Decided::Paid).await
         }

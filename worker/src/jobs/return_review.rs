@@ -5,12 +5,13 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::money::Money;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateRefund, Disposition, Lane, PaymentIntentId, RefundId, Tags,
+    CallError, CallOutcome, CreateRefund, Disposition, Lane, Operation, PaymentIntentId, RefundId, Tags,
 };
 use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::credit_review::{DISPUTED, has_open_dispute};
 use super::refund_create::look_up_refund;
+use crate::left_to_refund::left_to_refund;
 use crate::observe::{self, Look};
 use crate::outcome::JobError;
 use crate::worker::Worker;
@@ -26,35 +27,44 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if has_open_dispute(worker, &intent).await? {
         return Err(JobError::Park(DISPUTED.to_owned()));
     }
-    let paid = worker
-        .calls
-        .ask(
-            Lane::Maintenance,
-            worker.calls.gateway().retrieve_payment_intent(&intent),
-        )
-        .await?;
-    if paid.currency() != amount.currency() {
-        let why = format!(
-            "Stripe has converted the payment of {}: refund it in Stripe's dashboard; {amount} lies in suspense for it",
-            paid.amount_received
-        );
-        return Err(JobError::Park(why));
+    let nothing_left = || {
+        JobError::Park(format!(
+            "nothing of the payment is left to refund: `wallet-worker review close {}` ends what lies in suspense",
+            transaction.id
+        ))
+    };
+    if !amount.is_positive() {
+        return Err(nothing_left());
     }
+    // Once it may have been sent, what is left at Stripe may be less by this very refund.
+    let id = transaction.id.uuid();
+    let asked = if worker.calls.is_prepared(Operation::Refund, id).await? {
+        amount
+    } else {
+        let left = left_of(worker, &intent).await?.ok_or_else(nothing_left)?;
+        // What Stripe has converted is refunded in the currency of the payment, all of it.
+        if left.currency() == amount.currency() {
+            amount
+        } else {
+            left
+        }
+    };
     let call = CreateRefund {
         payment_intent: intent.clone(),
-        amount,
+        amount: asked,
         tags: Tags {
             transaction_id: transaction.id,
             wallet_id: transaction.wallet_id,
         },
     };
-    let id: RefundId = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
+    let id: RefundId = match worker.calls.run(job.claim, id, call).await {
         Ok(CallOutcome::Fresh(refund)) => refund.id,
         Ok(CallOutcome::Recorded { object_id }) => object_id
             .parse()
             .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?,
         Err(CallError::LookUpFirst(look_up)) => {
-            return look_up_refund(worker, transaction.id, amount, &intent, &look_up).await;
+            let sent: CreateRefund = worker.calls.parameters(&look_up.key).await?;
+            return look_up_refund(worker, transaction.id, sent.amount, &intent, &look_up).await;
         }
         Err(CallError::WalletInactive) => {
             let why = "the wallet is not active: activate it, requeue this job, and deactivate it again";
@@ -69,8 +79,21 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     observe::refund(&Look::unasked(worker, job), &id).await
 }
 
+/// What of a payment can still be refunded, in its own currency; none when nothing can.
+pub(super) async fn left_of(worker: &Worker, intent: &PaymentIntentId) -> Result<Option<Money>, JobError> {
+    let (calls, gateway) = (&worker.calls, worker.calls.gateway());
+    let paid = calls
+        .ask(Lane::Maintenance, gateway.retrieve_payment_intent(intent))
+        .await?;
+    let refunds = calls.ask(Lane::Maintenance, gateway.list_refunds(intent)).await?;
+    let disputes = calls
+        .ask(Lane::Maintenance, gateway.list_disputes(intent))
+        .await?;
+    Ok(left_to_refund(&paid, &refunds, &disputes))
+}
+
 /// The payment whose money lies in suspense, and how much of it does.
-async fn payment_of(
+pub(super) async fn payment_of(
     worker: &Worker,
     transaction: &Transaction,
     suspended: &[Suspended],

@@ -9,6 +9,7 @@ mod dispute;
 mod payment_intent;
 mod payout;
 mod refund;
+mod suspense;
 mod transfer;
 
 pub(crate) use account::{account, disconnected};
@@ -18,6 +19,7 @@ pub(crate) use payout::{bank_of, is_what_was_asked_for, payout};
 pub(crate) use refund::{apply as apply_refund, refund};
 pub(crate) use transfer::{reversal_author, transfer};
 
+use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::accept::{Found, open_found};
 use wallet_core::alarms;
@@ -34,15 +36,21 @@ use crate::executor;
 use crate::outcome::JobError;
 use crate::worker::{EventEnd, Worker};
 
+/// How long an object that claims to be ours waits for the call that would have made it.
+const LONGEST_WAIT_FOR_MAKER: TimeDelta = TimeDelta::days(1);
+
 /// What an object at Stripe says that it belongs to, and who made it by the record of our calls.
 struct Claim {
     transaction: Transaction,
     author: Author,
+    /// How long it has been looked at already.
+    waited: TimeDelta,
 }
 
 impl Claim {
     /// Whether a call of ours made the object. `fits`: it is what that call would make; `before`: the stages at which the call is still to
-    /// come: after a restored backup it finds under its key what it has made before.
+    /// come: after a restored backup it finds under its key what it has made before. Not for ever: whoever holds a key of the account can make as
+    /// many as they like, and a call that comes later finds its own object by itself.
     ///
     /// # Errors
     /// While nobody can say yet, the look is to be repeated.
@@ -50,9 +58,15 @@ impl Claim {
         match self.author {
             Author::Us => Ok(true),
             Author::Undecided => Err(JobError::AfterCall("the call that may have made it is under way")),
-            Author::Others if fits && before.contains(&self.transaction.stage) => Err(JobError::AfterCall(
-                "the call that would have made it is still to come",
-            )),
+            Author::Others
+                if fits
+                    && before.contains(&self.transaction.stage)
+                    && self.waited < LONGEST_WAIT_FOR_MAKER =>
+            {
+                Err(JobError::AfterCall(
+                    "the call that would have made it is still to come",
+                ))
+            }
             Author::Others => Ok(false),
         }
     }
@@ -218,7 +232,12 @@ impl<'a> Look<'a> {
         };
         executor::is_about(id);
         let author = self.worker.calls.author(operation, id.uuid(), object).await?;
-        Ok(Some(Claim { transaction, author }))
+        let waited = self.worker.clock.now() - self.job.created_at;
+        Ok(Some(Claim {
+            transaction,
+            author,
+            waited,
+        }))
     }
 
     /// Tells a person that an object of a connected account claims to be ours and is not; nothing is settled by it. Of one account there is one

@@ -69,6 +69,13 @@ pub(super) async fn deposit_of(
     let Some(claim) = claim.await? else {
         return Ok(None);
     };
+    match claim.transaction.stripe_payment_intent_id.as_deref() {
+        // Recorded since the look above.
+        Some(known) if known == id.as_str() => return Ok(Some(claim.transaction)),
+        // A deposit has one payment; another one that names it is somebody else's, with all that becomes of it.
+        Some(_) => return Ok(None),
+        None => {}
+    }
     let fits = intent.amount == claim.transaction.amount;
     // Money that somebody else took in the deposit's name is put in suspense by its own event.
     if claim.is_ours(fits, &[Stage::Accepted])? || intent.status == PaymentIntentStatus::Succeeded {

@@ -2,12 +2,12 @@
 
 use wallet_core::accept::Found;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
-use wallet_core::ledger::{self, Suspended};
 use wallet_core::stripe::{Author, Operation, Refund, RefundId, RefundStatus};
 use wallet_core::transactions::{Transaction, external_ref};
 
 use super::Look;
 use super::payment_intent::deposit_of;
+use super::suspense::of_suspense;
 use crate::outcome::JobError;
 use crate::worker::EventEnd;
 
@@ -118,48 +118,12 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
     }
 }
 
-/// A refund of what lies, or lay, in suspense for a deposit: the books follow what it does to the platform's balance.
-async fn of_suspense(look: &Look<'_>, deposit: &Transaction, refund: &Refund) -> Result<(), JobError> {
-    let (id, amount) = (refund.id.as_str().to_owned(), refund.amount);
-    if has_failed(refund) {
-        if is_ours(look, deposit, refund).await? {
-            // So that an operator who decides anew can have another one made.
-            let calls = &look.worker.calls;
-            calls.forget(Operation::Refund, deposit.id.uuid(), &id).await?;
-        }
-        let command = Command::FailReturn {
-            refund: id,
-            amount,
-            message: sentence(refund),
-        };
-        return look.settle(deposit, vec![command]).await;
-    }
-    let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
-    let is_of = |one: &Suspended| one.amount.currency() == amount.currency();
-    // Stripe converts back at the rate of that day: what it took is another amount than what lies there.
-    if !suspended.is_empty() && !suspended.iter().any(is_of) {
-        let why = "the refund is in another currency than what lies in suspense";
-        return look.needs_a_person(why).await;
-    }
-    let command = match refund.status {
-        RefundStatus::Succeeded => Command::ReturnSuspense { refund: id, amount },
-        _ if refund.balance_transaction.is_some() => Command::BeginReturn {
-            refund: id,
-            amount,
-            message: waits_for(refund).to_owned(),
-        },
-        // It waits for funds: nothing has left, and what lies in suspense is still there.
-        _ => {
-            let message = format!("{amount} is being returned to the payer: {}", waits_for(refund));
-            let line = look.note(deposit, message);
-            return look.settle(deposit, line.into_iter().collect()).await;
-        }
-    };
-    look.settle(deposit, vec![command]).await
-}
-
 /// Whether a call of ours has made the refund for the deposit, as an operator has decided.
-async fn is_ours(look: &Look<'_>, deposit: &Transaction, refund: &Refund) -> Result<bool, JobError> {
+pub(super) async fn is_ours(
+    look: &Look<'_>,
+    deposit: &Transaction,
+    refund: &Refund,
+) -> Result<bool, JobError> {
     let (subject, id) = (deposit.id.uuid(), refund.id.as_str());
     match look.worker.calls.author(Operation::Refund, subject, id).await? {
         Author::Us => Ok(true),
@@ -168,7 +132,7 @@ async fn is_ours(look: &Look<'_>, deposit: &Transaction, refund: &Refund) -> Res
     }
 }
 
-const fn has_failed(refund: &Refund) -> bool {
+pub(super) const fn has_failed(refund: &Refund) -> bool {
     matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled)
 }
 
@@ -190,7 +154,7 @@ async fn returned(look: &Look<'_>, original: &Transaction, refund: &Refund) -> R
         .await
 }
 
-fn sentence(refund: &Refund) -> String {
+pub(super) fn sentence(refund: &Refund) -> String {
     match (&refund.status, refund.failure_reason.as_deref()) {
         (RefundStatus::Canceled, _) => "the refund was cancelled".to_owned(),
         (_, Some("lost_or_stolen_card")) => "the payer's card is lost or stolen".to_owned(),
@@ -200,7 +164,7 @@ fn sentence(refund: &Refund) -> String {
     }
 }
 
-fn waits_for(refund: &Refund) -> &'static str {
+pub(super) fn waits_for(refund: &Refund) -> &'static str {
     match (&refund.status, refund.pending_reason.as_deref()) {
         (RefundStatus::RequiresAction, _) => "the payer is asked where the money shall go",
         (_, Some("insufficient_funds")) => "the refund waits for funds at the payment provider",

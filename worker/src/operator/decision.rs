@@ -66,6 +66,15 @@ pub(super) async fn decide(
         }
         Ok::<_, DbError>(queued)
     })?;
+    if queued.is_none()
+        && let Some(other) = jobs::find_unique(&session.db, &key).await?
+        && other.kind != kind.as_str()
+    {
+        let (job, kind) = (other.id, other.kind);
+        bail!(
+            "job {job} carries out another decision about {id} at this moment ({kind}): see what comes of it"
+        );
+    }
     let line = match queued {
         Some(job) => format!("job {job} will {what}"),
         None => "this is being carried out already".to_owned(),

@@ -14,7 +14,7 @@ use wallet_core::crypto::{PgKeyStore, Vault};
 use wallet_core::ids::SystemIds;
 use wallet_core::money::{Currency, Money};
 use wallet_core::reason::Reason;
-use wallet_core::reconcile::{self as books, Difference, Figure, Reconciliation};
+use wallet_core::reconcile::{self as books, Difference, Explanation, Figure, Reconciliation};
 use wallet_core::stripe::{
     AsyncStripeGateway, BalanceTransactionId, BreakerSettings, Breakers, GatewayOptions, StripeCalls,
 };
@@ -42,6 +42,9 @@ pub(crate) enum Record {
         /// Which, txn_….
         #[arg(value_parser = BalanceTransactionId::from_str)]
         movement: BalanceTransactionId,
+        /// Also when it gives back a user's payment: nothing can be booked of it any more.
+        #[arg(long)]
+        force: bool,
         /// What it was.
         #[arg(long)]
         reason: Reason,
@@ -78,9 +81,25 @@ pub(crate) async fn reconcile(
     let (db, actor, now) = (&session.db, &session.actor, session.now());
     let calls = calls(session, config)?;
     match how.record {
-        Some(Record::Explain { movement, reason }) => {
+        Some(Record::Explain {
+            movement,
+            force,
+            reason,
+        }) => {
             let budget = CallBudget::new(config.stripe.calls_per_second);
-            let moved = books::explain(db, &calls, budget, &movement, actor, reason.as_str(), now).await?;
+            let moved = books::explain(
+                db,
+                &calls,
+                budget,
+                Explanation {
+                    movement: &movement,
+                    is_forced: force,
+                    reason: reason.as_str(),
+                },
+                actor,
+                now,
+            )
+            .await?;
             let line = format!(
                 "{movement}, a {} of {}, is the platform's own",
                 moved.kind, moved.net

@@ -27,6 +27,15 @@ pub(crate) enum Review {
         #[arg(long)]
         reason: Reason,
     },
+    /// End what is left in suspense for a deposit when nothing of its payment can be given back any more: what another rate of conversion left, or
+    /// what a dispute took beyond the payment. It becomes the platform's, or its loss.
+    Close {
+        /// The deposit.
+        transaction: String,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: Reason,
+    },
     /// Give what lies in suspense for a deposit back to its payer, by a refund: what was not asked for so, or came after the deposit had ended.
     Return {
         /// The deposit.
@@ -42,6 +51,7 @@ pub(crate) async fn review(session: &Session, command: Review) -> anyhow::Result
     match command {
         Review::List => list(session).await,
         Review::Credit { transaction, reason } => credit(session, id_of(&transaction)?, &reason).await,
+        Review::Close { transaction, reason } => close(session, id_of(&transaction)?, &reason).await,
         Review::Return { transaction, reason } => give_back(session, id_of(&transaction)?, &reason).await,
     }
 }
@@ -138,8 +148,14 @@ async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow
 async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
     let (transaction, suspended) = found(session, id).await?;
     not_being_returned(session, id).await?;
-    if suspended.len() != 1 {
+    let [only] = suspended.as_slice() else {
         bail!("not one amount lies in suspense for {id}; `wallet-worker review list` lists what does");
+    };
+    if !only.amount.is_positive() {
+        let amount = only.amount;
+        bail!(
+            "{amount} lies in suspense, so nothing can be given back; `wallet-worker review close {id}` books the loss"
+        );
     }
     decide(
         session,
@@ -149,4 +165,17 @@ async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> any
         "give it back to its payer",
     )
     .await
+}
+
+async fn close(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
+    let (transaction, suspended) = found(session, id).await?;
+    not_being_returned(session, id).await?;
+    let [only] = suspended.as_slice() else {
+        bail!("not one amount lies in suspense for {id}; `wallet-worker review list` lists what does");
+    };
+    let what = format!(
+        "book {} as the platform's, if nothing of the payment can be given back",
+        only.amount
+    );
+    decide(session, &transaction, JobKind::CloseReview, reason, &what).await
 }

@@ -81,6 +81,15 @@ pub(super) fn cases() -> Vec<Case> {
             .when("90.00 received, a part refunded")
             .suspended(9_000)
             .moves(Account::SUSPENSE, Account::CLEARING, 4_000),
+        case(Stage::InReview, Command::CloseSuspense { amount: usd(20) })
+            .when("nothing of the payment is left to give back, and 0.20 by another rate of conversion")
+            .suspended(20)
+            .to(Stage::Failed)
+            .moves(Account::SUSPENSE, Account::PLATFORM_FEES, 20),
+        case(Stage::Failed, Command::CloseSuspense { amount: usd(-1_000) })
+            .when("a dispute took 10.00 more than was paid")
+            .suspended(-1_000)
+            .moves(Account::PLATFORM_FEES, Account::SUSPENSE, 1_000),
         case(Stage::InReview, begun(9_000))
             .when("90.00 received, a refund of it is made and pending")
             .suspended(9_000)
