@@ -116,9 +116,13 @@ pub async fn change_account(
     account: &str,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    note_account(conn, before.user_id, account, now).await?;
-    // The time on the wallet is what earlier versions read.
-    let changed_at = before.stripe_account_id.as_ref().map(|_| now);
+    let is_change = note_account(conn, before.user_id, account, now).await?;
+    // The time on the wallet is what earlier versions read. A wallet that joins others of its person changes nothing for them.
+    let changed_at = if is_change {
+        before.stripe_account_id.as_ref().map(|_| now)
+    } else {
+        payout_account_changed(conn, before.user_id, account).await?
+    };
     diesel::update(wallets::table.find(before.id.uuid()))
         .set((
             wallets::stripe_account_id.eq(account),

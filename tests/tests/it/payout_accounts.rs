@@ -224,6 +224,25 @@ async fn a_mistyped_account_is_corrected_and_withdrawals_wait_for_the_cool_off()
     }
 }
 
+/// A wallet that joins the others of its person, at an account where they are paid already, holds none of them up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wallet_that_comes_back_to_the_account_of_another_one_shuts_nobody_out() {
+    let app = TestApp::with_workers(0).await;
+    let (ada, first) = app.payee(10_000).await;
+    let account = app.account_of(&first).await;
+    let second = app
+        .wallet(&ada, json!({ "currency": "usd", "stripeAccountId": account }))
+        .await;
+    let other = app.stripe.account(ada.id).await;
+    let input = || json!({ "amount": "1.00" });
+    for named in [&other, &account, &other, &account] {
+        let _ = change(&app, &ada, &second, named).await.data();
+        let paid = app.withdraw(&ada, &first, input()).await;
+        assert_eq!(paid.code(), None, "{paid:?}");
+    }
+    app.abandon().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_is_not_named_while_stripe_is_away_and_a_repeated_key_waits_for_nobody() {
     let app = TestApp::with_workers(0).await;

@@ -119,6 +119,78 @@ async fn a_withdrawal_is_not_ended_as_paid_while_its_money_lies_on_the_account()
     .await;
 }
 
+/// One account serves all of a person's wallets: what a later withdrawal has sent there is not the money of the one that was paid.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_is_ended_as_paid_beside_the_money_of_a_later_one() {
+    let app = TestApp::start().await;
+    let (alice, wallet, first) = paid_out_by_itself(&app).await;
+    app.stripe
+        .fault(json!({ "operation": "payouts.create", "outcome": "balance_insufficient" }))
+        .await;
+    app.deposited(&alice, &wallet, 7_000, "pm_card_visa").await;
+    let input = json!({ "amount": "70.00" });
+    let second = id_of(&app.withdraw(&alice, &wallet, input).await.data());
+    app.at_stage(&second, "transferred").await;
+    decide(&app, "paid", &first).await;
+    app.hurry_until("the first to end", TimeDelta::minutes(1), async || {
+        app.transaction(&alice, &first).await["status"] == "COMPLETED"
+    })
+    .await;
+    app.stripe.clear_faults().await;
+    app.hurry_until("the second to end", TimeDelta::minutes(20), async || {
+        app.transaction(&alice, &second).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
+    app.at_rest().await;
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+    app.abandon().await;
+}
+
+/// Whether the bank was paid is not known any better because the wallet is frozen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_wallet_decides_nothing_that_a_person_has_to_find_out() {
+    let app = TestApp::start().await;
+    let (alice, wallet, id) = paid_out_by_itself(&app).await;
+    let frozen = command(&app, &["wallets", "deactivate", &wallet, "--reason", "a tip"]).await;
+    assert_eq!(frozen.code, Some(0), "{frozen:?}");
+    pass(&app, TimeDelta::hours(3)).await;
+    app.at_stage(&id, "transferred").await;
+    decide(&app, "paid", &id).await;
+    app.hurry_until("the end", TimeDelta::minutes(1), async || {
+        app.transaction(&alice, &id).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.balances(&alice, &wallet).await, (3_000, 0));
+    app.abandon().await;
+}
+
+/// What is decided is told as that, and sends nobody back to the commands that decide.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_that_is_being_taken_back_is_told_as_decided() {
+    let app = TestApp::start().await;
+    let (_, _, id) = paid_out_by_itself(&app).await;
+    decide(&app, "taken-back", &id).await;
+    app.at_stage(&id, "returning").await;
+    let listed = command(&app, &["withdrawals", "list"]).await.out;
+    assert!(
+        listed.contains("DECIDED: its transfer is being taken back")
+            && listed.contains("0 withdrawals to decide about"),
+        "{listed}"
+    );
+    let again = command(&app, &["withdrawals", "paid", &id, "--reason", "no"]).await;
+    assert!(again.err.contains("it is decided about"), "{again:?}");
+    let close = ["close-alarm", "payout_by_others", &id, "--reason", "seen"];
+    let close = command(&app, &close).await;
+    assert!(
+        close.code == Some(1)
+            && close.err.contains("being taken back")
+            && !close.err.contains("withdrawals paid"),
+        "{close:?}"
+    );
+    app.abandon().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_whose_account_has_paid_itself_out_ends_as_an_operator_decides() {
     for (decision, status, balances) in [

@@ -116,6 +116,17 @@ async fn stripe_s_fees_that_the_platform_has_not_made_up_for_are_told_and_stop_n
     let message = "SELECT message FROM alarms WHERE kind = 'platform_balance_short' AND closed_at IS NULL";
     let message: String = app.db.value(message, &[]).await;
     assert!(message.contains("pay in 3.20 usd"), "{message}");
+    // Nobody hides it, or begins its time anew: it closes by itself.
+    let close = [
+        "close-alarm",
+        "platform_balance_short",
+        "usd",
+        "--reason",
+        "seen",
+        "--force",
+    ];
+    let close = programs::run("wallet-worker", &close, &app.variables).await;
+    assert!(close.code == Some(1) && close.err.contains("pay in"), "{close:?}");
     assert!(is_open(&app).await);
     app.top_up(320).await;
     look(&app).await;

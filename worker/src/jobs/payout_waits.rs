@@ -82,7 +82,8 @@ pub(super) async fn tell(
 }
 
 /// Whether the account has the money, now or once it is available: a transfer to an account under the recipient agreement, for example, takes a day
-/// longer (<https://docs.stripe.com/connect/service-agreement-types#recipient>). Then the payout is only to be tried again.
+/// longer (<https://docs.stripe.com/connect/service-agreement-types#recipient>). Then the payout is only to be tried again. What later withdrawals have sent
+/// there is theirs: an account that pays itself out pays what has lain there longest.
 pub(super) async fn holds_enough(
     worker: &Worker,
     withdrawal: &Transaction,
@@ -96,7 +97,8 @@ pub(super) async fn holds_enough(
         .filter(of_currency)
         .map(|money| money.amount())
         .sum();
-    Ok(held >= withdrawal.amount.amount())
+    let theirs = transactions::sent_after(&mut *worker.db.conn().await?, withdrawal).await?;
+    Ok(held - theirs >= withdrawal.amount.amount())
 }
 
 const DECIDE: &str = "`wallet-worker withdrawals paid` or `wallet-worker withdrawals taken-back`";

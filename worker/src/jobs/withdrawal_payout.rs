@@ -1,5 +1,6 @@
 //! Pays the connected account out to its bank.
 
+use wallet_core::alarms;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
@@ -33,6 +34,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Fresh(payout)) => payout.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
+        // Whether the bank has the money already is for a person to find out, also when the wallet is frozen meanwhile.
+        Err(CallError::WalletInactive) if waits_for_a_person(worker, &transaction).await? => {
+            return Err(JobError::AfterFunds(
+                "a person is finding out whether the bank was paid",
+            ));
+        }
         // The money is on the connected account, and is taken back from there.
         Err(CallError::WalletInactive) => {
             let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
@@ -74,6 +81,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .settle(&[step(job, &transaction, Command::RecordPayout { payout })])
         .await?;
     Ok(())
+}
+
+/// Whether an operator has been told that the account may have paid the money out by itself.
+async fn waits_for_a_person(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
+    let conn = &mut worker.db.conn().await?;
+    Ok(alarms::is_open_about(conn, alarms::PAYOUT_BY_OTHERS, &transaction.id.to_string()).await?)
 }
 
 /// Whether somebody else has taken the transfer, or a part of it, back.

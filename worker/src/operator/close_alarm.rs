@@ -5,15 +5,17 @@ use clap::Args;
 use serde_json::json;
 use wallet_core::alarms::{
     self, ABOUT_PAYOUTS, EVENT_PARKED, JOB_PARKED, LATE_PAYMENT, MONEY_OUT_STOPPED, OpenAlarm,
-    PAYMENT_MISMATCH, RETURN_FAILED,
+    PAYMENT_MISMATCH, PLATFORM_BALANCE_SHORT, PLATFORM_BALANCE_TAKEN, RETURN_FAILED,
 };
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
+use wallet_core::flows::Stage;
 use wallet_core::ids::{JobId, TransactionId};
 use wallet_core::reason::Reason;
 use wallet_core::{inbox, jobs, ledger, money_out, transactions};
 
 use super::Session;
+use super::withdrawals::RETURNING;
 
 /// Which alarm, and why it may be closed.
 #[derive(Debug, Args)]
@@ -99,6 +101,9 @@ async fn what_holds(session: &Session, alarm: &OpenAlarm) -> anyhow::Result<Opti
                 "no money goes out; `wallet-worker money-out start` lets it leave again".to_owned(),
             )
         }),
+        PLATFORM_BALANCE_SHORT | PLATFORM_BALANCE_TAKEN => Some(Holds::UntilDecided(
+            "the next look closes it when Stripe holds enough: pay in what it names".to_owned(),
+        )),
         PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED => in_suspense(session, subject).await?,
         kind if ABOUT_PAYOUTS.contains(&kind) => being_paid_out(session, subject).await?,
         _ => None,
@@ -111,10 +116,17 @@ async fn in_suspense(session: &Session, subject: &str) -> anyhow::Result<Option<
         return Ok(None);
     };
     let lies = ledger::suspended_of(&mut *session.db.conn().await?, transaction).await?;
-    let decide = format!("`wallet-worker review credit {transaction}` or `review return {transaction}`");
-    Ok(lies
-        .first()
-        .map(|one| Holds::UntilDecided(format!("{} lies in suspense; {decide}", one.amount))))
+    Ok(lies.first().map(|one| {
+        let decide = if one.amount.is_positive() {
+            format!(
+                "`wallet-worker review credit {transaction}` or `review return {transaction}`, or `review close` when nothing of the payment can be \
+                 given back"
+            )
+        } else {
+            format!("`wallet-worker review close {transaction}`")
+        };
+        Holds::UntilDecided(format!("{} lies in suspense; {decide}", one.amount))
+    }))
 }
 
 /// Without its alarm nobody could decide about the withdrawal any more.
@@ -125,7 +137,12 @@ async fn being_paid_out(session: &Session, subject: &str) -> anyhow::Result<Opti
     let found = transactions::find(&mut *session.db.conn().await?, withdrawal).await?;
     let decide =
         format!("`wallet-worker withdrawals paid {withdrawal}` or `withdrawals taken-back {withdrawal}`");
-    Ok(found
-        .filter(|found| !found.stage.status().is_final())
-        .map(|found| Holds::UntilDecided(format!("the withdrawal is {}; {decide}", found.stage.as_str()))))
+    let undecided = found.filter(|found| !found.stage.status().is_final());
+    Ok(undecided.map(|found| {
+        Holds::UntilDecided(if found.stage == Stage::Returning {
+            format!("its transfer is being taken back, {RETURNING}")
+        } else {
+            format!("the withdrawal is {}; {decide}", found.stage.as_str())
+        })
+    }))
 }

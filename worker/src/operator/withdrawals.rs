@@ -14,6 +14,10 @@ use super::Session;
 use super::decision::{decide, id_of};
 use super::session::moment;
 
+/// What a withdrawal waits for whose transfer is taken back (<https://docs.stripe.com/connect/pending-transfer-reversals>).
+pub(super) const RETURNING: &str =
+    "which ends by itself when the account has the money; Stripe waits for that for up to 45 days";
+
 /// Withdrawals that go no further by themselves: Stripe no longer shows their payout to us, because the account was disconnected or deleted while
 /// it was under way (`payout_unreachable`); or their payout cannot be made, because the account has paid itself out (`payout_by_others`) or is in the red
 /// (`payout_unfunded`).
@@ -64,6 +68,9 @@ async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Trans
     let Some(found) = transactions::find(conn, id).await? else {
         bail!("there is no transaction {id}; {LISTS}");
     };
+    if found.stage == Stage::Returning {
+        bail!("it is decided about {id}: its transfer is being taken back, {RETURNING}");
+    }
     if found.flow != Flow::Withdrawal || !matches!(found.stage, Stage::Transferred | Stage::PayingOut) {
         let (flow, stage) = (found.flow.as_str(), found.stage.as_str());
         bail!("{id} is a {flow} that is {stage}, not a withdrawal that is being paid out; {LISTS}");
@@ -80,18 +87,33 @@ async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Trans
 async fn list(session: &Session) -> anyhow::Result<()> {
     let open = alarms::list_open(&session.db).await?;
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    let mut undecided = 0_usize;
+    let conn = &mut session.db.conn().await?;
     for alarm in open
         .iter()
         .filter(|alarm| alarms::ABOUT_PAYOUTS.contains(&alarm.kind.as_str()))
     {
+        let withdrawal = match alarm.subject.parse() {
+            Ok(id) => transactions::find(conn, id).await?,
+            Err(_) => None,
+        };
+        let is_decided = withdrawal.is_some_and(|found| found.stage == Stage::Returning);
+        undecided += usize::from(!is_decided);
+        let decided = if is_decided {
+            format!("  DECIDED: its transfer is being taken back, {RETURNING}")
+        } else {
+            String::new()
+        };
         lines.push(format!(
-            "since {}  {}  {}",
+            "since {}  {}  {}{decided}",
             moment(alarm.raised_at),
             alarm.kind,
             alarm.message
         ));
-        rows.push(json!({ "transaction": alarm.subject, "alarm": alarm.kind, "since": alarm.raised_at, "message": alarm.message }));
+        rows.push(
+            json!({ "transaction": alarm.subject, "alarm": alarm.kind, "since": alarm.raised_at, "message": alarm.message, "decided": is_decided }),
+        );
     }
-    lines.push(format!("{} withdrawals to decide about", rows.len()));
+    lines.push(format!("{undecided} withdrawals to decide about"));
     session.answer(&json!({ "withdrawals": rows }), lines)
 }
