@@ -12,6 +12,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wallet_core::config::MetricsPort;
+use wallet_core::crypto::Covered;
 use wallet_core::jobs::QueueName;
 use wallet_core::metrics::Recorder;
 use wallet_core::money_out;
@@ -114,6 +115,9 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     }
     if let Some(since) = health.worker.calls.breakers().key().refused_since {
         report.push_str(&format!("Stripe refuses our key since {since}\n"));
+    }
+    if let Ok(Covered::Partly(_) | Covered::Not(_)) = health.worker.vault.covered().await {
+        report.push_str("keys: a wrapping key of data keys is not configured here\n");
     }
     if let Ok(switch) = money_out::state(&health.worker.db).await
         && !switch.is_open

@@ -110,7 +110,11 @@ impl WalletLocks {
             };
             looked.cut += usize::from(seen.len() >= MOST_KEYS);
             for (key, seen) in seen {
-                let wallet = key.strip_prefix("wallet:").and_then(|id| id.parse().ok());
+                // In another spelling it is the lock of nobody.
+                let wallet = key
+                    .strip_prefix("wallet:")
+                    .and_then(|id| id.parse().ok())
+                    .filter(|wallet| Self::key(*wallet) == key);
                 if let (Some(wallet), KeySeen::Held(holder)) = (wallet, seen)
                     && holder.is_unlawful(self.timing.ttl)
                 {

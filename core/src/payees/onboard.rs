@@ -266,6 +266,16 @@ impl Payees {
                 )
                 .into())
             }
+            Err(CallError::Gateway(error)) if error.param.as_deref() == Some("default_currency") => {
+                Err(AcceptError::validation(
+                    "country",
+                    format!(
+                        "is none in which Stripe pays out in {}; a wallet in the currency of that country can be paid out there",
+                        call.currency
+                    ),
+                )
+                .into())
+            }
             Err(CallError::Gateway(error)) if is_of_platform(error.disposition()) => {
                 // Nothing of it is the person's: the next one would be refused as well.
                 let message = format!(
@@ -357,7 +367,7 @@ impl Payees {
     }
 }
 
-/// Whether a refusal of a new account is about the platform: what is sent is the same for everybody, but for the country.
+/// Whether a refusal of a new account is about the platform: what is sent is the same for everybody, but for country and currency.
 const fn is_of_platform(disposition: Disposition) -> bool {
     matches!(
         disposition,

@@ -29,15 +29,27 @@ pub(super) async fn listen(
     stop: CancellationToken,
 ) {
     let (mut pause, longest) = PAUSE;
+    let mut told = None;
     while !stop.is_cancelled() {
         let heard = tokio::select! {
             heard = follow(&client, &channel, &wake) => heard,
             () = stop.cancelled() => return,
         };
         match heard {
-            Ok(()) => pause = PAUSE.0,
+            Ok(()) => {
+                pause = PAUSE.0;
+                told = None;
+            }
             Err(error) => {
-                tracing::debug!(channel, error, "no wake-ups for now");
+                // Once for each reason: work goes on without, and slower, also for years when the user of Redis may not read channels.
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!(
+                        channel,
+                        error,
+                        "wake-ups of the queue are not heard; it is looked at every {FALLBACK:?}"
+                    );
+                }
+                told = Some(error);
                 pause = (pause * 2).min(longest);
             }
         }

@@ -1,5 +1,6 @@
 //! Stripe's list of events, read for what no webhook brought.
 
+use chrono::TimeDelta;
 use serde_json::json;
 use wallet_tests::{TestApp, eventually};
 
@@ -32,5 +33,29 @@ async fn a_reading_that_fails_half_way_goes_on_where_it_was() {
         3 + 3,
         "each of the three pages was read once"
     );
+    app.finish().await;
+}
+
+/// An event from which a reading would go on may be gone at Stripe, which keeps them for thirty days
+/// (<https://docs.stripe.com/api/events>): such a list is refused, every time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_whose_place_is_gone_begins_anew() {
+    let mut app = TestApp::with_workers(0).await;
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    for _ in 0..EVENTS {
+        let params = [("amount", "500"), ("currency", "usd")];
+        app.stripe.form("/v1/payment_intents", &params).await;
+    }
+    app.stripe
+        .fault(json!({ "operation": "events.list", "outcome": "error_400", "nth": 2, "times": 2 }))
+        .await;
+    app.start_worker();
+    let stored = "stripe_events WHERE type = 'payment_intent.created'";
+    app.hurry_until("every event to be stored", TimeDelta::seconds(30), async || {
+        app.db.count(stored).await == i64::try_from(EVENTS).unwrap()
+    })
+    .await;
+    app.at_rest().await;
+    assert_eq!(app.alarms().await, Vec::<String>::new());
     app.finish().await;
 }

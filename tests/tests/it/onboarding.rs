@@ -287,6 +287,25 @@ async fn an_account_is_opened_in_the_country_of_its_person_under_what_stripe_dem
     app.finish().await;
 }
 
+/// What Stripe refuses of a person's own wallet and country is that person's to mend, and nobody else's alarm.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_country_that_is_not_paid_in_the_wallet_s_currency_is_told_to_its_person_alone() {
+    let app = TestApp::with_workers(0).await;
+    for (currency, country) in [("jpy", "US"), ("eur", "MX"), ("usd", "JP")] {
+        let landlord = User::new();
+        let wallet = app.wallet(&landlord, json!({ "currency": currency })).await;
+        let refused = onboard_in(&app, &landlord, &wallet, country).await;
+        assert_eq!(
+            (refused.code(), refused.field()),
+            (Some("VALIDATION_ERROR"), Some("country")),
+            "{refused:?}"
+        );
+        assert!(refused.message().contains(currency), "{refused:?}");
+    }
+    assert_eq!(app.alarms().await, Vec::<String>::new());
+    app.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_country_than_the_account_s_is_refused_and_changes_nothing() {
     let app = TestApp::with_workers(0).await;
@@ -453,7 +472,7 @@ async fn a_wallet_without_an_account_is_onboarded_with_the_one_that_another_wall
         .control(&format!("accounts/{account}/deauthorize"), json!({}))
         .await;
     let third = app.wallet(&landlord, json!({ "currency": "eur" })).await;
-    let opened = onboard(&app, &landlord, &third).await.data();
+    let opened = onboard_in(&app, &landlord, &third, "DE").await.data();
     assert_ne!(opened["stripeAccountId"], account);
     assert_eq!(
         app.stripe.effects("account.create").await.len(),

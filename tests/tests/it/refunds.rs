@@ -276,3 +276,39 @@ async fn stripes_fee_is_booked_when_it_is_known_and_the_books_are_stripes_balanc
     assert!(app.db.value::<bool>(known, &[&uuid(&deposit)]).await);
     app.finish_with(Leftovers::default()).await;
 }
+
+/// A part of the payment went back by somebody else's refund, of which nothing is known yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_of_more_than_is_left_at_stripe_says_so() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    app.at_rest().await;
+    app.stripe
+        .webhook_fault(json!({ "event": "refund.*", "delay_ms": 6_000 }))
+        .await;
+    app.stripe
+        .webhook_fault(json!({ "event": "charge.refund*", "delay_ms": 6_000 }))
+        .await;
+    let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
+    let part = json!({ "payment_intent": intent, "amount": 6_000 });
+    app.stripe.control("refunds", part).await;
+    let id = id_of(
+        &app.refund(&alice, &deposit, json!({ "amount": "60.00" }))
+            .await
+            .data(),
+    );
+    let failed = app.failed(&alice, &id).await;
+    let reason = failed["failureReason"].as_str().unwrap();
+    assert!(
+        reason.contains("less than that is left of the payment"),
+        "{failed:#}"
+    );
+    app.hurry_until(
+        "the other refund to be booked",
+        TimeDelta::seconds(10),
+        async || app.balances(&alice, &wallet).await == (4_000, 0),
+    )
+    .await;
+    app.abandon().await;
+}

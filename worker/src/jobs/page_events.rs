@@ -16,6 +16,10 @@ use wallet_core::stripe::{
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
+/// So often a refused reading of the platform's events is tried before a person is called: some minutes.
+const MOST_REFUSED: i32 = 8;
+const REFUSED: &str = "Stripe refuses to list its events";
+
 /// The job's payload.
 #[derive(Debug, Serialize, Deserialize)]
 struct Reading {
@@ -42,6 +46,18 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         let page = match worker.calls.ask(Lane::Maintenance, question).await {
             Err(CallError::Gateway(error)) if query.account.is_some() && is_refused(error.disposition()) => {
                 return worker.finish(job).await;
+            }
+            // Of the platform's own list a refusal passes, or is about the event from which the reading went on, which Stripe no longer has: it begins
+            // anew, and whoever requeues the job does not ask from there either.
+            Err(CallError::Gateway(error)) if is_refused(error.disposition()) => {
+                reading.read_down_to = None;
+                jobs::record_progress(&mut *worker.db.conn().await?, job.claim, json!(reading)).await?;
+                let is_last = job.attempts >= MOST_REFUSED;
+                return Err(if is_last {
+                    CallError::Gateway(error).into()
+                } else {
+                    JobError::NotYet(REFUSED)
+                });
             }
             page => page?,
         };

@@ -50,15 +50,15 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             // Under a key that this database does not know, such as before it was restored, we may have made the very refund.
-            if error.code.as_deref() == Some(ALREADY_REFUNDED)
-                && let Some(refund) = made_before(worker, &transaction, &intent).await?
-            {
+            let is_too_much = matches!(error.code.as_deref(), Some(ALREADY_REFUNDED | MORE_THAN_IS_LEFT));
+            if is_too_much && let Some(refund) = made_before(worker, &transaction, &intent).await? {
                 return apply_refund(&look, &transaction, &refund).await;
             }
             let reason = match error.code.as_deref() {
                 Some("charge_disputed" | "refund_disputed_payment") if is_lost(worker, &intent).await? => {
                     FailureReason::new(FailureCode::RefundFailed, LOST)
                 }
+                Some(MORE_THAN_IS_LEFT) => FailureReason::new(FailureCode::RefundFailed, LESS_IS_LEFT),
                 _ => refusal::reason(&error, FailureCode::RefundFailed),
             };
             let steps = [step(job, &transaction, Command::Refuse(reason))];
@@ -71,6 +71,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 
 /// Stripe's code for a payment of which nothing is left (<https://docs.stripe.com/error-codes#charge-already-refunded>).
 const ALREADY_REFUNDED: &str = "charge_already_refunded";
+
+/// Of a refund, Stripe's code for more than is left of the payment.
+const MORE_THAN_IS_LEFT: &str = "amount_too_large";
+
+/// What the owner reads when a part of the payment went back by another refund.
+const LESS_IS_LEFT: &str =
+    "less than that is left of the payment, since part of it was refunded elsewhere; refund what is left";
 
 /// What the owner reads when the payer has the money by a dispute.
 const LOST: &str =

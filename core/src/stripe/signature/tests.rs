@@ -62,7 +62,7 @@ fn a_known_vector_verifies() {
 fn while_a_secret_is_rolled_one_of_several_signatures_suffices() {
     let time = NOW.to_string();
     let rolling = format!(
-        "t={time},v1={},v1={},v0=abc",
+        "t={time},v1=zz,v1={},v1={},v1=,v0=abc",
         sign(FOREIGN, &time, BODY),
         sign(SECRET, &time, BODY)
     );

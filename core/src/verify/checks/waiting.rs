@@ -31,7 +31,9 @@ pub(super) const CHECKS: &[Check] = &[
         means: "a stored event that is not processed has its job",
         money: false,
         complete: "SELECT e.id FROM stripe_events e WHERE e.state = 'received'
-                      AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.unique_key = 'event:' || e.id)",
+                      AND NOT EXISTS (SELECT 1 FROM jobs j
+                                       WHERE j.unique_key = CASE WHEN octet_length('event:' || e.id) <= 255 THEN 'event:' || e.id
+                                                                 ELSE 'event:sha256:' || encode(sha256(convert_to(e.id, 'UTF8')), 'hex') END)",
         quick: Quick::Same,
     },
     Check {

@@ -65,6 +65,15 @@ fn create(state: &mut State, call: &Call) -> Answer {
         Some(code) => Currency::parse(code)?,
         None => Currency::parse(currency_of(&country))?,
     };
+    // Only where it is certain: accounts of these countries are paid out in one currency
+    // (<https://docs.stripe.com/payouts#supported-accounts-and-settlement-currencies>).
+    if matches!(country.as_str(), "US" | "JP" | "BR" | "MX") && currency.code() != currency_of(&country) {
+        let message = format!(
+            "The currency {} is not supported for accounts in {country}.",
+            currency.code()
+        );
+        return Err(ApiError::invalid_param("default_currency", message));
+    }
     agreement(params, &state.settings.platform_country, &country)?;
     let mut account = blank(state, Id::generate(), country, currency);
     account.kind = kind(params)?;

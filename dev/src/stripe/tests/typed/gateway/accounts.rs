@@ -1,7 +1,7 @@
 //! Connected accounts, from their creation to their first payout.
 
 use wallet_core::ids::UserId;
-use wallet_core::stripe::{AccountId, CreateAccount, CreateAccountLink};
+use wallet_core::stripe::{AccountId, CreateAccount, CreateAccountLink, Opening};
 
 use super::*;
 
@@ -17,18 +17,21 @@ fn in_currency(code: &str) -> CreateAccount {
     }
 }
 
+/// In euros, for a platform in the United States, an account is opened in a country that has them.
+fn in_germany() -> CreateAccount {
+    let [platform, country] = ["US", "DE"].map(|code| code.parse().unwrap());
+    CreateAccount {
+        opening: Some(Opening::of(&platform, country)),
+        ..in_currency("eur")
+    }
+}
+
 #[tokio::test]
 async fn an_account_is_made_once_under_its_key_and_never_pays_out_by_itself() {
     let stripe = Fixture::new().await;
     let gateway = gateway(&stripe);
-    let made = gateway
-        .create_account(&key(1), &in_currency("eur"))
-        .await
-        .unwrap();
-    let again = gateway
-        .create_account(&key(1), &in_currency("eur"))
-        .await
-        .unwrap();
+    let made = gateway.create_account(&key(1), &in_germany()).await.unwrap();
+    let again = gateway.create_account(&key(1), &in_germany()).await.unwrap();
     assert_eq!(made.id, again.id);
     assert_eq!(stripe.effects("account.create").await.len(), 1);
     assert_eq!(made.payout_interval.as_deref(), Some("manual"));
