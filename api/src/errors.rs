@@ -31,12 +31,18 @@ pub(crate) enum ApiError {
     /// No token, or one that is not believed.
     #[error("a valid access token is needed: send Authorization: Bearer …")]
     Unauthenticated,
+    /// A token that was believed once: its time is over, or its session was revoked.
+    #[error("the access token has expired or its session was ended: get a new token")]
+    TokenEnded,
     /// Not with this role.
     #[error("your role does not allow this")]
     Forbidden,
     /// No such wallet, or somebody else's.
     #[error("there is no such wallet")]
     WalletNotFound,
+    /// No such wallet to receive.
+    #[error("toWalletId is the id of no wallet")]
+    PayeeNotFound,
     /// No such transaction, or somebody else's.
     #[error("there is no such transaction")]
     TransactionNotFound,
@@ -99,9 +105,9 @@ impl ApiError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Validation { .. } | Self::OnlyByPost => VALIDATION_ERROR,
-            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Unauthenticated | Self::TokenEnded => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
-            Self::WalletNotFound => "WALLET_NOT_FOUND",
+            Self::WalletNotFound | Self::PayeeNotFound => "WALLET_NOT_FOUND",
             Self::TransactionNotFound => "TRANSACTION_NOT_FOUND",
             Self::WalletInactive | Self::PayeeInactive => "WALLET_INACTIVE",
             Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
@@ -126,6 +132,7 @@ impl From<AcceptError> for ApiError {
         match error {
             AcceptError::Validation { field, problem } => Self::validation(field, problem),
             AcceptError::WalletNotFound => Self::WalletNotFound,
+            AcceptError::PayeeNotFound => Self::PayeeNotFound,
             AcceptError::TransactionNotFound => Self::TransactionNotFound,
             AcceptError::WalletInactive => Self::WalletInactive,
             AcceptError::PayeeInactive => Self::PayeeInactive,
@@ -222,6 +229,7 @@ mod tests {
                 "VALIDATION_ERROR",
             ),
             (AcceptError::WalletNotFound, "WALLET_NOT_FOUND"),
+            (AcceptError::PayeeNotFound, "WALLET_NOT_FOUND"),
             (AcceptError::TransactionNotFound, "TRANSACTION_NOT_FOUND"),
             (AcceptError::WalletInactive, "WALLET_INACTIVE"),
             (AcceptError::PayeeInactive, "WALLET_INACTIVE"),

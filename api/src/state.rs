@@ -23,7 +23,6 @@ use wallet_core::standing::Unfit;
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayOptions, StripeCalls, Verifier, WebhookSecret,
 };
-use wallet_core::wallets::Wallet;
 
 use crate::auth::{Authenticator, LiveSessions};
 use crate::graphql::limits::Rules;
@@ -34,7 +33,7 @@ use crate::readiness::Readiness;
 use crate::reads::Reads;
 use crate::schema_watch::SchemaWatch;
 use crate::serve::ServeError;
-use crate::watching::{Lookout, SeenTransaction};
+use crate::watching::{Lookout, SeenTransaction, SeenWallet};
 
 /// The part of the connections to the database that one person's requests may keep busy, as a divisor: others find one free.
 const SHARE_OF_ONE: u32 = 3;
@@ -66,7 +65,7 @@ pub(crate) struct App {
     pub(crate) carrier: Carrier,
     pub(crate) hand_over: HandOver,
     /// The wallets that somebody watches.
-    pub(crate) wallets: Arc<Lookout<Wallet>>,
+    pub(crate) wallets: Arc<Lookout<SeenWallet>>,
     /// The transactions that somebody watches.
     pub(crate) transactions: Arc<Lookout<SeenTransaction>>,
     pub(crate) auth: Authenticator,

@@ -110,7 +110,7 @@ impl Authenticator {
     /// The person behind the `Authorization` header.
     ///
     /// # Errors
-    /// [`ApiError::Unauthenticated`] for every reason of the token, [`ApiError::Unavailable`] when its session cannot be looked up.
+    /// [`ApiError::TokenEnded`] for a token that was good once, [`ApiError::Unauthenticated`] for every other reason of the token, [`ApiError::Unavailable`] when its session cannot be looked up.
     pub(crate) async fn by_header(&self, headers: &HeaderMap, id: &RequestId) -> Result<Principal, ApiError> {
         self.by_token(bearer(headers), id).await
     }
@@ -155,7 +155,10 @@ fn reread(tokens: &RwLock<Arc<Tokens>>, known: &JwtConfig) -> Result<Option<JwtC
 
 fn refused(reason: TokenError) -> ApiError {
     tracing::debug!(%reason, "token refused");
-    ApiError::Unauthenticated
+    match reason {
+        TokenError::Expired | TokenError::Revoked => ApiError::TokenEnded,
+        _ => ApiError::Unauthenticated,
+    }
 }
 
 /// The token of the one `Authorization: Bearer` header; two headers would leave open which one a proxy has checked.

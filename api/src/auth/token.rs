@@ -31,7 +31,7 @@ pub(crate) struct Claims {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// Why a token is not believed. For the log; the client hears the same for every reason.
+/// Why a token is not believed. For the log; the client hears only whether it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
     #[error("no token")]

@@ -108,6 +108,7 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
     extensions.set("code", error.code());
     match error {
         ApiError::Validation { field, .. } => extensions.set("field", field.as_ref()),
+        ApiError::PayeeNotFound => extensions.set("field", "toWalletId"),
         ApiError::OnlyByPost => extensions.set("field", "query"),
         ApiError::RateLimited { retry_after } | ApiError::Paused { retry_after } => {
             extensions.set("retryAfter", *retry_after);
@@ -166,6 +167,9 @@ mod tests {
             told(ApiError::WalletNotFound)["extensions"]["code"],
             "WALLET_NOT_FOUND"
         );
+        let of_two = told(ApiError::PayeeNotFound);
+        assert_eq!(of_two["extensions"]["code"], "WALLET_NOT_FOUND");
+        assert_eq!(of_two["extensions"]["field"], "toWalletId");
     }
 
     #[test]

@@ -7,12 +7,11 @@ use futures::Stream;
 use futures::stream::try_unfold;
 use wallet_core::accept::Caller;
 use wallet_core::ids::{TransactionId, WalletId};
-use wallet_core::wallets::Wallet;
 
 use super::types::{WalletNode, WalletTransaction};
 use crate::context::ContextExt;
 use crate::errors::ApiError;
-use crate::watching::{SeenTransaction, Watch};
+use crate::watching::{SeenTransaction, SeenWallet, Watch};
 
 /// What can be watched.
 #[derive(Debug, Default)]
@@ -52,10 +51,10 @@ impl Subscription {
         let watch = ctx.app()?.wallets.watch(id.uuid());
         let caller = ctx.caller()?.clone();
         Ok(try_unfold(
-            (watch, caller, None::<Arc<Wallet>>),
+            (watch, caller, None::<Arc<SeenWallet>>),
             |(mut watch, caller, last)| async move {
                 let now = next_wallet(&mut watch, &caller, last.as_deref()).await?;
-                let shown = WalletNode(Wallet::clone(&now));
+                let shown = WalletNode(now.row.clone());
                 Ok(Some((shown, (watch, caller, Some(now)))))
             },
         ))
@@ -85,22 +84,18 @@ async fn next_transaction(
     }
 }
 
-/// The wallet at once, or as soon as it differs from `last`.
+/// The wallet at once, or as soon as it shows something else than `last`.
 async fn next_wallet(
-    watch: &mut Watch<Wallet>,
+    watch: &mut Watch<SeenWallet>,
     caller: &Caller,
-    last: Option<&Wallet>,
-) -> Result<Arc<Wallet>, ApiError> {
+    last: Option<&SeenWallet>,
+) -> Result<Arc<SeenWallet>, ApiError> {
     loop {
         let found = watch.next().await?;
         let now = found
-            .filter(|found| caller.role.reads_others() || found.user_id == caller.user_id)
+            .filter(|found| found.is_visible_to(caller))
             .ok_or(ApiError::WalletNotFound)?;
-        let is_same = |last: &Wallet| {
-            (last.balance, last.frozen_balance, last.is_active, last.updated_at)
-                == (now.balance, now.frozen_balance, now.is_active, now.updated_at)
-        };
-        if !last.is_some_and(is_same) {
+        if !last.is_some_and(|last| now.is_as(last)) {
             return Ok(now);
         }
     }

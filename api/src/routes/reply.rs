@@ -62,6 +62,11 @@ pub(super) fn graphql_refusal(
         ApiError::Unauthenticated => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        // RFC 6750, section 3.1.
+        ApiError::TokenEnded => {
+            let ended = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            headers.insert(header::WWW_AUTHENTICATE, ended);
+        }
         _ => {}
     }
     response
@@ -90,7 +95,7 @@ const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
 /// The status of an error that ends a request before GraphQL.
 pub(super) const fn status_of(error: &ApiError) -> StatusCode {
     match error {
-        ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ApiError::Unauthenticated | ApiError::TokenEnded => StatusCode::UNAUTHORIZED,
         ApiError::OnlyByPost => StatusCode::METHOD_NOT_ALLOWED,
         ApiError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         ApiError::Unavailable(_) | ApiError::Paused { .. } => StatusCode::SERVICE_UNAVAILABLE,

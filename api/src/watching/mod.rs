@@ -18,7 +18,7 @@ use uuid::Uuid;
 use wallet_core::db::{Db, DbError};
 use wallet_core::feed::Watchlist;
 
-pub(crate) use self::rows::{SeenTransaction, Watchable};
+pub(crate) use self::rows::{SeenTransaction, SeenWallet, Watchable};
 use self::schedule::{AGAIN_AFTER, Schedule};
 
 /// Most rows of one look.

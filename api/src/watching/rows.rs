@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use uuid::Uuid;
 use wallet_core::accept::Caller;
 use wallet_core::db::{Db, DbError};
+use wallet_core::debts;
 use wallet_core::ids::{TransactionId, UserId, WalletId};
+use wallet_core::money::Money;
 use wallet_core::transactions::{self, Transaction};
 use wallet_core::wallets::{self, Wallet};
 
@@ -15,11 +17,48 @@ pub(crate) trait Watchable: Sized + Send + Sync + 'static {
     fn load(db: &Db, ids: &[Uuid]) -> impl Future<Output = Result<HashMap<Uuid, Self>, DbError>> + Send;
 }
 
-impl Watchable for Wallet {
+/// A wallet with what its owner owes: that also changes by what happens to the owner's other wallets.
+#[derive(Debug, Clone)]
+pub(crate) struct SeenWallet {
+    /// Its row.
+    pub(crate) row: Wallet,
+    /// What its owner owes in its currency; none for nothing.
+    owed: Option<Money>,
+}
+
+impl SeenWallet {
+    /// Whether somebody may see it.
+    pub(crate) fn is_visible_to(&self, caller: &Caller) -> bool {
+        caller.role.reads_others() || self.row.user_id == caller.user_id
+    }
+
+    /// Whether it shows the same as an earlier look.
+    pub(crate) fn is_as(&self, last: &Self) -> bool {
+        let shown = |seen: &Self| {
+            let row = &seen.row;
+            (
+                row.balance,
+                row.frozen_balance,
+                row.is_active,
+                row.updated_at,
+                seen.owed,
+            )
+        };
+        shown(self) == shown(last)
+    }
+}
+
+impl Watchable for SeenWallet {
     async fn load(db: &Db, ids: &[Uuid]) -> Result<HashMap<Uuid, Self>, DbError> {
         let ids: Vec<WalletId> = ids.iter().copied().map(WalletId::from_uuid).collect();
-        let found = wallets::load_many(&mut *db.conn().await?, &ids).await?;
-        Ok(found.into_iter().map(|row| (row.id.uuid(), row)).collect())
+        let mut conn = db.conn().await?;
+        let rows = wallets::load_many(&mut conn, &ids).await?;
+        let owed = debts::of_owners(&mut conn, &ids).await?;
+        let seen = rows.into_iter().map(|row| {
+            let owed = owed.get(&row.id).copied();
+            (row.id.uuid(), Self { row, owed })
+        });
+        Ok(seen.collect())
     }
 }
 

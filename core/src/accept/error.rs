@@ -17,6 +17,9 @@ pub enum AcceptError {
     /// No such wallet, or somebody else's.
     #[error("there is no such wallet")]
     WalletNotFound,
+    /// No such wallet to receive.
+    #[error("toWalletId is the id of no wallet")]
+    PayeeNotFound,
     /// No such transaction, or somebody else's.
     #[error("there is no such transaction")]
     TransactionNotFound,

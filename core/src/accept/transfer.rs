@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
 use crate::flows::Flow;
-use crate::ids::{TransactionId, UserId};
+use crate::ids::{TransactionId, UserId, WalletId};
 use crate::jobs::JobKind;
 use crate::money::Money;
 use crate::wallets;
@@ -94,7 +94,7 @@ impl Acceptor {
             let amount = checks::amount(&input.amount, wallet.currency())?;
             let normal = TransferInput {
                 amount: amount.to_string(),
-                to_wallet_id: checks::wallet_id(&input.to_wallet_id)?.to_string(),
+                to_wallet_id: payee_id(input)?.to_string(),
                 ..input.clone()
             };
             let fingerprint = Fingerprint::of(&digester, flow.as_str(), &(from, normal));
@@ -104,12 +104,12 @@ impl Acceptor {
             {
                 return Self::repeated(conn, subject).await;
             }
-            let to = checks::wallet_id(&input.to_wallet_id)?;
+            let to = payee_id(input)?;
             if to == from {
                 return Err(AcceptError::validation("toWalletId", "must be another wallet than the sending one"));
             }
             checks::active(&wallet)?;
-            let payee = wallets::find(conn, to).await?.ok_or(AcceptError::WalletNotFound)?;
+            let payee = wallets::find(conn, to).await?.ok_or(AcceptError::PayeeNotFound)?;
             if !payee.is_active {
                 return Err(AcceptError::PayeeInactive);
             }
@@ -129,6 +129,11 @@ impl Acceptor {
             Ok(self.write(conn, caller, &new, JobKind::Transfer, hand_over).await?)
         })
     }
+}
+
+/// The wallet that is to receive; one that cannot be read names nothing.
+fn payee_id(input: &TransferInput) -> Result<WalletId, AcceptError> {
+    input.to_wallet_id.parse().map_err(|_| AcceptError::PayeeNotFound)
 }
 
 /// What the platform will keep; a payment that would leave the payee nothing is refused.

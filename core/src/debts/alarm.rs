@@ -59,6 +59,7 @@ impl FromStr for AlarmLimits {
             match code {
                 Some(code) => {
                     let currency: Currency = code.parse().map_err(|_| wrong())?;
+                    Money::new(limit, currency).map_err(|_| wrong())?;
                     limits.of.insert(currency.code(), limit);
                 }
                 None => limits.every = limit,
@@ -125,7 +126,7 @@ mod tests {
         );
         let none: AlarmLimits = "0".parse().unwrap();
         assert_eq!(none.of("usd".parse().unwrap()), Decimal::ZERO);
-        for wrong in ["", "lots", "100,xyz:1", "-1", "usd:"] {
+        for wrong in ["", "lots", "100,xyz:1", "-1", "usd:", "jpy:1.5", "usd:0.001"] {
             assert!(wrong.parse::<AlarmLimits>().is_err(), "{wrong}");
         }
     }

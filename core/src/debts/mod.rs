@@ -7,4 +7,4 @@ mod alarm;
 mod store;
 
 pub use alarm::{AlarmLimits, InvalidLimits, raise_alarms};
-pub use store::{Cause, Debt, causes, list, of_person};
+pub use store::{Cause, Debt, causes, list, of_owners, of_person};

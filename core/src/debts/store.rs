@@ -85,6 +85,23 @@ pub async fn list(conn: &mut PgConn) -> Result<Vec<Debt>, DbError> {
     read(conn, None).await
 }
 
+/// What the owners of wallets owe in the wallets' currencies, in all of their wallets together; those who owe nothing are left out.
+///
+/// # Errors
+/// When the database cannot be reached, or a row is inconsistent.
+pub async fn of_owners(conn: &mut PgConn, ids: &[WalletId]) -> Result<HashMap<WalletId, Money>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<DebtRow> = sql("SELECT seen.id, seen.user_id, seen.currency, sum(owing.owed_balance) AS owed_balance FROM wallets AS seen
+           JOIN wallets AS owing ON owing.user_id = seen.user_id AND owing.currency = seen.currency
+          WHERE seen.id = ANY($1) AND owing.owed_balance > 0
+          GROUP BY seen.id")
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(conn)
+    .await?;
+    let owed = |row| Debt::try_from(row).map(|debt| (debt.wallet, debt.amount));
+    rows.into_iter().map(owed).collect()
+}
+
 /// What a person owes in a currency, each wallet for itself.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use wallet_tests::app::id_of;
 use wallet_tests::programs::run;
+use wallet_tests::socket::Socket;
 use wallet_tests::{Options, TestApp, User, eventually};
 
 /// A person whose deposit of 50.00 was spent, all but 15.00, and lost in a dispute: 35.00 are owed. The person, the wallet, the dispute.
@@ -95,6 +96,24 @@ async fn a_debt_is_shown_with_its_cause_and_caught_from_a_wallet_that_was_opened
             "{payment}"
         );
     }
+    app.finish().await;
+}
+
+/// The debt is the person's: it changes by what comes into a wallet that nobody watches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_watches_any_wallet_of_a_person_hears_of_the_debt() {
+    let app = TestApp::start().await;
+    let (ada, _, _) = in_debt(&app).await;
+    let watched = app.wallet(&ada, json!({ "currency": "usd" })).await;
+    let paying = app.wallet(&ada, json!({ "currency": "usd" })).await;
+    let mut socket = Socket::of(app.base(), &ada).await;
+    let query = "subscription($id: String!) { walletUpdated(id: $id) { owedBalance } }";
+    socket.begin("debt", query, json!({ "id": watched })).await;
+    let first = socket.result_of("debt").await;
+    assert_eq!(first["data"]["walletUpdated"]["owedBalance"], "35.00");
+    app.deposited(&ada, &paying, 2_000, "pm_card_visa").await;
+    let then = socket.result_of("debt").await;
+    assert_eq!(then["data"]["walletUpdated"]["owedBalance"], "15.00");
     app.finish().await;
 }
 

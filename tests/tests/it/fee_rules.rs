@@ -39,7 +39,8 @@ async fn an_operator_lists_sets_and_removes_fee_rules_and_the_next_payment_follo
     .await;
     assert_eq!(
         set,
-        "payments in usd: 2.5 %, at least 0.30 usd, at most 2.00 usd\n"
+        "payments in usd: 2.5 %, at least 0.30 usd, at most 2.00 usd\n\
+         payments of 0.30 usd or less are refused from now on: the fee would leave the payee nothing\n"
     );
     assert_eq!(fee_of_100().await, "2.00");
     done(&["set", "50", "--currency", "usd", "--payee", &user]).await;

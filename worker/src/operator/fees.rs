@@ -106,7 +106,10 @@ async fn set(session: &Session, rule: &FeeRule, reason: Option<&Reason>) -> anyh
         audit::record(conn, &entry(&session.actor, "set_fee_rule", now, detail)).await?;
         Ok::<_, DbError>(())
     })?;
-    session.answer(&json!({ "set": as_json(rule) }), [in_words(rule)])
+    session.answer(
+        &json!({ "set": as_json(rule) }),
+        [in_words(rule)].into_iter().chain(refused(rule)),
+    )
 }
 
 async fn remove(session: &Session, of: &Of, reason: Option<&Reason>) -> anyhow::Result<()> {
@@ -174,6 +177,16 @@ fn in_words(rule: &FeeRule) -> String {
     )
 }
 
+/// Which payments a rule refuses: a payee would get nothing of them.
+fn refused(rule: &FeeRule) -> Option<String> {
+    let (least, currency) = rule.minimum.zip(rule.currency)?;
+    let refused = format!(
+        "payments of {} or less are refused from now on: the fee would leave the payee nothing",
+        currency.written(least)
+    );
+    (!least.is_zero()).then_some(refused)
+}
+
 fn whose(currency: Option<Currency>, payee: Option<UserId>) -> String {
     let currency = currency.map_or_else(|| "all payments".to_owned(), |code| format!("payments in {code}"));
     let payee = payee.map(|user| format!(" to {user}")).unwrap_or_default();
@@ -206,5 +219,11 @@ mod tests {
             in_words(&particular),
             format!("payments in usd to {user}: 2.55 %, at least 0.30 usd, at most 10.00 usd")
         );
+        let told = refused(&particular).unwrap();
+        assert!(
+            told.starts_with("payments of 0.30 usd or less are refused"),
+            "{told}"
+        );
+        assert_eq!(refused(&general), None);
     }
 }

@@ -1,5 +1,7 @@
 //! `requeue`.
 
+use std::collections::HashSet;
+
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
@@ -23,7 +25,8 @@ pub(crate) struct Requeue {
 /// Puts parked jobs back; one that is not parked keeps none of the others.
 pub(crate) async fn requeue(session: &Session, which: &Requeue) -> anyhow::Result<()> {
     let (mut requeued, mut missing) = (Vec::new(), Vec::new());
-    for &job in &which.jobs {
+    let mut seen = HashSet::new();
+    for &job in which.jobs.iter().filter(|job| seen.insert(**job)) {
         let (id, reason) = (JobId(job), which.reason.as_ref().map(Reason::as_str));
         if jobs::requeue(&session.db, id, &session.actor, reason, session.now()).await? {
             requeued.push(job);

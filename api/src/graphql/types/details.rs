@@ -84,9 +84,11 @@ impl Detail<'_> {
 
 /// A number of an account, as it stands in a list: its end, if it is long enough for that to say little.
 pub(super) fn masked_number(text: &str) -> String {
-    let length = text.chars().count();
+    // Blanks between groups are no part of a number.
+    let shown = || text.chars().filter(|letter| !letter.is_whitespace());
+    let length = shown().count();
     let hidden = if length >= 2 * TAIL { length - TAIL } else { length };
-    let tail: String = text.chars().skip(hidden).collect();
+    let tail: String = shown().skip(hidden).collect();
     format!("••••{tail}")
 }
 
@@ -130,6 +132,7 @@ mod tests {
     fn a_list_shows_the_end_of_what_is_long_and_nothing_of_what_is_short() {
         for (text, shown) in [
             ("DE89370400440532013000", "••••3000"),
+            ("DE89 3704 0044 0532 0130 00", "••••3000"),
             ("12345678", "••••5678"),
             ("1234567", "••••"),
             ("1", "••••"),

@@ -88,6 +88,9 @@ impl Closing {
 const FORBIDDEN: &str =
     "Forbidden: send {\"Authorization\": \"Bearer TOKEN\"} with a valid token as payload of connection_init";
 
+/// What a client reads whose token was good once.
+const TOKEN_ENDED: &str = "Forbidden: the access token has expired or its session was ended; get a new token";
+
 impl From<&ApiError> for Closing {
     /// The end that a refused greeting leads to.
     fn from(error: &ApiError) -> Self {
@@ -98,6 +101,7 @@ impl From<&ApiError> for Closing {
             ApiError::RateLimited { .. } => Self::TryLater("too many requests"),
             ApiError::LimitExceeded(_) => Self::TryLater("too many websockets"),
             ApiError::Internal(_) => Self::Internal,
+            ApiError::TokenEnded => Self::Forbidden(TOKEN_ENDED),
             _ => Self::Forbidden(FORBIDDEN),
         }
     }
@@ -125,6 +129,7 @@ mod tests {
             1013
         );
         assert_eq!(Closing::from(&ApiError::Unauthenticated).code(), 4403);
+        assert_eq!(Closing::from(&ApiError::TokenEnded).code(), 4403);
         assert_eq!(Closing::from(&ApiError::Forbidden).code(), 4403);
         let Message::Close(Some(frame)) = Closing::from(&ApiError::Unauthenticated).message() else {
             panic!("no close")

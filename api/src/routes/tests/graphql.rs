@@ -144,6 +144,26 @@ async fn a_token_is_needed() {
         assert_eq!(headers[header::WWW_AUTHENTICATE], "Bearer");
         assert_eq!(body["data"], Value::Null);
     }
+    // A token that was good once is told apart: a new one helps.
+    let mut request = query("{ __schema { types { name } } }");
+    let ended = token_of(
+        json!({ "sub": UserId::from_uuid(uuid::Uuid::from_u128(1)).to_string(), "exp": 1_600_000_000 }),
+    );
+    let ended = format!("Bearer {ended}");
+    request
+        .headers_mut()
+        .insert(header::AUTHORIZATION, ended.parse().unwrap());
+    let (status, headers, body) = send(&api, request).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED")
+    );
+    assert_eq!(
+        headers[header::WWW_AUTHENTICATE],
+        "Bearer error=\"invalid_token\""
+    );
+    let told = body["errors"][0]["message"].as_str().unwrap();
+    assert!(told.contains("expired") && told.contains("new token"), "{told}");
 }
 
 #[tokio::test]

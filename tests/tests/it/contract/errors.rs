@@ -32,13 +32,20 @@ async fn errors_tell_their_code_and_never_their_cause() {
             .code(),
         Some("CURRENCY_MISMATCH")
     );
-    let unknown = Uuid::now_v7().to_string();
-    assert_eq!(
-        app.transfer(&alice, &hers, json!({ "toWalletId": unknown, "amount": "1" }))
-            .await
-            .code(),
-        Some("WALLET_NOT_FOUND")
-    );
+    // Which of the two wallets is unknown is told.
+    for unknown in [Uuid::now_v7().to_string(), "no id".to_owned()] {
+        let payee = app
+            .transfer(&alice, &hers, json!({ "toWalletId": unknown, "amount": "1" }))
+            .await;
+        assert_eq!(
+            (payee.code(), payee.field()),
+            (Some("WALLET_NOT_FOUND"), Some("toWalletId"))
+        );
+        let payer = app
+            .transfer(&alice, &unknown, json!({ "toWalletId": his, "amount": "1" }))
+            .await;
+        assert_eq!((payer.code(), payer.field()), (Some("WALLET_NOT_FOUND"), None));
+    }
     assert_eq!(
         app.post(None, &json!({ "query": "{ wallets { id } }" }), &[])
             .await
