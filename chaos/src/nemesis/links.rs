@@ -31,6 +31,9 @@ pub(super) const FAULTS: &[&str] = &[
     OF_WEBHOOKS,
 ];
 
+/// Those that are done in one of several ways.
+pub(super) const IN_SOME_WAY: &[&str] = &[TO_DATABASE, TO_QUEUE, TO_LOCK, TO_STRIPE, OF_WEBHOOKS];
+
 /// What is done to a link, by name: each is a fault of its own, whatever the link.
 pub(super) const MODES: [(&str, Mode); 6] = [
     ("link delayed", Mode::Delay(Duration::from_millis(120))),
@@ -41,8 +44,13 @@ pub(super) const MODES: [(&str, Mode); 6] = [
     ("link cut after some bytes", Mode::CutAfter(200)),
 ];
 
-/// Breaks some links for a while.
-pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
+/// Breaks some links for a while, in one of the `ways` where there are several.
+pub(super) async fn carry_out(
+    world: &World,
+    fault: &str,
+    ways: &[(&'static str, Mode)],
+    random: &mut ChaCha8Rng,
+) -> Result<u64> {
     let of = |name: &str| -> Vec<&Link> {
         let links = world.links(|service| service == Service::Database);
         links
@@ -59,18 +67,23 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             let delivered = random.random();
             broken(&of("worker"), Mode::CutAtCommit { delivered }, random, 200..700).await
         }
-        TO_DATABASE => some(world, random, |service| service == Service::Database).await,
-        TO_QUEUE => some(world, random, |service| service == Service::Queue).await,
-        TO_LOCK => some(world, random, |service| matches!(service, Service::Lock(_))).await,
-        TO_STRIPE => some(world, random, |service| service == Service::Stripe).await,
-        OF_WEBHOOKS => some(world, random, |service| service == Service::Webhooks).await,
+        TO_DATABASE => some(world, ways, random, |service| service == Service::Database).await,
+        TO_QUEUE => some(world, ways, random, |service| service == Service::Queue).await,
+        TO_LOCK => some(world, ways, random, |service| matches!(service, Service::Lock(_))).await,
+        TO_STRIPE => some(world, ways, random, |service| service == Service::Stripe).await,
+        OF_WEBHOOKS => some(world, ways, random, |service| service == Service::Webhooks).await,
         other => bail!("{other} is no fault of links"),
     }
 }
 
 /// Some links to one thing, in one drawn way.
-async fn some(world: &World, random: &mut ChaCha8Rng, to: impl Fn(Service) -> bool) -> Result<u64> {
-    let (name, mode) = *one_of(random, &MODES)?;
+async fn some(
+    world: &World,
+    ways: &[(&'static str, Mode)],
+    random: &mut ChaCha8Rng,
+    to: impl Fn(Service) -> bool,
+) -> Result<u64> {
+    let (name, mode) = *one_of(random, ways)?;
     let mode = match mode {
         Mode::CutAfter(_) => Mode::CutAfter(random.random_range(0..2_000)),
         other => other,

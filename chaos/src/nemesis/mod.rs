@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_dev::stack::Env;
 
 pub(crate) use self::servers::CHECKERS;
+use crate::proxy::Mode;
 use crate::seed;
 use crate::world::World;
 
@@ -83,6 +84,24 @@ impl Chosen {
     /// Whether it was asked for by name.
     fn names(&self, fault: &str) -> bool {
         !self.texts.is_empty() && self.has(fault)
+    }
+
+    /// Whether a fault of a lane is to be done: also one of links that is done in a way which was asked for by name.
+    fn wants(&self, fault: &str) -> bool {
+        self.has(fault)
+            || (links::IN_SOME_WAY.contains(&fault) && links::MODES.iter().any(|(way, _)| self.names(way)))
+    }
+
+    /// In which ways links are broken: in those that were asked for by name, or in any.
+    fn ways(&self) -> Vec<(&'static str, Mode)> {
+        let named: Vec<_> = (links::MODES.iter().copied())
+            .filter(|(way, _)| self.names(way))
+            .collect();
+        if named.is_empty() {
+            links::MODES.to_vec()
+        } else {
+            named
+        }
     }
 
     /// Every wanted fault of the random part.
@@ -173,9 +192,10 @@ async fn run(world: Arc<World>, lane: Lane, chosen: Chosen, late: Instant, stop:
     } else {
         &[]
     };
-    let wanted: Vec<&'static str> = (lane.faults().iter().copied().filter(|fault| chosen.has(fault)))
+    let wanted: Vec<&'static str> = (lane.faults().iter().copied().filter(|fault| chosen.wants(fault)))
         .chain(asked.iter().copied().filter(|fault| chosen.names(fault)))
         .collect();
+    let ways = chosen.ways();
     let mut bag = Vec::new();
     while !stop.is_cancelled() && !wanted.is_empty() {
         if bag.is_empty() {
@@ -191,7 +211,7 @@ async fn run(world: Arc<World>, lane: Lane, chosen: Chosen, late: Instant, stop:
         }
         world.tally.ordered(fault);
         world.note(&format!("begins  {fault}"));
-        let done = carry_out(&world, lane, fault, &mut random).await;
+        let done = carry_out(&world, lane, fault, &ways, &mut random).await;
         world.note(&format!("is over {fault}: {done:?}"));
         match done {
             Ok(reached) => world.tally.reached(fault, reached),
@@ -213,10 +233,11 @@ async fn carry_out(
     world: &World,
     lane: Lane,
     fault: &'static str,
+    ways: &[(&'static str, Mode)],
     random: &mut ChaCha8Rng,
 ) -> anyhow::Result<u64> {
     match lane {
-        Lane::Links => links::carry_out(world, fault, random).await,
+        Lane::Links => links::carry_out(world, fault, ways, random).await,
         Lane::Servers => servers::carry_out(world, fault, random).await,
         Lane::Redis => redis::carry_out(world, fault, random).await,
         Lane::Stripe => stripe::carry_out(world, fault, random).await,
@@ -228,7 +249,7 @@ pub(crate) async fn once(world: &World, fault: &'static str, again: u32) -> anyh
     let lane = Lane::ALL.into_iter().find(|lane| lane.faults().contains(&fault));
     let lane = lane.ok_or_else(|| anyhow::anyhow!("there is no fault {fault}"))?;
     let mut random = seed::stream(world.seed, &format!("{fault} {again}"));
-    carry_out(world, lane, fault, &mut random).await
+    carry_out(world, lane, fault, &links::MODES, &mut random).await
 }
 
 /// Every fault of the lanes.
@@ -257,4 +278,26 @@ fn one_of<'a, T>(random: &mut ChaCha8Rng, from: &'a [T]) -> anyhow::Result<&'a T
     };
     from.get(at)
         .ok_or_else(|| anyhow::anyhow!("nothing to choose from"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What chance has not reached is aimed at by its name, or a campaign on a slow machine could never end well.
+    #[test]
+    fn a_way_of_breaking_links_that_is_aimed_at_is_done_to_every_link_and_no_other_way_is() {
+        for (way, mode) in links::MODES {
+            let aimed = Chosen::aimed_at(&[way]);
+            for fault in links::IN_SOME_WAY {
+                assert!(aimed.wants(fault), "{fault} in the way of {way}");
+            }
+            assert_eq!(aimed.ways(), [(way, mode)]);
+            assert!(!aimed.wants(servers::FAULTS[0]));
+        }
+        let any = Chosen::default();
+        assert_eq!(any.ways().len(), links::MODES.len());
+        let other = Chosen::aimed_at(&[servers::FAULTS[0]]);
+        assert!(!links::IN_SOME_WAY.iter().any(|fault| other.wants(fault)));
+    }
 }
