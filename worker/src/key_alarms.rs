@@ -38,15 +38,17 @@ impl KeyAlarms {
         let now = worker.clock.now();
         let is_missing = |subject: &str| missing.iter().any(|key| key.as_str() == subject);
         self.told.retain(|subject, _| is_missing(subject));
-        let conn = &mut worker.db.conn().await?;
-        let open = alarms::open_of(conn, ENCRYPTION_KEY_MISSING).await?;
+        // Given back before the transactions below take one.
+        let mut conn = worker.db.conn().await?;
+        let open = alarms::open_of(&mut conn, ENCRYPTION_KEY_MISSING).await?;
         self.heard
             .retain(|subject, _| open.iter().any(|alarm| alarm.subject == *subject));
         for alarm in &open {
             if !is_missing(&alarm.subject) && self.is_over(alarm, now) {
-                alarms::close_unless_seen_again(conn, alarm, now).await?;
+                alarms::close_unless_seen_again(&mut conn, alarm, now).await?;
             }
         }
+        drop(conn);
         for key in missing {
             let subject = key.as_str();
             let is_open = open.iter().any(|alarm| alarm.subject == subject);

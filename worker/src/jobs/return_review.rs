@@ -89,7 +89,8 @@ pub(super) async fn left_of(worker: &Worker, intent: &PaymentIntentId) -> Result
     let disputes = calls
         .ask(Lane::Maintenance, gateway.list_disputes(intent))
         .await?;
-    Ok(left_to_refund(&paid, &refunds, &disputes))
+    left_to_refund(&paid, &refunds, &disputes)
+        .map_err(|error| JobError::Park(format!("it is not known what of the payment is left: {error}")))
 }
 
 /// The payment whose money lies in suspense, and how much of it does.

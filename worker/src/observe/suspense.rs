@@ -74,7 +74,8 @@ async fn close(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntentId)
     let refunds = look.ask(gateway.list_refunds(intent)).await?;
     let disputes = look.ask(gateway.list_disputes(intent)).await?;
     let mut commands = Vec::new();
-    if left_to_refund(&paid, &refunds, &disputes).is_none() {
+    // Of amounts in several currencies nobody knows what is left: a person decides.
+    if matches!(left_to_refund(&paid, &refunds, &disputes), Ok(None)) {
         let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
         commands.extend(
             suspended
