@@ -171,7 +171,8 @@ impl Database {
         }
     }
 
-    /// A digest of every row of every table: equal when nothing has changed.
+    /// A digest of every row of every table: equal when nothing has changed. The job by which workers page Stripe's events is left out, since
+    /// it comes and goes by itself.
     ///
     /// # Panics
     /// When PostgreSQL refuses.
@@ -180,7 +181,8 @@ impl Database {
             .iter()
             .map(|table| {
                 format!(
-                    "SELECT '{table} ' || count(*) || ' ' || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} t"
+                    "SELECT '{table} ' || count(*) || ' ' || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} t{}",
+                    if *table == "jobs" { " WHERE kind <> 'page_events'" } else { "" }
                 )
             })
             .collect();
