@@ -13,7 +13,6 @@ mod hedge;
 mod jobs;
 mod key_alarms;
 mod lease;
-mod left_to_refund;
 mod maintenance;
 mod measured;
 mod metrics;
@@ -28,6 +27,7 @@ mod resume;
 mod run;
 mod settlement;
 mod start;
+mod suspended_payment;
 mod waits;
 mod worker;
 

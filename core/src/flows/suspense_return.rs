@@ -101,7 +101,7 @@ fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Deci
         step(transaction, Event::ReviewReturned)?;
         Decision::failed(&FailureReason::new(
             FailureCode::ReturnedToPayer,
-            "what was paid went back to the payer",
+            "what was paid is with the payer again, or with the payer's bank",
         ))
     } else {
         Decision::default()

@@ -58,6 +58,20 @@ pub async fn record_progress(conn: &mut PgConn, claim: Claim, payload: Value) ->
     Ok(kept == 1)
 }
 
+/// Keeps what a job knows, for whoever tries it again; its attempts count as before. Says whether the claim was still valid.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn record_payload(conn: &mut PgConn, claim: Claim, payload: Value) -> Result<bool, DbError> {
+    let kept = sql("UPDATE jobs SET payload = $3 WHERE id = $1 AND fence = $2")
+        .bind::<BigInt, _>(claim.job.0)
+        .bind::<BigInt, _>(claim.fence)
+        .bind::<Jsonb, _>(payload)
+        .execute(conn)
+        .await?;
+    Ok(kept == 1)
+}
+
 /// Drops the jobs of transactions, all or those of one kind: nothing is left to do, or a person has decided what they wait for. Whoever has
 /// claimed one finds its claim void.
 ///

@@ -18,7 +18,7 @@ pub use dispatch::{
 };
 pub use end::{
     HandBack, MAX_STARTS, drop_of, drop_parked, finish, hand_back, lock_at_rest, park, park_crashed,
-    record_progress, retry_later,
+    record_payload, record_progress, retry_later,
 };
 pub use kind::{JobKind, QueueName, UnknownQueue};
 pub use new::{NewJob, insert};

@@ -3,7 +3,7 @@
 //! Users' money and the platform's own lie on one balance. Stripe pays that balance out to the platform's bank, by a schedule or on command,
 //! without a question; so it is asked for often, apart from the comparison of every movement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::QueryableByName;
@@ -152,37 +152,44 @@ async fn unpaid_debits(
     let since = now - DEBIT_PAID_WITHIN;
     let failed = movements(asker, "payment_failure_refund", since).await?;
     let mut pending = movements(asker, "payment", since).await?;
+    let sources: HashSet<String> = pending
+        .iter()
+        .filter_map(|payment| payment.source.clone())
+        .collect();
     pending.retain(|moved| moved.available_on > now && moved.created <= now);
-    let pending = not_taken_back(pending, failed);
     let ids: Vec<&str> = pending.iter().map(|moved| moved.id.as_str()).collect();
     let booked = transactions::booked_movements(&mut *asker.db.conn().await?, &ids).await?;
+    pending.retain(|moved| !booked.contains(moved.id.as_str()));
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
-    for moved in pending.iter().filter(|moved| !booked.contains(moved.id.as_str())) {
+    for moved in not_taken_back(pending, failed, &sources) {
         *sums.entry(moved.net.currency()).or_default() += moved.net.amount();
     }
     Ok(sums)
 }
 
-/// The pending payments without those that have failed. What took a payment back names its charge, or an object of its own
-/// (<https://docs.stripe.com/api/charges/object#charge_object-failure_balance_transaction>): then it is of a payment of its amount that was made before.
+/// The unpaid payments without those that have failed. What took a payment back names its charge, which is one of the `sources` of all payments,
+/// or an object of its own (<https://docs.stripe.com/api/charges/object#charge_object-failure_balance_transaction>): then it is of a payment of its
+/// amount that was made before.
 fn not_taken_back(
-    mut pending: Vec<BalanceTransaction>,
+    mut unpaid: Vec<BalanceTransaction>,
     failed: Vec<BalanceTransaction>,
+    sources: &HashSet<String>,
 ) -> Vec<BalanceTransaction> {
-    for back in failed {
-        let by_source = pending
+    let (named, unnamed): (Vec<_>, Vec<_>) = failed.into_iter().partition(|back| {
+        back.source
+            .as_ref()
+            .is_some_and(|source| sources.contains(source))
+    });
+    unpaid.retain(|moved| !named.iter().any(|back| back.source == moved.source));
+    for back in unnamed {
+        let of_amount = unpaid
             .iter()
-            .position(|moved| moved.source.is_some() && moved.source == back.source);
-        let by_amount = || {
-            pending
-                .iter()
-                .position(|moved| moved.amount == back.amount.negated() && moved.created <= back.created)
-        };
-        if let Some(place) = by_source.or_else(by_amount) {
-            pending.swap_remove(place);
+            .position(|moved| moved.amount == back.amount.negated() && moved.created <= back.created);
+        if let Some(place) = of_amount {
+            unpaid.swap_remove(place);
         }
     }
-    pending
+    unpaid
 }
 
 /// The movements of a kind since then, newest first: all of them, since each left out would be money that is there or not.
@@ -313,26 +320,25 @@ mod tests {
                 moved("3", 2_000, Some("py_3"), 9),
             ]
         };
-        let left = |failed: Vec<BalanceTransaction>| {
-            let mut left: Vec<String> = not_taken_back(pending(), failed)
+        // Of all payments, also of one that is paid by now.
+        let sources: HashSet<String> = ["py_0", "py_1", "py_2", "py_3"].map(str::to_owned).into();
+        let left = |back: BalanceTransaction| {
+            let mut left: Vec<String> = not_taken_back(pending(), vec![back], &sources)
                 .iter()
                 .map(|moved| moved.id.to_string())
                 .collect();
             left.sort();
             left
         };
-        assert_eq!(
-            left(vec![moved("b", -1_000, Some("py_1"), 5)]),
-            ["txn_2", "txn_3"]
-        );
-        assert_eq!(
-            left(vec![moved("b", -2_000, Some("pyr_9"), 5)]),
-            ["txn_1", "txn_3"]
-        );
-        assert_eq!(left(vec![moved("b", -2_000, None, 5)]), ["txn_1", "txn_3"]);
-        // Of a payment that is paid by now, or of none.
-        let nothing = vec![moved("b", -3_000, Some("pyr_9"), 5)];
-        assert_eq!(left(nothing), ["txn_1", "txn_2", "txn_3"]);
+        assert_eq!(left(moved("b", -1_000, Some("py_1"), 5)), ["txn_2", "txn_3"]);
+        assert_eq!(left(moved("b", -2_000, Some("pyr_9"), 5)), ["txn_1", "txn_3"]);
+        assert_eq!(left(moved("b", -2_000, None, 5)), ["txn_1", "txn_3"]);
+        for of_others in [
+            moved("b", -3_000, Some("pyr_9"), 5),
+            moved("b", -2_000, Some("py_0"), 5),
+        ] {
+            assert_eq!(left(of_others), ["txn_1", "txn_2", "txn_3"]);
+        }
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl StripeCalls {
         let now = self.clock.now();
         let look_up = exhausted(&attempt, now).or_else(|| {
             C::OPERATION
-                .leaves_the_platform()
+                .is_only_ours()
                 .then(|| unrecorded(&attempt, now))
                 .flatten()
         });
@@ -265,6 +265,42 @@ impl StripeCalls {
     /// When the rows cannot be read.
     pub async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
         Ok(self.store.is_undecided(operation, subject).await?)
+    }
+
+    /// Whether a call for `subject` may have been sent and its outcome is not known.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn is_unknown(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
+        Ok(self.store.is_unknown(operation, subject).await?)
+    }
+
+    /// Says that the call for `subject` has made this object, of which these books know nothing, because they are those of a restored backup:
+    /// later runs bring it as [`CallOutcome::Recorded`].
+    ///
+    /// # Errors
+    /// When the rows cannot be read or written.
+    pub async fn adopt<C: StripeCall>(
+        &self,
+        subject: Uuid,
+        call: &C,
+        object_id: &str,
+    ) -> Result<(), CallError> {
+        let now = self.clock.now();
+        let attempt = self.store.prepare(C::OPERATION, subject, call, now).await?;
+        self.resolve_found(&attempt.key, object_id).await
+    }
+
+    /// Of objects that a look-up has found, those that no other attempt has made by the record: what it made is known already.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn of_no_other_attempt<'a>(
+        &self,
+        look_up: &LookUp,
+        objects: &[&'a str],
+    ) -> Result<Vec<&'a str>, CallError> {
+        Ok(self.store.of_no_other_attempt(&look_up.key, objects).await?)
     }
 
     /// Whether the next call for `subject` sends the parameters that an earlier run has stored, whatever its caller brings.

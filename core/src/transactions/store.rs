@@ -4,15 +4,17 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Numeric, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{CancelRequest, Transaction, TransactionRow, TransactionStatus, TransactionType};
 use crate::db::schema::{external_refs, wallet_transactions, wallets};
-use crate::db::{DbError, PgConn};
+use crate::db::{DbError, PgConn, sql};
 use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
+use crate::ledger::Account;
 
 /// Remembers that somebody asks to cancel a transaction, until it can be done or is too late. The first wish counts: false when
 /// somebody has asked before.
@@ -212,21 +214,30 @@ pub async fn booked_movements(conn: &mut PgConn, ids: &[&str]) -> Result<HashSet
     Ok(booked.into_iter().collect())
 }
 
-/// What later withdrawals than this one have sent to the same account in the same currency and not paid out from there yet, in major units.
+#[derive(QueryableByName)]
+struct Sum {
+    #[diesel(sql_type = Nullable<Numeric>)]
+    sum: Option<Decimal>,
+}
+
+/// What other withdrawals have sent to the same account in the same currency after this one did, and not paid out from there yet, in major units.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn sent_after(conn: &mut PgConn, withdrawal: &Transaction) -> Result<Decimal, DbError> {
-    let sent: Option<Decimal> = wallet_transactions::table
-        .filter(wallet_transactions::stripe_account_id.eq(withdrawal.stripe_account_id.as_deref()))
-        .filter(wallet_transactions::currency.eq(withdrawal.amount.currency().code()))
-        .filter(wallet_transactions::stage.eq(Stage::Transferred.as_str()))
-        .filter(wallet_transactions::status.eq_any([Stage::Transferred.status()]))
-        .filter(wallet_transactions::id.gt(withdrawal.id.uuid()))
-        .select(diesel::dsl::sum(wallet_transactions::amount))
-        .first(conn)
-        .await?;
-    Ok(sent.unwrap_or_default())
+    let row: Sum = sql("WITH sent AS (SELECT t.id, t.amount,
+                             (SELECT min(e.created_at) FROM ledger_entries e WHERE e.transaction_id = t.id AND e.account = $5) AS at
+                        FROM wallet_transactions t
+                       WHERE t.stripe_account_id = $1 AND t.currency = $2 AND ((t.stage = $3 AND t.status = 'processing') OR t.id = $4))
+         SELECT sum(later.amount) FROM sent me JOIN sent later ON (later.at, later.id) > (me.at, me.id) WHERE me.id = $4")
+    .bind::<Nullable<Text>, _>(withdrawal.stripe_account_id.as_deref())
+    .bind::<Text, _>(withdrawal.amount.currency().code())
+    .bind::<Text, _>(Stage::Transferred.as_str())
+    .bind::<SqlUuid, _>(withdrawal.id.uuid())
+    .bind::<Text, _>(Account::IN_TRANSIT.as_str())
+    .get_result(conn)
+    .await?;
+    Ok(row.sum.unwrap_or_default())
 }
 
 /// The transaction that a Stripe object of whatever kind leads to.

@@ -59,3 +59,30 @@ async fn a_reading_whose_place_is_gone_begins_anew() {
     assert_eq!(app.alarms().await, Vec::<String>::new());
     app.finish().await;
 }
+
+/// A key without the right to read events, for example: nothing that webhooks lost would ever be found, so a person is called.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_stays_refused_calls_a_person_and_is_asked_for_ever_less_often() {
+    for nth in [1, 2] {
+        let mut app = TestApp::with_workers(0).await;
+        app.stripe.webhook_fault(json!({ "drop": true })).await;
+        for _ in 0..EVENTS {
+            let params = [("amount", "500"), ("currency", "usd")];
+            app.stripe.form("/v1/payment_intents", &params).await;
+        }
+        let operation = if nth == 1 {
+            json!({ "operation": "events.list", "outcome": "error_403" })
+        } else {
+            json!({ "operation": "events.list", "outcome": "error_400", "every": 2 })
+        };
+        app.stripe.fault(operation).await;
+        app.start_worker();
+        app.hurry_until("a person to be called", TimeDelta::seconds(30), async || {
+            app.alarms().await.contains(&"job_parked".to_owned())
+        })
+        .await;
+        let asked = app.stripe.fault_hits().await[0];
+        assert!(asked <= 10, "asked {asked} times");
+        app.abandon().await;
+    }
+}

@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
-use wallet_tests::TestApp;
-use wallet_tests::app::id_of;
+use wallet_core::clock::Clock as _;
+use wallet_tests::app::{id_of, uuid};
 use wallet_tests::programs::run;
+use wallet_tests::{TestApp, User};
 
 async fn money_out(app: &TestApp, what: &[&str]) {
     let args: Vec<&str> = std::iter::once("money-out").chain(what.iter().copied()).collect();
@@ -12,40 +13,181 @@ async fn money_out(app: &TestApp, what: &[&str]) {
     assert_eq!(done.code, Some(0), "{done:?}");
 }
 
-/// Restored a day after its transfer, as if it had been held since, a withdrawal sends nothing a second time.
+/// What the lost books had sent for a withdrawal.
+async fn sent_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
+    let account = app.account_of(wallet).await;
+    let params = [
+        ("amount", "5000"),
+        ("currency", "usd"),
+        ("destination", account.as_str()),
+        ("transfer_group", withdrawal),
+        ("metadata[transaction_id]", withdrawal),
+        ("metadata[wallet_id]", wallet),
+    ];
+    id_of(&app.stripe.form("/v1/transfers", &params).await)
+}
+
+/// A withdrawal of 50.00 that is held, as the backup has it.
+async fn held(app: &TestApp) -> (User, String, String) {
+    let (ada, wallet) = app.payee(10_000).await;
+    money_out(app, &["stop", "--reason", "a backup is restored"]).await;
+    let input = json!({ "amount": "50.00" });
+    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
+    app.at_stage(&id, "held").await;
+    (ada, wallet, id)
+}
+
+async fn ends_with(app: &TestApp, ada: &User, id: &str, sent: &str) {
+    app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
+        app.transaction(ada, id).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.stripe.effects_of(id, "transfer.create").await, 1);
+    assert_eq!(app.stripe_id(id, "stripe_transfer_id").await, sent);
+}
+
+/// Restored a day after its transfer, as if it had been held since, a withdrawal sends nothing a second time. The look-up that comes first may fail,
+/// and an attempt before may have been refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_after_the_backup_is_found_at_stripe_also_when_its_key_is_forgotten() {
-    for (hours, is_found) in [(25, true), (24 * 20, true)] {
+    for (hours, was_refused) in [(25, false), (24 * 20, false), (25, true)] {
         let app = TestApp::start().await;
-        let (ada, wallet) = app.payee(10_000).await;
-        money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
-        let input = json!({ "amount": "50.00" });
-        let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
-        app.at_stage(&id, "held").await;
-        // What the lost books had sent.
-        let account = app.account_of(&wallet).await;
-        let params = [
-            ("amount", "5000"),
-            ("currency", "usd"),
-            ("destination", account.as_str()),
-            ("transfer_group", id.as_str()),
-            ("metadata[transaction_id]", id.as_str()),
-            ("metadata[wallet_id]", wallet.as_str()),
-        ];
-        let sent = id_of(&app.stripe.form("/v1/transfers", &params).await);
+        let (ada, wallet, id) = held(&app).await;
+        if was_refused {
+            let refused = "INSERT INTO stripe_calls (idempotency_key, operation, subject_id, attempt, outcome, tries, first_tried_at, error_code, created_at, updated_at)
+                           VALUES ('transfer:' || $1::text || ':1', 'transfer', $1, 1, 'refused', 1, $2, 'balance_insufficient', $2, $2)";
+            let now = app.clock.now();
+            app.db.execute(refused, &[&uuid(&id), &now]).await;
+        }
+        let sent = sent_by_lost_books(&app, &wallet, &id).await;
         app.advance(TimeDelta::hours(hours)).await;
+        let fails = json!({ "operation": "transfers.list", "outcome": "error_500", "times": 2 });
+        app.stripe.fault(fails).await;
         money_out(&app, &["start"]).await;
-        app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
-            app.transaction(&ada, &id).await["status"] == "COMPLETED"
-        })
-        .await;
-        assert_eq!(app.stripe.effects_of(&id, "transfer.create").await, 1, "{hours}");
-        assert_eq!(
-            app.stripe_id(&id, "stripe_transfer_id").await == sent,
-            is_found,
-            "{hours}"
-        );
+        ends_with(&app, &ada, &id, &sent).await;
         assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
         app.abandon().await;
     }
+}
+
+/// What Stripe has paid is not given back to its wallet, whoever asks for that: its owner, an operator, or Stripe, which no longer pays the account out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_after_the_backup_is_not_given_back() {
+    for way in ["cancelled", "deactivated", "disabled"] {
+        let app = TestApp::start().await;
+        let (ada, wallet, id) = held(&app).await;
+        let sent = sent_by_lost_books(&app, &wallet, &id).await;
+        match way {
+            "cancelled" => {
+                app.cancel(&ada, &id).await;
+            }
+            "deactivated" => {
+                let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
+                let done = run("wallet-worker", &args, &app.variables).await;
+                assert_eq!(done.code, Some(0), "{done:?}");
+            }
+            _ => {
+                let account = app.account_of(&wallet).await;
+                let off = json!({ "payouts_enabled": false });
+                app.stripe.control(&format!("accounts/{account}"), off).await;
+                money_out(&app, &["start"]).await;
+            }
+        }
+        app.hurry_until("the transfer to be found", TimeDelta::minutes(1), async || {
+            let found = "stripe_calls WHERE operation = 'transfer' AND outcome = 'succeeded'";
+            app.db.count(found).await == 1
+        })
+        .await;
+        if way == "disabled" {
+            let account = app.account_of(&wallet).await;
+            let on = json!({ "payouts_enabled": true });
+            app.stripe.control(&format!("accounts/{account}"), on).await;
+        } else {
+            app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
+                app.db.count("jobs WHERE kind = 'cancel'").await == 0
+            })
+            .await;
+            let args = ["wallets", "activate", &wallet, "--reason", "looked at"];
+            run("wallet-worker", &args, &app.variables).await;
+            money_out(&app, &["start"]).await;
+        }
+        ends_with(&app, &ada, &id, &sent).await;
+        assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0), "{way}");
+        app.abandon().await;
+    }
+}
+
+/// The same for the refund of a deposit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_made_after_the_backup_is_not_given_back() {
+    let app = TestApp::start().await;
+    let (ada, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&ada, &wallet, 5_000, "pm_card_visa").await;
+    app.at_rest().await;
+    money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
+    let input = json!({ "amount": "20.00" });
+    let id = id_of(&app.refund(&ada, &deposit, input).await.data());
+    app.at_stage(&id, "held").await;
+    let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
+    let params = [
+        ("payment_intent", intent.as_str()),
+        ("amount", "2000"),
+        ("metadata[transaction_id]", id.as_str()),
+        ("metadata[wallet_id]", wallet.as_str()),
+    ];
+    app.stripe.form("/v1/refunds", &params).await;
+    app.cancel(&ada, &id).await;
+    app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
+        app.db.count("jobs WHERE kind = 'cancel'").await == 0
+    })
+    .await;
+    money_out(&app, &["start"]).await;
+    app.hurry_until("the refund to end", TimeDelta::minutes(1), async || {
+        app.transaction(&ada, &id).await["status"] == "COMPLETED"
+    })
+    .await;
+    app.at_rest().await;
+    assert_eq!(app.stripe.effects_of(&id, "refund.create").await, 1);
+    assert_eq!(app.balances(&ada, &wallet).await, (3_000, 0));
+    let outside = "wallet_transactions WHERE flow = 'outside_refund'";
+    assert_eq!(app.db.count(outside).await, 0);
+    app.abandon().await;
+}
+
+/// A card that was saved is charged once, also when the charge was made by books that are lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saved_card_that_was_charged_after_the_backup_is_not_charged_again() {
+    let mut app = TestApp::start().await;
+    let (ada, wallet) = app.owner(0).await;
+    app.deposited(&ada, &wallet, 1_000, "pm_card_visa").await;
+    app.at_rest().await;
+    app.stop_workers().await;
+    let input = json!({ "amount": "33.00", "stripePaymentMethodId": "pm_card_visa" });
+    let id = id_of(&app.deposit(&ada, &wallet, input).await.data());
+    let customer: String = app
+        .db
+        .value("SELECT stripe_customer_id::text FROM stripe_customers", &[])
+        .await;
+    let params = [
+        ("amount", "3300"),
+        ("currency", "usd"),
+        ("customer", customer.as_str()),
+        ("payment_method", "pm_card_visa"),
+        ("confirm", "true"),
+        ("off_session", "true"),
+        ("metadata[transaction_id]", id.as_str()),
+        ("metadata[wallet_id]", wallet.as_str()),
+    ];
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    let charged = id_of(&app.stripe.form("/v1/payment_intents", &params).await);
+    app.advance(TimeDelta::hours(25)).await;
+    app.start_worker();
+    app.hurry_until("the deposit to end", TimeDelta::minutes(1), async || {
+        app.transaction(&ada, &id).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.stripe_id(&id, "stripe_payment_intent_id").await, charged);
+    assert_eq!(app.stripe.effects_of(&id, "payment_intent.create").await, 1);
+    assert_eq!(app.balances(&ada, &wallet).await, (4_300, 0));
+    app.abandon().await;
 }

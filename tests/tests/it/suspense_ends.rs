@@ -144,3 +144,303 @@ async fn what_a_dispute_takes_beyond_the_payment_is_the_platforms_loss_when_an_o
     })
     .await;
 }
+
+async fn parked(app: &TestApp, words: &str) {
+    eventually(words, async || {
+        let parked = "SELECT last_error FROM jobs WHERE parked_at IS NOT NULL";
+        let rows = app.db.rows(parked, &[]).await;
+        rows.iter().any(|row| row.get::<_, &str>(0).contains(words))
+    })
+    .await;
+}
+
+async fn decided(app: &TestApp, what: &str, id: &str) {
+    let done = command(app, &["review", what, id, "--reason", "looked at"]).await;
+    assert_eq!(done.code, Some(0), "{what}: {done:?}");
+}
+
+async fn gone(app: &TestApp, id: &str) {
+    eventually("nothing to lie in suspense", async || {
+        suspended(app, id).await.is_empty()
+    })
+    .await;
+    app.at_rest().await;
+}
+
+/// <https://support.stripe.com/questions/pending-refunds-due-to-insufficient-funds-or-stripe-balance>: a refund that waits for funds has taken nothing, and can
+/// still fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_closed_while_a_refund_of_the_payment_waits_for_funds() {
+    let mut app = TestApp::with_workers(0).await;
+    let (ada, _, id) = converted(&mut app, 10_800).await;
+    let kept = wallet_tests::stripe::OPENING + 5_400 - 2_500;
+    app.stripe
+        .control("balance/keep_back", json!({ "amount": kept }))
+        .await;
+    let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+    let waiting = json!({ "payment_intent": intent, "amount": 3_000 });
+    let waiting = id_of(&app.stripe.control("refunds", waiting).await);
+    refunded_at_stripe(&app, &id, Some(2_000)).await;
+    eventually("the other to be booked", async || {
+        suspended(&app, &id).await == ["32.4 usd"]
+    })
+    .await;
+    app.at_rest().await;
+    assert_eq!(
+        suspended(&app, &id).await,
+        ["32.4 usd"],
+        "the first has taken nothing"
+    );
+    let failed = json!({ "status": "failed", "failure_reason": "expired_or_canceled_card" });
+    app.stripe.control(&format!("refunds/{waiting}"), failed).await;
+    app.stripe
+        .control("balance/keep_back", json!({ "amount": -kept }))
+        .await;
+    app.at_rest().await;
+    decided(&app, "return", &id).await;
+    gone(&app, &id).await;
+    app.failed(&ada, &id).await;
+    assert_eq!(
+        app.stripe.effects_of(&id, "refund.create").await,
+        1,
+        "what was left of it"
+    );
+    app.abandon().await;
+}
+
+/// Several payments of one deposit: the end of one is not the end of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refunded_payment_takes_nothing_of_another_payment_of_its_deposit() {
+    let app = TestApp::with_workers(0).await;
+    let ada = User::new();
+    let wallet = app.wallet(&ada, json!({})).await;
+    let id = id_of(
+        &app.deposit(&ada, &wallet, json!({ "amount": "25.00" }))
+            .await
+            .data(),
+    );
+    app.cancel(&ada, &id).await;
+    let mut app = app;
+    app.start_worker();
+    app.hurry_until("it to be cancelled", chrono::TimeDelta::seconds(10), async || {
+        app.transaction(&ada, &id).await["status"] == "CANCELLED"
+    })
+    .await;
+    paid_at_stripe(&app, "2000", "usd", &id).await;
+    eventually("the first payment", async || {
+        suspended(&app, &id).await == ["20 usd"]
+    })
+    .await;
+    let settings = json!({ "settlement_currencies": ["usd"], "exchange_rate": 10_800 });
+    app.stripe.settings(settings).await;
+    let converted = paid_at_stripe(&app, "5000", "eur", &id).await;
+    eventually("the second payment", async || {
+        suspended(&app, &id).await == ["74 usd"]
+    })
+    .await;
+    app.stripe.settings(json!({ "exchange_rate": 10_760 })).await;
+    app.stripe
+        .control("refunds", json!({ "payment_intent": converted }))
+        .await;
+    eventually("the second to be returned", async || {
+        suspended(&app, &id).await == ["20.2 usd"]
+    })
+    .await;
+    app.at_rest().await;
+    assert_eq!(suspended(&app, &id).await, ["20.2 usd"]);
+    decided(&app, "close", &id).await;
+    parked(&app, "20.00 usd of payment").await;
+    refunds_all(&app, &id).await;
+    decided(&app, "close", &id).await;
+    gone(&app, &id).await;
+    app.abandon().await;
+}
+
+/// Every payment that names the deposit goes back.
+async fn refunds_all(app: &TestApp, id: &str) {
+    let payments = "SELECT reference FROM external_refs WHERE kind = 'late_payment' AND transaction_id = $1";
+    for row in app.db.rows(payments, &[&uuid(id)]).await {
+        let intent: String = row.get(0);
+        let left = app
+            .stripe
+            .get(&format!("/v1/refunds?payment_intent={intent}"))
+            .await;
+        if left["data"].as_array().unwrap().is_empty() {
+            app.stripe
+                .control("refunds", json!({ "payment_intent": intent }))
+                .await;
+        }
+    }
+    eventually("all to be booked", async || {
+        suspended(app, id).await == ["0.2 usd"]
+    })
+    .await;
+}
+
+/// <https://docs.stripe.com/currencies/conversions>: disputes of a converted payment are settled in the other currency.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_converted_payment_that_its_payers_bank_takes_ends() {
+    for (rate, status) in [(10_800, "lost"), (10_760, "lost"), (10_760, "prevented")] {
+        let mut app = TestApp::with_workers(0).await;
+        let (ada, _, id) = converted(&mut app, rate).await;
+        let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+        let what = json!({ "payment_intent": intent });
+        let dispute = id_of(&app.stripe.control("disputes", what).await);
+        eventually("the money to be taken", async || {
+            suspended(&app, &id).await != ["54 usd"]
+        })
+        .await;
+        app.at_rest().await;
+        app.stripe
+            .control(&format!("disputes/{dispute}"), json!({ "status": status }))
+            .await;
+        app.at_rest().await;
+        if rate != 10_800 {
+            decided(&app, "return", &id).await;
+            parked(&app, "review close").await;
+            decided(&app, "close", &id).await;
+            gone(&app, &id).await;
+        }
+        app.failed(&ada, &id).await;
+        app.abandon().await;
+    }
+}
+
+/// After a dispute is lost, Stripe refuses to refund what it left (<https://docs.stripe.com/error-codes#charge-disputed>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_lost_dispute_leaves_of_a_payment_can_be_closed() {
+    let mut app = TestApp::with_workers(0).await;
+    app.start_worker();
+    let (ada, wallet) = app.owner(0).await;
+    let asked = app.deposit(&ada, &wallet, json!({ "amount": "25.00" })).await;
+    let id = id_of(&asked.data());
+    let intent = paid_at_stripe(&app, "2000", "usd", &id).await;
+    app.hurry_until(
+        "the money to be in suspense",
+        chrono::TimeDelta::seconds(10),
+        async || suspended(&app, &id).await == ["20 usd"],
+    )
+    .await;
+    let what = json!({ "payment_intent": intent, "amount": 1_500 });
+    let dispute = id_of(&app.stripe.control("disputes", what).await);
+    eventually("the part to be taken", async || {
+        suspended(&app, &id).await == ["5 usd"]
+    })
+    .await;
+    app.stripe
+        .control(&format!("disputes/{dispute}"), json!({ "status": "lost" }))
+        .await;
+    eventually("the decision to be told", async || {
+        app.db
+            .count("stripe_events WHERE type = 'charge.dispute.closed' AND state = 'processed'")
+            .await
+            == 1
+    })
+    .await;
+    decided(&app, "return", &id).await;
+    parked(&app, "review close").await;
+    decided(&app, "close", &id).await;
+    gone(&app, &id).await;
+    app.abandon().await;
+}
+
+/// The refund of an earlier decision has done its work; what lies there again is another one's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_decision_to_return_says_that_nothing_is_left_or_returns_it() {
+    let mut app = TestApp::with_workers(0).await;
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
+    let (ada, wallet) = app.owner(0).await;
+    let asked = app.deposit(&ada, &wallet, json!({ "amount": "25.00" })).await;
+    let id = id_of(&asked.data());
+    let intent = paid_at_stripe(&app, "2000", "usd", &id).await;
+    app.at_stage(&id, "in_review").await;
+    app.start_worker();
+    app.at_rest().await;
+    decided(&app, "return", &id).await;
+    gone(&app, &id).await;
+    let what = json!({ "payment_intent": intent, "amount": 500 });
+    let dispute = id_of(&app.stripe.control("disputes", what).await);
+    eventually("the money to be taken", async || {
+        suspended(&app, &id).await == ["-5 usd"]
+    })
+    .await;
+    app.stripe
+        .control(&format!("disputes/{dispute}"), json!({ "status": "lost" }))
+        .await;
+    app.at_rest().await;
+    decided(&app, "close", &id).await;
+    gone(&app, &id).await;
+    app.stripe
+        .control(&format!("disputes/{dispute}"), json!({ "status": "won" }))
+        .await;
+    eventually("the money to come back", async || {
+        suspended(&app, &id).await == ["5 usd"]
+    })
+    .await;
+    app.at_rest().await;
+    decided(&app, "return", &id).await;
+    parked(&app, "nothing of the payment is left to refund").await;
+    decided(&app, "close", &id).await;
+    gone(&app, &id).await;
+    app.abandon().await;
+}
+
+/// Events come in no order (<https://docs.stripe.com/webhooks#event-ordering>): a later look at a converted payment in review finds what was found before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_converted_payment_in_review_is_looked_at_again_without_an_alarm() {
+    let mut app = TestApp::with_workers(0).await;
+    let late = json!({ "event": "payment_intent.created", "delay_ms": 1_500 });
+    app.stripe.webhook_fault(late).await;
+    let (_, _, id) = converted(&mut app, 10_800).await;
+    eventually("the late event to be looked at", async || {
+        let told = "stripe_events WHERE type = 'payment_intent.created' AND state <> 'received'";
+        app.db.count(told).await == 1
+    })
+    .await;
+    app.at_rest().await;
+    assert_eq!(suspended(&app, &id).await, ["54 usd"]);
+    let contradictions = "alarms WHERE kind = 'contradiction'";
+    assert_eq!(app.db.count(contradictions).await, 0);
+    app.abandon().await;
+}
+
+/// What comes back of a converted refund that failed is what its movement says, also when Stripe names that later
+/// (<https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_converted_refund_that_fails_is_booked_by_the_movement_that_brings_it_back() {
+    let mut app = TestApp::with_workers(0).await;
+    let (_, _, id) = converted(&mut app, 10_760).await;
+    let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
+    let refund = id_of(
+        &app.stripe
+            .control("refunds", json!({ "payment_intent": intent, "amount": 4_000 }))
+            .await,
+    );
+    eventually("the refund to be booked", async || {
+        suspended(&app, &id).await == ["10.96 usd"]
+    })
+    .await;
+    app.stripe
+        .settings(json!({ "names_failure_movements": false, "exchange_rate": 11_000 }))
+        .await;
+    let failed = json!({ "status": "failed", "failure_reason": "lost_or_stolen_card" });
+    app.stripe.control(&format!("refunds/{refund}"), failed).await;
+    eventually("the failure to be waited with", async || {
+        let waits = "jobs WHERE last_error LIKE '%has not told yet what of the refund came back%'";
+        app.db.count(waits).await >= 1
+    })
+    .await;
+    app.stripe
+        .settings(json!({ "names_failure_movements": true }))
+        .await;
+    app.hurry_until(
+        "the money to be back",
+        chrono::TimeDelta::seconds(30),
+        async || suspended(&app, &id).await == ["54.96 usd"],
+    )
+    .await;
+    app.at_rest().await;
+    let reconciled = command(&app, &["reconcile"]).await;
+    assert_eq!(reconciled.code, Some(0), "{reconciled:?}");
+    app.abandon().await;
+}

@@ -6,6 +6,7 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
 use wallet_core::transactions::Transaction;
 
+use super::lost_call::adopt_what_was_sent;
 use super::step;
 use crate::observe::{Look, give_up};
 use crate::outcome::JobError;
@@ -19,6 +20,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if transaction.flow == Flow::Deposit {
         return cancel_deposit(worker, job, &transaction).await;
     }
+    // What lost books have sent is adopted, and then it is too late.
+    adopt_what_was_sent(worker, &transaction).await?;
     let steps = [step(job, &transaction, Command::Cancel(canceller(&transaction)))];
     worker.settle_locked(&transaction.wallets(), &steps).await?;
     Ok(())

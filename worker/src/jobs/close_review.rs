@@ -3,37 +3,38 @@
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::ledger;
+use wallet_core::ledger::{self, Suspended};
+use wallet_core::settle::Step;
+use wallet_core::stripe::Lane;
 
-use super::credit_review::{DISPUTED, RETURNING, has_open_dispute, is_being_returned};
-use super::return_review::{left_of, payment_of};
+use super::credit_review::at_rest;
 use super::step;
 use crate::outcome::JobError;
+use crate::suspended_payment::{SuspendedPayment, payments_of};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
-    if suspended.is_empty() {
+    let has_money = suspended.iter().any(|one| one.amount.is_positive());
+    for intent in payments_of(worker, &transaction).await? {
+        let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent).await?;
+        at_rest(worker, &transaction, &payment).await?;
+        // Of amounts in several currencies nobody here knows what is left: then the operator does.
+        if has_money && let Ok(Some(left)) = payment.left() {
+            let why = format!(
+                "{left} of payment {} can still be refunded: `wallet-worker review return {}`, or Stripe's dashboard when it is one of several",
+                payment.intent, transaction.id
+            );
+            return Err(JobError::Park(why));
+        }
+    }
+    let close = |one: &Suspended| step(job, &transaction, Command::CloseSuspense { amount: one.amount });
+    let Some((last, others)) = suspended.split_last() else {
         return worker.finish(job).await;
-    }
-    let (intent, amount) = payment_of(worker, &transaction, &suspended).await?;
-    if has_open_dispute(worker, &intent).await? {
-        return Err(JobError::Park(DISPUTED.to_owned()));
-    }
-    if is_being_returned(worker, &transaction, &intent).await? {
-        return Err(JobError::Park(RETURNING.to_owned()));
-    }
-    if amount.is_positive()
-        && let Some(left) = left_of(worker, &intent).await?
-    {
-        let why = format!(
-            "{left} of the payment can still be refunded: `wallet-worker review return {}`",
-            transaction.id
-        );
-        return Err(JobError::Park(why));
-    }
-    let command = Command::CloseSuspense { amount };
-    worker.settle(&[step(job, &transaction, command)]).await?;
+    };
+    let mut steps: Vec<Step> = others.iter().map(|one| close(one).before_others()).collect();
+    steps.push(close(last));
+    worker.settle(&steps).await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod credit_review;
 mod deposit_fee;
 mod deposit_intent;
 mod hold;
+mod lost_call;
 mod page_events;
 mod payout_decision;
 mod payout_waits;
@@ -60,6 +61,7 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 
 /// Writes down what a look-up has found: the one object that is ours, or none. Of several that look alike only a person can say which is.
 async fn found(worker: &Worker, look_up: &LookUp, ours: Vec<&str>) -> Result<(), JobError> {
+    let ours = worker.calls.of_no_other_attempt(look_up, &ours).await?;
     match ours.as_slice() {
         [] => worker.calls.resolve_absent(&look_up.key).await?,
         [object] => worker.calls.resolve_found(&look_up.key, object).await?,

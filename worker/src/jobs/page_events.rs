@@ -35,6 +35,9 @@ struct Reading {
     /// When the newest event happened that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest: Option<DateTime<Utc>>,
+    /// Whether a page of the list was refused since the job began: then every try counts, however far it comes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    was_refused: bool,
 }
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -51,10 +54,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             // anew, and whoever requeues the job does not ask from there either.
             Err(CallError::Gateway(error)) if is_refused(error.disposition()) => {
                 reading.read_down_to = None;
-                jobs::record_progress(&mut *worker.db.conn().await?, job.claim, json!(reading)).await?;
-                let is_last = job.attempts >= MOST_REFUSED;
-                return Err(if is_last {
-                    CallError::Gateway(error).into()
+                reading.was_refused = true;
+                jobs::record_payload(&mut *worker.db.conn().await?, job.claim, json!(reading)).await?;
+                return Err(if job.attempts >= MOST_REFUSED {
+                    JobError::Park(format!("{REFUSED}: {error}"))
                 } else {
                     JobError::NotYet(REFUSED)
                 });
@@ -76,7 +79,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         }
         reading.read_down_to = Some(oldest.as_str().to_owned());
         query.cursor = Some(EventCursor::OlderThan(oldest));
-        if !jobs::record_progress(&mut *worker.db.conn().await?, job.claim, json!(reading)).await? {
+        let conn = &mut worker.db.conn().await?;
+        let is_kept = if reading.was_refused {
+            jobs::record_payload(conn, job.claim, json!(reading)).await?
+        } else {
+            jobs::record_progress(conn, job.claim, json!(reading)).await?
+        };
+        if !is_kept {
             // Whoever has taken over goes on.
             return Ok(());
         }

@@ -10,6 +10,7 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::{self, Transaction};
 
+use super::lost_call::adopt_what_was_sent;
 use super::{INACTIVE, found, step};
 use crate::observe::{self, Look, apply_refund};
 use crate::outcome::JobError;
@@ -22,14 +23,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return worker.finish(job).await;
     }
     let intent = intent_of(worker, &transaction).await?;
-    let call = CreateRefund {
-        payment_intent: intent.clone(),
-        amount: transaction.amount,
-        tags: Tags {
-            transaction_id: transaction.id,
-            wallet_id: transaction.wallet_id,
-        },
-    };
+    let call = refund_of(&transaction, intent.clone());
     let look = Look::unasked(worker, job);
     match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(refund)) => apply_refund(&look, &transaction, &refund).await,
@@ -43,6 +37,9 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             look_up_refund(worker, transaction.id, transaction.amount, &intent, &look_up).await
         }
         Err(CallError::WalletInactive) => {
+            if adopt_what_was_sent(worker, &transaction).await? {
+                return Err(JobError::Again("the refund was found at Stripe"));
+            }
             let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
             let steps = [step(job, &transaction, Command::Refuse(reason))];
             worker.settle_locked(&transaction.wallets(), &steps).await?;
@@ -66,6 +63,18 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             Ok(())
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The call for a refund.
+pub(super) fn refund_of(transaction: &Transaction, payment_intent: PaymentIntentId) -> CreateRefund {
+    CreateRefund {
+        payment_intent,
+        amount: transaction.amount,
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
     }
 }
 
@@ -110,7 +119,10 @@ async fn is_lost(worker: &Worker, intent: &PaymentIntentId) -> Result<bool, JobE
 }
 
 /// The payment that is refunded.
-async fn intent_of(worker: &Worker, transaction: &Transaction) -> Result<PaymentIntentId, JobError> {
+pub(super) async fn intent_of(
+    worker: &Worker,
+    transaction: &Transaction,
+) -> Result<PaymentIntentId, JobError> {
     let none = || JobError::Park("the refund has no payment to refund".to_owned());
     let deposit = transaction.related_transaction_id.ok_or_else(none)?;
     let conn = &mut worker.db.conn().await?;

@@ -3,17 +3,17 @@
 
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger::{self, Suspended};
-use wallet_core::money::Money;
+use wallet_core::money::{Money, MoneyError};
 use wallet_core::stripe::{
     CallError, CallOutcome, CreateRefund, Disposition, Lane, Operation, PaymentIntentId, RefundId, Tags,
 };
 use wallet_core::transactions::{self, Transaction, external_ref};
 
-use super::credit_review::{DISPUTED, has_open_dispute};
+use super::credit_review::DISPUTED;
 use super::refund_create::look_up_refund;
-use crate::left_to_refund::left_to_refund;
 use crate::observe::{self, Look};
 use crate::outcome::JobError;
+use crate::suspended_payment::{SuspendedPayment, payments_of};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -24,7 +24,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return worker.finish(job).await;
     }
     let (intent, amount) = payment_of(worker, &transaction, &suspended).await?;
-    if has_open_dispute(worker, &intent).await? {
+    let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent.clone()).await?;
+    if payment.is_disputed() {
         return Err(JobError::Park(DISPUTED.to_owned()));
     }
     let nothing_left = || {
@@ -41,7 +42,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let asked = if worker.calls.is_prepared(Operation::Refund, id).await? {
         amount
     } else {
-        let left = left_of(worker, &intent).await?.ok_or_else(nothing_left)?;
+        let left = payment.left().map_err(|error| unclear(&transaction, &error))?;
+        let left = left.ok_or_else(nothing_left)?;
         // What Stripe has converted is refunded in the currency of the payment, all of it.
         if left.currency() == amount.currency() {
             amount
@@ -59,9 +61,16 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     };
     let id: RefundId = match worker.calls.run(job.claim, id, call).await {
         Ok(CallOutcome::Fresh(refund)) => refund.id,
-        Ok(CallOutcome::Recorded { object_id }) => object_id
-            .parse()
-            .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?,
+        Ok(CallOutcome::Recorded { object_id }) => {
+            if is_booked(worker, &object_id).await? {
+                // It has done what an earlier decision was about, and something lies there again, or still.
+                worker.calls.forget(Operation::Refund, id, &object_id).await?;
+                return Err(JobError::Again("another refund is asked for"));
+            }
+            object_id
+                .parse()
+                .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?
+        }
         Err(CallError::LookUpFirst(look_up)) => {
             let sent: CreateRefund = worker.calls.parameters(&look_up.key).await?;
             return look_up_refund(worker, transaction.id, sent.amount, &intent, &look_up).await;
@@ -79,22 +88,15 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     observe::refund(&Look::unasked(worker, job), &id).await
 }
 
-/// What of a payment can still be refunded, in its own currency; none when nothing can.
-pub(super) async fn left_of(worker: &Worker, intent: &PaymentIntentId) -> Result<Option<Money>, JobError> {
-    let (calls, gateway) = (&worker.calls, worker.calls.gateway());
-    let paid = calls
-        .ask(Lane::Maintenance, gateway.retrieve_payment_intent(intent))
-        .await?;
-    let refunds = calls.ask(Lane::Maintenance, gateway.list_refunds(intent)).await?;
-    let disputes = calls
-        .ask(Lane::Maintenance, gateway.list_disputes(intent))
-        .await?;
-    left_to_refund(&paid, &refunds, &disputes)
-        .map_err(|error| JobError::Park(format!("it is not known what of the payment is left: {error}")))
+/// Whether a refund is booked to its end.
+async fn is_booked(worker: &Worker, refund: &str) -> Result<bool, JobError> {
+    let conn = &mut worker.db.conn().await?;
+    let found = transactions::find_by_external_ref(conn, external_ref::REFUND, refund).await?;
+    Ok(found.is_some())
 }
 
 /// The payment whose money lies in suspense, and how much of it does.
-pub(super) async fn payment_of(
+async fn payment_of(
     worker: &Worker,
     transaction: &Transaction,
     suspended: &[Suspended],
@@ -107,13 +109,18 @@ pub(super) async fn payment_of(
     let [only] = suspended else {
         return Err(several());
     };
-    let conn = &mut worker.db.conn().await?;
-    let payments = transactions::external_refs_of(conn, transaction.id, external_ref::LATE_PAYMENT).await?;
+    let payments = payments_of(worker, transaction).await?;
     let [payment] = payments.as_slice() else {
         return Err(several());
     };
-    let intent = payment
-        .parse()
-        .map_err(|_| JobError::Park(format!("{payment} is no payment intent")))?;
-    Ok((intent, only.amount))
+    Ok((payment.clone(), only.amount))
+}
+
+/// A dispute may be in another currency than its payment (<https://docs.stripe.com/api/disputes/object#dispute_object-amount>).
+fn unclear(transaction: &Transaction, error: &MoneyError) -> JobError {
+    JobError::Park(format!(
+        "it is not known what of the payment is left ({error}): find out in Stripe's dashboard and refund it there, or `wallet-worker review close {}` \
+         when nothing is",
+        transaction.id
+    ))
 }

@@ -8,6 +8,7 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::Transaction;
 
+use super::lost_call::adopt_what_was_sent;
 use super::{INACTIVE, found, step};
 use crate::outcome::JobError;
 use crate::refusal;
@@ -27,26 +28,19 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if !worker.calls.is_undecided(Operation::Transfer, id).await? {
         // Before Stripe is asked about the account: thousands may wait.
         match worker.calls.may_send(Operation::Transfer, id).await {
-            Err(CallError::WalletInactive) => return refuse(worker, job, &transaction, inactive()).await,
+            Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
             other => other?,
         }
         if let Some(reason) = account_obstacle(worker, &transaction, &account).await? {
-            return refuse(worker, job, &transaction, reason).await;
+            return give_back(worker, job, &transaction, reason).await;
         }
     }
-    let call = CreateTransfer {
-        amount: transaction.amount,
-        destination: account,
-        tags: Tags {
-            transaction_id: transaction.id,
-            wallet_id: transaction.wallet_id,
-        },
-    };
+    let call = transfer_of(&transaction)?;
     let transfer = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(transfer)) => transfer.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
-        Err(CallError::WalletInactive) => return refuse(worker, job, &transaction, inactive()).await,
+        Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
         // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
         Err(CallError::Gateway(error)) if error.misses("destination") => {
             let reason = FailureReason::new(FailureCode::PayoutAccountRefused, ACCOUNT_GONE);
@@ -62,6 +56,31 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .settle(&[step(job, &transaction, Command::RecordTransfer { transfer })])
         .await?;
     Ok(())
+}
+
+/// Refuses what nothing was sent for, also not by books that are lost.
+async fn give_back(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    reason: FailureReason,
+) -> Result<(), JobError> {
+    if adopt_what_was_sent(worker, transaction).await? {
+        return Err(JobError::Again("the transfer was found at Stripe"));
+    }
+    refuse(worker, job, transaction, reason).await
+}
+
+/// The call for a withdrawal.
+pub(super) fn transfer_of(transaction: &Transaction) -> Result<CreateTransfer, JobError> {
+    Ok(CreateTransfer {
+        amount: transaction.amount,
+        destination: account_of(transaction)?,
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
+    })
 }
 
 fn inactive() -> FailureReason {

@@ -9,7 +9,7 @@ use wallet_core::accept::Found;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{BalanceEntry, Command, DisputeEnd, Flow, Stage};
 use wallet_core::jobs::{self, JobKind, NewJob};
-use wallet_core::money::{Money, MoneyError};
+use wallet_core::money::{Currency, Money, MoneyError};
 use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus};
 use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
 
@@ -115,7 +115,10 @@ async fn converted(look: &Look<'_>, transaction: &Transaction, dispute: &Dispute
 /// What is disputed was never credited: what is taken for it, and what comes back, is booked against what lies in suspense.
 async fn of_suspense(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
     let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
-    if let (Some(said), Ok(taken)) = (end_of(&dispute.status), taken(dispute)) {
+    // What is disputed may have been converted: what counts is what the movements took.
+    let moved_in = (dispute.balance_transactions.first()).map(|first| first.amount.currency());
+    let currency = moved_in.unwrap_or(dispute.amount.currency());
+    if let (Some(said), Ok(taken)) = (end_of(&dispute.status), taken_in(currency, dispute)) {
         commands.push(Command::EndDispute { said, taken });
     }
     look.settle(deposit, commands).await
@@ -155,10 +158,14 @@ async fn without_what_others_have(
 
 /// What Stripe took for the dispute, fees apart, all its movements together; negative when it gave back more.
 fn taken(dispute: &Dispute) -> Result<Money, MoneyError> {
+    taken_in(dispute.amount.currency(), dispute)
+}
+
+fn taken_in(currency: Currency, dispute: &Dispute) -> Result<Money, MoneyError> {
     dispute
         .balance_transactions
         .iter()
-        .try_fold(Money::zero(dispute.amount.currency()), |taken, movement| {
+        .try_fold(Money::zero(currency), |taken, movement| {
             taken.checked_sub(movement.amount)
         })
 }

@@ -36,21 +36,21 @@ use crate::executor;
 use crate::outcome::JobError;
 use crate::worker::{EventEnd, Worker};
 
-/// How long an object that claims to be ours waits for the call that would have made it.
+/// How long an object of a connected account that claims to be ours waits for the call that would have made it.
 const LONGEST_WAIT_FOR_MAKER: TimeDelta = TimeDelta::days(1);
 
 /// What an object at Stripe says that it belongs to, and who made it by the record of our calls.
 struct Claim {
     transaction: Transaction,
     author: Author,
-    /// How long it has been looked at already.
-    waited: TimeDelta,
+    /// Whether the call that would have made it is waited for.
+    is_waited_for: bool,
 }
 
 impl Claim {
     /// Whether a call of ours made the object. `fits`: it is what that call would make; `before`: the stages at which the call is still to
-    /// come: after a restored backup it finds under its key what it has made before. Not for ever: whoever holds a key of the account can make as
-    /// many as they like, and a call that comes later finds its own object by itself.
+    /// come: after a restored backup it finds under its key what it has made before. For an object of a connected account not for ever: whoever
+    /// holds a key of the account can make as many as they like, and moves no money of ours by it.
     ///
     /// # Errors
     /// While nobody can say yet, the look is to be repeated.
@@ -58,15 +58,9 @@ impl Claim {
         match self.author {
             Author::Us => Ok(true),
             Author::Undecided => Err(JobError::AfterCall("the call that may have made it is under way")),
-            Author::Others
-                if fits
-                    && before.contains(&self.transaction.stage)
-                    && self.waited < LONGEST_WAIT_FOR_MAKER =>
-            {
-                Err(JobError::AfterCall(
-                    "the call that would have made it is still to come",
-                ))
-            }
+            Author::Others if fits && before.contains(&self.transaction.stage) && self.is_waited_for => Err(
+                JobError::AfterCall("the call that would have made it is still to come"),
+            ),
             Author::Others => Ok(false),
         }
     }
@@ -90,15 +84,19 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Asks Stripe, under the breaker of events or of the job's own queue.
+    /// Asks Stripe.
     async fn ask<T>(&self, question: impl Future<Output = Result<T, GatewayError>>) -> Result<T, JobError> {
-        let lane = match self.job.kind.map(JobKind::queue) {
+        Ok(self.worker.calls.ask(self.lane(), question).await?)
+    }
+
+    /// Under which breaker Stripe is asked: that of events, or of the job's own queue.
+    fn lane(&self) -> Lane {
+        match self.job.kind.map(JobKind::queue) {
             Some(QueueName::Deposits) => Lane::Deposits,
             Some(QueueName::Withdrawals) => Lane::Withdrawals,
             Some(QueueName::Maintenance) => Lane::Maintenance,
             _ => Lane::Webhooks,
-        };
-        Ok(self.worker.calls.ask(lane, question).await?)
+        }
     }
 
     /// Carries out the commands in their order; the job, and its event, end with the last one.
@@ -236,7 +234,7 @@ impl<'a> Look<'a> {
         Ok(Some(Claim {
             transaction,
             author,
-            waited,
+            is_waited_for: operation != Operation::Payout || waited < LONGEST_WAIT_FOR_MAKER,
         }))
     }
 

@@ -193,7 +193,8 @@ async fn received(
 ) -> Result<Money, JobError> {
     let paid = intent.amount_received;
     let settlement = &look.worker.settlement;
-    let is_settled = matches!(transaction.stage, Stage::Completed | Stage::InReview);
+    // In review it is compared once more with what lies in suspense, which is what came.
+    let is_settled = transaction.stage == Stage::Completed;
     if intent.status != PaymentIntentStatus::Succeeded || is_settled || settlement.is_known(paid.currency()) {
         return Ok(paid);
     }

@@ -5,13 +5,13 @@
 use wallet_core::flows::Command;
 use wallet_core::ledger;
 use wallet_core::money::Money;
-use wallet_core::stripe::{BalanceTransactionId, Operation, PaymentIntentId, Refund, RefundStatus};
+use wallet_core::stripe::{BalanceTransactionId, Operation, Refund, RefundStatus};
 use wallet_core::transactions::Transaction;
 
 use super::Look;
 use super::refund::{has_failed, is_ours, sentence, waits_for};
-use crate::left_to_refund::left_to_refund;
 use crate::outcome::JobError;
+use crate::suspended_payment::{SuspendedPayment, payments_of};
 
 /// Books it, and what is left of a converted payment when it was the last.
 pub(super) async fn of_suspense(
@@ -28,7 +28,15 @@ pub(super) async fn of_suspense(
         }
         let came_back = match &refund.failure_balance_transaction {
             Some(movement) => moved(look, movement).await?,
-            None => taken(look, refund).await?.unwrap_or(refund.amount),
+            None => match taken(look, refund).await? {
+                // At another rate as much comes back as the movement says that is not named yet.
+                Some(taken) if taken.currency() != refund.amount.currency() => {
+                    return Err(JobError::NotYet(
+                        "the payment provider has not told yet what of the refund came back",
+                    ));
+                }
+                _ => refund.amount,
+            },
         };
         let command = Command::FailReturn {
             refund: id,
@@ -56,26 +64,17 @@ pub(super) async fn of_suspense(
         return look.settle(deposit, vec![command]).await;
     }
     let command = Command::ReturnSuspense { refund: id, amount };
-    let intent = refund
-        .payment_intent
-        .as_ref()
-        .filter(|_| amount.currency() != refund.amount.currency());
-    let Some(intent) = intent else {
+    if amount.currency() == refund.amount.currency() {
         return look.settle(deposit, vec![command]).await;
-    };
+    }
     look.settle_and_go_on(deposit, vec![command]).await?;
-    close(look, deposit, intent).await
+    close(look, deposit).await
 }
 
-/// What another rate has left of a converted payment, once all of it went back, is no payer's.
-async fn close(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntentId) -> Result<(), JobError> {
-    let gateway = look.worker.calls.gateway();
-    let paid = look.ask(gateway.retrieve_payment_intent(intent)).await?;
-    let refunds = look.ask(gateway.list_refunds(intent)).await?;
-    let disputes = look.ask(gateway.list_disputes(intent)).await?;
+/// What another rate has left of converted payments, once all that was paid went back, is no payer's.
+async fn close(look: &Look<'_>, deposit: &Transaction) -> Result<(), JobError> {
     let mut commands = Vec::new();
-    // Of amounts in several currencies nobody knows what is left: a person decides.
-    if matches!(left_to_refund(&paid, &refunds, &disputes), Ok(None)) {
+    if is_all_gone(look, deposit).await? {
         let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
         commands.extend(
             suspended
@@ -85,6 +84,18 @@ async fn close(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntentId)
     }
     let deposit = look.again(deposit.id).await?;
     look.settle(&deposit, commands).await
+}
+
+/// Whether nothing of any payment of the deposit can still go back. Of amounts in several currencies nobody knows: a person decides.
+async fn is_all_gone(look: &Look<'_>, deposit: &Transaction) -> Result<bool, JobError> {
+    for intent in payments_of(look.worker, deposit).await? {
+        let payment = SuspendedPayment::ask(look.worker, look.lane(), intent).await?;
+        let is_open = payment.is_disputed() || payment.is_being_returned(look.worker).await?;
+        if is_open || !matches!(payment.left(), Ok(None)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What a refund took from the platform's balance; none while it has taken nothing.

@@ -170,12 +170,13 @@ async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> any
 async fn close(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
     let (transaction, suspended) = found(session, id).await?;
     not_being_returned(session, id).await?;
-    let [only] = suspended.as_slice() else {
-        bail!("not one amount lies in suspense for {id}; `wallet-worker review list` lists what does");
-    };
+    if suspended.is_empty() {
+        bail!("nothing lies in suspense for {id}; `wallet-worker review list` lists what does");
+    }
+    let amounts: Vec<String> = suspended.iter().map(|one| one.amount.to_string()).collect();
     let what = format!(
-        "book {} as the platform's, if nothing of the payment can be given back",
-        only.amount
+        "book {} as the platform's, if nothing of what was paid can be given back",
+        amounts.join(" and ")
     );
     decide(session, &transaction, JobKind::CloseReview, reason, &what).await
 }

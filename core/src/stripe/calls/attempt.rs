@@ -53,8 +53,6 @@ pub(super) struct Attempt {
     pub(super) params: Option<Sealed>,
     /// The earliest moment at which it can have been sent, also by programs whose books were lost when a backup was restored.
     pub(super) possible_since: DateTime<Utc>,
-    /// When its row was last written.
-    pub(super) updated_at: DateTime<Utc>,
 }
 
 /// The columns that are read.
@@ -70,7 +68,6 @@ pub(super) struct Row {
     stripe_object_id: Option<String>,
     error_code: Option<String>,
     created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
 }
 
 impl TryFrom<Row> for Attempt {
@@ -107,12 +104,11 @@ impl TryFrom<Row> for Attempt {
             number: row.attempt,
             params,
             possible_since: row.created_at,
-            updated_at: row.updated_at,
         })
     }
 }
 
-/// The look-up that an attempt at moving money off the platform's balance needs before it is sent for the first time by these books: after a restored backup it may have been
+/// The look-up that an attempt at moving money which only we can have made needs before it is sent for the first time by these books: after a restored backup it may have been
 /// sent, and Stripe forgets keys (<https://docs.stripe.com/api/idempotent_requests>).
 pub(super) fn unrecorded(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
     let is_untried = attempt.first_tried_at.is_none();
@@ -165,7 +161,6 @@ impl Attempt {
             number: 1,
             params: None,
             possible_since: DateTime::UNIX_EPOCH,
-            updated_at: DateTime::UNIX_EPOCH,
         }
     }
 }

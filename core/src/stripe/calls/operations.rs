@@ -71,11 +71,11 @@ impl Operation {
         }
     }
 
-    /// Whether money leaves the platform's balance by it, where only we can have made it. A payout takes it from the account of a person, who can make one
-    /// that looks the same.
+    /// Whether it moves money where only we can have made it: an object that names its subject is then what a lost call has made. A payout takes money
+    /// from the account of a person, who can make one that looks the same.
     #[must_use]
-    pub(super) const fn leaves_the_platform(self) -> bool {
-        matches!(self, Self::Transfer | Self::Refund)
+    pub(super) const fn is_only_ours(self) -> bool {
+        matches!(self, Self::PaymentIntent | Self::Transfer | Self::Refund)
     }
 
     /// Whether it is for active wallets only. What takes money back for a wallet is not.

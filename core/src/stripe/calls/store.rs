@@ -60,20 +60,12 @@ impl CallStore {
         params: &C,
         now: DateTime<Utc>,
     ) -> Result<Attempt, CallError> {
-        let mut ended_before = None;
         for _ in 0..RACES {
             let number = match self.latest(operation, subject).await? {
                 None => 1,
-                Some(attempt) if attempt.outcome == Outcome::Refused => {
-                    ended_before = Some(attempt.updated_at);
-                    attempt.number.saturating_add(1)
-                }
+                Some(attempt) if attempt.outcome == Outcome::Refused => attempt.number.saturating_add(1),
                 Some(mut attempt) => {
-                    let begun = if attempt.number == 1 {
-                        begun_at(subject)
-                    } else {
-                        ended_before
-                    };
+                    let begun = self.possible_since(operation, subject, attempt.number).await?;
                     attempt.possible_since =
                         begun.map_or(attempt.possible_since, |begun| begun.min(attempt.possible_since));
                     return Ok(attempt);
@@ -284,6 +276,62 @@ impl CallStore {
     /// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
     pub(super) async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         is_undecided(&mut *self.db.conn().await?, operation, subject).await
+    }
+
+    /// The earliest moment at which the attempt of this number can have been sent, also by programs whose books were lost when a backup was
+    /// restored: since the attempt before it ended, or since its subject came to be. None when neither is known.
+    async fn possible_since(
+        &self,
+        operation: Operation,
+        subject: Uuid,
+        number: i32,
+    ) -> Result<Option<DateTime<Utc>>, DbError> {
+        if number == 1 {
+            return Ok(begun_at(subject));
+        }
+        Ok(stripe_calls::table
+            .filter(stripe_calls::operation.eq(operation.as_str()))
+            .filter(stripe_calls::subject_id.eq(subject))
+            .filter(stripe_calls::attempt.lt(number))
+            .order(stripe_calls::attempt.desc())
+            .select(stripe_calls::updated_at)
+            .first(&mut self.db.conn().await?)
+            .await
+            .optional()?)
+    }
+
+    /// Of these objects, those that no other attempt for the same subject has made by the record.
+    pub(super) async fn of_no_other_attempt<'a>(
+        &self,
+        key: &IdempotencyKey,
+        objects: &[&'a str],
+    ) -> Result<Vec<&'a str>, DbError> {
+        let conn = &mut self.db.conn().await?;
+        let (operation, subject): (String, Uuid) = stripe_calls::table
+            .find(key.as_str())
+            .select((stripe_calls::operation, stripe_calls::subject_id))
+            .first(conn)
+            .await?;
+        let made: Vec<Option<String>> = stripe_calls::table
+            .filter(stripe_calls::operation.eq(operation))
+            .filter(stripe_calls::subject_id.eq(subject))
+            .filter(stripe_calls::idempotency_key.ne(key.as_str()))
+            .filter(stripe_calls::stripe_object_id.eq_any(objects))
+            .select(stripe_calls::stripe_object_id)
+            .load(conn)
+            .await?;
+        let is_made = |object: &str| made.iter().flatten().any(|made| made == object);
+        Ok(objects
+            .iter()
+            .copied()
+            .filter(|object| !is_made(object))
+            .collect())
+    }
+
+    /// Whether a call of this operation may have been sent and has no known outcome.
+    pub(super) async fn is_unknown(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
+        let latest = self.latest(operation, subject).await?;
+        Ok(latest.is_some_and(|attempt| attempt.outcome == Outcome::Unknown))
     }
 
     /// Whether the next call of this operation sends what an earlier run has stored.
