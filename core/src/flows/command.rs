@@ -165,7 +165,8 @@ pub enum Command {
         /// All that lies there in this currency.
         amount: Money,
     },
-    /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform.
+    /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform. Refund of a deposit, or of what lies in
+    /// suspense for one: what Stripe charged for it.
     BookFee(BalanceEntry),
     /// Withdrawal, refund of a deposit: freeze the amount.
     Hold,

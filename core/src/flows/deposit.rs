@@ -207,10 +207,11 @@ fn late(transaction: &Transaction, intent: &str, received: Money) -> Decision {
         .then(JobKind::DepositFee)
 }
 
-/// Stripe's fee is the platform's cost; the wallet was credited the gross amount.
-fn fee(entry: &BalanceEntry) -> Decision {
+/// Stripe's fee is the platform's cost; the wallet was credited the gross amount, and pays no more back by a refund than that.
+pub(super) fn fee(entry: &BalanceEntry) -> Decision {
     let changes = Changes {
-        available_on: Some(entry.available_on),
+        // What goes back says nothing of when the payment can be spent.
+        available_on: entry.amount.is_positive().then_some(entry.available_on),
         ..Changes::default()
     };
     Decision::default()

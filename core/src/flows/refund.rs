@@ -3,10 +3,15 @@
 //!
 //! A refund that somebody made at Stripe itself is only found: what the wallet has of it is frozen, the rest is owed
 //! ([`super::owing`]).
+//!
+//! Stripe may charge a fee for a refund, which is the platform's cost and stays when the refund fails
+//! (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>): it is asked for as soon as the refund exists, since
+//! Stripe takes it with the money, and again at the end.
 
 use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
+use super::deposit::fee;
 use super::owing::{self};
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
@@ -37,11 +42,15 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 )?
                 .0;
             }
-            Ok(Some(decision.says_with(
-                TimelineKind::StripeAnswer,
-                message.clone(),
-                json!({ "refund": refund }),
-            )))
+            Ok(Some(
+                decision
+                    .says_with(
+                        TimelineKind::StripeAnswer,
+                        message.clone(),
+                        json!({ "refund": refund }),
+                    )
+                    .then(JobKind::DepositFee),
+            ))
         }
         Command::SettleRefund { refund } => {
             check_refund(transaction, refund)?;
@@ -50,11 +59,11 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             };
             let decision = known_refund(transaction, Decision::to(stage), refund);
             let words = format!("{} refunded to the payer", transaction.amount);
-            Ok(Some(paid(transaction, context, decision)?.says_with(
-                TimelineKind::Completed,
-                words,
-                json!({ "refund": refund }),
-            )))
+            Ok(Some(
+                paid(transaction, context, decision)?
+                    .says_with(TimelineKind::Completed, words, json!({ "refund": refund }))
+                    .then(JobKind::DepositFee),
+            ))
         }
         Command::FailRefund { refund, reason } => {
             check_refund(transaction, refund)?;
@@ -65,8 +74,10 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let changes = decision.changes.clone();
             let mut decision = known_refund(transaction, decision, refund);
             decision.changes.failure_reason = changes.failure_reason;
-            Ok(Some(given_back(transaction, context, decision)?))
+            let decision = given_back(transaction, context, decision)?;
+            Ok(Some(decision.then(JobKind::DepositFee)))
         }
+        Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
         Command::Refuse(reason) if !is_outside => {
             Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
         }

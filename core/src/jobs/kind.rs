@@ -126,7 +126,7 @@ job_kinds! {
     RefundHold = "refund_hold" on Deposits,
     /// Creates the refund of a deposit at Stripe.
     RefundCreate = "refund_create" on Deposits,
-    /// Books what Stripe kept of a deposit, once Stripe knows it.
+    /// Books what Stripe kept of a deposit, or charged for a refund of one, once Stripe knows it.
     DepositFee = "deposit_fee" on Maintenance,
     /// Undoes what its owner has cancelled, if nothing irreversible has happened.
     Cancel = "cancel" on Maintenance,

@@ -258,7 +258,7 @@ async fn expected(db: &Db, now: DateTime<Utc>) -> Result<BTreeMap<Currency, (Dec
                                                                             WHERE r.external_id = c.stripe_object_id
                                                                               AND r.kind IN ('refund_begun', 'refund', 'return')))))
                                 UNION ALL
-                                -- A payment that is credited and whose movement Stripe may not have made yet.
+                                -- A payment that is credited and whose movement Stripe may not have made yet, or a refund whose fee is not known yet.
                                 SELECT t.currency, t.amount, t.amount FROM jobs j JOIN wallet_transactions t ON t.id = j.transaction_id
                                  WHERE j.kind = 'deposit_fee') each GROUP BY currency)
          SELECT currency, coalesce(h.amount, 0) + coalesce(b.suspense, 0) - coalesce(b.in_transit, 0) - coalesce(m.covered, 0) AS wallets,

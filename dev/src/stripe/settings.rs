@@ -70,6 +70,9 @@ pub struct Settings {
     pub fee_basis_points: i64,
     /// Stripe's fixed fee per payment, in minor units.
     pub fee_fixed: i64,
+    /// Stripe's fee for a refund, in minor units, as some contracts have one: it is taken by the movement that takes the refund's money, and stays
+    /// when the refund fails (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
+    pub refund_fee_fixed: i64,
     /// Stripe's fee for a dispute, in minor units.
     pub dispute_fee: i64,
     /// Whether that fee comes back when the dispute is won.
@@ -132,6 +135,7 @@ impl Default for Settings {
             bank_debit_ms: 200,
             fee_basis_points: 290,
             fee_fixed: 30,
+            refund_fee_fixed: 0,
             dispute_fee: 1_500,
             dispute_fee_returned: false,
             names_failure_movements: true,

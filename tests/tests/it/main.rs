@@ -67,6 +67,7 @@ mod postgres;
 mod programs;
 mod queue;
 mod reconcile;
+mod refund_fees;
 mod refunds;
 mod replica;
 mod restored;

@@ -1,19 +1,25 @@
-//! Books what Stripe kept of a deposit, and notes when the rest is available to the platform.
+//! Books what Stripe kept of a deposit, and notes when the rest is available to the platform; or books what Stripe charged for a refund of one.
 //!
-//! Stripe's movement is often not there yet when the payment succeeds, so the deposit is credited first and this comes after.
+//! Stripe's movement is often not there yet when the payment succeeds, so the deposit is credited first and this comes after. A refund is settled
+//! by its own state in the same way, and with some contracts Stripe charges for it
+//! (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
 
 use wallet_core::alarms;
-use wallet_core::flows::{BalanceEntry, Command, Stage};
+use wallet_core::flows::{Command, Flow, Stage};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{Lane, PaymentIntentId};
+use wallet_core::stripe::{Lane, PaymentIntentId, RefundId, RefundStatus};
 use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::step;
+use crate::observe::entry;
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
+    if matches!(transaction.flow, Flow::DepositRefund | Flow::OutsideRefund) {
+        return of_refund(worker, job, &transaction).await;
+    }
     if matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment) {
         return worker.finish(job).await;
     }
@@ -79,10 +85,46 @@ async fn fee_of(
         )
         .await?;
     }
-    Ok(Command::BookFee(BalanceEntry {
-        id: movement.id.as_str().to_owned(),
-        amount: movement.amount,
-        fee: movement.fee,
-        available_on: movement.available_on,
-    }))
+    Ok(Command::BookFee(entry(&movement)))
+}
+
+/// What Stripe charged for a refund, however the refund has ended.
+async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) -> Result<(), JobError> {
+    let recorded = transaction.stripe_refund_id.as_deref();
+    let Some(id) = recorded.and_then(|id| id.parse::<RefundId>().ok()) else {
+        return worker.finish(job).await;
+    };
+    let booked = {
+        let conn = &mut worker.db.conn().await?;
+        transactions::external_refs_of(conn, transaction.id, external_ref::BALANCE_TRANSACTION).await?
+    };
+    if !booked.is_empty() {
+        // While the refund was pending.
+        return worker.finish(job).await;
+    }
+    let gateway = worker.calls.gateway();
+    let refund = worker
+        .calls
+        .ask(Lane::Maintenance, gateway.retrieve_refund(&id))
+        .await?;
+    let movement = match refund.balance_transaction {
+        Some(movement) => movement,
+        None if refund.status == RefundStatus::Succeeded => {
+            return Err(JobError::NotYet(
+                "the payment provider has not told yet what the refund took",
+            ));
+        }
+        // It has taken nothing yet, and its end brings another job; or it has ended without.
+        None => return worker.finish(job).await,
+    };
+    let movement = worker
+        .calls
+        .ask(Lane::Maintenance, gateway.retrieve_balance_transaction(&movement))
+        .await?;
+    if movement.fee.is_zero() {
+        return worker.finish(job).await;
+    }
+    let fee = Command::BookFee(entry(&movement));
+    worker.settle(&[step(job, transaction, fee)]).await?;
+    Ok(())
 }

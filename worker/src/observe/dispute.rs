@@ -7,14 +7,14 @@ use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::accept::Found;
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::{BalanceEntry, Command, DisputeEnd, Flow, Stage};
+use wallet_core::flows::{Command, DisputeEnd, Flow, Stage};
 use wallet_core::jobs::{self, JobKind, NewJob};
 use wallet_core::money::{Currency, Money, MoneyError};
 use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus};
 use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
 
-use super::Look;
 use super::payment_intent::deposit_of;
+use super::{Look, entry};
 use crate::outcome::JobError;
 use crate::worker::EventEnd;
 
@@ -126,15 +126,6 @@ async fn of_suspense(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) 
 
 fn booking(movement: &BalanceTransaction) -> Command {
     Command::BookDispute(entry(movement))
-}
-
-fn entry(movement: &BalanceTransaction) -> BalanceEntry {
-    BalanceEntry {
-        id: movement.id.as_str().to_owned(),
-        amount: movement.amount,
-        fee: movement.fee,
-        available_on: movement.available_on,
-    }
 }
 
 /// The dispute without the movements that are booked on its deposit: what was taken of it while it lay in suspense.

@@ -24,12 +24,12 @@ use serde_json::json;
 use wallet_core::accept::{Found, open_found};
 use wallet_core::alarms;
 use wallet_core::audit::Actor;
-use wallet_core::flows::{Command, Flow, Stage};
+use wallet_core::flows::{BalanceEntry, Command, Flow, Stage};
 use wallet_core::ids::TransactionId;
 use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::{ClaimedJob, JobKind, QueueName};
 use wallet_core::settle::{Outcome, Step};
-use wallet_core::stripe::{AccountId, Author, GatewayError, Lane, Metadata, Operation};
+use wallet_core::stripe::{AccountId, Author, BalanceTransaction, GatewayError, Lane, Metadata, Operation};
 use wallet_core::transactions::{self, TimelineKind, Transaction};
 
 use crate::executor;
@@ -63,6 +63,16 @@ impl Claim {
             ),
             Author::Others => Ok(false),
         }
+    }
+}
+
+/// A movement of the platform's balance as it is booked.
+pub(crate) fn entry(movement: &BalanceTransaction) -> BalanceEntry {
+    BalanceEntry {
+        id: movement.id.as_str().to_owned(),
+        amount: movement.amount,
+        fee: movement.fee,
+        available_on: movement.available_on,
     }
 }
 

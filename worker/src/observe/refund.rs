@@ -2,12 +2,12 @@
 
 use wallet_core::accept::Found;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
-use wallet_core::stripe::{Author, Operation, Refund, RefundId, RefundStatus};
+use wallet_core::stripe::{Author, BalanceTransaction, Operation, Refund, RefundId, RefundStatus};
 use wallet_core::transactions::{Transaction, external_ref};
 
-use super::Look;
 use super::payment_intent::deposit_of;
 use super::suspense::of_suspense;
+use super::{Look, entry};
 use crate::outcome::JobError;
 use crate::worker::EventEnd;
 
@@ -90,8 +90,7 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
         Stage::Completed if is_ours(look, &deposit, refund).await? => {
             of_suspense(look, &deposit, refund).await
         }
-        // Stripe has moved as much there and back: both lead to the deposit when the books are compared with Stripe.
-        _ if has_failed(refund) => look.close(EventEnd::Passed, "the refund never left").await,
+        _ if has_failed(refund) => never_left(look, &deposit, refund).await,
         Stage::Completed if refund.amount.currency() == deposit.amount.currency() => {
             let transaction = look
                 .open(&Found {
@@ -116,6 +115,34 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
             "the payment that was refunded is not booked yet",
         )),
     }
+}
+
+/// A refund that failed before anybody here heard of it. Stripe has moved as much there and back: both lead to the deposit when the books are
+/// compared with Stripe, and so does what Stripe charged for it, which stays.
+async fn never_left(look: &Look<'_>, deposit: &Transaction, refund: &Refund) -> Result<(), JobError> {
+    match fee_of(taking(look, refund).await?.as_ref()) {
+        Some(fee) => look.settle(deposit, vec![fee]).await,
+        None => look.close(EventEnd::Passed, "the refund never left").await,
+    }
+}
+
+/// The movement by which a refund took its money from the platform's balance; none while it has taken nothing.
+pub(super) async fn taking(look: &Look<'_>, refund: &Refund) -> Result<Option<BalanceTransaction>, JobError> {
+    let Some(movement) = &refund.balance_transaction else {
+        return Ok(None);
+    };
+    let gateway = look.worker.calls.gateway();
+    Ok(Some(
+        look.ask(gateway.retrieve_balance_transaction(movement)).await?,
+    ))
+}
+
+/// Books what Stripe charged for a refund by the movement that took its money, if it charged anything: with some contracts it does
+/// (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
+pub(super) fn fee_of(taking: Option<&BalanceTransaction>) -> Option<Command> {
+    taking
+        .filter(|movement| !movement.fee.is_zero())
+        .map(|movement| Command::BookFee(entry(movement)))
 }
 
 /// Whether a call of ours has made the refund for the deposit, as an operator has decided.

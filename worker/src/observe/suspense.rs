@@ -1,15 +1,15 @@
 //! A refund of what lies, or lay, in suspense for a deposit. The books follow what it does to the platform's balance, which is another amount
 //! than the refund's when Stripe has converted the payment: it converts back at the rate of that day
-//! (<https://docs.stripe.com/currencies/conversions>).
+//! (<https://docs.stripe.com/currencies/conversions>). What Stripe charges for the refund is booked with it.
 
 use wallet_core::flows::Command;
 use wallet_core::ledger;
 use wallet_core::money::Money;
-use wallet_core::stripe::{BalanceTransactionId, Operation, Refund, RefundStatus};
+use wallet_core::stripe::{BalanceTransaction, Operation, Refund, RefundStatus};
 use wallet_core::transactions::Transaction;
 
 use super::Look;
-use super::refund::{has_failed, is_ours, sentence, waits_for};
+use super::refund::{fee_of, has_failed, is_ours, sentence, taking, waits_for};
 use crate::outcome::JobError;
 use crate::suspended_payment::{SuspendedPayment, payments_of};
 
@@ -20,32 +20,40 @@ pub(super) async fn of_suspense(
     refund: &Refund,
 ) -> Result<(), JobError> {
     let id = refund.id.as_str().to_owned();
+    let taking = taking(look, refund).await?;
+    let mut commands: Vec<Command> = fee_of(taking.as_ref()).into_iter().collect();
     if has_failed(refund) {
         if is_ours(look, deposit, refund).await? {
             // So that an operator who decides anew can have another one made.
             let calls = &look.worker.calls;
             calls.forget(Operation::Refund, deposit.id.uuid(), &id).await?;
         }
-        let came_back = match &refund.failure_balance_transaction {
-            Some(movement) => moved(look, movement).await?,
-            None => match taken(look, refund).await? {
-                // At another rate as much comes back as the movement says that is not named yet.
-                Some(taken) if taken.currency() != refund.amount.currency() => {
-                    return Err(JobError::NotYet(
-                        "the payment provider has not told yet what of the refund came back",
-                    ));
-                }
-                _ => refund.amount,
-            },
+        let came_back = match (&refund.failure_balance_transaction, &taking) {
+            (Some(movement), _) => {
+                let gateway = look.worker.calls.gateway();
+                moved(&look.ask(gateway.retrieve_balance_transaction(movement)).await?)
+            }
+            // At another rate as much comes back as the movement says that is not named yet.
+            (None, Some(taking)) if taking.amount.currency() != refund.amount.currency() => {
+                return Err(JobError::NotYet(
+                    "the payment provider has not told yet what of the refund came back",
+                ));
+            }
+            (None, _) => refund.amount,
         };
-        let command = Command::FailReturn {
+        commands.push(Command::FailReturn {
             refund: id,
             amount: came_back,
             message: sentence(refund),
-        };
-        return look.settle(deposit, vec![command]).await;
+        });
+        return look.settle(deposit, commands).await;
     }
-    let Some(amount) = taken(look, refund).await? else {
+    let Some(taking) = taking else {
+        if refund.status == RefundStatus::Succeeded {
+            return Err(JobError::NotYet(
+                "the payment provider has not told yet what the refund took",
+            ));
+        }
         // It waits for funds: nothing has left, and what lies in suspense is still there.
         let message = format!(
             "{} is being returned to the payer: {}",
@@ -55,19 +63,20 @@ pub(super) async fn of_suspense(
         let line = look.note(deposit, message);
         return look.settle(deposit, line.into_iter().collect()).await;
     };
+    let amount = moved(&taking);
     if refund.status != RefundStatus::Succeeded {
-        let command = Command::BeginReturn {
+        commands.push(Command::BeginReturn {
             refund: id,
             amount,
             message: waits_for(refund).to_owned(),
-        };
-        return look.settle(deposit, vec![command]).await;
+        });
+        return look.settle(deposit, commands).await;
     }
-    let command = Command::ReturnSuspense { refund: id, amount };
+    commands.push(Command::ReturnSuspense { refund: id, amount });
     if amount.currency() == refund.amount.currency() {
-        return look.settle(deposit, vec![command]).await;
+        return look.settle(deposit, commands).await;
     }
-    look.settle_and_go_on(deposit, vec![command]).await?;
+    look.settle_and_go_on(deposit, commands).await?;
     close(look, deposit).await
 }
 
@@ -98,27 +107,11 @@ async fn is_all_gone(look: &Look<'_>, deposit: &Transaction) -> Result<bool, Job
     Ok(true)
 }
 
-/// What a refund took from the platform's balance; none while it has taken nothing.
-async fn taken(look: &Look<'_>, refund: &Refund) -> Result<Option<Money>, JobError> {
-    match &refund.balance_transaction {
-        Some(movement) => Ok(Some(moved(look, movement).await?)),
-        None if refund.status == RefundStatus::Succeeded => Err(JobError::NotYet(
-            "the payment provider has not told yet what the refund took",
-        )),
-        None => Ok(None),
-    }
-}
-
 /// How much a movement moved, in whatever direction.
-async fn moved(look: &Look<'_>, movement: &BalanceTransactionId) -> Result<Money, JobError> {
-    let gateway = look.worker.calls.gateway();
-    let amount = look
-        .ask(gateway.retrieve_balance_transaction(movement))
-        .await?
-        .amount;
-    Ok(if amount.is_negative() {
-        amount.negated()
+fn moved(movement: &BalanceTransaction) -> Money {
+    if movement.amount.is_negative() {
+        movement.amount.negated()
     } else {
-        amount
-    })
+        movement.amount
+    }
 }

@@ -29,6 +29,32 @@ async fn refunds_never_exceed_the_charge() {
     assert_eq!(listed["data"].as_array().unwrap().len(), 2);
 }
 
+/// <https://support.stripe.com/questions/understanding-fees-for-refunded-payments>
+#[tokio::test]
+async fn a_refund_s_fee_is_taken_with_its_money_and_stays_when_it_fails() {
+    let stripe = Fixture::new().await;
+    stripe
+        .control("settings", json!({ "refund_fee_fixed": 30 }))
+        .await;
+    let intent = stripe.paid("1000", "pm_card_visa").await;
+    let id = intent["id"].as_str().unwrap();
+    let form = [("payment_intent", id), ("expand[]", "balance_transaction")];
+    let refund = stripe.post("/v1/refunds", &form).await.ok();
+    let movement = &refund["balance_transaction"];
+    assert_eq!(
+        (&movement["amount"], &movement["fee"], &movement["net"]),
+        (&json!(-1_000), &json!(30), &json!(-1_030))
+    );
+    let path = format!("refunds/{}", refund["id"].as_str().unwrap());
+    stripe.control(&path, json!({ "status": "failed" })).await;
+    assert_eq!(stripe.available(None).await, 970);
+    let effects = stripe.effects("*").await;
+    let changes = effects
+        .iter()
+        .filter_map(|effect| effect["platform_change"].as_i64());
+    assert_eq!(changes.sum::<i64>(), 970);
+}
+
 #[tokio::test]
 async fn a_succeeded_refund_can_fail_later_and_the_money_comes_back() {
     let stripe = Fixture::new().await;

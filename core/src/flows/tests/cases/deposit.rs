@@ -128,6 +128,12 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .when("what Stripe keeps of it becomes known")
         .moves(Account::STRIPE_FEES, Account::CLEARING, 320),
+        case(
+            Stage::InReview,
+            Command::BookFee(entry("txn_2", usd(-9_000), usd(30))),
+        )
+        .when("Stripe charges for a refund of what lies in suspense")
+        .moves(Account::STRIPE_FEES, Account::CLEARING, 30),
     ]);
     for from in [Stage::Failed, Stage::Cancelled] {
         cases.extend([

@@ -1,5 +1,5 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, FROZEN, at, reason, transaction, usd};
+use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, reason, transaction, usd};
 use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
 use crate::ledger::Account;
 
@@ -19,6 +19,10 @@ fn paid() -> Command {
     Command::SettleRefund {
         refund: "re_1".to_owned(),
     }
+}
+
+fn charged() -> Command {
+    Command::BookFee(entry("txn_1", usd(-10_000), usd(30)))
 }
 
 fn failed() -> Command {
@@ -58,6 +62,23 @@ fn asked_for() -> Vec<Case> {
                 .to(Stage::Failed)
                 .moves(FROZEN, AVAILABLE, 10_000),
         ]);
+    }
+    for (from, when) in [
+        (
+            Stage::Refunding,
+            "Stripe charges for the refund when it takes the money",
+        ),
+        (
+            Stage::Completed,
+            "what Stripe charges for the refund becomes known",
+        ),
+        (Stage::Failed, "the refund failed, and Stripe has charged for it"),
+    ] {
+        cases.push(
+            case(from, charged())
+                .when(when)
+                .moves(Account::STRIPE_FEES, Account::CLEARING, 30),
+        );
     }
     cases
 }
@@ -107,5 +128,8 @@ fn found() -> Vec<Case> {
             .to(Stage::Failed)
             .moves(FROZEN, AVAILABLE, 3_000)
             .moves(Account::RECEIVABLE, AVAILABLE, 7_000),
+        case(Stage::Completed, charged())
+            .when("what Stripe charges for the refund becomes known")
+            .moves(Account::STRIPE_FEES, Account::CLEARING, 30),
     ]
 }

@@ -106,12 +106,13 @@ pub(crate) fn make(state: &mut State, origin: &Origin, order: Order) -> Answer {
         metadata: order.metadata,
     });
     state.change(&charge.id, |row| row.amount_refunded += amount);
+    let taken = amount + state.settings.refund_fee_fixed;
     log(
         state,
         origin,
         &id,
         "refund.create",
-        if funded { -amount } else { 0 },
+        if funded { -taken } else { 0 },
     );
     let rendered = state.rendered(&id);
     let refunded = state.rendered(&charge.id);
@@ -191,7 +192,7 @@ fn charge_of(state: &State, order: &Order) -> Result<Charge, ApiError> {
     Ok(charge.clone())
 }
 
-/// Takes a refund's money out of the balance.
+/// Takes a refund's money, and the fee for it, out of the balance.
 pub(super) fn debit(
     state: &mut State,
     charge: &Charge,
@@ -207,7 +208,7 @@ pub(super) fn debit(
             TransactionKind::PaymentRefund
         },
         amount: -amount,
-        fee: 0,
+        fee: state.settings.refund_fee_fixed,
         currency: charge.currency,
         source: refund.as_str(),
         description: Some("REFUND FOR CHARGE".to_owned()),

@@ -126,7 +126,7 @@ pub(crate) fn step(
     if next == RefundStatus::Succeeded && refund.balance_transaction.is_none() {
         let transaction = create::debit(state, &charge, id, refund.amount);
         state.change(id, |row| row.balance_transaction = Some(transaction));
-        change = -refund.amount;
+        change = -(refund.amount + state.settings.refund_fee_fixed);
     }
     let returned = (ends && refund.balance_transaction.is_some()).then(|| {
         change = refund.amount;
