@@ -27,6 +27,17 @@ pub enum DbError {
     /// Another transaction came in between; the whole of it is to be repeated, now that both can be seen.
     #[error("another transaction came in between")]
     Overtaken,
+    /// The tables are in another schema of the search path than the one in which new ones would be made.
+    #[error(
+        "the books are in the schema {theirs}, and {ours} comes before it in the search path: new tables would be made there, empty, and hide the \
+         books; let the search path name one schema, as by options=-csearch_path%3D{theirs} in the database's URL, or drop {ours} if it is empty"
+    )]
+    OtherSchema {
+        /// Where new tables would be made.
+        ours: String,
+        /// Where the tables are.
+        theirs: String,
+    },
     /// The migrations could not be read or run.
     #[error("migration failed")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// waited for in short turns, so that nobody else waits for long.
 ///
 /// # Errors
-/// When the database cannot be reached or a migration fails; those before it stay applied.
+/// When the database cannot be reached or a migration fails; those before it stay applied. When the books are in another schema of the search
+/// path than the one in which new tables would be made: then nothing is.
 pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
     let before = pending_migrations(url).await?;
     let first = Instant::now();
@@ -99,6 +100,14 @@ struct Table {
 }
 
 #[derive(QueryableByName)]
+struct Schemas {
+    #[diesel(sql_type = Text)]
+    ours: String,
+    #[diesel(sql_type = Text)]
+    theirs: String,
+}
+
+#[derive(QueryableByName)]
 struct Applied {
     #[diesel(sql_type = Text)]
     version: String,
@@ -164,5 +173,25 @@ async fn run<T>(
         .bind::<Text, _>(LOCK_WITHIN.as_millis().to_string())
         .execute(&mut conn)
         .await?;
+    // Before the library's own table is made.
+    check_schema(&mut conn).await?;
     work(&mut AsyncMigrationHarness::new(conn))
+}
+
+/// Refuses to go on when the books are in a schema of the search path that is not its first: PostgreSQL makes tables in the first, which by
+/// default is the one named like the role, whenever somebody makes such a schema
+/// (<https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATH>).
+async fn check_schema(conn: &mut PgConn) -> Result<(), DbError> {
+    let others: Vec<Schemas> = sql(
+        "SELECT current_schema()::text AS ours, nspname::text AS theirs FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+          WHERE relname = 'wallet_transactions' AND relkind IN ('r', 'p')
+            AND nspname = ANY(current_schemas(false)) AND nspname <> current_schema()
+          ORDER BY array_position(current_schemas(false), nspname) LIMIT 1",
+    )
+    .load(conn)
+    .await?;
+    match others.into_iter().next() {
+        Some(Schemas { ours, theirs }) => Err(DbError::OtherSchema { ours, theirs }),
+        None => Ok(()),
+    }
 }

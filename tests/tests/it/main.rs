@@ -72,6 +72,7 @@ mod refunds;
 mod replica;
 mod restored;
 mod review;
+mod schemas;
 mod secrets;
 mod settlement;
 mod signals_alone;

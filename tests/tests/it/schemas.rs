@@ -1,0 +1,44 @@
+//! In which schema of a database the tables are made, and which of them are found.
+
+use wallet_core::db::{self, DbError};
+use wallet_tests::servers::{self, without_tls};
+
+/// PostgreSQL's own search path is that of the role's name, then `public`: a schema that somebody makes later comes before the one with the books.
+#[tokio::test]
+async fn a_schema_that_comes_before_the_books_gets_no_second_set_of_tables() {
+    let name = servers::empty_database().await;
+    let cluster = servers::postgres().await;
+    let client = cluster.connect(&name).await.unwrap();
+    let url = without_tls(&cluster.url(&name));
+    assert!(!db::migrate(&url).await.unwrap().is_empty());
+    client
+        .batch_execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+        .await
+        .unwrap();
+    let role: String = client
+        .query_one("SELECT current_user::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let refused = db::migrate(&url).await.unwrap_err();
+    assert!(
+        matches!(&refused, DbError::OtherSchema { ours, theirs } if *ours == role && theirs == "public"),
+        "{refused:?}"
+    );
+    let words = refused.to_string();
+    assert!(words.contains(&role) && words.contains("public"), "{words}");
+    let count =
+        "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = $1";
+    let made: i64 = client.query_one(count, &[&role]).await.unwrap().get(0);
+    assert_eq!(made, 0, "nothing may be made");
+    // Either mend ends it.
+    let named = format!("{url}&options=-csearch_path%3Dpublic");
+    assert!(db::migrate(&named).await.unwrap().is_empty());
+    client
+        .batch_execute(&format!("DROP SCHEMA \"{role}\""))
+        .await
+        .unwrap();
+    assert!(db::migrate(&url).await.unwrap().is_empty());
+    drop(client);
+    cluster.drop_database(&name).await.unwrap();
+}
