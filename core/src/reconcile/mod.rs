@@ -176,10 +176,14 @@ async fn read_movements(
     loop {
         let attributions = attributor.page(&page.transactions).await?;
         let mut own = Vec::new();
+        let mut booked = Vec::new();
         for (movement, attribution) in page.transactions.iter().zip(attributions) {
             movements.count += 1;
             match attribution {
-                Attribution::Transaction(id) => movements.add(id, movement, now),
+                Attribution::Transaction(id) => {
+                    movements.add(id, movement, now);
+                    booked.push((movement.id.as_str(), id));
+                }
                 Attribution::Own => {
                     movements.own += 1;
                     if movement.net.is_negative() && own::pays_out(&movement.kind) {
@@ -193,6 +197,7 @@ async fn read_movements(
             }
         }
         own::record(asker.db, &own, actor, now).await?;
+        own::leave_out(asker.db, &booked, actor, now).await?;
         progress(movements.count);
         query.older_than = match page.transactions.last() {
             Some(oldest) if page.has_more => Some(oldest.id.clone()),

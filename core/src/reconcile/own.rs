@@ -4,6 +4,7 @@
 //! can know (an opening balance, a transfer to a supplier) an operator records.
 
 use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
 use diesel::sql_types::{Array, Nullable, Numeric, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
@@ -16,6 +17,7 @@ use super::report::{Cause, Difference, Figure, Subject};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::budget::CallBudget;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use crate::ids::TransactionId;
 use crate::money::Money;
 use crate::stripe::{BalanceTransaction, BalanceTransactionId, CallError, ErrorClass, Lane, StripeCalls};
 
@@ -217,6 +219,48 @@ pub async fn forget_explained(
         }
         Ok::<_, DbError>(gone > 0)
     })
+}
+
+/// Takes back that these movements were explained, if they were: each is of this transaction by now. What an operator has given up came after all
+/// and was booked, and counts once.
+pub(super) async fn leave_out(
+    db: &Db,
+    booked: &[(&str, TransactionId)],
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    if booked.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = booked.iter().map(|(id, _)| *id).collect();
+    in_transaction!(db, conn => {
+        let gone: Vec<Gone> =
+            sql("DELETE FROM platform_movements WHERE id = ANY($1) AND reason IS NOT NULL RETURNING id")
+                .bind::<Array<Text>, _>(&ids)
+                .load(conn)
+                .await?;
+        for row in &gone {
+            let is_it = |(id, _): &&(&str, TransactionId)| *id == row.id;
+            let of: Vec<TransactionId> = booked.iter().find(is_it).map(|(_, of)| *of).into_iter().collect();
+            let entry = AuditRecord {
+                at: now,
+                actor,
+                action: "forget_explained_movement",
+                request_id: None,
+                transactions: &of,
+                wallets: &[],
+                detail: json!({ "id": row.id, "reason": "it is of a transaction by now" }),
+            };
+            audit::record(conn, &entry).await?;
+        }
+        Ok::<_, DbError>(())
+    })
+}
+
+#[derive(QueryableByName)]
+struct Gone {
+    #[diesel(sql_type = Text)]
+    id: String,
 }
 
 /// Records, for a reason, what the platform owned on its balance before the books began; the last word counts.
