@@ -176,7 +176,8 @@ impl<'a> Attributor<'a> {
         }
         self.asked += 1;
         match movement.kind.as_str() {
-            "charge" | "payment" | "payment_failure_refund" => self.charge(source).await,
+            "charge" | "payment" => self.charge(source).await,
+            "payment_failure_refund" => self.failed_payment(source).await,
             "refund" | "payment_refund" | "refund_failure" | "payment_refund_failure" => {
                 self.refund(source).await
             }
@@ -215,6 +216,22 @@ impl<'a> Attributor<'a> {
         match self.transaction(claimed, Flow::Deposit).await? {
             Some(deposit) => Ok(Attribution::Transaction(deposit.id)),
             None => self.claimed_by(claimed).await,
+        }
+    }
+
+    /// What takes a debit back that its bank has refused (<https://docs.stripe.com/reports/balance-transaction-types>). Nothing says which object it
+    /// names: a charge knows it as its `failure_balance_transaction` (<https://docs.stripe.com/api/charges/object>), and a source may be a refund,
+    /// `pyr_…`, as well (<https://docs.stripe.com/api/balance_transactions/object>). Both lead to the payment, with which it comes to nothing.
+    async fn failed_payment(&self, source: &str) -> Result<Attribution, ReconcileError> {
+        let Ok(id) = source.parse() else {
+            return self.charge(source).await;
+        };
+        let refund = self
+            .find(|| self.asker.calls.gateway().retrieve_refund(&id))
+            .await?;
+        match refund.and_then(|refund| refund.charge) {
+            Some(charge) => self.charge(charge.as_str()).await,
+            None => Ok(outside()),
         }
     }
 
