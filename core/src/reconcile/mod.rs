@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 pub use backing::{Backing, backing};
-pub use own::{Explanation, explain, forget_explained, record_opening};
+pub use own::{Explained, Explanation, explain, forget_explained, record_opening};
 pub use report::{Cause, Difference, Figure, Reconciliation, Subject};
 
 use crate::audit::Actor;
@@ -67,16 +67,52 @@ pub enum ReconcileError {
     /// It gives back the payment of a transaction, and its own event may still come.
     #[error(
         "the movement {movement} gives back transaction {of}, and is booked by its own event: `wallet-worker replay-events` has that looked at again; when \
-         nothing can come of it, explain it with --force"
+         nothing can come of it, explain it with --force: {means}"
     )]
     OfPayment {
         /// The movement.
         movement: BalanceTransactionId,
         /// The transaction.
         of: TransactionId,
+        /// What taking it as the platform's own means for a user.
+        means: &'static str,
+    },
+    /// Its transaction is of books that are newer than these, or of others.
+    #[error(
+        "the movement {movement} is of transaction {of}, which these books do not have, as after a restored backup: {mend}; explain it with --force when \
+         that is done, or cannot be: {means}"
+    )]
+    NotInBooks {
+        /// The movement.
+        movement: BalanceTransactionId,
+        /// The transaction.
+        of: TransactionId,
+        /// What a person can do.
+        mend: &'static str,
+        /// What taking it as the platform's own means for a user.
+        means: &'static str,
+    },
+    /// Its transaction has ended without it.
+    #[error(
+        "the movement {movement} is of transaction {of}, which has ended here as {stage} without it: {mend}; explain it with --force when that is done, or \
+         cannot be: {means}"
+    )]
+    EndedWithout {
+        /// The movement.
+        movement: BalanceTransactionId,
+        /// The transaction.
+        of: TransactionId,
+        /// How it has ended.
+        stage: &'static str,
+        /// What a person can do.
+        mend: &'static str,
+        /// What taking it as the platform's own means for a user.
+        means: &'static str,
     },
     /// It moved the money of a transaction.
-    #[error("the movement {0} is of transaction {1}, not the platform's own: nothing has to be explained")]
+    #[error(
+        "the movement {0} is of transaction {1}, not the platform's own: it is compared with what that transaction has booked, and cannot be explained"
+    )]
     OfTransaction(BalanceTransactionId, TransactionId),
 }
 

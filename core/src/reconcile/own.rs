@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, Nullable, Numeric, Text, Timestamptz};
+use diesel::sql_types::{Array, Bool, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -17,9 +17,11 @@ use super::report::{Cause, Difference, Figure, Subject};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::budget::CallBudget;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use crate::flows::Stage;
 use crate::ids::TransactionId;
 use crate::money::Money;
 use crate::stripe::{BalanceTransaction, BalanceTransactionId, CallError, ErrorClass, Lane, StripeCalls};
+use crate::transactions;
 
 /// Kinds of movements that are never of a wallet
 /// (<https://docs.stripe.com/reports/balance-transaction-types>).
@@ -135,16 +137,77 @@ pub(super) async fn record(
 pub struct Explanation<'a> {
     /// Which.
     pub movement: &'a BalanceTransactionId,
-    /// Also when it gives back a user's payment, of which nothing can be booked any more.
+    /// Also when it is a user's money, of which nothing can be booked any more.
     pub is_forced: bool,
     /// What it was.
     pub reason: &'a str,
 }
 
+/// A movement that is the platform's own from now on.
+#[derive(Debug)]
+pub struct Explained {
+    /// Which.
+    pub movement: BalanceTransaction,
+    /// What that means for a user, when it was one's.
+    pub means: Option<&'static str>,
+}
+
+/// What taking a movement of a user's money as the platform's own means.
+fn means(movement: &BalanceTransaction) -> &'static str {
+    if movement.net.is_negative() {
+        "the platform bears it, whoever got the money keeps it, and no wallet pays for it"
+    } else {
+        "the platform keeps the money, and no wallet is credited with it"
+    }
+}
+
+/// What a person can do about money that moved at Stripe for a transaction that has not booked it and will not.
+fn mend(movement: &BalanceTransaction) -> &'static str {
+    match movement.kind.as_str() {
+        "charge" | "payment" => {
+            "refund the payment in Stripe's dashboard and have the person pay again, then explain the refund as well"
+        }
+        "transfer" => {
+            "reverse the transfer in Stripe's dashboard while its account has the money, then explain the reversal as well; else deactivate the \
+             wallet and agree with the person"
+        }
+        "refund" | "payment_refund" => {
+            "the workers book it when they read its event, if they know its deposit"
+        }
+        _ => "compare with Stripe's dashboard what it undoes",
+    }
+}
+
+/// How a transaction has ended that has never booked anything on the platform's balance; none while it is open, or when it has.
+async fn ended_without(db: &Db, id: TransactionId) -> Result<Option<Stage>, DbError> {
+    let mut conn = db.conn().await?;
+    let found = transactions::find(&mut conn, id).await?;
+    let Some(stage) = found
+        .map(|found| found.stage)
+        .filter(|stage| stage.status().is_final())
+    else {
+        return Ok(None);
+    };
+    let row: IsBooked = sql(
+        "SELECT EXISTS (SELECT 1 FROM ledger_entries WHERE transaction_id = $1 AND account = 'stripe:clearing') AS is_booked",
+    )
+    .bind::<SqlUuid, _>(id.uuid())
+    .get_result(&mut *conn)
+    .await?;
+    Ok((!row.is_booked).then_some(stage))
+}
+
+#[derive(QueryableByName)]
+struct IsBooked {
+    #[diesel(sql_type = Bool)]
+    is_booked: bool,
+}
+
 /// Records, for a reason, that a movement is the platform's own business; gives it.
 ///
 /// # Errors
-/// When Stripe does not know it, when it belongs to a transaction or gives one back, or when the database cannot be reached.
+/// When Stripe does not know it, when it belongs to a transaction or gives one back, or when the database cannot be reached. By force only what a
+/// transaction has booked, or may still book, is refused.
 pub async fn explain(
     db: &Db,
     calls: &StripeCalls,
@@ -152,7 +215,7 @@ pub async fn explain(
     what: Explanation<'_>,
     actor: &Actor,
     now: DateTime<Utc>,
-) -> Result<BalanceTransaction, ReconcileError> {
+) -> Result<Explained, ReconcileError> {
     let Explanation {
         movement: id,
         is_forced,
@@ -169,23 +232,47 @@ pub async fn explain(
     let attributed = Attributor::new(asker)
         .page(std::slice::from_ref(&movement))
         .await?;
-    match attributed.as_slice().first() {
-        Some(Attribution::Transaction(of)) => {
-            return Err(ReconcileError::OfTransaction(id.clone(), *of));
-        }
-        Some(Attribution::Missed { of: Some(of), .. }) if !is_forced => {
-            return Err(ReconcileError::OfPayment {
+    let (mend, means) = (mend(&movement), means(&movement));
+    let refusal = match attributed.as_slice().first() {
+        Some(Attribution::Transaction(of)) => match ended_without(db, *of).await? {
+            Some(stage) => Some(ReconcileError::EndedWithout {
                 movement: id.clone(),
                 of: *of,
-            });
-        }
-        _ => {}
+                stage: stage.as_str(),
+                mend: if matches!(movement.kind.as_str(), "charge" | "payment") {
+                    "the workers book it as money that came too late when they read its event"
+                } else {
+                    mend
+                },
+                means,
+            }),
+            None => return Err(ReconcileError::OfTransaction(id.clone(), *of)),
+        },
+        Some(Attribution::Missed {
+            of: Some(of),
+            cause: Cause::NotInBooks,
+        }) => Some(ReconcileError::NotInBooks {
+            movement: id.clone(),
+            of: *of,
+            mend,
+            means,
+        }),
+        Some(Attribution::Missed { of: Some(of), .. }) => Some(ReconcileError::OfPayment {
+            movement: id.clone(),
+            of: *of,
+            means,
+        }),
+        _ => None,
+    };
+    let means = refusal.is_some().then_some(means);
+    if !is_forced && let Some(refusal) = refusal {
+        return Err(refusal);
     }
     in_transaction!(db, conn => {
         let row = Row { id: id.as_str(), kind: &movement.kind, net: movement.net, moved_at: movement.created };
         write(conn, &row, actor, reason, now).await
     })?;
-    Ok(movement)
+    Ok(Explained { movement, means })
 }
 
 /// Takes back, for a reason, that an operator has explained a movement; says whether one had.

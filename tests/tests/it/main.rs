@@ -28,6 +28,7 @@ mod disputes;
 mod documents;
 mod events_list;
 mod everything_ends;
+mod explained;
 mod fee_rules;
 mod floods;
 mod flows;

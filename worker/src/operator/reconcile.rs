@@ -42,7 +42,7 @@ pub(crate) enum Record {
         /// Which, txn_….
         #[arg(value_parser = BalanceTransactionId::from_str)]
         movement: BalanceTransactionId,
-        /// Also when it gives back a user's payment: nothing can be booked of it any more.
+        /// Also when it is a user's money, of which nothing can be booked any more: the command says what that means for the user.
         #[arg(long)]
         force: bool,
         /// What it was.
@@ -87,7 +87,7 @@ pub(crate) async fn reconcile(
             reason,
         }) => {
             let budget = CallBudget::new(config.stripe.calls_per_second);
-            let moved = books::explain(
+            let explained = books::explain(
                 db,
                 &calls,
                 budget,
@@ -100,12 +100,16 @@ pub(crate) async fn reconcile(
                 now,
             )
             .await?;
+            let moved = &explained.movement;
             let line = format!(
                 "{movement}, a {} of {}, is the platform's own",
                 moved.kind, moved.net
             );
-            let object = json!({ "explained": movement.to_string(), "net": moved.net.amount(), "currency": moved.net.currency() });
-            return session.answer(&object, [line]);
+            let means = explained.means.map(str::to_owned);
+            let object = json!({
+                "explained": movement.to_string(), "net": moved.net.amount(), "currency": moved.net.currency(), "means": means,
+            });
+            return session.answer(&object, std::iter::once(line).chain(means));
         }
         Some(Record::Forget { movement, reason }) => {
             if !books::forget_explained(db, &movement, actor, reason.as_str(), now).await? {
