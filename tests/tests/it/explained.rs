@@ -82,6 +82,7 @@ async fn what_a_restored_backup_does_not_have_is_told_as_what_it_is() {
     let mut app = TestApp::start().await;
     let (ada, wallet) = app.payee(0).await;
     app.deposited(&ada, &wallet, 5_000, "pm_card_visa").await;
+    app.at_rest().await;
     let stop = ["money-out", "stop", "--reason", "a backup is restored"];
     let stopped = run("wallet-worker", &stop, &app.variables).await;
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
@@ -89,7 +90,6 @@ async fn what_a_restored_backup_does_not_have_is_told_as_what_it_is() {
     let given_back = id_of(&app.withdraw(&ada, &wallet, input).await.data());
     app.at_stage(&given_back, "held").await;
     cancel::cancelled(&app, &ada, &given_back).await;
-    app.at_rest().await;
     app.stop_workers().await;
     let lost = uuid::Uuid::now_v7().to_string();
     let payment = [
