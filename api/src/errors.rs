@@ -34,9 +34,9 @@ pub(crate) enum ApiError {
     /// A token that was believed once: its time is over, or its session was revoked.
     #[error("the access token has expired or its session was ended: get a new token")]
     TokenEnded,
-    /// Not with this role.
-    #[error("your role does not allow this")]
-    Forbidden,
+    /// Not for this person; the sentence says who may.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// No such wallet, or somebody else's.
     #[error("there is no such wallet")]
     WalletNotFound,
@@ -106,7 +106,7 @@ impl ApiError {
         match self {
             Self::Validation { .. } | Self::OnlyByPost => VALIDATION_ERROR,
             Self::Unauthenticated | Self::TokenEnded => "UNAUTHENTICATED",
-            Self::Forbidden => "FORBIDDEN",
+            Self::Forbidden(_) => "FORBIDDEN",
             Self::WalletNotFound | Self::PayeeNotFound => "WALLET_NOT_FOUND",
             Self::TransactionNotFound => "TRANSACTION_NOT_FOUND",
             Self::WalletInactive | Self::PayeeInactive => "WALLET_INACTIVE",
@@ -143,7 +143,7 @@ impl From<AcceptError> for ApiError {
                 Self::InvalidState(mend)
             }
             AcceptError::LimitExceeded(mend) => Self::LimitExceeded(mend.into()),
-            AcceptError::Forbidden => Self::Forbidden,
+            AcceptError::Forbidden(who_may) => Self::Forbidden(who_may),
             AcceptError::Db(error) => error.into(),
             AcceptError::Crypto(error) => error.into(),
         }
@@ -175,7 +175,9 @@ impl From<CryptoError> for ApiError {
     fn from(error: CryptoError) -> Self {
         match error {
             // The person was erased: their tokens may live a little longer.
-            CryptoError::Destroyed => Self::Forbidden,
+            CryptoError::Destroyed => {
+                Self::Forbidden("the data of this person was erased, so nothing can be kept for them")
+            }
             CryptoError::Store(_) => Self::Unavailable(Arc::new(error)),
             _ => Self::Internal(Arc::new(error)),
         }
@@ -240,7 +242,7 @@ mod tests {
                 AcceptError::InvalidState("no account".to_owned()),
                 "INVALID_STATE",
             ),
-            (AcceptError::Forbidden, "FORBIDDEN"),
+            (AcceptError::Forbidden("only an operator may"), "FORBIDDEN"),
             (AcceptError::Db(unavailable()), "SERVICE_UNAVAILABLE"),
             (AcceptError::Db(broken()), "INTERNAL"),
             (AcceptError::Crypto(CryptoError::Destroyed), "FORBIDDEN"),

@@ -68,7 +68,9 @@ fn whose(caller: &Caller, named: Option<&str>) -> Result<UserId, ApiError> {
     if named == caller.user_id || caller.role.reads_others() {
         Ok(named)
     } else {
-        Err(ApiError::Forbidden)
+        Err(ApiError::Forbidden(
+            "only support and operators may list the wallets of others: leave userId out",
+        ))
     }
 }
 

@@ -25,7 +25,8 @@ impl Acceptor {
         in_transaction!(self.db, conn => {
             let transaction = checks::seen_transaction(conn, caller, id).await?;
             if transaction.user_id != caller.user_id && !caller.role.repairs() {
-                return Err(AcceptError::Forbidden);
+                let who_may = "only the person who asked for a transaction, or an operator, may cancel it";
+                return Err(AcceptError::Forbidden(who_may));
             }
             if transaction.stage == Stage::Cancelled {
                 return Ok(Accepted { transaction, job: None });

@@ -52,9 +52,9 @@ pub enum AcceptError {
     /// The person holds as much as one may.
     #[error("{0}")]
     LimitExceeded(String),
-    /// Not with this role.
-    #[error("your role does not allow this")]
-    Forbidden,
+    /// Not for this person; the sentence says who may.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbError),

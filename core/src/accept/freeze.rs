@@ -18,7 +18,9 @@ impl Acceptor {
         reason: &str,
     ) -> Result<Wallet, AcceptError> {
         if !caller.role.repairs() {
-            return Err(AcceptError::Forbidden);
+            return Err(AcceptError::Forbidden(
+                "only an operator may freeze a wallet or unfreeze it",
+            ));
         }
         let id = checks::wallet_id(wallet)?;
         let reason: Reason = reason

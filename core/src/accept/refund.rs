@@ -43,7 +43,7 @@ impl Acceptor {
             let (flow, giver) = giver(&original)?;
             let wallet = wallets::find(conn, giver).await?.ok_or(AcceptError::WalletNotFound)?;
             if wallet.user_id != caller.user_id && !caller.role.repairs() {
-                return Err(AcceptError::Forbidden);
+                return Err(AcceptError::Forbidden(who_may(flow)));
             }
             let asked = input
                 .amount
@@ -70,6 +70,14 @@ impl Acceptor {
             let job = if flow == Flow::PaymentRefund { JobKind::Transfer } else { JobKind::RefundHold };
             Ok(self.write(conn, caller, &new, job, hand_over).await?)
         })
+    }
+}
+
+/// Who may ask for a refund of this kind, for somebody who may not.
+const fn who_may(flow: Flow) -> &'static str {
+    match flow {
+        Flow::PaymentRefund => "only the payee of a payment, or an operator, may refund it",
+        _ => "only the owner of a deposit, or an operator, may refund it",
     }
 }
 

@@ -217,7 +217,9 @@ fn owner(caller: &Caller, named: Option<&str>) -> Result<UserId, AcceptError> {
     if named == caller.user_id || caller.role.creates_for_others() {
         Ok(named)
     } else {
-        Err(AcceptError::Forbidden)
+        Err(AcceptError::Forbidden(
+            "only an operator may create wallets for others: leave userId out",
+        ))
     }
 }
 

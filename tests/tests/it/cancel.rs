@@ -278,6 +278,10 @@ async fn what_moves_in_one_step_and_what_stripe_told_of_cannot_be_taken_back() {
     assert_too_late(&app.cancel(&bob, &refund).await, "it is completed");
     let of_payee = app.cancel(&bob, &payment).await;
     assert_eq!(of_payee.code(), Some("FORBIDDEN"), "{of_payee:?}");
+    assert_eq!(
+        of_payee.message(),
+        "only the person who asked for a transaction, or an operator, may cancel it"
+    );
 
     let deposit = app
         .deposited(&alice, &wallet, 5_000, "pm_card_pendingRefund")

@@ -147,6 +147,10 @@ async fn only_its_payee_and_operators_refund_a_payment() {
     app.completed(&tenant, &payment).await;
     let by_payer = app.refund(&tenant, &payment, json!({ "amount": "10.00" })).await;
     assert_eq!(by_payer.code(), Some("FORBIDDEN"));
+    assert_eq!(
+        by_payer.message(),
+        "only the payee of a payment, or an operator, may refund it"
+    );
     let stranger = wallet_tests::User::new();
     let by_stranger = app
         .refund(&stranger, &payment, json!({ "amount": "10.00" }))

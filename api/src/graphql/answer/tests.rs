@@ -30,7 +30,7 @@ impl Item {
     }
 
     async fn fails(&self) -> Result<String, ApiError> {
-        Err(ApiError::Forbidden)
+        Err(ApiError::Forbidden("only an operator may"))
     }
 }
 

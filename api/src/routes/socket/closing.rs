@@ -130,7 +130,10 @@ mod tests {
         );
         assert_eq!(Closing::from(&ApiError::Unauthenticated).code(), 4403);
         assert_eq!(Closing::from(&ApiError::TokenEnded).code(), 4403);
-        assert_eq!(Closing::from(&ApiError::Forbidden).code(), 4403);
+        assert_eq!(
+            Closing::from(&ApiError::Forbidden("only an operator may")).code(),
+            4403
+        );
         let Message::Close(Some(frame)) = Closing::from(&ApiError::Unauthenticated).message() else {
             panic!("no close")
         };
