@@ -74,8 +74,11 @@ pub(crate) enum ApiError {
         retry_after: u64,
     },
     /// Something we need is away; the same request may succeed later.
-    #[error("the service is not available at the moment; try again with the same idempotency key")]
+    #[error("the service is not available at the moment; try again")]
     Unavailable(#[source] Cause),
+    /// The same, of a mutation that takes an idempotency key: it may have been accepted all the same.
+    #[error("the service is not available at the moment; try again with the same idempotency key")]
+    UnavailableToKey(#[source] Cause),
     /// Something we need is away, and it is known for how long at least.
     #[error("the service is not available at the moment; try again in {retry_after} s")]
     Paused {
@@ -101,6 +104,14 @@ impl ApiError {
         Self::Internal(Arc::from(cause.into()))
     }
 
+    /// As a mutation tells it that takes an idempotency key.
+    pub(crate) fn with_key(self) -> Self {
+        match self {
+            Self::Unavailable(cause) => Self::UnavailableToKey(cause),
+            other => other,
+        }
+    }
+
     /// Its code in the contract.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
@@ -116,7 +127,7 @@ impl ApiError {
             Self::InvalidState(_) => "INVALID_STATE",
             Self::LimitExceeded(_) => "LIMIT_EXCEEDED",
             Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::Unavailable(_) | Self::Paused { .. } => "SERVICE_UNAVAILABLE",
+            Self::Unavailable(_) | Self::UnavailableToKey(_) | Self::Paused { .. } => "SERVICE_UNAVAILABLE",
             Self::Internal(_) => INTERNAL,
         }
     }
@@ -272,6 +283,28 @@ mod tests {
         }
         let paused = ApiError::from(PayeeError::Paused { seconds: 0 });
         assert!(matches!(paused, ApiError::Paused { retry_after: 1 }));
+    }
+
+    #[test]
+    fn only_what_takes_a_key_is_to_be_tried_again_with_it() {
+        let away = || ApiError::from(DbError::Unavailable("down".into()));
+        let (without, with) = (away(), away().with_key());
+        assert_eq!(
+            without.to_string(),
+            "the service is not available at the moment; try again"
+        );
+        assert_eq!(
+            with.to_string(),
+            "the service is not available at the moment; try again with the same idempotency key"
+        );
+        assert_eq!(
+            (without.code(), with.code()),
+            ("SERVICE_UNAVAILABLE", "SERVICE_UNAVAILABLE")
+        );
+        assert_eq!(
+            chain(&without).matches("down").count(),
+            chain(&with).matches("down").count()
+        );
     }
 
     #[test]

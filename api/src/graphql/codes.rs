@@ -117,7 +117,9 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
             extensions.set("requestId", request_id);
             tracing::error!(request_id, error = chain(error), "{INTERNAL}");
         }
-        ApiError::Unavailable(_) => tracing::warn!(request_id, error = chain(error), "not available"),
+        ApiError::Unavailable(_) | ApiError::UnavailableToKey(_) => {
+            tracing::warn!(request_id, error = chain(error), "not available");
+        }
         _ => {}
     }
     count_error(error.code());

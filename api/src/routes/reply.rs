@@ -98,7 +98,9 @@ pub(super) const fn status_of(error: &ApiError) -> StatusCode {
         ApiError::Unauthenticated | ApiError::TokenEnded => StatusCode::UNAUTHORIZED,
         ApiError::OnlyByPost => StatusCode::METHOD_NOT_ALLOWED,
         ApiError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-        ApiError::Unavailable(_) | ApiError::Paused { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        ApiError::Unavailable(_) | ApiError::UnavailableToKey(_) | ApiError::Paused { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         // What GraphQL refuses is a result of GraphQL.
         _ => StatusCode::OK,

@@ -119,6 +119,9 @@ async fn asking_again_after_any_failure_of_stripe_brings_the_same_account() {
             Some("SERVICE_UNAVAILABLE"),
             "{operation} {outcome}"
         );
+        // It takes no idempotency key.
+        let words = "the service is not available at the moment; try again";
+        assert_eq!(failed.message(), words, "{operation} {outcome}");
         app.stripe.clear_faults().await;
         let mut last = onboard(&app, &landlord, &wallet).await;
         // A stored 500 is all its key says for a while; then the account is made anew.

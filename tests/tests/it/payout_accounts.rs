@@ -262,6 +262,10 @@ async fn an_account_is_not_named_while_stripe_is_away_and_a_repeated_key_waits_f
         // What is known already is not asked again.
         if app.stripe.fault_hits().await.iter().sum::<u64>() > 0 {
             assert_eq!(away.code(), Some("SERVICE_UNAVAILABLE"), "{operation} {outcome}");
+            assert!(
+                away.message().ends_with("with the same idempotency key"),
+                "{away:?}"
+            );
             assert_eq!(app.db.count("wallets").await, 0);
             assert_eq!(app.db.count("idempotency_keys").await, 0);
         }

@@ -77,12 +77,12 @@ impl Call {
         W: FnOnce(Self, bool) -> F + Send + 'static,
         F: Future<Output = Result<Accepted, AcceptError>> + Send,
     {
-        let accepted = self.pass_on(queues, work).await?;
+        let accepted = self.pass_on(queues, work).await.map_err(ApiError::with_key)?;
         metrics::counter!(ACCEPTED, "type" => accepted.kind().as_str()).increment(1);
         Ok(accepted)
     }
 
-    /// As [`Call::accept`], for a job of a transaction that was accepted before.
+    /// As [`Call::accept`], for a job of a transaction that was accepted before; such a mutation takes no key.
     pub(super) async fn pass_on<W, F>(
         self,
         queues: &[QueueName],

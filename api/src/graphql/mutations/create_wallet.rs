@@ -78,7 +78,7 @@ impl CreateWallet {
         let new = accept::NewWallet::checked(&call.caller, input.into())?;
         let app = Arc::clone(&call.app);
         let created = Call::to_its_end(&app, async move { Box::pin(create(&call, &new)).await });
-        let wallet = within(created).await?;
+        let wallet = within(created).await.map_err(ApiError::with_key)?;
         metrics::counter!(ACCEPTED, "type" => "wallet").increment(1);
         Ok(WalletNode(wallet))
     }

@@ -95,7 +95,7 @@ impl From<&ApiError> for Closing {
     /// The end that a refused greeting leads to.
     fn from(error: &ApiError) -> Self {
         match error {
-            ApiError::Unavailable(_) | ApiError::Paused { .. } => {
+            ApiError::Unavailable(_) | ApiError::UnavailableToKey(_) | ApiError::Paused { .. } => {
                 Self::TryLater("the service is not available at the moment")
             }
             ApiError::RateLimited { .. } => Self::TryLater("too many requests"),
