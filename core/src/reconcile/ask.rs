@@ -87,13 +87,21 @@ where
     F: Future<Output = Result<T, CallError>>,
 {
     let mut failures = 0;
+    let mut reason = None;
     loop {
         match ask().await {
             Err(error) if failures + 1 < TRIES && patience.has(&error) => {
                 failures += 1;
                 let delay = policy.delay(failures, &mut rand::rng());
                 tracing::debug!(%error, failures, ?delay, "a question is asked again");
+                if matches!(error, CallError::Gateway(_)) {
+                    reason = Some(error);
+                }
                 tokio::time::sleep(delay).await;
+            }
+            // That calls are paused does not tell why; the failure before does.
+            Err(CallError::LaneClosed(paused)) => {
+                return Err(reason.unwrap_or(CallError::LaneClosed(paused)));
             }
             answer => return answer,
         }
@@ -147,6 +155,20 @@ mod tests {
             assert_eq!(asked(Patience::Outage, 5, error).await, (5, false));
         }
         assert_eq!(asked(Patience::Refusal, 1, refused).await, (2, true));
+    }
+
+    #[tokio::test]
+    async fn a_pause_does_not_hide_why_calls_are_paused() {
+        let mut answers = vec![paused(), paused(), paused(), refused(), paused()];
+        let at_once = RetryPolicy::new(Duration::from_millis(1), Duration::from_millis(1));
+        let told = repeat(at_once, Patience::Refusal, || {
+            std::future::ready(answers.pop().map_or(Ok(()), Err))
+        })
+        .await;
+        assert!(
+            matches!(&told, Err(CallError::Gateway(error)) if error.class == ErrorClass::KeyRefused),
+            "{told:?}"
+        );
     }
 
     #[tokio::test]

@@ -279,7 +279,7 @@ pub struct FailedRequest {
 
 /// A call to Stripe that brought no object.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("stripe call failed ({class}{}): {message}", status.map(|status| format!(", http {status}")).unwrap_or_default())]
+#[error("stripe call failed ({class}{}): {}", status.map(|status| format!(", http {status}")).unwrap_or_default(), told(*class, message))]
 pub struct GatewayError {
     /// What is known of the effect.
     pub class: ErrorClass,
@@ -297,6 +297,14 @@ pub struct GatewayError {
     pub request: Box<FailedRequest>,
     /// The intent that exists although the payment failed.
     pub payment_intent: Option<Box<PaymentIntent>>,
+}
+
+/// What a log or an operator reads of a failure. People are not told of our key; whoever can change it is.
+const fn told(class: ErrorClass, message: &str) -> &str {
+    match class {
+        ErrorClass::KeyRefused => "Stripe refuses the key: set STRIPE_SECRET_KEY to one that works",
+        _ => message,
+    }
 }
 
 impl GatewayError {

@@ -388,6 +388,14 @@ async fn what_the_platform_owned_before_can_be_written_down() {
     let nowhere = app.variables.with(&[("STRIPE_API_BASE", "http://127.0.0.1:1")]);
     let unknown = programs::run("wallet-worker", &["reconcile"], &nowhere).await;
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    app.stripe.fault(json!({ "outcome": "error_401" })).await;
+    let (told, code) = reconcile(&app.variables, &since).await;
+    let why = told["error"]["message"].as_str().unwrap();
+    assert_eq!(code, 2, "{why}");
+    assert!(
+        why.contains("refuses the key") && why.contains("STRIPE_SECRET_KEY"),
+        "{why}"
+    );
     app.abandon().await;
 }
 

@@ -373,4 +373,16 @@ fn an_error_shows_its_class_and_status() {
         error.to_string(),
         "stripe call failed (unknown, http 500): the payment provider has not confirmed the outcome yet"
     );
+    let error = GatewayError {
+        status: Some(401),
+        ..GatewayError::new(KeyRefused)
+    };
+    assert_eq!(
+        error.to_string(),
+        "stripe call failed (key_refused, http 401): Stripe refuses the key: set STRIPE_SECRET_KEY to one that works"
+    );
+    assert_eq!(
+        error.message, "the payment provider cannot be reached",
+        "what its owner reads"
+    );
 }
