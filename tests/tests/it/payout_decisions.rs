@@ -169,7 +169,7 @@ async fn a_frozen_wallet_decides_nothing_that_a_person_has_to_find_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_that_is_being_taken_back_is_told_as_decided() {
     let app = TestApp::start().await;
-    let (_, _, id) = paid_out_by_itself(&app).await;
+    let (_, wallet, id) = paid_out_by_itself(&app).await;
     decide(&app, "taken-back", &id).await;
     app.at_stage(&id, "returning").await;
     let listed = command(&app, &["withdrawals", "list"]).await.out;
@@ -187,6 +187,34 @@ async fn a_withdrawal_that_is_being_taken_back_is_told_as_decided() {
             && close.err.contains("being taken back")
             && !close.err.contains("withdrawals paid"),
         "{close:?}"
+    );
+    // Stripe gives the reversal up, and nobody is told that it ends by itself.
+    let gives_up = json!({ "operation": "transfer_reversals.*", "answers": { "status": "failed" } });
+    app.stripe.fault(gives_up).await;
+    let account = app.account_of(&wallet).await;
+    let filled = json!({ "amount": 7_000, "account": account });
+    app.stripe.control("balance/top_up", filled).await;
+    app.hurry_until(
+        "the reversal to be given up",
+        TimeDelta::minutes(20),
+        async || app.db.count("jobs WHERE parked_at IS NOT NULL").await == 1,
+    )
+    .await;
+    let listed = command(&app, &["withdrawals", "list"]).await.out;
+    let again = command(&app, &["withdrawals", "paid", &id, "--reason", "no"]).await;
+    let close = ["close-alarm", "payout_by_others", &id, "--reason", "seen"];
+    let close = command(&app, &close).await;
+    for told in [&listed, &again.err, &close.err] {
+        assert!(
+            told.contains("has taken nothing back (failed)")
+                && told.contains("`wallet-worker requeue ")
+                && !told.contains("ends by itself"),
+            "{told}"
+        );
+    }
+    assert!(
+        listed.contains("0 withdrawals to decide about, 1 that wait for a parked job"),
+        "{listed}"
     );
     app.abandon().await;
 }

@@ -39,7 +39,8 @@ async fn under_way(app: &TestApp) -> (User, String, String) {
     let waiting = withdrawals(app, &["paid", &id, "--reason", "a guess"]).await;
     assert_eq!(waiting.code, Some(1));
     assert!(
-        waiting.err.contains("Stripe tells how the payout"),
+        waiting.err.contains("as a rule Stripe tells how its payout ends")
+            && waiting.err.contains("look again then"),
         "{}",
         waiting.err
     );

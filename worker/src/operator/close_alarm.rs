@@ -15,7 +15,7 @@ use wallet_core::reason::Reason;
 use wallet_core::{inbox, jobs, ledger, money_out, transactions};
 
 use super::Session;
-use super::withdrawals::RETURNING;
+use super::withdrawals::{parked_in_words, taken_back};
 
 /// Which alarm, and why it may be closed.
 #[derive(Debug, Args)]
@@ -137,12 +137,14 @@ async fn being_paid_out(session: &Session, subject: &str) -> anyhow::Result<Opti
     let found = transactions::find(&mut *session.db.conn().await?, withdrawal).await?;
     let decide =
         format!("`wallet-worker withdrawals paid {withdrawal}` or `withdrawals taken-back {withdrawal}`");
+    let parked = jobs::list_parked(&session.db).await?;
     let undecided = found.filter(|found| !found.stage.status().is_final());
     Ok(undecided.map(|found| {
-        Holds::UntilDecided(if found.stage == Stage::Returning {
-            format!("its transfer is being taken back, {RETURNING}")
-        } else {
-            format!("the withdrawal is {}; {decide}", found.stage.as_str())
+        let stage = found.stage.as_str();
+        Holds::UntilDecided(match parked_in_words(&parked, withdrawal) {
+            _ if found.stage == Stage::Returning => taken_back(&parked, withdrawal),
+            Some(job) => format!("the withdrawal is {stage}; {decide}; {job}"),
+            None => format!("the withdrawal is {stage}; {decide}"),
         })
     }))
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use wallet_core::alarms;
 use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::TransactionId;
-use wallet_core::jobs::JobKind;
+use wallet_core::jobs::{self, JobKind, ParkedJob};
 use wallet_core::reason::Reason;
 use wallet_core::transactions::{self, Transaction};
 
@@ -15,8 +15,24 @@ use super::decision::{decide, id_of};
 use super::session::moment;
 
 /// What a withdrawal waits for whose transfer is taken back (<https://docs.stripe.com/connect/pending-transfer-reversals>).
-pub(super) const RETURNING: &str =
+const RETURNING: &str =
     "which ends by itself when the account has the money; Stripe waits for that for up to 45 days";
+
+/// The parked jobs of a withdrawal, with what they failed of: it does not end while there is one.
+pub(super) fn parked_in_words(parked: &[ParkedJob], withdrawal: TransactionId) -> Option<String> {
+    let words: Vec<String> = parked
+        .iter()
+        .filter(|job| job.transaction == Some(withdrawal))
+        .map(|job| {
+            let id = job.id;
+            format!(
+                "job {id} is parked: {}; `wallet-worker requeue {id}` puts it back",
+                job.reason
+            )
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
 
 /// Withdrawals that go no further by themselves: Stripe no longer shows their payout to us, because the account was disconnected or deleted while
 /// it was under way (`payout_unreachable`); or their payout cannot be made, because the account has paid itself out (`payout_by_others`) or is in the red
@@ -64,12 +80,13 @@ pub(crate) async fn withdrawals(session: &Session, command: Withdrawals) -> anyh
 /// The withdrawal, if a person has to decide about it.
 async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Transaction> {
     const LISTS: &str = "`wallet-worker withdrawals list` lists those that a person has to decide about";
+    let parked = jobs::list_parked(&session.db).await?;
     let conn = &mut session.db.conn().await?;
     let Some(found) = transactions::find(conn, id).await? else {
         bail!("there is no transaction {id}; {LISTS}");
     };
     if found.stage == Stage::Returning {
-        bail!("it is decided about {id}: its transfer is being taken back, {RETURNING}");
+        bail!("it is decided about {id}: {}", taken_back(&parked, id));
     }
     if found.flow != Flow::Withdrawal || !matches!(found.stage, Stage::Transferred | Stage::PayingOut) {
         let (flow, stage) = (found.flow.as_str(), found.stage.as_str());
@@ -81,13 +98,25 @@ async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Trans
             return Ok(found);
         }
     }
-    bail!("Stripe tells how the payout of {id} ends, so nobody has to decide; {LISTS}")
+    bail!(
+        "nothing shows yet that a person has to decide about {id}: as a rule Stripe tells how its payout ends. That the account was disconnected is \
+         found out within a minute or so: look again then; {LISTS}"
+    )
+}
+
+/// What becomes of a withdrawal whose transfer is taken back.
+pub(super) fn taken_back(parked: &[ParkedJob], withdrawal: TransactionId) -> String {
+    match parked_in_words(parked, withdrawal) {
+        Some(job) => format!("its transfer is to be taken back, and {job}"),
+        None => format!("its transfer is being taken back, {RETURNING}"),
+    }
 }
 
 async fn list(session: &Session) -> anyhow::Result<()> {
     let open = alarms::list_open(&session.db).await?;
+    let parked = jobs::list_parked(&session.db).await?;
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    let mut undecided = 0_usize;
+    let (mut undecided, mut stuck) = (0_usize, 0_usize);
     let conn = &mut session.db.conn().await?;
     for alarm in open
         .iter()
@@ -97,23 +126,33 @@ async fn list(session: &Session) -> anyhow::Result<()> {
             Ok(id) => transactions::find(conn, id).await?,
             Err(_) => None,
         };
-        let is_decided = withdrawal.is_some_and(|found| found.stage == Stage::Returning);
+        let job = withdrawal
+            .as_ref()
+            .and_then(|found| parked_in_words(&parked, found.id));
+        let decided = withdrawal.filter(|found| found.stage == Stage::Returning);
+        let is_decided = decided.is_some();
         undecided += usize::from(!is_decided);
-        let decided = if is_decided {
-            format!("  DECIDED: its transfer is being taken back, {RETURNING}")
-        } else {
-            String::new()
+        stuck += usize::from(job.is_some());
+        let how = match (decided, &job) {
+            (Some(found), _) => format!("  DECIDED: {}", taken_back(&parked, found.id)),
+            (None, Some(job)) => format!("  STUCK: {job}"),
+            (None, None) => String::new(),
         };
         lines.push(format!(
-            "since {}  {}  {}{decided}",
+            "since {}  {}  {}{how}",
             moment(alarm.raised_at),
             alarm.kind,
             alarm.message
         ));
         rows.push(
-            json!({ "transaction": alarm.subject, "alarm": alarm.kind, "since": alarm.raised_at, "message": alarm.message, "decided": is_decided }),
+            json!({ "transaction": alarm.subject, "alarm": alarm.kind, "since": alarm.raised_at, "message": alarm.message, "decided": is_decided, "parked": job }),
         );
     }
-    lines.push(format!("{undecided} withdrawals to decide about"));
+    let waiting = if stuck > 0 {
+        format!(", {stuck} that wait for a parked job")
+    } else {
+        String::new()
+    };
+    lines.push(format!("{undecided} withdrawals to decide about{waiting}"));
     session.answer(&json!({ "withdrawals": rows }), lines)
 }
