@@ -44,16 +44,18 @@ enum Command {
     Requeue(operator::Requeue),
     /// Close an alarm that a person has looked into; should it hold still, it is raised anew.
     CloseAlarm(operator::CloseAlarm),
-    /// Money that was received and not asked for: list it, and credit it to the wallet it was meant for.
+    /// Money that was received and not asked for: list it, credit it to the wallet it was meant for, return it to its payer, or close what is left
+    /// of it.
     #[command(subcommand)]
     Review(operator::Review),
-    /// Withdrawals whose payout Stripe no longer shows to us: list them, and end one as paid or as taken back.
+    /// Withdrawals whose payout comes to no end by itself, because Stripe no longer shows it to us, the account has paid itself out, or the account is
+    /// in the red: list them, and end one as paid or as taken back.
     #[command(subcommand)]
     Withdrawals(operator::Withdrawals),
     /// List what people owe the platform, in which wallet, and for which disputes and refunds.
     Debts,
     /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, to stop, and to repeat. Exit code 0: all
-    /// are, and the retired keys may go; 1: some are not, and no key may go (docs/key-rotation.md).
+    /// are, and the retired keys may go; 1: some are not, or it could not begin, and no key may go (docs/key-rotation.md).
     RotateKeys(operator::RotateKeys),
     /// Locks of wallets that no worker can hold lawfully: list them, and free one.
     #[command(subcommand)]
