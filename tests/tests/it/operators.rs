@@ -227,6 +227,11 @@ async fn a_rotation_without_the_old_key_is_not_done_and_says_which_is_missing() 
         assert!(refused.out.contains(&told), "{refused:?}");
         assert!(refused.err.contains("keep every key"), "{refused:?}");
         assert!(!refused.out.contains("no longer needed"), "{refused:?}");
+        assert_eq!(
+            refused.out.matches("data keys re-wrapped").count(),
+            1,
+            "{refused:?}"
+        );
     }
     let told = object(&run(WORKER, &["rotate-keys", "--json"], &without).await);
     assert_eq!(told["complete"], false);
@@ -249,6 +254,7 @@ async fn a_rotation_without_the_old_key_is_not_done_and_says_which_is_missing() 
     .await;
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.out.contains("no longer needed"), "{done:?}");
+    assert_eq!(done.out.matches("data keys re-wrapped").count(), 1, "{done:?}");
     let again = object(&run(WORKER, &["rotate-keys", "--json"], &without).await);
     assert_eq!(
         (&again["complete"], &again["rewrapped"]),

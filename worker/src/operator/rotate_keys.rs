@@ -41,12 +41,16 @@ pub(crate) async fn rotate_keys(
         json!({ "reason": how.reason.as_ref().map(Reason::as_str) }),
     )
     .await?;
-    let mut rewrapped = 0;
+    let (mut rewrapped, mut told) = (0, 0);
     let mut report = RewrapReport::default();
     for _ in 0..ROUNDS {
         report = vault
             .rewrap_all(|so_far| {
-                session.progress(&format!("{} data keys re-wrapped", rewrapped + so_far.rewrapped));
+                let so_far = rewrapped + so_far.rewrapped;
+                if so_far > told {
+                    told = so_far;
+                    session.progress(&rewrapped_in_words(told));
+                }
             })
             .await?;
         rewrapped += report.rewrapped;
@@ -57,7 +61,7 @@ pub(crate) async fn rotate_keys(
     report.rewrapped = rewrapped;
     let object = as_json(&report);
     record(session, "end_key_rotation", object.clone()).await?;
-    session.answer(&object, in_words(&report))?;
+    session.answer(&object, in_words(&report, told))?;
     if report.is_complete() {
         return Ok(());
     }
@@ -92,8 +96,16 @@ fn as_json(report: &RewrapReport) -> Value {
     })
 }
 
-fn in_words(report: &RewrapReport) -> Vec<String> {
-    let mut lines = vec![format!("{} data keys re-wrapped", report.rewrapped)];
+fn rewrapped_in_words(keys: usize) -> String {
+    format!("{keys} data keys re-wrapped")
+}
+
+/// `told`: how many re-wrapped keys the progress has told of last.
+fn in_words(report: &RewrapReport, told: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    if told == 0 || told != report.rewrapped {
+        lines.push(rewrapped_in_words(report.rewrapped));
+    }
     for (key, count) in &report.missing {
         lines.push(format!(
             "{count} data keys are wrapped by the key {key}, which is not configured: add it to ENCRYPTION_PREVIOUS_KEYS and run this again"
