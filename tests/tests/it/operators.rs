@@ -325,6 +325,8 @@ async fn a_lock_without_expiry_is_told_and_an_operator_frees_it() {
     )
     .await;
     assert_eq!(again.code, Some(1), "there is nothing to free: {again:?}");
+    assert!(again.err.contains("there is nothing to remove"), "{again:?}");
+    assert!(!again.err.contains("--held"), "it would not help: {again:?}");
     assert_eq!(app.db.count("audit_log WHERE action = 'free_lock'").await, 1);
     assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
     app.finish_with(Leftovers {
@@ -359,6 +361,7 @@ async fn the_locks_that_are_listed_are_those_that_are_freed() {
         assert_eq!(freed.code == Some(0), is_listed, "{seconds:?}: {freed:?}");
         if !is_listed {
             assert!(freed.err.contains("--held"), "{freed:?}");
+            assert!(freed.err.contains("held by \"somebody's script\""), "{freed:?}");
             let insisting = run(WORKER, &[&free[..], &["--held"][..]].concat(), &app.variables).await;
             assert_eq!(insisting.code, Some(0), "{insisting:?}");
         }

@@ -108,9 +108,7 @@ async fn free(
         .filter(|seen| **seen == KeySeen::Unreachable)
         .count();
     if nodes.is_empty() {
-        bail!(
-            "{key} is on no lock node that answers ({unreachable} do not), or a worker may hold it: --held removes it all the same"
-        );
+        bail!(nothing_removed(locks, wallet, insisting).await);
     }
     let now = session.now();
     in_transaction!(session.db, conn => {
@@ -130,6 +128,33 @@ async fn free(
     let line = format!("{key} is removed from {} lock nodes", nodes.len());
     let object = json!({ "wallet": wallet.to_string(), "removed": nodes, "nodesUnreachable": unreachable });
     session.answer(&object, [line])
+}
+
+/// Why no node had anything to remove.
+async fn nothing_removed(locks: &WalletLocks, wallet: WalletId, insisting: bool) -> String {
+    let key = WalletLocks::key(wallet);
+    let seen = locks.look(wallet).await;
+    let nodes = seen.len();
+    let silent = seen.iter().filter(|it| **it == KeySeen::Unreachable).count();
+    let rest = if silent > 0 {
+        format!("; {silent} of {nodes} lock nodes do not answer")
+    } else {
+        String::new()
+    };
+    let holder = seen.iter().find_map(|it| match it {
+        KeySeen::Held(holder) => Some(in_words(holder)),
+        KeySeen::Free | KeySeen::Unreachable => None,
+    });
+    match holder {
+        Some(holder) if insisting => format!("{key} was taken at this moment ({holder}): look again{rest}"),
+        Some(holder) => format!(
+            "{key} may be a worker's at this moment ({holder}) and was left alone: --held removes it all the same{rest}"
+        ),
+        None if silent == nodes => {
+            format!("no lock node (REDLOCK_URLS) answers, so nothing is known of {key}")
+        }
+        None => format!("{key} is on no lock node that answers: there is nothing to remove{rest}"),
+    }
 }
 
 fn in_words(holder: &Holder) -> String {
