@@ -214,8 +214,9 @@ fn issue(args: TokenArgs) -> Result<String> {
     let kept = Secrets::load(&args.home.dir.join("secrets.json"))?;
     let none = || {
         format!(
-            "there is no stack in {} yet: run bin/dev, or give --user and JWT_SECRET",
-            args.home.dir.display()
+            "there is no stack in {} yet: run bin/dev{}, or give --user and JWT_SECRET",
+            args.home.dir.display(),
+            Home::argument(&args.home.dir)
         )
     };
     let secret = args
@@ -236,8 +237,9 @@ fn environment(folder: &Path) -> Result<String> {
             Ok(record.env.to_shell())
         }
         _ => bail!(
-            "no stack runs in {}: start it with bin/dev",
-            home.folder().display()
+            "no stack runs in {}: start it with bin/dev{}",
+            home.folder().display(),
+            Home::argument(home.folder())
         ),
     }
 }

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+/// The folder that commands look in when none is named.
+const USUAL: &str = ".dev";
+
 /// The folder of a stack and the files in it.
 #[derive(Debug, Clone)]
 pub struct Home {
@@ -23,6 +26,27 @@ impl Home {
         Ok(Self {
             folder: make().with_context(|| format!("cannot make {}", folder.display()))?,
         })
+    }
+
+    /// What a command of `bin/dev` is to be given behind its name, with a blank before it, so that it finds the stack of this folder: nothing
+    /// for the folder that it looks in anyway.
+    #[must_use]
+    pub fn argument(folder: &Path) -> String {
+        let place = |path: &Path| {
+            let found = path.canonicalize().or_else(|_| std::path::absolute(path));
+            found.unwrap_or_else(|_| path.to_owned())
+        };
+        let folder = place(folder);
+        if folder == place(Path::new(USUAL)) {
+            return String::new();
+        }
+        let text = folder.display().to_string();
+        let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "/._-".contains(sign);
+        if text.chars().all(is_plain) {
+            format!(" --dir {text}")
+        } else {
+            format!(" --dir '{}'", text.replace('\'', r"'\''"))
+        }
     }
 
     /// The folder, absolute.
@@ -53,5 +77,24 @@ impl Home {
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {
         self.folder.join("lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_that_is_not_looked_in_anyway_is_named() {
+        assert_eq!(Home::argument(Path::new(".dev")), "");
+        assert_eq!(Home::argument(&std::path::absolute(".dev").unwrap()), "");
+        assert_eq!(
+            Home::argument(Path::new("/no/such-place")),
+            " --dir /no/such-place"
+        );
+        assert_eq!(
+            Home::argument(Path::new("/no/such/Ada's place")),
+            r" --dir '/no/such/Ada'\''s place'"
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Running;
+use crate::stack::Home;
 use crate::stack::record::Record;
 use crate::token::{self, Role};
 
@@ -28,6 +29,7 @@ pub(super) fn greeting(running: &Running) -> Result<String> {
     let user = running.secrets().user;
     let token = token::issue(&running.secrets().jwt_secret, user, Role::User, TTL)?;
     let logs = running.home().folder().join("logs");
+    let dir = Home::argument(running.home().folder());
     Ok(format!(
         r#"
 It runs. Ctrl-C stops it.
@@ -36,10 +38,10 @@ It runs. Ctrl-C stops it.
   GraphiQL    {api}/graphql  in a browser
   {stripe}
   Metrics     {api}/metrics  {worker}/metrics
-  Database    eval "$(bin/dev env)"; psql "$DATABASE_URL"
+  Database    eval "$(bin/dev env{dir})"; psql "$DATABASE_URL"
   Logs        {logs}/
 
-A token of user {user}, valid for 12 h (others: bin/dev token --help):
+A token of user {user}, valid for 12 h (others: bin/dev token{dir} --help):
 
 {token}
 
