@@ -16,6 +16,15 @@ use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction, external_ref};
 
+/// What the owner reads of money that waits for a person; that person reads which commands decide.
+pub(super) const DECIDES: &str = "support has been told and will decide";
+
+/// What an operator reads of money that can only be given back.
+pub(super) fn to_return(transaction: &Transaction, what: &str) -> String {
+    let id = transaction.id;
+    format!("{what}; `wallet-worker review return {id}` gives it back to its payer")
+}
+
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
         Command::RecordIntent {
@@ -52,12 +61,9 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 Ok(step(transaction, Event::PaymentSucceeded)?
                     .map(|stage| credit(transaction, stage, intent, *received)))
             } else {
-                let message = format!(
-                    "{received} received instead of {}; support has been told and will decide",
-                    transaction.amount
-                );
+                let what = format!("{received} received instead of {}", transaction.amount);
                 Ok(step(transaction, Event::PaymentMismatched)?
-                    .map(|stage| suspend(transaction, stage, intent, *received, message)))
+                    .map(|stage| suspend(transaction, stage, intent, *received, &what)))
             }
         }
         Command::SuspendPayment { intent, received } => {
@@ -65,11 +71,9 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
                 return Ok((!context.booked).then(|| late(transaction, intent, *received)));
             }
-            let message = format!(
-                "{received} received by a payment that was not asked for here; support has been told and will decide"
-            );
+            let what = format!("{received} received by a payment that was not asked for here");
             Ok(step(transaction, Event::PaymentMismatched)?
-                .map(|stage| suspend(transaction, stage, intent, *received, message)))
+                .map(|stage| suspend(transaction, stage, intent, *received, &what)))
         }
         Command::CancelIntent { intent, reason } => {
             check_intent(transaction, intent)?;
@@ -163,7 +167,7 @@ fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntr
         decision = decision.alarms(alarms::DISPUTE_EXCEEDS_PAYMENT, message);
     }
     if has_ended && amount.is_positive() {
-        decision = decision.alarms(alarms::LATE_PAYMENT, message);
+        decision = decision.alarms(alarms::LATE_PAYMENT, to_return(transaction, &message));
     }
     decision
 }
@@ -193,17 +197,16 @@ fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, 
 /// Money for a deposit that has ended without it: never dropped, and never credited unseen. Its intent leads here from now on, so that what
 /// is refunded of it is found.
 fn late(transaction: &Transaction, intent: &str, received: Money) -> Decision {
-    let message =
-        format!("{received} was paid after the deposit had ended; support has been told and will decide");
+    let what = format!("{received} was paid after the deposit had ended");
     known_intent(transaction, Decision::default(), intent)
         .refers(external_ref::LATE_PAYMENT, intent)
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
-            message.clone(),
+            format!("{what}; {DECIDES}"),
             json!({ "paymentIntent": intent }),
         )
-        .alarms(alarms::LATE_PAYMENT, message)
+        .alarms(alarms::LATE_PAYMENT, to_return(transaction, &what))
         .then(JobKind::DepositFee)
 }
 
@@ -236,13 +239,8 @@ fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money
         .then(JobKind::DepositFee)
 }
 
-fn suspend(
-    transaction: &Transaction,
-    stage: Stage,
-    intent: &str,
-    received: Money,
-    message: String,
-) -> Decision {
+fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Money, what: &str) -> Decision {
+    let id = transaction.id;
     known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
         // Told again after it was returned, it would look like money that came too late.
@@ -250,10 +248,15 @@ fn suspend(
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
-            message.clone(),
+            format!("{what}; {DECIDES}"),
             json!({ "paymentIntent": intent }),
         )
-        .alarms(alarms::PAYMENT_MISMATCH, message)
+        .alarms(
+            alarms::PAYMENT_MISMATCH,
+            format!(
+                "{what}; `wallet-worker review credit {id}` credits it to the wallet, `wallet-worker review return {id}` gives it back to its payer"
+            ),
+        )
         .then(JobKind::DepositFee)
 }
 

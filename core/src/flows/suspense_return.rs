@@ -7,6 +7,7 @@
 use serde_json::json;
 
 use super::decide::{Decided, Decision, foreign, step};
+use super::deposit::{DECIDES, to_return};
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::alarms;
 use crate::ledger::{Account, Leg};
@@ -26,7 +27,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             refund,
             amount,
             message,
-        } => Ok(fail(context, refund, *amount, message)),
+        } => Ok(fail(transaction, context, refund, *amount, message)),
         other => foreign(other),
     }
 }
@@ -118,22 +119,29 @@ fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Deci
 }
 
 /// The money is back, or never left: it is nobody's again, and a person decides anew.
-fn fail(context: Context<'_>, refund: &str, amount: Money, message: &str) -> Option<Decision> {
+fn fail(
+    transaction: &Transaction,
+    context: Context<'_>,
+    refund: &str,
+    amount: Money,
+    message: &str,
+) -> Option<Decision> {
     if context.booked {
         return None;
     }
     let had_left = !context.known_as.is_empty();
-    let message = format!(
-        "the refund of {amount} did not reach the payer: {message}; support has been told and will decide"
-    );
+    let what = format!("the refund of {amount} did not reach the payer: {message}");
     let decision = Decision::default()
         .refers(external_ref::RETURN, refund)
         .says_with(
             TimelineKind::NeedsReview,
-            message.clone(),
+            format!("{what}; {DECIDES}"),
             json!({ "refund": refund }),
         )
-        .alarms(alarms::RETURN_FAILED, format!("{refund}: {message}"));
+        .alarms(
+            alarms::RETURN_FAILED,
+            to_return(transaction, &format!("{refund}: {what}")),
+        );
     Some(if had_left {
         decision.legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, amount))
     } else {

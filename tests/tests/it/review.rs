@@ -52,6 +52,13 @@ async fn what_came_for_a_deposit_in_review_is_credited_once_when_an_operator_say
             .contains("99.00 usd lies in suspense; `wallet-worker review credit"),
         "{refused:?}"
     );
+    let alarm = "SELECT message FROM alarms WHERE kind = 'payment_mismatch'";
+    let alarm: String = app.db.value(alarm, &[]).await;
+    for command in ["credit", "return"] {
+        let command = format!("`wallet-worker review {command} {id}`");
+        assert!(alarm.contains(&command), "{alarm}");
+    }
+    assert!(!alarm.contains("support"), "who reads it decides: {alarm}");
     let credited = review(&app, &["credit", &id, "--reason", "the payer agrees"]).await;
     assert_eq!(credited.code, Some(0), "{credited:?}");
     app.completed(&alice, &id).await;
