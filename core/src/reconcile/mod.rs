@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 pub use backing::{Backing, backing};
-pub use own::{Explained, Explanation, explain, forget_explained, record_opening};
+pub use own::{Explained, Explanation, explain, forget_explained, opening, record_opening};
 pub use report::{Cause, Difference, Figure, Reconciliation, Subject};
 
 use crate::audit::Actor;

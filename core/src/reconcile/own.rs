@@ -19,7 +19,7 @@ use crate::budget::CallBudget;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::flows::Stage;
 use crate::ids::TransactionId;
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::stripe::{BalanceTransaction, BalanceTransactionId, CallError, ErrorClass, Lane, StripeCalls};
 use crate::transactions;
 
@@ -350,7 +350,33 @@ struct Gone {
     id: String,
 }
 
-/// Records, for a reason, what the platform owned on its balance before the books began; the last word counts.
+/// What an operator has written down that the platform owned on its balance before the books began, if one has.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn opening(db: &Db, currency: Currency) -> Result<Option<Decimal>, DbError> {
+    find_opening(&mut *db.conn().await?, &opening_id(currency)).await
+}
+
+fn opening_id(currency: Currency) -> String {
+    format!("opening:{}", currency.code())
+}
+
+#[derive(QueryableByName)]
+struct NetRow {
+    #[diesel(sql_type = Numeric)]
+    net: Decimal,
+}
+
+async fn find_opening(conn: &mut PgConn, id: &str) -> Result<Option<Decimal>, DbError> {
+    let rows: Vec<NetRow> = sql("SELECT net FROM platform_movements WHERE id = $1")
+        .bind::<Text, _>(id)
+        .load(conn)
+        .await?;
+    Ok(rows.as_slice().first().map(|row| row.net))
+}
+
+/// Records, for a reason, what the platform owned on its balance before the books began; the last word counts. Gives the one before.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -360,10 +386,12 @@ pub async fn record_opening(
     actor: &Actor,
     reason: &str,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let id = format!("opening:{}", amount.currency().code());
+) -> Result<Option<Decimal>, DbError> {
+    let id = opening_id(amount.currency());
     in_transaction!(db, conn => {
-        write(conn, &Row { id: &id, kind: "opening", net: amount, moved_at: now }, actor, reason, now).await
+        let before = find_opening(conn, &id).await?;
+        write(conn, &Row { id: &id, kind: "opening", net: amount, moved_at: now }, actor, reason, now).await?;
+        Ok::<_, DbError>(before)
     })
 }
 
@@ -412,7 +440,6 @@ async fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Currency;
 
     fn payout(id: &str, minor: i64) -> BalanceTransaction {
         let net = Money::from_minor(minor, Currency::USD).unwrap();

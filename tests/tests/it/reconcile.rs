@@ -377,13 +377,29 @@ async fn what_the_platform_owned_before_can_be_written_down() {
     ];
     let written = programs::run("wallet-worker", &opening, &app.variables).await;
     assert_eq!(written.code, Some(0), "{written:?}");
+    assert!(!written.out.contains("until now"), "{written:?}");
     let (told, code) = reconcile(&app.variables, &since).await;
     assert_eq!((code, cents(&usd(&told)["rest"])), (0, 0), "{told:#}");
+    // What is replaced is told, and what stands there can be looked up.
+    let show = ["reconcile", "opening", "usd"];
+    let shown = programs::run("wallet-worker", &show, &app.variables).await;
+    assert!(
+        shown.out.contains("1000000.00 usd were the platform's own"),
+        "{shown:?}"
+    );
+    let none = ["reconcile", "opening", "eur"];
+    let none = programs::run("wallet-worker", &none, &app.variables).await;
+    assert!(none.out.contains("nothing is written down in eur"), "{none:?}");
     assert_eq!(
         app.db
             .count("audit_log WHERE action = 'explain_movement' AND actor LIKE 'operator:%'")
             .await,
         1
+    );
+    let again = programs::run("wallet-worker", &opening, &app.variables).await;
+    assert!(
+        again.out.contains("1000000.00 usd was written down until now"),
+        "{again:?}"
     );
     let nowhere = app.variables.with(&[("STRIPE_API_BASE", "http://127.0.0.1:1")]);
     let unknown = programs::run("wallet-worker", &["reconcile"], &nowhere).await;

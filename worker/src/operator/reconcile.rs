@@ -58,17 +58,17 @@ pub(crate) enum Record {
         #[arg(long)]
         reason: Reason,
     },
-    /// What the platform owned on its Stripe balance before these books began.
+    /// What the platform owned on its Stripe balance before these books began: show it, or write it down.
     Opening {
         /// Such as usd.
         #[arg(value_parser = Currency::from_str)]
         currency: Currency,
-        /// In major units, such as 1000.00.
-        #[arg(value_parser = Decimal::from_str_exact, allow_negative_numbers = true)]
-        amount: Decimal,
+        /// In major units, such as 1000.00; without one, what is written down is shown.
+        #[arg(value_parser = Decimal::from_str_exact, allow_negative_numbers = true, requires = "reason")]
+        amount: Option<Decimal>,
         /// Where that is known from.
-        #[arg(long)]
-        reason: Reason,
+        #[arg(long, requires = "amount")]
+        reason: Option<Reason>,
     },
 }
 
@@ -123,10 +123,20 @@ pub(crate) async fn reconcile(
             amount,
             reason,
         }) => {
+            let (Some(amount), Some(reason)) = (amount, reason) else {
+                return show_opening(session, currency).await;
+            };
             let amount = Money::new(amount, currency)?;
-            books::record_opening(db, amount, actor, reason.as_str(), now).await?;
-            let object = json!({ "opening": amount.amount(), "currency": amount.currency() });
-            return session.answer(&object, [format!("{amount} were the platform's own before")]);
+            let before = books::record_opening(db, amount, actor, reason.as_str(), now).await?;
+            let before = before.map(|before| Money::new(before, currency)).transpose()?;
+            let object = json!({
+                "opening": amount.amount(), "currency": amount.currency(), "replaced": before.map(|before| before.amount()),
+            });
+            let mut line = format!("{amount} were the platform's own before");
+            if let Some(before) = before {
+                line.push_str(&format!("; {before} was written down until now"));
+            }
+            return session.answer(&object, [line]);
         }
         None => {}
     }
@@ -148,6 +158,17 @@ pub(crate) async fn reconcile(
         .into());
     };
     Err(Verdict::DoesNotHold(verdict).into())
+}
+
+async fn show_opening(session: &Session, currency: Currency) -> anyhow::Result<()> {
+    let amount = books::opening(&session.db, currency).await?;
+    let amount = amount.map(|amount| Money::new(amount, currency)).transpose()?;
+    let line = match amount {
+        Some(amount) => format!("{amount} were the platform's own before"),
+        None => format!("nothing is written down in {currency}"),
+    };
+    let object = json!({ "opening": amount.map(|amount| amount.amount()), "currency": currency });
+    session.answer(&object, [line])
 }
 
 fn calls(session: &Session, config: &ReconcileConfig) -> anyhow::Result<StripeCalls> {
