@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 use wallet_core::clock::{Clock, FollowingClock, SystemClock};
 use wallet_core::config::{
-    CONFIG_EXIT_CODE, ConfigError, KeysConfig, OperatorConfig, ProcessEnv, ReconcileConfig, RedisConfig,
-    WorkerConfig,
+    CONFIG_EXIT_CODE, ChecksConfig, ConfigError, KeysConfig, OperatorConfig, ProcessEnv, ReconcileConfig,
+    RedisConfig, WorkerConfig,
 };
 
 use crate::operator::{self, Manner, Session};
@@ -152,7 +152,9 @@ async fn operate(command: Command, manner: &Manner) -> anyhow::Result<()> {
         Command::Run | Command::Migrate => Ok(()),
         Command::Parked => operator::parked(session).await,
         Command::Requeue(which) => operator::requeue(session, &which).await,
-        Command::CloseAlarm(which) => operator::close_alarm(session, &which).await,
+        Command::CloseAlarm(which) => {
+            operator::close_alarm(session, &ChecksConfig::read(&ProcessEnv)?, &which).await
+        }
         Command::Review(command) => operator::review(session, command).await,
         Command::Withdrawals(command) => operator::withdrawals(session, command).await,
         Command::Debts => operator::debts(session).await,

@@ -8,6 +8,7 @@ use wallet_core::alarms::{
     PAYMENT_MISMATCH, PLATFORM_BALANCE_SHORT, PLATFORM_BALANCE_TAKEN, RETURN_FAILED,
 };
 use wallet_core::audit::{self, AuditRecord};
+use wallet_core::config::ChecksConfig;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::Stage;
 use wallet_core::ids::{JobId, TransactionId};
@@ -41,13 +42,17 @@ enum Holds {
 }
 
 /// Closes it, on record, unless what it tells is still so.
-pub(crate) async fn close_alarm(session: &Session, which: &CloseAlarm) -> anyhow::Result<()> {
+pub(crate) async fn close_alarm(
+    session: &Session,
+    checks: &ChecksConfig,
+    which: &CloseAlarm,
+) -> anyhow::Result<()> {
     let (kind, subject) = (&which.kind, &which.subject);
     let open = alarms::find_open(&mut *session.db.conn().await?, kind, subject).await?;
     let Some(alarm) = open else {
         bail!("there is no open alarm {kind} {subject}; `wallet-worker parked` lists them");
     };
-    match what_holds(session, &alarm).await? {
+    match what_holds(session, checks, &alarm).await? {
         Some(Holds::UntilDecided(why)) => bail!("{kind} {subject} is not over: {why}"),
         Some(Holds::UnlessForced(why)) if !which.force => {
             bail!("{kind} {subject} is not over: {why}, or give --force if it will stay so")
@@ -82,7 +87,11 @@ pub(crate) async fn close_alarm(session: &Session, which: &CloseAlarm) -> anyhow
 }
 
 /// What the database shows to be still so; what only a check or a person can find out is not asked.
-async fn what_holds(session: &Session, alarm: &OpenAlarm) -> anyhow::Result<Option<Holds>> {
+async fn what_holds(
+    session: &Session,
+    checks: &ChecksConfig,
+    alarm: &OpenAlarm,
+) -> anyhow::Result<Option<Holds>> {
     let (db, subject) = (&session.db, alarm.subject.as_str());
     let holds = match alarm.kind.as_str() {
         JOB_PARKED => match subject.parse() {
@@ -101,9 +110,12 @@ async fn what_holds(session: &Session, alarm: &OpenAlarm) -> anyhow::Result<Opti
                 "no money goes out; `wallet-worker money-out start` lets it leave again".to_owned(),
             )
         }),
-        PLATFORM_BALANCE_SHORT | PLATFORM_BALANCE_TAKEN => Some(Holds::UntilDecided(
-            "the next look closes it when Stripe holds enough: pay in what it names".to_owned(),
-        )),
+        // Where nobody looks by themselves, nothing else would ever close it.
+        PLATFORM_BALANCE_SHORT | PLATFORM_BALANCE_TAKEN => checks.backing.map(|_| {
+            Holds::UntilDecided(
+                "the next look (PLATFORM_BALANCE_SECONDS) closes it when Stripe holds enough: pay in what it names".to_owned(),
+            )
+        }),
         PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED => in_suspense(session, subject).await?,
         kind if ABOUT_PAYOUTS.contains(&kind) => being_paid_out(session, subject).await?,
         _ => None,
