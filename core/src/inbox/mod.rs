@@ -224,7 +224,7 @@ impl Inbox {
         let body_sha256 = digest(body);
         let id = match &envelope.id {
             Some(id) => id.as_str().to_owned(),
-            None => format!("sha256:{}", hex::encode(&body_sha256)),
+            None => format!("{NAMELESS}{}", hex::encode(&body_sha256)),
         };
         let place = Place::new("stripe_events", "encrypted_body", &id, KeyOwner::System);
         let sealed_body = self.vault.seal_bytes(&place, body).await?.into_string();
@@ -240,21 +240,17 @@ impl Inbox {
     }
 
     fn obstacle(&self, envelope: &Envelope) -> Option<Obstacle> {
-        let odd = |note: &str| Some(Obstacle::Odd(note.to_owned()));
-        if envelope.id.is_none() {
-            odd("the event has no id")
-        } else if envelope.event_type.is_none() {
-            odd("the event has no type")
-        } else {
-            self.other_mode(envelope.livemode, envelope.account.is_some())
-        }
+        let event_type = envelope.event_type.as_deref().unwrap_or_default();
+        unreadable(envelope.id.is_some(), event_type)
+            .or_else(|| self.other_mode(envelope.livemode, envelope.account.is_some()))
     }
 
-    /// What keeps a stored event from being processed, also when an operator has it processed again: the mode in which it was made, which no
-    /// repair changes.
+    /// What keeps a stored event from being processed, also when an operator has it processed again: that it does not say what it is, or the
+    /// mode in which it was made, which no repair changes.
     #[must_use]
     pub fn standing_obstacle(&self, event: &StoredEvent) -> Option<Obstacle> {
-        self.other_mode(event.livemode, event.account.is_some())
+        unreadable(!event.id.starts_with(NAMELESS), &event.event_type)
+            .or_else(|| self.other_mode(event.livemode, event.account.is_some()))
     }
 
     fn other_mode(&self, livemode: Option<bool>, is_connected: bool) -> Option<Obstacle> {
@@ -272,6 +268,20 @@ impl Inbox {
                 !self.livemode, self.livemode
             )))
         }
+    }
+}
+
+/// How the ids of those begin that are known by the hash of their body, having none of Stripe's.
+const NAMELESS: &str = "sha256:";
+
+/// Why nobody can say what an event is about, if so.
+fn unreadable(has_id: bool, event_type: &str) -> Option<Obstacle> {
+    if !has_id {
+        Some(Obstacle::Odd("the event has no id".to_owned()))
+    } else if event_type.is_empty() {
+        Some(Obstacle::Odd("the event has no type".to_owned()))
+    } else {
+        None
     }
 }
 
