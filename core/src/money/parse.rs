@@ -21,6 +21,10 @@ pub enum AmountError {
 /// What is wrong, in words that read well behind the name of a field.
 fn problem(error: MoneyError) -> String {
     match error {
+        MoneyError::TooPrecise {
+            currency,
+            exponent: 0,
+        } => format!("must be written without decimals in {currency}"),
         MoneyError::TooPrecise { currency, exponent } => {
             format!("must not have more than {exponent} decimals in {currency}")
         }
@@ -73,7 +77,7 @@ mod tests {
             ),
             (
                 told("1.5", Currency::JPY),
-                "must not have more than 0 decimals in jpy",
+                "must be written without decimals in jpy",
             ),
             (told("99999999999999", Currency::USD), "is out of range"),
             (told("0", Currency::USD), "must be greater than zero"),

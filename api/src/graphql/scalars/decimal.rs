@@ -30,8 +30,13 @@ impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
             Value::String(text) => Ok(Self(text)),
-            // The shortest text that reads back as the same number: 12.5 stays, 0.1 + 0.2 shows its seventeen decimals.
-            Value::Number(number) => Ok(Self(number.to_string())),
+            // The shortest text that reads back as the same number: 12.5 stays, 0.1 + 0.2 shows its seventeen decimals. A number has no
+            // decimals because it was written with some, as 500.0 and 5e2 are.
+            Value::Number(number) => {
+                let text = number.to_string();
+                let whole = text.strip_suffix(".0").map(str::to_owned);
+                Ok(Self(whole.unwrap_or(text)))
+            }
             other => Err(InputValueError::expected_type(other)),
         }
     }
@@ -52,9 +57,31 @@ mod tests {
     use super::*;
 
     fn amount(json: &str) -> Option<String> {
+        amount_in(Currency::USD, json)
+    }
+
+    fn amount_in(currency: Currency, json: &str) -> Option<String> {
         let value = Value::from_json(serde_json::from_str(json).unwrap()).unwrap();
         let text = Decimal::parse(value).ok()?.into_text();
-        Some(Decimal::from(parse_amount(&text, Currency::USD).ok()?).0)
+        Some(Decimal::from(parse_amount(&text, currency).ok()?).0)
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written_and_a_text_is_taken_by_its_word() {
+        for (json, read) in [
+            ("500", Some("500")),
+            ("500.0", Some("500")),
+            ("500.000", Some("500")),
+            ("5e2", Some("500")),
+            ("500.5", None),
+            ("5e-1", None),
+            ("\"500\"", Some("500")),
+            ("\"500.0\"", None),
+            ("\"5e2\"", None),
+        ] {
+            assert_eq!(amount_in(Currency::JPY, json).as_deref(), read, "{json}");
+        }
+        assert_eq!(amount("10.000").as_deref(), Some("10.00"));
     }
 
     #[test]
