@@ -24,6 +24,8 @@ pub(crate) enum Refused {
     Twice(String),
     /// Levels upon levels.
     TooDeep,
+    /// A string that is JSON and no text: half of a surrogate pair stands for no character (RFC 8259, section 8.2).
+    NoText,
     /// No JSON.
     Unreadable,
 }
@@ -42,6 +44,9 @@ impl Refused {
             }
             Self::TooDeep => {
                 return ApiError::validation("body", format!("is nested deeper than {MAX_NESTING} levels"));
+            }
+            Self::NoText => {
+                "is not Unicode text: it holds a lone surrogate, \\ud800 to \\udfff without the other half of its pair".to_owned()
             }
             Self::Unreadable => "must be JSON".to_owned(),
         };
@@ -208,7 +213,7 @@ impl<'a> Reader<'a> {
         if level > MAX_NESTING {
             return Err(Refused::TooDeep.at(label));
         }
-        let unreadable = |_| Refused::Unreadable.at(label);
+        let no_text = |_| Refused::NoText.at(label);
         match self.next() {
             Some(b'{') => {
                 let mut fields = IndexMap::new();
@@ -237,7 +242,7 @@ impl<'a> Reader<'a> {
             _ => {
                 let text = self.token().map_err(|why| why.at(label))?;
                 match text.as_bytes().first() {
-                    Some(b'"') => Ok(Value::String(serde_json::from_str(text).map_err(unreadable)?)),
+                    Some(b'"') => Ok(Value::String(serde_json::from_str(text).map_err(no_text)?)),
                     Some(b't') => Ok(Value::Boolean(true)),
                     Some(b'f') => Ok(Value::Boolean(false)),
                     Some(b'n') => Ok(Value::Null),
@@ -256,7 +261,7 @@ impl<'a> Reader<'a> {
         self.skip();
         while self.next().is_some_and(|byte| byte != b'}') {
             let key = self.token().map_err(|why| why.at(label))?;
-            let name = serde_json::from_str(key).map_err(|_| Refused::Unreadable.at(label))?;
+            let name = serde_json::from_str(key).map_err(|_| Refused::NoText.at(label))?;
             if self.next() == Some(b':') {
                 self.skip();
             }

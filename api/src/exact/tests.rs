@@ -96,8 +96,15 @@ fn variables_are_an_object_of_bounded_depth() {
     }
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
     assert_eq!(field(&deep).unwrap().0, "body");
-    let lone = r#"{"a":"\uD83D"}"#;
-    assert_eq!(field(lone).unwrap().0, "a");
+    for (lone, named) in [
+        (r#"{"a":"\uD83D"}"#, "a"),
+        (r#"{"input":{"description":"a\ud800"}}"#, "description"),
+        (r#"{"input":{"metadata":{"\uDE00":1}}}"#, "metadata"),
+    ] {
+        let (field, problem) = field(lone).unwrap();
+        assert_eq!(field, named, "{lone}");
+        assert!(problem.contains("lone surrogate"), "{problem}");
+    }
     let pair = variables(&raw(r#"{"a":"\uD83D\uDE00"}"#)).unwrap();
     assert_eq!(pair.get("a"), Some(&Value::from("😀")));
 }
