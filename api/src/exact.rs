@@ -14,6 +14,8 @@ use crate::errors::ApiError;
 const MAX_NESTING: usize = 64;
 /// The fields that are the client's own data: what they hold has no names of ours.
 const CLIENTS_OWN: [&str; 3] = ["metadata", "senderDetails", "receiverDetails"];
+/// The field that is an input within the input: what it holds is named with it.
+const WITHIN: &str = "bankDetails";
 
 /// Why a value was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,29 +52,55 @@ impl Refused {
             }
             Self::Unreadable => "must be JSON".to_owned(),
         };
-        ApiError::validation(label.0.to_owned(), problem)
+        ApiError::validation(label.written(), problem)
     }
 }
 
 /// The field that a value belongs to, as errors name it: the argument, or the field of an `input`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Label<'a>(&'a str, bool);
+pub(crate) struct Label<'a> {
+    name: &'a str,
+    /// The field of an input within the input.
+    inner: Option<&'a str>,
+    /// Whether what stands there has names of its own.
+    is_argument: bool,
+}
 
 impl<'a> Label<'a> {
     /// The label of an argument or a variable.
     pub(crate) fn of(name: &'a str) -> Self {
-        Self(name, !CLIENTS_OWN.contains(&name))
+        Self {
+            name,
+            inner: None,
+            is_argument: !CLIENTS_OWN.contains(&name),
+        }
     }
 
-    /// The label of what stands under `name` there: the name itself below an argument, the same for everything deeper.
+    /// The label of what stands under `name` there: the name itself below an argument, the same for everything deeper, except in an input within
+    /// the input.
     pub(crate) fn within<'b>(self, name: &'b str) -> Label<'b>
     where
         'a: 'b,
     {
-        if self.1 {
-            Label(name, false)
-        } else {
-            Label(self.0, false)
+        match self.inner {
+            None if self.name == WITHIN => Label {
+                name: self.name,
+                inner: Some(name),
+                is_argument: false,
+            },
+            None if self.is_argument => Label {
+                name,
+                inner: None,
+                is_argument: false,
+            },
+            _ => self,
+        }
+    }
+
+    fn written(self) -> String {
+        match self.inner {
+            Some(inner) => format!("{}.{inner}", self.name),
+            None => self.name.to_owned(),
         }
     }
 }

@@ -100,6 +100,10 @@ fn variables_are_an_object_of_bounded_depth() {
         (r#"{"a":"\uD83D"}"#, "a"),
         (r#"{"input":{"description":"a\ud800"}}"#, "description"),
         (r#"{"input":{"metadata":{"\uDE00":1}}}"#, "metadata"),
+        (
+            r#"{"input":{"bankDetails":{"accountName":"\uDE00"}}}"#,
+            "bankDetails.accountName",
+        ),
     ] {
         let (field, problem) = field(lone).unwrap();
         assert_eq!(field, named, "{lone}");

@@ -125,20 +125,26 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
     count_error(error.code());
 }
 
-/// The field that one of the engine's messages is about: it is quoted behind `field`, or behind `argument` with its path. Other
-/// messages are about the document, or about the variables sent with it.
-fn field_of(message: &str) -> &str {
+/// The field that one of the engine's messages is about: it is quoted behind `field`, or behind `argument` with its path, and told with the
+/// whole way to it within the input. Other messages are about the document, or about the variables sent with it.
+fn field_of(message: &str) -> String {
     let quoted = |label: &str| message.split_once(label)?.1.split_once('"').map(|(name, _)| name);
     let Some(path) = quoted("argument \"") else {
         return if message.starts_with("Variable") {
-            "variables"
+            "variables".to_owned()
         } else {
-            "query"
+            "query".to_owned()
         };
     };
-    quoted(", field \"")
-        .or_else(|| quoted(", unknown field \""))
-        .unwrap_or_else(|| path.strip_prefix("input.").unwrap_or(path))
+    let within = path.strip_prefix("input.");
+    match (
+        within,
+        quoted(", field \"").or_else(|| quoted(", unknown field \"")),
+    ) {
+        (Some(within), Some(name)) => format!("{within}.{name}"),
+        (None, Some(name)) => name.to_owned(),
+        (within, None) => within.unwrap_or(path).to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -208,6 +214,10 @@ mod tests {
             (
                 "Invalid value for argument \"input\", field \"amount\" of type \"Decimal!\" is required but not provided",
                 "amount",
+            ),
+            (
+                "Invalid value for argument \"input.bankDetails\", field \"accountNumber\" of type \"String!\" is required but not provided",
+                "bankDetails.accountNumber",
             ),
             (
                 "Field \"wallet\" argument \"id\" of type \"Query\" is required but not provided",

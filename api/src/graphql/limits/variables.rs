@@ -54,12 +54,15 @@ enum At<'a> {
 }
 
 impl At<'_> {
-    /// The innermost field; none when the value is within no input object.
-    fn field(&self) -> Option<&str> {
+    /// The fields on the way, `bankDetails.country`; none when the value is within no input object.
+    fn fields(&self) -> Option<String> {
         match self {
             Self::Variable => None,
-            Self::Field(_, name) => Some(name),
-            Self::Item(list, _) => list.field(),
+            Self::Field(object, name) => Some(match object.fields() {
+                Some(outer) => format!("{outer}.{name}"),
+                None => (*name).to_owned(),
+            }),
+            Self::Item(list, _) => list.fields(),
         }
     }
 
@@ -160,19 +163,22 @@ impl Variable<'_> {
     /// are as long as a request may be at most; the way is shortened.
     fn wrong(&self, at: At<'_>, problem: &str) -> ApiError {
         let name = self.declared.name.as_str();
-        let told = at.field().or_else(|| argument(&self.plan.steps, name));
+        let told = match (argument(&self.plan.steps, name), at.fields()) {
+            (Some(place), Some(fields)) => format!("{place}.{fields}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => "variables".to_owned(),
+        };
+        // The one argument that others are fields of is not named, as in every other refusal.
+        let told = told.strip_prefix("input.").unwrap_or(&told).to_owned();
         let mut way = String::new();
         at.write(name, &mut way);
         let way = shortened(&way, MOST_WAY);
-        ApiError::validation(
-            told.unwrap_or("variables").to_owned(),
-            format!("{problem} (variable {way})"),
-        )
+        ApiError::validation(told, format!("{problem} (variable {way})"))
     }
 }
 
-/// The argument, or the field of an input object, that a variable stands for first.
-fn argument<'a>(steps: &'a [Step], variable: &str) -> Option<&'a str> {
+/// The argument that a variable stands for first, or the way to the field of an input object.
+fn argument(steps: &[Step], variable: &str) -> Option<String> {
     steps.iter().find_map(|step| {
         let mut arguments = step.field.arguments.iter();
         let named = arguments.find_map(|argument| place(&argument.name, &argument.value, variable));
@@ -180,14 +186,15 @@ fn argument<'a>(steps: &'a [Step], variable: &str) -> Option<&'a str> {
     })
 }
 
-/// The name at which a variable stands within a value; values nest as deep as the parser lets them.
-fn place<'a>(name: &'a str, value: &'a Written, variable: &str) -> Option<&'a str> {
+/// The way to a variable within a value; values nest as deep as the parser lets them.
+fn place(name: &str, value: &Written, variable: &str) -> Option<String> {
     match value {
-        Written::Variable(found) => (found.as_str() == variable).then_some(name),
+        Written::Variable(found) => (found.as_str() == variable).then(|| name.to_owned()),
         Written::List(items) => items.iter().find_map(|item| place(name, item, variable)),
         Written::Object(fields) => fields
             .iter()
-            .find_map(|(name, value)| place(name, value, variable)),
+            .find_map(|(inner, value)| place(inner, value, variable))
+            .map(|way| format!("{name}.{way}")),
         _ => None,
     }
 }
@@ -310,6 +317,34 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_an_input_within_the_input_is_named_with_the_whole_way() {
+        let rules = Rules {
+            introspection: false,
+            wallets: 100,
+        };
+        let whole = "mutation($v: CreateWalletInput!) { createWallet(input: $v) { id } }";
+        let inner = "mutation($v: BankDetailsInput!) { createWallet(input: { bankDetails: $v }) { id } }";
+        let single = "mutation($v: String!) { createWallet(input: { bankDetails: { accountName: \"A\", accountNumber: $v } }) { id } }";
+        for (query, value) in [
+            (whole, json!({ "bankDetails": { "accountName": "A" } })),
+            (
+                whole,
+                json!({ "bankDetails": { "accountName": "A", "accountNumber": 5 } }),
+            ),
+            (inner, json!({ "accountName": "A" })),
+            (inner, json!({ "accountName": "A", "accountNumber": null })),
+            (single, json!(null)),
+        ] {
+            let request = Request::new(query).variables(Variables::from_json(json!({ "v": value })));
+            let refused = check(&mut { request }, rules).map(drop).unwrap_err();
+            let ApiError::Validation { field, .. } = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(field, "bankDetails.accountNumber", "{query} {value}");
+        }
+    }
+
+    #[test]
     fn the_way_to_a_value_tells_every_field_and_every_place_of_a_list() {
         let root = At::Variable;
         let items = At::Field(&root, "items");
@@ -319,8 +354,12 @@ mod tests {
         amount.write("input", &mut way);
         assert_eq!(way, "$input.items[2].amount");
         assert_eq!(
-            (amount.field(), third.field(), root.field()),
-            (Some("amount"), Some("items"), None)
+            (
+                amount.fields().as_deref(),
+                third.fields().as_deref(),
+                root.fields()
+            ),
+            (Some("items.amount"), Some("items"), None)
         );
     }
 }

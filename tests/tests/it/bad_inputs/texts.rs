@@ -81,6 +81,14 @@ async fn texts_that_deceive_or_overflow_are_refused() {
         )
         .field("bankDetails.country"),
     );
+    for details in [
+        json!({ "accountName": "A" }),
+        json!({ "accountName": "A", "accountNumber": null }),
+    ] {
+        let input = json!({ "i": { "bankDetails": details } });
+        let row = Wrong::operation(format!("no number: {details}"), &user.token, CREATE, input);
+        rows.push(row.field("bankDetails.accountNumber"));
+    }
     rows.push(
         Wrong::operation(
             "no owner",
