@@ -114,7 +114,7 @@ async fn refundable(
         return refused("nothing is left to refund".to_owned());
     }
     if amount.amount() > left.amount() {
-        return refused(format!("only {left} of {} is left to refund", original.amount));
+        return refused(original.too_much(amount, left));
     }
     if original.flow == Flow::Deposit
         && amount.currency().whole_units_only()

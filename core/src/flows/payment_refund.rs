@@ -57,7 +57,7 @@ pub(super) fn exceeds(original: &Transaction, amount: Money, left: Money) -> Opt
     if original.stage == Stage::Completed && amount.amount() <= left.amount() {
         return None;
     }
-    let sentence = format!("only {left} of {} is left to refund", original.amount);
+    let sentence = original.too_much(amount, left);
     Some(FailureReason::new(FailureCode::RefundExceedsOriginal, sentence))
 }
 

@@ -36,6 +36,15 @@ pub fn left_of<'a>(
 }
 
 impl Transaction {
+    /// Why `amount` cannot be given back of this, of which `left` is left.
+    pub(crate) fn too_much(&self, amount: Money, left: Money) -> String {
+        if left == self.amount && amount.amount() > left.amount() {
+            format!("{amount} is more than the {} of {left}", self.transaction_type)
+        } else {
+            format!("only {left} of {} is left to refund", self.amount)
+        }
+    }
+
     /// Whether it holds, or has given back, a part of `original`.
     pub(crate) fn gives_back(&self, original: TransactionId, requests: Requests) -> bool {
         let has_a_claim = match self.stage {

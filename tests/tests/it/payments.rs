@@ -156,6 +156,16 @@ async fn only_its_payee_and_operators_refund_a_payment() {
         .refund(&stranger, &payment, json!({ "amount": "10.00" }))
         .await;
     assert_eq!(by_stranger.code(), Some("TRANSACTION_NOT_FOUND"));
+    let too_much = app
+        .refund(&landlord, &payment, json!({ "amount": "50.01" }))
+        .await;
+    assert_eq!(
+        (too_much.code(), too_much.message()),
+        (
+            Some("INVALID_STATE"),
+            "50.01 usd is more than the payment of 50.00 usd"
+        )
+    );
     let operator = wallet_tests::User::with_role(wallet_tests::Role::Operator);
     let by_operator = app
         .refund(&operator, &payment, json!({ "amount": "10.00" }))
@@ -163,6 +173,16 @@ async fn only_its_payee_and_operators_refund_a_payment() {
         .data();
     app.completed(&landlord, &id_of(&by_operator)).await;
     assert_eq!(app.balances(&tenant, &from).await, (6_000, 0));
+    let too_much = app
+        .refund(&landlord, &payment, json!({ "amount": "40.01" }))
+        .await;
+    assert_eq!(
+        (too_much.code(), too_much.message()),
+        (
+            Some("INVALID_STATE"),
+            "only 40.00 usd of 50.00 usd is left to refund"
+        )
+    );
     app.finish().await;
 }
 
