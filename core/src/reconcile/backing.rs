@@ -232,7 +232,8 @@ async fn expected(db: &Db, now: DateTime<Utc>) -> Result<BTreeMap<Currency, (Dec
               moving AS (SELECT currency, sum(covered) AS covered, sum(leaving) AS leaving FROM (
                                 -- A transfer, a refund or a dispute whose money Stripe may have moved and that is not booked yet. The wallets
                                 -- hold what they could cover of it; Stripe moves all of it.
-                                -- A dispute of which nothing was heard for a while has moved what is booked of it, and an inquiry nothing.
+                                -- A dispute of which nothing was heard for a while has moved what is booked of it, and an inquiry nothing. Its fee is no
+                                -- part of what moves.
                                 SELECT t.currency,
                                        CASE WHEN is_quiet THEN least(coalesce(held_amount, 0), greatest(moved, 0))
                                             ELSE coalesce(held_amount, t.amount) END AS covered,
@@ -240,7 +241,7 @@ async fn expected(db: &Db, now: DateTime<Utc>) -> Result<BTreeMap<Currency, (Dec
                                             ELSE greatest(coalesce(claimed_amount, t.amount) - moved, 0) END AS leaving
                                   FROM wallet_transactions t
                                   CROSS JOIN LATERAL (SELECT coalesce(sum(e.amount), 0) AS moved FROM ledger_entries e
-                                                       WHERE e.transaction_id = t.id AND e.account = 'stripe:clearing') booked
+                                                       WHERE e.transaction_id = t.id AND e.account IN ('stripe:clearing', 'stripe:fees')) booked
                                   CROSS JOIN LATERAL (SELECT t.flow = 'dispute' AND t.updated_at < $1 - $2 AS is_quiet) heard
                                  WHERE status IN ('pending', 'processing')
                                    AND (stage IN ('held', 'refunding', 'disputed')

@@ -73,7 +73,7 @@ async fn a_list_that_stays_refused_calls_a_person_and_is_asked_for_ever_less_oft
         let operation = if nth == 1 {
             json!({ "operation": "events.list", "outcome": "error_403" })
         } else {
-            json!({ "operation": "events.list", "outcome": "error_400", "every": 2 })
+            json!({ "operation": "events.list", "outcome": "error_400", "nth": 2, "times": 1_000 })
         };
         app.stripe.fault(operation).await;
         app.start_worker();

@@ -72,6 +72,12 @@ async fn the_fee_of_a_refund_is_booked_once_while_it_is_pending_and_stays_when_i
         assert_eq!(charged(&app, &refund).await, FEE, "{ends:?}");
         platform_balance::look(&app).await;
         assert!(platform_balance::is_open(&app).await, "{ends:?}");
+        let taken = "alarms WHERE kind = 'platform_balance_taken'";
+        assert_eq!(
+            app.db.count(taken).await,
+            0,
+            "{ends:?}: a fee is told as what it is"
+        );
         let object = app.stripe_id(&refund, "stripe_refund_id").await;
         for end in ends {
             let becomes = json!({ "status": end });

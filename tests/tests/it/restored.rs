@@ -55,7 +55,7 @@ async fn what_was_sent_after_the_backup_is_found_at_stripe_also_when_its_key_is_
         let (ada, wallet, id) = held(&app).await;
         if was_refused {
             let refused = "INSERT INTO stripe_calls (idempotency_key, operation, subject_id, attempt, outcome, tries, first_tried_at, error_code, created_at, updated_at)
-                           VALUES ('transfer:' || $1::text || ':1', 'transfer', $1, 1, 'refused', 1, $2, 'balance_insufficient', $2, $2)";
+                           VALUES ('transfer:' || ($1::uuid)::text || ':1', 'transfer', $1, 1, 'refused', 1, $2, 'balance_insufficient', $2, $2)";
             let now = app.clock.now();
             app.db.execute(refused, &[&uuid(&id), &now]).await;
         }

@@ -4,7 +4,7 @@ use wallet_core::db::{self, DbError};
 use wallet_tests::servers::{self, without_tls};
 
 /// PostgreSQL's own search path is that of the role's name, then `public`: a schema that somebody makes later comes before the one with the books.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schema_that_comes_before_the_books_gets_no_second_set_of_tables() {
     let name = servers::empty_database().await;
     let cluster = servers::postgres().await;

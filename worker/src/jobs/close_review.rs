@@ -23,8 +23,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         // Of amounts in several currencies nobody here knows what is left: then the operator does.
         if has_money && let Ok(Some(left)) = payment.left() {
             let why = format!(
-                "{left} of payment {} can still be refunded: `wallet-worker review return {}`, or Stripe's dashboard when it is one of several",
-                payment.intent, transaction.id
+                "{left} of the payment can still be refunded: `wallet-worker review return {}`, or {} in Stripe's dashboard when it is one of several",
+                transaction.id, payment.intent
             );
             return Err(JobError::Park(why));
         }
