@@ -104,10 +104,10 @@ impl ApiError {
         Self::Internal(Arc::from(cause.into()))
     }
 
-    /// As a mutation tells it that takes an idempotency key.
-    pub(crate) fn with_key(self) -> Self {
+    /// As a mutation tells it to whoever has sent an idempotency key.
+    pub(crate) fn with_key(self, has_key: bool) -> Self {
         match self {
-            Self::Unavailable(cause) => Self::UnavailableToKey(cause),
+            Self::Unavailable(cause) if has_key => Self::UnavailableToKey(cause),
             other => other,
         }
     }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn only_what_takes_a_key_is_to_be_tried_again_with_it() {
         let away = || ApiError::from(DbError::Unavailable("down".into()));
-        let (without, with) = (away(), away().with_key());
+        let (without, with) = (away(), away().with_key(true));
         assert_eq!(
             without.to_string(),
             "the service is not available at the moment; try again"

@@ -82,13 +82,29 @@ impl SuspendedPayment {
         if self.disputes.iter().any(took) {
             return Ok(None);
         }
-        let left = self
+        self.unreturned()
+    }
+
+    /// What of it neither went back, nor is going back, nor was taken by the payer's bank, in the payment's currency.
+    ///
+    /// # Errors
+    /// As [`SuspendedPayment::left`].
+    pub(crate) fn unreturned(&self) -> Result<Option<Money>, MoneyError> {
+        let refunded = self
             .refunds
             .iter()
             .filter(|refund| !matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled))
-            .map(|refund| refund.amount)
+            .map(|refund| refund.amount);
+        let taken = self.disputes.iter().filter(|dispute| took(dispute));
+        let left = refunded
+            .chain(taken.map(|dispute| dispute.amount))
             .try_fold(self.paid.amount_received, Money::checked_sub)?;
         Ok(Some(left).filter(|left| left.is_positive()))
+    }
+
+    /// Whether what came of it is in another currency than it was paid in.
+    pub(crate) fn is_converted_from(&self, came: Money) -> bool {
+        self.paid.currency() != came.currency()
     }
 }
 

@@ -100,6 +100,12 @@ struct Table {
 }
 
 #[derive(QueryableByName)]
+struct InUse {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
+}
+
+#[derive(QueryableByName)]
 struct Schemas {
     #[diesel(sql_type = Text)]
     ours: String,
@@ -190,8 +196,21 @@ async fn check_schema(conn: &mut PgConn) -> Result<(), DbError> {
     )
     .load(conn)
     .await?;
-    match others.into_iter().next() {
-        Some(Schemas { ours, theirs }) => Err(DbError::OtherSchema { ours, theirs }),
-        None => Ok(()),
+    let Some(Schemas { ours, theirs }) = others.into_iter().next() else {
+        return Ok(());
+    };
+    // With wallets in it, the first schema has the books that are in use, and the other ones are somebody else's.
+    let first: InUse =
+        sql("SELECT to_regclass(quote_ident(current_schema()) || '.wallets') IS NOT NULL AS yes")
+            .get_result(conn)
+            .await?;
+    if first.yes {
+        let used: InUse = sql("SELECT EXISTS (SELECT 1 FROM wallets) AS yes")
+            .get_result(conn)
+            .await?;
+        if used.yes {
+            return Ok(());
+        }
     }
+    Err(DbError::OtherSchema { ours, theirs })
 }

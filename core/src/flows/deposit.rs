@@ -22,7 +22,9 @@ pub(super) const DECIDES: &str = "support has been told and will decide";
 /// What an operator reads of money that can only be given back.
 pub(super) fn to_return(transaction: &Transaction, what: &str) -> String {
     let id = transaction.id;
-    format!("{what}; `wallet-worker review return {id}` gives it back to its payer")
+    format!(
+        "{what}; `wallet-worker review return {id}` gives it back to its payer, or `wallet-worker review close {id}` books it when Stripe refunds nothing any more"
+    )
 }
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
@@ -96,6 +98,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::BookDispute(entry) if transaction.stage != Stage::Completed => {
             Ok(Some(disputed(transaction, context, entry)))
         }
+        Command::EndDispute { taken, .. } if !taken.is_positive() => Ok(None),
         Command::EndDispute { .. } => end_dispute(transaction, context),
         Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
         // Its intent is there or being made: it is cancelled at Stripe first, by whoever asks again.
@@ -253,9 +256,13 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
         )
         .alarms(
             alarms::PAYMENT_MISMATCH,
-            format!(
-                "{what}; `wallet-worker review credit {id}` credits it to the wallet, `wallet-worker review return {id}` gives it back to its payer"
-            ),
+            if received.currency() == transaction.amount.currency() {
+                format!(
+                    "{what}; `wallet-worker review credit {id}` credits it to the wallet, `wallet-worker review return {id}` gives it back to its payer"
+                )
+            } else {
+                format!("{what}; `wallet-worker review return {id}` gives it back to its payer")
+            },
         )
         .then(JobKind::DepositFee)
 }

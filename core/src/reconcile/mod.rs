@@ -225,7 +225,10 @@ async fn read_movements(
                     if movement.net.is_negative() && own::pays_out(&movement.kind) {
                         movements.paid_out.push(movement.clone());
                     }
-                    own.push(movement);
+                    // What an operator has explained is written down already, and may be taken back at this moment.
+                    if own::is_own(&movement.kind) {
+                        own.push(movement);
+                    }
                 }
                 Attribution::Missed { of, cause } => {
                     movements.differences.push(unmatched(movement, of, cause, now));

@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, Bool, Nullable, Numeric, Text, Timestamptz, Uuid 
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::ReconcileError;
 use super::ask::Asker;
@@ -234,19 +235,16 @@ pub async fn explain(
         .await?;
     let (mend, means) = (mend(&movement), means(&movement));
     let refusal = match attributed.as_slice().first() {
+        // Only a transfer: a payment is booked by its event also when it comes too late, and what a refund that failed has moved comes back.
         Some(Attribution::Transaction(of)) => match ended_without(db, *of).await? {
-            Some(stage) => Some(ReconcileError::EndedWithout {
+            Some(stage) if movement.kind == "transfer" => Some(ReconcileError::EndedWithout {
                 movement: id.clone(),
                 of: *of,
                 stage: stage.as_str(),
-                mend: if matches!(movement.kind.as_str(), "charge" | "payment") {
-                    "the workers book it as money that came too late when they read its event"
-                } else {
-                    mend
-                },
+                mend,
                 means,
             }),
-            None => return Err(ReconcileError::OfTransaction(id.clone(), *of)),
+            _ => return Err(ReconcileError::OfTransaction(id.clone(), *of)),
         },
         Some(Attribution::Missed {
             of: Some(of),
@@ -308,8 +306,8 @@ pub async fn forget_explained(
     })
 }
 
-/// Takes back that these movements were explained, if they were: each is of this transaction by now. What an operator has given up came after all
-/// and was booked, and counts once.
+/// Takes back that these movements were explained, if they were: each is of this transaction, which has booked something on the platform's balance by
+/// now. What an operator has given up came after all, and counts once.
 pub(super) async fn leave_out(
     db: &Db,
     booked: &[(&str, TransactionId)],
@@ -320,10 +318,15 @@ pub(super) async fn leave_out(
         return Ok(());
     }
     let ids: Vec<&str> = booked.iter().map(|(id, _)| *id).collect();
+    let transactions: Vec<Uuid> = booked.iter().map(|(_, of)| of.uuid()).collect();
     in_transaction!(db, conn => {
         let gone: Vec<Gone> =
-            sql("DELETE FROM platform_movements WHERE id = ANY($1) AND reason IS NOT NULL RETURNING id")
+            sql("DELETE FROM platform_movements USING unnest($1, $2) AS booked (movement, transaction_id)
+                  WHERE id = booked.movement AND reason IS NOT NULL
+                    AND EXISTS (SELECT 1 FROM ledger_entries e WHERE e.transaction_id = booked.transaction_id AND e.account = 'stripe:clearing')
+                 RETURNING id")
                 .bind::<Array<Text>, _>(&ids)
+                .bind::<Array<SqlUuid>, _>(&transactions)
                 .load(conn)
                 .await?;
         for row in &gone {

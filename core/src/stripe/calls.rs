@@ -24,8 +24,8 @@ use attempt::{Attempt, Outcome, code_of, exhausted, unrecorded};
 pub use error::{CallError, LookUp};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
-pub use store::is_undecided;
 use store::{Begun, CallStore};
+pub use store::{is_undecided, made};
 
 use super::breaker::{Breakers, Lane};
 use super::errors::{ErrorClass, GatewayError};
@@ -204,6 +204,7 @@ impl StripeCalls {
             Begun::ClaimVoid => return Err(CallError::ClaimVoid),
             Begun::Stopped => return Err(CallError::MoneyOutStopped),
             Begun::WalletInactive => return Err(CallError::WalletInactive),
+            Begun::CancelAsked => return Err(CallError::CancelAsked),
         };
 
         chaos::reach(Point::W3).await;

@@ -21,7 +21,9 @@ mod types;
 
 pub use adapter::{AsyncStripeGateway, CALL_TIMEOUT, GatewayConfigError, GatewayOptions};
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
-pub use calls::{Author, CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls, is_undecided};
+pub use calls::{
+    Author, CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls, is_undecided, made,
+};
 pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, GatewayError, Scope, classify};
 pub use event::{Envelope, EventError, EventObject};
 pub use gateway::PaymentGateway;

@@ -12,8 +12,8 @@ pub use row::{CancelRequest, Transaction, TransactionRow};
 pub(crate) use store::returns_of;
 pub use store::{
     HistoryFilter, HistoryPage, booked_movements, count_quiet, external_ref, external_refs_of, find,
-    find_by_external_ref, find_by_object, find_visible, has_open_payments, history, insert, load_many,
-    related_to, request_cancel, sent_after,
+    find_by_external_ref, find_by_object, find_visible, has_open_payments, history, insert,
+    is_to_be_cancelled, load_many, related_to, request_cancel, sent_after,
 };
 pub use timeline::{
     MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, record_waiting, timeline, timelines,

@@ -214,6 +214,20 @@ pub async fn booked_movements(conn: &mut PgConn, ids: &[&str]) -> Result<HashSet
     Ok(booked.into_iter().collect())
 }
 
+/// Whether somebody has asked to cancel a transaction that holds its money: then nothing is sent for it before that is decided.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_to_be_cancelled(conn: &mut PgConn, id: Uuid) -> Result<bool, DbError> {
+    let asked = wallet_transactions::table
+        .find(id)
+        .filter(wallet_transactions::stage.eq(Stage::Held.as_str()))
+        .filter(wallet_transactions::cancel_requested_at.is_not_null());
+    Ok(diesel::select(diesel::dsl::exists(asked))
+        .get_result(conn)
+        .await?)
+}
+
 #[derive(QueryableByName)]
 struct Sum {
     #[diesel(sql_type = Nullable<Numeric>)]

@@ -85,6 +85,7 @@ mod stripe_calls;
 mod stripe_flows;
 mod stripe_refusals;
 mod subscriptions;
+mod suspense_disputes;
 mod suspense_ends;
 mod sweeps;
 mod told_early;

@@ -5,7 +5,7 @@ use serde_json::json;
 use wallet_core::clock::Clock as _;
 use wallet_tests::app::{id_of, uuid};
 use wallet_tests::programs::run;
-use wallet_tests::{TestApp, User};
+use wallet_tests::{TestApp, User, eventually};
 
 async fn money_out(app: &TestApp, what: &[&str]) {
     let args: Vec<&str> = std::iter::once("money-out").chain(what.iter().copied()).collect();
@@ -190,4 +190,65 @@ async fn a_saved_card_that_was_charged_after_the_backup_is_not_charged_again() {
     assert_eq!(app.stripe.effects_of(&id, "payment_intent.create").await, 1);
     assert_eq!(app.balances(&ada, &wallet).await, (4_300, 0));
     app.abandon().await;
+}
+
+/// Whether anything was sent is asked at Stripe; while Stripe is away the wish waits, and nothing is sent before it is carried out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_cancelled_is_not_sent_when_stripe_comes_back() {
+    for is_withdrawal in [true, false] {
+        let app = TestApp::start().await;
+        let (alice, wallet) = app.payee(0).await;
+        let deposit = app.deposited(&alice, &wallet, 5_000, "pm_card_visa").await;
+        app.at_rest().await;
+        let listing = if is_withdrawal {
+            "transfers.list"
+        } else {
+            "refunds.list"
+        };
+        app.stripe
+            .fault(json!({ "operation": listing, "outcome": "error_503" }))
+            .await;
+        let stop = ["money-out", "stop", "--reason", "a pause"];
+        run("wallet-worker", &stop, &app.variables).await;
+        let id = if is_withdrawal {
+            id_of(
+                &app.withdraw(&alice, &wallet, json!({ "amount": "20.00" }))
+                    .await
+                    .data(),
+            )
+        } else {
+            id_of(
+                &app.refund(&alice, &deposit, json!({ "amount": "20.00" }))
+                    .await
+                    .data(),
+            )
+        };
+        app.at_stage(&id, "held").await;
+        app.cancel(&alice, &id).await;
+        eventually("Stripe to be asked", async || {
+            app.stripe.fault_hits().await[0] > 0
+        })
+        .await;
+        let start = ["money-out", "start"];
+        run("wallet-worker", &start, &app.variables).await;
+        app.hurry_until("the sender to wait", TimeDelta::seconds(30), async || {
+            let waits = "jobs WHERE last_error LIKE '%it is being cancelled%'";
+            app.db.count(waits).await == 1
+        })
+        .await;
+        app.stripe.clear_faults().await;
+        app.hurry_until("it to be cancelled", TimeDelta::seconds(30), async || {
+            app.transaction(&alice, &id).await["status"] == "CANCELLED"
+        })
+        .await;
+        app.at_rest().await;
+        let sent = if is_withdrawal {
+            "transfer.create"
+        } else {
+            "refund.create"
+        };
+        assert_eq!(app.stripe.effects_of(&id, sent).await, 0);
+        assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
+        app.finish().await;
+    }
 }

@@ -39,6 +39,21 @@ async fn a_schema_that_comes_before_the_books_gets_no_second_set_of_tables() {
         .await
         .unwrap();
     assert!(db::migrate(&url).await.unwrap().is_empty());
+    // Books that are in use are those of the first schema, whoever has others behind it.
+    client
+        .batch_execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+        .await
+        .unwrap();
+    let own = format!("{url}&options=-csearch_path%3D{role}");
+    assert!(!db::migrate(&own).await.unwrap().is_empty());
+    assert!(matches!(
+        db::migrate(&url).await,
+        Err(DbError::OtherSchema { .. })
+    ));
+    let used =
+        "INSERT INTO wallets (id, user_id, currency) VALUES (gen_random_uuid(), gen_random_uuid(), 'usd')";
+    client.batch_execute(used).await.unwrap();
+    assert!(db::migrate(&url).await.unwrap().is_empty());
     drop(client);
     cluster.drop_database(&name).await.unwrap();
 }

@@ -12,7 +12,7 @@ async fn command(app: &TestApp, args: &[&str]) -> Ended {
 }
 
 /// What lies in suspense for a transaction, as amount and currency.
-async fn suspended(app: &TestApp, id: &str) -> Vec<String> {
+pub(crate) async fn suspended(app: &TestApp, id: &str) -> Vec<String> {
     let sums = "SELECT trim_scale(sum(amount))::text || ' ' || currency FROM ledger_entries
                  WHERE account = 'platform:suspense' AND transaction_id = $1 GROUP BY currency HAVING sum(amount) <> 0";
     let rows = app.db.rows(sums, &[&uuid(id)]).await;
@@ -20,13 +20,17 @@ async fn suspended(app: &TestApp, id: &str) -> Vec<String> {
 }
 
 /// A deposit of 50.00 eur by card on an account that is paid in dollars: 54.00 usd came. Then the rate changes.
-async fn converted(app: &mut TestApp, later_rate: i64) -> (User, String, String) {
+pub(crate) async fn converted(app: &mut TestApp, later_rate: i64) -> (User, String, String) {
+    converted_by(app, "pm_card_visa", later_rate).await
+}
+
+pub(crate) async fn converted_by(app: &mut TestApp, card: &str, later_rate: i64) -> (User, String, String) {
     let settings = json!({ "settlement_currencies": ["usd"], "exchange_rate": 10_800 });
     app.stripe.settings(settings).await;
     app.start_worker();
     let ada = User::new();
     let wallet = app.wallet(&ada, json!({ "currency": "eur" })).await;
-    let input = json!({ "amount": "50.00", "stripePaymentMethodId": "pm_card_visa" });
+    let input = json!({ "amount": "50.00", "stripePaymentMethodId": card });
     let id = id_of(&app.deposit(&ada, &wallet, input).await.data());
     app.at_stage(&id, "in_review").await;
     app.at_rest().await;
@@ -145,7 +149,7 @@ async fn what_a_dispute_takes_beyond_the_payment_is_the_platforms_loss_when_an_o
     .await;
 }
 
-async fn parked(app: &TestApp, words: &str) {
+pub(crate) async fn parked(app: &TestApp, words: &str) {
     eventually(words, async || {
         let parked = "SELECT last_error FROM jobs WHERE parked_at IS NOT NULL";
         let rows = app.db.rows(parked, &[]).await;
@@ -154,12 +158,12 @@ async fn parked(app: &TestApp, words: &str) {
     .await;
 }
 
-async fn decided(app: &TestApp, what: &str, id: &str) {
+pub(crate) async fn decided(app: &TestApp, what: &str, id: &str) {
     let done = command(app, &["review", what, id, "--reason", "looked at"]).await;
     assert_eq!(done.code, Some(0), "{what}: {done:?}");
 }
 
-async fn gone(app: &TestApp, id: &str) {
+pub(crate) async fn gone(app: &TestApp, id: &str) {
     eventually("nothing to lie in suspense", async || {
         suspended(app, id).await.is_empty()
     })
@@ -273,82 +277,6 @@ async fn refunds_all(app: &TestApp, id: &str) {
         suspended(app, id).await == ["0.2 usd"]
     })
     .await;
-}
-
-/// <https://docs.stripe.com/currencies/conversions>: disputes of a converted payment are settled in the other currency.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_converted_payment_that_its_payers_bank_takes_ends() {
-    for (rate, status) in [(10_800, "lost"), (10_760, "lost"), (10_760, "prevented")] {
-        let mut app = TestApp::with_workers(0).await;
-        let (ada, _, id) = converted(&mut app, rate).await;
-        let intent = app.stripe_id(&id, "stripe_payment_intent_id").await;
-        let mut what = json!({ "payment_intent": intent });
-        if status == "prevented" {
-            what["status"] = json!(status);
-        }
-        let dispute = id_of(&app.stripe.control("disputes", what).await);
-        eventually("the money to be taken", async || {
-            suspended(&app, &id).await != ["54 usd"]
-        })
-        .await;
-        app.at_rest().await;
-        if status == "lost" {
-            let decided = json!({ "status": status });
-            app.stripe.control(&format!("disputes/{dispute}"), decided).await;
-            eventually("the decision to be told", async || {
-                let told = "stripe_events WHERE type = 'charge.dispute.closed' AND state = 'processed'";
-                app.db.count(told).await == 1
-            })
-            .await;
-        }
-        app.at_rest().await;
-        if rate != 10_800 {
-            decided(&app, "return", &id).await;
-            parked(&app, "review close").await;
-            decided(&app, "close", &id).await;
-            gone(&app, &id).await;
-        }
-        app.failed(&ada, &id).await;
-        app.abandon().await;
-    }
-}
-
-/// After a dispute is lost, Stripe refuses to refund what it left (<https://docs.stripe.com/error-codes#charge-disputed>).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_lost_dispute_leaves_of_a_payment_can_be_closed() {
-    let mut app = TestApp::with_workers(0).await;
-    app.start_worker();
-    let (ada, wallet) = app.owner(0).await;
-    let asked = app.deposit(&ada, &wallet, json!({ "amount": "25.00" })).await;
-    let id = id_of(&asked.data());
-    let intent = paid_at_stripe(&app, "2000", "usd", &id).await;
-    app.hurry_until(
-        "the money to be in suspense",
-        chrono::TimeDelta::seconds(10),
-        async || suspended(&app, &id).await == ["20 usd"],
-    )
-    .await;
-    let what = json!({ "payment_intent": intent, "amount": 1_500 });
-    let dispute = id_of(&app.stripe.control("disputes", what).await);
-    eventually("the part to be taken", async || {
-        suspended(&app, &id).await == ["5 usd"]
-    })
-    .await;
-    app.stripe
-        .control(&format!("disputes/{dispute}"), json!({ "status": "lost" }))
-        .await;
-    eventually("the decision to be told", async || {
-        app.db
-            .count("stripe_events WHERE type = 'charge.dispute.closed' AND state = 'processed'")
-            .await
-            == 1
-    })
-    .await;
-    decided(&app, "return", &id).await;
-    parked(&app, "review close").await;
-    decided(&app, "close", &id).await;
-    gone(&app, &id).await;
-    app.abandon().await;
 }
 
 /// The refund of an earlier decision has done its work; what lies there again is another one's.

@@ -16,12 +16,11 @@ use crate::worker::Worker;
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
-    let has_money = suspended.iter().any(|one| one.amount.is_positive());
     for intent in payments_of(worker, &transaction).await? {
         let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent).await?;
         at_rest(worker, &transaction, &payment).await?;
         // Of amounts in several currencies nobody here knows what is left: then the operator does.
-        if has_money && let Ok(Some(left)) = payment.left() {
+        if let Ok(Some(left)) = payment.left() {
             let why = format!(
                 "{left} of the payment can still be refunded: `wallet-worker review return {}`, or {} in Stripe's dashboard when it is one of several",
                 transaction.id, payment.intent

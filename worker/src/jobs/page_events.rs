@@ -57,7 +57,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 reading.was_refused = true;
                 jobs::record_payload(&mut *worker.db.conn().await?, job.claim, json!(reading)).await?;
                 return Err(if job.attempts >= MOST_REFUSED {
-                    JobError::Park(format!("{REFUSED}: {error}"))
+                    JobError::Park(format!("{REFUSED} ({})", error.for_operators()))
                 } else {
                     JobError::NotYet(REFUSED)
                 });

@@ -63,9 +63,16 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Fresh(refund)) => refund.id,
         Ok(CallOutcome::Recorded { object_id }) => {
             if is_booked(worker, &object_id).await? {
-                // It has done what an earlier decision was about, and something lies there again, or still.
-                worker.calls.forget(Operation::Refund, id, &object_id).await?;
-                return Err(JobError::Again("another refund is asked for"));
+                let left = payment.left().map_err(|error| unclear(&transaction, &error))?;
+                if left.is_some() {
+                    // It has done what an earlier decision was about, and something lies there again, or still.
+                    worker.calls.forget(Operation::Refund, id, &object_id).await?;
+                    return Err(JobError::Again("another refund is asked for"));
+                }
+                // What another rate has left is closed with the look at the refund.
+                if !payment.is_converted_from(amount) {
+                    return Err(nothing_left());
+                }
             }
             object_id
                 .parse()

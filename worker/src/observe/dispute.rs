@@ -119,6 +119,13 @@ async fn of_suspense(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) 
     let moved_in = (dispute.balance_transactions.first()).map(|first| first.amount.currency());
     let currency = moved_in.unwrap_or(dispute.amount.currency());
     if let (Some(said), Ok(taken)) = (end_of(&dispute.status), taken_in(currency, dispute)) {
+        let waited = look.worker.clock.now() - look.job.created_at;
+        if !said.fits(taken) && waited < MOVES_LATE {
+            look.settle_and_go_on(deposit, commands).await?;
+            return Err(JobError::AfterAnother(
+                "the bank has decided, and the money has not moved yet",
+            ));
+        }
         commands.push(Command::EndDispute { said, taken });
     }
     look.settle(deposit, commands).await

@@ -193,9 +193,13 @@ async fn received(
 ) -> Result<Money, JobError> {
     let paid = intent.amount_received;
     let settlement = &look.worker.settlement;
-    // In review it is compared once more with what lies in suspense, which is what came.
-    let is_settled = transaction.stage == Stage::Completed;
-    if intent.status != PaymentIntentStatus::Succeeded || is_settled || settlement.is_known(paid.currency()) {
+    // In review it is compared once more with what came, whatever is known by now of the currency.
+    let is_known = match transaction.stage {
+        Stage::Completed => true,
+        Stage::InReview => false,
+        _ => settlement.is_known(paid.currency()),
+    };
+    if intent.status != PaymentIntentStatus::Succeeded || is_known {
         return Ok(paid);
     }
     let not_yet =

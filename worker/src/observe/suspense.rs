@@ -95,12 +95,13 @@ async fn close(look: &Look<'_>, deposit: &Transaction) -> Result<(), JobError> {
     look.settle(&deposit, commands).await
 }
 
-/// Whether nothing of any payment of the deposit can still go back. Of amounts in several currencies nobody knows: a person decides.
+/// Whether every payment of the deposit is back with its payer, or with the payer's bank. Of amounts in several currencies nobody knows, and what a
+/// lost dispute has left is nobody's yet: a person decides.
 async fn is_all_gone(look: &Look<'_>, deposit: &Transaction) -> Result<bool, JobError> {
     for intent in payments_of(look.worker, deposit).await? {
         let payment = SuspendedPayment::ask(look.worker, look.lane(), intent).await?;
         let is_open = payment.is_disputed() || payment.is_being_returned(look.worker).await?;
-        if is_open || !matches!(payment.left(), Ok(None)) {
+        if is_open || !matches!(payment.unreturned(), Ok(None)) {
             return Ok(false);
         }
     }

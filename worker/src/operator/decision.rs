@@ -7,8 +7,8 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, NewJob};
 use wallet_core::reason::Reason;
-use wallet_core::stripe::{Operation, is_undecided};
-use wallet_core::transactions::Transaction;
+use wallet_core::stripe::{Operation, is_undecided, made};
+use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::Session;
 
@@ -96,7 +96,17 @@ fn sends(kind: &str) -> bool {
 async fn may_have_sent(session: &Session, id: TransactionId) -> anyhow::Result<bool> {
     let conn = &mut session.db.conn().await?;
     for operation in [Operation::Refund, Operation::Reversal] {
-        if is_undecided(conn, operation, id.uuid()).await? {
+        if !is_undecided(conn, operation, id.uuid()).await? {
+            continue;
+        }
+        // A refund that is booked to its end was of a decision before.
+        let is_booked = match made(conn, operation, id.uuid()).await? {
+            Some(object) => transactions::find_by_external_ref(conn, external_ref::REFUND, &object)
+                .await?
+                .is_some(),
+            None => false,
+        };
+        if !is_booked {
             return Ok(true);
         }
     }

@@ -77,7 +77,11 @@ impl Call {
         W: FnOnce(Self, bool) -> F + Send + 'static,
         F: Future<Output = Result<Accepted, AcceptError>> + Send,
     {
-        let accepted = self.pass_on(queues, work).await.map_err(ApiError::with_key)?;
+        let has_key = self.key.is_some();
+        let accepted = self
+            .pass_on(queues, work)
+            .await
+            .map_err(|error| error.with_key(has_key))?;
         metrics::counter!(ACCEPTED, "type" => accepted.kind().as_str()).increment(1);
         Ok(accepted)
     }

@@ -76,9 +76,9 @@ impl CreateWallet {
     ) -> Result<WalletNode, ApiError> {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let new = accept::NewWallet::checked(&call.caller, input.into())?;
-        let app = Arc::clone(&call.app);
+        let (app, has_key) = (Arc::clone(&call.app), call.key.is_some());
         let created = Call::to_its_end(&app, async move { Box::pin(create(&call, &new)).await });
-        let wallet = within(created).await.map_err(ApiError::with_key)?;
+        let wallet = within(created).await.map_err(|error| error.with_key(has_key))?;
         metrics::counter!(ACCEPTED, "type" => "wallet").increment(1);
         Ok(WalletNode(wallet))
     }

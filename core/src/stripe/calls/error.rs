@@ -63,6 +63,9 @@ pub enum CallError {
     /// The wallet was deactivated before the first try: nothing was sent, and nothing will be.
     #[error("the wallet is not active")]
     WalletInactive,
+    /// Somebody has asked to cancel before the first try: nothing was sent, and nothing is while that is being carried out.
+    #[error("it is being cancelled")]
+    CancelAsked,
     /// The stored parameters are not those of this operation.
     #[error("the stored parameters of a call cannot be read")]
     Params(#[source] serde_json::Error),
@@ -74,7 +77,7 @@ impl CallError {
     pub const fn disposition(&self) -> Disposition {
         match self {
             Self::Gateway(error) => error.disposition(),
-            Self::LaneClosed(_) | Self::ClaimVoid | Self::MoneyOutStopped => {
+            Self::LaneClosed(_) | Self::ClaimVoid | Self::MoneyOutStopped | Self::CancelAsked => {
                 Disposition::RetrySameKey { counts: false }
             }
             Self::LookUpFirst(_) => Disposition::LookUp,

@@ -18,6 +18,7 @@ use crate::db::{Db, DbError, PgConn, in_transaction};
 use crate::jobs::{self, Claim};
 use crate::money_out;
 use crate::stripe::ids::IdempotencyKey;
+use crate::transactions;
 use crate::wallets;
 
 /// How often another worker may get ahead of us while we prepare a row.
@@ -38,6 +39,8 @@ pub(super) enum Begun {
     Stopped,
     /// The wallet was deactivated, and nothing has been sent for it.
     WalletInactive,
+    /// It is to be cancelled, and nothing has been sent for it.
+    CancelAsked,
 }
 
 /// The rows, and the vault that seals their parameters.
@@ -142,6 +145,9 @@ impl CallStore {
                 && !wallets::is_active_for(conn, subject).await?
             {
                 return Ok(Begun::WalletInactive);
+            }
+            if before.outcome == Outcome::Prepared && transactions::is_to_be_cancelled(conn, subject).await? {
+                return Ok(Begun::CancelAsked);
             }
             diesel::update(stripe_calls::table.find(key.as_str()))
                 .set((
@@ -437,6 +443,18 @@ pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid
     Ok(latest.is_some_and(|attempt| match attempt.outcome {
         Outcome::Unknown | Outcome::Succeeded { .. } => true,
         Outcome::Prepared | Outcome::Refused => false,
+    }))
+}
+
+/// What the last call of this operation for `subject` has made; none while that is open or when it was refused.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn made(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<Option<String>, DbError> {
+    let latest = latest(conn, operation, subject).await?;
+    Ok(latest.and_then(|attempt| match attempt.outcome {
+        Outcome::Succeeded { object_id } => Some(object_id),
+        _ => None,
     }))
 }
 
