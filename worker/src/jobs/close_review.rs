@@ -16,7 +16,13 @@ use crate::worker::Worker;
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
-    for intent in payments_of(worker, &transaction).await? {
+    let payments = payments_of(worker, &transaction).await?;
+    if payments.is_empty() {
+        return Err(JobError::Park(
+            "no payment is known that came to lie in suspense for it".to_owned(),
+        ));
+    }
+    for intent in payments {
         let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent).await?;
         at_rest(worker, &transaction, &payment).await?;
         // Of amounts in several currencies nobody here knows what is left: then the operator does.

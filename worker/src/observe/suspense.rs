@@ -98,7 +98,12 @@ async fn close(look: &Look<'_>, deposit: &Transaction) -> Result<(), JobError> {
 /// Whether every payment of the deposit is back with its payer, or with the payer's bank. Of amounts in several currencies nobody knows, and what a
 /// lost dispute has left is nobody's yet: a person decides.
 async fn is_all_gone(look: &Look<'_>, deposit: &Transaction) -> Result<bool, JobError> {
-    for intent in payments_of(look.worker, deposit).await? {
+    let payments = payments_of(look.worker, deposit).await?;
+    if payments.is_empty() {
+        // Nobody knows whose it is.
+        return Ok(false);
+    }
+    for intent in payments {
         let payment = SuspendedPayment::ask(look.worker, look.lane(), intent).await?;
         let is_open = payment.is_disputed() || payment.is_being_returned(look.worker).await?;
         if is_open || !matches!(payment.unreturned(), Ok(None)) {
