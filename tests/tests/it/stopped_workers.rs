@@ -1,7 +1,8 @@
 //! A worker that is stopped (SIGSTOP) after it has counted a try and before it has sent it, while another does its work under a new key: when
 //! it goes on, it sends nothing.
 //!
-//! The moment is held by the connection: whoever connects to a listener whose queue is full waits, and the try was counted just before.
+//! The moment is held by the connection: whoever connects to a listener whose queue is full waits, and the try was counted just before. The
+//! worker is stopped once the kernel shows its connection waiting: stopped any earlier, it might never have asked for one.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -51,6 +52,17 @@ impl Gate {
 
     fn url(&self) -> String {
         format!("http://{}", self.at)
+    }
+
+    /// Whether somebody's connection waits to be let in (`SYN_SENT`, proc_pid_net(5)).
+    fn is_knocked_at(&self) -> bool {
+        const SYN_SENT: &str = "02";
+        let at = format!(":{:04X}", self.at.port());
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        sockets.lines().any(|socket| {
+            let mut fields = socket.split_whitespace().skip(2);
+            fields.next().is_some_and(|remote| remote.ends_with(&at)) && fields.next() == Some(SYN_SENT)
+        })
     }
 
     fn open(&self) {
@@ -172,6 +184,7 @@ async fn stopped(case: Case, begin: impl AsyncFn(&TestApp) -> (User, String)) {
         case.operation
     );
     eventually("a try to be counted", async || app.db.count(&counted).await == 1).await;
+    eventually("its connection to be asked for", async || gate.is_knocked_at()).await;
     first.process.freeze();
     assert!(
         app.stripe.effects(case.effect).await.is_empty(),
