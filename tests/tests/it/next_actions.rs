@@ -42,6 +42,7 @@ async fn pass(app: &TestApp, id: &str, days: i64) {
     .await;
 }
 
+/// <https://docs.stripe.com/payments/vouchers>, <https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voucher_and_micro_deposits_are_waited_for_longer_than_a_day_and_then_paid() {
     let app = TestApp::start().await;
@@ -68,6 +69,7 @@ async fn a_voucher_and_micro_deposits_are_waited_for_longer_than_a_day_and_then_
     app.finish().await;
 }
 
+/// <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_does_in_time_ends_by_what_was_to_be_done() {
     let app = TestApp::start().await;

@@ -5,6 +5,7 @@ use serde_json::json;
 use wallet_tests::app::{Leftovers, id_of, uuid};
 use wallet_tests::{TestApp, eventually};
 
+/// <https://docs.stripe.com/refunds>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deposit_goes_back_to_its_payer_in_parts_and_never_more_than_was_paid() {
     let app = TestApp::start().await;
@@ -30,6 +31,7 @@ async fn a_deposit_goes_back_to_its_payer_in_parts_and_never_more_than_was_paid(
     app.finish().await;
 }
 
+/// <https://docs.stripe.com/api/refunds/object>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_is_pending_holds_the_money_until_it_is_final() {
     let app = TestApp::start().await;
@@ -73,6 +75,7 @@ async fn a_refund_that_is_pending_holds_the_money_until_it_is_final() {
     app.finish().await;
 }
 
+/// <https://docs.stripe.com/refunds#failed-refunds>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_fails_after_it_had_succeeded_is_credited_again_once() {
     let app = TestApp::start().await;
@@ -99,6 +102,7 @@ async fn a_refund_that_fails_after_it_had_succeeded_is_credited_again_once() {
 }
 
 /// `failure_balance_transaction` can be null for a while: however and in whatever order it is told, one refund comes back once.
+/// <https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_came_back_is_credited_once_whenever_its_movement_is_named() {
     for named in [[false, true], [true, false], [true, true], [false, false]] {
@@ -143,6 +147,7 @@ async fn a_refund_that_came_back_is_credited_once_whenever_its_movement_is_named
 }
 
 /// Booked by the version before, which took the movement for the reference: it is not booked again by the refund.
+/// <https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_whose_return_was_booked_by_its_movement_alone_is_not_booked_by_the_refund() {
     let app = TestApp::start().await;
@@ -178,6 +183,7 @@ async fn a_refund_whose_return_was_booked_by_its_movement_alone_is_not_booked_by
     app.finish().await;
 }
 
+/// <https://docs.stripe.com/refunds>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_made_in_the_dashboard_is_booked_and_what_is_missing_is_caught_from_later_credits() {
     let app = TestApp::start().await;
@@ -257,6 +263,7 @@ async fn a_deposit_that_is_not_completed_and_what_is_no_deposit_cannot_be_refund
     app.finish().await;
 }
 
+/// <https://docs.stripe.com/api/balance_transactions/object>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripes_fee_is_booked_when_it_is_known_and_the_books_are_stripes_balance() {
     let app = TestApp::start().await;
@@ -278,6 +285,7 @@ async fn stripes_fee_is_booked_when_it_is_known_and_the_books_are_stripes_balanc
 }
 
 /// A part of the payment went back by somebody else's refund, of which nothing is known yet.
+/// <https://docs.stripe.com/error-codes#charge-already-refunded>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_of_more_than_is_left_at_stripe_says_so() {
     let app = TestApp::start().await;

@@ -74,11 +74,13 @@ async fn the_key_is_refused(outcome: &str) {
         .await;
 }
 
+/// <https://docs.stripe.com/api/errors>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_revoked_is_told_within_seconds_and_all_goes_on_when_it_works_again() {
     the_key_is_refused("error_401").await;
 }
 
+/// <https://docs.stripe.com/error-codes>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_has_expired_is_told_within_seconds_and_all_goes_on_when_it_works_again() {
     the_key_is_refused("error_401_expired").await;
@@ -149,6 +151,7 @@ async fn one_account_is_refused(fault: impl Fn(&str) -> Value, sent: usize, oper
     .await;
 }
 
+/// <https://docs.stripe.com/connect/standard-accounts#deauthorize>, <https://docs.stripe.com/error-codes>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_account_that_may_not_be_read_stops_only_its_own_withdrawal() {
     one_account_is_refused(
@@ -159,6 +162,7 @@ async fn one_account_that_may_not_be_read_stops_only_its_own_withdrawal() {
     .await;
 }
 
+/// <https://docs.stripe.com/error-codes>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_account_that_may_not_be_paid_out_stops_only_its_own_withdrawal() {
     one_account_is_refused(
@@ -169,6 +173,7 @@ async fn one_account_that_may_not_be_paid_out_stops_only_its_own_withdrawal() {
     .await;
 }
 
+/// <https://docs.stripe.com/api/errors>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_account_that_is_refused_without_a_code_stops_only_its_own_withdrawal() {
     one_account_is_refused(
@@ -179,6 +184,7 @@ async fn one_account_that_is_refused_without_a_code_stops_only_its_own_withdrawa
     .await;
 }
 
+/// <https://docs.stripe.com/keys/restricted-api-keys>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_may_not_read_disputes_stops_only_what_is_about_disputes() {
     let app = TestApp::start().await;

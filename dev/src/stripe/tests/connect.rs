@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// <https://docs.stripe.com/connect/hosted-onboarding>
 #[tokio::test]
 async fn an_account_opens_when_the_payee_has_followed_its_link() {
     let stripe = Fixture::new().await;
@@ -42,6 +43,7 @@ async fn an_account_opens_when_the_payee_has_followed_its_link() {
     );
 }
 
+/// <https://docs.stripe.com/error-codes#account-invalid>
 #[tokio::test]
 async fn an_unknown_account_is_a_403() {
     let stripe = Fixture::new().await;
@@ -53,6 +55,7 @@ async fn an_unknown_account_is_a_403() {
     assert_eq!(stripe.get_as("acct_none", "/v1/balance").await.status, 403);
 }
 
+/// <https://docs.stripe.com/connect/separate-charges-and-transfers>
 #[tokio::test]
 async fn a_transfer_needs_available_money_and_moves_it() {
     let stripe = Fixture::new().await;
@@ -96,6 +99,7 @@ async fn a_transfer_needs_available_money_and_moves_it() {
     );
 }
 
+/// <https://docs.stripe.com/api/transfer_reversals/create>, <https://docs.stripe.com/connect/pending-transfer-reversals>
 #[tokio::test]
 async fn a_reversal_is_bounded_by_the_transfer_and_by_the_destination_s_money() {
     let stripe = Fixture::new().await;
@@ -143,6 +147,7 @@ async fn funded(stripe: &Fixture) -> String {
     account
 }
 
+/// <https://docs.stripe.com/api/payouts/object#payout_object-status>
 #[tokio::test]
 async fn a_payout_goes_its_way_by_itself() {
     let stripe = Fixture::new().await;
@@ -178,6 +183,7 @@ async fn a_payout_goes_its_way_by_itself() {
     assert_eq!(events, ["payout.created", "payout.updated", "payout.paid"]);
 }
 
+/// <https://docs.stripe.com/api/payouts/object#payout_object-status>, <https://docs.stripe.com/api/payouts/object#payout_object-failure_balance_transaction>
 #[tokio::test]
 async fn a_paid_payout_can_fail_and_its_money_comes_back_once() {
     let stripe = Fixture::new().await;
@@ -228,6 +234,7 @@ async fn a_paid_payout_can_fail_and_its_money_comes_back_once() {
     );
 }
 
+/// <https://docs.stripe.com/connect/testing>
 #[tokio::test]
 async fn a_payout_to_a_failing_test_account_fails_by_itself() {
     let stripe = Fixture::new().await;
@@ -254,6 +261,7 @@ async fn a_payout_to_a_failing_test_account_fails_by_itself() {
     assert_eq!(failed["failure_code"], "no_account");
 }
 
+/// <https://docs.stripe.com/api/payouts/cancel>
 #[tokio::test]
 async fn only_a_pending_payout_can_be_cancelled() {
     let stripe = Fixture::new().await;
@@ -287,6 +295,7 @@ async fn only_a_pending_payout_can_be_cancelled() {
     assert_eq!(stripe.available(Some(&account)).await, 2_000);
 }
 
+/// <https://docs.stripe.com/connect/account-capabilities>, <https://docs.stripe.com/error-codes>
 #[tokio::test]
 async fn payouts_disabled_or_without_a_bank_account_are_refused() {
     let stripe = Fixture::new().await;
@@ -306,6 +315,7 @@ async fn payouts_disabled_or_without_a_bank_account_are_refused() {
     }
 }
 
+/// <https://docs.stripe.com/api/transfers/create#create_transfer-source_transaction>
 #[tokio::test]
 async fn a_transfer_from_a_pending_charge_waits_with_the_charge_and_is_bounded_by_it() {
     let stripe = Fixture::new().await;

@@ -30,6 +30,7 @@ impl Fixture {
     }
 }
 
+/// <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-amount_received>
 #[tokio::test]
 async fn less_or_more_than_asked_for_can_arrive() {
     for received in [300, 1_300] {
@@ -60,6 +61,7 @@ async fn less_or_more_than_asked_for_can_arrive() {
     }
 }
 
+/// <https://docs.stripe.com/api/charges/object>
 #[tokio::test]
 async fn money_in_another_currency_can_arrive() {
     let stripe = Fixture::new().await;
@@ -89,6 +91,7 @@ async fn money_in_another_currency_can_arrive() {
     );
 }
 
+/// <https://docs.stripe.com/payments/bank-debits>
 #[tokio::test]
 async fn a_bank_debit_under_way_can_bring_another_amount() {
     let stripe = Fixture::new().await;
@@ -100,6 +103,7 @@ async fn a_bank_debit_under_way_can_bring_another_amount() {
     assert_eq!(stripe.get("/v1/charges").await.ok()["data"][0]["amount"], 1_000);
 }
 
+/// <https://docs.stripe.com/refunds>
 #[tokio::test]
 async fn a_refund_made_in_the_dashboard_has_none_of_our_metadata() {
     let stripe = Fixture::new().await;
@@ -136,6 +140,7 @@ async fn a_refund_made_in_the_dashboard_has_none_of_our_metadata() {
     );
 }
 
+/// <https://docs.stripe.com/api/events/object#event_object-data-previous_attributes>
 #[tokio::test]
 async fn a_refund_says_what_the_charge_was_before() {
     let stripe = Fixture::new().await;
@@ -149,6 +154,7 @@ async fn a_refund_says_what_the_charge_was_before() {
     );
 }
 
+/// <https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>
 #[tokio::test]
 async fn a_refund_of_our_own_keeps_its_own_transaction_when_it_fails() {
     let stripe = Fixture::new().await;
@@ -191,6 +197,7 @@ async fn a_decline_is_an_effect_without_money() {
     );
 }
 
+/// <https://docs.stripe.com/api/transfer_reversals/create>
 #[tokio::test]
 async fn a_transfer_can_be_reversed_from_outside() {
     let stripe = Fixture::new().await;
@@ -225,6 +232,7 @@ async fn a_transfer_can_be_reversed_from_outside() {
     assert_eq!(last["data"][0]["data"]["object"]["reversed"], true);
 }
 
+/// <https://docs.stripe.com/api/payouts/object#payout_object-status>
 #[tokio::test]
 async fn a_paid_payout_fails_days_later_by_the_clock() {
     let stripe = Fixture::new().await;
@@ -274,6 +282,7 @@ async fn what_was_planned_and_is_no_longer_possible_does_nothing() {
     assert_eq!(stripe.effects("refund.fail").await.len(), 1);
 }
 
+/// <https://docs.stripe.com/connect/standard-accounts#deauthorize>
 #[tokio::test]
 async fn an_account_that_took_our_access_away_does_not_exist_any_more() {
     let stripe = Fixture::new().await;

@@ -48,6 +48,7 @@ impl Fixture {
     }
 }
 
+/// <https://docs.stripe.com/disputes/how-disputes-work>
 #[tokio::test]
 async fn an_inquiry_moves_no_money_until_it_becomes_a_dispute() {
     let (stripe, intent) = Fixture::with_a_payment().await;
@@ -68,6 +69,7 @@ async fn an_inquiry_moves_no_money_until_it_becomes_a_dispute() {
     );
 }
 
+/// <https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable>
 #[tokio::test]
 async fn a_payment_under_inquiry_can_be_refunded_and_the_inquiry_is_closed_without_money() {
     let stripe = Fixture::new().await;
@@ -94,6 +96,7 @@ async fn a_payment_under_inquiry_can_be_refunded_and_the_inquiry_is_closed_witho
     assert_eq!(stripe.dispute_events().await, ["created", "closed"]);
 }
 
+/// <https://docs.stripe.com/api/disputes/object#dispute_object-amount>
 #[tokio::test]
 async fn a_dispute_can_be_larger_than_the_payment_and_make_the_balance_negative() {
     let stripe = Fixture::new().await;
@@ -108,6 +111,7 @@ async fn a_dispute_can_be_larger_than_the_payment_and_make_the_balance_negative(
     assert_eq!(stripe.available(None).await, -1_700);
 }
 
+/// <https://docs.stripe.com/disputes/how-disputes-work>
 #[tokio::test]
 async fn a_dispute_s_fee_comes_back_only_if_the_settings_say_so() {
     for (returned, movement) in [(false, (1_000, 0, 1_000)), (true, (1_000, -1_500, 2_500))] {
@@ -123,6 +127,7 @@ async fn a_dispute_s_fee_comes_back_only_if_the_settings_say_so() {
     }
 }
 
+/// <https://docs.stripe.com/api/disputes/object#dispute_object-status>
 #[tokio::test]
 async fn a_decision_can_be_turned_round_and_the_money_follows_it() {
     let (stripe, intent) = Fixture::with_a_payment().await;
@@ -147,6 +152,7 @@ async fn a_decision_can_be_turned_round_and_the_money_follows_it() {
     assert_eq!(closed.error("code"), "dispute_closed");
 }
 
+/// <https://docs.stripe.com/api/events/types#event_types-charge.dispute.funds_reinstated>
 #[tokio::test]
 async fn money_can_come_back_in_part_before_a_dispute_is_lost() {
     let (stripe, intent) = Fixture::with_a_payment().await;

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// <https://docs.stripe.com/refunds>, <https://docs.stripe.com/error-codes#charge-already-refunded>
 #[tokio::test]
 async fn refunds_never_exceed_the_charge() {
     let stripe = Fixture::new().await;
@@ -55,6 +56,7 @@ async fn a_refund_s_fee_is_taken_with_its_money_and_stays_when_it_fails() {
     assert_eq!(changes.sum::<i64>(), 970);
 }
 
+/// <https://docs.stripe.com/refunds#failed-refunds>
 #[tokio::test]
 async fn a_succeeded_refund_can_fail_later_and_the_money_comes_back() {
     let stripe = Fixture::new().await;
@@ -83,6 +85,7 @@ async fn a_succeeded_refund_can_fail_later_and_the_money_comes_back() {
     );
 }
 
+/// <https://docs.stripe.com/changelog/basil/2025-04-30/refund-pending-reason>
 #[tokio::test]
 async fn a_refund_without_money_waits_until_money_comes() {
     let stripe = Fixture::new().await;
@@ -112,6 +115,7 @@ async fn a_refund_without_money_waits_until_money_comes() {
     assert_eq!(stripe.available(None).await, 100);
 }
 
+/// <https://docs.stripe.com/disputes/how-disputes-work>
 #[tokio::test]
 async fn a_dispute_takes_the_money_and_a_fee_and_winning_gives_the_money_back() {
     let stripe = Fixture::new().await;

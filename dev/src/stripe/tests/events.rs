@@ -39,6 +39,7 @@ fn kinds(events: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// <https://docs.stripe.com/api/events/list>
 #[tokio::test]
 async fn events_are_chosen_by_one_type_a_group_or_a_list() {
     let stripe = Fixture::new().await;
@@ -68,6 +69,7 @@ async fn events_are_chosen_by_one_type_a_group_or_a_list() {
     assert_eq!(stripe.get(&format!("/v1/events?{many}")).await.status, 400);
 }
 
+/// <https://docs.stripe.com/api/events/list>
 #[tokio::test]
 async fn undelivered_events_are_paged_for_the_platform_and_each_account() {
     let stripe = Fixture::new().await;
@@ -104,6 +106,7 @@ async fn undelivered_events_are_paged_for_the_platform_and_each_account() {
     assert!(kinds(&delivered).is_empty());
 }
 
+/// <https://docs.stripe.com/api/events/list>
 #[tokio::test]
 async fn events_are_chosen_by_the_second_they_were_made_in() {
     let stripe = Fixture::new().await;
@@ -136,6 +139,7 @@ async fn events_are_chosen_by_the_second_they_were_made_in() {
     assert_eq!(both.len(), 2);
 }
 
+/// <https://docs.stripe.com/api/events>
 #[tokio::test]
 async fn events_are_kept_for_thirty_days() {
     let stripe = Fixture::new().await;

@@ -61,6 +61,7 @@ async fn a_request_lost_before_the_effect_has_none() {
     }
 }
 
+/// <https://docs.stripe.com/api/idempotent_requests>, <https://docs.stripe.com/error-low-level>
 #[tokio::test]
 async fn a_500_is_stored_with_and_without_the_effect() {
     for (outcome, effects) in [("error_500", 0), ("error_500_after_effect", 1)] {
@@ -73,6 +74,7 @@ async fn a_500_is_stored_with_and_without_the_effect() {
     }
 }
 
+/// <https://docs.stripe.com/rate-limits>, <https://docs.stripe.com/rate-limits#object-lock-timeouts>
 #[tokio::test]
 async fn refusals_by_rate_lock_and_outage_are_not_stored() {
     let cases = [

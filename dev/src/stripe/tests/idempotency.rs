@@ -11,6 +11,7 @@ const FORM: [(&str, &str); 5] = [
     ("payment_method_types[]", "card"),
 ];
 
+/// <https://docs.stripe.com/api/idempotent_requests>
 #[tokio::test]
 async fn a_repeated_key_replays_the_first_answer_and_nothing_happens_twice() {
     let stripe = Fixture::new().await;
@@ -23,6 +24,7 @@ async fn a_repeated_key_replays_the_first_answer_and_nothing_happens_twice() {
     assert_eq!(stripe.effects("payment_intent.succeed").await.len(), 1);
 }
 
+/// <https://docs.stripe.com/api/idempotent_requests>
 #[tokio::test]
 async fn a_decline_is_replayed_but_a_refused_parameter_is_not() {
     let stripe = Fixture::new().await;
@@ -48,6 +50,7 @@ async fn a_decline_is_replayed_but_a_refused_parameter_is_not() {
     );
 }
 
+/// <https://docs.stripe.com/api/idempotent_requests>
 #[tokio::test]
 async fn other_parameters_under_the_same_key_are_an_idempotency_error() {
     let stripe = Fixture::new().await;
@@ -96,6 +99,7 @@ async fn keys_of_two_accounts_do_not_meet() {
     assert_ne!(own["id"], theirs["id"]);
 }
 
+/// <https://docs.stripe.com/error-low-level>
 #[tokio::test]
 async fn a_key_in_flight_is_a_409_and_works_afterwards() {
     let stripe = Fixture::new().await;
@@ -116,6 +120,7 @@ async fn a_key_in_flight_is_a_409_and_works_afterwards() {
     assert_eq!(stripe.post_with_key(PATH, &FORM, "k").await.body, first.body);
 }
 
+/// <https://docs.stripe.com/api/idempotent_requests>
 #[tokio::test]
 async fn a_key_is_forgotten_after_24_hours_of_the_simulator_s_clock() {
     let stripe = Fixture::new().await;

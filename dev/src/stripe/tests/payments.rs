@@ -98,6 +98,7 @@ async fn pending_money_becomes_available_when_the_clock_moves() {
     );
 }
 
+/// <https://docs.stripe.com/api/errors>
 #[tokio::test]
 async fn a_decline_is_a_402_that_shows_the_intent_and_the_intent_can_still_succeed() {
     let stripe = Fixture::new().await;
@@ -130,6 +131,7 @@ async fn a_decline_is_a_402_that_shows_the_intent_and_the_intent_can_still_succe
     assert_eq!(paid["last_payment_error"], Value::Null);
 }
 
+/// <https://docs.stripe.com/error-codes>
 #[tokio::test]
 async fn off_session_authentication_is_a_decline_and_on_session_a_question() {
     let stripe = Fixture::new().await;
@@ -201,6 +203,7 @@ async fn a_client_confirms_with_the_publishable_key_and_the_client_secret() {
     assert_eq!(stripe.send(create.form(&form)).await.status, 403);
 }
 
+/// <https://docs.stripe.com/payments/bank-debits>
 #[tokio::test]
 async fn a_bank_debit_is_processing_first_and_then_ends_as_its_bank_says() {
     let stripe = Fixture::new().await;
@@ -242,6 +245,7 @@ async fn a_bank_debit_is_processing_first_and_then_ends_as_its_bank_says() {
     assert_eq!(stripe.available(None).await, 2_000);
 }
 
+/// <https://docs.stripe.com/api/payment_intents/cancel>
 #[tokio::test]
 async fn a_succeeded_intent_cannot_be_cancelled_and_a_cancelled_one_not_confirmed() {
     let stripe = Fixture::new().await;
@@ -301,6 +305,7 @@ async fn a_manual_capture_takes_the_money_when_it_is_captured() {
     assert_eq!(stripe.available(None).await, 600);
 }
 
+/// <https://docs.stripe.com/error-codes>
 #[tokio::test]
 async fn wrong_parameters_are_refused_as_stripe_refuses_them() {
     let stripe = Fixture::new().await;

@@ -92,6 +92,7 @@ async fn receive(
     axum::http::StatusCode::OK
 }
 
+/// <https://docs.stripe.com/webhooks#verify-manually>
 #[tokio::test]
 async fn events_are_signed_with_the_secret_of_their_side() {
     let stripe = Fixture::new().await;
@@ -119,6 +120,7 @@ async fn events_are_signed_with_the_secret_of_their_side() {
     assert!(customer.1["request"]["id"].as_str().unwrap().starts_with("req_"));
 }
 
+/// <https://docs.stripe.com/webhooks>
 #[tokio::test]
 async fn a_refused_webhook_is_sent_again_until_it_is_accepted() {
     let stripe = Fixture::new().await;
@@ -142,6 +144,7 @@ async fn a_refused_webhook_is_sent_again_until_it_is_accepted() {
     assert_eq!(statuses, [503, 503, 503, 200]);
 }
 
+/// <https://docs.stripe.com/webhooks>
 #[tokio::test]
 async fn a_webhook_that_nobody_took_for_three_days_is_given_up() {
     let stripe = Fixture::new().await;
@@ -243,6 +246,7 @@ async fn a_webhook_arrives_before_a_delayed_answer() {
     assert_eq!(early, ["customer.created"]);
 }
 
+/// <https://docs.stripe.com/webhooks#event-ordering>
 #[tokio::test]
 async fn reordered_webhooks_all_arrive_but_in_another_order() {
     let stripe = Fixture::new().await;
@@ -268,6 +272,7 @@ async fn reordered_webhooks_all_arrive_but_in_another_order() {
     assert_eq!(arrived, made);
 }
 
+/// <https://docs.stripe.com/api/webhook_endpoints/object>
 #[tokio::test]
 async fn an_endpoint_gets_only_the_events_it_wants() {
     let stripe = Fixture::new().await;
