@@ -111,7 +111,6 @@ impl JobError {
             Self::Lock(_) => LOCK,
             Self::Call(CallError::LaneClosed(_)) => "provider_away",
             Self::Call(CallError::MoneyOutStopped) => "money_out",
-            Self::Call(CallError::CancelAsked) => "job",
             Self::Call(error) if error.disposition() == Disposition::WaitForFunds => "funds",
             Self::Call(_) => "provider",
         }
@@ -266,7 +265,6 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
             | JobError::NotYet(_)
             | JobError::AfterAnother(_)
             | JobError::AfterCall(_)
-            | JobError::Call(CallError::CancelAsked)
     ) || job
         .kind
         .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
@@ -335,7 +333,7 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
             End::HandBack(RetryPolicy::FUNDS_MISSING.delay(hours.saturating_add(2), &mut rand::rng()))
         }
         // Attempts are returned, so the delay grows with the age.
-        JobError::AfterAnother(_) | JobError::Call(CallError::CancelAsked) => {
+        JobError::AfterAnother(_) => {
             let doublings = age.num_seconds().clamp(1, 60).ilog2();
             End::HandBack(RetryPolicy::AFTER_ANOTHER.delay(doublings.saturating_add(1), &mut rand::rng()))
         }

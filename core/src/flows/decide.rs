@@ -243,9 +243,13 @@ pub(super) fn cancel(
     if next == Next::Already {
         return Ok(None);
     }
-    if next == Next::Contradiction || context.money_sent {
+    if next == Next::Contradiction {
         let late = "it was too late to cancel it";
         return Ok(Some(Decision::default().says(TimelineKind::Waiting, late)));
+    }
+    if context.money_sent {
+        let perhaps = "the money may have been sent already: it is cancelled only if the payment provider has not taken it";
+        return Ok(Some(Decision::default().says(TimelineKind::Waiting, perhaps)));
     }
     // A deposit takes in: what it is cancelled before is its payment, whether there was an intent yet or not.
     let before = if transaction.flow == Flow::Deposit {

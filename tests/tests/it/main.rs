@@ -15,6 +15,7 @@ mod bad_inputs;
 mod bounds;
 mod by_hand;
 mod cancel;
+mod cancelled_late;
 mod checks;
 mod connect_events;
 mod contract;

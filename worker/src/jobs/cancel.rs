@@ -27,6 +27,20 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
+/// Undoes what its own job finds cancelled when it is about to send the money: nothing has left, also when it was too late at first, because an
+/// earlier try might have been taken. The job goes on, and finds how it has ended.
+pub(super) async fn before_sending(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+) -> Result<(), JobError> {
+    if !adopt_what_was_sent(worker, transaction).await? {
+        let steps = [step(job, transaction, Command::Cancel(canceller(transaction))).before_others()];
+        worker.settle_locked(&transaction.wallets(), &steps).await?;
+    }
+    Err(JobError::Again("it was cancelled"))
+}
+
 /// A deposit's intent is cancelled at Stripe first, so that nobody can pay what is cancelled here.
 async fn cancel_deposit(
     worker: &Worker,

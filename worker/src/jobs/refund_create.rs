@@ -11,7 +11,7 @@ use wallet_core::stripe::{
 use wallet_core::transactions::{self, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
-use super::{INACTIVE, found, step};
+use super::{INACTIVE, cancel, found, step};
 use crate::observe::{self, Look, apply_refund};
 use crate::outcome::JobError;
 use crate::refusal;
@@ -36,6 +36,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(CallError::LookUpFirst(look_up)) => {
             look_up_refund(worker, transaction.id, transaction.amount, &intent, &look_up).await
         }
+        Err(CallError::CancelAsked) => cancel::before_sending(worker, job, &transaction).await,
         Err(CallError::WalletInactive) => {
             if adopt_what_was_sent(worker, &transaction).await? {
                 return Err(JobError::Again("the refund was found at Stripe"));

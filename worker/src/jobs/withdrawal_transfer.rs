@@ -9,7 +9,7 @@ use wallet_core::stripe::{
 use wallet_core::transactions::Transaction;
 
 use super::lost_call::adopt_what_was_sent;
-use super::{INACTIVE, found, step};
+use super::{INACTIVE, cancel, found, step};
 use crate::outcome::JobError;
 use crate::refusal;
 use crate::worker::Worker;
@@ -41,6 +41,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
+        Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
         // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
         Err(CallError::Gateway(error)) if error.misses("destination") => {
             let reason = FailureReason::new(FailureCode::PayoutAccountRefused, ACCOUNT_GONE);

@@ -63,7 +63,7 @@ pub enum CallError {
     /// The wallet was deactivated before the first try: nothing was sent, and nothing will be.
     #[error("the wallet is not active")]
     WalletInactive,
-    /// Somebody has asked to cancel before the first try: nothing was sent, and nothing is while that is being carried out.
+    /// Somebody has asked to cancel, and nothing was sent by this attempt: whoever asks for the call cancels instead.
     #[error("it is being cancelled")]
     CancelAsked,
     /// The stored parameters are not those of this operation.
