@@ -117,6 +117,79 @@ async fn what_was_sent_after_the_backup_is_not_given_back() {
     }
 }
 
+/// A payout that the lost books had made has the money at the bank: it is not taken back from the account, where other money may lie.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
+    let app = TestApp::start().await;
+    let (ada, wallet) = app.payee(10_000).await;
+    let account = app.account_of(&wallet).await;
+    app.stripe
+        .fault(json!({ "operation": "payouts.create", "outcome": "error_503" }))
+        .await;
+    let input = json!({ "amount": "50.00" });
+    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
+    app.at_stage(&id, "transferred").await;
+    money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
+    app.stripe.clear_faults().await;
+    // The call as the backup has it: prepared, and never tried.
+    let prepared = "UPDATE stripe_calls SET outcome = 'prepared', tries = 0 WHERE operation = 'payout'";
+    app.db.execute(prepared, &[]).await;
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    let params = [
+        ("amount", "5000"),
+        ("currency", "usd"),
+        ("metadata[transaction_id]", id.as_str()),
+        ("metadata[wallet_id]", wallet.as_str()),
+    ];
+    let paid = id_of(&app.stripe.form_as(&account, "/v1/payouts", &params).await);
+    let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
+    let done = run("wallet-worker", &args, &app.variables).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    app.hurry_until("the payout to be found", TimeDelta::minutes(2), async || {
+        let found = "stripe_calls WHERE operation = 'payout' AND outcome = 'succeeded'";
+        app.db.count(found).await == 1
+    })
+    .await;
+    app.hurry_until("the withdrawal to end", TimeDelta::hours(30), async || {
+        app.transaction(&ada, &id).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, paid);
+    assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 1);
+    assert_eq!(app.stripe.effects_of(&id, "reversal.create").await, 0);
+    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
+    app.abandon().await;
+}
+
+/// A withdrawal that is not held yet by these books, and was sent by the lost ones: it is not failed for want of funds, or for its wallet, as if nothing
+/// had left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
+    let mut app = TestApp::start().await;
+    let (ada, wallet) = app.payee(10_000).await;
+    app.stop_workers().await;
+    let id = id_of(&app.withdraw(&ada, &wallet, json!({ "amount": "50.00" })).await.data());
+    let sent = sent_by_lost_books(&app, &wallet, &id).await;
+    let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
+    assert_eq!(run("wallet-worker", &args, &app.variables).await.code, Some(0));
+    app.start_worker();
+    eventually("a person to be called", async || {
+        let parked = "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%sent by books that are lost%not active%'";
+        app.db.count(parked).await == 1
+    })
+    .await;
+    assert_eq!(app.transaction(&ada, &id).await["status"], "PENDING");
+    let args = ["wallets", "activate", &wallet, "--reason", "looked at"];
+    assert_eq!(run("wallet-worker", &args, &app.variables).await.code, Some(0));
+    let job: i64 = app.db.value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[]).await;
+    let args = ["requeue", &job.to_string(), "--reason", "the wallet is active"];
+    let requeued = run("wallet-worker", &args, &app.variables).await;
+    assert_eq!(requeued.code, Some(0), "{requeued:?}");
+    ends_with(&app, &ada, &id, &sent).await;
+    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
+    app.abandon().await;
+}
+
 /// The same for the refund of a deposit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_made_after_the_backup_is_not_given_back() {
@@ -232,7 +305,7 @@ async fn what_is_to_be_cancelled_is_not_sent_when_stripe_comes_back() {
         let start = ["money-out", "start"];
         run("wallet-worker", &start, &app.variables).await;
         app.hurry_until("the sender to wait", TimeDelta::seconds(30), async || {
-            let waits = "jobs WHERE last_error LIKE '%it is being cancelled%'";
+            let waits = "jobs WHERE kind <> 'cancel' AND last_error IS NOT NULL";
             app.db.count(waits).await == 1
         })
         .await;

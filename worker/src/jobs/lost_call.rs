@@ -1,12 +1,15 @@
-//! What was sent by books that are lost: after a backup was restored, Stripe may have a transfer or a refund of which these books know nothing. Before
-//! anything is given back that may have left, Stripe is asked, and what it has is taken for the answer to our own call.
+//! What was sent by books that are lost: after a backup was restored, Stripe may have a transfer, a payout or a refund of which these books know
+//! nothing. Before anything is given back that may have left, Stripe is asked, and what it has is taken for the answer to our own call.
 
 use wallet_core::flows::{Flow, Stage};
-use wallet_core::stripe::{Operation, Transfer};
+use wallet_core::payees;
+use wallet_core::stripe::{CallError, Operation, PayoutStatus, Transfer};
 use wallet_core::transactions::Transaction;
 
 use super::refund_create::{intent_of, refund_of};
+use super::withdrawal_payout::payout_of;
 use super::withdrawal_transfer::{account_of, transfer_of};
+use crate::observe::{bank_of, is_what_was_asked_for};
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
@@ -16,17 +19,15 @@ pub(super) async fn adopt_what_was_sent(
     transaction: &Transaction,
 ) -> Result<bool, JobError> {
     let id = transaction.id.uuid();
-    let operation = match transaction.flow {
-        Flow::Withdrawal => Operation::Transfer,
-        Flow::DepositRefund => Operation::Refund,
-        _ => return Ok(false),
+    let Some(operation) = sends(transaction) else {
+        return Ok(false);
     };
-    let has_left_nothing = matches!(transaction.stage, Stage::Accepted | Stage::Held);
-    if !has_left_nothing || worker.calls.is_undecided(operation, id).await? {
+    if worker.calls.is_undecided(operation, id).await? {
         return Ok(false);
     }
     let made = match operation {
         Operation::Transfer => transfers(worker, transaction).await?,
+        Operation::Payout => payouts(worker, transaction).await?,
         _ => refunds(worker, transaction).await?,
     };
     let object = match made.as_slice() {
@@ -40,6 +41,10 @@ pub(super) async fn adopt_what_was_sent(
     };
     match operation {
         Operation::Transfer => worker.calls.adopt(id, &transfer_of(transaction)?, object).await?,
+        Operation::Payout => {
+            let call = payout_of(worker, transaction).await?;
+            worker.calls.adopt(id, &call, object).await?;
+        }
         _ => {
             let call = refund_of(transaction, intent_of(worker, transaction).await?);
             worker.calls.adopt(id, &call, object).await?;
@@ -47,6 +52,28 @@ pub(super) async fn adopt_what_was_sent(
     }
     tracing::warn!(transaction_id = %transaction.id, object, "sent by books that are lost");
     Ok(true)
+}
+
+/// Whether its money has left, or may have, by these books or by lost ones.
+pub(super) async fn was_sent(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
+    let Some(operation) = sends(transaction) else {
+        return Ok(false);
+    };
+    let is_known = worker
+        .calls
+        .is_undecided(operation, transaction.id.uuid())
+        .await?;
+    Ok(is_known || adopt_what_was_sent(worker, transaction).await?)
+}
+
+/// The call by which the money of a transaction goes on from where it is.
+const fn sends(transaction: &Transaction) -> Option<Operation> {
+    match (transaction.flow, transaction.stage) {
+        (Flow::Withdrawal, Stage::Accepted | Stage::Held) => Some(Operation::Transfer),
+        (Flow::Withdrawal, Stage::Transferred) => Some(Operation::Payout),
+        (Flow::DepositRefund, Stage::Accepted | Stage::Held) => Some(Operation::Refund),
+        _ => None,
+    }
 }
 
 /// The transfers of the transaction's group that are what it asks for.
@@ -61,6 +88,27 @@ async fn transfers(worker: &Worker, transaction: &Transaction) -> Result<Vec<Str
     };
     let ours = listed.iter().filter(is_ours);
     Ok(ours.map(|transfer| transfer.id.as_str().to_owned()).collect())
+}
+
+/// The payouts of the account that name the transaction, are what it asks for, and have not failed: what has failed is on the account again.
+async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
+    let account = account_of(transaction)?;
+    let bank = bank_of(worker, transaction).await?;
+    let listing = worker
+        .calls
+        .gateway()
+        .list_payouts(&account, transaction.created_at);
+    let listed = match worker.calls.ask(Operation::Payout.lane(), listing).await {
+        // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
+        Err(CallError::Gateway(error)) if payees::is_gone(&error) => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let ours = listed.iter().filter(|payout| {
+        payout.metadata.transaction_id == Some(transaction.id)
+            && !matches!(payout.status, PayoutStatus::Failed | PayoutStatus::Canceled)
+            && is_what_was_asked_for(transaction, bank.as_ref(), payout)
+    });
+    Ok(ours.map(|payout| payout.id.as_str().to_owned()).collect())
 }
 
 /// The refunds of the payment that name the transaction and are what it asks for.

@@ -8,6 +8,7 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::Transaction;
 
+use super::lost_call::adopt_what_was_sent;
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
 use super::{INACTIVE, found, payout_waits, step};
@@ -21,15 +22,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if transaction.stage != Stage::Transferred {
         return worker.finish(job).await;
     }
-    let call = CreatePayout {
-        account: account_of(&transaction)?,
-        amount: transaction.amount,
-        destination: bank_of(worker, &transaction).await?,
-        tags: Tags {
-            transaction_id: transaction.id,
-            wallet_id: transaction.wallet_id,
-        },
-    };
+    let call = payout_of(worker, &transaction).await?;
     let payout = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(payout)) => payout.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
@@ -43,20 +36,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         // The money is on the connected account, and is taken back from there.
         Err(CallError::WalletInactive) => {
             let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
-            let command = Command::FailPayout { payout: None, reason };
-            worker.settle(&[step(job, &transaction, command)]).await?;
-            return Ok(());
+            return give_back(worker, job, &transaction, reason).await;
         }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::PayoutFailed);
-            worker
-                .settle(&[step(
-                    job,
-                    &transaction,
-                    Command::FailPayout { payout: None, reason },
-                )])
-                .await?;
-            return Ok(());
+            return give_back(worker, job, &transaction, reason).await;
         }
         // The money is not there and will not come: somebody else has taken it back.
         Err(CallError::Gateway(error))
@@ -80,6 +64,34 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     worker
         .settle(&[step(job, &transaction, Command::RecordPayout { payout })])
         .await?;
+    Ok(())
+}
+
+/// The call for the payout of a withdrawal.
+pub(super) async fn payout_of(worker: &Worker, transaction: &Transaction) -> Result<CreatePayout, JobError> {
+    Ok(CreatePayout {
+        account: account_of(transaction)?,
+        amount: transaction.amount,
+        destination: bank_of(worker, transaction).await?,
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
+    })
+}
+
+/// Has taken back from the account what was not paid out, also not by books that are lost.
+async fn give_back(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    reason: FailureReason,
+) -> Result<(), JobError> {
+    if adopt_what_was_sent(worker, transaction).await? {
+        return Err(JobError::Again("the payout was found at Stripe"));
+    }
+    let command = Command::FailPayout { payout: None, reason };
+    worker.settle(&[step(job, transaction, command)]).await?;
     Ok(())
 }
 
