@@ -107,7 +107,8 @@ impl Books {
 
     /// Books all legs of one posting, or none of them, and gives what was paid of debts by it: a person who owes the platform has nothing to
     /// spend in any locked wallet of that currency, so whatever is spendable after the posting pays the debt. `owes` changes a debt
-    /// before that.
+    /// before that. A wallet that is not active pays no debt but its own: what another wallet is given back later would have left it. Once it is
+    /// active again, the debt is paid before anything is sent from it.
     ///
     /// # Errors
     /// When a balance would become negative or leave its range, a currency does not fit, a wallet is not locked, or the legs do
@@ -119,6 +120,13 @@ impl Books {
     ) -> Result<Vec<Caught>, PostingError> {
         check_sums(legs)?;
         let mut after: HashMap<WalletId, Balance> = HashMap::new();
+        let mut caught = Vec::new();
+        if owes.is_none() {
+            for id in legs.iter().filter_map(taken_of) {
+                after.insert(id, self.locked(id)?);
+            }
+            caught.extend(self.catch(&mut after)?);
+        }
         if let Some((id, debt)) = owes {
             let mut balance = self.locked(id)?;
             balance.owed = add(id, balance.owed, debt)?;
@@ -127,7 +135,7 @@ impl Books {
         for leg in legs {
             self.apply(&mut after, leg)?;
         }
-        let caught = self.catch(&mut after)?;
+        caught.extend(self.catch(&mut after)?);
         for (id, balance) in &after {
             if balance.available.is_negative() || balance.frozen.is_negative() || balance.owed.is_negative() {
                 return Err(PostingError::InsufficientFunds(*id));
@@ -186,6 +194,9 @@ impl Books {
                 let others = theirs.iter().copied().filter(|debtor| *debtor != from);
                 for debtor in std::iter::once(from).chain(others) {
                     let (payer, owing) = (self.seen(after, from)?, self.seen(after, debtor)?);
+                    if !payer.is_active && from != debtor {
+                        continue;
+                    }
                     let amount = payer
                         .available
                         .at_most(owing.owed)
@@ -226,6 +237,14 @@ impl Books {
         self.changed
             .iter()
             .filter_map(|id| self.wallets.get(id).map(|balance| (*id, balance)))
+    }
+}
+
+/// The wallet of whose spendable money a leg takes.
+fn taken_of(leg: &Leg) -> Option<WalletId> {
+    match leg.account {
+        Account::Available(id) if leg.amount.is_negative() => Some(id),
+        _ => None,
     }
 }
 

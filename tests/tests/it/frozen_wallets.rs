@@ -352,3 +352,51 @@ async fn what_is_parked_for_a_deactivated_wallet_is_named_and_comes_back_when_it
     assert_eq!(again["parkedJobs"], json!([]), "{again}");
     app.abandon().await;
 }
+
+/// What a wallet pays of another one's debt comes back to that one when the debt falls away: nothing leaves a deactivated wallet that way. Once it is
+/// active again the debt is paid before anything is sent from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deactivated_wallet_pays_no_debt_of_another_wallet_until_it_is_active_again() {
+    for status in ["won", "lost"] {
+        let app = TestApp::start().await;
+        let operator = User::with_role(Role::Operator);
+        let (ada, spent) = app.owner(0).await;
+        let frozen = app.wallet(&ada, json!({ "currency": "usd" })).await;
+        let (_, shop) = app.owner(0).await;
+        let deposit = app.deposited(&ada, &spent, 5_000, "pm_card_visa").await;
+        let sent = app.send(&ada, &spent, &shop, 5_000).await;
+        app.completed(&ada, &sent).await;
+        app.deposited(&ada, &frozen, 8_000, "pm_card_visa").await;
+        let _ = freeze(&app, &operator, &frozen, "a tip from the bank").await.data();
+        let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
+        let dispute = app
+            .stripe
+            .control("disputes", json!({ "payment_intent": intent }))
+            .await;
+        let ours = id_of(&app.relative(&ada, &deposit).await);
+        app.at_stage(&ours, "disputed").await;
+        assert_eq!(app.balances(&ada, &frozen).await, (8_000, 0), "nothing has left it");
+        assert_eq!(app.owed(&spent).await, 5_000);
+        let decision = format!("disputes/{}", id_of(&dispute));
+        app.stripe.control(&decision, json!({ "status": status })).await;
+        app.ended(&ada, &ours).await;
+        app.at_rest().await;
+        assert_eq!(app.balances(&ada, &spent).await, (0, 0));
+        assert_eq!(app.balances(&ada, &frozen).await, (8_000, 0));
+        let args = json!({ "w": frozen, "r": "looked at" });
+        let _ = app.gql(&operator, UNFREEZE, args).await.data();
+        let all = app.send(&ada, &frozen, &shop, 8_000).await;
+        let ended = app.ended(&ada, &all).await;
+        if status == "won" {
+            assert_eq!(ended["status"], "COMPLETED");
+            assert_eq!(app.balances(&ada, &frozen).await, (0, 0));
+        } else {
+            assert_eq!(ended["status"], "FAILED", "what is owed is not sent");
+            let rest = app.send(&ada, &frozen, &shop, 2_000).await;
+            app.completed(&ada, &rest).await;
+            assert_eq!(app.balances(&ada, &frozen).await, (1_000, 0));
+            assert_eq!(app.owed(&spent).await, 0);
+        }
+        app.finish().await;
+    }
+}

@@ -142,3 +142,22 @@ fn a_debt_is_paid_from_every_wallet_of_its_person_and_from_nobody_elses() {
         .sum();
     assert_eq!((owed, books.wallet(wallet(0)).unwrap().available), (0, usd(5)));
 }
+
+#[test]
+fn a_wallet_that_is_not_active_pays_its_own_debt_alone_and_the_others_before_it_sends_again() {
+    let mut books = owned(&[0, 80, 0], |n| u128::from(n == 2));
+    let set_active = |books: &mut Books, active| {
+        books.wallets.get_mut(&wallet(1)).unwrap().is_active = active;
+    };
+    set_active(&mut books, false);
+    assert_eq!(caught(&mut books, &[], Some((wallet(0), usd(50)))), []);
+    assert_eq!(books.wallet(wallet(1)).unwrap().available, usd(80));
+    assert_eq!(caught(&mut books, &[], Some((wallet(1), usd(10)))), [(1, 1, 10)]);
+    set_active(&mut books, true);
+    let refused = books.book(&paid(1, 2, 70), None);
+    assert_eq!(refused, Err(PostingError::InsufficientFunds(wallet(1))));
+    assert_eq!(books.wallet(wallet(1)).unwrap().available, usd(70), "a refused posting changes nothing");
+    assert_eq!(caught(&mut books, &paid(1, 2, 15), None), [(1, 0, 50)]);
+    let left = books.wallet(wallet(1)).unwrap();
+    assert_eq!((left.available, books.wallet(wallet(0)).unwrap().owed), (usd(5), usd(0)));
+}
