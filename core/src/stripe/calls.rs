@@ -276,6 +276,14 @@ impl StripeCalls {
         Ok(self.store.is_unknown(operation, subject).await?)
     }
 
+    /// The call for `subject` as it was sent, when it may have been and its outcome is not known: making it again tells.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn unknown<C: StripeCall>(&self, subject: Uuid) -> Result<Option<C>, CallError> {
+        self.store.unknown(subject).await
+    }
+
     /// Says that the call for `subject` has made this object, of which these books know nothing, because they are those of a restored backup:
     /// later runs bring it as [`CallOutcome::Recorded`].
     ///

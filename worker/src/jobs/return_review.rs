@@ -18,61 +18,22 @@ use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
-    let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
-    if suspended.is_empty() {
-        // It is on its way to the payer, or somebody has given it back in the dashboard meanwhile.
-        return worker.finish(job).await;
-    }
-    let (intent, amount) = payment_of(worker, &transaction, &suspended).await?;
-    let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent.clone()).await?;
-    if payment.is_disputed() {
-        return Err(JobError::Park(DISPUTED.to_owned()));
-    }
-    let nothing_left = || {
-        JobError::Park(format!(
-            "nothing of the payment is left to refund: `wallet-worker review close {}` ends what lies in suspense",
-            transaction.id
-        ))
-    };
-    if !amount.is_positive() {
-        return Err(nothing_left());
-    }
-    // Once it may have been sent, what is left at Stripe may be less by this very refund.
     let id = transaction.id.uuid();
-    let asked = if worker.calls.is_prepared(Operation::Refund, id).await? {
-        amount
-    } else {
-        let left = payment.left().map_err(|error| unclear(&transaction, &error))?;
-        let left = left.ok_or_else(nothing_left)?;
-        // What Stripe has converted is refunded in the currency of the payment, all of it.
-        if left.currency() == amount.currency() {
-            amount
-        } else {
-            left
-        }
-    };
-    let call = CreateRefund {
-        payment_intent: intent.clone(),
-        amount: asked,
-        tags: Tags {
-            transaction_id: transaction.id,
-            wallet_id: transaction.wallet_id,
+    // One that may have been sent is asked for again, also when a webhook has told of it and nothing lies there any more: only then is it known
+    // to be ours, should it fail later.
+    let call = match worker.calls.unknown(id).await? {
+        Some(call) => call,
+        None => match asked_for(worker, &transaction).await? {
+            Some(call) => call,
+            None => return worker.finish(job).await,
         },
     };
-    let id: RefundId = match worker.calls.run(job.claim, id, call).await {
+    let intent = call.payment_intent.clone();
+    let refund: RefundId = match worker.calls.run(job.claim, id, call).await {
         Ok(CallOutcome::Fresh(refund)) => refund.id,
         Ok(CallOutcome::Recorded { object_id }) => {
             if is_booked(worker, &object_id).await? {
-                let left = payment.left().map_err(|error| unclear(&transaction, &error))?;
-                if left.is_some() {
-                    // It has done what an earlier decision was about, and something lies there again, or still.
-                    worker.calls.forget(Operation::Refund, id, &object_id).await?;
-                    return Err(JobError::Again("another refund is asked for"));
-                }
-                // What another rate has left is closed with the look at the refund.
-                if !payment.is_converted_from(amount) {
-                    return Err(nothing_left());
-                }
+                ask_anew(worker, &transaction, &intent, &object_id).await?;
             }
             object_id
                 .parse()
@@ -92,7 +53,82 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(error) => return Err(error.into()),
     };
     // Booked as what it is by now: on its way, arrived, or failed, of which a person is told, who decides anew.
-    observe::refund(&Look::unasked(worker, job), &id).await
+    observe::refund(&Look::unasked(worker, job), &refund).await
+}
+
+/// The refund of what lies in suspense, if anything does: else it is on its way to the payer, or somebody has given it back in the dashboard meanwhile.
+async fn asked_for(worker: &Worker, transaction: &Transaction) -> Result<Option<CreateRefund>, JobError> {
+    let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
+    if suspended.is_empty() {
+        return Ok(None);
+    }
+    let (intent, amount) = payment_of(worker, transaction, &suspended).await?;
+    let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent.clone()).await?;
+    if payment.is_disputed() {
+        return Err(JobError::Park(DISPUTED.to_owned()));
+    }
+    if !amount.is_positive() {
+        return Err(nothing_left(transaction));
+    }
+    // Once it may have been sent, what is left at Stripe may be less by this very refund.
+    let is_prepared = worker
+        .calls
+        .is_prepared(Operation::Refund, transaction.id.uuid())
+        .await?;
+    let asked = if is_prepared {
+        amount
+    } else {
+        let left = payment.left().map_err(|error| unclear(transaction, &error))?;
+        let left = left.ok_or_else(|| nothing_left(transaction))?;
+        // What Stripe has converted is refunded in the currency of the payment, all of it.
+        if left.currency() == amount.currency() {
+            amount
+        } else {
+            left
+        }
+    };
+    Ok(Some(CreateRefund {
+        payment_intent: intent,
+        amount: asked,
+        tags: Tags {
+            transaction_id: transaction.id,
+            wallet_id: transaction.wallet_id,
+        },
+    }))
+}
+
+/// The recorded refund has done what an earlier decision was about, and something lies there again, or still: another one is asked for, if any of
+/// the payment is left.
+async fn ask_anew(
+    worker: &Worker,
+    transaction: &Transaction,
+    intent: &PaymentIntentId,
+    refund: &str,
+) -> Result<(), JobError> {
+    let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
+    let [only] = suspended.as_slice() else {
+        return Ok(());
+    };
+    let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent.clone()).await?;
+    let left = payment.left().map_err(|error| unclear(transaction, &error))?;
+    if left.is_some() {
+        let id = transaction.id.uuid();
+        worker.calls.forget(Operation::Refund, id, refund).await?;
+        return Err(JobError::Again("another refund is asked for"));
+    }
+    // What another rate has left is closed with the look at the refund.
+    if payment.is_converted_from(only.amount) {
+        Ok(())
+    } else {
+        Err(nothing_left(transaction))
+    }
+}
+
+fn nothing_left(transaction: &Transaction) -> JobError {
+    JobError::Park(format!(
+        "nothing of the payment is left to refund: `wallet-worker review close {}` ends what lies in suspense",
+        transaction.id
+    ))
 }
 
 /// Whether a refund is booked to its end.

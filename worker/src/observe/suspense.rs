@@ -83,8 +83,9 @@ pub(super) async fn of_suspense(
 /// What another rate has left of converted payments, once all that was paid went back, is no payer's.
 async fn close(look: &Look<'_>, deposit: &Transaction) -> Result<(), JobError> {
     let mut commands = Vec::new();
+    // Before Stripe is asked: what comes to lie there meanwhile is not what was asked about.
+    let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
     if is_all_gone(look, deposit).await? {
-        let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
         commands.extend(
             suspended
                 .into_iter()

@@ -340,6 +340,14 @@ impl CallStore {
         Ok(latest.is_some_and(|attempt| attempt.outcome == Outcome::Unknown))
     }
 
+    /// The parameters of the latest attempt, as it was sent, when its outcome is not known.
+    pub(super) async fn unknown<C: StripeCall>(&self, subject: Uuid) -> Result<Option<C>, CallError> {
+        match self.latest(C::OPERATION, subject).await? {
+            Some(attempt) if attempt.outcome == Outcome::Unknown => Ok(Some(self.params(&attempt).await?)),
+            _ => Ok(None),
+        }
+    }
+
     /// Whether the next call of this operation sends what an earlier run has stored.
     pub(super) async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         let latest = self.latest(operation, subject).await?;
