@@ -98,6 +98,8 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::BookDispute(entry) if transaction.stage != Stage::Completed => {
             Ok(Some(disputed(transaction, context, entry)))
         }
+        // Of what was credited only a fee is the platform's; money that moves then is a transaction of its own.
+        Command::BookDispute(entry) if entry.amount.is_zero() => Ok(Some(fee(entry))),
         Command::EndDispute { taken, .. } if !taken.is_positive() => Ok(None),
         Command::EndDispute { .. } => end_dispute(transaction, context),
         Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),

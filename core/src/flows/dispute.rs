@@ -7,12 +7,13 @@
 //! so nothing is frozen for it. What moves after the end is a transaction of its own.
 
 use super::decide::{Changes, Decided, Decision, foreign, step};
-use super::owing;
+use super::{owing, suspense_return};
 use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason, Stage};
 use crate::alarms;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction, external_ref};
+use rust_decimal::Decimal;
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
@@ -24,6 +25,10 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         }
         Command::EndDispute { said, taken } => won(transaction, context, *said, taken.negated()),
         Command::BookDispute(_) if context.booked => Ok(None),
+        Command::BookDispute(entry) if takes_surplus_back(transaction, context, entry) => {
+            Ok(Some(surplus_taken(entry)))
+        }
+        Command::CloseSuspense { .. } => suspense_return::decide(transaction, context, command),
         // A fee alone is the platform's cost, whenever it comes; money that moves after the end is a transaction of its own.
         Command::BookDispute(entry) if transaction.stage.status().is_final() && !entry.amount.is_zero() => {
             Ok(None)
@@ -119,7 +124,11 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
             .legs(Leg::pair(Account::RECEIVABLE, Account::SUSPENSE, surplus))
             .alarms(
                 alarms::DISPUTE_DIFFERS,
-                format!("the dispute gave back {surplus} more than it had taken; that lies in suspense"),
+                format!(
+                    "the dispute gave back {surplus} more than it had taken; that lies in suspense: when Stripe says that it is not a mistake, \
+                     `wallet-worker review close {}` makes it the platform's",
+                    transaction.id
+                ),
             );
     }
     if transaction.stage == Stage::Accepted {
@@ -188,6 +197,27 @@ fn compared(
         transaction.amount, deposit.amount
     );
     Ok(decision.alarms(alarms::DISPUTE_EXCEEDS_PAYMENT, message))
+}
+
+/// Whether Stripe corrects after the end that it gave back more than it had taken, while that lies in suspense.
+fn takes_surplus_back(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> bool {
+    let lies = context.suspended_in(entry.amount.currency());
+    transaction.stage.status().is_final()
+        && entry.amount.is_negative()
+        && lies.amount() + entry.amount.amount() >= Decimal::ZERO
+}
+
+fn surplus_taken(entry: &BalanceEntry) -> Decision {
+    let taken = entry.amount.negated();
+    Decision::default()
+        .leaves_suspense()
+        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, entry.amount))
+        .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, entry.fee))
+        .says(
+            TimelineKind::StripeAnswer,
+            format!("the payment provider took {taken} back that it had given back too much"),
+        )
 }
 
 /// Stripe took the disputed amount and its fee, or gave them back.

@@ -54,6 +54,7 @@ pub(super) async fn write(
             alarms::close(conn, alarms::PAYMENT_MISMATCH, &subject, now).await?;
             alarms::close(conn, alarms::LATE_PAYMENT, &subject, now).await?;
             alarms::close(conn, alarms::RETURN_FAILED, &subject, now).await?;
+            alarms::close(conn, alarms::DISPUTE_DIFFERS, &subject, now).await?;
         }
     }
     for planned in &plan.planned {

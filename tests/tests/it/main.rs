@@ -88,6 +88,7 @@ mod stripe_refusals;
 mod subscriptions;
 mod suspense_disputes;
 mod suspense_ends;
+mod suspense_turns;
 mod sweeps;
 mod told_early;
 mod transfers;

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use wallet_core::flows::{Flow, Stage};
 use wallet_core::jobs::ClaimedJob;
+use wallet_core::stripe::{BalanceTransactionId, Lane};
+use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::withdrawal_transfer::account_of;
 use crate::observe::{self, Look};
@@ -30,12 +32,26 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             observe::dispute(&look, &id(transaction.stripe_dispute_id.as_deref())?).await
         }
         (Flow::DisputeReturn | Flow::DisputeLoss, Stage::Accepted) => {
-            let dispute = worker.related(&transaction).await?;
-            observe::dispute(&look, &id(dispute.stripe_dispute_id.as_deref())?).await
+            let original = worker.related(&transaction).await?;
+            let dispute = match original.stripe_dispute_id {
+                Some(dispute) => Some(dispute),
+                None => source_of(worker, &transaction).await?,
+            };
+            observe::dispute(&look, &id(dispute.as_deref())?).await
         }
         // Its own job carries it on, or nothing has to.
         _ => worker.finish(job).await,
     }
+}
+
+/// What made the movement that the transaction is booked for: the dispute of a deposit that has no transaction of its own, since it was settled in
+/// review (<https://docs.stripe.com/api/balance_transactions/object#balance_transaction_object-source>).
+async fn source_of(worker: &Worker, turn: &Transaction) -> Result<Option<String>, JobError> {
+    let kind = external_ref::BALANCE_TRANSACTION;
+    let movements = transactions::external_refs_of(&mut *worker.db.conn().await?, turn.id, kind).await?;
+    let movement: BalanceTransactionId = id(movements.first().map(String::as_str))?;
+    let question = worker.calls.gateway().retrieve_balance_transaction(&movement);
+    Ok(worker.calls.ask(Lane::Maintenance, question).await?.source)
 }
 
 fn id<Id: FromStr>(text: Option<&str>) -> Result<Id, JobError> {

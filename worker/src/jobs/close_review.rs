@@ -1,7 +1,7 @@
 //! Books what is left in suspense for a deposit as the platform's, as an operator has decided, once nothing of its payment can be given back: what
 //! another rate of conversion left, or what a dispute took beyond the payment.
 
-use wallet_core::flows::Command;
+use wallet_core::flows::{Command, Flow};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::settle::Step;
@@ -17,7 +17,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let transaction = worker.transaction(job).await?;
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
     let payments = payments_of(worker, &transaction).await?;
-    if payments.is_empty() {
+    // What a dispute gave back beyond what it took is of no payment.
+    if payments.is_empty() && transaction.flow != Flow::Dispute {
         return Err(JobError::Park(
             "no payment is known that came to lie in suspense for it".to_owned(),
         ));

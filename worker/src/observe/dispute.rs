@@ -64,6 +64,12 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
         return Ok(None);
     };
     match deposit.stage {
+        Stage::Completed if has_taken_of(look, &deposit, dispute).await? => {
+            after_its_end(look, &deposit, dispute).await?;
+            let note = "what it took was booked before its deposit was credited, and what moved since for itself";
+            look.close(EventEnd::Passed, note).await?;
+            return Ok(None);
+        }
         Stage::Completed if dispute.amount.currency() == deposit.amount.currency() => {}
         Stage::Accepted | Stage::AwaitingPayment => {
             return Err(JobError::AfterAnother(
@@ -89,6 +95,16 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
         words: format!("the payer's bank asks about {} of the deposit", dispute.amount),
     };
     Ok(Some(look.open(&found).await?))
+}
+
+/// Whether movements of the dispute are booked on its deposit: it was settled while the payment lay in suspense.
+async fn has_taken_of(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) -> Result<bool, JobError> {
+    for movement in &dispute.balance_transactions {
+        if owner_of(look, movement).await?.is_some_and(|owner| owner.id == deposit.id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A platform that settles in another currency than the deposit's has its disputes settled in that one
@@ -143,9 +159,7 @@ async fn without_what_others_have(
 ) -> Result<Dispute, JobError> {
     let mut own = Vec::new();
     for movement in std::mem::take(&mut dispute.balance_transactions) {
-        let known = look
-            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str())
-            .await?;
+        let known = owner_of(look, &movement).await?;
         if known.is_none_or(|known| Some(known.id) != transaction.related_transaction_id) {
             own.push(movement);
         }
@@ -239,19 +253,19 @@ async fn wait_for_the_money(
     Ok(())
 }
 
-/// Each movement that came after the end is a transaction of its own.
+/// Each movement that came after the end, of the dispute or of the deposit's review, is a transaction of its own. A fee alone is none, nor is what
+/// takes back a surplus that lies in suspense for the dispute.
 async fn after_its_end(look: &Look<'_>, ended: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
     for movement in &dispute.balance_transactions {
-        let known = look
-            .owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str())
-            .await?;
+        let mut known = owner_of(look, movement).await?;
+        let is_fee = movement.amount.is_zero();
+        if known.is_none() && (is_fee || ended.flow == Flow::Dispute) {
+            look.settle_and_go_on(ended, vec![booking(movement)]).await?;
+            known = owner_of(look, movement).await?;
+        }
         let turn = match known {
             Some(known) => known,
-            None if movement.amount.is_zero() => {
-                // Only a fee: nothing of it is the wallet's.
-                look.settle_and_go_on(ended, vec![booking(movement)]).await?;
-                continue;
-            }
+            None if is_fee => continue,
             None => turned(look, ended, movement).await?,
         };
         if turn.flow.is_dispute_turn() && turn.stage == Stage::Accepted {
@@ -259,6 +273,12 @@ async fn after_its_end(look: &Look<'_>, ended: &Transaction, dispute: &Dispute) 
         }
     }
     Ok(())
+}
+
+/// The transaction that a movement is booked on.
+async fn owner_of(look: &Look<'_>, movement: &BalanceTransaction) -> Result<Option<Transaction>, JobError> {
+    look.owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str())
+        .await
 }
 
 /// Opens the transaction of a movement that came after the end.

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
-use wallet_core::flows::Stage;
+use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::JobKind;
 use wallet_core::ledger::{self, Suspended};
@@ -124,8 +124,20 @@ async fn not_being_returned(session: &Session, id: TransactionId) -> anyhow::Res
     Ok(())
 }
 
+/// What a dispute gave back beyond what it took is of no payment: nobody has paid it, and no wallet.
+fn of_a_payment(transaction: &Transaction) -> anyhow::Result<()> {
+    if transaction.flow == Flow::Dispute {
+        let id = transaction.id;
+        bail!(
+            "{id} is a dispute: what it gave back beyond what it took is of no payment; `wallet-worker review close {id}` makes it the platform's"
+        );
+    }
+    Ok(())
+}
+
 async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
     let (transaction, suspended) = found(session, id).await?;
+    of_a_payment(&transaction)?;
     if transaction.stage != Stage::InReview {
         let stage = transaction.stage.as_str();
         bail!(
@@ -148,6 +160,7 @@ async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow
 async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
     let (transaction, suspended) = found(session, id).await?;
     not_being_returned(session, id).await?;
+    of_a_payment(&transaction)?;
     let [only] = suspended.as_slice() else {
         bail!("not one amount lies in suspense for {id}; `wallet-worker review list` lists what does");
     };

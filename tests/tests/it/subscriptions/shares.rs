@@ -69,6 +69,59 @@ async fn a_thousand_websockets_of_one_person_lock_nobody_out_greeted_or_not() {
     app.abandon().await;
 }
 
+/// Ten people have all the subscriptions that they may have, of rows that are looked at every two seconds; who asks for a thousand gets a hundred of
+/// them. The database is left to others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_people_with_all_the_subscriptions_that_they_may_have_leave_the_database_to_others() {
+    let app = TestApp::with(Options {
+        workers: 0,
+        variables: vec![
+            ("SUBSCRIPTION_POLL_SECONDS", "2".to_owned()),
+            ("RATE_LIMIT_PER_MINUTE", "0".to_owned()),
+        ],
+        ..Options::default()
+    })
+    .await;
+    let query = "subscription($id: String!) { walletUpdated(id: $id) { balance } }";
+    let mut open = Vec::new();
+    for each in [100, 10, 10, 10, 10, 10, 10, 10, 10, 10] {
+        let (one, wallet) = app.owner(0).await;
+        let mut accepted = 0;
+        for _ in 0..10 {
+            let mut socket = Socket::of(app.base(), &one).await;
+            for number in 0..each {
+                let name = number.to_string();
+                socket.begin(&name, query, json!({ "id": wallet })).await;
+            }
+            for _ in 0..each {
+                let Frame::Message(told) = socket.frame().await else {
+                    panic!("closed: it asked for too much")
+                };
+                match told["type"].as_str() {
+                    Some("next") => accepted += 1,
+                    Some("error") => assert_eq!(
+                        told["payload"][0]["extensions"]["code"], "LIMIT_EXCEEDED",
+                        "{told}"
+                    ),
+                    _ => panic!("{told}"),
+                }
+            }
+            open.push(socket);
+        }
+        assert_eq!(accepted, 100, "of one person");
+    }
+    let (bob, his) = app.owner(1_000).await;
+    for _ in 0..20 {
+        let answer = app.gql(&bob, "{ wallets { id balance } }", json!({})).await;
+        assert_eq!(answer.data()[0]["balance"], "10.00");
+    }
+    let (mut socket, _) = watch_wallet(app.base(), &bob, &his).await;
+    change(&app, &his).await;
+    assert_eq!(next(&mut socket).await["balance"], "11.00");
+    drop(open);
+    app.abandon().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_too_large_is_told_as_such() {
     let app = TestApp::with_workers(0).await;
