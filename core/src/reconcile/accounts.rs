@@ -47,7 +47,7 @@ struct AccountRow {
 pub(super) async fn holdings(asker: Asker<'_>, now: DateTime<Utc>) -> Result<Accounts, ReconcileError> {
     // Before the first question: what is booked from now on may be in an answer or not.
     let before = books::read_in_transit(asker.db).await?;
-    let accounts = used(asker.db).await?;
+    let accounts = used(asker.db, &before).await?;
     let asked = futures::stream::iter(accounts)
         .map(|account| holding(asker, account, now))
         .buffer_unordered(AT_ONCE);
@@ -55,12 +55,19 @@ pub(super) async fn holdings(asker: Asker<'_>, now: DateTime<Utc>) -> Result<Acc
     Ok(Accounts { asked, before })
 }
 
-async fn used(db: &Db) -> Result<Vec<String>, DbError> {
+/// Those that the workers have sent money to, and those that the books have something on: after a backup was restored, money can be booked that
+/// was found at Stripe and that no worker of these books has sent.
+async fn used(db: &Db, booked: &InTransits) -> Result<BTreeSet<String>, DbError> {
     let rows: Vec<AccountRow> =
-        sql("SELECT stripe_account_id AS id FROM stripe_accounts WHERE paid_at IS NOT NULL ORDER BY 1")
+        sql("SELECT stripe_account_id AS id FROM stripe_accounts WHERE paid_at IS NOT NULL")
             .load(&mut db.conn().await?)
             .await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    let booked = booked.iter().filter(|(_, of)| !of.turnover.is_zero());
+    Ok(rows
+        .into_iter()
+        .map(|row| row.id)
+        .chain(booked.map(|((account, _), _)| account.clone()))
+        .collect())
 }
 
 async fn holding(asker: Asker<'_>, account: String, now: DateTime<Utc>) -> Result<Holdings, ReconcileError> {
@@ -146,7 +153,8 @@ pub(super) fn differences(books: &Books, accounts: &Accounts, now: DateTime<Utc>
         if amount.is_zero() {
             continue;
         }
-        let (cause, explained) = if holdings.is_some_and(|holdings| holdings.is_known) {
+        // What was not asked had nothing booked before the first question: all that is there now was booked since.
+        let (cause, explained) = if holdings.is_none_or(|holdings| holdings.is_known) {
             let before = accounts
                 .before
                 .get(&key)
@@ -178,7 +186,7 @@ fn cause(amount: Decimal, under_way: Decimal) -> (Cause, bool) {
     } else if amount.is_sign_positive() {
         (Cause::MadeOutside, false)
     } else {
-        (Cause::EventNotReceived, false)
+        (Cause::AccountHoldsLess, false)
     }
 }
 
@@ -199,17 +207,21 @@ mod tests {
 
     /// What is said of an account that holds `held`, from the books before it was asked and after.
     fn found(held: i64, before: InTransits, after: InTransits) -> Vec<(Decimal, Cause, bool)> {
+        let asked = Holdings {
+            account: "acct_1".to_owned(),
+            held: BTreeMap::from([(Currency::USD, held.into())]),
+            is_known: true,
+        };
+        compared(vec![asked], before, after)
+    }
+
+    fn compared(asked: Vec<Holdings>, before: InTransits, after: InTransits) -> Vec<(Decimal, Cause, bool)> {
         let books = Books {
             booked: HashMap::new(),
             standing: HashMap::new(),
             sums: Vec::new(),
             in_transit: after,
         };
-        let asked = vec![Holdings {
-            account: "acct_1".to_owned(),
-            held: BTreeMap::from([(Currency::USD, held.into())]),
-            is_known: true,
-        }];
         differences(&books, &Accounts { asked, before }, DateTime::UNIX_EPOCH)
             .into_iter()
             .map(|it| (it.amount, it.cause, it.explained))
@@ -236,10 +248,27 @@ mod tests {
         let other = found(150, in_transit(50, 50, 50), in_transit(50, 50, 50));
         assert_eq!(other, [(100.into(), Cause::MadeOutside, false)]);
         let gone = found(-10, in_transit(50, 50, 50), in_transit(50, 50, 50));
-        assert_eq!(gone, [((-60).into(), Cause::EventNotReceived, false)]);
+        assert_eq!(gone, [((-60).into(), Cause::AccountHoldsLess, false)]);
         // Its transfer was made, and is not booked yet.
         let early = found(50, in_transit(0, 50, 0), in_transit(0, 50, 0));
         assert_eq!(early, [(50.into(), Cause::InFlight, true)]);
+    }
+
+    #[test]
+    fn only_an_account_that_does_not_answer_cannot_be_asked() {
+        let books = || in_transit(43, 0, 43);
+        let less = found(0, books(), books());
+        assert_eq!(less, [((-43).into(), Cause::AccountHoldsLess, false)]);
+        let away = Holdings {
+            account: "acct_1".to_owned(),
+            held: BTreeMap::new(),
+            is_known: false,
+        };
+        let away = compared(vec![away], books(), books());
+        assert_eq!(away, [((-43).into(), Cause::AccountAway, false)]);
+        // Its first transfer was booked while the others were asked.
+        let new = compared(Vec::new(), HashMap::new(), books());
+        assert_eq!(new, [((-43).into(), Cause::InFlight, true)]);
     }
 
     #[test]

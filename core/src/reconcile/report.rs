@@ -34,6 +34,8 @@ pub enum Cause {
     AmountDiffers,
     /// It was settled in another currency than it was booked in.
     OtherCurrency,
+    /// The connected account was asked, and holds less than the books say: a payout of which its event has not come, or money that left it otherwise.
+    AccountHoldsLess,
     /// The account is closed or no longer connected, so that it cannot be asked.
     AccountAway,
     /// The platform paid out to its own bank what was not its own.
@@ -53,6 +55,7 @@ impl Cause {
             Self::MissingAtStripe => "missing at Stripe",
             Self::AmountDiffers => "amount differs",
             Self::OtherCurrency => "settled in another currency",
+            Self::AccountHoldsLess => "the account answers, and holds less than the books say",
             Self::AccountAway => "account cannot be asked",
             Self::TakenFromUsers => "paid out to the platform's bank although it was not the platform's own",
         }
@@ -100,7 +103,8 @@ impl Difference {
     /// Whether it may be gone in a moment: an event on its way takes a second, one that no webhook brings is asked for after a quiet minute.
     #[must_use]
     pub fn is_on_its_way(&self) -> bool {
-        !self.explained && self.cause == Cause::EventNotReceived && self.age < ON_ITS_WAY
+        let waits = matches!(self.cause, Cause::EventNotReceived | Cause::AccountHoldsLess);
+        !self.explained && waits && self.age < ON_ITS_WAY
     }
 
     /// What it is about: the subject of its alarm.
@@ -357,9 +361,11 @@ mod tests {
 
     #[test]
     fn an_event_on_its_way_is_listed_and_alarms_nobody_until_it_is_ten_minutes_old() {
-        let young = found(Cause::EventNotReceived, 9, false);
-        assert!(young.is_quiet() && !young.is_explained());
-        assert!(!found(Cause::EventNotReceived, 10, false).is_quiet());
+        for cause in [Cause::EventNotReceived, Cause::AccountHoldsLess] {
+            let young = found(cause, 9, false);
+            assert!(young.is_quiet() && !young.is_explained());
+            assert!(!found(cause, 10, false).is_quiet());
+        }
     }
 
     #[test]

@@ -113,6 +113,9 @@ async fn what_was_sent_after_the_backup_is_not_given_back() {
         }
         ends_with(&app, &ada, &id, &sent).await;
         assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0), "{way}");
+        // Its payout can fail late: the account's events are read, and what it holds is compared.
+        let paid = "stripe_accounts WHERE paid_at IS NOT NULL";
+        assert_eq!(app.db.count(paid).await, 1, "{way}");
         app.abandon().await;
     }
 }
@@ -324,4 +327,24 @@ async fn what_is_to_be_cancelled_is_not_sent_when_stripe_comes_back() {
         assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
         app.finish().await;
     }
+}
+
+/// What the books have on a connected account is asked for, also when no worker of these books has sent it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_the_books_is_asked_what_it_holds_whoever_has_paid_it() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (ada, wallet) = app.payee(0).await;
+    app.deposited(&ada, &wallet, 10_000, "pm_card_visa").await;
+    let input = json!({ "amount": "50.00" });
+    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
+    app.at_stage(&id, "paying_out").await;
+    app.at_rest().await;
+    app.db
+        .execute("UPDATE stripe_accounts SET paid_at = NULL", &[])
+        .await;
+    let told = run("wallet-worker", &["reconcile"], &app.variables).await;
+    assert!(!told.out.contains("cannot be asked"), "{told:?}");
+    assert_eq!(told.code, Some(0), "{told:?}");
+    app.abandon().await;
 }

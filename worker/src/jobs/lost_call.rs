@@ -40,7 +40,13 @@ pub(super) async fn adopt_what_was_sent(
         }
     };
     match operation {
-        Operation::Transfer => worker.calls.adopt(id, &transfer_of(transaction)?, object).await?,
+        Operation::Transfer => {
+            // From now on its account is read and asked like any that was paid from here.
+            let account = account_of(transaction)?;
+            let now = worker.clock.now();
+            payees::mark_paid(&mut *worker.db.conn().await?, account.as_str(), now).await?;
+            worker.calls.adopt(id, &transfer_of(transaction)?, object).await?;
+        }
         Operation::Payout => {
             let call = payout_of(worker, transaction).await?;
             worker.calls.adopt(id, &call, object).await?;
