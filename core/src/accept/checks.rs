@@ -18,13 +18,14 @@ pub(super) fn transaction_id(text: &str) -> Result<TransactionId, AcceptError> {
     text.parse().map_err(|_| AcceptError::TransactionNotFound)
 }
 
-/// A transaction that the caller may see: of one of the caller's wallets, or any for those who repair.
+/// A transaction that the caller may see: of one of the caller's wallets, or any for those who read others'. Who may change it is for the
+/// caller of this to say.
 pub(super) async fn seen_transaction(
     conn: &mut PgConn,
     caller: &Caller,
     id: TransactionId,
 ) -> Result<Transaction, AcceptError> {
-    let found = if caller.role.repairs() {
+    let found = if caller.role.reads_others() {
         transactions::find(conn, id).await?
     } else {
         transactions::find_visible(conn, id, caller.user_id).await?
@@ -32,15 +33,19 @@ pub(super) async fn seen_transaction(
     found.ok_or(AcceptError::TransactionNotFound)
 }
 
-/// The caller's own wallet.
-pub(super) async fn own_wallet(
+/// The caller's own wallet. Whoever may read somebody else's is told `who_may` do this with it; to all others it looks like one that does
+/// not exist.
+pub(crate) async fn own_wallet(
     conn: &mut PgConn,
     caller: &Caller,
     id: WalletId,
+    who_may: &'static str,
 ) -> Result<Wallet, AcceptError> {
-    wallets::find_owned(conn, id, caller.user_id)
-        .await?
-        .ok_or(AcceptError::WalletNotFound)
+    match wallets::find(conn, id).await? {
+        Some(wallet) if wallet.user_id == caller.user_id => Ok(wallet),
+        Some(_) if caller.role.reads_others() => Err(AcceptError::Forbidden(who_may)),
+        _ => Err(AcceptError::WalletNotFound),
+    }
 }
 
 /// Refuses a wallet that was deactivated. Asked only of new requests: a repeated key gets its old answer.

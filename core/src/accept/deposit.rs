@@ -77,7 +77,8 @@ impl Acceptor {
             .await?;
         let digester = self.digester().await?;
         in_transaction!(self.db, conn => {
-            let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
+            let who_may = "only the owner of a wallet may deposit into it";
+            let wallet = checks::own_wallet(conn, caller, wallet_id, who_may).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
             let normal = DepositInput { amount: amount.to_string(), ..input.clone() };
             let fingerprint = Fingerprint::of(&digester, "deposit", &(wallet_id, normal));

@@ -22,6 +22,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 pub use caller::{Caller, Role};
+pub(crate) use checks::own_wallet;
 pub use deposit::DepositInput;
 pub use error::AcceptError;
 pub use found::{Found, open_found};

@@ -90,7 +90,8 @@ impl Acceptor {
             .await?;
         let digester = self.digester().await?;
         in_transaction!(self.db, conn => {
-            let wallet = checks::own_wallet(conn, caller, from).await?;
+            let who_may = "only the owner of a wallet may send money from it";
+            let wallet = checks::own_wallet(conn, caller, from, who_may).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
             let normal = TransferInput {
                 amount: amount.to_string(),

@@ -59,7 +59,8 @@ impl Acceptor {
         let account_name = seal("encrypted_account_name", input.account_name.clone()).await?;
         let digester = self.digester().await?;
         in_transaction!(self.db, conn => {
-            let wallet = checks::own_wallet(conn, caller, wallet_id).await?;
+            let who_may = "only the owner of a wallet may withdraw from it";
+            let wallet = checks::own_wallet(conn, caller, wallet_id, who_may).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
             let normal = WithdrawInput { amount: amount.to_string(), ..input.clone() };
             let fingerprint = Fingerprint::of(&digester, "withdraw", &(wallet_id, normal));

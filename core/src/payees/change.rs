@@ -21,7 +21,8 @@ impl Payees {
         wallet: &str,
         named: &str,
     ) -> Result<Wallet, PayeeError> {
-        let wallet = self.own_wallet(caller, wallet).await?;
+        let who_may = "only the owner of a wallet may change its payout account";
+        let wallet = self.own_wallet(caller, wallet, who_may).await?;
         let proven = self.prove(caller.user_id, named).await?;
         self.name_account(caller, &wallet, &proven).await
     }

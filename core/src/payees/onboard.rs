@@ -13,7 +13,7 @@ use url::Url;
 use super::proof::Standing;
 use super::urls::back_to;
 use super::{PayeeError, ProvenAccount, store};
-use crate::accept::{AcceptError, Caller};
+use crate::accept::{self, AcceptError, Caller};
 use crate::alarms::{self, ONBOARDING_REFUSED};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::SharedClock;
@@ -122,7 +122,8 @@ impl Payees {
         let refresh_url = back_to("refreshUrl", &input.refresh_url, self.live)?;
         let country = input.country.as_deref().map(str::parse::<Country>).transpose();
         let country = country.map_err(|error| AcceptError::validation("country", error.to_string()))?;
-        let wallet = self.own_wallet(caller, wallet).await?;
+        let who_may = "only the owner of a wallet may open its payout account";
+        let wallet = self.own_wallet(caller, wallet, who_may).await?;
         let (proven, replaced) = self.account_of(caller.user_id, &wallet, country.clone()).await?;
         fits(country.as_ref(), proven.account())?;
         self.record(caller, &wallet, &proven, replaced.as_deref()).await?;
@@ -135,12 +136,15 @@ impl Payees {
         })
     }
 
-    pub(super) async fn own_wallet(&self, caller: &Caller, wallet: &str) -> Result<Wallet, AcceptError> {
+    pub(super) async fn own_wallet(
+        &self,
+        caller: &Caller,
+        wallet: &str,
+        who_may: &'static str,
+    ) -> Result<Wallet, AcceptError> {
         let id: WalletId = wallet.parse().map_err(|_| AcceptError::WalletNotFound)?;
         let conn = &mut self.db.conn().await?;
-        let wallet = wallets::find_owned(conn, id, caller.user_id)
-            .await?
-            .ok_or(AcceptError::WalletNotFound)?;
+        let wallet = accept::own_wallet(conn, caller, id, who_may).await?;
         if wallet.is_active {
             Ok(wallet)
         } else {

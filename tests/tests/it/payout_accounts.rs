@@ -4,7 +4,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use serde_json::{Value, json};
 use wallet_core::clock::Clock;
 use wallet_tests::app::{Options, id_of, uuid};
-use wallet_tests::{Answer, TestApp, User, eventually};
+use wallet_tests::{Answer, Role, TestApp, User, eventually};
 
 const CREATE: &str = "mutation($i: CreateWalletInput!) { createWallet(input: $i) { id } }";
 const CHANGE: &str =
@@ -193,6 +193,9 @@ async fn a_mistyped_account_is_corrected_and_withdrawals_wait_for_the_cool_off()
             change(&app, &User::new(), &wallet, &second).await.code(),
             Some("WALLET_NOT_FOUND")
         );
+        let operator = User::with_role(Role::Operator);
+        let refused = change(&app, &operator, &wallet, &second).await;
+        assert_eq!(refused.code(), Some("FORBIDDEN"), "{}", refused.message());
         let audited = "SELECT detail FROM audit_log WHERE action = 'change_payout_account'";
         let audited = app.db.rows(audited, &[]).await;
         assert_eq!(audited.len(), 1);

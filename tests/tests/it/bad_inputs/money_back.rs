@@ -166,7 +166,7 @@ async fn refunds_and_cancellations_that_cannot_be_meant_move_nothing() {
         refund("of nothing", &landlord, &nobody, json!({})).code("TRANSACTION_NOT_FOUND"),
         refund("of no id", &landlord, "x", json!({})).code("TRANSACTION_NOT_FOUND"),
         refund("by a stranger", &stranger, &payment, json!({})).code("TRANSACTION_NOT_FOUND"),
-        refund("by support", &support, &payment, json!({})).code("TRANSACTION_NOT_FOUND"),
+        refund("by support", &support, &payment, json!({})).code("FORBIDDEN"),
         refund("by the payer", &tenant, &payment, json!({ "amount": "1" })).code("FORBIDDEN"),
         refund("of a transfer", &landlord, &transfer, json!({})).code("INVALID_STATE"),
         refund(
@@ -208,7 +208,7 @@ async fn refunds_and_cancellations_that_cannot_be_meant_move_nothing() {
         cancel("of nothing", &tenant, &nobody).code("TRANSACTION_NOT_FOUND"),
         cancel("of no id", &tenant, "").code("TRANSACTION_NOT_FOUND"),
         cancel("by a stranger", &stranger, &waiting).code("TRANSACTION_NOT_FOUND"),
-        cancel("by support", &support, &waiting).code("TRANSACTION_NOT_FOUND"),
+        cancel("by support", &support, &waiting).code("FORBIDDEN"),
         cancel("by the payee", &landlord, &waiting).code("FORBIDDEN"),
         cancel("of what is done", &tenant, &payment).code("INVALID_STATE"),
     ];
@@ -237,7 +237,7 @@ async fn onboardings_that_cannot_be_meant_ask_nothing_of_stripe() {
     };
     let mut rows = vec![
         onboard("a stranger's wallet", &stranger, &wallet, &good).code("WALLET_NOT_FOUND"),
-        onboard("another's, by an operator", &operator, &wallet, &good).code("WALLET_NOT_FOUND"),
+        onboard("another's, by an operator", &operator, &wallet, &good).code("FORBIDDEN"),
         onboard("no wallet", &landlord, "x", &good).code("WALLET_NOT_FOUND"),
         onboard("a wallet that is closed", &landlord, &closed, &good).code("WALLET_INACTIVE"),
     ];

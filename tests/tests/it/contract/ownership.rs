@@ -92,13 +92,28 @@ async fn what_belongs_to_others_looks_like_what_does_not_exist() {
         app.gql(&support, list, json!({ "u": alice.id })).await.data(),
         json!([{ "id": hers }])
     );
+    let (amount, to_bob) = (
+        json!({ "amount": "1" }),
+        json!({ "toWalletId": his, "amount": "1" }),
+    );
     for role in [Role::Support, Role::Operator, Role::Admin] {
         let staff = User::with_role(role);
-        assert_eq!(
-            app.withdraw(&staff, &hers, json!({ "amount": "1" })).await.code(),
-            Some("WALLET_NOT_FOUND")
-        );
+        for refused in [
+            app.withdraw(&staff, &hers, amount.clone()).await,
+            app.deposit(&staff, &hers, amount.clone()).await,
+            app.transfer(&staff, &hers, to_bob.clone()).await,
+            app.pay(&staff, &hers, to_bob.clone()).await,
+        ] {
+            let told = refused.message();
+            assert_eq!(refused.code(), Some("FORBIDDEN"), "{role:?}: {told}");
+            assert!(told.starts_with("only the owner of a wallet may "), "{told}");
+        }
+        let nobodys = Uuid::now_v7().to_string();
+        let nothing = app.withdraw(&staff, &nobodys, amount.clone()).await;
+        assert_eq!(nothing.code(), Some("WALLET_NOT_FOUND"));
     }
+    let refused = app.cancel(&support, &sent).await;
+    assert_eq!(refused.code(), Some("FORBIDDEN"), "{}", refused.message());
     app.finish().await;
 }
 
