@@ -9,12 +9,13 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use wallet_core::accept::Caller;
 
 use super::body::Unread;
 use super::media::Media;
-use super::reply::{graphql_answer, graphql_refusal, no_persisted_queries, status_of};
+use super::reply::{graphql_answer, graphql_refusal, no_persisted_queries, no_query, status_of};
 use super::{Shared, body};
 use crate::context::{HeaderKey, Spent};
 use crate::errors::ApiError;
@@ -80,11 +81,9 @@ pub(super) async fn post(
         }
         Err(why) => return invalid(why.status(), "body", why.problem()),
     };
-    let read = || {
-        if has_no_query(&bytes) {
-            return Err(Unanswered::NoQuery);
-        }
-        Ok(parsed(&bytes)?)
+    let read = || match without_query(&bytes) {
+        Some(why) => Err(why),
+        None => Ok(parsed(&bytes)?),
     };
     answered(&shared, &parts.headers, known, (Way::Post, read), &id).await
 }
@@ -105,7 +104,8 @@ async fn answered(
     };
     match answer {
         Ok(response) => graphql_answer(media, response),
-        Err(Unanswered::NoQuery) => no_persisted_queries(media),
+        Err(Unanswered::Persisted) => no_persisted_queries(media),
+        Err(Unanswered::NoQuery) => no_query(media),
         Err(Unanswered::Unreadable(error)) => graphql_refusal(media, StatusCode::BAD_REQUEST, &error, id),
         Err(Unanswered::Refused(error)) => {
             if let (ApiError::RateLimited { .. }, Some(person)) = (&error, person) {
@@ -118,6 +118,8 @@ async fn answered(
 
 /// Why a request has no result.
 enum Unanswered {
+    /// It names a query that was sent before, or that is believed to be known here, instead of holding one.
+    Persisted,
     /// It holds no query.
     NoQuery,
     /// Its body is no request.
@@ -134,15 +136,35 @@ impl From<ApiError> for Unanswered {
     }
 }
 
-/// Whether a body is a request without a query: the client means one that it sent before, or believes to be known here.
-fn has_no_query(body: &[u8]) -> bool {
+/// Why a body that is a request without a query is not answered; nothing of any other body.
+fn without_query(body: &[u8]) -> Option<Unanswered> {
     #[derive(Deserialize)]
-    struct Asked {
-        query: Option<serde::de::IgnoredAny>,
+    struct Asked<'a> {
+        query: Option<IgnoredAny>,
+        #[serde(borrow)]
+        extensions: Option<&'a RawValue>,
     }
-    let is_object = body.trim_ascii_start().first() == Some(&b'{');
-    let asked = serde_json::from_slice::<Asked>(body);
-    is_object && asked.is_ok_and(|asked| asked.query.is_none())
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Extensions {
+        persisted_query: Option<IgnoredAny>,
+    }
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    let asked: Asked<'_> = serde_json::from_slice(body).ok()?;
+    if asked.query.is_some() {
+        return None;
+    }
+    let names_one = asked
+        .extensions
+        .and_then(|sent| serde_json::from_str::<Extensions>(sent.get()).ok())
+        .is_some_and(|sent| sent.persisted_query.is_some());
+    Some(if names_one {
+        Unanswered::Persisted
+    } else {
+        Unanswered::NoQuery
+    })
 }
 
 /// A request as it is sent; a key that is there twice is refused.

@@ -81,8 +81,19 @@ fn refused(media: Media, status: StatusCode, errors: &[async_graphql::ServerErro
 /// that such clients look for, and stand in no table of ours
 /// (<https://www.apollographql.com/docs/apollo-server/performance/apq>).
 pub(super) fn no_persisted_queries(media: Media) -> Response {
+    without_query(media, "PersistedQueryNotSupported")
+}
+
+/// The answer to whoever has left the query out and asks for none by its digest: a person reads it, and no program looks for its words.
+pub(super) fn no_query(media: Media) -> Response {
+    let mend =
+        "the request has no query: send the document in the field query; persisted queries are not supported";
+    without_query(media, mend)
+}
+
+fn without_query(media: Media, message: &str) -> Response {
     count_error(PERSISTED_QUERY_NOT_SUPPORTED);
-    let mut error = async_graphql::ServerError::new("PersistedQueryNotSupported", None);
+    let mut error = async_graphql::ServerError::new(message, None);
     error
         .extensions
         .get_or_insert_default()

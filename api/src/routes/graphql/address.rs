@@ -50,7 +50,7 @@ pub(in crate::routes) async fn get(
         Err(error) => return graphql_refusal(media, status_of(&error), &error, &id),
     };
     let read = || match asked {
-        Ok(asked) if asked.query.is_none() && asked.extensions.is_some() => Err(Unanswered::NoQuery),
+        Ok(asked) if asked.query.is_none() && asked.extensions.is_some() => Err(Unanswered::Persisted),
         Ok(asked) => asked.request().map_err(Unanswered::Unreadable),
         Err(error) => Err(Unanswered::Unreadable(error)),
     };

@@ -79,14 +79,26 @@ async fn too_many_requests_say_when_to_come_again_in_both_types() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_query_is_told_what_persisted_query_clients_look_for() {
+async fn a_request_without_a_query_is_told_so_in_the_words_that_its_sender_looks_for() {
     let api = api(&[]).await;
     let digest = json!({ "persistedQuery": { "version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38" } });
-    for body in [
-        json!({ "operationName": "Wallets", "variables": {}, "extensions": digest }),
-        json!({ "extensions": digest, "query": null }),
-        json!({ "documentId": "sha256:7dba4bd717b41f10434822356a93c32b1fb4907b983e854300ad839f84cdcd6e" }),
-        json!({}),
+    let looked_for = "PersistedQueryNotSupported";
+    let mend =
+        "the request has no query: send the document in the field query; persisted queries are not supported";
+    for (body, message) in [
+        (
+            json!({ "operationName": "Wallets", "variables": {}, "extensions": digest }),
+            looked_for,
+        ),
+        (json!({ "extensions": digest, "query": null }), looked_for),
+        (
+            json!({ "documentId": "sha256:7dba4bd717b41f10434822356a93c32b1fb4907b983e854300ad839f84cdcd6e" }),
+            mend,
+        ),
+        (json!({ "extensions": { "persistedQuery": null } }), mend),
+        (json!({ "extensions": "none" }), mend),
+        (json!({ "query": null }), mend),
+        (json!({}), mend),
     ] {
         for accept in [NEWER, "application/json"] {
             let (status, _, told) = send(&api, asking(post(body.to_string()), accept)).await;
@@ -95,7 +107,7 @@ async fn a_request_without_a_query_is_told_what_persisted_query_clients_look_for
                 (
                     StatusCode::BAD_REQUEST,
                     "PERSISTED_QUERY_NOT_SUPPORTED",
-                    &Value::from("PersistedQueryNotSupported")
+                    &Value::from(message)
                 ),
                 "{body} {told}"
             );
