@@ -475,7 +475,7 @@ async fn a_command_that_fails_says_why_to_a_person_and_to_a_program() {
     );
     let day = run(
         WORKER,
-        &["reconcile", "--since", "2026-11-24", "--json"],
+        &["reconcile", "--since", "2020-11-24", "--json"],
         &app.variables,
     )
     .await;
@@ -483,8 +483,17 @@ async fn a_command_that_fails_says_why_to_a_person_and_to_a_program() {
         object(&day)["since"]
             .as_str()
             .unwrap()
-            .starts_with("2026-11-24T00:00:00"),
+            .starts_with("2020-11-24T00:00:00"),
         "{day:?}"
     );
+    for (command, option) in [
+        ("reconcile", "--since"),
+        ("replay-events", "--since"),
+        ("replay-events", "--until"),
+    ] {
+        let early = run(WORKER, &[command, option, "2130-01-01"], &app.variables).await;
+        let told = format!("for '{option} <MOMENT>': lies in the future");
+        assert!(early.code == Some(2) && early.err.contains(&told), "{early:?}");
+    }
     app.abandon().await;
 }

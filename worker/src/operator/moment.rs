@@ -2,15 +2,33 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
+use super::session::{self, clock};
+
 /// The forms that are understood, for the help.
 pub(super) const FORMS: &str =
     "a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in 2026-11-24T13:30:00Z";
 
-/// Reads a day or a time.
+/// Reads a day or a time that has come. With one to come, a mistyped year for example, nothing would be looked at, or everything, and the answer
+/// would say that all is well.
 ///
 /// # Errors
-/// With the forms, when it is neither.
-pub(super) fn parse(text: &str) -> Result<DateTime<Utc>, String> {
+/// When it is neither, with the forms; when it has not come, with the time that it is.
+pub(super) fn past(text: &str) -> Result<DateTime<Utc>, String> {
+    come(text, clock().now())
+}
+
+fn come(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    let at = parse(text)?;
+    if at > now {
+        let now = session::moment(now);
+        return Err(format!(
+            "lies in the future (it is {now}): look at the year, or leave it out"
+        ));
+    }
+    Ok(at)
+}
+
+fn parse(text: &str) -> Result<DateTime<Utc>, String> {
     let day = text
         .parse::<NaiveDate>()
         .map(|day| day.and_time(NaiveTime::MIN).and_utc());
@@ -21,6 +39,22 @@ pub(super) fn parse(text: &str) -> Result<DateTime<Utc>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_not_come_is_refused_with_the_time_that_it_is() {
+        let now = parse("2026-11-24T13:30:00Z").unwrap();
+        for text in ["2026-11-24", "2026-11-24T13:30:00Z", "2020-01-01"] {
+            assert_eq!(come(text, now), parse(text), "{text}");
+        }
+        for text in ["2030-01-01", "2026-11-25", "2026-11-24T13:30:01Z"] {
+            let told = come(text, now).unwrap_err();
+            assert!(
+                told.contains("lies in the future (it is 2026-11-24 13:30:00 UTC)"),
+                "{text}: {told}"
+            );
+        }
+        assert_eq!(come("yesterday", now), parse("yesterday"));
+    }
 
     #[test]
     fn a_day_or_a_time_is_a_moment_and_the_refusal_of_others_says_so() {

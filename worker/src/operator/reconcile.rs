@@ -28,7 +28,7 @@ use super::{Session, Verdict};
 pub(crate) struct Reconcile {
     /// Movements created at this moment or later: a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in
     /// 2026-11-24T13:30:00Z. The last 35 days by default; the sums are of all time.
-    #[arg(long, value_name = "MOMENT", value_parser = moment::parse)]
+    #[arg(long, value_name = "MOMENT", value_parser = moment::past)]
     since: Option<DateTime<Utc>>,
     #[command(subcommand)]
     record: Option<Record>,

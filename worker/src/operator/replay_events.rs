@@ -37,10 +37,10 @@ struct Which {
     state: Option<String>,
     /// Only those received at this moment or later: a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in
     /// 2026-11-24T13:30:00Z.
-    #[arg(long, value_name = "MOMENT", value_parser = moment::parse)]
+    #[arg(long, value_name = "MOMENT", value_parser = moment::past)]
     since: Option<DateTime<Utc>>,
-    /// Only those received before this moment.
-    #[arg(long, value_name = "MOMENT", value_parser = moment::parse)]
+    /// Only those received before this moment, which must have come; all until now without it.
+    #[arg(long, value_name = "MOMENT", value_parser = moment::past)]
     until: Option<DateTime<Utc>>,
 }
 
