@@ -7,6 +7,7 @@ mod strength;
 #[cfg(test)]
 mod tests;
 mod token;
+mod told;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) use self::live::{HeldSession, LiveSessions};
 use self::sessions::Sessions;
 pub use self::strength::Unusable;
 use self::token::{TokenError, Tokens};
+use self::told::Told;
 use crate::errors::ApiError;
 use crate::request_id::RequestId;
 
@@ -47,6 +49,7 @@ pub(crate) struct Authenticator {
     tokens: Arc<RwLock<Arc<Tokens>>>,
     sessions: Sessions,
     clock: SharedClock,
+    told: Told,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -67,6 +70,7 @@ impl Authenticator {
             tokens: Arc::new(RwLock::new(Arc::new(Tokens::new(config)?))),
             sessions: Sessions::new(db),
             clock,
+            told: Told::default(),
         })
     }
 
@@ -123,11 +127,11 @@ impl Authenticator {
         let checked = token
             .ok_or(TokenError::Missing)
             .and_then(|token| self.tokens().check(token, self.clock.now()));
-        let claims = checked.map_err(refused)?;
+        let claims = checked.map_err(|reason| self.refused(reason))?;
         if let Some(session) = &claims.session
             && self.sessions.is_revoked(session).await?
         {
-            return Err(refused(TokenError::Revoked));
+            return Err(self.refused(TokenError::Revoked));
         }
         let caller = Caller {
             user_id: claims.user_id,
@@ -140,6 +144,14 @@ impl Authenticator {
             expires_at: claims.expires_at,
         })
     }
+
+    fn refused(&self, reason: TokenError) -> ApiError {
+        self.told.tell(reason);
+        match reason {
+            TokenError::Expired | TokenError::Revoked => ApiError::TokenEnded,
+            _ => ApiError::Unauthenticated,
+        }
+    }
 }
 
 /// Puts the keys of changed files in the place of those that are known, and gives what they were read from; nothing when none has changed.
@@ -151,14 +163,6 @@ fn reread(tokens: &RwLock<Arc<Tokens>>, known: &JwtConfig) -> Result<Option<JwtC
     *tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
     tracing::info!("the keys of tokens were read again");
     Ok(Some(now))
-}
-
-fn refused(reason: TokenError) -> ApiError {
-    tracing::debug!(%reason, "token refused");
-    match reason {
-        TokenError::Expired | TokenError::Revoked => ApiError::TokenEnded,
-        _ => ApiError::Unauthenticated,
-    }
 }
 
 /// The token of the one `Authorization: Bearer` header; two headers would leave open which one a proxy has checked.

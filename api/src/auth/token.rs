@@ -17,6 +17,8 @@ use super::keys::{KeyError, KeyRing};
 const LONGEST: usize = 8 * 1024;
 /// How far an issuer's clock may be ahead of ours, in seconds. The expiry has no leeway.
 const AHEAD_SECONDS: i64 = 5;
+/// What holds the claims: it has to be an object.
+pub(super) const PAYLOAD: &str = "the payload";
 
 /// What a believed token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +33,8 @@ pub(crate) struct Claims {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// Why a token is not believed. For the log; the client hears only whether it has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a token is not believed. For the log, so it names a claim and never what it says; the client hears only whether it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum TokenError {
     #[error("no token")]
     Missing,
@@ -48,17 +50,17 @@ pub(crate) enum TokenError {
     UnknownKey,
     #[error("wrong signature")]
     Signature,
-    #[error("a claim is missing or of the wrong type")]
-    Claim,
+    #[error("{0} is missing, or not what it has to be")]
+    Claim(&'static str),
     #[error("expired")]
     Expired,
-    #[error("not valid yet")]
-    Early,
-    #[error("another issuer")]
+    #[error("{0} lies in the future")]
+    Early(&'static str),
+    #[error("iss is missing, or not JWT_ISSUER")]
     Issuer,
-    #[error("another audience")]
+    #[error("aud is missing, or does not name JWT_AUDIENCE")]
     Audience,
-    #[error("unknown role")]
+    #[error("role is none of user, support, operator and admin")]
     Role,
     #[error("session revoked")]
     Revoked,
@@ -94,22 +96,22 @@ impl Tokens {
         check_header(&header)?;
         let claims = self.verified(token, &header)?;
         check_kind(&claims)?;
-        let expires_at = instant(&claims, "exp")?.ok_or(TokenError::Claim)?;
+        let expires_at = instant(&claims, "exp")?.ok_or(TokenError::Claim("exp"))?;
         if expires_at <= now {
             return Err(TokenError::Expired);
         }
         for name in ["nbf", "iat"] {
             if instant(&claims, name)?.is_some_and(|at| at > now + TimeDelta::seconds(AHEAD_SECONDS)) {
-                return Err(TokenError::Early);
+                return Err(TokenError::Early(name));
             }
         }
         self.check_parties(&claims)?;
         let user_id: UserId = text(&claims, "sub")?
-            .ok_or(TokenError::Claim)?
+            .ok_or(TokenError::Claim("sub"))?
             .parse()
-            .map_err(|_| TokenError::Claim)?;
+            .map_err(|_| TokenError::Claim("sub"))?;
         if user_id.uuid().is_nil() {
-            return Err(TokenError::Claim);
+            return Err(TokenError::Claim("sub"));
         }
         let role = match text(&claims, "role")? {
             None => Role::User,
@@ -120,7 +122,7 @@ impl Tokens {
             .as_ref()
             .is_some_and(|id| id.is_empty() || id.len() > 255 || id.contains('\0'))
         {
-            return Err(TokenError::Claim);
+            return Err(TokenError::Claim("sid"));
         }
         Ok(Claims {
             user_id,
@@ -142,7 +144,7 @@ impl Tokens {
                 Err(error) => {
                     outcome = Err(if let ErrorKind::Json(_) = error.kind() {
                         // Read after the signature was found right.
-                        TokenError::Claim
+                        TokenError::Claim(PAYLOAD)
                     } else {
                         TokenError::Signature
                     })
@@ -206,28 +208,28 @@ fn check_kind(claims: &Map<String, Value>) -> Result<(), TokenError> {
     Ok(())
 }
 
-fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, TokenError> {
+fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, TokenError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(TokenError::Claim),
+        Some(_) => Err(TokenError::Claim(name)),
     }
 }
 
 /// A NumericDate (RFC 7519, section 2): seconds, possibly with a fraction, which is cut off.
-fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>>, TokenError> {
+fn instant(claims: &Map<String, Value>, name: &'static str) -> Result<Option<DateTime<Utc>>, TokenError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
     let Value::Number(number) = value else {
-        return Err(TokenError::Claim);
+        return Err(TokenError::Claim(name));
     };
     let written = number.to_string();
     let whole = written
         .split_once('.')
         .map_or(written.as_str(), |(whole, _)| whole);
-    let seconds: i64 = whole.parse().map_err(|_| TokenError::Claim)?;
+    let seconds: i64 = whole.parse().map_err(|_| TokenError::Claim(name))?;
     DateTime::from_timestamp(seconds, 0)
         .map(Some)
-        .ok_or(TokenError::Claim)
+        .ok_or(TokenError::Claim(name))
 }

@@ -1,12 +1,12 @@
-//! What a worker logs of its work: lines that lead to the transaction, and none of the libraries'.
+//! What the programs log of their work: lines that lead to the transaction, and none of the libraries'; and why a token is refused.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wallet_dev::stack::{port, wait_until_ready};
-use wallet_tests::TestApp;
 use wallet_tests::app::id_of;
 use wallet_tests::programs::start;
+use wallet_tests::{TestApp, User};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_about_a_job_names_its_transaction_and_none_is_a_librarys() {
@@ -121,5 +121,41 @@ async fn a_withdrawal_is_followed_by_its_id_from_its_acceptance_to_its_payout() 
             .is_some_and(|event| event.starts_with("evt_"))
             && line["object"] == payout
     });
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_claim_for_which_tokens_are_refused_is_told_now_and_then_and_their_text_never() {
+    let app = TestApp::with_workers(0).await;
+    let free = port::free().unwrap().to_string();
+    let issuer = ("JWT_ISSUER", "https://login.example.com/");
+    let variables = app.variables.with(&[("PORT", free.as_str()), issuer]);
+    let mut api = start("wallet-api", &[], &variables);
+    let ready = format!("http://127.0.0.1:{free}/readyz");
+    wait_until_ready(&ready, &mut api.process, Duration::from_secs(30))
+        .await
+        .unwrap();
+    let user = User::new();
+    for _ in 0..20 {
+        let asked = app
+            .client()
+            .post(format!("http://127.0.0.1:{free}/graphql"))
+            .bearer_auth(&user.token)
+            .json(&json!({ "query": "{ wallets { id } }" }));
+        assert_eq!(asked.send().await.unwrap().status().as_u16(), 401);
+    }
+    api.process.stop().await.unwrap();
+    let text = std::fs::read_to_string(api.process.log()).unwrap();
+    let told: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("token refused"))
+        .collect();
+    assert!((1..=3).contains(&told.len()), "{told:#?}");
+    assert!(
+        told.iter().all(|line| line.contains("iss is missing")),
+        "{told:#?}"
+    );
+    let (_, payload) = user.token.split_once('.').unwrap();
+    assert!(!text.contains(&payload[..20]), "{text}");
     app.finish().await;
 }
