@@ -3,7 +3,10 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use wallet_tests::app::{Leftovers, id_of, uuid};
+use wallet_tests::programs::run;
 use wallet_tests::{TestApp, User, eventually};
+
+use crate::suspense_ends::suspended;
 
 /// A deposit of 50.00 that is disputed with this order: the wallet's owner, the wallet, the deposit, the Stripe object and our transaction.
 async fn disputed(app: &TestApp, order: Value) -> (User, String, String, String, String) {
@@ -176,6 +179,39 @@ async fn a_dispute_lost_without_any_movement_takes_nothing_and_is_told_to_a_pers
         })
         .await;
     }
+}
+
+/// More came back than was taken: it lies in suspense, and its alarm is not closed by mistake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_about_a_dispute_is_closed_only_by_force_while_its_money_lies_in_suspense() {
+    let app = TestApp::start().await;
+    let (alice, wallet, _, dispute, ours) = disputed(&app, json!({})).await;
+    app.at_stage(&ours, "disputed").await;
+    moved(&app, &dispute, 6_000).await;
+    decided(&app, &dispute, json!({ "status": "won", "funds": false })).await;
+    app.ended(&alice, &ours).await;
+    app.at_rest().await;
+    assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
+    assert_eq!(suspended(&app, &ours).await, ["10 usd"]);
+    let close = [
+        "close-alarm",
+        "dispute_differs",
+        &ours,
+        "--reason",
+        "seen",
+        "--force",
+    ];
+    let (_, without_force) = close.split_last().unwrap();
+    let refused = run("wallet-worker", without_force, &app.variables).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.err.contains("10.00 usd lies in suspense") && refused.err.contains("--force"),
+        "{refused:?}"
+    );
+    let closed = run("wallet-worker", &close, &app.variables).await;
+    assert_eq!(closed.code, Some(0), "{closed:?}");
+    assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
+    app.abandon().await;
 }
 
 /// An inquiry closed with movements, and one that moves after it was closed.

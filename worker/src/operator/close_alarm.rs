@@ -4,8 +4,8 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use wallet_core::alarms::{
-    self, ABOUT_PAYOUTS, EVENT_PARKED, JOB_PARKED, LATE_PAYMENT, MONEY_OUT_STOPPED, OpenAlarm,
-    PAYMENT_MISMATCH, PLATFORM_BALANCE_SHORT, PLATFORM_BALANCE_TAKEN, RETURN_FAILED,
+    self, ABOUT_PAYOUTS, DISPUTE_DIFFERS, EVENT_PARKED, JOB_PARKED, LATE_PAYMENT, MONEY_OUT_STOPPED,
+    OpenAlarm, PAYMENT_MISMATCH, PLATFORM_BALANCE_SHORT, PLATFORM_BALANCE_TAKEN, RETURN_FAILED,
 };
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::ChecksConfig;
@@ -28,7 +28,8 @@ pub(crate) struct CloseAlarm {
     /// What was found out, for those who read the audit trail.
     #[arg(long)]
     reason: Reason,
-    /// Close it although its event is still parked, because nobody will ever need what it told.
+    /// Close it although what it tells will stay so: an event is still parked, and nobody will ever need what it told; or what a dispute gave back
+    /// lies in suspense.
     #[arg(long)]
     force: bool,
 }
@@ -117,6 +118,7 @@ async fn what_holds(
             )
         }),
         PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED => in_suspense(session, subject).await?,
+        DISPUTE_DIFFERS => given_back(session, subject).await?,
         kind if ABOUT_PAYOUTS.contains(&kind) => being_paid_out(session, subject).await?,
         _ => None,
     };
@@ -138,6 +140,20 @@ async fn in_suspense(session: &Session, subject: &str) -> anyhow::Result<Option<
             format!("`wallet-worker review close {transaction}`")
         };
         Holds::UntilDecided(format!("{} lies in suspense; {decide}", one.amount))
+    }))
+}
+
+/// What a dispute of a credited payment gave back beyond what it had taken is of no payment that a command could refund or close.
+async fn given_back(session: &Session, subject: &str) -> anyhow::Result<Option<Holds>> {
+    let Ok(dispute) = subject.parse::<TransactionId>() else {
+        return Ok(None);
+    };
+    let lies = ledger::suspended_of(&mut *session.db.conn().await?, dispute).await?;
+    Ok(lies.first().map(|one| {
+        Holds::UnlessForced(format!(
+            "{} lies in suspense; find out from Stripe whose it is",
+            one.amount
+        ))
     }))
 }
 
