@@ -4,31 +4,22 @@
 //! transaction stays as it is. Everything inside goes on, and so does what brings money back. Each such call reads and locks the
 //! switch in the database transaction that counts its try, so no call begins after the stop has committed.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
 use crate::alarms;
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
-use crate::jobs::{self, JobKind, QueueName};
+use crate::jobs::{self, QueueName};
 
 /// The kind and the subject of the alarm that says that a check has stopped it.
 pub const ALARM: (&str, &str) = (alarms::MONEY_OUT_STOPPED, "money_out");
 
 /// What the owner of a transaction reads while it waits, and what its job remembers.
 pub const WAITS: &str = "sending money is paused for the moment; it goes on by itself";
-
-/// The jobs that send money out.
-const KINDS: [JobKind; 3] = [
-    JobKind::WithdrawalTransfer,
-    JobKind::WithdrawalPayout,
-    JobKind::RefundCreate,
-];
 
 /// How the switch stands.
 #[derive(Debug, Clone, QueryableByName)]
@@ -53,6 +44,12 @@ struct Open {
     is_open: bool,
 }
 
+#[derive(QueryableByName)]
+struct Waiting {
+    #[diesel(sql_type = BigInt)]
+    jobs: i64,
+}
+
 /// How the switch stands; somebody who needs to rely on it asks `may_leave`.
 ///
 /// # Errors
@@ -63,6 +60,18 @@ pub async fn state(db: &Db) -> Result<MoneyOut, DbError> {
             .load(&mut db.conn().await?)
             .await?;
     rows.into_iter().next().ok_or_else(gone)
+}
+
+/// How many jobs have found it stopped and wait for its start.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn waiting(db: &Db) -> Result<i64, DbError> {
+    let row: Waiting = sql("SELECT count(*) AS jobs FROM jobs WHERE last_error = $1 AND parked_at IS NULL")
+        .bind::<Text, _>(WAITS)
+        .get_result(&mut db.conn().await?)
+        .await?;
+    Ok(row.jobs)
 }
 
 /// Whether money may leave: true until the caller's transaction ends. A switch that is gone is off.
@@ -114,10 +123,9 @@ pub async fn start(
         record(conn, "start_money_out", reason, actor, now).await?;
         let (kind, subject) = ALARM;
         alarms::close(conn, kind, subject, now).await?;
-        // A job that somebody holds at this moment comes back by itself.
+        // Whatever its queue: also what an operator gives back is sent out. A job that somebody holds at this moment comes back by itself.
         let mut woken = 0;
-        let queues: BTreeSet<QueueName> = KINDS.iter().map(|kind| kind.queue()).collect();
-        for queue in queues {
+        for queue in QueueName::ALL {
             woken += jobs::bring_forward(conn, jobs::Forward::all(queue, &[WAITS]), now).await?;
         }
         Ok::<_, DbError>(Some(woken))

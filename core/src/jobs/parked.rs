@@ -112,6 +112,8 @@ pub struct UniqueJob {
     pub kind: String,
     /// Since when it waits for an operator, if it does.
     pub parked_at: Option<DateTime<Utc>>,
+    /// What it waits for, or has failed of, if it was tried.
+    pub last_error: Option<String>,
 }
 
 /// The job of a unique key, while there is one.
@@ -121,7 +123,7 @@ pub struct UniqueJob {
 pub async fn find_unique(db: &Db, unique_key: &str) -> Result<Option<UniqueJob>, DbError> {
     Ok(jobs::table
         .filter(jobs::unique_key.eq(unique_key))
-        .select((jobs::id, jobs::kind, jobs::parked_at))
+        .select((jobs::id, jobs::kind, jobs::parked_at, jobs::last_error))
         .first(&mut db.conn().await?)
         .await
         .optional()?)

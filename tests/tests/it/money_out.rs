@@ -10,9 +10,11 @@ use wallet_core::clock::Clock as _;
 use wallet_core::money_out::{self as switch, WAITS};
 use wallet_dev::pace;
 use wallet_dev::stack::port;
-use wallet_tests::app::id_of;
+use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::programs::{self, Ended};
 use wallet_tests::{TestApp, User, eventually, until};
+
+use crate::review::{in_review, review};
 
 /// The operator's command.
 async fn money_out(app: &TestApp, args: &[&str]) -> Ended {
@@ -289,4 +291,38 @@ async fn what_comes_back_is_not_held_by_a_stop_and_what_waits_can_be_cancelled()
     assert_eq!(app.ended(user, &waits).await["status"], "CANCELLED");
     assert_eq!(app.balances(user, wallet).await, (10_000, 0));
     app.finish().await;
+}
+
+/// What an operator gives back is sent out like any refund: it waits, says so at once, and is counted among what has waited.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_gives_back_waits_for_the_start_and_is_told_as_that() {
+    let mut app = TestApp::with_workers(0).await;
+    let (alice, _, id) = in_review(&mut app, "9900", "usd").await;
+    money_out(&app, &["stop", "--reason", "the bank has called"]).await;
+    let decided = review(&app, &["return", &id, "--reason", "not what was asked for"]).await;
+    assert_eq!(decided.code, Some(0), "{decided:?}");
+    assert!(
+        decided.out.contains("money-out is stopped: the refund waits"),
+        "{decided:?}"
+    );
+    waiting(&app, 1).await;
+    // It looks again by itself every few seconds; here the start has to wake it.
+    let later = "UPDATE jobs SET run_at = run_at + interval '1 day'";
+    app.db.execute(later, &[]).await;
+    let status = money_out(&app, &["status"]).await.out;
+    assert!(status.contains("1 jobs wait for it"), "{status}");
+    let listed = review(&app, &["list"]).await.out;
+    assert!(
+        listed.contains("(return_review) carries it out: ") && listed.contains(WAITS),
+        "{listed}"
+    );
+    let started = money_out(&app, &["start"]).await.out;
+    assert!(started.contains("1 jobs have waited for it"), "{started}");
+    app.failed(&alice, &id).await;
+    assert_eq!(sent(&app).await, 1);
+    app.finish_with(Leftovers {
+        alarms: &["payment_mismatch"],
+        ..Leftovers::default()
+    })
+    .await;
 }

@@ -8,13 +8,13 @@ use wallet_tests::{TestApp, User, eventually};
 use crate::cancel::cancelled;
 use crate::deposits::paid_at_stripe;
 
-async fn review(app: &TestApp, args: &[&str]) -> Ended {
+pub(crate) async fn review(app: &TestApp, args: &[&str]) -> Ended {
     let args: Vec<&str> = std::iter::once("review").chain(args.iter().copied()).collect();
     run("wallet-worker", &args, &app.variables).await
 }
 
 /// A deposit of 25.00 usd for which another amount came: nobody creates our intent, and one with our metadata is paid.
-async fn in_review(app: &mut TestApp, minor: &str, currency: &str) -> (User, String, String) {
+pub(crate) async fn in_review(app: &mut TestApp, minor: &str, currency: &str) -> (User, String, String) {
     app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
     let (alice, wallet) = app.owner(0).await;
     let input = json!({ "amount": "25.00" });

@@ -6,6 +6,7 @@ use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, NewJob};
+use wallet_core::money_out;
 use wallet_core::reason::Reason;
 use wallet_core::stripe::{Operation, is_undecided, made};
 use wallet_core::transactions::{self, Transaction, external_ref};
@@ -18,6 +19,21 @@ pub(super) fn id_of(text: &str) -> anyhow::Result<TransactionId> {
         .with_context(|| format!("{text} is no transaction id"))
 }
 
+/// One decision about a transaction at a time, whichever it is.
+fn key_of(id: TransactionId) -> String {
+    format!("review:{id}")
+}
+
+/// The job that carries out what was decided about a transaction, in words; none when nothing was, or when it goes no further by itself.
+pub(super) async fn under_way(session: &Session, id: TransactionId) -> anyhow::Result<Option<String>> {
+    let found = jobs::find_unique(&session.db, &key_of(id)).await?;
+    Ok(found.filter(|job| job.parked_at.is_none()).map(|job| {
+        let (id, kind) = (job.id, job.kind);
+        let waits = job.last_error.map_or_else(String::new, |why| format!(": {why}"));
+        format!("job {id} ({kind}) carries it out{waits}")
+    }))
+}
+
 /// Queues what an operator has decided, once, on record; `what` completes "job 7 will …".
 pub(super) async fn decide(
     session: &Session,
@@ -27,8 +43,7 @@ pub(super) async fn decide(
     what: &str,
 ) -> anyhow::Result<()> {
     let (id, now) = (transaction.id, session.now());
-    // One decision at a time, whichever it is.
-    let key = format!("review:{id}");
+    let key = key_of(id);
     let job = NewJob {
         unique_key: Some(key.clone()),
         ..NewJob::for_transaction(kind, id, transaction.wallets(), now)
@@ -75,14 +90,26 @@ pub(super) async fn decide(
             "job {job} carries out another decision about {id} at this moment ({kind}): see what comes of it"
         );
     }
-    let line = match queued {
+    let mut lines = vec![match queued {
         Some(job) => format!("job {job} will {what}"),
         None => "this is being carried out already".to_owned(),
-    };
+    }];
+    let waits = sends_out(kind) && !money_out::state(&session.db).await?.is_open;
+    if waits {
+        lines.push(
+            "money-out is stopped: the refund waits until `wallet-worker money-out start` lets money leave again"
+                .to_owned(),
+        );
+    }
     session.answer(
-        &json!({ "transaction": id.to_string(), "job": queued.map(|job| job.0) }),
-        [line],
+        &json!({ "transaction": id.to_string(), "job": queued.map(|job| job.0), "waitsForMoneyOut": waits }),
+        lines,
     )
+}
+
+/// Whether a decision of this kind sends money out, which waits while that is stopped.
+fn sends_out(kind: JobKind) -> bool {
+    kind == JobKind::ReturnReview
 }
 
 /// Whether a decision of this kind is carried out by a call that moves money.

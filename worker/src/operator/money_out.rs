@@ -58,10 +58,19 @@ pub(crate) async fn money_out(session: &Session, command: MoneyOut) -> anyhow::R
         MoneyOut::Status => lines.extend(found.iter().map(|found| format!("a check says: {found}"))),
     }
     let state = switch::state(db).await?;
+    let waiting = if state.is_open {
+        0
+    } else {
+        switch::waiting(db).await?
+    };
     let object = json!({
-        "open": state.is_open, "changedAt": state.changed_at, "changedBy": state.changed_by, "reason": state.reason, "woken": woken, "alarm": found,
+        "open": state.is_open, "changedAt": state.changed_at, "changedBy": state.changed_by, "reason": state.reason, "woken": woken,
+        "waiting": waiting, "alarm": found,
     });
     lines.push(in_words(&state));
+    if !state.is_open {
+        lines.push(format!("{waiting} jobs wait for it"));
+    }
     session.answer(&object, lines)
 }
 

@@ -11,7 +11,7 @@ use wallet_core::reason::Reason;
 use wallet_core::transactions::{self, Transaction};
 
 use super::Session;
-use super::decision::{decide, id_of};
+use super::decision::{decide, id_of, under_way};
 use super::session::moment;
 
 /// Money that was received and not asked for, or not as it was asked for.
@@ -79,15 +79,18 @@ async fn list(session: &Session) -> anyhow::Result<()> {
         let of = transaction.as_ref().map_or_else(String::new, |it| {
             format!("{} of {}, {}", it.flow.as_str(), it.amount, it.stage.as_str())
         });
+        let decided = under_way(session, one.transaction).await?;
+        let is_decided = decided.is_some();
+        let how = decided.map_or_else(String::new, |job| format!("  DECIDED: {job}"));
         lines.push(format!(
-            "{}  {} since {}  {of}",
+            "{}  {} since {}  {of}{how}",
             one.transaction,
             one.amount,
             moment(one.since)
         ));
         rows.push(json!({
             "transaction": one.transaction.to_string(), "amount": one.amount.amount(), "currency": one.amount.currency(),
-            "since": one.since, "flow": flow, "stage": stage,
+            "since": one.since, "flow": flow, "stage": stage, "decided": is_decided,
         }));
     }
     lines.push(format!("{} amounts in suspense", suspended.len()));
