@@ -178,6 +178,11 @@ async fn a_withdrawal_that_is_being_taken_back_is_told_as_decided() {
             && listed.contains("0 withdrawals to decide about"),
         "{listed}"
     );
+    let parked = command(&app, &["parked"]).await.out;
+    assert!(
+        parked.contains("DECIDED: its transfer is being taken back"),
+        "{parked}"
+    );
     let again = command(&app, &["withdrawals", "paid", &id, "--reason", "no"]).await;
     assert!(again.err.contains("it is decided about"), "{again:?}");
     let close = ["close-alarm", "payout_by_others", &id, "--reason", "seen"];
@@ -215,6 +220,31 @@ async fn a_withdrawal_that_is_being_taken_back_is_told_as_decided() {
     assert!(
         listed.contains("0 withdrawals to decide about, 1 that wait for a parked job"),
         "{listed}"
+    );
+    app.abandon().await;
+}
+
+/// From the moment of the decision on, also while no worker has carried it out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_that_is_on_its_way_is_told_wherever_the_withdrawal_is_listed() {
+    let mut app = TestApp::start().await;
+    let (_, _, id) = paid_out_by_itself(&app).await;
+    app.stop_workers().await;
+    decide(&app, "paid", &id).await;
+    let listed = command(&app, &["withdrawals", "list"]).await.out;
+    let parked = command(&app, &["parked"]).await.out;
+    for told in [&listed, &parked] {
+        assert!(
+            told.contains("  DECIDED: job ") && told.contains("(withdrawal_paid) carries it out"),
+            "{told}"
+        );
+    }
+    assert!(listed.contains("0 withdrawals to decide about"), "{listed}");
+    let close = ["close-alarm", "payout_by_others", &id, "--reason", "seen"];
+    let close = command(&app, &close).await;
+    assert!(
+        close.err.contains("it is decided: job ") && !close.err.contains("withdrawals taken-back"),
+        "{close:?}"
     );
     app.abandon().await;
 }

@@ -10,13 +10,12 @@ use wallet_core::alarms::{
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::ChecksConfig;
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::Stage;
 use wallet_core::ids::{JobId, TransactionId};
 use wallet_core::reason::Reason;
 use wallet_core::{inbox, jobs, ledger, money_out, transactions};
 
 use super::Session;
-use super::withdrawals::{parked_in_words, taken_back};
+use super::withdrawals::{decision_about, parked_in_words};
 
 /// Which alarm, and why it may be closed.
 #[derive(Debug, Args)]
@@ -166,13 +165,15 @@ async fn being_paid_out(session: &Session, subject: &str) -> anyhow::Result<Opti
     let decide =
         format!("`wallet-worker withdrawals paid {withdrawal}` or `withdrawals taken-back {withdrawal}`");
     let parked = jobs::list_parked(&session.db).await?;
-    let undecided = found.filter(|found| !found.stage.status().is_final());
-    Ok(undecided.map(|found| {
-        let stage = found.stage.as_str();
-        Holds::UntilDecided(match parked_in_words(&parked, withdrawal) {
-            _ if found.stage == Stage::Returning => taken_back(&parked, withdrawal),
-            Some(job) => format!("the withdrawal is {stage}; {decide}; {job}"),
-            None => format!("the withdrawal is {stage}; {decide}"),
-        })
-    }))
+    let Some(found) = found.filter(|found| !found.stage.status().is_final()) else {
+        return Ok(None);
+    };
+    let stage = found.stage.as_str();
+    let decided = decision_about(session, &parked, &found).await?;
+    let why = match (decided, parked_in_words(&parked, withdrawal)) {
+        (Some(decided), _) => format!("it is decided: {decided}"),
+        (None, Some(job)) => format!("the withdrawal is {stage}; {decide}; {job}"),
+        (None, None) => format!("the withdrawal is {stage}; {decide}"),
+    };
+    Ok(Some(Holds::UntilDecided(why)))
 }

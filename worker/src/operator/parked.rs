@@ -1,10 +1,15 @@
 //! `parked`.
 
 use serde_json::{Value, json};
-use wallet_core::{alarms, jobs};
+use wallet_core::alarms::{self, ABOUT_PAYOUTS, LATE_PAYMENT, OpenAlarm, PAYMENT_MISMATCH, RETURN_FAILED};
+use wallet_core::ids::TransactionId;
+use wallet_core::jobs::{self, ParkedJob};
+use wallet_core::transactions;
 
 use super::Session;
+use super::decision::under_way;
 use super::session::moment;
+use super::withdrawals::decision_about;
 
 /// Lists what waits for a person.
 pub(crate) async fn parked(session: &Session) -> anyhow::Result<()> {
@@ -28,28 +33,50 @@ pub(crate) async fn parked(session: &Session) -> anyhow::Result<()> {
             "reason": job.reason,
         }));
     }
+    let mut alarms: Vec<Value> = Vec::with_capacity(open.len());
     for alarm in &open {
+        let decided = decided(session, &parked, alarm).await?;
+        let is_decided = decided.is_some();
+        let how = decided.map_or_else(String::new, |decided| format!("  DECIDED: {decided}"));
         lines.push(format!(
-            "alarm {}  {} ×{}  since {}  {}",
+            "alarm {}  {} ×{}  since {}  {}{how}",
             alarm.kind,
             alarm.subject,
             alarm.seen,
             moment(alarm.raised_at),
             alarm.message
         ));
+        alarms.push(json!({
+            "kind": alarm.kind, "subject": alarm.subject, "seen": alarm.seen, "raisedAt": alarm.raised_at, "message": alarm.message,
+            "decided": is_decided,
+        }));
     }
     lines.push(format!(
         "{} parked jobs, {} open alarms",
         parked.len(),
         open.len()
     ));
-    let alarms: Vec<Value> = open
-        .iter()
-        .map(|alarm| {
-            json!({
-                "kind": alarm.kind, "subject": alarm.subject, "seen": alarm.seen, "raisedAt": alarm.raised_at, "message": alarm.message,
-            })
-        })
-        .collect();
     session.answer(&json!({ "jobs": jobs, "alarms": alarms }), lines)
+}
+
+/// What was decided about the transaction of an alarm and is on its way, in words: its message says what to decide until that has come to its end.
+async fn decided(
+    session: &Session,
+    parked: &[ParkedJob],
+    alarm: &OpenAlarm,
+) -> anyhow::Result<Option<String>> {
+    let Ok(id) = alarm.subject.parse::<TransactionId>() else {
+        return Ok(None);
+    };
+    match alarm.kind.as_str() {
+        PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED => under_way(session, id).await,
+        kind if ABOUT_PAYOUTS.contains(&kind) => {
+            let found = transactions::find(&mut *session.db.conn().await?, id).await?;
+            match found {
+                Some(found) => decision_about(session, parked, &found).await,
+                None => Ok(None),
+            }
+        }
+        _ => Ok(None),
+    }
 }

@@ -11,7 +11,7 @@ use wallet_core::reason::Reason;
 use wallet_core::transactions::{self, Transaction};
 
 use super::Session;
-use super::decision::{decide, id_of};
+use super::decision::{decide, id_of, under_way};
 use super::session::moment;
 
 /// What a withdrawal waits for whose transfer is taken back (<https://docs.stripe.com/connect/pending-transfer-reversals>).
@@ -104,8 +104,20 @@ async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Trans
     )
 }
 
+/// What was decided about a withdrawal and is on its way, in words; none while a person has to decide.
+pub(super) async fn decision_about(
+    session: &Session,
+    parked: &[ParkedJob],
+    withdrawal: &Transaction,
+) -> anyhow::Result<Option<String>> {
+    if withdrawal.stage == Stage::Returning {
+        return Ok(Some(taken_back(parked, withdrawal.id)));
+    }
+    under_way(session, withdrawal.id).await
+}
+
 /// What becomes of a withdrawal whose transfer is taken back.
-pub(super) fn taken_back(parked: &[ParkedJob], withdrawal: TransactionId) -> String {
+fn taken_back(parked: &[ParkedJob], withdrawal: TransactionId) -> String {
     match parked_in_words(parked, withdrawal) {
         Some(job) => format!("its transfer is to be taken back, and {job}"),
         None => format!("its transfer is being taken back, {RETURNING}"),
@@ -129,12 +141,15 @@ async fn list(session: &Session) -> anyhow::Result<()> {
         let job = withdrawal
             .as_ref()
             .and_then(|found| parked_in_words(&parked, found.id));
-        let decided = withdrawal.filter(|found| found.stage == Stage::Returning);
+        let decided = match &withdrawal {
+            Some(found) => decision_about(session, &parked, found).await?,
+            None => None,
+        };
         let is_decided = decided.is_some();
         undecided += usize::from(!is_decided);
         stuck += usize::from(job.is_some());
         let how = match (decided, &job) {
-            (Some(found), _) => format!("  DECIDED: {}", taken_back(&parked, found.id)),
+            (Some(decided), _) => format!("  DECIDED: {decided}"),
             (None, Some(job)) => format!("  STUCK: {job}"),
             (None, None) => String::new(),
         };
