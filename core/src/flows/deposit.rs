@@ -5,7 +5,6 @@
 //! anything else goes to suspense and waits for a person, as does what comes when the deposit has ended without it. What is refunded of it
 //! leaves suspense when Stripe takes it from the balance, and lies there again when the refund fails, however late: a person decides anew.
 
-use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
@@ -25,6 +24,37 @@ pub(super) fn to_return(transaction: &Transaction, what: &str) -> String {
     format!(
         "{what}; `wallet-worker review return {id}` gives it back to its payer, or `wallet-worker review close {id}` books it when Stripe refunds nothing any more"
     )
+}
+
+/// What an operator reads of money in review: of another currency than the wallet's nothing can be credited.
+fn to_decide(transaction: &Transaction, came: Money, what: &str) -> String {
+    let id = transaction.id;
+    if came.currency() == transaction.amount.currency() {
+        format!(
+            "{what}; `wallet-worker review credit {id}` credits it to the wallet, `wallet-worker review return {id}` gives it back to its payer"
+        )
+    } else {
+        format!("{what}; `wallet-worker review return {id}` gives it back to its payer")
+    }
+}
+
+/// What an operator reads of a deposit in review whose payment is disputed: what can be decided follows from what is left in suspense.
+fn to_decide_of_disputed(transaction: &Transaction, left: Money, has_come_back: bool, what: &str) -> String {
+    let id = transaction.id;
+    let what = format!("{what}, and {left} lies in suspense");
+    if left.is_negative() {
+        format!("{what}; once the dispute has ended, `wallet-worker review close {id}` books the loss")
+    } else if left.is_zero() {
+        format!("{what}; nothing is to be decided before the dispute has ended")
+    } else if has_come_back {
+        to_decide(transaction, left, &what)
+    } else {
+        let what = format!("{what}; nothing is decided before the dispute has ended");
+        let decide = to_decide(transaction, left, &what);
+        format!(
+            "{decide}, or `wallet-worker review close {id}` books it when Stripe refunds nothing any more"
+        )
+    }
 }
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
@@ -96,7 +126,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         | Command::FailReturn { .. } => suspense_return::decide(transaction, context, command),
         Command::BookDispute(_) if context.booked => Ok(None),
         Command::BookDispute(entry) if transaction.stage != Stage::Completed => {
-            Ok(Some(disputed(transaction, context, entry)))
+            disputed(transaction, context, entry)
         }
         // Of what was credited only a fee is the platform's; money that moves then is a transaction of its own.
         Command::BookDispute(entry) if entry.amount.is_zero() => Ok(Some(fee(entry))),
@@ -148,7 +178,7 @@ fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money)
 }
 
 /// The payer's bank takes, or gives back, what lies in suspense: it was nobody's yet.
-fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> Decision {
+fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> Decided {
     let (amount, has_ended) = (entry.amount, transaction.stage != Stage::InReview);
     let message = if amount.is_negative() {
         let taken = amount.negated();
@@ -167,14 +197,19 @@ fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntr
         );
     decision.leaves_suspense = has_ended;
     let suspended = context.suspended_in(amount.currency());
-    if suspended.amount() + amount.amount() < Decimal::ZERO {
+    let left = suspended.checked_add(amount).map_err(|error| error.to_string())?;
+    if left.is_negative() {
         let message = format!("{message}, more than the {suspended} in suspense");
         decision = decision.alarms(alarms::DISPUTE_EXCEEDS_PAYMENT, message);
     }
     if has_ended && amount.is_positive() {
         decision = decision.alarms(alarms::LATE_PAYMENT, to_return(transaction, &message));
+    } else if !has_ended && !amount.is_zero() {
+        // Its alarm is open already, and names what could be decided before.
+        let message = to_decide_of_disputed(transaction, left, amount.is_positive(), &message);
+        decision = decision.alarms(alarms::PAYMENT_MISMATCH, message);
     }
-    decision
+    Ok(Some(decision))
 }
 
 /// A deposit in review ends with a dispute that left nothing of it.
@@ -245,7 +280,6 @@ fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money
 }
 
 fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Money, what: &str) -> Decision {
-    let id = transaction.id;
     known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
         // Told again after it was returned, it would look like money that came too late.
@@ -256,16 +290,7 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
             format!("{what}; {DECIDES}"),
             json!({ "paymentIntent": intent }),
         )
-        .alarms(
-            alarms::PAYMENT_MISMATCH,
-            if received.currency() == transaction.amount.currency() {
-                format!(
-                    "{what}; `wallet-worker review credit {id}` credits it to the wallet, `wallet-worker review return {id}` gives it back to its payer"
-                )
-            } else {
-                format!("{what}; `wallet-worker review return {id}` gives it back to its payer")
-            },
-        )
+        .alarms(alarms::PAYMENT_MISMATCH, to_decide(transaction, received, what))
         .then(JobKind::DepositFee)
 }
 

@@ -11,4 +11,4 @@ mod suspense;
 pub use account::{Account, Leg, PlatformAccount};
 pub use books::{Balance, Books, Caught, PostingError};
 pub(crate) use post::post;
-pub use suspense::{BegunReturn, Suspended, begun_returns, suspended, suspended_of};
+pub use suspense::{BegunReturn, Suspended, begun_returns, has_left_suspense, suspended, suspended_of};

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Numeric, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Numeric, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -107,6 +107,27 @@ pub async fn suspended_of(conn: &mut PgConn, transaction: TransactionId) -> Resu
         .load(conn)
         .await?;
     rows.into_iter().map(Suspended::try_from).collect()
+}
+
+#[derive(QueryableByName)]
+struct HasLeft {
+    #[diesel(sql_type = Bool)]
+    has_left: bool,
+}
+
+/// Whether anything that came to lie in suspense for this transaction has left it: by a refund, a dispute or a decision, also when it came back.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn has_left_suspense(conn: &mut PgConn, transaction: TransactionId) -> Result<bool, DbError> {
+    let row: HasLeft = sql(
+        "SELECT EXISTS (SELECT 1 FROM ledger_entries
+                         WHERE account = 'platform:suspense' AND transaction_id = $1 AND amount < 0) AS has_left",
+    )
+    .bind::<SqlUuid, _>(transaction.uuid())
+    .get_result(conn)
+    .await?;
+    Ok(row.has_left)
 }
 
 impl TryFrom<Row> for Suspended {

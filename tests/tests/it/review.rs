@@ -59,6 +59,12 @@ async fn what_came_for_a_deposit_in_review_is_credited_once_when_an_operator_say
         assert!(alarm.contains(&command), "{alarm}");
     }
     assert!(!alarm.contains("support"), "who reads it decides: {alarm}");
+    let closed = review(&app, &["close", &id, "--reason", "no patience"]).await;
+    assert_eq!(closed.code, Some(1), "{closed:?}");
+    for command in ["credit", "return"] {
+        let command = format!("`wallet-worker review {command} {id}`");
+        assert!(closed.err.contains(&command), "it can be given back: {closed:?}");
+    }
     let credited = review(&app, &["credit", &id, "--reason", "the payer agrees"]).await;
     assert_eq!(credited.code, Some(0), "{credited:?}");
     app.completed(&alice, &id).await;

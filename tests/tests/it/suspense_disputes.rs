@@ -6,7 +6,7 @@ use wallet_tests::app::id_of;
 use wallet_tests::{TestApp, eventually};
 
 use crate::deposits::paid_at_stripe;
-use crate::suspense_ends::{converted, converted_by, decided, gone, parked, suspended};
+use crate::suspense_ends::{converted, converted_by, decided, gone, mismatch, parked, suspended};
 
 /// <https://docs.stripe.com/currencies/conversions>: disputes of a converted payment are settled in the other currency.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,6 +139,11 @@ async fn a_dispute_that_is_won_before_its_money_is_back_leaves_its_deposit_in_re
         suspended(&app, &id).await.is_empty()
     })
     .await;
+    let alarm = mismatch(&app).await;
+    assert!(
+        alarm.contains("nothing is to be decided before the dispute has ended"),
+        "{alarm}"
+    );
     let won = json!({ "status": "won", "funds": false });
     app.stripe.control(&format!("disputes/{dispute}"), won).await;
     eventually("the money to be waited for", async || {
@@ -157,6 +162,11 @@ async fn a_dispute_that_is_won_before_its_money_is_back_leaves_its_deposit_in_re
     })
     .await;
     app.at_stage(&id, "in_review").await;
+    let alarm = mismatch(&app).await;
+    assert!(
+        alarm.contains("20.00 usd lies in suspense; `wallet-worker review credit"),
+        "{alarm}"
+    );
     decided(&app, "credit", &id).await;
     app.completed(&ada, &id).await;
     assert_eq!(app.balances(&ada, &wallet).await, (2_000, 0));

@@ -19,6 +19,12 @@ pub(crate) async fn suspended(app: &TestApp, id: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// What the alarm about a payment that was not asked for so says now.
+pub(crate) async fn mismatch(app: &TestApp) -> String {
+    let message = "SELECT message FROM alarms WHERE kind = 'payment_mismatch'";
+    app.db.value(message, &[]).await
+}
+
 /// A deposit of 50.00 eur by card on an account that is paid in dollars: 54.00 usd came. Then the rate changes.
 pub(crate) async fn converted(app: &mut TestApp, later_rate: i64) -> (User, String, String) {
     converted_by(app, "pm_card_visa", later_rate).await
@@ -86,12 +92,13 @@ async fn a_converted_payment_is_given_back_by_a_command() {
     let mut app = TestApp::with_workers(0).await;
     let (ada, _, id) = converted(&mut app, 10_760).await;
     let early = command(&app, &["review", "close", &id, "--reason", "no patience"]).await;
-    assert_eq!(early.code, Some(0), "{early:?}");
-    eventually("it to be parked: the payer can have it back", async || {
-        let parked = "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '50.00 eur of the payment can still be refunded%'";
-        app.db.count(parked).await == 1
-    })
-    .await;
+    assert_eq!(early.code, Some(1), "{early:?}");
+    assert!(
+        early.err.contains("54.00 usd lies in suspense")
+            && early.err.contains("`wallet-worker review return")
+            && !early.err.contains("review credit"),
+        "{early:?}"
+    );
     let returned = command(&app, &["review", "return", &id, "--reason", "the payer wants it"]).await;
     assert_eq!(returned.code, Some(0), "{returned:?}");
     assert_ended(&app, &ada, &id).await;
@@ -121,6 +128,14 @@ async fn what_a_dispute_takes_beyond_the_payment_is_the_platforms_loss_when_an_o
         suspended(&app, &id).await == ["-10 usd"]
     })
     .await;
+    let alarm = mismatch(&app).await;
+    assert!(
+        alarm.contains("-10.00 usd lies in suspense")
+            && alarm.contains(&format!("`wallet-worker review close {id}`"))
+            && !alarm.contains("review credit")
+            && !alarm.contains("review return"),
+        "{alarm}"
+    );
     app.stripe
         .control(&format!("disputes/{dispute}"), json!({ "status": "lost" }))
         .await;

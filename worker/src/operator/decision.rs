@@ -34,6 +34,12 @@ pub(super) async fn under_way(session: &Session, id: TransactionId) -> anyhow::R
     }))
 }
 
+/// Whether a decision of this kind was tried and goes no further by itself.
+pub(super) async fn is_stuck(session: &Session, id: TransactionId, kind: JobKind) -> anyhow::Result<bool> {
+    let found = jobs::find_unique(&session.db, &key_of(id)).await?;
+    Ok(found.is_some_and(|job| job.kind == kind.as_str() && job.parked_at.is_some()))
+}
+
 /// Queues what an operator has decided, once, on record; `what` completes "job 7 will …".
 pub(super) async fn decide(
     session: &Session,

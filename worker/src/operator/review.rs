@@ -7,11 +7,12 @@ use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::JobKind;
 use wallet_core::ledger::{self, Suspended};
+use wallet_core::money::Money;
 use wallet_core::reason::Reason;
-use wallet_core::transactions::{self, Transaction};
+use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::Session;
-use super::decision::{decide, id_of, under_way};
+use super::decision::{decide, id_of, is_stuck, under_way};
 use super::session::moment;
 
 /// Money that was received and not asked for, or not as it was asked for.
@@ -183,11 +184,45 @@ async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> any
     .await
 }
 
+/// What came for a deposit in review, when nothing on record shows that it cannot be given back: all of one payment, and nobody has tried.
+async fn untouched(
+    session: &Session,
+    transaction: &Transaction,
+    suspended: &[Suspended],
+) -> anyhow::Result<Option<Money>> {
+    let id = transaction.id;
+    let [only] = suspended else {
+        return Ok(None);
+    };
+    if transaction.stage != Stage::InReview
+        || !only.amount.is_positive()
+        || is_stuck(session, id, JobKind::ReturnReview).await?
+    {
+        return Ok(None);
+    }
+    let conn = &mut session.db.conn().await?;
+    let payments = transactions::external_refs_of(conn, id, external_ref::LATE_PAYMENT).await?;
+    let failed = transactions::external_refs_of(conn, id, external_ref::RETURN).await?;
+    let is_whole = payments.len() == 1 && failed.is_empty() && !ledger::has_left_suspense(conn, id).await?;
+    Ok(is_whole.then_some(only.amount))
+}
+
 async fn close(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
     let (transaction, suspended) = found(session, id).await?;
     not_being_returned(session, id).await?;
     if suspended.is_empty() {
         bail!("nothing lies in suspense for {id}; `wallet-worker review list` lists what does");
+    }
+    if let Some(amount) = untouched(session, &transaction, &suspended).await? {
+        let credit = if amount.currency() == transaction.amount.currency() {
+            format!("`wallet-worker review credit {id}` credits it, ")
+        } else {
+            String::new()
+        };
+        bail!(
+            "{amount} lies in suspense, and nothing of it was refunded or disputed: {credit}`wallet-worker review return {id}` gives it back to its \
+             payer; only when that cannot be done is it closed"
+        );
     }
     let amounts: Vec<String> = suspended.iter().map(|one| one.amount.to_string()).collect();
     let what = format!(
