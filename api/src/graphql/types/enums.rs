@@ -116,9 +116,9 @@ pub(crate) enum PaymentMethod {
     Stripe,
     /// The bank debit of the currency.
     BankTransfer,
-    /// A credit card.
+    /// A card, credit or debit: Stripe takes both. The choice is kept on record and does not restrict the card.
     CreditCard,
-    /// A debit card.
+    /// A card, debit or credit: Stripe takes both. The choice is kept on record and does not restrict the card.
     DebitCard,
 }
 
