@@ -39,13 +39,19 @@ pub(crate) enum ApiError {
     Forbidden(&'static str),
     /// No such wallet, or somebody else's.
     #[error("there is no such wallet")]
-    WalletNotFound,
+    WalletNotFound {
+        /// The argument that names it.
+        field: &'static str,
+    },
     /// No such wallet to receive.
     #[error("toWalletId is the id of no wallet")]
     PayeeNotFound,
     /// No such transaction, or somebody else's.
     #[error("there is no such transaction")]
-    TransactionNotFound,
+    TransactionNotFound {
+        /// The argument that names it.
+        field: &'static str,
+    },
     /// The wallet was deactivated.
     #[error("the wallet is not active; ask support to activate it")]
     WalletInactive,
@@ -99,6 +105,27 @@ impl ApiError {
         }
     }
 
+    /// As told by what names the caller's wallet by another argument than most mutations do.
+    pub(crate) fn of_wallet_in(self, argument: &'static str) -> Self {
+        match self {
+            Self::WalletNotFound { .. } => Self::WalletNotFound { field: argument },
+            other => other,
+        }
+    }
+
+    /// The argument, or the field of the input, that it is about; none when it is about none, or nobody can tell.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self {
+            Self::Validation { field, .. } => Some(field.as_ref()),
+            Self::WalletNotFound { field } | Self::TransactionNotFound { field } => Some(*field),
+            Self::PayeeNotFound | Self::PayeeInactive | Self::CurrencyMismatch => Some("toWalletId"),
+            Self::InsufficientFunds => Some("amount"),
+            Self::IdempotencyConflict => Some("idempotencyKey"),
+            Self::OnlyByPost => Some("query"),
+            _ => None,
+        }
+    }
+
     /// A fault of ours.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(cause.into()))
@@ -118,8 +145,8 @@ impl ApiError {
             Self::Validation { .. } | Self::OnlyByPost => VALIDATION_ERROR,
             Self::Unauthenticated | Self::TokenEnded => "UNAUTHENTICATED",
             Self::Forbidden(_) => "FORBIDDEN",
-            Self::WalletNotFound | Self::PayeeNotFound => "WALLET_NOT_FOUND",
-            Self::TransactionNotFound => "TRANSACTION_NOT_FOUND",
+            Self::WalletNotFound { .. } | Self::PayeeNotFound => "WALLET_NOT_FOUND",
+            Self::TransactionNotFound { .. } => "TRANSACTION_NOT_FOUND",
             Self::WalletInactive | Self::PayeeInactive => "WALLET_INACTIVE",
             Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
             Self::CurrencyMismatch => "CURRENCY_MISMATCH",
@@ -142,9 +169,11 @@ impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Validation { field, problem } => Self::validation(field, problem),
-            AcceptError::WalletNotFound => Self::WalletNotFound,
+            AcceptError::WalletNotFound => Self::WalletNotFound { field: "walletId" },
             AcceptError::PayeeNotFound => Self::PayeeNotFound,
-            AcceptError::TransactionNotFound => Self::TransactionNotFound,
+            AcceptError::TransactionNotFound => Self::TransactionNotFound {
+                field: "transactionId",
+            },
             AcceptError::WalletInactive => Self::WalletInactive,
             AcceptError::PayeeInactive => Self::PayeeInactive,
             AcceptError::InsufficientFunds => Self::InsufficientFunds,

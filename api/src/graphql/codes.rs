@@ -9,6 +9,7 @@ use async_graphql::{ErrorExtensionValues, Response, ServerError};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use wallet_core::money::AmountError;
 use wallet_core::telemetry::chain;
 
 use crate::errors::{ApiError, INTERNAL, VALIDATION_ERROR};
@@ -94,9 +95,13 @@ fn set_code(error: &mut ServerError, id: Option<&RequestId>) {
         error.message = stray.to_string();
         tell(error, &stray, id);
     } else {
+        let field = field_of(&error.message);
+        if is_no_amount(&error.message) {
+            error.message = format!("{field} {}", AmountError::NotANumber);
+        }
         let extensions = error.extensions.get_or_insert_default();
         extensions.set("code", VALIDATION_ERROR);
-        extensions.set("field", field_of(&error.message));
+        extensions.set("field", field);
         count_error(VALIDATION_ERROR);
     }
     error.source = None;
@@ -106,10 +111,10 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
     let request_id = id.map(RequestId::as_str);
     let extensions: &mut ErrorExtensionValues = told.extensions.get_or_insert_default();
     extensions.set("code", error.code());
+    if let Some(field) = error.field() {
+        extensions.set("field", field);
+    }
     match error {
-        ApiError::Validation { field, .. } => extensions.set("field", field.as_ref()),
-        ApiError::PayeeNotFound => extensions.set("field", "toWalletId"),
-        ApiError::OnlyByPost => extensions.set("field", "query"),
         ApiError::RateLimited { retry_after } | ApiError::Paused { retry_after } => {
             extensions.set("retryAfter", *retry_after);
         }
@@ -123,6 +128,11 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
         _ => {}
     }
     count_error(error.code());
+}
+
+/// Whether the engine refuses a value that is neither a text nor a number for an amount: it is told as every other wrong amount is.
+fn is_no_amount(message: &str) -> bool {
+    message.starts_with("Invalid value for argument ") && message.ends_with(", expected type \"Decimal\"")
 }
 
 /// The field that one of the engine's messages is about: it is quoted behind `field`, or behind `argument` with its path, and told with the
@@ -171,13 +181,23 @@ mod tests {
         ] {
             assert_eq!(told(paused)["extensions"]["retryAfter"], 7);
         }
-        assert_eq!(
-            told(ApiError::WalletNotFound)["extensions"]["code"],
-            "WALLET_NOT_FOUND"
-        );
-        let of_two = told(ApiError::PayeeNotFound);
-        assert_eq!(of_two["extensions"]["code"], "WALLET_NOT_FOUND");
-        assert_eq!(of_two["extensions"]["field"], "toWalletId");
+        let missing = ApiError::WalletNotFound { field: "walletId" };
+        for (error, code, field) in [
+            (missing.clone(), "WALLET_NOT_FOUND", "walletId"),
+            (
+                missing.of_wallet_in("fromWalletId"),
+                "WALLET_NOT_FOUND",
+                "fromWalletId",
+            ),
+            (ApiError::PayeeNotFound, "WALLET_NOT_FOUND", "toWalletId"),
+            (ApiError::PayeeInactive, "WALLET_INACTIVE", "toWalletId"),
+            (ApiError::CurrencyMismatch, "CURRENCY_MISMATCH", "toWalletId"),
+            (ApiError::InsufficientFunds, "INSUFFICIENT_FUNDS", "amount"),
+        ] {
+            let error = told(error);
+            assert_eq!(error["extensions"]["code"], code);
+            assert_eq!(error["extensions"]["field"], field, "{code}");
+        }
     }
 
     #[test]
@@ -194,6 +214,17 @@ mod tests {
             assert_eq!(error["extensions"]["code"], "INTERNAL");
             assert!(!error.to_string().contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_an_amount_is_told_as_every_wrong_amount() {
+        let message = "Invalid value for argument \"input.amount\", expected type \"Decimal\"";
+        let error = told(async_graphql::Error::new(message));
+        assert_eq!(
+            error["message"],
+            "amount must be a plain decimal number such as \"12.50\""
+        );
+        assert_eq!(error["extensions"]["field"], "amount");
     }
 
     #[test]

@@ -25,7 +25,9 @@ impl Subscription {
         ctx: &Context<'_>,
         id: String,
     ) -> Result<impl Stream<Item = Result<WalletTransaction, ApiError>> + use<>, ApiError> {
-        let id: TransactionId = id.parse().map_err(|_| ApiError::TransactionNotFound)?;
+        let id: TransactionId = id
+            .parse()
+            .map_err(|_| ApiError::TransactionNotFound { field: "id" })?;
         let watch = ctx.app()?.transactions.watch(id.uuid());
         let caller = ctx.caller()?.clone();
         Ok(try_unfold(
@@ -47,7 +49,7 @@ impl Subscription {
         ctx: &Context<'_>,
         id: String,
     ) -> Result<impl Stream<Item = Result<WalletNode, ApiError>> + use<>, ApiError> {
-        let id: WalletId = id.parse().map_err(|_| ApiError::WalletNotFound)?;
+        let id: WalletId = id.parse().map_err(|_| ApiError::WalletNotFound { field: "id" })?;
         let watch = ctx.app()?.wallets.watch(id.uuid());
         let caller = ctx.caller()?.clone();
         Ok(try_unfold(
@@ -71,7 +73,7 @@ async fn next_transaction(
         let found = watch.next().await?;
         let now = found
             .filter(|found| found.is_visible_to(caller))
-            .ok_or(ApiError::TransactionNotFound)?;
+            .ok_or(ApiError::TransactionNotFound { field: "id" })?;
         // Only those who may read the timeline are told of its lines.
         let shows_lines = WalletTransaction::shows_timeline(&now.row, caller);
         let is_same = |last: &SeenTransaction| {
@@ -94,7 +96,7 @@ async fn next_wallet(
         let found = watch.next().await?;
         let now = found
             .filter(|found| found.is_visible_to(caller))
-            .ok_or(ApiError::WalletNotFound)?;
+            .ok_or(ApiError::WalletNotFound { field: "id" })?;
         if !last.is_some_and(|last| now.is_as(last)) {
             return Ok(now);
         }

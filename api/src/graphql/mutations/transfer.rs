@@ -70,5 +70,6 @@ impl Transfer {
                 .await
         })
         .await
+        .map_err(|error| error.of_wallet_in("fromWalletId"))
     }
 }

@@ -20,18 +20,25 @@ async fn errors_tell_their_code_and_never_their_cause() {
         app.withdraw(&alice, &hers, json!({ "amount": "1" })).await.code(),
         Some("INVALID_STATE")
     );
-    assert_eq!(
-        app.transfer(&alice, &hers, json!({ "toWalletId": his, "amount": "10.01" }))
-            .await
-            .code(),
-        Some("INSUFFICIENT_FUNDS")
-    );
-    assert_eq!(
-        app.transfer(&alice, &hers, json!({ "toWalletId": euros, "amount": "1" }))
-            .await
-            .code(),
-        Some("CURRENCY_MISMATCH")
-    );
+    for (to, amount, code, field) in [
+        (&his, "10.01", "INSUFFICIENT_FUNDS", "amount"),
+        (&euros, "1", "CURRENCY_MISMATCH", "toWalletId"),
+    ] {
+        let refused = app
+            .transfer(&alice, &hers, json!({ "toWalletId": to, "amount": amount }))
+            .await;
+        assert_eq!((refused.code(), refused.field()), (Some(code), Some(field)));
+    }
+    for amount in [json!(true), json!(["1.00"]), json!("one")] {
+        let refused = app
+            .transfer(&alice, &hers, json!({ "toWalletId": his, "amount": amount }))
+            .await;
+        assert_eq!(refused.field(), Some("amount"), "{refused:?}");
+        assert_eq!(
+            refused.message(),
+            "amount must be a plain decimal number such as \"12.50\""
+        );
+    }
     // Which of the two wallets is unknown is told.
     for unknown in [Uuid::now_v7().to_string(), "no id".to_owned()] {
         let payee = app
@@ -44,7 +51,15 @@ async fn errors_tell_their_code_and_never_their_cause() {
         let payer = app
             .transfer(&alice, &unknown, json!({ "toWalletId": his, "amount": "1" }))
             .await;
-        assert_eq!((payer.code(), payer.field()), (Some("WALLET_NOT_FOUND"), None));
+        assert_eq!(
+            (payer.code(), payer.field()),
+            (Some("WALLET_NOT_FOUND"), Some("fromWalletId"))
+        );
+        let paid_in = app.deposit(&alice, &unknown, json!({ "amount": "1" })).await;
+        assert_eq!(
+            (paid_in.code(), paid_in.field()),
+            (Some("WALLET_NOT_FOUND"), Some("walletId"))
+        );
     }
     assert_eq!(
         app.post(None, &json!({ "query": "{ wallets { id } }" }), &[])
