@@ -249,6 +249,8 @@ pub enum Command {
         detail: Option<Value>,
         /// The stage of which it tells; at any other it comes too late and is left out.
         at: Stage,
+        /// Kind and id of the reference under which it is told once, whoever else comes to tell it.
+        once: Option<(&'static str, String)>,
     },
 }
 
@@ -354,6 +356,10 @@ impl Command {
             Self::RecordReversal { reversal, .. } | Self::RecordOutsideReversal { reversal, .. } => {
                 Some((external_ref::REVERSAL, reversal))
             }
+            Self::Note {
+                once: Some((kind, object)),
+                ..
+            } => Some((*kind, object.as_str())),
             _ => None,
         }
     }

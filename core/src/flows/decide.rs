@@ -165,12 +165,14 @@ pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command
         message,
         detail,
         at,
+        once,
     } = command
     {
-        if transaction.stage != *at {
+        if transaction.stage != *at || context.booked {
             return Verdict::Already;
         }
         let mut decision = Decision::default();
+        decision.refs.extend(once.clone());
         decision.timeline.push((*kind, message.clone(), detail.clone()));
         return Verdict::Apply(Box::new(decision));
     }

@@ -296,6 +296,8 @@ pub mod external_ref {
     pub const TRANSFER: &str = "transfer";
     /// A payout, `po_…`.
     pub const PAYOUT: &str = "payout";
+    /// A payout, `po_…`, of which its owner was told that it is on its way.
+    pub const PAYOUT_SENT: &str = "payout_sent";
     /// A transfer reversal, `trr_…`.
     pub const REVERSAL: &str = "transfer_reversal";
     /// A refund, `re_…`.

@@ -320,3 +320,30 @@ async fn a_payout_that_the_account_makes_before_ours_is_told_to_its_owner_and_an
         app.abandon().await;
     }
 }
+
+/// Several events tell of one payout, and after a pause several may be looked at while it is on its way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_on_its_way_is_told_once_however_many_events_show_it() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (alice, wallet) = app.payee(10_000).await;
+    let id = withdrawn(&app, &alice, &wallet).await;
+    app.at_stage(&id, "paying_out").await;
+    payout_becomes(&app, &id, "in_transit").await;
+    app.told(&alice, &id, "on its way to your bank").await;
+    let payout = app.stripe_id(&id, "stripe_payout_id").await;
+    let account = app.account_of(&wallet).await;
+    let object = json!({ "id": payout, "object": "payout", "status": "in_transit" });
+    let again = json!({ "type": "payout.updated", "object": object, "account": account });
+    app.stripe.control("events", again).await;
+    eventually("the other event to be looked at", async || {
+        let done = "stripe_events WHERE type = 'payout.updated' AND state = 'processed'";
+        app.db.count(done).await >= 2
+    })
+    .await;
+    let lines = app.transaction(&alice, &id).await["timeline"].to_string();
+    assert_eq!(lines.matches("on its way to your bank").count(), 1, "{lines}");
+    payout_becomes(&app, &id, "paid").await;
+    app.completed(&alice, &id).await;
+    app.finish().await;
+}

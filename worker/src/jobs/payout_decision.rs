@@ -127,6 +127,7 @@ async fn settle(
         message: decided.words().to_owned(),
         detail: None,
         at: transaction.stage,
+        once: None,
     };
     let steps = [
         step(job, transaction, note).before_others(),

@@ -284,12 +284,32 @@ impl<'a> Look<'a> {
 
     /// A line of the timeline about the event, for as long as the transaction is where it is now.
     fn note(&self, transaction: &Transaction, message: impl Into<String>) -> Option<Command> {
+        self.line(transaction, message.into(), None)
+    }
+
+    /// As [`Look::note`], of an object's state that several events may show: whichever is looked at first tells it.
+    fn note_once(
+        &self,
+        transaction: &Transaction,
+        message: impl Into<String>,
+        (kind, object): (&'static str, &str),
+    ) -> Option<Command> {
+        self.line(transaction, message.into(), Some((kind, object.to_owned())))
+    }
+
+    fn line(
+        &self,
+        transaction: &Transaction,
+        message: String,
+        once: Option<(&'static str, String)>,
+    ) -> Option<Command> {
         let event = self.event?;
         Some(Command::Note {
             kind: TimelineKind::StripeEvent,
-            message: message.into(),
+            message,
             detail: Some(json!({ "event": event.id, "type": event.event_type })),
             at: transaction.stage,
+            once,
         })
     }
 }

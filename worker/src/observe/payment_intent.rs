@@ -179,6 +179,7 @@ pub(crate) async fn give_up(
                 .to_owned(),
             detail: None,
             at: transaction.stage,
+            once: None,
         }),
     });
     look.settle(transaction, commands).await

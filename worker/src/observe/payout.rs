@@ -69,7 +69,8 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
     }
     let command = command_of(&payout).or_else(|| {
         let told = payout.status == PayoutStatus::InTransit && transaction.stage != Stage::Completed;
-        told.then(|| look.note(&transaction, "the payout is on its way to your bank"))
+        let once = (external_ref::PAYOUT_SENT, id.as_str());
+        told.then(|| look.note_once(&transaction, "the payout is on its way to your bank", once))
             .flatten()
     });
     look.settle(&transaction, command.into_iter().collect()).await

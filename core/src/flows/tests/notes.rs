@@ -12,6 +12,7 @@ fn a_note_about_a_stage_that_is_passed_is_left_out() {
         message: "the payout is on its way to your bank".to_owned(),
         detail: None,
         at: Stage::PayingOut,
+        once: None,
     };
     let books = Books::default();
     let context = Context {

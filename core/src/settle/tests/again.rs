@@ -10,6 +10,7 @@ use crate::jobs::JobKind;
 use crate::ledger::PlatformAccount;
 use crate::money::{Currency, Money};
 use crate::settle::Outcome;
+use crate::transactions::{TimelineKind, external_ref};
 
 fn begun(flow: Flow) -> (World, TransactionId) {
     let mut teller = Teller::new(Currency::USD);
@@ -34,6 +35,22 @@ fn sent(transfer: &str) -> Command {
 
 fn is_contradiction(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Contradiction(_))
+}
+
+/// Stripe tells of a payout by several events, and at the look at each of them it may be on its way already.
+#[test]
+fn a_line_about_an_object_is_written_once_whatever_brings_it() {
+    let (mut world, id) = begun(Flow::Withdrawal);
+    let line = |payout: &str| Command::Note {
+        kind: TimelineKind::StripeEvent,
+        message: "the payout is on its way to your bank".to_owned(),
+        detail: None,
+        at: Stage::Accepted,
+        once: Some((external_ref::PAYOUT_SENT, payout.to_owned())),
+    };
+    assert_eq!(world.tell(id, line("po_1")), Outcome::Applied(Stage::Accepted));
+    assert_eq!(world.tell(id, line("po_1")), Outcome::AlreadyApplied);
+    assert_eq!(world.tell(id, line("po_2")), Outcome::Applied(Stage::Accepted));
 }
 
 #[test]
@@ -302,10 +319,11 @@ fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
         }
         let (stage, balance) = (world.stage(second), world.balance(WALLET));
         let note = Command::Note {
-            kind: crate::transactions::TimelineKind::Waiting,
+            kind: TimelineKind::Waiting,
             message: "after it".to_owned(),
             detail: None,
             at: stage,
+            once: None,
         };
         let steps = [
             world.step(second, command.clone()).before_others(),
