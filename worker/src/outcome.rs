@@ -261,10 +261,7 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
     // Housekeeping is not the owner's business.
     let is_quiet = matches!(
         error,
-        JobError::Again(_)
-            | JobError::NotYet(_)
-            | JobError::AfterAnother(_)
-            | JobError::AfterCall(_)
+        JobError::Again(_) | JobError::NotYet(_) | JobError::AfterAnother(_) | JobError::AfterCall(_)
     ) || job
         .kind
         .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);

@@ -7,8 +7,8 @@
 //! so nothing is frozen for it. What moves after the end is a transaction of its own.
 
 use super::decide::{Changes, Decided, Decision, foreign, step};
-use super::{owing, suspense_return};
 use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason, Stage};
+use super::{owing, suspense_return};
 use crate::alarms;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;

@@ -20,7 +20,7 @@ async fn what_was_cancelled_while_its_call_was_under_way_is_cancelled_when_the_c
         let deposit = app.deposited(&alice, &wallet, 5_000, "pm_card_visa").await;
         app.at_rest().await;
         app.stripe
-            .fault(json!({ "operation": operation, "nth": 1, "outcome": outcome, "latency_ms": 4_000 }))
+            .fault(json!({ "operation": operation, "nth": 1, "outcome": outcome, "latency_ms": 2_000 }))
             .await;
         let input = json!({ "amount": "20.00" });
         let (asked, sent) = if operation == "transfers.create" {
@@ -42,7 +42,9 @@ async fn what_was_cancelled_while_its_call_was_under_way_is_cancelled_when_the_c
         let told = app.transaction(&alice, &id).await;
         assert_eq!(told["status"], "PROCESSING", "{outcome}");
         assert!(
-            told["timeline"].to_string().contains("may have been sent already"),
+            told["timeline"]
+                .to_string()
+                .contains("may have been sent already"),
             "{told:#}"
         );
         app.hurry_until("it to be cancelled", TimeDelta::minutes(30), async || {

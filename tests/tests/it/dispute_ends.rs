@@ -183,7 +183,7 @@ async fn a_dispute_lost_without_any_movement_takes_nothing_and_is_told_to_a_pers
 
 /// More came back than was taken: it lies in suspense, and its alarm is not closed by mistake.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alarm_about_a_dispute_is_closed_only_by_force_while_its_money_lies_in_suspense() {
+async fn an_alarm_about_a_dispute_is_not_closed_while_its_money_lies_in_suspense() {
     let app = TestApp::start().await;
     let (alice, wallet, _, dispute, ours) = disputed(&app, json!({})).await;
     app.at_stage(&ours, "disputed").await;
@@ -193,23 +193,20 @@ async fn an_alarm_about_a_dispute_is_closed_only_by_force_while_its_money_lies_i
     app.at_rest().await;
     assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
     assert_eq!(suspended(&app, &ours).await, ["10 usd"]);
-    let close = [
-        "close-alarm",
-        "dispute_differs",
-        &ours,
-        "--reason",
-        "seen",
-        "--force",
-    ];
-    let (_, without_force) = close.split_last().unwrap();
-    let refused = run("wallet-worker", without_force, &app.variables).await;
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(
-        refused.err.contains("10.00 usd lies in suspense") && refused.err.contains("--force"),
-        "{refused:?}"
-    );
+    for force in [&[] as &[&str], &["--force"]] {
+        let close = ["close-alarm", "dispute_differs", &ours, "--reason", "seen"];
+        let refused = run("wallet-worker", &[&close, force].concat(), &app.variables).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(
+            refused.err.contains("10.00 usd lies in suspense") && refused.err.contains("review close"),
+            "{refused:?}"
+        );
+    }
+    let close = ["review", "close", &ours, "--reason", "Stripe says it is ours"];
     let closed = run("wallet-worker", &close, &app.variables).await;
     assert_eq!(closed.code, Some(0), "{closed:?}");
+    app.at_rest().await;
+    assert!(suspended(&app, &ours).await.is_empty());
     assert_eq!(app.db.count("alarms WHERE closed_at IS NULL").await, 0);
     app.abandon().await;
 }

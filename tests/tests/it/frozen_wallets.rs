@@ -367,7 +367,9 @@ async fn a_deactivated_wallet_pays_no_debt_of_another_wallet_until_it_is_active_
         let sent = app.send(&ada, &spent, &shop, 5_000).await;
         app.completed(&ada, &sent).await;
         app.deposited(&ada, &frozen, 8_000, "pm_card_visa").await;
-        let _ = freeze(&app, &operator, &frozen, "a tip from the bank").await.data();
+        let _ = freeze(&app, &operator, &frozen, "a tip from the bank")
+            .await
+            .data();
         let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
         let dispute = app
             .stripe
@@ -375,7 +377,11 @@ async fn a_deactivated_wallet_pays_no_debt_of_another_wallet_until_it_is_active_
             .await;
         let ours = id_of(&app.relative(&ada, &deposit).await);
         app.at_stage(&ours, "disputed").await;
-        assert_eq!(app.balances(&ada, &frozen).await, (8_000, 0), "nothing has left it");
+        assert_eq!(
+            app.balances(&ada, &frozen).await,
+            (8_000, 0),
+            "nothing has left it"
+        );
         assert_eq!(app.owed(&spent).await, 5_000);
         let decision = format!("disputes/{}", id_of(&dispute));
         app.stripe.control(&decision, json!({ "status": status })).await;

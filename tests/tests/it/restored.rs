@@ -171,20 +171,28 @@ async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
     let mut app = TestApp::start().await;
     let (ada, wallet) = app.payee(10_000).await;
     app.stop_workers().await;
-    let id = id_of(&app.withdraw(&ada, &wallet, json!({ "amount": "50.00" })).await.data());
+    let id = id_of(
+        &app.withdraw(&ada, &wallet, json!({ "amount": "50.00" }))
+            .await
+            .data(),
+    );
     let sent = sent_by_lost_books(&app, &wallet, &id).await;
     let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
     assert_eq!(run("wallet-worker", &args, &app.variables).await.code, Some(0));
     app.start_worker();
     eventually("a person to be called", async || {
-        let parked = "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%sent by books that are lost%not active%'";
+        let parked =
+            "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%sent by books that are lost%not active%'";
         app.db.count(parked).await == 1
     })
     .await;
     assert_eq!(app.transaction(&ada, &id).await["status"], "PENDING");
     let args = ["wallets", "activate", &wallet, "--reason", "looked at"];
     assert_eq!(run("wallet-worker", &args, &app.variables).await.code, Some(0));
-    let job: i64 = app.db.value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[]).await;
+    let job: i64 = app
+        .db
+        .value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[])
+        .await;
     let args = ["requeue", &job.to_string(), "--reason", "the wallet is active"];
     let requeued = run("wallet-worker", &args, &app.variables).await;
     assert_eq!(requeued.code, Some(0), "{requeued:?}");

@@ -66,7 +66,8 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
     match deposit.stage {
         Stage::Completed if has_taken_of(look, &deposit, dispute).await? => {
             after_its_end(look, &deposit, dispute).await?;
-            let note = "what it took was booked before its deposit was credited, and what moved since for itself";
+            let note =
+                "what it took was booked before its deposit was credited, and what moved since for itself";
             look.close(EventEnd::Passed, note).await?;
             return Ok(None);
         }
@@ -100,7 +101,10 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
 /// Whether movements of the dispute are booked on its deposit: it was settled while the payment lay in suspense.
 async fn has_taken_of(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) -> Result<bool, JobError> {
     for movement in &dispute.balance_transactions {
-        if owner_of(look, movement).await?.is_some_and(|owner| owner.id == deposit.id) {
+        if owner_of(look, movement)
+            .await?
+            .is_some_and(|owner| owner.id == deposit.id)
+        {
             return Ok(true);
         }
     }

@@ -142,15 +142,15 @@ async fn in_suspense(session: &Session, subject: &str) -> anyhow::Result<Option<
     }))
 }
 
-/// What a dispute of a credited payment gave back beyond what it had taken is of no payment that a command could refund or close.
+/// What a dispute of a credited payment gave back beyond what it had taken is of no payment.
 async fn given_back(session: &Session, subject: &str) -> anyhow::Result<Option<Holds>> {
     let Ok(dispute) = subject.parse::<TransactionId>() else {
         return Ok(None);
     };
     let lies = ledger::suspended_of(&mut *session.db.conn().await?, dispute).await?;
     Ok(lies.first().map(|one| {
-        Holds::UnlessForced(format!(
-            "{} lies in suspense; find out from Stripe whose it is",
+        Holds::UntilDecided(format!(
+            "{} lies in suspense; find out from Stripe whose it is, and `wallet-worker review close {dispute}` when it is the platform's",
             one.amount
         ))
     }))

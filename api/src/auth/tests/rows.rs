@@ -106,7 +106,7 @@ fn bad_tokens_are_refused_each_for_its_reason() {
         (
             "13 exp is a list",
             token(json!({ "exp": [in_seconds(60)] })),
-            E::Claim("exp"),
+            E::Claim(PAYLOAD),
         ),
         (
             "13 exp beyond time",

@@ -156,8 +156,15 @@ fn a_wallet_that_is_not_active_pays_its_own_debt_alone_and_the_others_before_it_
     set_active(&mut books, true);
     let refused = books.book(&paid(1, 2, 70), None);
     assert_eq!(refused, Err(PostingError::InsufficientFunds(wallet(1))));
-    assert_eq!(books.wallet(wallet(1)).unwrap().available, usd(70), "a refused posting changes nothing");
+    assert_eq!(
+        books.wallet(wallet(1)).unwrap().available,
+        usd(70),
+        "a refused posting changes nothing"
+    );
     assert_eq!(caught(&mut books, &paid(1, 2, 15), None), [(1, 0, 50)]);
     let left = books.wallet(wallet(1)).unwrap();
-    assert_eq!((left.available, books.wallet(wallet(0)).unwrap().owed), (usd(5), usd(0)));
+    assert_eq!(
+        (left.available, books.wallet(wallet(0)).unwrap().owed),
+        (usd(5), usd(0))
+    );
 }
