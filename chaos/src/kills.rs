@@ -156,10 +156,7 @@ impl Killed {
                 "{order}all was done {ms} ms later (of {}), {} violations",
                 self.allowed_ms, self.violations
             ),
-            (true, None) => format!(
-                "{order}ALL IS NOT DONE after {} ms",
-                self.allowed_ms * 2
-            ),
+            (true, None) => format!("{order}ALL IS NOT DONE after {} ms", self.allowed_ms * 2),
         }
     }
 }

@@ -250,7 +250,7 @@ pub(super) fn cancel(
         return Ok(Some(Decision::default().says(TimelineKind::Waiting, late)));
     }
     if context.money_sent {
-        let perhaps = "the money may have been sent already: it is cancelled only if the payment provider has not taken it";
+        let perhaps = "the money may have been sent already: it is cancelled only if that comes to nothing";
         return Ok(Some(Decision::default().says(TimelineKind::Waiting, perhaps)));
     }
     // A deposit takes in: what it is cancelled before is its payment, whether there was an intent yet or not.

@@ -94,7 +94,11 @@ impl Flow {
     pub const fn gives_back(self) -> bool {
         matches!(
             self,
-            Self::PaymentRefund | Self::DepositRefund | Self::OutsideRefund | Self::Dispute
+            Self::PaymentRefund
+                | Self::DepositRefund
+                | Self::OutsideRefund
+                | Self::Dispute
+                | Self::DisputeLoss
         )
     }
 

@@ -42,6 +42,8 @@ pub struct Step {
     pub stripe_event: Option<String>,
     /// How far the transaction was when it was decided what to do, if that decided it.
     pub seen_at: Option<Stage>,
+    /// Whether nothing is written when it would end the transaction without its effect.
+    pub keeps_refusals: bool,
 }
 
 impl Step {
@@ -56,6 +58,7 @@ impl Step {
             command,
             stripe_event: None,
             seen_at: None,
+            keeps_refusals: false,
         }
     }
 
@@ -71,6 +74,13 @@ impl Step {
     #[must_use]
     pub fn before_others(mut self) -> Self {
         self.ends_job = false;
+        self
+    }
+
+    /// A step that writes nothing when it would end the transaction without its effect: whoever asks looks first whether the effect has come about.
+    #[must_use]
+    pub const fn unless_refused(mut self) -> Self {
+        self.keeps_refusals = true;
         self
     }
 
@@ -96,6 +106,9 @@ pub enum Outcome {
     /// The transaction has gone on since it was looked at, and the step, which was decided by that look, no longer follows: nothing changed,
     /// neither by this step nor by those of its job after it. Whoever looks again decides anew.
     Overtaken,
+    /// It would end the transaction without its effect, and was to be written only with it: nothing changed, neither by this step nor by those of its
+    /// job after it. Only of [`Step::unless_refused`].
+    Refused,
     /// Its Stripe object leads to another transaction already: an alarm was raised, and nothing else changed, neither by this step nor by those
     /// of its job after it, which is a person's business.
     ForeignObject(String),

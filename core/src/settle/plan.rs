@@ -138,7 +138,10 @@ pub(super) fn plan(
             continue;
         }
         let outcome = plan_one(&mut plan, &mut transactions, step, (ids, now))?;
-        if matches!(outcome, Outcome::Overtaken | Outcome::ForeignObject(_)) {
+        if matches!(
+            outcome,
+            Outcome::Overtaken | Outcome::ForeignObject(_) | Outcome::Refused
+        ) {
             stopped.insert(step.claim.job, outcome.clone());
             plan.outcomes.push(outcome);
             continue;
@@ -186,6 +189,9 @@ fn plan_one(
         }
         Verdict::Contradiction(message) => return Ok(contradiction(plan, step, message)),
     };
+    if step.keeps_refusals && decision.to == Some(Stage::Failed) {
+        return Ok(Outcome::Refused);
+    }
     let mut caught = plan.books.book(&decision.legs, decision.owes);
     if let Err(error) = caught {
         // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
@@ -194,6 +200,9 @@ fn plan_one(
         let Some(Verdict::Apply(instead)) = refused else {
             return Ok(contradiction(plan, step, error.to_string()));
         };
+        if step.keeps_refusals {
+            return Ok(Outcome::Refused);
+        }
         decision = *instead;
         caught = plan.books.book(&decision.legs, decision.owes);
         if caught.is_err() {

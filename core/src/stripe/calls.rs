@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use attempt::{Attempt, Outcome, code_of, exhausted, unrecorded};
-pub use error::{CallError, LookUp};
+pub use error::{CLOCKS_DIFFER, CallError, LookUp};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
 use store::{Begun, CallStore};
@@ -244,15 +244,19 @@ impl StripeCalls {
     /// Whether a call of this operation may be sent for `subject` at this moment; [`StripeCalls::run`] asks again when it is.
     ///
     /// # Errors
-    /// [`CallError::MoneyOutStopped`] when it may not, and [`CallError::WalletInactive`] when it never was and need not wait: the wallet was
-    /// deactivated, and what is held goes back to it.
+    /// [`CallError::MoneyOutStopped`] when it may not, and [`CallError::CancelAsked`] or [`CallError::WalletInactive`] when it never was and need
+    /// not wait: somebody has cancelled it, or the wallet was deactivated, and what is held goes back to it.
     pub async fn may_send(&self, operation: Operation, subject: Uuid) -> Result<(), CallError> {
         if !operation.sends_money_out() || self.store.may_leave().await? {
             return Ok(());
         }
-        let is_over = operation.needs_active_wallet()
-            && !self.is_undecided(operation, subject).await?
-            && !self.store.is_active_for(subject).await?;
+        if self.is_undecided(operation, subject).await? {
+            return Err(CallError::MoneyOutStopped);
+        }
+        if self.store.is_to_be_cancelled(subject).await? {
+            return Err(CallError::CancelAsked);
+        }
+        let is_over = operation.needs_active_wallet() && !self.store.is_active_for(subject).await?;
         Err(if is_over {
             CallError::WalletInactive
         } else {

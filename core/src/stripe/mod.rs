@@ -22,7 +22,8 @@ mod types;
 pub use adapter::{AsyncStripeGateway, CALL_TIMEOUT, GatewayConfigError, GatewayOptions};
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
 pub use calls::{
-    Author, CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls, is_undecided, made,
+    Author, CLOCKS_DIFFER, CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls, is_undecided,
+    made,
 };
 pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, GatewayError, Scope, classify};
 pub use event::{Envelope, EventError, EventObject};

@@ -3,17 +3,19 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_tests::app::id_of;
+use wallet_tests::programs::run;
 use wallet_tests::{TestApp, eventually};
 
 /// The first try is under way when its owner cancels, and comes to nothing: refused for the moment, refused for good, or not made by what Stripe
 /// shows. Nothing has left, so the wish is carried out, and nothing is sent a second time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_cancelled_while_its_call_was_under_way_is_cancelled_when_the_call_comes_to_nothing() {
-    for (operation, outcome) in [
-        ("transfers.create", "rate_limit"),
-        ("transfers.create", "balance_insufficient"),
-        ("refunds.create", "rate_limit"),
-        ("refunds.create", "error_500"),
+    for (operation, outcome, is_stopped) in [
+        ("transfers.create", "rate_limit", false),
+        ("transfers.create", "rate_limit", true),
+        ("transfers.create", "balance_insufficient", false),
+        ("refunds.create", "rate_limit", true),
+        ("refunds.create", "error_500", false),
     ] {
         let app = TestApp::start().await;
         let (alice, wallet) = app.payee(0).await;
@@ -41,6 +43,12 @@ async fn what_was_cancelled_while_its_call_was_under_way_is_cancelled_when_the_c
         .await;
         let told = app.transaction(&alice, &id).await;
         assert_eq!(told["status"], "PROCESSING", "{outcome}");
+        if is_stopped {
+            // It sends nothing, so it need not wait until money leaves again.
+            let stop = ["money-out", "stop", "--reason", "a look"];
+            let stopped = run("wallet-worker", &stop, &app.variables).await;
+            assert_eq!(stopped.code, Some(0), "{stopped:?}");
+        }
         assert!(
             told["timeline"]
                 .to_string()
@@ -54,7 +62,7 @@ async fn what_was_cancelled_while_its_call_was_under_way_is_cancelled_when_the_c
         app.at_rest().await;
         assert_eq!(app.stripe.effects_of(&id, sent).await, 0, "{operation} {outcome}");
         assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
-        app.finish().await;
+        app.abandon().await;
     }
 }
 

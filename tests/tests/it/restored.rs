@@ -168,36 +168,100 @@ async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
 /// had left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
-    let mut app = TestApp::start().await;
+    for why in [
+        "the wallet is not active",
+        "the wallet has 20.00 usd of 50.00 usd",
+    ] {
+        let mut app = TestApp::start().await;
+        let (ada, wallet) = app.payee(10_000).await;
+        let (_, shop) = app.owner(0).await;
+        app.stop_workers().await;
+        let input = json!({ "amount": "50.00" });
+        let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
+        let sent = sent_by_lost_books(&app, &wallet, &id).await;
+        let is_poor = why.contains("of");
+        if is_poor {
+            let spent = app.send(&ada, &wallet, &shop, 8_000).await;
+            app.start_worker_with(&[("WORKER_QUEUES", "transfers")]);
+            app.completed(&ada, &spent).await;
+        } else {
+            let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
+            let done = run("wallet-worker", &args, &app.variables).await;
+            assert_eq!(done.code, Some(0), "{done:?}");
+        }
+        app.start_worker();
+        eventually("a person to be called", async || {
+            let parked = format!(
+                "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%sent by books that are lost%{why}%'"
+            );
+            app.db.count(&parked).await == 1
+        })
+        .await;
+        assert_eq!(app.transaction(&ada, &id).await["status"], "PENDING");
+        if is_poor {
+            app.deposited(&ada, &wallet, 3_000, "pm_card_visa").await;
+        } else {
+            let args = ["wallets", "activate", &wallet, "--reason", "looked at"];
+            let done = run("wallet-worker", &args, &app.variables).await;
+            assert_eq!(done.code, Some(0), "{done:?}");
+        }
+        let job: i64 = app
+            .db
+            .value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[])
+            .await;
+        let args = ["requeue", &job.to_string(), "--reason", "it can be held"];
+        let requeued = run("wallet-worker", &args, &app.variables).await;
+        assert_eq!(requeued.code, Some(0), "{requeued:?}");
+        ends_with(&app, &ada, &id, &sent).await;
+        let left = if is_poor { 0 } else { 5_000 };
+        assert_eq!(app.balances(&ada, &wallet).await, (left, 0));
+        app.abandon().await;
+    }
+}
+
+/// What the lost books paid out is not taken back either when an operator says so in a hurry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_out_after_the_backup_is_not_decided_as_taken_back() {
+    let app = TestApp::start().await;
     let (ada, wallet) = app.payee(10_000).await;
-    app.stop_workers().await;
-    let id = id_of(
-        &app.withdraw(&ada, &wallet, json!({ "amount": "50.00" }))
-            .await
-            .data(),
-    );
-    let sent = sent_by_lost_books(&app, &wallet, &id).await;
-    let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
-    assert_eq!(run("wallet-worker", &args, &app.variables).await.code, Some(0));
-    app.start_worker();
-    eventually("a person to be called", async || {
-        let parked =
-            "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%sent by books that are lost%not active%'";
-        app.db.count(parked).await == 1
+    let account = app.account_of(&wallet).await;
+    app.stripe
+        .fault(json!({ "operation": "payouts.create", "outcome": "balance_insufficient" }))
+        .await;
+    let input = json!({ "amount": "50.00" });
+    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
+    app.at_stage(&id, "transferred").await;
+    app.stripe.clear_faults().await;
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    let params = [
+        ("amount", "5000"),
+        ("currency", "usd"),
+        ("metadata[transaction_id]", id.as_str()),
+        ("metadata[wallet_id]", wallet.as_str()),
+    ];
+    let paid = id_of(&app.stripe.form_as(&account, "/v1/payouts", &params).await);
+    let is_told = "alarms WHERE kind = 'payout_by_others' AND closed_at IS NULL";
+    app.hurry_until("a person to be asked", TimeDelta::days(3), async || {
+        app.db.count(is_told).await == 1
     })
     .await;
-    assert_eq!(app.transaction(&ada, &id).await["status"], "PENDING");
-    let args = ["wallets", "activate", &wallet, "--reason", "looked at"];
-    assert_eq!(run("wallet-worker", &args, &app.variables).await.code, Some(0));
-    let job: i64 = app
-        .db
-        .value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[])
-        .await;
-    let args = ["requeue", &job.to_string(), "--reason", "the wallet is active"];
-    let requeued = run("wallet-worker", &args, &app.variables).await;
-    assert_eq!(requeued.code, Some(0), "{requeued:?}");
-    ends_with(&app, &ada, &id, &sent).await;
-    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
+    let args = ["withdrawals", "taken-back", &id, "--reason", "in a hurry"];
+    let done = run("wallet-worker", &args, &app.variables).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    eventually("the decision to be refused", async || {
+        let parked =
+            format!("jobs WHERE parked_at IS NOT NULL AND last_error LIKE '{paid} has paid it out%'");
+        app.db.count(&parked).await == 1
+    })
+    .await;
+    let args = ["withdrawals", "paid", &id, "--reason", "the bank has it"];
+    let done = run("wallet-worker", &args, &app.variables).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
+        app.transaction(&ada, &id).await["status"] == "COMPLETED"
+    })
+    .await;
+    assert_eq!(app.stripe.effects_of(&id, "reversal.create").await, 0);
     app.abandon().await;
 }
 

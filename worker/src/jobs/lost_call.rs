@@ -3,7 +3,7 @@
 
 use wallet_core::flows::{Flow, Stage};
 use wallet_core::payees;
-use wallet_core::stripe::{CallError, Operation, PayoutStatus, Transfer};
+use wallet_core::stripe::{CLOCKS_DIFFER, CallError, Operation, PayoutStatus, RefundStatus, Transfer};
 use wallet_core::transactions::Transaction;
 
 use super::refund_create::{intent_of, refund_of};
@@ -97,13 +97,13 @@ async fn transfers(worker: &Worker, transaction: &Transaction) -> Result<Vec<Str
 }
 
 /// The payouts of the account that name the transaction, are what it asks for, and have not failed: what has failed is on the account again.
-async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
+pub(super) async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
     let account = account_of(transaction)?;
     let bank = bank_of(worker, transaction).await?;
     let listing = worker
         .calls
         .gateway()
-        .list_payouts(&account, transaction.created_at);
+        .list_payouts(&account, transaction.created_at - CLOCKS_DIFFER);
     let listed = match worker.calls.ask(Operation::Payout.lane(), listing).await {
         // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
         Err(CallError::Gateway(error)) if payees::is_gone(&error) => return Ok(Vec::new()),
@@ -117,13 +117,15 @@ async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<Strin
     Ok(ours.map(|payout| payout.id.as_str().to_owned()).collect())
 }
 
-/// The refunds of the payment that name the transaction and are what it asks for.
+/// The refunds of the payment that name the transaction, are what it asks for, and have not failed.
 async fn refunds(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
     let intent = intent_of(worker, transaction).await?;
     let listing = worker.calls.gateway().list_refunds(&intent);
     let listed = worker.calls.ask(Operation::Refund.lane(), listing).await?;
     let ours = listed.iter().filter(|refund| {
-        refund.metadata.transaction_id == Some(transaction.id) && refund.amount == transaction.amount
+        refund.metadata.transaction_id == Some(transaction.id)
+            && !matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled)
+            && refund.amount == transaction.amount
     });
     Ok(ours.map(|refund| refund.id.as_str().to_owned()).collect())
 }

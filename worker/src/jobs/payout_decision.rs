@@ -8,6 +8,7 @@ use wallet_core::payees;
 use wallet_core::stripe::{CallError, Lane, Operation, PayoutId, is_undecided};
 use wallet_core::transactions::{TimelineKind, Transaction};
 
+use super::lost_call::payouts;
 use super::withdrawal_transfer::account_of;
 use super::{payout_waits, step};
 use crate::observe::{self, Look};
@@ -75,6 +76,18 @@ async fn not_made(
             Ok(false) => {}
             Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {}
             Err(error) => return Err(error),
+        }
+    }
+    if decided == Decided::TakenBack
+        && !is_undecided(&mut *worker.db.conn().await?, Operation::Payout, id.uuid()).await?
+    {
+        // What lost books have paid out is at the bank, and the reversal would take other money.
+        let made = payouts(worker, transaction).await?;
+        if !made.is_empty() {
+            return Err(JobError::Park(format!(
+                "{} has paid it out: it names this withdrawal, its amount and its bank; end it as paid",
+                made.join(", ")
+            )));
         }
     }
     let is_given_up = in_transaction!(worker.db, conn => {

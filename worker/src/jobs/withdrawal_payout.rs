@@ -4,7 +4,7 @@ use wallet_core::alarms;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreatePayout, Disposition, Lane, LookUp, ReversalStatus, Tags,
+    CLOCKS_DIFFER, CallError, CallOutcome, CreatePayout, Disposition, Lane, LookUp, ReversalStatus, Tags,
 };
 use wallet_core::transactions::Transaction;
 
@@ -121,7 +121,7 @@ async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> R
     let listing = worker
         .calls
         .gateway()
-        .list_payouts(&account, look_up.first_tried_at);
+        .list_payouts(&account, look_up.first_tried_at - CLOCKS_DIFFER);
     let payouts = worker.calls.ask(Lane::Withdrawals, listing).await?;
     let ours = payouts.iter().filter(|payout| {
         payout.metadata.transaction_id == Some(transaction.id)

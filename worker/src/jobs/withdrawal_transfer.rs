@@ -29,6 +29,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         // Before Stripe is asked about the account: thousands may wait.
         match worker.calls.may_send(Operation::Transfer, id).await {
             Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
+            Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
             other => other?,
         }
         if let Some(reason) = account_obstacle(worker, &transaction, &account).await? {

@@ -65,6 +65,11 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
     };
     match deposit.stage {
         Stage::Completed if has_taken_of(look, &deposit, dispute).await? => {
+            if taken_in(deposit.amount.currency(), dispute).is_err() {
+                let note = "a dispute that was settled in review has moved money in another currency than its deposit's";
+                look.needs_a_person(note).await?;
+                return Ok(None);
+            }
             after_its_end(look, &deposit, dispute).await?;
             let note =
                 "what it took was booked before its deposit was credited, and what moved since for itself";
@@ -98,9 +103,13 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
     Ok(Some(look.open(&found).await?))
 }
 
-/// Whether movements of the dispute are booked on its deposit: it was settled while the payment lay in suspense.
+/// Whether money that the dispute moved is booked on its deposit: it was settled while the payment lay in suspense. A fee alone settled nothing.
 async fn has_taken_of(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) -> Result<bool, JobError> {
-    for movement in &dispute.balance_transactions {
+    for movement in dispute
+        .balance_transactions
+        .iter()
+        .filter(|moved| !moved.amount.is_zero())
+    {
         if owner_of(look, movement)
             .await?
             .is_some_and(|owner| owner.id == deposit.id)

@@ -27,8 +27,7 @@ pub(crate) struct CloseAlarm {
     /// What was found out, for those who read the audit trail.
     #[arg(long)]
     reason: Reason,
-    /// Close it although what it tells will stay so: an event is still parked, and nobody will ever need what it told; or what a dispute gave back
-    /// lies in suspense.
+    /// Close it although what it tells will stay so: an event is still parked, and nobody will ever need what it told.
     #[arg(long)]
     force: bool,
 }

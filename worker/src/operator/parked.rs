@@ -1,7 +1,9 @@
 //! `parked`.
 
 use serde_json::{Value, json};
-use wallet_core::alarms::{self, ABOUT_PAYOUTS, LATE_PAYMENT, OpenAlarm, PAYMENT_MISMATCH, RETURN_FAILED};
+use wallet_core::alarms::{
+    self, ABOUT_PAYOUTS, DISPUTE_DIFFERS, LATE_PAYMENT, OpenAlarm, PAYMENT_MISMATCH, RETURN_FAILED,
+};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, ParkedJob};
 use wallet_core::transactions;
@@ -69,7 +71,7 @@ async fn decided(
         return Ok(None);
     };
     match alarm.kind.as_str() {
-        PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED => under_way(session, id).await,
+        PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED | DISPUTE_DIFFERS => under_way(session, id).await,
         kind if ABOUT_PAYOUTS.contains(&kind) => {
             let found = transactions::find(&mut *session.db.conn().await?, id).await?;
             match found {

@@ -11,7 +11,7 @@ use crate::stripe::errors::{Disposition, GatewayError};
 use crate::stripe::ids::IdempotencyKey;
 
 /// How far the clocks of Stripe and of this system may lie apart.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
+pub const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// A key that can no longer tell whether its call had an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -101,13 +101,17 @@ impl CallStore {
         Ok(money_out::state(&self.db).await?.is_open)
     }
 
+    /// Whether somebody has asked to cancel the transaction while it holds its money.
+    pub(super) async fn is_to_be_cancelled(&self, transaction: Uuid) -> Result<bool, DbError> {
+        transactions::is_to_be_cancelled(&mut *self.db.conn().await?, transaction).await
+    }
+
     /// Whether the wallet of a transaction is active.
     pub(super) async fn is_active_for(&self, transaction: Uuid) -> Result<bool, DbError> {
         wallets::is_active_for(&mut *self.db.conn().await?, transaction).await
     }
 
-    /// Counts a try, before it is sent, unless the attempt has ended meanwhile, the job was claimed by somebody else, it would send
-    /// money out while that is stopped, or it would be the first for a wallet that was deactivated.
+    /// Counts a try, before it is sent, unless it must not be sent: [`Begun`] says why.
     pub(super) async fn begin_try(
         &self,
         operation: Operation,
