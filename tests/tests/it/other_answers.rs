@@ -210,6 +210,8 @@ async fn a_look_that_was_overtaken_looks_again_and_books_what_has_become_of_it()
             .await;
     };
     becomes("in_transit").await;
+    // Its own look is over before the one that is overtaken begins.
+    app.told(&alice, &id, "on its way to your bank").await;
     app.at_rest().await;
     app.stripe
         .fault(json!({ "operation": "payouts.retrieve", "outcome": "normal" }))

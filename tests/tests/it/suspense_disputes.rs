@@ -50,7 +50,8 @@ async fn a_converted_payment_that_its_payers_bank_takes_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_lost_dispute_leaves_of_a_payment_can_be_closed() {
     let mut app = TestApp::with_workers(0).await;
-    app.start_worker();
+    // Else its own intent might be made first, and then the payment is not its.
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
     let (ada, wallet) = app.owner(0).await;
     let asked = app.deposit(&ada, &wallet, json!({ "amount": "25.00" })).await;
     let id = id_of(&asked.data());
@@ -61,6 +62,8 @@ async fn what_a_lost_dispute_leaves_of_a_payment_can_be_closed() {
         async || suspended(&app, &id).await == ["20 usd"],
     )
     .await;
+    app.at_stage(&id, "in_review").await;
+    app.start_worker();
     let what = json!({ "payment_intent": intent, "amount": 1_500 });
     let dispute = id_of(&app.stripe.control("disputes", what).await);
     eventually("the part to be taken", async || {

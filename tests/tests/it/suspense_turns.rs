@@ -11,7 +11,8 @@ use crate::suspense_ends::{decided, gone, suspended};
 
 /// A deposit of so much of which something else came, in review.
 async fn in_review(app: &mut TestApp, asked: &str, paid: &str, lies: &str) -> (User, String, String, String) {
-    app.start_worker();
+    // Else its own intent might be made first, and then the payment is not its.
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
     let (ada, wallet) = app.owner(0).await;
     let id = id_of(
         &app.deposit(&ada, &wallet, json!({ "amount": asked }))
@@ -26,6 +27,7 @@ async fn in_review(app: &mut TestApp, asked: &str, paid: &str, lies: &str) -> (U
     )
     .await;
     app.at_stage(&id, "in_review").await;
+    app.start_worker();
     app.at_rest().await;
     (ada, wallet, id, intent)
 }
