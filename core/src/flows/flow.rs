@@ -94,11 +94,7 @@ impl Flow {
     pub const fn gives_back(self) -> bool {
         matches!(
             self,
-            Self::PaymentRefund
-                | Self::DepositRefund
-                | Self::OutsideRefund
-                | Self::Dispute
-                | Self::DisputeLoss
+            Self::PaymentRefund | Self::DepositRefund | Self::OutsideRefund | Self::Dispute
         )
     }
 

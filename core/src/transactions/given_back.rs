@@ -32,7 +32,34 @@ pub fn left_of<'a>(
         let given = child.given_back(&relatives, requests)?;
         left = left.checked_sub(given.at_most(left)?)?;
     }
-    Ok(left)
+    // What its dispute moved after it was credited from review, all together: the dispute has no transaction of its own then.
+    let turns = relatives
+        .iter()
+        .copied()
+        .filter(|later| later.flow.is_dispute_turn());
+    let gone = gone_later(original.id, turns, Money::zero(left.currency()))?;
+    left.checked_sub(gone.at_most(left)?)
+}
+
+/// What is gone of a transaction whose `given` was gone when it ended, with what came back and went later; never less than nothing.
+fn gone_later<'a>(
+    ended: TransactionId,
+    later: impl IntoIterator<Item = &'a Transaction>,
+    given: Money,
+) -> Result<Money, MoneyError> {
+    let gone = later
+        .into_iter()
+        .filter(|later| later.related_transaction_id == Some(ended))
+        .try_fold(given, |gone, later| match later.flow {
+            Flow::RefundReturn | Flow::DisputeReturn => gone.checked_sub(later.amount),
+            Flow::DisputeLoss => gone.checked_add(later.amount),
+            _ => Ok(gone),
+        })?;
+    Ok(if gone.is_negative() {
+        Money::zero(gone.currency())
+    } else {
+        gone
+    })
 }
 
 impl Transaction {
@@ -67,23 +94,72 @@ impl Transaction {
 
     /// How much it has given back, less what came back of that, and what more went after its end.
     fn given_back(&self, relatives: &[&Self], requests: Requests) -> Result<Money, MoneyError> {
-        let nothing = Money::zero(self.amount.currency());
         let is_given = self
             .related_transaction_id
             .is_some_and(|original| self.gives_back(original, requests));
         let given = if is_given {
             self.claimed.unwrap_or(self.amount)
         } else {
-            nothing
+            Money::zero(self.amount.currency())
         };
-        let given = relatives
-            .iter()
-            .filter(|later| later.related_transaction_id == Some(self.id) && self.may_turn())
-            .try_fold(given, |given, later| match later.flow {
-                Flow::RefundReturn | Flow::DisputeReturn => given.checked_sub(later.amount),
-                Flow::DisputeLoss => given.checked_add(later.amount),
-                _ => Ok(given),
-            })?;
-        Ok(if given.is_negative() { nothing } else { given })
+        let later = relatives.iter().copied().filter(|_| self.may_turn());
+        gone_later(self.id, later, given)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flows::testing::{at, transaction, usd};
+
+    fn related(n: u128, flow: Flow, minor: i64, to: &Transaction) -> Transaction {
+        let mut one = at(Stage::Completed, transaction(n, flow, usd(minor)));
+        one.related_transaction_id = Some(to.id);
+        one
+    }
+
+    /// 60.00 were credited from review, after a dispute had taken the rest of the payment.
+    #[test]
+    fn what_a_dispute_moves_after_the_review_of_its_deposit_counts_all_together() {
+        let deposit = at(Stage::Completed, transaction(1, Flow::Deposit, usd(6_000)));
+        let came = |n, minor| related(n, Flow::DisputeReturn, minor, &deposit);
+        let went = |n, minor| related(n, Flow::DisputeLoss, minor, &deposit);
+        for (moved, left) in [
+            (vec![], 6_000),
+            (vec![came(2, 4_000)], 6_000),
+            (vec![came(2, 4_000), went(3, 4_000)], 6_000),
+            (vec![came(2, 4_300), went(3, 300)], 6_000),
+            (vec![went(2, 6_000)], 0),
+            (vec![went(2, 6_000), came(3, 6_000)], 6_000),
+            (
+                vec![went(2, 1_000), related(3, Flow::DepositRefund, 2_000, &deposit)],
+                3_000,
+            ),
+            (vec![went(2, 9_000)], 0),
+        ] {
+            for requests in [Requests::Counted, Requests::Ignored] {
+                let found = left_of(&deposit, &moved, requests).unwrap();
+                assert_eq!(found, usd(left), "{moved:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_moves_after_the_end_of_a_dispute_counts_with_the_dispute_alone() {
+        let deposit = at(Stage::Completed, transaction(1, Flow::Deposit, usd(6_000)));
+        let dispute = related(2, Flow::Dispute, 4_000, &deposit);
+        let came = related(3, Flow::DisputeReturn, 4_000, &dispute);
+        let went = related(4, Flow::DisputeLoss, 500, &dispute);
+        for (later, left) in [
+            (vec![], 2_000),
+            (vec![came.clone()], 6_000),
+            (vec![came, went], 5_500),
+        ] {
+            let relatives = std::iter::once(&dispute).chain(&later);
+            assert_eq!(
+                left_of(&deposit, relatives, Requests::Counted).unwrap(),
+                usd(left)
+            );
+        }
     }
 }
