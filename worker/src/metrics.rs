@@ -90,7 +90,7 @@ pub(crate) fn count_settled(outcomes: &[Outcome]) {
             Outcome::StaleFence => "stale_fence",
             Outcome::Contradiction(_) => "contradiction",
             Outcome::Overtaken => "overtaken",
-            Outcome::Refused => "refused",
+            Outcome::Refused(_) => "refused",
             Outcome::ForeignObject(_) => "foreign_object",
             Outcome::UnknownTransaction => "unknown_transaction",
             Outcome::Held => "held",

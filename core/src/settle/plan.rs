@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::lock::{Locked, is_valid};
-use super::{Outcome, Settled, Step};
+use super::{Obstacle, Outcome, Settled, Step};
 use crate::alarms;
 use crate::db::DbError;
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Flow, Stage, Verdict, decide};
@@ -140,7 +140,7 @@ pub(super) fn plan(
         let outcome = plan_one(&mut plan, &mut transactions, step, (ids, now))?;
         if matches!(
             outcome,
-            Outcome::Overtaken | Outcome::ForeignObject(_) | Outcome::Refused
+            Outcome::Overtaken | Outcome::ForeignObject(_) | Outcome::Refused(_)
         ) {
             stopped.insert(step.claim.job, outcome.clone());
             plan.outcomes.push(outcome);
@@ -190,7 +190,7 @@ fn plan_one(
         Verdict::Contradiction(message) => return Ok(contradiction(plan, step, message)),
     };
     if step.keeps_refusals && decision.to == Some(Stage::Failed) {
-        return Ok(Outcome::Refused);
+        return Ok(Outcome::Refused(Obstacle::Rule));
     }
     let mut caught = plan.books.book(&decision.legs, decision.owes);
     if let Err(error) = caught {
@@ -201,7 +201,7 @@ fn plan_one(
             return Ok(contradiction(plan, step, error.to_string()));
         };
         if step.keeps_refusals {
-            return Ok(Outcome::Refused);
+            return Ok(Outcome::Refused(Obstacle::Funds));
         }
         decision = *instead;
         caught = plan.books.book(&decision.legs, decision.owes);

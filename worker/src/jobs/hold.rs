@@ -2,7 +2,7 @@
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::settle::Outcome;
+use wallet_core::settle::{Obstacle, Outcome};
 use wallet_core::transactions::Transaction;
 use wallet_core::wallets;
 
@@ -18,35 +18,38 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let settled = worker
         .settle_locked(&wallets, &[hold.clone().unless_refused()])
         .await?;
-    if settled.single() != Some(&Outcome::Refused) {
+    let Some(Outcome::Refused(obstacle)) = settled.single() else {
         return Ok(());
-    }
-    if was_sent(worker, &transaction).await? {
+    };
+    if let Some(why) = mendable(worker, &transaction, *obstacle).await?
+        && was_sent(worker, &transaction).await?
+    {
         // To fail it would leave the wallet what has left it.
         return Err(JobError::Park(format!(
-            "its money was sent by books that are lost, and cannot be held: {}; mend that, then requeue this job",
-            obstacle(worker, &transaction).await?
+            "its money was sent by books that are lost, and cannot be held: {why}; mend that, then requeue this job"
         )));
     }
     worker.settle_locked(&wallets, &[hold]).await?;
     Ok(())
 }
 
-/// Why the amount cannot be held, in words.
-async fn obstacle(worker: &Worker, transaction: &Transaction) -> Result<String, JobError> {
+/// What a person can do something about, in words. What nobody can, such as that all of a payment was given back already, fails the transaction: what
+/// was sent of it by lost books is booked by its event, as made by others.
+async fn mendable(
+    worker: &Worker,
+    transaction: &Transaction,
+    obstacle: Obstacle,
+) -> Result<Option<String>, JobError> {
     let conn = &mut worker.db.conn().await?;
-    let wallet = wallets::find(conn, transaction.wallet_id).await?;
-    Ok(wallet.map_or_else(String::new, |wallet| {
-        if !wallet.is_active {
-            return INACTIVE.to_owned();
-        }
-        let (has, needs) = (wallet.balance, transaction.amount);
-        if has.amount() < needs.amount() {
-            format!("the wallet has {has} of {needs}")
-        } else {
-            format!(
-                "of the {needs} a part is spoken for, by a debt of the wallet's owner or by other refunds"
-            )
-        }
-    }))
+    let Some(wallet) = wallets::find(conn, transaction.wallet_id).await? else {
+        return Ok(None);
+    };
+    let (has, needs) = (wallet.balance, transaction.amount);
+    Ok(match obstacle {
+        Obstacle::Rule => (!wallet.is_active).then(|| INACTIVE.to_owned()),
+        Obstacle::Funds if has.amount() < needs.amount() => Some(format!("the wallet has {has} of {needs}")),
+        Obstacle::Funds => Some(format!(
+            "of the {has} in the wallet its owner owes too much for {needs}"
+        )),
+    })
 }
