@@ -27,6 +27,18 @@ async fn sent_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> St
     id_of(&app.stripe.form("/v1/transfers", &params).await)
 }
 
+/// What the lost books had paid out for a withdrawal.
+async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
+    let account = app.account_of(wallet).await;
+    let params = [
+        ("amount", "5000"),
+        ("currency", "usd"),
+        ("metadata[transaction_id]", withdrawal),
+        ("metadata[wallet_id]", wallet),
+    ];
+    id_of(&app.stripe.form_as(&account, "/v1/payouts", &params).await)
+}
+
 /// A withdrawal of 50.00 that is held, as the backup has it.
 async fn held(app: &TestApp) -> (User, String, String) {
     let (ada, wallet) = app.payee(10_000).await;
@@ -125,7 +137,6 @@ async fn what_was_sent_after_the_backup_is_not_given_back() {
 async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
     let app = TestApp::start().await;
     let (ada, wallet) = app.payee(10_000).await;
-    let account = app.account_of(&wallet).await;
     app.stripe
         .fault(json!({ "operation": "payouts.create", "outcome": "error_503" }))
         .await;
@@ -138,13 +149,7 @@ async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
     let prepared = "UPDATE stripe_calls SET outcome = 'prepared', tries = 0 WHERE operation = 'payout'";
     app.db.execute(prepared, &[]).await;
     app.stripe.webhook_fault(json!({ "drop": true })).await;
-    let params = [
-        ("amount", "5000"),
-        ("currency", "usd"),
-        ("metadata[transaction_id]", id.as_str()),
-        ("metadata[wallet_id]", wallet.as_str()),
-    ];
-    let paid = id_of(&app.stripe.form_as(&account, "/v1/payouts", &params).await);
+    let paid = paid_out_by_lost_books(&app, &wallet, &id).await;
     let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
     let done = run("wallet-worker", &args, &app.variables).await;
     assert_eq!(done.code, Some(0), "{done:?}");
@@ -219,49 +224,117 @@ async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
     }
 }
 
-/// What the lost books paid out is not taken back either when an operator says so in a hurry.
+/// What the lost books paid out is found whatever an operator has decided about it without knowing, and its state decides: paid, or back after days.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_paid_out_after_the_backup_is_not_decided_as_taken_back() {
-    let app = TestApp::start().await;
-    let (ada, wallet) = app.payee(10_000).await;
-    let account = app.account_of(&wallet).await;
-    app.stripe
-        .fault(json!({ "operation": "payouts.create", "outcome": "balance_insufficient" }))
+async fn what_was_paid_out_after_the_backup_ends_as_stripe_says_whatever_was_decided() {
+    for (decision, becomes, ends, left) in [
+        ("taken-back", "paid", "COMPLETED", 5_000),
+        ("taken-back", "failed", "FAILED", 10_000),
+        ("paid", "failed", "FAILED", 10_000),
+    ] {
+        let mut app = TestApp::start().await;
+        app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+        let (ada, wallet) = app.payee(10_000).await;
+        app.stripe
+            .fault(json!({ "operation": "payouts.create", "outcome": "balance_insufficient" }))
+            .await;
+        let input = json!({ "amount": "50.00" });
+        let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
+        app.at_stage(&id, "transferred").await;
+        app.stop_workers().await;
+        app.stripe.clear_faults().await;
+        app.stripe.webhook_fault(json!({ "drop": true })).await;
+        let made = paid_out_by_lost_books(&app, &wallet, &id).await;
+        app.start_worker();
+        let is_told = "alarms WHERE kind = 'payout_by_others' AND closed_at IS NULL";
+        app.hurry_until("a person to be asked", TimeDelta::days(3), async || {
+            app.db.count(is_told).await == 1
+        })
         .await;
-    let input = json!({ "amount": "50.00" });
-    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
-    app.at_stage(&id, "transferred").await;
-    app.stripe.clear_faults().await;
-    app.stripe.webhook_fault(json!({ "drop": true })).await;
+        let args = ["withdrawals", decision, &id, "--reason", "in a hurry"];
+        let done = run("wallet-worker", &args, &app.variables).await;
+        assert_eq!(done.code, Some(0), "{done:?}");
+        app.at_stage(&id, "paying_out").await;
+        assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, made);
+        app.stripe
+            .control(&format!("payouts/{made}"), json!({ "status": becomes }))
+            .await;
+        app.hurry_until("the withdrawal to end", TimeDelta::days(3), async || {
+            app.transaction(&ada, &id).await["status"] == ends
+        })
+        .await;
+        assert_eq!(
+            app.balances(&ada, &wallet).await,
+            (left, 0),
+            "{decision} {becomes}"
+        );
+        assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 1);
+        assert_eq!(app.db.count("jobs WHERE parked_at IS NOT NULL").await, 0);
+        app.abandon().await;
+    }
+}
+
+/// A refund that lost books have made, and that can never be held here, fails as what was asked for; what has left is booked as made by others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_made_after_the_backup_that_cannot_be_granted_is_booked_by_its_event() {
+    let mut app = TestApp::start().await;
+    let (ada, wallet) = app.owner(0).await;
+    let deposit = app.deposited(&ada, &wallet, 10_000, "pm_card_visa").await;
+    app.at_rest().await;
+    app.stop_workers().await;
+    let input = json!({ "amount": "20.00" });
+    let id = id_of(&app.refund(&ada, &deposit, input).await.data());
+    let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
     let params = [
-        ("amount", "5000"),
-        ("currency", "usd"),
+        ("payment_intent", intent.as_str()),
+        ("amount", "2000"),
         ("metadata[transaction_id]", id.as_str()),
         ("metadata[wallet_id]", wallet.as_str()),
     ];
-    let paid = id_of(&app.stripe.form_as(&account, "/v1/payouts", &params).await);
-    let is_told = "alarms WHERE kind = 'payout_by_others' AND closed_at IS NULL";
-    app.hurry_until("a person to be asked", TimeDelta::days(3), async || {
-        app.db.count(is_told).await == 1
+    app.stripe.form("/v1/refunds", &params).await;
+    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
+    let what = json!({ "payment_intent": intent, "amount": 5_000 });
+    app.stripe.control("disputes", what).await;
+    app.hurry_until("the dispute to be booked", TimeDelta::minutes(1), async || {
+        app.db
+            .count("wallet_transactions WHERE flow = 'dispute' AND stage = 'disputed'")
+            .await
+            == 1
     })
     .await;
-    let args = ["withdrawals", "taken-back", &id, "--reason", "in a hurry"];
-    let done = run("wallet-worker", &args, &app.variables).await;
-    assert_eq!(done.code, Some(0), "{done:?}");
-    eventually("the decision to be refused", async || {
-        let parked =
-            format!("jobs WHERE parked_at IS NOT NULL AND last_error LIKE '{paid} has paid it out%'");
-        app.db.count(&parked).await == 1
+    app.start_worker();
+    let failed = app.failed(&ada, &id).await;
+    let why = failed["failureReason"].as_str().unwrap();
+    assert!(why.starts_with("DISPUTED: "), "{why}");
+    app.hurry_until("the refund to be booked", TimeDelta::hours(2), async || {
+        app.db
+            .count("wallet_transactions WHERE flow = 'outside_refund' AND status = 'completed'")
+            .await
+            == 1
     })
     .await;
-    let args = ["withdrawals", "paid", &id, "--reason", "the bank has it"];
-    let done = run("wallet-worker", &args, &app.variables).await;
-    assert_eq!(done.code, Some(0), "{done:?}");
-    app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
-        app.transaction(&ada, &id).await["status"] == "COMPLETED"
+    app.at_rest().await;
+    assert_eq!(app.balances(&ada, &wallet).await, (3_000, 5_000));
+    assert_eq!(app.db.count("jobs WHERE parked_at IS NOT NULL").await, 0);
+    assert_eq!(app.db.count("alarms WHERE kind = 'contradiction'").await, 0);
+    app.abandon().await;
+}
+
+/// What the lost books had sent and taken back again has left nothing: it is cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_and_taken_back_after_the_backup_can_be_cancelled() {
+    let app = TestApp::start().await;
+    let (ada, wallet, id) = held(&app).await;
+    let sent = sent_by_lost_books(&app, &wallet, &id).await;
+    app.stripe
+        .form(&format!("/v1/transfers/{sent}/reversals"), &[("amount", "5000")])
+        .await;
+    app.cancel(&ada, &id).await;
+    app.hurry_until("it to be cancelled", TimeDelta::minutes(1), async || {
+        app.transaction(&ada, &id).await["status"] == "CANCELLED"
     })
     .await;
-    assert_eq!(app.stripe.effects_of(&id, "reversal.create").await, 0);
+    assert_eq!(app.balances(&ada, &wallet).await, (10_000, 0));
     app.abandon().await;
 }
 

@@ -82,13 +82,14 @@ const fn sends(transaction: &Transaction) -> Option<Operation> {
     }
 }
 
-/// The transfers of the transaction's group that are what it asks for.
+/// The transfers of the transaction's group that are what it asks for, and were not taken back in the whole.
 async fn transfers(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
     let listing = worker.calls.gateway().list_transfers(transaction.id);
     let listed = worker.calls.ask(Operation::Transfer.lane(), listing).await?;
     let destination = account_of(transaction)?;
     let is_ours = |transfer: &&Transfer| {
         transfer.metadata.transaction_id == Some(transaction.id)
+            && !transfer.reversed
             && transfer.amount == transaction.amount
             && transfer.destination.as_ref() == Some(&destination)
     };
@@ -97,7 +98,7 @@ async fn transfers(worker: &Worker, transaction: &Transaction) -> Result<Vec<Str
 }
 
 /// The payouts of the account that name the transaction, are what it asks for, and have not failed: what has failed is on the account again.
-pub(super) async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
+async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
     let account = account_of(transaction)?;
     let bank = bank_of(worker, transaction).await?;
     let listing = worker

@@ -5,10 +5,10 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::{self, ClaimedJob, JobKind};
 use wallet_core::payees;
-use wallet_core::stripe::{CallError, Lane, Operation, PayoutId, is_undecided};
+use wallet_core::stripe::{CallError, Lane, Operation, PayoutId, is_undecided, made};
 use wallet_core::transactions::{TimelineKind, Transaction};
 
-use super::lost_call::payouts;
+use super::lost_call::adopt_what_was_sent;
 use super::withdrawal_transfer::account_of;
 use super::{payout_waits, step};
 use crate::observe::{self, Look};
@@ -64,6 +64,9 @@ async fn not_made(
     decided: Decided,
 ) -> Result<(), JobError> {
     let (id, now) = (transaction.id, worker.clock.now());
+    if adopt_what_was_sent(worker, transaction).await? {
+        return made_by_lost_books(worker, job, transaction).await;
+    }
     if decided == Decided::Paid {
         let account = account_of(transaction)?;
         match payout_waits::holds_enough(worker, transaction, &account).await {
@@ -76,18 +79,6 @@ async fn not_made(
             Ok(false) => {}
             Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {}
             Err(error) => return Err(error),
-        }
-    }
-    if decided == Decided::TakenBack
-        && !is_undecided(&mut *worker.db.conn().await?, Operation::Payout, id.uuid()).await?
-    {
-        // What lost books have paid out is at the bank, and the reversal would take other money.
-        let made = payouts(worker, transaction).await?;
-        if !made.is_empty() {
-            return Err(JobError::Park(format!(
-                "{} has paid it out: it names this withdrawal, its amount and its bank; end it as paid",
-                made.join(", ")
-            )));
         }
     }
     let is_given_up = in_transaction!(worker.db, conn => {
@@ -103,6 +94,26 @@ async fn not_made(
         return Err(JobError::AfterAnother("the payout is being tried at this moment"));
     }
     settle(worker, job, transaction, decided, None).await
+}
+
+/// The payout is on record now, also for what becomes of it later: its state decides, and not what was found out without it.
+async fn made_by_lost_books(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+) -> Result<(), JobError> {
+    let conn = &mut worker.db.conn().await?;
+    let payout = made(conn, Operation::Payout, transaction.id.uuid()).await?;
+    let payout: PayoutId = payout
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| JobError::Park("the withdrawal names no payout".to_owned()))?;
+    let command = Command::RecordPayout {
+        payout: payout.as_str().to_owned(),
+    };
+    worker
+        .settle(&[step(job, transaction, command).before_others()])
+        .await?;
+    observe::payout(&Look::unasked(worker, job), &account_of(transaction)?, &payout).await
 }
 
 /// Nobody here sees how the payout ends.
