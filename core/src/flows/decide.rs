@@ -39,7 +39,7 @@ pub struct Changes {
     /// `stripe_refund_id`
     pub refund: Option<String>,
     /// `failure_reason`
-    pub failure_reason: Option<String>,
+    pub failure_reason: Option<FailureReason>,
     /// `fee`
     pub fee: Option<Money>,
     /// `held_amount`
@@ -146,7 +146,7 @@ impl Decision {
     /// The end without effect, for this reason.
     pub(super) fn failed(reason: &FailureReason) -> Self {
         let changes = Changes {
-            failure_reason: Some(reason.to_string()),
+            failure_reason: Some(reason.clone()),
             ..Changes::default()
         };
         Self::to(Stage::Failed).changes(changes).says_with(
@@ -262,7 +262,7 @@ pub(super) fn cancel(
     let reason = by.reason(before);
     Ok(step(transaction, Event::Cancelled)?.map(|stage| {
         let changes = Changes {
-            failure_reason: Some(reason.to_string()),
+            failure_reason: Some(reason.clone()),
             ..Changes::default()
         };
         Decision::to(stage)

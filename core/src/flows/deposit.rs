@@ -111,7 +111,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             check_intent(transaction, intent)?;
             Ok(end_unpaid(transaction, Event::IntentCanceled)?.map(|stage| {
                 let changes = Changes {
-                    failure_reason: Some(reason.to_string()),
+                    failure_reason: Some(reason.clone()),
                     ..intent_change(transaction, intent)
                 };
                 known_intent(transaction, Decision::to(stage), intent)

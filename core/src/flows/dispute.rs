@@ -99,7 +99,7 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
     };
     let reason = FailureReason::new(code, words);
     let changes = Changes {
-        failure_reason: Some(reason.to_string()),
+        failure_reason: Some(reason.clone()),
         ..Changes::default()
     };
     let nothing = Money::zero(transaction.amount.currency());

@@ -91,7 +91,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
                 // Somebody looks after it until the money is back, which can take weeks.
                 let mut decision = with_payout(transaction, stage, payout);
-                decision.changes.failure_reason = Some(reason.to_string());
+                decision.changes.failure_reason = Some(reason.clone());
                 let detail = json!({ "code": reason.code.as_str(), "payout": payout });
                 decision
                     .says_with(TimelineKind::StripeAnswer, reason.sentence.clone(), detail)

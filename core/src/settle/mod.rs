@@ -21,7 +21,7 @@ use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, in_transaction};
 use crate::feed::Announcer;
-use crate::flows::{Command, Stage};
+use crate::flows::{Command, FailureReason, Stage};
 use crate::ids::{SharedIds, TransactionId, WalletId};
 use crate::jobs::{Claim, QueueName};
 
@@ -106,9 +106,9 @@ pub enum Outcome {
     /// The transaction has gone on since it was looked at, and the step, which was decided by that look, no longer follows: nothing changed,
     /// neither by this step nor by those of its job after it. Whoever looks again decides anew.
     Overtaken,
-    /// It would end the transaction without its effect, and was to be written only with it: nothing changed, neither by this step nor by those of its
+    /// It would end the transaction without its effect, for this reason, and was to be written only with it: nothing changed, neither by this step nor by those of its
     /// job after it. Only of [`Step::unless_refused`].
-    Refused(Obstacle),
+    Refused(FailureReason),
     /// Its Stripe object leads to another transaction already: an alarm was raised, and nothing else changed, neither by this step nor by those
     /// of its job after it, which is a person's business.
     ForeignObject(String),
@@ -117,15 +117,6 @@ pub enum Outcome {
     /// Somebody else holds one of its rows at this moment: nothing changed, and it is to be tried again. Only of
     /// [`Settler::settle_what_is_free`].
     Held,
-}
-
-/// What stands in the way of a step that is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Obstacle {
-    /// The wallet has too little to spend, also after what its owner owes.
-    Funds,
-    /// A rule of the flow, such as that nothing leaves a wallet that is not active.
-    Rule,
 }
 
 /// What is done about a row that somebody else holds.

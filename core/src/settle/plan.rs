@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::lock::{Locked, is_valid};
-use super::{Obstacle, Outcome, Settled, Step};
+use super::{Outcome, Settled, Step};
 use crate::alarms;
 use crate::db::DbError;
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Flow, Stage, Verdict, decide};
@@ -189,19 +189,24 @@ fn plan_one(
         }
         Verdict::Contradiction(message) => return Ok(contradiction(plan, step, message)),
     };
-    if step.keeps_refusals && decision.to == Some(Stage::Failed) {
-        return Ok(Outcome::Refused(Obstacle::Rule));
+    if step.keeps_refusals
+        && decision.to == Some(Stage::Failed)
+        && let Some(reason) = &decision.changes.failure_reason
+    {
+        return Ok(Outcome::Refused(reason.clone()));
     }
     let mut caught = plan.books.book(&decision.legs, decision.owes);
     if let Err(error) = caught {
         // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
-        let refused = refusal(&step.command, error)
-            .map(|reason| plan.ask(transactions, transaction, &Command::Refuse(reason)));
-        let Some(Verdict::Apply(instead)) = refused else {
+        let Some(reason) = refusal(&step.command, error) else {
+            return Ok(contradiction(plan, step, error.to_string()));
+        };
+        let refused = plan.ask(transactions, transaction, &Command::Refuse(reason.clone()));
+        let Verdict::Apply(instead) = refused else {
             return Ok(contradiction(plan, step, error.to_string()));
         };
         if step.keeps_refusals {
-            return Ok(Outcome::Refused(Obstacle::Funds));
+            return Ok(Outcome::Refused(reason));
         }
         decision = *instead;
         caught = plan.books.book(&decision.legs, decision.owes);
@@ -390,11 +395,13 @@ pub(super) fn advance(transaction: &mut Transaction, decision: &Decision) {
         (&mut transaction.stripe_transfer_id, &changes.transfer),
         (&mut transaction.stripe_payout_id, &changes.payout),
         (&mut transaction.stripe_refund_id, &changes.refund),
-        (&mut transaction.failure_reason, &changes.failure_reason),
     ] {
         if change.is_some() {
             column.clone_from(change);
         }
+    }
+    if let Some(reason) = &changes.failure_reason {
+        transaction.failure_reason = Some(reason.to_string());
     }
     for (column, change) in [
         (&mut transaction.fee, changes.fee),

@@ -156,6 +156,11 @@ async fn write_round(
             .map(|planned| pick(&planned.decision.changes).map(Money::amount))
             .collect::<Vec<Option<Decimal>>>()
     };
+    let reasons: Vec<Option<String>> = round
+        .iter()
+        .map(|planned| planned.decision.changes.failure_reason.as_ref())
+        .map(|reason| reason.map(ToString::to_string))
+        .collect();
     let available_on: Vec<Option<DateTime<Utc>>> = round
         .iter()
         .map(|planned| planned.decision.changes.available_on)
@@ -188,7 +193,7 @@ async fn write_round(
     .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.transfer))
     .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.payout))
     .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.refund))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.failure_reason))
+    .bind::<Array<Nullable<Text>>, _>(reasons)
     .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.fee))
     .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.held))
     .bind::<Array<Nullable<Timestamptz>>, _>(available_on)

@@ -169,8 +169,6 @@ pub struct Transfer {
     pub amount: Money,
     /// What was taken back.
     pub amount_reversed: Money,
-    /// Whether all of it was taken back.
-    pub reversed: bool,
     /// The account it went to.
     pub destination: Option<AccountId>,
     /// Carries `transaction_id` and `wallet_id`.

@@ -7,14 +7,15 @@ mod close_review;
 mod credit_review;
 mod deposit_fee;
 mod deposit_intent;
-mod hold;
 mod lost_call;
 mod page_events;
 mod payout_decision;
 mod payout_waits;
 mod refund_create;
+mod refund_hold;
 mod return_review;
 mod stripe_event;
+mod withdrawal_hold;
 mod withdrawal_payout;
 mod withdrawal_reversal;
 mod withdrawal_transfer;
@@ -35,7 +36,8 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     match job.kind {
         Some(JobKind::DepositIntent) => deposit_intent::run(worker, job).await,
         Some(JobKind::DepositFee) => deposit_fee::run(worker, job).await,
-        Some(JobKind::WithdrawalHold | JobKind::RefundHold) => hold::run(worker, job).await,
+        Some(JobKind::WithdrawalHold) => withdrawal_hold::run(worker, job).await,
+        Some(JobKind::RefundHold) => refund_hold::run(worker, job).await,
         Some(JobKind::RefundCreate) => refund_create::run(worker, job).await,
         Some(JobKind::Cancel) => cancel::run(worker, job).await,
         Some(JobKind::CreditReview) => credit_review::run(worker, job).await,

@@ -71,8 +71,16 @@ async fn claimed(look: &Look<'_>, refund: &Refund) -> Result<Option<Transaction>
         .await?;
     let Some(claim) = claim else { return Ok(None) };
     let fits = claim.transaction.amount == refund.amount;
-    let is_ours = claim.is_ours(fits, &[Stage::Accepted, Stage::Held])?;
-    Ok((is_ours && fits).then_some(claim.transaction))
+    if !claim.is_ours(fits, &[Stage::Accepted, Stage::Held])? || !fits {
+        return Ok(None);
+    }
+    // What our own call has made is held, except when books that are lost have made it.
+    match claim.transaction.stage {
+        Stage::Accepted => Err(JobError::AfterAnother("the refund is not held yet")),
+        // Its transaction has ended without it, and what has left is booked all the same.
+        Stage::Failed | Stage::Cancelled => Ok(None),
+        _ => Ok(Some(claim.transaction)),
+    }
 }
 
 /// A refund that this system did not make, such as one of Stripe's dashboard: its money has left, so it is booked.

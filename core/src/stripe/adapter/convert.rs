@@ -187,7 +187,6 @@ pub(super) fn transfer(transfer: stripe_shared::Transfer) -> Result<Transfer, Un
         id: id(transfer.id.as_str())?,
         amount: money(transfer.amount, &transfer.currency)?,
         amount_reversed: money(transfer.amount_reversed, &transfer.currency)?,
-        reversed: transfer.reversed,
         destination: transfer
             .destination
             .and_then(|account| account.id().as_str().parse().ok()),

@@ -1,0 +1,51 @@
+//! Freezes the amount of a withdrawal, or fails it for want of funds.
+
+use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::jobs::ClaimedJob;
+use wallet_core::settle::Outcome;
+use wallet_core::transactions::Transaction;
+use wallet_core::wallets;
+
+use super::lost_call::was_sent;
+use super::step;
+use crate::outcome::JobError;
+use crate::worker::Worker;
+
+pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
+    let transaction = worker.transaction(job).await?;
+    let wallets = transaction.wallets();
+    let hold = step(job, &transaction, Command::Hold).unless_refused();
+    let settled = worker.settle_locked(&wallets, &[hold]).await?;
+    let Some(Outcome::Refused(reason)) = settled.single() else {
+        return Ok(());
+    };
+    if was_sent(worker, &transaction).await? {
+        // To fail it would leave the wallet what has left it.
+        let why = obstacle(worker, &transaction, reason).await?;
+        return Err(JobError::Park(format!(
+            "its money was sent by books that are lost, and cannot be held: {why}; mend that, then requeue this job"
+        )));
+    }
+    let refused = step(job, &transaction, Command::Refuse(reason.clone()));
+    worker.settle_locked(&wallets, &[refused]).await?;
+    Ok(())
+}
+
+/// What stands in the way, as a person reads it who has to mend it.
+async fn obstacle(
+    worker: &Worker,
+    transaction: &Transaction,
+    reason: &FailureReason,
+) -> Result<String, JobError> {
+    let conn = &mut worker.db.conn().await?;
+    let wallet = wallets::find(conn, transaction.wallet_id).await?;
+    let Some(wallet) = wallet.filter(|_| reason.code == FailureCode::InsufficientFunds) else {
+        return Ok(reason.sentence.clone());
+    };
+    let (has, needs) = (wallet.balance, transaction.amount);
+    Ok(if has.amount() < needs.amount() {
+        format!("the wallet has {has} of {needs}")
+    } else {
+        format!("of the {has} in the wallet its owner owes too much for {needs}")
+    })
+}
