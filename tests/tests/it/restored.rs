@@ -1,5 +1,8 @@
 //! After a backup was restored, these books know nothing of calls that were made since; Stripe remembers keys for a day, and objects for ever.
 
+mod payouts;
+mod refunds;
+
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::clock::Clock as _;
@@ -27,16 +30,14 @@ async fn sent_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> St
     id_of(&app.stripe.form("/v1/transfers", &params).await)
 }
 
-/// What the lost books had paid out for a withdrawal.
-async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
-    let account = app.account_of(wallet).await;
-    let params = [
-        ("amount", "5000"),
-        ("currency", "usd"),
-        ("metadata[transaction_id]", withdrawal),
-        ("metadata[wallet_id]", wallet),
-    ];
-    id_of(&app.stripe.form_as(&account, "/v1/payouts", &params).await)
+/// Takes all of a transfer of 50.00 back, as somebody does in the dashboard.
+async fn taken_back(app: &TestApp, transfer: &str) {
+    app.stripe
+        .form(
+            &format!("/v1/transfers/{transfer}/reversals"),
+            &[("amount", "5000")],
+        )
+        .await;
 }
 
 /// A withdrawal of 50.00 that is held, as the backup has it.
@@ -132,43 +133,6 @@ async fn what_was_sent_after_the_backup_is_not_given_back() {
     }
 }
 
-/// A payout that the lost books had made has the money at the bank: it is not taken back from the account, where other money may lie.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
-    let app = TestApp::start().await;
-    let (ada, wallet) = app.payee(10_000).await;
-    app.stripe
-        .fault(json!({ "operation": "payouts.create", "outcome": "error_503" }))
-        .await;
-    let input = json!({ "amount": "50.00" });
-    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
-    app.at_stage(&id, "transferred").await;
-    money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
-    app.stripe.clear_faults().await;
-    // The call as the backup has it: prepared, and never tried.
-    let prepared = "UPDATE stripe_calls SET outcome = 'prepared', tries = 0 WHERE operation = 'payout'";
-    app.db.execute(prepared, &[]).await;
-    app.stripe.webhook_fault(json!({ "drop": true })).await;
-    let paid = paid_out_by_lost_books(&app, &wallet, &id).await;
-    let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
-    let done = run("wallet-worker", &args, &app.variables).await;
-    assert_eq!(done.code, Some(0), "{done:?}");
-    app.hurry_until("the payout to be found", TimeDelta::minutes(2), async || {
-        let found = "stripe_calls WHERE operation = 'payout' AND outcome = 'succeeded'";
-        app.db.count(found).await == 1
-    })
-    .await;
-    app.hurry_until("the withdrawal to end", TimeDelta::hours(30), async || {
-        app.transaction(&ada, &id).await["status"] == "COMPLETED"
-    })
-    .await;
-    assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, paid);
-    assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 1);
-    assert_eq!(app.stripe.effects_of(&id, "reversal.create").await, 0);
-    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
-    app.abandon().await;
-}
-
 /// A withdrawal that is not held yet by these books, and was sent by the lost ones: it is not failed for want of funds, or for its wallet, as if nothing
 /// had left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -224,111 +188,13 @@ async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
     }
 }
 
-/// What the lost books paid out is found whatever an operator has decided about it without knowing, and its state decides: paid, or back after days.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_paid_out_after_the_backup_ends_as_stripe_says_whatever_was_decided() {
-    for (decision, becomes, ends, left) in [
-        ("taken-back", "paid", "COMPLETED", 5_000),
-        ("taken-back", "failed", "FAILED", 10_000),
-        ("paid", "failed", "FAILED", 10_000),
-    ] {
-        let mut app = TestApp::start().await;
-        app.stripe.settings(json!({ "payout_mode": "manual" })).await;
-        let (ada, wallet) = app.payee(10_000).await;
-        app.stripe
-            .fault(json!({ "operation": "payouts.create", "outcome": "balance_insufficient" }))
-            .await;
-        let input = json!({ "amount": "50.00" });
-        let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
-        app.at_stage(&id, "transferred").await;
-        app.stop_workers().await;
-        app.stripe.clear_faults().await;
-        app.stripe.webhook_fault(json!({ "drop": true })).await;
-        let made = paid_out_by_lost_books(&app, &wallet, &id).await;
-        app.start_worker();
-        let is_told = "alarms WHERE kind = 'payout_by_others' AND closed_at IS NULL";
-        app.hurry_until("a person to be asked", TimeDelta::days(3), async || {
-            app.db.count(is_told).await == 1
-        })
-        .await;
-        let args = ["withdrawals", decision, &id, "--reason", "in a hurry"];
-        let done = run("wallet-worker", &args, &app.variables).await;
-        assert_eq!(done.code, Some(0), "{done:?}");
-        app.at_stage(&id, "paying_out").await;
-        assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, made);
-        app.stripe
-            .control(&format!("payouts/{made}"), json!({ "status": becomes }))
-            .await;
-        app.hurry_until("the withdrawal to end", TimeDelta::days(3), async || {
-            app.transaction(&ada, &id).await["status"] == ends
-        })
-        .await;
-        assert_eq!(
-            app.balances(&ada, &wallet).await,
-            (left, 0),
-            "{decision} {becomes}"
-        );
-        assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 1);
-        assert_eq!(app.db.count("jobs WHERE parked_at IS NOT NULL").await, 0);
-        app.abandon().await;
-    }
-}
-
-/// A refund that lost books have made, and that can never be held here, fails as what was asked for; what has left is booked as made by others.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refund_made_after_the_backup_that_cannot_be_granted_is_booked_by_its_event() {
-    let mut app = TestApp::start().await;
-    let (ada, wallet) = app.owner(0).await;
-    let deposit = app.deposited(&ada, &wallet, 10_000, "pm_card_visa").await;
-    app.at_rest().await;
-    app.stop_workers().await;
-    let input = json!({ "amount": "20.00" });
-    let id = id_of(&app.refund(&ada, &deposit, input).await.data());
-    let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
-    let params = [
-        ("payment_intent", intent.as_str()),
-        ("amount", "2000"),
-        ("metadata[transaction_id]", id.as_str()),
-        ("metadata[wallet_id]", wallet.as_str()),
-    ];
-    app.stripe.form("/v1/refunds", &params).await;
-    app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
-    let what = json!({ "payment_intent": intent, "amount": 5_000 });
-    app.stripe.control("disputes", what).await;
-    app.hurry_until("the dispute to be booked", TimeDelta::minutes(1), async || {
-        app.db
-            .count("wallet_transactions WHERE flow = 'dispute' AND stage = 'disputed'")
-            .await
-            == 1
-    })
-    .await;
-    app.start_worker();
-    let failed = app.failed(&ada, &id).await;
-    let why = failed["failureReason"].as_str().unwrap();
-    assert!(why.starts_with("DISPUTED: "), "{why}");
-    app.hurry_until("the refund to be booked", TimeDelta::hours(2), async || {
-        app.db
-            .count("wallet_transactions WHERE flow = 'outside_refund' AND status = 'completed'")
-            .await
-            == 1
-    })
-    .await;
-    app.at_rest().await;
-    assert_eq!(app.balances(&ada, &wallet).await, (3_000, 5_000));
-    assert_eq!(app.db.count("jobs WHERE parked_at IS NOT NULL").await, 0);
-    assert_eq!(app.db.count("alarms WHERE kind = 'contradiction'").await, 0);
-    app.abandon().await;
-}
-
 /// What the lost books had sent and taken back again has left nothing: it is cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_and_taken_back_after_the_backup_can_be_cancelled() {
     let app = TestApp::start().await;
     let (ada, wallet, id) = held(&app).await;
     let sent = sent_by_lost_books(&app, &wallet, &id).await;
-    app.stripe
-        .form(&format!("/v1/transfers/{sent}/reversals"), &[("amount", "5000")])
-        .await;
+    taken_back(&app, &sent).await;
     app.cancel(&ada, &id).await;
     app.hurry_until("it to be cancelled", TimeDelta::minutes(1), async || {
         app.transaction(&ada, &id).await["status"] == "CANCELLED"
@@ -338,40 +204,67 @@ async fn what_was_sent_and_taken_back_after_the_backup_can_be_cancelled() {
     app.abandon().await;
 }
 
-/// The same for the refund of a deposit.
+/// What is to be taken back and is not yet, because its account has not the money, has left
+/// (<https://docs.stripe.com/connect/pending-transfer-reversals>).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refund_made_after_the_backup_is_not_given_back() {
+async fn what_was_sent_after_the_backup_and_is_not_taken_back_yet_is_not_given_back() {
     let app = TestApp::start().await;
-    let (ada, wallet) = app.owner(0).await;
-    let deposit = app.deposited(&ada, &wallet, 5_000, "pm_card_visa").await;
-    app.at_rest().await;
-    money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
-    let input = json!({ "amount": "20.00" });
-    let id = id_of(&app.refund(&ada, &deposit, input).await.data());
-    app.at_stage(&id, "held").await;
-    let intent = app.stripe_id(&deposit, "stripe_payment_intent_id").await;
-    let params = [
-        ("payment_intent", intent.as_str()),
-        ("amount", "2000"),
-        ("metadata[transaction_id]", id.as_str()),
-        ("metadata[wallet_id]", wallet.as_str()),
-    ];
-    app.stripe.form("/v1/refunds", &params).await;
+    let (ada, wallet, id) = held(&app).await;
+    let sent = sent_by_lost_books(&app, &wallet, &id).await;
+    taken_back(&app, &sent).await;
+    let pending = json!({ "operation": "transfer_reversals.*", "answers": { "status": "pending" } });
+    app.stripe.fault(pending).await;
     app.cancel(&ada, &id).await;
     app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
         app.db.count("jobs WHERE kind = 'cancel'").await == 0
     })
     .await;
+    assert_eq!(app.transaction(&ada, &id).await["status"], "PROCESSING");
+    let adopted: String = app
+        .db
+        .value(
+            "SELECT stripe_object_id FROM stripe_calls WHERE operation = 'transfer'",
+            &[],
+        )
+        .await;
+    assert_eq!(adopted, sent);
+    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 5_000));
+    app.abandon().await;
+}
+
+/// Of two transfers for one withdrawal a person takes one back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_that_was_sent_twice_after_the_backup_goes_on_when_one_is_back() {
+    let app = TestApp::start().await;
+    let (ada, wallet, id) = held(&app).await;
+    let first = sent_by_lost_books(&app, &wallet, &id).await;
+    let second = sent_by_lost_books(&app, &wallet, &id).await;
+    app.cancel(&ada, &id).await;
+    eventually("a person to be called", async || {
+        let parked =
+            format!("jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%{second}%take all but one%'");
+        app.db.count(&parked).await == 1
+    })
+    .await;
+    taken_back(&app, &second).await;
+    let job: i64 = app
+        .db
+        .value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[])
+        .await;
+    let args = ["requeue", &job.to_string(), "--reason", "one is back"];
+    let requeued = run("wallet-worker", &args, &app.variables).await;
+    assert_eq!(requeued.code, Some(0), "{requeued:?}");
+    app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
+        app.db.count("jobs WHERE kind = 'cancel'").await == 0
+    })
+    .await;
     money_out(&app, &["start"]).await;
-    app.hurry_until("the refund to end", TimeDelta::minutes(1), async || {
+    app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
         app.transaction(&ada, &id).await["status"] == "COMPLETED"
     })
     .await;
-    app.at_rest().await;
-    assert_eq!(app.stripe.effects_of(&id, "refund.create").await, 1);
-    assert_eq!(app.balances(&ada, &wallet).await, (3_000, 0));
-    let outside = "wallet_transactions WHERE flow = 'outside_refund'";
-    assert_eq!(app.db.count(outside).await, 0);
+    assert_eq!(app.stripe_id(&id, "stripe_transfer_id").await, first);
+    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
     app.abandon().await;
 }
 
@@ -472,24 +365,4 @@ async fn what_is_to_be_cancelled_is_not_sent_when_stripe_comes_back() {
         assert_eq!(app.balances(&alice, &wallet).await, (5_000, 0));
         app.finish().await;
     }
-}
-
-/// What the books have on a connected account is asked for, also when no worker of these books has sent it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_of_the_books_is_asked_what_it_holds_whoever_has_paid_it() {
-    let app = TestApp::start().await;
-    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
-    let (ada, wallet) = app.payee(0).await;
-    app.deposited(&ada, &wallet, 10_000, "pm_card_visa").await;
-    let input = json!({ "amount": "50.00" });
-    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
-    app.at_stage(&id, "paying_out").await;
-    app.at_rest().await;
-    app.db
-        .execute("UPDATE stripe_accounts SET paid_at = NULL", &[])
-        .await;
-    let told = run("wallet-worker", &["reconcile"], &app.variables).await;
-    assert!(!told.out.contains("cannot be asked"), "{told:?}");
-    assert_eq!(told.code, Some(0), "{told:?}");
-    app.abandon().await;
 }

@@ -3,11 +3,14 @@
 
 use wallet_core::flows::{Flow, Stage};
 use wallet_core::payees;
-use wallet_core::stripe::{CLOCKS_DIFFER, CallError, Operation, PayoutStatus, RefundStatus, Transfer};
+use wallet_core::stripe::{
+    CLOCKS_DIFFER, CallError, Operation, PayoutStatus, RefundStatus, ReversalStatus, Transfer,
+};
 use wallet_core::transactions::Transaction;
 
 use super::refund_create::{intent_of, refund_of};
 use super::withdrawal_payout::payout_of;
+use super::withdrawal_reversal::{left_of, reversals};
 use super::withdrawal_transfer::{account_of, transfer_of};
 use crate::observe::{bank_of, is_what_was_asked_for};
 use crate::outcome::JobError;
@@ -26,34 +29,29 @@ pub(super) async fn adopt_what_was_sent(
         return Ok(false);
     }
     let made = match operation {
-        Operation::Transfer => transfers(worker, transaction).await?,
-        Operation::Payout => payouts(worker, transaction).await?,
-        _ => refunds(worker, transaction).await?,
+        Operation::Transfer => transfer_made(worker, transaction).await?,
+        Operation::Payout => payout_made(worker, transaction).await?,
+        _ => refund_made(worker, transaction).await?,
     };
-    let object = match made.as_slice() {
-        [] => return Ok(false),
-        [object] => object,
-        several => {
-            let several = several.join(", ");
-            let why = format!("{several} were each sent for it, by books that are lost");
-            return Err(JobError::Park(why));
-        }
-    };
+    let Some(object) = made else { return Ok(false) };
     match operation {
         Operation::Transfer => {
             // From now on its account is read and asked like any that was paid from here.
             let account = account_of(transaction)?;
             let now = worker.clock.now();
             payees::mark_paid(&mut *worker.db.conn().await?, account.as_str(), now).await?;
-            worker.calls.adopt(id, &transfer_of(transaction)?, object).await?;
+            worker
+                .calls
+                .adopt(id, &transfer_of(transaction)?, &object)
+                .await?;
         }
         Operation::Payout => {
             let call = payout_of(worker, transaction).await?;
-            worker.calls.adopt(id, &call, object).await?;
+            worker.calls.adopt(id, &call, &object).await?;
         }
         _ => {
             let call = refund_of(transaction, intent_of(worker, transaction).await?);
-            worker.calls.adopt(id, &call, object).await?;
+            worker.calls.adopt(id, &call, &object).await?;
         }
     }
     tracing::warn!(transaction_id = %transaction.id, object, "sent by books that are lost");
@@ -82,23 +80,43 @@ const fn sends(transaction: &Transaction) -> Option<Operation> {
     }
 }
 
-/// The transfers of the transaction's group that are what it asks for, and were not taken back in the whole.
-async fn transfers(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
+/// The transfer of the transaction's group that is what it asks for, and was not taken back in the whole. Of several a person takes back those
+/// that are too many: only transfers can be.
+async fn transfer_made(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
     let listing = worker.calls.gateway().list_transfers(transaction.id);
     let listed = worker.calls.ask(Operation::Transfer.lane(), listing).await?;
     let destination = account_of(transaction)?;
-    let is_ours = |transfer: &&Transfer| {
-        transfer.metadata.transaction_id == Some(transaction.id)
-            && !transfer.reversed
+    let mut ours = Vec::new();
+    for transfer in listed {
+        let is_ours = transfer.metadata.transaction_id == Some(transaction.id)
             && transfer.amount == transaction.amount
-            && transfer.destination.as_ref() == Some(&destination)
-    };
-    let ours = listed.iter().filter(is_ours);
-    Ok(ours.map(|transfer| transfer.id.as_str().to_owned()).collect())
+            && transfer.destination.as_ref() == Some(&destination);
+        if is_ours && !is_taken_back(worker, &transfer).await? {
+            ours.push(transfer.id.as_str().to_owned());
+        }
+    }
+    if ours.len() > 1 {
+        let several = ours.join(", ");
+        return Err(JobError::Park(format!(
+            "{several} were each sent for it, by books that are lost: take all but one of them back at Stripe, then requeue this job"
+        )));
+    }
+    Ok(ours.pop())
 }
 
-/// The payouts of the account that name the transaction, are what it asks for, and have not failed: what has failed is on the account again.
-async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
+/// Whether all of a transfer is back. A reversal that waits for money of the account, or has failed, has taken nothing.
+async fn is_taken_back(worker: &Worker, transfer: &Transfer) -> Result<bool, JobError> {
+    if transfer.amount_reversed.is_zero() {
+        return Ok(false);
+    }
+    let mut taken = reversals(worker, &transfer.id).await?;
+    taken.retain(|reversal| reversal.status == ReversalStatus::Succeeded);
+    Ok(left_of(transfer.amount, &taken)?.is_zero())
+}
+
+/// The payout of the account that names the transaction, is what it asks for, and has not failed: what has failed is on the account again. Of
+/// several the one that was paid, or the first; the others have taken other money of the account, and are told of as made by others.
+async fn payout_made(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
     let account = account_of(transaction)?;
     let bank = bank_of(worker, transaction).await?;
     let listing = worker
@@ -107,26 +125,29 @@ async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<Strin
         .list_payouts(&account, transaction.created_at - CLOCKS_DIFFER);
     let listed = match worker.calls.ask(Operation::Payout.lane(), listing).await {
         // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
-        Err(CallError::Gateway(error)) if payees::is_gone(&error) => return Ok(Vec::new()),
+        Err(CallError::Gateway(error)) if payees::is_gone(&error) => return Ok(None),
         listed => listed?,
     };
-    let ours = listed.iter().filter(|payout| {
+    let ours = listed.into_iter().filter(|payout| {
         payout.metadata.transaction_id == Some(transaction.id)
             && !matches!(payout.status, PayoutStatus::Failed | PayoutStatus::Canceled)
             && is_what_was_asked_for(transaction, bank.as_ref(), payout)
     });
-    Ok(ours.map(|payout| payout.id.as_str().to_owned()).collect())
+    let first = ours.min_by_key(|payout| (payout.status != PayoutStatus::Paid, payout.created));
+    Ok(first.map(|payout| payout.id.as_str().to_owned()))
 }
 
-/// The refunds of the payment that name the transaction, are what it asks for, and have not failed.
-async fn refunds(worker: &Worker, transaction: &Transaction) -> Result<Vec<String>, JobError> {
+/// The refund of the payment that names the transaction, is what it asks for, and has not failed. Of several the first: the others have left as
+/// well, and are booked by their events as made by others.
+async fn refund_made(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
     let intent = intent_of(worker, transaction).await?;
     let listing = worker.calls.gateway().list_refunds(&intent);
     let listed = worker.calls.ask(Operation::Refund.lane(), listing).await?;
-    let ours = listed.iter().filter(|refund| {
+    let ours = listed.into_iter().filter(|refund| {
         refund.metadata.transaction_id == Some(transaction.id)
             && !matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled)
             && refund.amount == transaction.amount
     });
-    Ok(ours.map(|refund| refund.id.as_str().to_owned()).collect())
+    let first = ours.min_by_key(|refund| refund.created);
+    Ok(first.map(|refund| refund.id.as_str().to_owned()))
 }

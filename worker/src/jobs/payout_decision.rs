@@ -64,8 +64,9 @@ async fn not_made(
     decided: Decided,
 ) -> Result<(), JobError> {
     let (id, now) = (transaction.id, worker.clock.now());
-    if adopt_what_was_sent(worker, transaction).await? {
-        return made_by_lost_books(worker, job, transaction).await;
+    adopt_what_was_sent(worker, transaction).await?;
+    if let Some(payout) = payout_made(worker, transaction).await? {
+        return on_record(worker, job, transaction, &payout).await;
     }
     if decided == Decided::Paid {
         let account = account_of(transaction)?;
@@ -96,24 +97,32 @@ async fn not_made(
     settle(worker, job, transaction, decided, None).await
 }
 
-/// The payout is on record now, also for what becomes of it later: its state decides, and not what was found out without it.
-async fn made_by_lost_books(
+/// The payout that was made by the record of our calls, also by books that are lost.
+async fn payout_made(worker: &Worker, transaction: &Transaction) -> Result<Option<PayoutId>, JobError> {
+    let conn = &mut worker.db.conn().await?;
+    let payout = made(conn, Operation::Payout, transaction.id.uuid()).await?;
+    payout
+        .map(|id| {
+            id.parse()
+                .map_err(|_| JobError::Park(format!("{id} is no payout")))
+        })
+        .transpose()
+}
+
+/// Puts the payout on record, also for what becomes of it later: its state decides, and not what was found out without it.
+async fn on_record(
     worker: &Worker,
     job: &ClaimedJob,
     transaction: &Transaction,
+    payout: &PayoutId,
 ) -> Result<(), JobError> {
-    let conn = &mut worker.db.conn().await?;
-    let payout = made(conn, Operation::Payout, transaction.id.uuid()).await?;
-    let payout: PayoutId = payout
-        .and_then(|id| id.parse().ok())
-        .ok_or_else(|| JobError::Park("the withdrawal names no payout".to_owned()))?;
     let command = Command::RecordPayout {
         payout: payout.as_str().to_owned(),
     };
     worker
         .settle(&[step(job, transaction, command).before_others()])
         .await?;
-    observe::payout(&Look::unasked(worker, job), &account_of(transaction)?, &payout).await
+    observe::payout(&Look::unasked(worker, job), &account_of(transaction)?, payout).await
 }
 
 /// Nobody here sees how the payout ends.

@@ -33,7 +33,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .into_iter()
         .filter(|other| other.status == ReversalStatus::Succeeded)
         .collect();
-    let left = left_of(&transaction, &others)?;
+    let left = left_of(transaction.amount, &others)?;
     if let (true, Some(last)) = (left.is_zero(), others.last()) {
         let (reversal, amount) = (last.id.as_str().to_owned(), last.amount);
         let command = Command::RecordReversal { reversal, amount };
@@ -168,18 +168,19 @@ pub(super) async fn taken_by_others(
     Ok(others)
 }
 
-async fn reversals(worker: &Worker, transfer: &StripeTransferId) -> Result<Vec<Reversal>, JobError> {
+pub(super) async fn reversals(
+    worker: &Worker,
+    transfer: &StripeTransferId,
+) -> Result<Vec<Reversal>, JobError> {
     let question = worker.calls.gateway().list_reversals(transfer);
     Ok(worker.calls.ask(Lane::Withdrawals, question).await?)
 }
 
-/// What others have left of the transfer.
-fn left_of(transaction: &Transaction, others: &[Reversal]) -> Result<Money, JobError> {
-    others
+/// What is left of a transfer after what was taken back of it.
+pub(super) fn left_of(sent: Money, taken: &[Reversal]) -> Result<Money, JobError> {
+    taken
         .iter()
-        .try_fold(transaction.amount, |left, reversal| {
-            left.checked_sub(reversal.amount)
-        })
+        .try_fold(sent, |left, reversal| left.checked_sub(reversal.amount))
         .map_err(|error| JobError::Park(format!("more was taken back than was sent: {error}")))
 }
 
