@@ -48,6 +48,8 @@ kinds! {
     PAYOUT_UNFUNDED = "payout_unfunded";
     /// An object at Stripe claims to be one that we made for a transaction, and is not.
     FOREIGN_OBJECT = "foreign_object";
+    /// Stripe has several objects that one call of ours may have made.
+    MADE_TWICE = "made_twice";
     /// A job goes no further by itself.
     JOB_PARKED = "job_parked";
     /// An event of Stripe goes no further by itself.

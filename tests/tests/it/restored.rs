@@ -232,39 +232,99 @@ async fn what_was_sent_after_the_backup_and_is_not_taken_back_yet_is_not_given_b
     app.abandon().await;
 }
 
-/// Of two transfers for one withdrawal a person takes one back.
+/// A person is told that Stripe has more than one object for a transaction.
+async fn told_of_several(app: &TestApp, id: &str, other: &str) {
+    let message: String = app
+        .db
+        .value(
+            "SELECT message FROM alarms WHERE kind = 'made_twice' AND subject = $1",
+            &[&id],
+        )
+        .await;
+    assert!(message.contains(other), "{message}");
+}
+
+/// Of two transfers for one withdrawal the first is its own; a person is told of the other one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_withdrawal_that_was_sent_twice_after_the_backup_goes_on_when_one_is_back() {
+async fn a_withdrawal_that_was_sent_twice_after_the_backup_goes_on_with_the_first() {
+    for is_cancelled in [true, false] {
+        let app = TestApp::start().await;
+        let (ada, wallet, id) = held(&app).await;
+        let first = sent_by_lost_books(&app, &wallet, &id).await;
+        // Stripe's times are whole seconds.
+        app.advance(TimeDelta::seconds(2)).await;
+        let second = sent_by_lost_books(&app, &wallet, &id).await;
+        if is_cancelled {
+            app.cancel(&ada, &id).await;
+            app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
+                app.db.count("jobs WHERE kind = 'cancel'").await == 0
+            })
+            .await;
+        } else {
+            app.advance(TimeDelta::hours(25)).await;
+        }
+        money_out(&app, &["start"]).await;
+        app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
+            app.transaction(&ada, &id).await["status"] == "COMPLETED"
+        })
+        .await;
+        assert_eq!(app.stripe_id(&id, "stripe_transfer_id").await, first);
+        assert_eq!(app.stripe.effects_of(&id, "transfer.create").await, 2);
+        assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
+        told_of_several(&app, &id, &second).await;
+        app.abandon().await;
+    }
+}
+
+/// What a look-up finds, and was taken back at Stripe, is not paid out: other money may lie on the account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_and_taken_back_after_the_backup_is_not_paid_out() {
     let app = TestApp::start().await;
     let (ada, wallet, id) = held(&app).await;
-    let first = sent_by_lost_books(&app, &wallet, &id).await;
-    let second = sent_by_lost_books(&app, &wallet, &id).await;
-    app.cancel(&ada, &id).await;
-    eventually("a person to be called", async || {
-        let parked =
-            format!("jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%{second}%take all but one%'");
-        app.db.count(&parked).await == 1
+    let sent = sent_by_lost_books(&app, &wallet, &id).await;
+    taken_back(&app, &sent).await;
+    app.advance(TimeDelta::hours(25)).await;
+    money_out(&app, &["start"]).await;
+    app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
+        app.transaction(&ada, &id).await["status"] == "FAILED"
     })
     .await;
-    taken_back(&app, &second).await;
+    assert_eq!(app.stripe.effects_of(&id, "transfer.create").await, 1);
+    assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 0);
+    assert_eq!(app.balances(&ada, &wallet).await, (10_000, 0));
+    app.abandon().await;
+}
+
+/// A withdrawal that was sent and cannot be held waits for a person, who may as well take the transfer back: then it fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_held_and_was_taken_back_fails() {
+    let mut app = TestApp::start().await;
+    let (ada, wallet) = app.payee(10_000).await;
+    app.stop_workers().await;
+    let input = json!({ "amount": "50.00" });
+    let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
+    let sent = sent_by_lost_books(&app, &wallet, &id).await;
+    let args = ["wallets", "deactivate", &wallet, "--reason", "to be safe"];
+    let done = run("wallet-worker", &args, &app.variables).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    app.start_worker();
+    eventually("a person to be called", async || {
+        app.db.count("jobs WHERE parked_at IS NOT NULL").await == 1
+    })
+    .await;
+    taken_back(&app, &sent).await;
     let job: i64 = app
         .db
         .value("SELECT id FROM jobs WHERE parked_at IS NOT NULL", &[])
         .await;
-    let args = ["requeue", &job.to_string(), "--reason", "one is back"];
+    let args = ["requeue", &job.to_string(), "--reason", "it is back"];
     let requeued = run("wallet-worker", &args, &app.variables).await;
     assert_eq!(requeued.code, Some(0), "{requeued:?}");
-    app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
-        app.db.count("jobs WHERE kind = 'cancel'").await == 0
-    })
-    .await;
-    money_out(&app, &["start"]).await;
-    app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
-        app.transaction(&ada, &id).await["status"] == "COMPLETED"
-    })
-    .await;
-    assert_eq!(app.stripe_id(&id, "stripe_transfer_id").await, first);
-    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
+    let failed = app.failed(&ada, &id).await;
+    let reason = failed["failureReason"].as_str().unwrap();
+    assert!(reason.starts_with("WALLET_INACTIVE: "), "{reason}");
+    assert_eq!(app.balances(&ada, &wallet).await, (10_000, 0));
+    app.at_rest().await;
     app.abandon().await;
 }
 

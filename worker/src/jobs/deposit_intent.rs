@@ -13,7 +13,8 @@ use wallet_core::stripe::{
 use wallet_core::transactions::{self, PaymentMethod, TimelineKind, Transaction};
 use wallet_core::wallets;
 
-use super::{INACTIVE, found, step};
+use super::made_at_stripe::{found, payment_intents};
+use super::{INACTIVE, step};
 use crate::observe::{Look, apply_payment_intent};
 use crate::outcome::JobError;
 use crate::refusal;
@@ -165,14 +166,7 @@ fn payment_method_of(transaction: &Transaction) -> Result<Option<PaymentMethodId
 /// The key can no longer tell: the intents since then of the customer that it was sent for can.
 async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
     let sent: CreatePaymentIntent = worker.calls.parameters(&look_up.key).await?;
-    let listing = worker
-        .calls
-        .gateway()
-        .list_payment_intents(&sent.customer, look_up.first_tried_at);
-    let intents = worker.calls.ask(Lane::Deposits, listing).await?;
-    let ours = intents.iter().filter(|intent| {
-        intent.metadata.transaction_id == Some(transaction.id) && intent.amount == transaction.amount
-    });
-    found(worker, look_up, ours.map(|intent| intent.id.as_str()).collect()).await?;
+    let made = payment_intents(worker, transaction, &sent.customer, look_up.first_tried_at).await?;
+    found(worker, transaction.id, look_up, made).await?;
     Err(JobError::Again("the payment intent was looked up at Stripe"))
 }

@@ -3,16 +3,13 @@
 
 use wallet_core::flows::{Flow, Stage};
 use wallet_core::payees;
-use wallet_core::stripe::{
-    CLOCKS_DIFFER, CallError, Operation, PayoutStatus, RefundStatus, ReversalStatus, Transfer,
-};
+use wallet_core::stripe::{CLOCKS_DIFFER, CallError, Operation, made};
 use wallet_core::transactions::Transaction;
 
+use super::made_at_stripe;
 use super::refund_create::{intent_of, refund_of};
 use super::withdrawal_payout::payout_of;
-use super::withdrawal_reversal::{left_of, reversals};
 use super::withdrawal_transfer::{account_of, transfer_of};
-use crate::observe::{bank_of, is_what_was_asked_for};
 use crate::outcome::JobError;
 use crate::worker::Worker;
 
@@ -25,15 +22,29 @@ pub(super) async fn adopt_what_was_sent(
     let Some(operation) = sends(transaction) else {
         return Ok(false);
     };
-    if worker.calls.is_undecided(operation, id).await? {
+    if worker.calls.is_undecided(operation, id).await? && !is_forgotten(worker, transaction).await? {
         return Ok(false);
     }
     let made = match operation {
-        Operation::Transfer => transfer_made(worker, transaction).await?,
-        Operation::Payout => payout_made(worker, transaction).await?,
-        _ => refund_made(worker, transaction).await?,
+        Operation::Transfer => made_at_stripe::transfers(worker, transaction).await?,
+        Operation::Payout => {
+            let since = transaction.created_at - CLOCKS_DIFFER;
+            match made_at_stripe::payouts(worker, transaction, since).await {
+                // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
+                Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {
+                    return Ok(false);
+                }
+                made => made?,
+            }
+        }
+        _ => {
+            let intent = intent_of(worker, transaction).await?;
+            made_at_stripe::refunds(worker, (transaction.id, transaction.amount), &intent).await?
+        }
     };
-    let Some(object) = made else { return Ok(false) };
+    let Some(object) = made_at_stripe::left(worker, transaction.id, made).await? else {
+        return Ok(false);
+    };
     match operation {
         Operation::Transfer => {
             // From now on its account is read and asked like any that was paid from here.
@@ -63,11 +74,24 @@ pub(super) async fn was_sent(worker: &Worker, transaction: &Transaction) -> Resu
     let Some(operation) = sends(transaction) else {
         return Ok(false);
     };
-    let is_known = worker
-        .calls
-        .is_undecided(operation, transaction.id.uuid())
-        .await?;
-    Ok(is_known || adopt_what_was_sent(worker, transaction).await?)
+    let is_adopted = adopt_what_was_sent(worker, transaction).await?;
+    let id = transaction.id.uuid();
+    Ok(is_adopted || worker.calls.is_undecided(operation, id).await?)
+}
+
+/// Forgets a transfer of lost books that was taken back at Stripe before its withdrawal could be held here: nothing has left in the end.
+async fn is_forgotten(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
+    if transaction.flow != Flow::Withdrawal || transaction.stage != Stage::Accepted {
+        return Ok(false);
+    }
+    let (operation, id) = (Operation::Transfer, transaction.id.uuid());
+    let made = made(&mut *worker.db.conn().await?, operation, id).await?;
+    let Some(made) = made else { return Ok(false) };
+    let is_back = made_at_stripe::is_taken_back(worker, &made).await?;
+    if is_back {
+        worker.calls.forget(operation, id, &made).await?;
+    }
+    Ok(is_back)
 }
 
 /// The call by which the money of a transaction goes on from where it is.
@@ -78,76 +102,4 @@ const fn sends(transaction: &Transaction) -> Option<Operation> {
         (Flow::DepositRefund, Stage::Accepted | Stage::Held) => Some(Operation::Refund),
         _ => None,
     }
-}
-
-/// The transfer of the transaction's group that is what it asks for, and was not taken back in the whole. Of several a person takes back those
-/// that are too many: only transfers can be.
-async fn transfer_made(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
-    let listing = worker.calls.gateway().list_transfers(transaction.id);
-    let listed = worker.calls.ask(Operation::Transfer.lane(), listing).await?;
-    let destination = account_of(transaction)?;
-    let mut ours = Vec::new();
-    for transfer in listed {
-        let is_ours = transfer.metadata.transaction_id == Some(transaction.id)
-            && transfer.amount == transaction.amount
-            && transfer.destination.as_ref() == Some(&destination);
-        if is_ours && !is_taken_back(worker, &transfer).await? {
-            ours.push(transfer.id.as_str().to_owned());
-        }
-    }
-    if ours.len() > 1 {
-        let several = ours.join(", ");
-        return Err(JobError::Park(format!(
-            "{several} were each sent for it, by books that are lost: take all but one of them back at Stripe, then requeue this job"
-        )));
-    }
-    Ok(ours.pop())
-}
-
-/// Whether all of a transfer is back. A reversal that waits for money of the account, or has failed, has taken nothing.
-async fn is_taken_back(worker: &Worker, transfer: &Transfer) -> Result<bool, JobError> {
-    if transfer.amount_reversed.is_zero() {
-        return Ok(false);
-    }
-    let mut taken = reversals(worker, &transfer.id).await?;
-    taken.retain(|reversal| reversal.status == ReversalStatus::Succeeded);
-    Ok(left_of(transfer.amount, &taken)?.is_zero())
-}
-
-/// The payout of the account that names the transaction, is what it asks for, and has not failed: what has failed is on the account again. Of
-/// several the one that was paid, or the first; the others have taken other money of the account, and are told of as made by others.
-async fn payout_made(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
-    let account = account_of(transaction)?;
-    let bank = bank_of(worker, transaction).await?;
-    let listing = worker
-        .calls
-        .gateway()
-        .list_payouts(&account, transaction.created_at - CLOCKS_DIFFER);
-    let listed = match worker.calls.ask(Operation::Payout.lane(), listing).await {
-        // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
-        Err(CallError::Gateway(error)) if payees::is_gone(&error) => return Ok(None),
-        listed => listed?,
-    };
-    let ours = listed.into_iter().filter(|payout| {
-        payout.metadata.transaction_id == Some(transaction.id)
-            && !matches!(payout.status, PayoutStatus::Failed | PayoutStatus::Canceled)
-            && is_what_was_asked_for(transaction, bank.as_ref(), payout)
-    });
-    let first = ours.min_by_key(|payout| (payout.status != PayoutStatus::Paid, payout.created));
-    Ok(first.map(|payout| payout.id.as_str().to_owned()))
-}
-
-/// The refund of the payment that names the transaction, is what it asks for, and has not failed. Of several the first: the others have left as
-/// well, and are booked by their events as made by others.
-async fn refund_made(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
-    let intent = intent_of(worker, transaction).await?;
-    let listing = worker.calls.gateway().list_refunds(&intent);
-    let listed = worker.calls.ask(Operation::Refund.lane(), listing).await?;
-    let ours = listed.into_iter().filter(|refund| {
-        refund.metadata.transaction_id == Some(transaction.id)
-            && !matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled)
-            && refund.amount == transaction.amount
-    });
-    let first = ours.min_by_key(|refund| refund.created);
-    Ok(first.map(|refund| refund.id.as_str().to_owned()))
 }

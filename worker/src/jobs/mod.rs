@@ -8,6 +8,7 @@ mod credit_review;
 mod deposit_fee;
 mod deposit_intent;
 mod lost_call;
+mod made_at_stripe;
 mod page_events;
 mod payout_decision;
 mod payout_waits;
@@ -22,7 +23,6 @@ mod withdrawal_transfer;
 
 use wallet_core::jobs::{ClaimedJob, JobKind};
 use wallet_core::settle::Step;
-use wallet_core::stripe::LookUp;
 use wallet_core::transactions::Transaction;
 
 use crate::outcome::JobError;
@@ -30,6 +30,9 @@ use crate::worker::Worker;
 
 /// Why nothing is sent for a wallet that was deactivated meanwhile.
 const INACTIVE: &str = "the wallet is not active";
+
+/// Why a withdrawal fails whose transfer somebody has taken back.
+const TAKEN_BACK: &str = "the money was taken back from your payout account before it was paid out";
 
 /// Does what the job's kind says.
 pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -59,22 +62,6 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             "no handler serves this kind of job one by one".to_owned(),
         )),
     }
-}
-
-/// Writes down what a look-up has found: the one object that is ours, or none. Of several that look alike only a person can say which is.
-async fn found(worker: &Worker, look_up: &LookUp, ours: Vec<&str>) -> Result<(), JobError> {
-    let ours = worker.calls.of_no_other_attempt(look_up, &ours).await?;
-    match ours.as_slice() {
-        [] => worker.calls.resolve_absent(&look_up.key).await?,
-        [object] => worker.calls.resolve_found(&look_up.key, object).await?,
-        several => {
-            let several = several.join(", ");
-            return Err(JobError::Park(format!(
-                "{several} may each be what {look_up} has made"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// A step that ends the job with its effect on the transaction.

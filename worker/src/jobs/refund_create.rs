@@ -5,13 +5,14 @@ use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateRefund, Disposition, DisputeStatus, Lane, LookUp, PaymentIntentId, Refund,
+    CallError, CallOutcome, CreateRefund, Disposition, DisputeStatus, Lane, LookUp, PaymentIntentId,
     RefundId, Tags,
 };
 use wallet_core::transactions::{self, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
-use super::{INACTIVE, cancel, found, step};
+use super::made_at_stripe::{found, refunds};
+use super::{INACTIVE, cancel, step};
 use crate::observe::{self, Look, apply_refund};
 use crate::outcome::JobError;
 use crate::refusal;
@@ -49,8 +50,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
             // Under a key that this database does not know, such as before it was restored, we may have made the very refund.
             let is_too_much = matches!(error.code.as_deref(), Some(ALREADY_REFUNDED | MORE_THAN_IS_LEFT));
-            if is_too_much && let Some(refund) = made_before(worker, &transaction, &intent).await? {
-                return apply_refund(&look, &transaction, &refund).await;
+            if is_too_much && adopt_what_was_sent(worker, &transaction).await? {
+                return Err(JobError::Again("the refund was found at Stripe"));
             }
             let reason = match error.code.as_deref() {
                 Some("charge_disputed" | "refund_disputed_payment") if is_lost(worker, &intent).await? => {
@@ -93,20 +94,6 @@ const LESS_IS_LEFT: &str =
 const LOST: &str =
     "the payer's bank has taken the payment back for good in a dispute; nothing is left to refund";
 
-/// The refund of the payment that names this transaction and is what it asks for, if there is one alone.
-async fn made_before(
-    worker: &Worker,
-    transaction: &Transaction,
-    intent: &PaymentIntentId,
-) -> Result<Option<Refund>, JobError> {
-    let listing = worker.calls.gateway().list_refunds(intent);
-    let refunds = worker.calls.ask(Lane::Deposits, listing).await?;
-    let mut ours = refunds.into_iter().filter(|refund| {
-        refund.metadata.transaction_id == Some(transaction.id) && refund.amount == transaction.amount
-    });
-    Ok(ours.next().filter(|_| ours.next().is_none()))
-}
-
 /// Whether the payer's bank has decided for the payer, so that nobody waits for it any more. Stripe refuses a refund with the same code before
 /// and after (<https://docs.stripe.com/error-codes#charge-disputed>).
 async fn is_lost(worker: &Worker, intent: &PaymentIntentId) -> Result<bool, JobError> {
@@ -142,13 +129,7 @@ pub(super) async fn look_up_refund(
     intent: &PaymentIntentId,
     look_up: &LookUp,
 ) -> Result<(), JobError> {
-    let listing = worker.calls.gateway().list_refunds(intent);
-    let refunds = worker.calls.ask(Lane::Deposits, listing).await?;
-    let ours = refunds.iter().filter(|refund| {
-        refund.metadata.transaction_id == Some(transaction)
-            && refund.amount == amount
-            && look_up.may_have_made(refund.created)
-    });
-    found(worker, look_up, ours.map(|refund| refund.id.as_str()).collect()).await?;
+    let made = refunds(worker, (transaction, amount), intent).await?;
+    found(worker, transaction, look_up, made).await?;
     Err(JobError::Again("the refund was looked up at Stripe"))
 }

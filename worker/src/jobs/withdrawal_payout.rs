@@ -4,15 +4,16 @@ use wallet_core::alarms;
 use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
-    CLOCKS_DIFFER, CallError, CallOutcome, CreatePayout, Disposition, Lane, LookUp, ReversalStatus, Tags,
+    CLOCKS_DIFFER, CallError, CallOutcome, CreatePayout, Disposition, LookUp, ReversalStatus, Tags,
 };
 use wallet_core::transactions::Transaction;
 
 use super::lost_call::adopt_what_was_sent;
+use super::made_at_stripe::{found, payouts};
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
-use super::{INACTIVE, found, payout_waits, step};
-use crate::observe::{bank_of, is_what_was_asked_for};
+use super::{INACTIVE, TAKEN_BACK, payout_waits, step};
+use crate::observe::bank_of;
 use crate::outcome::JobError;
 use crate::refusal;
 use crate::worker::Worker;
@@ -45,12 +46,9 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         // The money is not there and will not come: somebody else has taken it back.
         Err(CallError::Gateway(error))
             if error.disposition() == Disposition::WaitForFunds
-                && is_taken_back(worker, &transaction).await? =>
+                && others_took_back(worker, &transaction).await? =>
         {
-            let reason = FailureReason::new(
-                FailureCode::PayoutFailed,
-                "the money was taken back from your payout account before it was paid out",
-            );
+            let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
             let command = Command::FailPayout { payout: None, reason };
             worker.settle(&[step(job, &transaction, command)]).await?;
             return Ok(());
@@ -102,7 +100,7 @@ async fn waits_for_a_person(worker: &Worker, transaction: &Transaction) -> Resul
 }
 
 /// Whether somebody else has taken the transfer, or a part of it, back.
-async fn is_taken_back(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
+async fn others_took_back(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     let transfer = transaction.stripe_transfer_id.as_deref();
     match transfer.and_then(|id| id.parse().ok()) {
         Some(transfer) => Ok(taken_by_others(worker, &transfer)
@@ -113,20 +111,9 @@ async fn is_taken_back(worker: &Worker, transaction: &Transaction) -> Result<boo
     }
 }
 
-/// The key can no longer tell: the account's payouts since then can. Only one that is in all what was asked for is ours; of two, a person
-/// decides.
+/// The key can no longer tell: the account's payouts since then can.
 async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
-    let account = account_of(transaction)?;
-    let bank = bank_of(worker, transaction).await?;
-    let listing = worker
-        .calls
-        .gateway()
-        .list_payouts(&account, look_up.first_tried_at - CLOCKS_DIFFER);
-    let payouts = worker.calls.ask(Lane::Withdrawals, listing).await?;
-    let ours = payouts.iter().filter(|payout| {
-        payout.metadata.transaction_id == Some(transaction.id)
-            && is_what_was_asked_for(transaction, bank.as_ref(), payout)
-    });
-    found(worker, look_up, ours.map(|payout| payout.id.as_str()).collect()).await?;
+    let made = payouts(worker, transaction, look_up.first_tried_at - CLOCKS_DIFFER).await?;
+    found(worker, transaction.id, look_up, made).await?;
     Err(JobError::Again("the payout was looked up at Stripe"))
 }

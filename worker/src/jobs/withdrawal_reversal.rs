@@ -11,7 +11,8 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::{self, Transaction};
 
-use super::{found, step};
+use super::made_at_stripe::{found, reversals_of};
+use super::step;
 use crate::observe::reversal_author;
 use crate::outcome::JobError;
 use crate::worker::Worker;
@@ -212,19 +213,8 @@ async fn look(
     transfer: &StripeTransferId,
     look_up: &LookUp,
 ) -> Result<(), JobError> {
-    let reversals = reversals(worker, transfer).await?;
     let wanted: CreateReversal = worker.calls.parameters(&look_up.key).await?;
-    let ours = reversals.iter().filter(|reversal| {
-        reversal.metadata.transaction_id == Some(transaction.id)
-            && !matches!(reversal.status, ReversalStatus::Failed | ReversalStatus::Canceled)
-            && reversal.amount == wanted.amount
-            && look_up.may_have_made(reversal.created)
-    });
-    found(
-        worker,
-        look_up,
-        ours.map(|reversal| reversal.id.as_str()).collect(),
-    )
-    .await?;
+    let made = reversals_of(worker, (transaction.id, wanted.amount), transfer).await?;
+    found(worker, transaction.id, look_up, made).await?;
     Err(JobError::Again("the reversal was looked up at Stripe"))
 }

@@ -9,7 +9,8 @@ use wallet_core::stripe::{
 use wallet_core::transactions::Transaction;
 
 use super::lost_call::adopt_what_was_sent;
-use super::{INACTIVE, cancel, found, step};
+use super::made_at_stripe::{found, is_taken_back, transfers};
+use super::{INACTIVE, TAKEN_BACK, cancel, step};
 use crate::outcome::JobError;
 use crate::refusal;
 use crate::worker::Worker;
@@ -39,6 +40,9 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let call = transfer_of(&transaction)?;
     let transfer = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(transfer)) => transfer.id.as_str().to_owned(),
+        Ok(CallOutcome::Recorded { object_id }) if is_taken_back(worker, &object_id).await? => {
+            return taken_back(worker, job, &transaction, object_id).await;
+        }
         Ok(CallOutcome::Recorded { object_id }) => object_id,
         Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
@@ -57,6 +61,22 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     worker
         .settle(&[step(job, &transaction, Command::RecordTransfer { transfer })])
         .await?;
+    Ok(())
+}
+
+/// The transfer was found after somebody had taken it back: a payout would take other money of the account.
+async fn taken_back(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    transfer: String,
+) -> Result<(), JobError> {
+    let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
+    let steps = [
+        step(job, transaction, Command::RecordTransfer { transfer }).before_others(),
+        step(job, transaction, Command::FailPayout { payout: None, reason }),
+    ];
+    worker.settle(&steps).await?;
     Ok(())
 }
 
@@ -190,22 +210,9 @@ async fn refuse(
     Ok(())
 }
 
-/// The key can no longer tell: the transfers of this transaction's group can. Only one that is in all what was asked for is ours.
+/// The key can no longer tell: the transfers of this transaction's group can.
 async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
-    let destination = account_of(transaction)?;
-    let listing = worker.calls.gateway().list_transfers(transaction.id);
-    let transfers = worker.calls.ask(Lane::Withdrawals, listing).await?;
-    let ours = transfers.iter().filter(|transfer| {
-        transfer.metadata.transaction_id == Some(transaction.id)
-            && transfer.amount == transaction.amount
-            && transfer.destination.as_ref() == Some(&destination)
-            && look_up.may_have_made(transfer.created)
-    });
-    found(
-        worker,
-        look_up,
-        ours.map(|transfer| transfer.id.as_str()).collect(),
-    )
-    .await?;
+    let made = transfers(worker, transaction).await?;
+    found(worker, transaction.id, look_up, made).await?;
     Err(JobError::Again("the transfer was looked up at Stripe"))
 }

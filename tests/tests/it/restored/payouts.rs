@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
+use wallet_core::clock::Clock as _;
 use wallet_tests::app::id_of;
 use wallet_tests::programs::run;
 use wallet_tests::{TestApp, User};
 
-use super::money_out;
+use super::{money_out, told_of_several};
 
 /// What the lost books had paid out for a withdrawal.
 async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
@@ -130,7 +131,7 @@ async fn a_withdrawal_that_was_paid_out_twice_after_the_backup_ends_as_paid() {
             ("destination", account.as_str()),
         ];
         app.stripe.form("/v1/transfers", &more).await;
-        paid_out_by_lost_books(&app, &wallet, &id).await;
+        let first = paid_out_by_lost_books(&app, &wallet, &id).await;
         let second = paid_out_by_lost_books(&app, &wallet, &id).await;
         app.stripe
             .control(&format!("payouts/{second}"), json!({ "status": "paid" }))
@@ -145,7 +146,45 @@ async fn a_withdrawal_that_was_paid_out_twice_after_the_backup_ends_as_paid() {
         })
         .await;
         assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, second, "{decision}");
+        told_of_several(&app, &id, &first).await;
         assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0), "{decision}");
+        app.abandon().await;
+    }
+}
+
+/// The same when no answer came to our own call for a day, and its key is forgotten: what was paid counts, and not what has failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_that_is_looked_up_among_several_is_the_one_that_was_paid() {
+    for of_first in ["pending", "failed"] {
+        let mut app = TestApp::start().await;
+        let (ada, wallet, id) = transferred(&mut app).await;
+        let unknown = "UPDATE stripe_calls SET outcome = 'unknown', tries = 1, first_tried_at = $1 WHERE operation = 'payout'
+                          AND attempt = (SELECT max(attempt) FROM stripe_calls WHERE operation = 'payout')";
+        let (account, now) = (app.account_of(&wallet).await, app.clock.now());
+        app.db.execute(unknown, &[&now]).await;
+        let more = [
+            ("amount", "5000"),
+            ("currency", "usd"),
+            ("destination", account.as_str()),
+        ];
+        app.stripe.form("/v1/transfers", &more).await;
+        let first = paid_out_by_lost_books(&app, &wallet, &id).await;
+        let second = paid_out_by_lost_books(&app, &wallet, &id).await;
+        for (payout, status) in [(&first, of_first), (&second, "paid")] {
+            if status != "pending" {
+                app.stripe
+                    .control(&format!("payouts/{payout}"), json!({ "status": status }))
+                    .await;
+            }
+        }
+        app.advance(TimeDelta::hours(25)).await;
+        app.start_worker();
+        app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
+            app.transaction(&ada, &id).await["status"] == "COMPLETED"
+        })
+        .await;
+        assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, second, "{of_first}");
+        assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0), "{of_first}");
         app.abandon().await;
     }
 }

@@ -6,7 +6,7 @@ use wallet_tests::TestApp;
 use wallet_tests::app::id_of;
 use wallet_tests::programs::run;
 
-use super::money_out;
+use super::{money_out, told_of_several};
 
 /// What the lost books had given back for a refund of 20.00.
 async fn refunded_by_lost_books(app: &TestApp, wallet: &str, deposit: &str, refund: &str) -> String {
@@ -132,32 +132,39 @@ async fn a_refund_that_was_found_and_cannot_be_granted_is_booked_as_made_by_othe
 /// Of two refunds for one the first is its own, and the other is booked as made by others: both have left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_was_made_twice_after_the_backup_is_booked_twice() {
-    let app = TestApp::start().await;
-    let (ada, wallet) = app.owner(0).await;
-    let deposit = app.deposited(&ada, &wallet, 10_000, "pm_card_visa").await;
-    app.at_rest().await;
-    money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
-    let input = json!({ "amount": "20.00" });
-    let id = id_of(&app.refund(&ada, &deposit, input).await.data());
-    app.at_stage(&id, "held").await;
-    let first = refunded_by_lost_books(&app, &wallet, &deposit, &id).await;
-    // Stripe's times are whole seconds.
-    app.advance(TimeDelta::seconds(2)).await;
-    refunded_by_lost_books(&app, &wallet, &deposit, &id).await;
-    app.cancel(&ada, &id).await;
-    app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
-        app.db.count("jobs WHERE kind = 'cancel'").await == 0
-    })
-    .await;
-    money_out(&app, &["start"]).await;
-    app.hurry_until("the refund to end", TimeDelta::minutes(1), async || {
-        app.transaction(&ada, &id).await["status"] == "COMPLETED"
-    })
-    .await;
-    assert_eq!(app.stripe_id(&id, "stripe_refund_id").await, first);
-    is_booked_as_made_by_others(&app).await;
-    assert_eq!(app.balances(&ada, &wallet).await, (6_000, 0));
-    app.abandon().await;
+    for is_cancelled in [true, false] {
+        let app = TestApp::start().await;
+        let (ada, wallet) = app.owner(0).await;
+        let deposit = app.deposited(&ada, &wallet, 10_000, "pm_card_visa").await;
+        app.at_rest().await;
+        money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
+        let input = json!({ "amount": "20.00" });
+        let id = id_of(&app.refund(&ada, &deposit, input).await.data());
+        app.at_stage(&id, "held").await;
+        let first = refunded_by_lost_books(&app, &wallet, &deposit, &id).await;
+        // Stripe's times are whole seconds.
+        app.advance(TimeDelta::seconds(2)).await;
+        let second = refunded_by_lost_books(&app, &wallet, &deposit, &id).await;
+        if is_cancelled {
+            app.cancel(&ada, &id).await;
+            app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
+                app.db.count("jobs WHERE kind = 'cancel'").await == 0
+            })
+            .await;
+        } else {
+            app.advance(TimeDelta::hours(25)).await;
+        }
+        money_out(&app, &["start"]).await;
+        app.hurry_until("the refund to end", TimeDelta::minutes(1), async || {
+            app.transaction(&ada, &id).await["status"] == "COMPLETED"
+        })
+        .await;
+        assert_eq!(app.stripe_id(&id, "stripe_refund_id").await, first);
+        is_booked_as_made_by_others(&app).await;
+        assert_eq!(app.balances(&ada, &wallet).await, (6_000, 0));
+        told_of_several(&app, &id, &second).await;
+        app.abandon().await;
+    }
 }
 
 /// What was given back to the payer is not given back to the wallet, also when its owner asks for that.
