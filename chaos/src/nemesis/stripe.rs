@@ -67,7 +67,7 @@ fn rule(fault: &str) -> Option<(&'static str, Value)> {
         LOST => webhook(json!({ "drop": true, "probability": 0.5 })),
         "F17 Stripe refuses transfers and refunds" => Some((
             "faults",
-            json!({ "method": "POST", "path": "/v1/*f*", "outcome": "error_400", "probability": 0.5 }),
+            json!({ "operation": "*f*.create", "outcome": "error_400", "probability": 0.5 }),
         )),
         "F36 Stripe is slow" => Some(("faults", json!({ "latency_ms": 2_500 }))),
         _ => None,
