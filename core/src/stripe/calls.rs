@@ -10,6 +10,7 @@ mod attempt;
 mod error;
 mod objects;
 mod operations;
+mod rows;
 mod store;
 
 use std::borrow::Cow;
@@ -24,8 +25,8 @@ use attempt::{Attempt, Outcome, code_of, exhausted, unrecorded};
 pub use error::{CLOCKS_DIFFER, CallError, LookUp};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
-use store::{Begun, CallStore};
-pub use store::{is_undecided, made};
+pub use rows::{is_undecided, made};
+use store::{ABSENT, Begun, CallStore};
 
 use super::breaker::{Breakers, Lane};
 use super::errors::{ErrorClass, GatewayError};
@@ -289,7 +290,7 @@ impl StripeCalls {
     }
 
     /// Says that the call for `subject` has made this object, of which these books know nothing, because they are those of a restored backup:
-    /// later runs bring it as [`CallOutcome::Recorded`].
+    /// later runs bring it as [`CallOutcome::Recorded`]. What is recorded already stays.
     ///
     /// # Errors
     /// When the rows cannot be read or written.
@@ -346,15 +347,12 @@ impl StripeCalls {
         self.store.parameters(key).await
     }
 
-    /// Says that the look-up found the object: later runs bring it as [`CallOutcome::Recorded`].
+    /// Says that the look-up found the object, unless the attempt has ended meanwhile: later runs bring it as [`CallOutcome::Recorded`].
     ///
     /// # Errors
     /// When the row cannot be written.
     pub async fn resolve_found(&self, key: &IdempotencyKey, object_id: &str) -> Result<(), CallError> {
-        Ok(self
-            .store
-            .succeeded(key, object_id, None, None, self.clock.now())
-            .await?)
+        Ok(self.store.found(key, object_id, self.clock.now()).await?)
     }
 
     /// Says that the look-up proved that there is no object: the next run starts a new attempt.
@@ -362,7 +360,7 @@ impl StripeCalls {
     /// # Errors
     /// When the row cannot be written.
     pub async fn resolve_absent(&self, key: &IdempotencyKey) -> Result<(), CallError> {
-        Ok(self.store.refused(key, "absent", None, self.clock.now()).await?)
+        Ok(self.store.refused(key, ABSENT, None, self.clock.now()).await?)
     }
 
     /// Says that the object which a call made is gone at Stripe: the next run for `subject` makes another one. Of several who find the same

@@ -157,6 +157,7 @@ fn only_the_database_module_and_the_stores_of_their_subjects_see_tables() {
             "core/src/settle/wallets.rs",
             "core/src/stripe/calls/store.rs",
             "core/src/stripe/calls/attempt.rs",
+            "core/src/stripe/calls/rows.rs",
             "core/src/transactions/row.rs",
             "core/src/transactions/store.rs",
             "core/src/transactions/timeline.rs",

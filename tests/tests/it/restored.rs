@@ -2,6 +2,7 @@
 
 mod payouts;
 mod refunds;
+mod sent_twice;
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -60,20 +61,34 @@ async fn ends_with(app: &TestApp, ada: &User, id: &str, sent: &str) {
 }
 
 /// Restored a day after its transfer, as if it had been held since, a withdrawal sends nothing a second time. The look-up that comes first may fail,
-/// and an attempt before may have been refused.
+/// and an attempt before may have been refused, then or again since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_after_the_backup_is_found_at_stripe_also_when_its_key_is_forgotten() {
-    for (hours, was_refused) in [(25, false), (24 * 20, false), (25, true)] {
+    for (hours, was_refused) in [(25, ""), (24 * 20, ""), (25, "before"), (25, "again")] {
         let app = TestApp::start().await;
         let (ada, wallet, id) = held(&app).await;
-        if was_refused {
+        let sent_first = match was_refused {
+            "again" => {
+                let sent = sent_by_lost_books(&app, &wallet, &id).await;
+                app.advance(TimeDelta::hours(hours)).await;
+                Some(sent)
+            }
+            _ => None,
+        };
+        if !was_refused.is_empty() {
             let refused = "INSERT INTO stripe_calls (idempotency_key, operation, subject_id, attempt, outcome, tries, first_tried_at, error_code, created_at, updated_at)
                            VALUES ('transfer:' || ($1::uuid)::text || ':1', 'transfer', $1, 1, 'refused', 1, $2, 'balance_insufficient', $2, $2)";
             let now = app.clock.now();
             app.db.execute(refused, &[&uuid(&id), &now]).await;
         }
-        let sent = sent_by_lost_books(&app, &wallet, &id).await;
-        app.advance(TimeDelta::hours(hours)).await;
+        let sent = match sent_first {
+            Some(sent) => sent,
+            None => {
+                let sent = sent_by_lost_books(&app, &wallet, &id).await;
+                app.advance(TimeDelta::hours(hours)).await;
+                sent
+            }
+        };
         let fails = json!({ "operation": "transfers.list", "outcome": "error_500", "times": 2 });
         app.stripe.fault(fails).await;
         money_out(&app, &["start"]).await;
@@ -244,38 +259,6 @@ async fn told_of_several(app: &TestApp, id: &str, other: &str) {
     assert!(message.contains(other), "{message}");
 }
 
-/// Of two transfers for one withdrawal the first is its own; a person is told of the other one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_withdrawal_that_was_sent_twice_after_the_backup_goes_on_with_the_first() {
-    for is_cancelled in [true, false] {
-        let app = TestApp::start().await;
-        let (ada, wallet, id) = held(&app).await;
-        let first = sent_by_lost_books(&app, &wallet, &id).await;
-        // Stripe's times are whole seconds.
-        app.advance(TimeDelta::seconds(2)).await;
-        let second = sent_by_lost_books(&app, &wallet, &id).await;
-        if is_cancelled {
-            app.cancel(&ada, &id).await;
-            app.hurry_until("the wish to be answered", TimeDelta::minutes(1), async || {
-                app.db.count("jobs WHERE kind = 'cancel'").await == 0
-            })
-            .await;
-        } else {
-            app.advance(TimeDelta::hours(25)).await;
-        }
-        money_out(&app, &["start"]).await;
-        app.hurry_until("the withdrawal to end", TimeDelta::minutes(10), async || {
-            app.transaction(&ada, &id).await["status"] == "COMPLETED"
-        })
-        .await;
-        assert_eq!(app.stripe_id(&id, "stripe_transfer_id").await, first);
-        assert_eq!(app.stripe.effects_of(&id, "transfer.create").await, 2);
-        assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0));
-        told_of_several(&app, &id, &second).await;
-        app.abandon().await;
-    }
-}
-
 /// What a look-up finds, and was taken back at Stripe, is not paid out: other money may lie on the account.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_and_taken_back_after_the_backup_is_not_paid_out() {
@@ -292,6 +275,32 @@ async fn what_was_sent_and_taken_back_after_the_backup_is_not_paid_out() {
     assert_eq!(app.stripe.effects_of(&id, "transfer.create").await, 1);
     assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 0);
     assert_eq!(app.balances(&ada, &wallet).await, (10_000, 0));
+    app.abandon().await;
+}
+
+/// What was paid out is not given back, also when somebody has taken the transfer back from the other money of its account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_out_and_then_taken_back_from_other_money_after_the_backup_is_paid() {
+    let app = TestApp::start().await;
+    app.stripe.settings(json!({ "payout_mode": "manual" })).await;
+    let (ada, wallet, id) = held(&app).await;
+    let sent = sent_by_lost_books(&app, &wallet, &id).await;
+    app.stripe.webhook_fault(json!({ "drop": true })).await;
+    let paid = payouts::paid_out_by_lost_books(&app, &wallet, &id).await;
+    let account = app.account_of(&wallet).await;
+    let more = [
+        ("amount", "5000"),
+        ("currency", "usd"),
+        ("destination", account.as_str()),
+    ];
+    app.stripe.form("/v1/transfers", &more).await;
+    taken_back(&app, &sent).await;
+    app.advance(TimeDelta::hours(25)).await;
+    money_out(&app, &["start"]).await;
+    app.at_stage(&id, "paying_out").await;
+    assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, paid);
+    assert_eq!(app.stripe.effects_of(&id, "payout.create").await, 1);
+    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 5_000));
     app.abandon().await;
 }
 

@@ -94,6 +94,21 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_recorded_is_not_replaced_by_what_is_found_later() {
+    let app = TestApp::with_workers(0).await;
+    let calls = calls(&app).await;
+    let person = Uuid::new_v4();
+    let made = calls.run_unclaimed(person, account(person)).await.unwrap();
+    calls
+        .adopt(person, &account(person), "acct_1Another")
+        .await
+        .unwrap();
+    let later = calls.run_unclaimed(person, account(person)).await.unwrap();
+    assert_eq!(id(&later), id(&made));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_who_clicks_five_times_gets_one_account() {
     let app = TestApp::with_workers(0).await;
     let calls = calls(&app).await;

@@ -32,6 +32,8 @@ enum State {
     Done,
     /// It is under way.
     UnderWay,
+    /// It waits for somebody to begin.
+    Waiting,
     /// It has failed, or was taken back: it has moved nothing in the end.
     Undone,
 }
@@ -209,7 +211,12 @@ pub(super) async fn payment_intents(
             let state = match intent.status {
                 PaymentIntentStatus::Succeeded => State::Done,
                 PaymentIntentStatus::Canceled => State::Undone,
-                _ => State::UnderWay,
+                PaymentIntentStatus::RequiresPaymentMethod
+                | PaymentIntentStatus::RequiresConfirmation
+                | PaymentIntentStatus::RequiresAction => State::Waiting,
+                PaymentIntentStatus::Processing
+                | PaymentIntentStatus::RequiresCapture
+                | PaymentIntentStatus::Unknown(_) => State::UnderWay,
             };
             Made::new(intent.id.as_str(), intent.created, state)
         })

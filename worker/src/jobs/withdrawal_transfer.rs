@@ -8,7 +8,7 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::Transaction;
 
-use super::lost_call::adopt_what_was_sent;
+use super::lost_call::{adopt, adopt_what_was_sent, another_transfer};
 use super::made_at_stripe::{found, is_taken_back, transfers};
 use super::{INACTIVE, TAKEN_BACK, cancel, step};
 use crate::outcome::JobError;
@@ -64,13 +64,27 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-/// The transfer was found after somebody had taken it back: a payout would take other money of the account.
+/// The transfer was found after somebody had taken it back: a payout would take other money of the account. One that was made all the same has
+/// the money at the bank.
 async fn taken_back(
     worker: &Worker,
     job: &ClaimedJob,
     transaction: &Transaction,
     transfer: String,
 ) -> Result<(), JobError> {
+    if let Some(other) = another_transfer(worker, transaction).await? {
+        return Err(JobError::Park(format!(
+            "{transfer} was taken back, and {other} is still there: take that back as well at Stripe, then requeue this job"
+        )));
+    }
+    let id = transaction.id.uuid();
+    if adopt(worker, transaction, Operation::Payout).await?
+        || worker.calls.is_undecided(Operation::Payout, id).await?
+    {
+        let record = step(job, transaction, Command::RecordTransfer { transfer });
+        worker.settle(&[record]).await?;
+        return Ok(());
+    }
     let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
     let steps = [
         step(job, transaction, Command::RecordTransfer { transfer }).before_others(),

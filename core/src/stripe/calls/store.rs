@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::attempt::{Attempt, Outcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
+use super::rows::{begun_at, is_undecided, latest};
 use super::{Author, CallError};
 use crate::chaos::{self, PlantedBug};
 use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::stripe_calls;
-use crate::db::{Db, DbError, PgConn, in_transaction};
+use crate::db::{Db, DbError, in_transaction};
 use crate::jobs::{self, Claim};
 use crate::money_out;
 use crate::stripe::ids::IdempotencyKey;
@@ -192,6 +193,28 @@ impl CallStore {
         Ok(())
     }
 
+    /// A look-up has found the object of an open attempt; one that has ended meanwhile stays as it is.
+    pub(super) async fn found(
+        &self,
+        key: &IdempotencyKey,
+        object_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        let open = stripe_calls::table
+            .find(key.as_str())
+            .filter(stripe_calls::outcome.eq_any(OPEN));
+        diesel::update(open)
+            .set((
+                stripe_calls::outcome.eq("succeeded"),
+                stripe_calls::stripe_object_id.eq(object_id),
+                stripe_calls::encrypted_params.eq(None::<String>),
+                stripe_calls::updated_at.eq(now),
+            ))
+            .execute(&mut self.db.conn().await?)
+            .await?;
+        Ok(())
+    }
+
     /// The call made nothing and never will.
     pub(super) async fn refused(
         &self,
@@ -289,25 +312,25 @@ impl CallStore {
     }
 
     /// The earliest moment at which the attempt of this number can have been sent, also by programs whose books were lost when a backup was
-    /// restored: since the attempt before it ended, or since its subject came to be. None when neither is known.
+    /// restored: since a look-up has found nothing, or since its subject came to be. None when neither is known. Attempts that were refused prove
+    /// nothing: after a restore they are repeated, and the lost books may have sent a later one.
     async fn possible_since(
         &self,
         operation: Operation,
         subject: Uuid,
         number: i32,
     ) -> Result<Option<DateTime<Utc>>, DbError> {
-        if number == 1 {
-            return Ok(begun_at(subject));
-        }
-        Ok(stripe_calls::table
+        let looked_up = stripe_calls::table
             .filter(stripe_calls::operation.eq(operation.as_str()))
             .filter(stripe_calls::subject_id.eq(subject))
             .filter(stripe_calls::attempt.lt(number))
+            .filter(stripe_calls::error_code.eq(ABSENT))
             .order(stripe_calls::attempt.desc())
             .select(stripe_calls::updated_at)
             .first(&mut self.db.conn().await?)
             .await
-            .optional()?)
+            .optional()?;
+        Ok(looked_up.or_else(|| begun_at(subject)))
     }
 
     /// Of these objects, those that no other attempt for the same subject has made by the record.
@@ -446,47 +469,8 @@ impl CallStore {
     }
 }
 
-/// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
-    let latest = latest(conn, operation, subject).await?;
-    Ok(latest.is_some_and(|attempt| match attempt.outcome {
-        Outcome::Unknown | Outcome::Succeeded { .. } => true,
-        Outcome::Prepared | Outcome::Refused => false,
-    }))
-}
-
-/// What the last call of this operation for `subject` has made; none while that is open or when it was refused.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn made(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<Option<String>, DbError> {
-    let latest = latest(conn, operation, subject).await?;
-    Ok(latest.and_then(|attempt| match attempt.outcome {
-        Outcome::Succeeded { object_id } => Some(object_id),
-        _ => None,
-    }))
-}
-
-async fn latest(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<Option<Attempt>, DbError> {
-    let row: Option<Row> = stripe_calls::table
-        .filter(stripe_calls::operation.eq(operation.as_str()))
-        .filter(stripe_calls::subject_id.eq(subject))
-        .order(stripe_calls::attempt.desc())
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(Attempt::try_from).transpose()
-}
-
-/// When a subject came to be: its id says so (RFC 9562, section 5.7).
-fn begun_at(subject: Uuid) -> Option<DateTime<Utc>> {
-    let (seconds, nanos) = subject.get_timestamp()?.to_unix();
-    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
-}
+/// What a row remembers of a look-up that has found nothing.
+pub(super) const ABSENT: &str = "absent";
 
 /// The outcomes that a later try may still change.
 const OPEN: [&str; 2] = ["prepared", "unknown"];

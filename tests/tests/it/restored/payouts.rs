@@ -10,7 +10,7 @@ use wallet_tests::{TestApp, User};
 use super::{money_out, told_of_several};
 
 /// What the lost books had paid out for a withdrawal.
-async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
+pub(super) async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
     let account = app.account_of(wallet).await;
     let params = [
         ("amount", "5000"),

@@ -1,0 +1,57 @@
+//! What the rows of `stripe_calls` say of a subject.
+
+use chrono::{DateTime, Utc};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::attempt::{Attempt, Outcome, Row};
+use super::operations::Operation;
+use crate::db::schema::stripe_calls;
+use crate::db::{DbError, PgConn};
+
+/// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
+    let latest = latest(conn, operation, subject).await?;
+    Ok(latest.is_some_and(|attempt| match attempt.outcome {
+        Outcome::Unknown | Outcome::Succeeded { .. } => true,
+        Outcome::Prepared | Outcome::Refused => false,
+    }))
+}
+
+/// What the last call of this operation for `subject` has made; none while that is open or when it was refused.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn made(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<Option<String>, DbError> {
+    let latest = latest(conn, operation, subject).await?;
+    Ok(latest.and_then(|attempt| match attempt.outcome {
+        Outcome::Succeeded { object_id } => Some(object_id),
+        _ => None,
+    }))
+}
+
+pub(super) async fn latest(
+    conn: &mut PgConn,
+    operation: Operation,
+    subject: Uuid,
+) -> Result<Option<Attempt>, DbError> {
+    let row: Option<Row> = stripe_calls::table
+        .filter(stripe_calls::operation.eq(operation.as_str()))
+        .filter(stripe_calls::subject_id.eq(subject))
+        .order(stripe_calls::attempt.desc())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Attempt::try_from).transpose()
+}
+
+/// When a subject came to be: its id says so (RFC 9562, section 5.7).
+pub(super) fn begun_at(subject: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = subject.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+}
