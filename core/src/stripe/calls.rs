@@ -178,12 +178,9 @@ impl StripeCalls {
             return Ok(CallOutcome::Recorded { object_id });
         }
         let now = self.clock.now();
-        let look_up = exhausted(&attempt, now).or_else(|| {
-            C::OPERATION
-                .is_only_ours()
-                .then(|| unrecorded(&attempt, now))
-                .flatten()
-        });
+        let is_only_ours = C::OPERATION.is_only_ours();
+        let look_up = exhausted(&attempt, now, is_only_ours)
+            .or_else(|| is_only_ours.then(|| unrecorded(&attempt, now)).flatten());
         if let Some(look_up) = look_up {
             return Err(CallError::LookUpFirst(look_up));
         }

@@ -49,9 +49,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 && others_took_back(worker, &transaction).await? =>
         {
             let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
-            let command = Command::FailPayout { payout: None, reason };
-            worker.settle(&[step(job, &transaction, command)]).await?;
-            return Ok(());
+            return give_back(worker, job, &transaction, reason).await;
         }
         Err(CallError::Gateway(error)) if error.disposition() == Disposition::WaitForFunds => {
             payout_waits::tell(worker, job, &transaction).await?;

@@ -72,11 +72,6 @@ async fn taken_back(
     transaction: &Transaction,
     transfer: String,
 ) -> Result<(), JobError> {
-    if let Some(other) = another_transfer(worker, transaction).await? {
-        return Err(JobError::Park(format!(
-            "{transfer} was taken back, and {other} is still there: take that back as well at Stripe, then requeue this job"
-        )));
-    }
     let id = transaction.id.uuid();
     if adopt(worker, transaction, Operation::Payout).await?
         || worker.calls.is_undecided(Operation::Payout, id).await?
@@ -84,6 +79,11 @@ async fn taken_back(
         let record = step(job, transaction, Command::RecordTransfer { transfer });
         worker.settle(&[record]).await?;
         return Ok(());
+    }
+    if let Some(other) = another_transfer(worker, transaction).await? {
+        return Err(JobError::Park(format!(
+            "{transfer} was taken back, and {other} is still there: take that back as well at Stripe, then requeue this job"
+        )));
     }
     let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
     let steps = [

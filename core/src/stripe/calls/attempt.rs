@@ -119,17 +119,23 @@ pub(super) fn unrecorded(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp
     })
 }
 
-/// The look-up that an attempt needs before anything may be sent.
-pub(super) fn exhausted(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
+/// The look-up that an attempt needs before anything may be sent. What `is_only_ours` may have been made by lost books before the first try of
+/// these, under the same key.
+pub(super) fn exhausted(attempt: &Attempt, now: DateTime<Utc>, is_only_ours: bool) -> Option<LookUp> {
     let first_tried_at = attempt.first_tried_at?;
     let too_old = now.signed_duration_since(first_tried_at) >= KEY_LIFETIME;
     let stored = matches!(
         attempt.error_code.as_deref(),
         Some(STORED_FAILURE | UNREADABLE_ANSWER)
     );
+    let since = if is_only_ours {
+        first_tried_at.min(attempt.possible_since)
+    } else {
+        first_tried_at
+    };
     (too_old || (stored && attempt.tries >= REPLAYS)).then(|| LookUp {
         key: attempt.key.clone(),
-        first_tried_at,
+        first_tried_at: since,
     })
 }
 

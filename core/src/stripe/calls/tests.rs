@@ -16,6 +16,10 @@ fn attempt(first_tried_at: Option<DateTime<Utc>>, tries: i32, code: Option<&str>
     )
 }
 
+fn spent(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
+    exhausted(attempt, now, false)
+}
+
 #[test]
 fn what_these_books_have_never_sent_is_looked_for_when_its_key_may_be_forgotten() {
     let mut untried = attempt(None, 0, None);
@@ -31,26 +35,36 @@ fn what_these_books_have_never_sent_is_looked_for_when_its_key_may_be_forgotten(
 #[test]
 fn a_key_older_than_23_hours_is_never_sent_again() {
     let tried = attempt(Some(at(0)), 1, Some("no_answer"));
-    assert_eq!(exhausted(&tried, at(23 * 60 - 1)), None);
-    let look_up = exhausted(&tried, at(23 * 60)).unwrap();
+    assert_eq!(spent(&tried, at(23 * 60 - 1)), None);
+    let look_up = spent(&tried, at(23 * 60)).unwrap();
     assert_eq!((look_up.key, look_up.first_tried_at), (tried.key, at(0)));
 }
 
 #[test]
+fn what_lost_books_have_made_under_a_key_is_looked_for_since_it_was_possible() {
+    let mut replayed = attempt(Some(at(12 * 60)), 3, Some("http_500"));
+    replayed.possible_since = at(0);
+    let since =
+        |is_only_ours| exhausted(&replayed, at(13 * 60), is_only_ours).map(|look_up| look_up.first_tried_at);
+    assert_eq!(since(true), Some(at(0)));
+    assert_eq!(
+        since(false),
+        Some(at(12 * 60)),
+        "a payout may be its account's own"
+    );
+}
+
+#[test]
 fn a_key_that_was_never_sent_does_not_age() {
-    assert_eq!(exhausted(&attempt(None, 0, None), at(100_000)), None);
+    assert_eq!(spent(&attempt(None, 0, None), at(100_000)), None);
 }
 
 #[test]
 fn a_stored_failure_that_comes_back_three_times_is_looked_up() {
     for code in ["http_500", "unreadable_answer"] {
-        assert_eq!(
-            exhausted(&attempt(Some(at(0)), 2, Some(code)), at(1)),
-            None,
-            "{code}"
-        );
+        assert_eq!(spent(&attempt(Some(at(0)), 2, Some(code)), at(1)), None, "{code}");
         assert!(
-            exhausted(&attempt(Some(at(0)), 3, Some(code)), at(1)).is_some(),
+            spent(&attempt(Some(at(0)), 3, Some(code)), at(1)).is_some(),
             "{code}"
         );
     }
@@ -60,7 +74,7 @@ fn a_stored_failure_that_comes_back_three_times_is_looked_up() {
         Some("http_503"),
         Some("idempotency_key_in_use"),
     ] {
-        assert_eq!(exhausted(&attempt(Some(at(0)), 9, code), at(1)), None, "{code:?}");
+        assert_eq!(spent(&attempt(Some(at(0)), 9, code), at(1)), None, "{code:?}");
     }
 }
 
@@ -81,6 +95,6 @@ fn the_row_tells_a_stored_500_from_an_error_on_the_way() {
 fn what_was_not_sent_does_not_count() {
     let paused = CallError::LaneClosed(LaneClosed { until: at(1) });
     assert_eq!(paused.disposition(), Disposition::RetrySameKey { counts: false });
-    let spent = CallError::LookUpFirst(exhausted(&attempt(Some(at(0)), 1, None), at(10_000)).unwrap());
+    let spent = CallError::LookUpFirst(spent(&attempt(Some(at(0)), 1, None), at(10_000)).unwrap());
     assert_eq!(spent.disposition(), Disposition::LookUp);
 }

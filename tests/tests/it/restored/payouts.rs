@@ -5,9 +5,9 @@ use serde_json::json;
 use wallet_core::clock::Clock as _;
 use wallet_tests::app::id_of;
 use wallet_tests::programs::run;
-use wallet_tests::{TestApp, User};
+use wallet_tests::{TestApp, User, eventually};
 
-use super::{money_out, told_of_several};
+use super::{money_out, taken_back, told_of_several};
 
 /// What the lost books had paid out for a withdrawal.
 pub(super) async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
@@ -31,6 +31,11 @@ async fn transferred(app: &mut TestApp) -> (User, String, String) {
     let input = json!({ "amount": "50.00" });
     let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
     app.at_stage(&id, "transferred").await;
+    eventually("its payout to be refused", async || {
+        let refused = "stripe_calls WHERE operation = 'payout' AND outcome = 'refused'";
+        app.db.count(refused).await > 0
+    })
+    .await;
     app.stop_workers().await;
     app.stripe.clear_faults().await;
     app.stripe.webhook_fault(json!({ "drop": true })).await;
@@ -57,6 +62,10 @@ async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
     let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
     app.at_stage(&id, "transferred").await;
     money_out(&app, &["stop", "--reason", "a backup is restored"]).await;
+    eventually("the try under way to end", async || {
+        app.db.count("jobs WHERE lease_until IS NOT NULL").await == 0
+    })
+    .await;
     app.stripe.clear_faults().await;
     // The call as the backup has it: prepared, and never tried.
     let prepared = "UPDATE stripe_calls SET outcome = 'prepared', tries = 0 WHERE operation = 'payout'";
@@ -187,6 +196,35 @@ async fn a_payout_that_is_looked_up_among_several_is_the_one_that_was_paid() {
         assert_eq!(app.balances(&ada, &wallet).await, (5_000, 0), "{of_first}");
         app.abandon().await;
     }
+}
+
+/// The payout of lost books is asked for also when somebody has taken the transfer back from other money of the account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_out_and_then_taken_back_from_other_money_is_not_given_back() {
+    let mut app = TestApp::start().await;
+    let (ada, wallet, id) = transferred(&mut app).await;
+    let made = paid_out_by_lost_books(&app, &wallet, &id).await;
+    let account = app.account_of(&wallet).await;
+    let more = [
+        ("amount", "5000"),
+        ("currency", "usd"),
+        ("destination", account.as_str()),
+    ];
+    app.stripe.form("/v1/transfers", &more).await;
+    taken_back(&app, &app.stripe_id(&id, "stripe_transfer_id").await).await;
+    app.start_worker();
+    app.hurry_until("the payout to be found", TimeDelta::minutes(10), async || {
+        app.transaction(&ada, &id).await["status"] != "PROCESSING"
+            || app
+                .db
+                .count("wallet_transactions WHERE stage = 'paying_out'")
+                .await
+                == 1
+    })
+    .await;
+    assert_eq!(app.stripe_id(&id, "stripe_payout_id").await, made);
+    assert_eq!(app.balances(&ada, &wallet).await, (5_000, 5_000));
+    app.abandon().await;
 }
 
 /// A kill between the finding of a payout and its record leaves nothing that the next run does not finish.
