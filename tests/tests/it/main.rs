@@ -79,6 +79,7 @@ mod secrets;
 mod settlement;
 mod signals_alone;
 mod silence;
+mod stopped_system;
 mod stopped_workers;
 mod story;
 mod strangers;
