@@ -138,7 +138,7 @@ impl Carrier {
         self.link
             .call(|mut redis| async move {
                 let mut promote = PROMOTE.key(names.scheduled());
-                promote.key(names.active()).arg(names.channel());
+                promote.key(names.active()).key(names.data()).arg(names.channel());
                 Ok(promote.invoke_async(&mut redis).await?)
             })
             .await

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -194,11 +195,9 @@ impl Consumer {
         let (mut pause, longest) = PAUSE;
         for life in 0_u64.. {
             let born = Instant::now();
-            let error = match connect(shared).await {
+            let error = match self.begin(&mut unburied).await {
                 Err(error) => error.to_string(),
                 Ok(connection) => {
-                    self.bury(&mut unburied).await;
-                    shared.put_aside().await;
                     let name = format!("{}:{life}", self.name);
                     *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
                     // In our list before it is in apalis': there is no worker that nobody would miss.
@@ -235,7 +234,7 @@ impl Consumer {
             }
         }
         drop(helpers);
-        self.bury(&mut unburied).await;
+        let _ = self.bury(&mut unburied).await;
         let _ = shared.carrier.sweep(shared.queue).await;
     }
 
@@ -271,19 +270,30 @@ impl Consumer {
         stop.drop_guard()
     }
 
-    /// Buries the workers of earlier lives; while Redis is away they wait.
-    async fn bury(&self, unburied: &mut Vec<(String, Begun)>) {
-        while let Some((name, begun)) = unburied.last() {
-            match self
-                .shared
-                .carrier
-                .bury(self.shared.queue, name, &begun.ids())
-                .await
-            {
-                Ok(_) => unburied.pop(),
-                Err(_) => return,
-            };
+    /// A connection for the next life, when what earlier lives had fetched is given back, and what is no task is put aside: what they had fetched
+    /// may be among that, and a key that is not of its kind stands in the way of giving back.
+    async fn begin(
+        &self,
+        unburied: &mut Vec<(String, Begun)>,
+    ) -> Result<MultiplexedConnection, CarrierError> {
+        let connection = connect(&self.shared).await.map_err(CarrierError::Redis)?;
+        let buried = self.bury(unburied).await;
+        self.shared.put_aside().await;
+        if buried.is_err() {
+            self.bury(unburied).await?;
+            self.shared.put_aside().await;
         }
+        Ok(connection)
+    }
+
+    /// Buries the workers of earlier lives; while Redis is away they wait.
+    async fn bury(&self, unburied: &mut Vec<(String, Begun)>) -> Result<(), CarrierError> {
+        while let Some((name, begun)) = unburied.last() {
+            let (carrier, queue) = (&self.shared.carrier, self.shared.queue);
+            carrier.bury(queue, name, &begun.ids()).await?;
+            unburied.pop();
+        }
+        Ok(())
     }
 }
 

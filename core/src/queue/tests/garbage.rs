@@ -145,3 +145,24 @@ async fn what_is_put_aside_is_bounded_and_goes_by_itself() {
     );
     assert!(carrier.put_aside(QUEUE).await.unwrap().is_empty());
 }
+
+/// While nothing can be pushed nothing is fetched or finished either: it is noticed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pushers_write_is_looked_at_while_nothing_is_fetched() {
+    let redis = RedisProcess::start();
+    let (carrier, seen) = (carrier(&redis).await, Seen::default());
+    let consumer = Running::start(&carrier, 4, seen.at_once());
+    push_until_it_works(&carrier, one_each(0..1)).await;
+    eventually("it works before", || seen.count() == 1).await;
+    // What was finished is swept by then.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let _: i64 = redis.run(&["DEL", "test:{transfers}:data"]);
+    let _: i64 = redis.run(&["LPUSH", "test:{transfers}:data", "x"]);
+    eventually("it to be put aside", || {
+        !consumer.health.take_put_aside().is_empty()
+    })
+    .await;
+    assert!(carrier.push(QUEUE, one_each(1..2)).await.is_ok());
+    eventually("it works after", || seen.count() == 2).await;
+    consumer.stop().await;
+}
