@@ -106,8 +106,8 @@ pub enum Outcome {
     /// The transaction has gone on since it was looked at, and the step, which was decided by that look, no longer follows: nothing changed,
     /// neither by this step nor by those of its job after it. Whoever looks again decides anew.
     Overtaken,
-    /// It would end the transaction without its effect, for this reason, and was to be written only with it: nothing changed, neither by this step
-    /// nor by those of its job after it. Only of [`Step::unless_refused`].
+    /// It would end the transaction without its effect, for this reason, and was to be written only with it: nothing changed, neither by this step nor by those of its
+    /// job after it. Only of [`Step::unless_refused`].
     Refused(FailureReason),
     /// Its Stripe object leads to another transaction already: an alarm was raised, and nothing else changed, neither by this step nor by those
     /// of its job after it, which is a person's business.

@@ -16,9 +16,6 @@ pub(super) const TABLE: &str = "stripe_calls";
 /// How old a key may be when it is sent again. Stripe keeps keys for at least 24 hours; the hour covers clocks and the call.
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(23);
 
-/// How long after its first try a look-up shows for certain what an attempt has made: nothing is on its way any more.
-const SETTLED: TimeDelta = TimeDelta::hours(1);
-
 /// How often the same stored failure is asked for before it counts as all the key will ever say.
 const REPLAYS: i32 = 3;
 
@@ -123,22 +120,19 @@ pub(super) fn unrecorded(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp
 }
 
 /// The look-up that an attempt needs before anything may be sent. What `is_only_ours` may have been made by lost books before the first try of
-/// these, under the same key, which Stripe may have forgotten since.
+/// these, under the same key.
 pub(super) fn exhausted(attempt: &Attempt, now: DateTime<Utc>, is_only_ours: bool) -> Option<LookUp> {
     let first_tried_at = attempt.first_tried_at?;
-    let age_since = |then: DateTime<Utc>| now.signed_duration_since(then);
+    let too_old = now.signed_duration_since(first_tried_at) >= KEY_LIFETIME;
+    let stored = matches!(
+        attempt.error_code.as_deref(),
+        Some(STORED_FAILURE | UNREADABLE_ANSWER)
+    );
     let since = if is_only_ours {
         first_tried_at.min(attempt.possible_since)
     } else {
         first_tried_at
     };
-    // A first try is made only of a key that is younger than that: an hour later Stripe, which keeps it for 24, still knows it.
-    let too_old = age_since(first_tried_at) >= KEY_LIFETIME
-        || (age_since(since) >= KEY_LIFETIME && age_since(first_tried_at) >= SETTLED);
-    let stored = matches!(
-        attempt.error_code.as_deref(),
-        Some(STORED_FAILURE | UNREADABLE_ANSWER)
-    );
     (too_old || (stored && attempt.tries >= REPLAYS)).then(|| LookUp {
         key: attempt.key.clone(),
         first_tried_at: since,

@@ -55,26 +55,6 @@ fn what_lost_books_have_made_under_a_key_is_looked_for_since_it_was_possible() {
 }
 
 #[test]
-fn a_key_that_lost_books_may_have_sent_a_day_ago_is_not_sent_again() {
-    let mut unknown = attempt(Some(at(12 * 60)), 1, Some("no_answer"));
-    unknown.possible_since = at(0);
-    let since =
-        |now, is_only_ours| exhausted(&unknown, now, is_only_ours).map(|look_up| look_up.first_tried_at);
-    assert_eq!(since(at(23 * 60 - 1), true), None);
-    assert_eq!(since(at(23 * 60), true), Some(at(0)));
-    assert_eq!(
-        since(at(23 * 60), false),
-        None,
-        "a payout may be its account's own"
-    );
-    // Tried a moment ago, it may still be on its way; Stripe keeps keys for an hour more.
-    let mut lately = attempt(Some(at(23 * 60 - 1)), 1, Some("no_answer"));
-    lately.possible_since = at(0);
-    assert_eq!(exhausted(&lately, at(23 * 60 + 58), true), None);
-    assert!(exhausted(&lately, at(23 * 60 + 59), true).is_some());
-}
-
-#[test]
 fn a_key_that_was_never_sent_does_not_age() {
     assert_eq!(spent(&attempt(None, 0, None), at(100_000)), None);
 }
