@@ -28,11 +28,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use wallet_core::chaos::PlantedBug;
 use wallet_dev::pace;
 use wallet_dev::say::{complain, say};
-use wallet_dev::stack::Env;
 
+use crate::bugs::Bug;
 use crate::nemesis::Chosen;
 use crate::random::Plan;
 use crate::report::{Bar, Report};
@@ -105,7 +104,7 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<bool> {
     let chosen = Chosen::named(&arguments.fault);
     if arguments.list {
-        list(&chosen);
+        list(&chosen)?;
         return Ok(true);
     }
     refuse_what_matches_nothing(arguments)?;
@@ -175,7 +174,7 @@ fn needs_failpoints() -> Result<()> {
 }
 
 /// What can be chosen: faults, scenarios and bugs.
-fn list(chosen: &Chosen) {
+fn list(chosen: &Chosen) -> Result<()> {
     for fault in chosen.faults() {
         say(fault);
     }
@@ -188,9 +187,10 @@ fn list(chosen: &Chosen) {
     for row in kills::names() {
         say(&format!("kill table: {row}"));
     }
-    for bug in PlantedBug::ALL {
-        say(&format!("planted bug: {}", bug.name()));
+    for bug in Bug::all()? {
+        say(&format!("planted bug: {}", bug.name));
     }
+    Ok(())
 }
 
 /// Faults that come only when they are asked for by name.
@@ -201,6 +201,7 @@ fn asked_for() -> impl Iterator<Item = &'static str> {
 
 /// A text that matches nothing would have nothing run, and nothing fail.
 fn refuse_what_matches_nothing(arguments: &Arguments) -> Result<()> {
+    let all_bugs = Bug::all()?;
     let of_points = nemesis::points::FAULTS.iter().map(|point| point.fault);
     let faults: Vec<&str> = Chosen::default()
         .faults()
@@ -213,9 +214,9 @@ fn refuse_what_matches_nothing(arguments: &Arguments) -> Result<()> {
     let scenarios = scripted::NAMES
         .into_iter()
         .filter(|_| of_part(arguments.scripted));
-    let bugs = PlantedBug::ALL
+    let bugs = all_bugs
         .iter()
-        .map(|bug| bug.name())
+        .map(|bug| bug.name.as_str())
         .filter(|_| of_part(arguments.bugs));
     let ends = rows
         .iter()
@@ -297,7 +298,7 @@ async fn run_seeds(
     let plan = Plan {
         faults_for: Duration::from_secs_f64(minutes * 60.0),
         chosen: chosen.clone(),
-        env: Env::new(),
+        file: None,
         until_violated: false,
         starts_anew: true,
         tells: true,

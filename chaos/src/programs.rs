@@ -1,4 +1,4 @@
-//! The programs of the campaign: this very program under another name, so that failpoints and planted bugs are compiled in.
+//! The programs of the campaign: this very program under another name, so that failpoints are compiled in.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

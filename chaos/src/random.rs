@@ -1,6 +1,6 @@
 //! One seed of the random campaign: faults under load, then everything heals and must end in time, then the checkers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,8 +44,8 @@ pub(crate) struct Plan {
     pub(crate) faults_for: Duration,
     /// Which faults.
     pub(crate) chosen: Chosen,
-    /// More variables of the programs, such as a planted bug.
-    pub(crate) env: Env,
+    /// What to run as our programs: this very program, unless another is named, such as one with a bug.
+    pub(crate) file: Option<PathBuf>,
     /// Whether the run ends at the first violation.
     pub(crate) until_violated: bool,
     /// Whether every process may be started anew when everything heals. Every second seed does without: a consumer that hangs, a
@@ -63,10 +63,10 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     let pool = if random.random_bool(0.3) { "4" } else { "10" };
     let env = Env::new()
         .with("DATABASE_POOL_SIZE", pool)
-        .with("VERIFY_QUICK_SECONDS", "3")
-        .overlaid(&plan.env);
+        .with("VERIFY_QUICK_SECONDS", "3");
     let wanted = Wanted {
         env,
+        file: plan.file.clone(),
         ..Wanted::default()
     };
     let world = World::start(number, tally.clone(), folder, wanted)

@@ -85,7 +85,7 @@ pub(crate) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
         }
     }
     if !runnable.is_empty() {
-        chaos::reach(Point::W2).await;
+        chaos::reach(Point::JobsClaimed).await;
     }
     runnable
 }

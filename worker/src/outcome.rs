@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
-use wallet_core::chaos::{self, PlantedBug};
 use wallet_core::crypto::CryptoError;
 use wallet_core::db::DbError;
 use wallet_core::ids::TransactionId;
@@ -232,7 +231,6 @@ async fn write_end(
 ) -> Result<bool, DbError> {
     match end {
         End::Park => jobs::park(&worker.db, job.claim, now, reason).await,
-        End::Retry(_) if chaos::is_planted(PlantedBug::RetryForgotten) => forget(worker, job).await,
         End::Retry(delay) => {
             let run_at = now + time(delay);
             jobs::retry_later(&worker.db, job.claim, run_at, reason).await
@@ -245,12 +243,6 @@ async fn write_end(
             Ok(jobs::hand_back(&worker.db, &[back], reason).await? == 1)
         }
     }
-}
-
-/// Ends a job that is not done: what [`PlantedBug::RetryForgotten`] does wrong.
-async fn forget(worker: &Worker, job: &ClaimedJob) -> Result<bool, DbError> {
-    let now = worker.clock.now();
-    Ok(jobs::finish(&mut *worker.db.conn().await?, &[job.claim], now).await? == 1)
 }
 
 /// One line of the timeline for each reason to wait, not for each try.

@@ -75,7 +75,7 @@ async fn store(app: Arc<App>, bytes: axum::body::Bytes) -> Result<&'static str, 
     let hand_over = app.hand_over.is_open(JobKind::StripeEvent.queue());
     let received = app.inbox.receive(Source::Webhook, &bytes, hand_over).await?;
     if matches!(received, Received::New(_)) {
-        chaos::reach(Point::H2).await;
+        chaos::reach(Point::EventBeforeAnswer).await;
     }
     Ok(match received {
         Received::New(job) => {

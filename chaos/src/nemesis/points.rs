@@ -55,40 +55,133 @@ const fn waits(
     }
 }
 
-const WEBHOOK_FIRST: &str = "F20 webhook before our commit (W4 waits)";
+const WEBHOOK_FIRST: &str = "F20 webhook before our commit (CallAnswered waits)";
 
 /// All of them.
 pub(crate) const FAULTS: &[FailPoint] = &[
-    dies("F01 API dies at A1", "A1", Program::Api, 20),
-    dies("F02 API dies at A2", "A2", Program::Api, 15),
-    dies("F03 API dies at A3", "A3", Program::Api, 20),
-    waits("F07 late commits (A1 waits)", "A1", Program::Api, "sleep-300"),
-    dies("F05 dispatcher dies at R1", "R1", Program::Worker, 20),
-    dies("F05 an API's dispatcher dies at R1", "R1", Program::Api, 12),
-    dies("F06 dispatcher dies at R2", "R2", Program::Worker, 20),
-    dies("F06 an API's dispatcher dies at R2", "R2", Program::Api, 12),
-    dies("F08 worker dies at W1", "W1", Program::Worker, 5),
-    dies("F09 worker dies at W2", "W2", Program::Worker, 5),
-    dies("F10 worker dies at W3", "W3", Program::Worker, 30),
-    dies("F10 worker dies at W4", "W4", Program::Worker, 40),
-    waits(WEBHOOK_FIRST, "W4", Program::Worker, "sleep-400"),
-    dies("F11 worker dies at W5", "W5", Program::Worker, 15),
-    dies("F12 worker dies at W6", "W6", Program::Worker, 6),
-    dies("F12 worker dies at W7", "W7", Program::Worker, 6),
-    dies("F23 API dies at H1", "H1", Program::Api, 12),
-    dies("F23 API dies at H2", "H2", Program::Api, 12),
-    dies("F23 worker dies at H3", "H3", Program::Worker, 8),
-    dies("F23 worker dies at H4", "H4", Program::Worker, 8),
+    dies(
+        "F01 API dies at AcceptBeforeCommit",
+        "AcceptBeforeCommit",
+        Program::Api,
+        20,
+    ),
+    dies(
+        "F02 API dies at AcceptCommitSent",
+        "AcceptCommitSent",
+        Program::Api,
+        15,
+    ),
+    dies(
+        "F03 API dies at AcceptBeforeAnswer",
+        "AcceptBeforeAnswer",
+        Program::Api,
+        20,
+    ),
+    waits(
+        "F07 late commits (AcceptBeforeCommit waits)",
+        "AcceptBeforeCommit",
+        Program::Api,
+        "sleep-300",
+    ),
+    dies(
+        "F05 dispatcher dies at DispatchMarked",
+        "DispatchMarked",
+        Program::Worker,
+        20,
+    ),
+    dies(
+        "F05 an API's dispatcher dies at DispatchMarked",
+        "DispatchMarked",
+        Program::Api,
+        12,
+    ),
+    dies(
+        "F06 dispatcher dies at DispatchPushed",
+        "DispatchPushed",
+        Program::Worker,
+        20,
+    ),
+    dies(
+        "F06 an API's dispatcher dies at DispatchPushed",
+        "DispatchPushed",
+        Program::Api,
+        12,
+    ),
+    dies(
+        "F08 worker dies at TaskFetched",
+        "TaskFetched",
+        Program::Worker,
+        5,
+    ),
+    dies(
+        "F09 worker dies at JobsClaimed",
+        "JobsClaimed",
+        Program::Worker,
+        5,
+    ),
+    dies(
+        "F10 worker dies at CallBeforeSend",
+        "CallBeforeSend",
+        Program::Worker,
+        30,
+    ),
+    dies(
+        "F10 worker dies at CallAnswered",
+        "CallAnswered",
+        Program::Worker,
+        40,
+    ),
+    waits(WEBHOOK_FIRST, "CallAnswered", Program::Worker, "sleep-400"),
+    dies(
+        "F11 worker dies at SettleCommitSent",
+        "SettleCommitSent",
+        Program::Worker,
+        15,
+    ),
+    dies("F12 worker dies at TaskDone", "TaskDone", Program::Worker, 6),
+    dies(
+        "F12 worker dies at TaskAcknowledged",
+        "TaskAcknowledged",
+        Program::Worker,
+        6,
+    ),
+    dies(
+        "F23 API dies at EventBeforeCommit",
+        "EventBeforeCommit",
+        Program::Api,
+        12,
+    ),
+    dies(
+        "F23 API dies at EventBeforeAnswer",
+        "EventBeforeAnswer",
+        Program::Api,
+        12,
+    ),
+    dies("F23 worker dies at EventRead", "EventRead", Program::Worker, 8),
+    dies(
+        "F23 worker dies at EventProcessed",
+        "EventProcessed",
+        Program::Worker,
+        8,
+    ),
 ];
 
 /// Those that are only done when they are asked for by name: a stopped process is let go on after longer than a lease.
 pub(crate) const ON_REQUEST: &[FailPoint] = &[
-    stops("stopped beyond its lease at W2", "W2", 60),
-    stops("stopped beyond its lease at W3", "W3", 60),
-    stops("stopped beyond its lease at W4", "W4", 150),
-    often("event job dies often", "H3", Program::Worker),
-    often("API dies often at A2", "A2", Program::Api),
-    often("API dies often at A3", "A3", Program::Api),
+    stops("stopped beyond its lease at JobsClaimed", "JobsClaimed", 60),
+    stops("stopped beyond its lease at CallBeforeSend", "CallBeforeSend", 60),
+    stops("stopped beyond its lease at CallAnswered", "CallAnswered", 150),
+    often("event job dies often", "EventRead", Program::Worker),
+    often(
+        "API dies often at AcceptCommitSent",
+        "AcceptCommitSent",
+        Program::Api,
+    ),
+    often(
+        "API dies often at AcceptBeforeAnswer",
+        "AcceptBeforeAnswer",
+        Program::Api,
+    ),
 ];
 
 const fn stops(fault: &'static str, point: &'static str, per_mille: u32) -> FailPoint {
@@ -186,7 +279,7 @@ fn order(world: &World, chosen: &Chosen, hits: &Hits) {
 /// Counts what was reached.
 pub(super) async fn count(world: &World, chosen: &Chosen) -> Result<()> {
     let hits = hits(world.folder())?;
-    // A worker that waits at W4 only makes room for the webhook: PostgreSQL tells whether it came.
+    // A worker that waits at CallAnswered only makes room for the webhook: PostgreSQL tells whether it came.
     let ahead = "SELECT count(*) FROM campaign.ahead";
     let ahead = u64::try_from(world.database.number(ahead).await.unwrap_or(0))?;
     for fault in FAULTS

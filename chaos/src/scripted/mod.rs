@@ -40,7 +40,7 @@ pub(crate) struct Played {
 pub(crate) const NAMES: [&str; 10] = [
     "F13 answers lost for 25 hours",
     "F15 429 for ten minutes",
-    "F30 stopped for 45 s at W2, W3 and W4",
+    "F30 stopped for 45 s at JobsClaimed, CallBeforeSend and CallAnswered",
     "F32 clocks ten minutes wrong",
     "F37 a job that kills its worker",
     "F37 a job that panics",
@@ -91,7 +91,9 @@ async fn play(name: &str, folder: &Path, tally: &Tally) -> Result<String> {
     match name {
         "F13 answers lost for 25 hours" => clock::answers_lost(folder, tally).await,
         "F15 429 for ten minutes" => clock::storm(folder, tally).await,
-        "F30 stopped for 45 s at W2, W3 and W4" => stops::play(folder, tally).await,
+        "F30 stopped for 45 s at JobsClaimed, CallBeforeSend and CallAnswered" => {
+            stops::play(folder, tally).await
+        }
         "F32 clocks ten minutes wrong" => skew::play(folder, tally).await,
         "F37 a job that kills its worker" => poison::play(folder, tally, "abort").await,
         "F37 a job that panics" => poison::play(folder, tally, "panic").await,

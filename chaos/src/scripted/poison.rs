@@ -20,7 +20,7 @@ const PARKED_WITHIN: Duration = Duration::from_secs(120);
 pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<String> {
     let stage = Stage::set(folder, tally, Wanted::default(), 0).await?;
     let world = &stage.world;
-    let mut orders = Env::new().with("FAILPOINTS", format!("W3:{action}"));
+    let mut orders = Env::new().with("FAILPOINTS", format!("CallBeforeSend:{action}"));
     if action == "spin" {
         // A spinning job takes a thread of its program for good, on any number of processors; housekeeping that calls Stripe does so too.
         orders.set("TOKIO_WORKER_THREADS", "8");

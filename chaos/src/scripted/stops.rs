@@ -15,7 +15,7 @@ use crate::tally::Tally;
 use crate::world::Wanted;
 use crate::world::member::Member;
 
-const POINTS: [&str; 3] = ["W2", "W3", "W4"];
+const POINTS: [&str; 3] = ["JobsClaimed", "CallBeforeSend", "CallAnswered"];
 /// Longer than the 30 s of a lock and the 15 s of a lease.
 const STOPPED: Duration = Duration::from_secs(45);
 /// Others have done the work of a stopped process by then.

@@ -25,6 +25,7 @@ const GROWN_UP: Duration = Duration::from_secs(2);
 pub(crate) struct Member {
     name: String,
     program: Program,
+    file: PathBuf,
     args: Vec<&'static str>,
     env: Env,
     orders: Plain<Env>,
@@ -59,6 +60,7 @@ impl Member {
         name: impl Into<String>,
         program: Program,
         args: &[&'static str],
+        file: &Path,
         env: Env,
         logs: &Path,
     ) -> Self {
@@ -67,6 +69,7 @@ impl Member {
             log: logs.join(format!("{name}.log")),
             name,
             program,
+            file: file.to_owned(),
             args: args.to_vec(),
             env: env.with(AS, program.name()),
             orders: Plain::new(Env::new()),
@@ -148,7 +151,7 @@ impl Member {
             env.set("FAILPOINTS_SEED", seed.wrapping_add(start).to_string());
         }
         *self.born.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        ProcessSpec::new(&self.name, &crate::programs::file()?, &self.log)
+        ProcessSpec::new(&self.name, &self.file, &self.log)
             .args(self.args.iter().copied())
             .env(env)
             .grace(Duration::from_secs(28))

@@ -68,6 +68,7 @@ pub(crate) struct World {
     pub(crate) secrets: Secrets,
     links: Vec<(Service, Link)>,
     folder: PathBuf,
+    file: PathBuf,
     caring: Vec<JoinHandle<()>>,
     _simulator: Mutex<Simulator>,
 }
@@ -81,12 +82,15 @@ pub(crate) struct Wanted {
     pub(crate) simulator: Vec<String>,
     /// Workers beside the usual three.
     pub(crate) more_workers: usize,
+    /// What to run as our programs: this very program, unless another is named.
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl World {
     /// Starts everything; logs go to `folder`.
     pub(crate) async fn start(seed: u64, tally: Tally, folder: &Path, wanted: Wanted) -> Result<Arc<Self>> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let file = wanted.file.map_or_else(crate::programs::file, Ok)?;
         let secrets = Secrets::generate();
         let (database, queue) = tokio::try_join!(Database::start(), Queue::start())?;
         let mut locks = Vec::new();
@@ -118,7 +122,7 @@ impl World {
             // The campaign makes the checks itself, and must see what happens when nobody stops money-out.
             .with("MONEY_OUT_STOPS_ON", "nothing");
         base = base.overlaid(&wanted.env);
-        migrate(&database, &base, folder).await?;
+        migrate(&database, &file, &base, folder).await?;
         database.execute(include_str!("witness.sql")).await?;
         database.follow().await?;
 
@@ -162,7 +166,7 @@ impl World {
                 None => env.set("METRICS_PORT", port::free()?.to_string()),
             }
             links.extend(open);
-            members.push(Arc::new(Member::new(name, program, args, env, folder)));
+            members.push(Arc::new(Member::new(name, program, args, &file, env, folder)));
         }
         let world = Arc::new(Self {
             seed,
@@ -183,6 +187,7 @@ impl World {
             secrets,
             links,
             folder: folder.to_owned(),
+            file,
             _simulator: Mutex::new(simulator),
         });
         for member in &world.members {
@@ -190,6 +195,11 @@ impl World {
         }
         world.ready(Duration::from_secs(60)).await?;
         Ok(world)
+    }
+
+    /// What runs as our programs.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Notes what was done to the system, with the time, for whoever reads the logs.
@@ -355,12 +365,12 @@ async fn start_simulator(
     Simulator::start(&options, secrets, &url, folder.join("simulator.log")).await
 }
 
-async fn migrate(database: &Database, base: &Env, folder: &Path) -> Result<()> {
+async fn migrate(database: &Database, file: &Path, base: &Env, folder: &Path) -> Result<()> {
     let env = base
         .clone()
         .with("DATABASE_URL", database.url())
         .with(AS, Program::Worker.name());
-    let mut migrating = ProcessSpec::new("migrate", &crate::programs::file()?, &folder.join("migrate.log"))
+    let mut migrating = ProcessSpec::new("migrate", file, &folder.join("migrate.log"))
         .args(["migrate"])
         .env(env)
         .spawn()?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use wallet_dev::stack::ProcessSpec;
 
 use super::World;
-use crate::programs::{self, Program};
+use crate::programs::Program;
 
 impl World {
     /// Runs a command of wallet-worker past every proxy: its exit code and what it said.
@@ -15,7 +15,7 @@ impl World {
         let env = workers.first().context("no worker")?.env().clone();
         let log = self.folder().join("operator.log");
         let _ = std::fs::remove_file(&log);
-        let mut running = ProcessSpec::new("operator", &programs::file()?, &log)
+        let mut running = ProcessSpec::new("operator", self.file(), &log)
             .args(args.iter().copied())
             .env(env.with("DATABASE_URL", self.database.url()))
             .spawn()?;

@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::AcceptError;
-use crate::chaos::{self, PlantedBug};
 use crate::crypto::Digester;
 use crate::db::schema::idempotency_keys;
 use crate::db::{DbError, PgConn};
@@ -141,9 +140,6 @@ pub(super) async fn take(
         Subject::Wallet(id) => (Some(id.uuid()), None),
         Subject::Transaction(id) => (None, Some(id.uuid())),
     };
-    if chaos::is_planted(PlantedBug::ClientKeyIgnored) {
-        return Ok(KeyUse::New);
-    }
     let taken = diesel::insert_into(idempotency_keys::table)
         .values((
             idempotency_keys::user_id.eq(user.uuid()),
@@ -174,9 +170,6 @@ pub(super) async fn known(
     fingerprint: &Fingerprint<'_>,
 ) -> Result<Option<Subject>, AcceptError> {
     let Some(key) = key else { return Ok(None) };
-    if chaos::is_planted(PlantedBug::ClientKeyIgnored) {
-        return Ok(None);
-    }
     let row: Option<(Vec<u8>, Option<Uuid>, Option<Uuid>)> = idempotency_keys::table
         .find((user.uuid(), key.as_str()))
         .select((

@@ -34,7 +34,7 @@ pub use wallet::{BankDetails, CreateWalletInput, NewWallet};
 pub use withdraw::WithdrawInput;
 
 use crate::audit::{self, Actor, AuditRecord};
-use crate::chaos::{self, PlantedBug, Point};
+use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::config::{PersonLimits, SettlementCurrencies};
 use crate::crypto::{CryptoError, Digester, KeyOwner, Place, Vault};
@@ -154,21 +154,6 @@ impl Acceptor {
         })
     }
 
-    /// Queues a job some time after the transaction at hand: what [`PlantedBug::JobAfterCommit`] does wrong.
-    fn insert_later(&self, job: NewJob) {
-        let db = self.db.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            if let Ok(mut conn) = db.conn().await {
-                let job = NewJob {
-                    handed_over: false,
-                    ..job
-                };
-                let _ = jobs::insert(&mut conn, &job).await;
-            }
-        });
-    }
-
     /// Writes everything that makes a request accepted; the idempotency key is already there.
     async fn write(
         &self,
@@ -183,12 +168,7 @@ impl Acceptor {
             handed_over,
             ..NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at)
         };
-        let job = if chaos::is_planted(PlantedBug::JobAfterCommit) {
-            self.insert_later(job);
-            None
-        } else {
-            jobs::insert(conn, &job).await?
-        };
+        let job = jobs::insert(conn, &job).await?;
         let message = format!("{} of {} accepted", new.transaction_type, new.amount);
         transactions::record(
             conn,
@@ -210,7 +190,7 @@ impl Acceptor {
             detail: json!({ "type": new.transaction_type.as_str(), "flow": new.flow.as_str(), "role": caller.role.as_str() }),
         };
         audit::record(conn, &entry).await?;
-        chaos::reach(Point::A1).await;
+        chaos::reach(Point::AcceptBeforeCommit).await;
         let job = job.filter(|_| handed_over).map(|id| (kind.queue(), id));
         Ok(Accepted {
             transaction: new.clone(),

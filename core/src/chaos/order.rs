@@ -1,8 +1,8 @@
 //! What was ordered for this process, by its environment.
 //!
-//! `FAILPOINTS=W3:abort@0.05,W4:stop#2`: a point, what happens there, and how often: with a probability, the n-th time only, or always.
+//! `FAILPOINTS=CallBeforeSend:abort@0.05,CallAnswered:stop#2`: a point, what happens there, and how often: with a probability, the n-th time only, or always.
 //! `FAILPOINTS_SEED` seeds the draws, `FAILPOINTS_LOG` names the file to which every action is written before it is taken,
-//! `FAILPOINTS_OFF` a file whose existence ends them all while the process runs on, `PLANTED_BUG` the guard to break.
+//! `FAILPOINTS_OFF` a file whose existence ends them all while the process runs on.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, raise};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{PlantedBug, Point};
+use super::Point;
 use crate::config::{Env, ProcessEnv};
 
 /// What happens at a point.
@@ -88,7 +88,6 @@ impl Off {
 #[derive(Debug)]
 pub struct Orders {
     points: HashMap<Point, Order>,
-    pub(super) bug: Option<PlantedBug>,
     rng: Mutex<StdRng>,
     log: Option<Mutex<File>>,
     off: Option<Off>,
@@ -142,10 +141,6 @@ impl Orders {
             let (point, order) = text.split_once(':').ok_or_else(wrong)?;
             points.insert(Point::from_name(point).ok_or_else(wrong)?, order.parse()?);
         }
-        let bug = match variable("PLANTED_BUG") {
-            Some(name) => Some(PlantedBug::from_name(&name).ok_or(OrderError(name))?),
-            None => None,
-        };
         let seed = variable("FAILPOINTS_SEED")
             .and_then(|seed| seed.parse().ok())
             .unwrap_or(0);
@@ -158,7 +153,6 @@ impl Orders {
         };
         Ok(Self {
             points,
-            bug,
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             log,
             off: variable("FAILPOINTS_OFF").map(|file| Off {
@@ -251,18 +245,21 @@ mod tests {
 
     #[test]
     fn an_order_happens_as_often_as_it_says() {
-        let orders = orders("W3:sleep-20#2,W4:panic@0.5,H1:abort,A2:spin").unwrap();
+        let orders = orders(
+            "CallBeforeSend:sleep-20#2,CallAnswered:panic@0.5,EventBeforeCommit:abort,AcceptCommitSent:spin",
+        )
+        .unwrap();
         let drawn = |point| (0..1_000).filter(|_| orders.draw(point).is_some()).count();
-        assert_eq!(orders.draw(Point::W3), None);
+        assert_eq!(orders.draw(Point::CallBeforeSend), None);
         assert_eq!(
-            orders.draw(Point::W3),
+            orders.draw(Point::CallBeforeSend),
             Some(Action::Sleep(Duration::from_millis(20)))
         );
-        assert_eq!(drawn(Point::W3), 0);
-        assert!((400..600).contains(&drawn(Point::W4)));
-        assert_eq!(drawn(Point::H1), 1_000);
-        assert_eq!(drawn(Point::A1), 0);
-        assert_eq!(orders.draw(Point::A2), Some(Action::Spin));
+        assert_eq!(drawn(Point::CallBeforeSend), 0);
+        assert!((400..600).contains(&drawn(Point::CallAnswered)));
+        assert_eq!(drawn(Point::EventBeforeCommit), 1_000);
+        assert_eq!(drawn(Point::AcceptBeforeCommit), 0);
+        assert_eq!(orders.draw(Point::AcceptCommitSent), Some(Action::Spin));
     }
 
     #[test]
@@ -270,28 +267,28 @@ mod tests {
         let file = std::env::temp_dir().join(format!("failpoints-off-{}", std::process::id()));
         let name = file.display().to_string();
         let orders = Orders::read(|variable| match variable {
-            "FAILPOINTS" => Some("H1:abort".to_owned()),
+            "FAILPOINTS" => Some("EventBeforeCommit:abort".to_owned()),
             "FAILPOINTS_OFF" => Some(name.clone()),
             _ => None,
         });
         let orders = orders.unwrap();
-        assert_eq!(orders.draw(Point::H1), Some(Action::Abort));
+        assert_eq!(orders.draw(Point::EventBeforeCommit), Some(Action::Abort));
         std::fs::write(&file, "").unwrap();
         std::thread::sleep(LOOK_EVERY * 2);
-        assert_eq!(orders.draw(Point::H1), None);
+        assert_eq!(orders.draw(Point::EventBeforeCommit), None);
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(orders.draw(Point::H1), None, "it is for good");
+        assert_eq!(orders.draw(Point::EventBeforeCommit), None, "it is for good");
     }
 
     #[test]
     fn an_order_that_cannot_be_read_is_refused() {
         for wrong in [
-            "W3",
-            "W9:abort",
-            "W3:explode",
-            "W3:sleep-",
-            "W3:abort@often",
-            "W3:abort#x",
+            "CallBeforeSend",
+            "Nowhere:abort",
+            "CallBeforeSend:explode",
+            "CallBeforeSend:sleep-",
+            "CallBeforeSend:abort@often",
+            "CallBeforeSend:abort#x",
         ] {
             assert!(orders(wrong).is_err(), "{wrong}");
         }

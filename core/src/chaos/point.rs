@@ -31,37 +31,37 @@ macro_rules! points {
 
 points! {
     /// API: a request is written and not committed.
-    A1,
+    AcceptBeforeCommit,
     /// API: a request is committed and its program does not know yet.
-    A2,
+    AcceptCommitSent,
     /// API: a request is committed and not answered.
-    A3,
+    AcceptBeforeAnswer,
     /// Dispatcher: jobs are marked as handed over and not pushed to Redis.
-    R1,
+    DispatchMarked,
     /// Dispatcher: jobs are pushed to Redis.
-    R2,
+    DispatchPushed,
     /// Worker: a task is fetched and none of its jobs claimed.
-    W1,
+    TaskFetched,
     /// Worker: jobs are claimed and nothing is done.
-    W2,
+    JobsClaimed,
     /// Worker: a call to Stripe is counted and not sent.
-    W3,
+    CallBeforeSend,
     /// Worker: Stripe has answered and the answer is not recorded.
-    W4,
+    CallAnswered,
     /// Worker: a settlement is committed and its program does not know yet.
-    W5,
+    SettleCommitSent,
     /// Worker: a task is done and not acknowledged.
-    W6,
+    TaskDone,
     /// Worker: a task is acknowledged and swept from Redis.
-    W7,
+    TaskAcknowledged,
     /// Webhook: an event is verified and not committed.
-    H1,
+    EventBeforeCommit,
     /// Webhook: an event is committed and not answered.
-    H2,
+    EventBeforeAnswer,
     /// Worker: an event is read and not understood.
-    H3,
+    EventRead,
     /// Worker: an event is processed.
-    H4,
+    EventProcessed,
 }
 
 /// Does what was ordered for this point.

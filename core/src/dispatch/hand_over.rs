@@ -133,10 +133,10 @@ async fn push_all(
 }
 
 async fn push(handle: &HandOver, db: &Db, carrier: &Carrier, queue: QueueName, jobs: &[JobId]) {
-    chaos::reach(Point::R1).await;
+    chaos::reach(Point::DispatchMarked).await;
     let groups: Vec<Vec<JobId>> = jobs.chunks(group_size(queue)).map(<[JobId]>::to_vec).collect();
     let Err(error) = carrier.push(queue, groups).await else {
-        chaos::reach(Point::R2).await;
+        chaos::reach(Point::DispatchPushed).await;
         return;
     };
     tracing::warn!(%queue, jobs = jobs.len(), %error, "Redis did not take jobs; a dispatcher will hand them over");

@@ -124,13 +124,13 @@ impl Dispatcher {
             if due.is_empty() {
                 return Ok(());
             }
-            chaos::reach(Point::R1).await;
+            chaos::reach(Point::DispatchMarked).await;
             let groups: Vec<Vec<JobId>> = due.chunks(group_size(queue)).map(<[JobId]>::to_vec).collect();
             if let Err(error) = self.carrier.push(queue, groups).await {
                 jobs::forget_hand_over(&self.db, &due).await?;
                 return Err(error.into());
             }
-            chaos::reach(Point::R2).await;
+            chaos::reach(Point::DispatchPushed).await;
             if u64::try_from(due.len()).unwrap_or(u64::MAX) < limit {
                 return Ok(());
             }

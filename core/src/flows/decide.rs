@@ -7,7 +7,6 @@ use super::{
     Canceller, Command, Context, Event, FailureReason, Flow, Next, Stage, debt_payment, deposit, dispute,
     dispute_turn, edges, next, payment_refund, refund, returned, transfer, withdrawal,
 };
-use crate::chaos::{self, PlantedBug};
 use crate::ids::WalletId;
 use crate::jobs::JobKind;
 use crate::ledger::Leg;
@@ -201,7 +200,6 @@ pub(super) type Decided = Result<Option<Decision>, String>;
 pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
     match next(edges(transaction.flow), transaction.stage, event) {
         Next::To(stage) => Ok(Some(stage)),
-        Next::Already if chaos::is_planted(PlantedBug::SettledTwice) => Ok(Some(transaction.stage)),
         Next::Already => Ok(None),
         Next::Contradiction => Err(format!("{event:?} cannot follow {}", transaction.stage.as_str())),
     }

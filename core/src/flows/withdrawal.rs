@@ -8,7 +8,6 @@ use serde_json::json;
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
 use crate::alarms;
-use crate::chaos::{self, PlantedBug};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
@@ -142,7 +141,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
 
 /// What a withdrawal, or a refund of a deposit, holds is given back; before the hold nothing has moved.
 pub(super) fn release(transaction: &Transaction, decision: Decision) -> Decision {
-    if transaction.stage != Stage::Held || chaos::is_planted(PlantedBug::HoldNotReleased) {
+    if transaction.stage != Stage::Held {
         return decision;
     }
     let frozen = Account::Frozen(transaction.wallet_id);

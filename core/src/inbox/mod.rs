@@ -206,7 +206,7 @@ impl Inbox {
             let job = NewJob { handed_over: hand_over, ..job_of(&arrived.id, arrived.at) };
             let job = jobs::insert(conn, &job).await?;
             if source == Source::Webhook {
-                chaos::reach(Point::H1).await;
+                chaos::reach(Point::EventBeforeCommit).await;
             }
             Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
         })

@@ -1,6 +1,5 @@
 //! What the dispatcher asks of the table: which jobs to hand to Redis now, and which Redis has lost.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +9,6 @@ use diesel_async::RunQueryDsl;
 
 use super::QueueName;
 use super::claim::interval;
-use crate::chaos::{self, PlantedBug};
 use crate::db::{Db, DbError, PgConn, sql};
 use crate::ids::JobId;
 
@@ -66,12 +64,6 @@ pub async fn take_due(
     .load(&mut db.conn().await?)
     .await?;
     rows.sort_unstable_by_key(|row| row.id);
-    if chaos::is_planted(PlantedBug::DispatcherByCursor) {
-        static SEEN: AtomicI64 = AtomicI64::new(0);
-        let last = rows.last().map_or(0, |row| row.id);
-        let seen = SEEN.fetch_max(last, Ordering::Relaxed);
-        rows.retain(|row| row.id > seen);
-    }
     Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
 }
 

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rand::Rng;
 use rslock::Lock;
 use tokio::time::Instant;
 
 use super::node::{Node, Vote};
-use crate::chaos::{self, PlantedBug};
 use crate::ids::WalletId;
 
 #[derive(Debug)]
@@ -58,11 +56,7 @@ impl Nodes {
     /// One try; whatever a minority granted is released before this returns.
     pub(super) async fn attempt(&self, wallet: WalletId) -> Attempt {
         let started = Instant::now();
-        let key = if chaos::is_planted(PlantedBug::NoRowLocks) {
-            format!("wallet:{wallet}:{:08x}", rand::rng().random::<u32>())
-        } else {
-            format!("wallet:{wallet}")
-        };
+        let key = format!("wallet:{wallet}");
         let votes = join_all(self.nodes.iter().map(|node| node.lock(&key, self.ttl))).await;
         let mut grants = Vec::with_capacity(votes.len());
         let mut refused = Vec::new();

@@ -319,7 +319,7 @@ async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, st
             match shared.carrier.sweep(shared.queue).await {
                 Ok(_) => {
                     if finished != swept {
-                        chaos::reach(Point::W7).await;
+                        chaos::reach(Point::TaskAcknowledged).await;
                     }
                     swept = before;
                 }

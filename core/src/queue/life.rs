@@ -144,9 +144,9 @@ async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
     begun.add(id.clone());
     let handler = Arc::clone(&shared.handler);
     let work = shared.running.spawn(async move {
-        chaos::reach(Point::W1).await;
+        chaos::reach(Point::TaskFetched).await;
         handler(jobs).await;
-        chaos::reach(Point::W6).await;
+        chaos::reach(Point::TaskDone).await;
         drop(slot);
     });
     if work.await.is_err() {

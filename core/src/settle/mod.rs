@@ -215,7 +215,7 @@ impl Settler {
         let mut changed = changed(steps, &settled.outcomes);
         changed.extend(settled.beside.iter().copied());
         if !changed.is_empty() {
-            chaos::reach(Point::W5).await;
+            chaos::reach(Point::SettleCommitSent).await;
         }
         if let Some(announcer) = &self.announcer {
             announcer.announce(changed);

@@ -9,7 +9,6 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{Patience, Step};
-use crate::chaos::{self, PlantedBug};
 use crate::db::schema::wallets;
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::{UserId, WalletId};
@@ -79,9 +78,7 @@ pub(super) async fn lock(
         return Ok((Books::default(), HashSet::new()));
     }
     // Not FOR UPDATE: accepting a request reads the wallet's key for its foreign key and must not wait for a posting.
-    let statement = if chaos::is_planted(PlantedBug::NoRowLocks) {
-        sql(read_wallets!(""))
-    } else if patience == Patience::PassBy {
+    let statement = if patience == Patience::PassBy {
         sql(read_wallets!("FOR NO KEY UPDATE SKIP LOCKED"))
     } else {
         sql(read_wallets!("FOR NO KEY UPDATE"))

@@ -13,7 +13,6 @@ mod operations;
 mod rows;
 mod store;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,7 +33,7 @@ use super::gateway::PaymentGateway;
 use super::ids::IdempotencyKey;
 use super::ticket::Ticket;
 use super::types::StripeObject;
-use crate::chaos::{self, PlantedBug, Point};
+use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::Vault;
 use crate::db::{Db, DbError};
@@ -205,16 +204,18 @@ impl StripeCalls {
             Begun::CancelAsked => return Err(CallError::CancelAsked),
         };
 
-        chaos::reach(Point::W3).await;
-        let key = sent_key(&attempt.key, self.clock.now()).into_owned();
-        let ticket = Ticket::new(key, begun_at.checked_add(LEASE).unwrap_or(begun_at));
+        chaos::reach(Point::CallBeforeSend).await;
+        let ticket = Ticket::new(
+            attempt.key.clone(),
+            begun_at.checked_add(LEASE).unwrap_or(begun_at),
+        );
         if ticket.is_over() {
             // This process was stopped for so long that another worker may have taken the job over. Nothing was sent.
             return Err(CallError::ClaimVoid);
         }
         let answer = stored.send(&*self.gateway, &ticket).await;
         if answer.is_ok() {
-            chaos::reach(Point::W4).await;
+            chaos::reach(Point::CallAnswered).await;
         }
 
         let now = self.clock.now();
@@ -228,10 +229,7 @@ impl StripeCalls {
                     .await?;
                 Ok(CallOutcome::Fresh(object))
             }
-            Err(mut error) => {
-                if error.class == ErrorClass::Unknown && chaos::is_planted(PlantedBug::UnknownIsRefused) {
-                    error.class = ErrorClass::Refused;
-                }
+            Err(error) => {
                 tracing::info!(key = %attempt.key, class = %error.class, code = error.code, request = error.request.id, "stripe call failed");
                 self.failed::<C>(&before, &error, now).await?;
                 Err(error.into())
@@ -409,15 +407,6 @@ impl StripeCalls {
             _ => Err(CallError::Gateway(GatewayError::new(ErrorClass::InUse))),
         }
     }
-}
-
-/// The key as it is sent: that of the row.
-fn sent_key(key: &IdempotencyKey, now: DateTime<Utc>) -> Cow<'_, IdempotencyKey> {
-    if !chaos::is_planted(PlantedBug::KeyFromTheClock) {
-        return Cow::Borrowed(key);
-    }
-    let changed = format!("{key}:{}", now.timestamp_micros()).parse();
-    changed.map_or(Cow::Borrowed(key), Cow::Owned)
 }
 
 impl fmt::Debug for StripeCalls {

@@ -1,6 +1,5 @@
 //! Undoes what its owner has cancelled, if nothing irreversible has happened; what was too late is told and changes nothing.
 
-use wallet_core::chaos::{self, PlantedBug};
 use wallet_core::flows::{Canceller, Command, Flow, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
@@ -69,12 +68,6 @@ async fn cancel_deposit(
         };
     };
     let reason = canceller(transaction).reason("it was paid");
-    if chaos::is_planted(PlantedBug::CancelledHereOnly) {
-        let intent = intent.as_str().to_owned();
-        let steps = [step(job, transaction, Command::CancelIntent { intent, reason })];
-        worker.settle_locked(&transaction.wallets(), &steps).await?;
-        return Ok(());
-    }
     let gateway = worker.calls.gateway();
     let question = gateway.retrieve_payment_intent(&intent);
     let intent = worker.calls.ask(Lane::Maintenance, question).await?;

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use wallet_core::chaos::{self, PlantedBug, Point};
+use wallet_core::chaos::{self, Point};
 use wallet_core::inbox::{self, Obstacle, StoredEvent};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{AccountId, CallError, Disposition, ErrorClass};
@@ -26,10 +26,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if event.is_done {
         return worker.finish(job).await;
     }
-    if chaos::is_planted(PlantedBug::EventMarkedFirst) {
-        inbox::pass(&mut *worker.db.conn().await?, id, "planted", worker.clock.now()).await?;
-    }
-    chaos::reach(Point::H3).await;
+    chaos::reach(Point::EventRead).await;
     let look = Look {
         worker,
         job,
@@ -51,7 +48,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         object = event.object_id,
         "event looked at"
     );
-    chaos::reach(Point::H4).await;
+    chaos::reach(Point::EventProcessed).await;
     match done {
         // Whoever shares the account at Stripe with us may be paid in whatever they like.
         Err(JobError::Call(CallError::Gateway(error))) if error.class == ErrorClass::Foreign => {

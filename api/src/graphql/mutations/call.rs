@@ -100,7 +100,7 @@ impl Call {
         let hand_over = queues.iter().all(|queue| app.hand_over.is_open(*queue));
         let accepted = Self::to_its_end(&app.clone(), async move {
             let accepted = Box::pin(work(self, hand_over)).await?;
-            chaos::reach(Point::A2).await;
+            chaos::reach(Point::AcceptCommitSent).await;
             let (id, kind) = (
                 accepted.transaction.id,
                 accepted.transaction.transaction_type.as_str(),
@@ -110,7 +110,7 @@ impl Call {
             if let Some((queue, job)) = accepted.job {
                 app.hand_over.submit(queue, job);
             }
-            chaos::reach(Point::A3).await;
+            chaos::reach(Point::AcceptBeforeAnswer).await;
             Ok::<_, AcceptError>(accepted.transaction)
         })
         .await?;
