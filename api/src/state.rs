@@ -63,7 +63,6 @@ pub(crate) struct App {
     pub(crate) inbox: Inbox,
     pub(crate) verifier: Verifier,
     pub(crate) carrier: Carrier,
-    pub(crate) hand_over: HandOver,
     /// The wallets that somebody watches.
     pub(crate) wallets: Arc<Lookout<SeenWallet>>,
     /// The transactions that somebody watches.
@@ -206,6 +205,7 @@ impl App {
                 Arc::clone(&clock),
                 Arc::clone(&ids),
                 Arc::clone(&vault),
+                hand_over.clone(),
             )
             .cooling_off(config.cool_off)
             .with_limits(config.limits)
@@ -216,9 +216,9 @@ impl App {
                 Arc::clone(&clock),
                 Arc::clone(&vault),
                 config.stripe.live,
-            ),
+            )
+            .handing_over(hand_over),
             verifier: verifier(&config.webhook_secrets)?,
-            hand_over,
             wallets,
             transactions,
             auth,

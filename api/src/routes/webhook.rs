@@ -8,9 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::Instrument;
-use wallet_core::chaos::{self, Point};
 use wallet_core::inbox::{InboxError, Received, Source};
-use wallet_core::jobs::JobKind;
 use wallet_core::stripe::SIGNATURE_HEADER;
 use wallet_core::telemetry::chain;
 
@@ -72,18 +70,8 @@ pub(super) async fn receive(
 }
 
 async fn store(app: Arc<App>, bytes: axum::body::Bytes) -> Result<&'static str, InboxError> {
-    let hand_over = app.hand_over.is_open(JobKind::StripeEvent.queue());
-    let received = app.inbox.receive(Source::Webhook, &bytes, hand_over).await?;
-    if matches!(received, Received::New(_)) {
-        chaos::reach(Point::EventBeforeAnswer).await;
-    }
-    Ok(match received {
-        Received::New(job) => {
-            if let Some((queue, job)) = job {
-                app.hand_over.submit(queue, job);
-            }
-            "stored"
-        }
+    Ok(match app.inbox.receive(Source::Webhook, &bytes).await? {
+        Received::New => "stored",
         Received::Duplicate => "duplicate",
         Received::Ignored => "ignored",
         Received::Parked => "parked",

@@ -11,18 +11,14 @@ use crate::transactions::{self, CancelRequest, TimelineKind, Transaction, Transa
 
 impl Acceptor {
     /// Accepts the wish to undo `transaction` and gives it as it is now. Asked again, or of one that is cancelled already, it changes
-    /// nothing: the first wish is remembered until it is carried out or too late. `hand_over`: the caller pushes the new job to Redis itself.
+    /// nothing: the first wish is remembered until it is carried out or too late..
     ///
     /// # Errors
     /// Every reason of [`AcceptError`]; nothing is stored then.
-    pub async fn cancel(
-        &self,
-        caller: &Caller,
-        transaction: &str,
-        hand_over: bool,
-    ) -> Result<Accepted, AcceptError> {
+    pub async fn cancel(&self, caller: &Caller, transaction: &str) -> Result<Transaction, AcceptError> {
         let id = checks::transaction_id(transaction)?;
-        in_transaction!(self.db, conn => {
+        let hand_over = self.hand_over.is_open(JobKind::Cancel.queue());
+        let accepted = in_transaction!(self.db, conn => {
             let transaction = checks::seen_transaction(conn, caller, id).await?;
             if transaction.user_id != caller.user_id && !caller.role.repairs() {
                 let who_may = "only the person who asked for a transaction, or an operator, may cancel it";
@@ -58,7 +54,8 @@ impl Acceptor {
             };
             audit::record(conn, &entry).await?;
             Ok(Accepted { transaction, job: hand_over.then_some((JobKind::Cancel.queue(), job)) })
-        })
+        })?;
+        Ok(self.handed_over(accepted).await)
     }
 }
 

@@ -5,13 +5,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
-use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::{AmountError, Money};
 use crate::stripe::MethodChoice;
-use crate::transactions::PaymentMethod;
+use crate::transactions::{PaymentMethod, Transaction};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Serialize)]
@@ -42,7 +42,7 @@ fn label<S: serde::Serializer>(method: &PaymentMethod, serializer: S) -> Result<
 }
 
 impl Acceptor {
-    /// Accepts a deposit into `wallet`. `hand_over`: the caller pushes the new job to Redis itself.
+    /// Accepts a deposit into `wallet`.
     ///
     /// # Errors
     /// Every reason of [`AcceptError`]; nothing is stored then.
@@ -52,8 +52,7 @@ impl Acceptor {
         wallet: &str,
         input: &DepositInput,
         key: Option<&IdempotencyKey>,
-        hand_over: bool,
-    ) -> Result<Accepted, AcceptError> {
+    ) -> Result<Transaction, AcceptError> {
         let wallet_id = checks::wallet_id(wallet)?;
         text::description(input.description.as_deref())?;
         text::reference(input.reference.as_deref())?;
@@ -76,7 +75,7 @@ impl Acceptor {
             )
             .await?;
         let digester = self.digester().await?;
-        in_transaction!(self.db, conn => {
+        let accepted = in_transaction!(self.db, conn => {
             let who_may = "only the owner of a wallet may deposit into it";
             let wallet = checks::own_wallet(conn, caller, wallet_id, who_may).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
@@ -106,8 +105,9 @@ impl Acceptor {
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);
             new.metadata.clone_from(&input.metadata);
-            Ok(self.write(conn, caller, &new, JobKind::DepositIntent, hand_over).await?)
-        })
+            Ok(self.write(conn, caller, &new, JobKind::DepositIntent).await?)
+        })?;
+        Ok(self.handed_over(accepted).await)
     }
 }
 

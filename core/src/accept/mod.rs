@@ -39,6 +39,7 @@ use crate::clock::SharedClock;
 use crate::config::{PersonLimits, SettlementCurrencies};
 use crate::crypto::{CryptoError, Digester, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
+use crate::dispatch::HandOver;
 use crate::flows::Flow;
 use crate::ids::{JobId, SharedIds, TransactionId, UserId};
 use crate::jobs::{self, JobKind, NewJob, QueueName};
@@ -50,13 +51,10 @@ use crate::wallets::Wallet;
 pub const DEFAULT_COOL_OFF: TimeDelta = TimeDelta::hours(24);
 
 /// A transaction that was accepted, now or before under the same key.
-#[derive(Debug, Clone)]
-pub struct Accepted {
-    /// The stored row.
-    pub transaction: Transaction,
-    /// The new job, marked as handed over: the caller pushes its id to Redis after this returns. `None` for a repeated key, or when
-    /// the hand-over is left to a dispatcher.
-    pub job: Option<(QueueName, JobId)>,
+struct Accepted {
+    transaction: Transaction,
+    /// The new job, marked as handed over. `None` for a repeated key, or when the job is left to a dispatcher.
+    job: Option<(QueueName, JobId)>,
 }
 
 /// Accepts requests.
@@ -66,6 +64,8 @@ pub struct Acceptor {
     clock: SharedClock,
     ids: SharedIds,
     vault: Arc<Vault>,
+    /// Takes the jobs of what was committed to their queue.
+    hand_over: HandOver,
     /// How long withdrawals wait after the payout account was changed.
     cool_off: TimeDelta,
     limits: PersonLimits,
@@ -80,14 +80,15 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Acceptor {
-    /// An acceptor on this database.
+    /// An acceptor on this database, whose jobs go to their queues by `hand_over`.
     #[must_use]
-    pub fn new(db: Db, clock: SharedClock, ids: SharedIds, vault: Arc<Vault>) -> Self {
+    pub fn new(db: Db, clock: SharedClock, ids: SharedIds, vault: Arc<Vault>, hand_over: HandOver) -> Self {
         Self {
             db,
             clock,
             ids,
             vault,
+            hand_over,
             cool_off: DEFAULT_COOL_OFF,
             limits: PersonLimits::default(),
             settlement: SettlementCurrencies::default(),
@@ -154,6 +155,23 @@ impl Acceptor {
         })
     }
 
+    /// What was committed, with its job on its way to the workers. A job that Redis has no room for is found by a dispatcher.
+    async fn handed_over(&self, accepted: Accepted) -> Transaction {
+        chaos::reach(Point::AcceptCommitSent).await;
+        let Accepted { transaction, job } = accepted;
+        tracing::info!(
+            transaction_id = %transaction.id,
+            kind = transaction.transaction_type.as_str(),
+            job = job.map(|(_, job)| job.0),
+            "accepted"
+        );
+        if let Some((queue, job)) = job {
+            self.hand_over.submit(queue, job);
+        }
+        chaos::reach(Point::AcceptBeforeAnswer).await;
+        transaction
+    }
+
     /// Writes everything that makes a request accepted; the idempotency key is already there.
     async fn write(
         &self,
@@ -161,8 +179,8 @@ impl Acceptor {
         caller: &Caller,
         new: &Transaction,
         kind: JobKind,
-        handed_over: bool,
     ) -> Result<Accepted, DbError> {
+        let handed_over = self.hand_over.is_open(kind.queue());
         transactions::insert(conn, new).await?;
         let job = NewJob {
             handed_over,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
-use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::db::{PgConn, in_transaction};
 use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, WalletId};
@@ -22,7 +22,7 @@ pub struct RefundInput {
 }
 
 impl Acceptor {
-    /// Accepts a refund of `transaction`. `hand_over`: the caller pushes the new job to Redis itself.
+    /// Accepts a refund of `transaction`.
     ///
     /// # Errors
     /// Every reason of [`AcceptError`]; nothing is stored then.
@@ -32,13 +32,12 @@ impl Acceptor {
         transaction: &str,
         input: &RefundInput,
         key: Option<&IdempotencyKey>,
-        hand_over: bool,
-    ) -> Result<Accepted, AcceptError> {
+    ) -> Result<Transaction, AcceptError> {
         let original = checks::transaction_id(transaction)?;
         text::line("reason", input.reason.as_deref(), 1_000)?;
         let id = TransactionId::from_uuid(self.ids.next());
         let digester = self.digester().await?;
-        in_transaction!(self.db, conn => {
+        let accepted = in_transaction!(self.db, conn => {
             let original = checks::seen_transaction(conn, caller, original).await?;
             let (flow, giver) = giver(&original)?;
             let wallet = wallets::find(conn, giver).await?.ok_or(AcceptError::WalletNotFound)?;
@@ -68,8 +67,9 @@ impl Acceptor {
                 new.counterparty_wallet_id = Some(original.wallet_id);
             }
             let job = if flow == Flow::PaymentRefund { JobKind::Transfer } else { JobKind::RefundHold };
-            Ok(self.write(conn, caller, &new, job, hand_over).await?)
-        })
+            Ok(self.write(conn, caller, &new, job).await?)
+        })?;
+        Ok(self.handed_over(accepted).await)
     }
 }
 

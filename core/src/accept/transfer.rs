@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
-use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::flows::Flow;
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::jobs::JobKind;
 use crate::money::Money;
+use crate::transactions::Transaction;
 use crate::wallets;
 
 /// What a client asks for.
@@ -31,7 +32,7 @@ pub struct TransferInput {
 }
 
 impl Acceptor {
-    /// Accepts a transfer out of `from`. `hand_over`: the caller pushes the new job to Redis itself.
+    /// Accepts a transfer out of `from`.
     ///
     /// # Errors
     /// Every reason of [`AcceptError`]; nothing is stored then.
@@ -41,10 +42,8 @@ impl Acceptor {
         from: &str,
         input: &TransferInput,
         key: Option<&IdempotencyKey>,
-        hand_over: bool,
-    ) -> Result<Accepted, AcceptError> {
-        self.send(caller, Flow::Transfer, from, input, key, hand_over)
-            .await
+    ) -> Result<Transaction, AcceptError> {
+        self.send(caller, Flow::Transfer, from, input, key).await
     }
 
     /// Accepts a payment out of `from`: a transfer of which the platform keeps the fee of its [`crate::fees`] rule.
@@ -57,10 +56,8 @@ impl Acceptor {
         from: &str,
         input: &TransferInput,
         key: Option<&IdempotencyKey>,
-        hand_over: bool,
-    ) -> Result<Accepted, AcceptError> {
-        self.send(caller, Flow::Payment, from, input, key, hand_over)
-            .await
+    ) -> Result<Transaction, AcceptError> {
+        self.send(caller, Flow::Payment, from, input, key).await
     }
 
     async fn send(
@@ -70,8 +67,7 @@ impl Acceptor {
         from: &str,
         input: &TransferInput,
         key: Option<&IdempotencyKey>,
-        hand_over: bool,
-    ) -> Result<Accepted, AcceptError> {
+    ) -> Result<Transaction, AcceptError> {
         let from = checks::wallet_id(from)?;
         text::description(input.description.as_deref())?;
         text::reference(input.reference.as_deref())?;
@@ -89,7 +85,7 @@ impl Acceptor {
             )
             .await?;
         let digester = self.digester().await?;
-        in_transaction!(self.db, conn => {
+        let accepted = in_transaction!(self.db, conn => {
             let who_may = "only the owner of a wallet may send money from it";
             let wallet = checks::own_wallet(conn, caller, from, who_may).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
@@ -127,8 +123,9 @@ impl Acceptor {
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);
             new.metadata.clone_from(&input.metadata);
-            Ok(self.write(conn, caller, &new, JobKind::Transfer, hand_over).await?)
-        })
+            Ok(self.write(conn, caller, &new, JobKind::Transfer).await?)
+        })?;
+        Ok(self.handed_over(accepted).await)
     }
 }
 

@@ -5,13 +5,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
-use super::{AcceptError, Accepted, Acceptor, Caller, checks, text};
+use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::db::{PgConn, in_transaction};
 use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::Money;
 use crate::payees::{self, PayeeAccount};
+use crate::transactions::Transaction;
 use crate::wallets::{self, Wallet};
 
 /// What a client asks for.
@@ -32,7 +33,7 @@ pub struct WithdrawInput {
 }
 
 impl Acceptor {
-    /// Accepts a withdrawal from `wallet`. `hand_over`: the caller pushes the new job to Redis itself.
+    /// Accepts a withdrawal from `wallet`.
     ///
     /// # Errors
     /// Every reason of [`AcceptError`]; nothing is stored then.
@@ -42,8 +43,7 @@ impl Acceptor {
         wallet: &str,
         input: &WithdrawInput,
         key: Option<&IdempotencyKey>,
-        hand_over: bool,
-    ) -> Result<Accepted, AcceptError> {
+    ) -> Result<Transaction, AcceptError> {
         let wallet_id = checks::wallet_id(wallet)?;
         text::description(input.description.as_deref())?;
         text::reference(input.reference.as_deref())?;
@@ -58,7 +58,7 @@ impl Acceptor {
         let bank_id = seal("encrypted_bank_id", input.bank_id.clone()).await?;
         let account_name = seal("encrypted_account_name", input.account_name.clone()).await?;
         let digester = self.digester().await?;
-        in_transaction!(self.db, conn => {
+        let accepted = in_transaction!(self.db, conn => {
             let who_may = "only the owner of a wallet may withdraw from it";
             let wallet = checks::own_wallet(conn, caller, wallet_id, who_may).await?;
             let amount = checks::amount(&input.amount, wallet.currency())?;
@@ -89,8 +89,9 @@ impl Acceptor {
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);
             new.metadata.clone_from(&input.metadata);
-            Ok(self.write(conn, caller, &new, JobKind::WithdrawalHold, hand_over).await?)
-        })
+            Ok(self.write(conn, caller, &new, JobKind::WithdrawalHold).await?)
+        })?;
+        Ok(self.handed_over(accepted).await)
     }
 }
 

@@ -18,8 +18,9 @@ use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{AsDbError, Db, DbError, in_transaction};
+use crate::dispatch::HandOver;
 use crate::ids::JobId;
-use crate::jobs::{self, JobKind, NewJob, QueueName};
+use crate::jobs::{self, JobKind, NewJob};
 use crate::stripe::{AccountId, Envelope};
 
 /// Why an event could not be stored: Stripe must send it again.
@@ -45,8 +46,8 @@ impl AsDbError for InboxError {
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
-    /// Stored for the first time, with this job, marked as handed over if that was asked for.
-    New(Option<(QueueName, JobId)>),
+    /// Stored for the first time, with a job to process it.
+    New,
     /// Stored before.
     Duplicate,
     /// Stored for the first time, and none of ours.
@@ -89,6 +90,8 @@ pub struct Inbox {
     db: Db,
     clock: SharedClock,
     vault: Arc<Vault>,
+    /// Takes the jobs of what was committed to their queue; none where a dispatcher finds them soon enough.
+    hand_over: Option<HandOver>,
     livemode: bool,
 }
 
@@ -170,45 +173,67 @@ impl Inbox {
             db,
             clock,
             vault,
+            hand_over: None,
             livemode,
         }
     }
 
-    /// Stores the body of a delivery whose signature was right, or of an event that was read from Stripe's list. `hand_over`: the
-    /// caller pushes the new job to Redis itself.
+    /// The same inbox, whose jobs go to their queue by `hand_over` at once.
+    #[must_use]
+    pub fn handing_over(mut self, hand_over: HandOver) -> Self {
+        self.hand_over = Some(hand_over);
+        self
+    }
+
+    /// Stores the body of a delivery whose signature was right, or of an event that was read from Stripe's list, and has its job on its way to
+    /// the workers.
     ///
     /// # Errors
     /// When it could not be stored; it must then be delivered, or read, again.
-    pub async fn receive(
+    pub async fn receive(&self, source: Source<'_>, body: &[u8]) -> Result<Received, InboxError> {
+        let arrived = self.understand(source, body).await?;
+        let queue = JobKind::StripeEvent.queue();
+        let hand_over = self.hand_over.as_ref().filter(|way| way.is_open(queue));
+        let (received, job) = self.store(source, &arrived, hand_over.is_some()).await?;
+        if received == Received::New && source == Source::Webhook {
+            chaos::reach(Point::EventBeforeAnswer).await;
+        }
+        if let Some((hand_over, job)) = hand_over.zip(job) {
+            hand_over.submit(queue, job);
+        }
+        Ok(received)
+    }
+
+    /// Writes the event and, if it is to be processed, its job, marked as handed over when it will be.
+    async fn store(
         &self,
         source: Source<'_>,
-        body: &[u8],
-        hand_over: bool,
-    ) -> Result<Received, InboxError> {
-        let arrived = self.understand(source, body).await?;
+        arrived: &Arrived,
+        handed_over: bool,
+    ) -> Result<(Received, Option<JobId>), InboxError> {
         in_transaction!(self.db, conn => {
-            if !store::insert(conn, &arrived).await? {
-                if source == Source::Webhook && store::body_differs(conn, &arrived).await? {
+            if !store::insert(conn, arrived).await? {
+                if source == Source::Webhook && store::body_differs(conn, arrived).await? {
                     let message = "an event came again with another body; the first one counts";
                     alarms::raise(conn, alarms::EVENT_BODY_DIFFERS, &arrived.id, message, arrived.at).await?;
                 }
-                return Ok(Received::Duplicate);
+                return Ok((Received::Duplicate, None));
             }
             match &arrived.obstacle {
-                Some(Obstacle::NotOurs(_)) => return Ok(Received::Ignored),
+                Some(Obstacle::NotOurs(_)) => return Ok((Received::Ignored, None)),
                 Some(Obstacle::Odd(note)) => {
                     let message = format!("{note}: {}", arrived.about());
                     alarms::raise(conn, alarms::EVENT_PARKED, &arrived.id, &message, arrived.at).await?;
-                    return Ok(Received::Parked);
+                    return Ok((Received::Parked, None));
                 }
                 None => {}
             }
-            let job = NewJob { handed_over: hand_over, ..job_of(&arrived.id, arrived.at) };
+            let job = NewJob { handed_over, ..job_of(&arrived.id, arrived.at) };
             let job = jobs::insert(conn, &job).await?;
             if source == Source::Webhook {
                 chaos::reach(Point::EventBeforeCommit).await;
             }
-            Ok(Received::New(job.filter(|_| hand_over).map(|id| (JobKind::StripeEvent.queue(), id))))
+            Ok((Received::New, job))
         })
     }
 

@@ -144,7 +144,7 @@ async fn store_unknown(worker: &Worker, query: &EventQuery, page: &EventPage) ->
             let source = Source::List {
                 account: query.account.as_ref(),
             };
-            worker.inbox.receive(source, &event.body, false).await?;
+            worker.inbox.receive(source, &event.body).await?;
         }
     }
     let account = query.account.as_ref().map(AccountId::as_str);

@@ -6,9 +6,8 @@ use std::time::Duration;
 use async_graphql::Context;
 use tokio::time::timeout;
 use tracing::Instrument;
-use wallet_core::accept::{AcceptError, Accepted, Caller, IdempotencyKey};
-use wallet_core::chaos::{self, Point};
-use wallet_core::jobs::QueueName;
+use wallet_core::accept::{AcceptError, Caller, IdempotencyKey};
+use wallet_core::transactions::Transaction;
 
 use crate::context::ContextExt;
 use crate::errors::ApiError;
@@ -66,54 +65,26 @@ impl Call {
         task.await.map_err(ApiError::internal)?.map_err(Into::into)
     }
 
-    /// Accepts a transaction by `work` and hands its job over to the workers of one of `queues`. `work` is told whether the job
-    /// will be handed over from here; if not, a dispatcher finds it.
-    pub(super) async fn accept<W, F>(
-        self,
-        queues: &[QueueName],
-        work: W,
-    ) -> Result<WalletTransaction, ApiError>
+    /// Accepts a transaction by `work`, and counts it.
+    pub(super) async fn accept<W, F>(self, work: W) -> Result<WalletTransaction, ApiError>
     where
-        W: FnOnce(Self, bool) -> F + Send + 'static,
-        F: Future<Output = Result<Accepted, AcceptError>> + Send,
+        W: FnOnce(Self) -> F + Send + 'static,
+        F: Future<Output = Result<Transaction, AcceptError>> + Send,
     {
         let has_key = self.key.is_some();
-        let accepted = self
-            .pass_on(queues, work)
-            .await
-            .map_err(|error| error.with_key(has_key))?;
+        let accepted = self.change(work).await.map_err(|error| error.with_key(has_key))?;
         metrics::counter!(ACCEPTED, "type" => accepted.kind().as_str()).increment(1);
         Ok(accepted)
     }
 
-    /// As [`Call::accept`], for a job of a transaction that was accepted before; such a mutation takes no key.
-    pub(super) async fn pass_on<W, F>(
-        self,
-        queues: &[QueueName],
-        work: W,
-    ) -> Result<WalletTransaction, ApiError>
+    /// Changes a transaction by `work`, and shows it as it is then.
+    pub(super) async fn change<W, F>(self, work: W) -> Result<WalletTransaction, ApiError>
     where
-        W: FnOnce(Self, bool) -> F + Send + 'static,
-        F: Future<Output = Result<Accepted, AcceptError>> + Send,
+        W: FnOnce(Self) -> F + Send + 'static,
+        F: Future<Output = Result<Transaction, AcceptError>> + Send,
     {
         let (app, caller) = (Arc::clone(&self.app), self.caller.clone());
-        let hand_over = queues.iter().all(|queue| app.hand_over.is_open(*queue));
-        let accepted = Self::to_its_end(&app.clone(), async move {
-            let accepted = Box::pin(work(self, hand_over)).await?;
-            chaos::reach(Point::AcceptCommitSent).await;
-            let (id, kind) = (
-                accepted.transaction.id,
-                accepted.transaction.transaction_type.as_str(),
-            );
-            let job = accepted.job.map(|(_, job)| job.0);
-            tracing::info!(transaction_id = %id, kind, job, "accepted");
-            if let Some((queue, job)) = accepted.job {
-                app.hand_over.submit(queue, job);
-            }
-            chaos::reach(Point::AcceptBeforeAnswer).await;
-            Ok::<_, AcceptError>(accepted.transaction)
-        })
-        .await?;
-        Ok(WalletTransaction::alone(accepted, &caller))
+        let changed = Self::to_its_end(&app, async move { Box::pin(work(self)).await }).await?;
+        Ok(WalletTransaction::alone(changed, &caller))
     }
 }

@@ -1,7 +1,6 @@
 //! `cancelTransaction`.
 
 use async_graphql::{Context, Object};
-use wallet_core::jobs::JobKind;
 
 use super::Call;
 use crate::errors::ApiError;
@@ -20,13 +19,7 @@ impl CancelTransaction {
         transaction_id: String,
     ) -> Result<WalletTransaction, ApiError> {
         let call = Call::new(ctx, None)?;
-        let queue = JobKind::Cancel.queue();
-        call.pass_on(&[queue], async move |call: Call, hand_over| {
-            call.app
-                .acceptor
-                .cancel(&call.caller, &transaction_id, hand_over)
-                .await
-        })
-        .await
+        call.change(async move |call: Call| call.app.acceptor.cancel(&call.caller, &transaction_id).await)
+            .await
     }
 }

@@ -3,7 +3,6 @@
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
 use wallet_core::accept;
-use wallet_core::jobs::JobKind;
 
 use super::Call;
 use crate::errors::ApiError;
@@ -60,11 +59,10 @@ impl Deposit {
     ) -> Result<WalletTransaction, ApiError> {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let wanted: accept::DepositInput = input.into();
-        let queue = JobKind::DepositIntent.queue();
-        call.accept(&[queue], async move |call: Call, hand_over| {
-            call.app
-                .acceptor
-                .deposit(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over)
+        call.accept(async move |call: Call| {
+            let acceptor = &call.app.acceptor;
+            acceptor
+                .deposit(&call.caller, &wallet_id, &wanted, call.key.as_ref())
                 .await
         })
         .await

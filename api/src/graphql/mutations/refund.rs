@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, InputObject, Object};
 use wallet_core::accept;
-use wallet_core::jobs::JobKind;
 
 use super::Call;
 use crate::errors::ApiError;
@@ -44,18 +43,10 @@ impl Refund {
     ) -> Result<WalletTransaction, ApiError> {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let wanted: accept::RefundInput = input.into();
-        // What is refunded, and with it which of the two works on it, is known once the transaction is read.
-        let queues = [JobKind::Transfer.queue(), JobKind::RefundHold.queue()];
-        call.accept(&queues, async move |call: Call, hand_over| {
-            call.app
-                .acceptor
-                .refund(
-                    &call.caller,
-                    &transaction_id,
-                    &wanted,
-                    call.key.as_ref(),
-                    hand_over,
-                )
+        call.accept(async move |call: Call| {
+            let acceptor = &call.app.acceptor;
+            acceptor
+                .refund(&call.caller, &transaction_id, &wanted, call.key.as_ref())
                 .await
         })
         .await

@@ -3,7 +3,6 @@
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
 use wallet_core::accept;
-use wallet_core::jobs::JobKind;
 
 use super::Call;
 use crate::errors::ApiError;
@@ -56,17 +55,10 @@ impl Transfer {
     ) -> Result<WalletTransaction, ApiError> {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let wanted: accept::TransferInput = input.into();
-        let queue = JobKind::Transfer.queue();
-        call.accept(&[queue], async move |call: Call, hand_over| {
-            call.app
-                .acceptor
-                .transfer(
-                    &call.caller,
-                    &from_wallet_id,
-                    &wanted,
-                    call.key.as_ref(),
-                    hand_over,
-                )
+        call.accept(async move |call: Call| {
+            let acceptor = &call.app.acceptor;
+            acceptor
+                .transfer(&call.caller, &from_wallet_id, &wanted, call.key.as_ref())
                 .await
         })
         .await

@@ -3,7 +3,6 @@
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
 use wallet_core::accept::{self, AcceptError};
-use wallet_core::jobs::JobKind;
 
 use super::Call;
 use super::call::within;
@@ -57,11 +56,9 @@ impl Withdraw {
     ) -> Result<WalletTransaction, ApiError> {
         let call = Call::new(ctx, input.idempotency_key.as_deref())?;
         let wanted: accept::WithdrawInput = input.into();
-        let queue = JobKind::WithdrawalHold.queue();
-        call.accept(&[queue], async move |call: Call, hand_over| {
+        call.accept(async move |call: Call| {
             let acceptor = &call.app.acceptor;
-            let accept =
-                || acceptor.withdraw(&call.caller, &wallet_id, &wanted, call.key.as_ref(), hand_over);
+            let accept = || acceptor.withdraw(&call.caller, &wallet_id, &wanted, call.key.as_ref());
             match accept().await {
                 Err(AcceptError::PayoutAccountNotReady { account, .. })
                     if is_told_otherwise(&call, &account).await =>
