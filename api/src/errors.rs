@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 
-use wallet_core::accept::{AcceptError, InvalidKey};
+use wallet_core::accept::{AcceptError, InvalidKey, PayeeError};
 use wallet_core::crypto::CryptoError;
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
-use wallet_core::payees::PayeeError;
 
 type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -252,8 +251,8 @@ impl From<InvalidKey> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use wallet_core::error_chain::chain;
     use wallet_core::stripe::{CallError, ErrorClass, GatewayError};
-    use wallet_core::telemetry::chain;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wallet_core::db::{Db, DbError};
-use wallet_core::telemetry::chain;
+use wallet_core::error_chain::chain;
 
 use crate::metrics;
 

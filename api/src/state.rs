@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wallet_core::accept::Acceptor;
+use wallet_core::accept::{Acceptor, Payees};
 use wallet_core::clock::SharedClock;
 use wallet_core::config::{AllowedOrigins, ApiConfig, TrustedProxies};
 use wallet_core::crypto::{PgKeyStore, Vault};
@@ -17,7 +17,6 @@ use wallet_core::feed::Feed;
 use wallet_core::ids::{SharedIds, SystemIds, UserId};
 use wallet_core::inbox::Inbox;
 use wallet_core::metrics::{Recorder, upkeep};
-use wallet_core::payees::Payees;
 use wallet_core::queue::Carrier;
 use wallet_core::standing::Unfit;
 use wallet_core::stripe::{
@@ -25,14 +24,12 @@ use wallet_core::stripe::{
 };
 
 use crate::auth::{Authenticator, LiveSessions};
-use crate::graphql::limits::Rules;
 use crate::metrics;
 use crate::places::{Bodies, ClientAddress, Refusals, Sockets, Turns};
 use crate::rate_limit::RateLimiter;
-use crate::readiness::Readiness;
 use crate::reads::Reads;
 use crate::schema_watch::SchemaWatch;
-use crate::serve::ServeError;
+use crate::serve_error::ServeError;
 use crate::watching::{Lookout, SeenTransaction, SeenWallet};
 
 /// The part of the connections to the database that one person's requests may keep busy, as a divisor: others find one free.
@@ -92,8 +89,6 @@ pub(crate) struct App {
     pub(crate) refusals: Refusals,
     /// Whether the database has the schema and the keys that are needed.
     pub(crate) schema: Arc<SchemaWatch>,
-    /// Whether this process can serve.
-    pub(crate) readiness: Readiness,
     /// Most wallets that a list shows at once.
     pub(crate) most_wallets: u32,
     /// Whose pages may use the API from a browser.
@@ -114,14 +109,6 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// By what requests are judged.
-    pub(crate) fn rules(&self) -> Rules {
-        Rules {
-            introspection: self.graphiql,
-            wallets: usize::try_from(self.most_wallets).unwrap_or(usize::MAX),
-        }
-    }
-
     /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends what runs in the background.
     ///
     /// # Errors
@@ -241,7 +228,6 @@ impl App {
             requests: Bodies::new(REQUESTS, REQUESTS_OF_PERSON),
             refusals: Refusals::new(),
             schema,
-            readiness: Readiness::default(),
             most_wallets: config.limits.wallets.get(),
             allowed_origins: config.allowed_origins.clone(),
             trusted_proxies: config.trusted_proxies.clone(),

@@ -2,8 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use wallet_core::clock::{FollowingClock, SharedClock};
+use wallet_core::config::{ApiConfig, ProcessEnv, WorkerConfig};
+use wallet_core::telemetry;
 use wallet_dev::say::complain;
 
 use crate::clock;
@@ -57,7 +64,7 @@ pub(crate) fn impersonate() -> Option<ExitCode> {
 fn on_a_moved_clock(program: Program, file: PathBuf) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(clock::run(program, file)),
+        Ok(runtime) => runtime.block_on(run(program, file)),
         Err(error) => Err(error.into()),
     };
     match done {
@@ -67,4 +74,33 @@ fn on_a_moved_clock(program: Program, file: PathBuf) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a program as its own main function does, on the clock of a file.
+async fn run(program: Program, file: PathBuf) -> Result<()> {
+    let shared: SharedClock = match std::env::var_os(clock::FOLLOWS) {
+        Some(_) => Arc::new(FollowingClock::from(&clock::Moved(file))),
+        None => Arc::new(clock::Moved(file)),
+    };
+    let shutdown = CancellationToken::new();
+    let mut asked = signal(SignalKind::terminate())?;
+    let ending = shutdown.clone();
+    tokio::spawn(async move {
+        asked.recv().await;
+        ending.cancel();
+    });
+    match program {
+        Program::Api => {
+            let config = ApiConfig::read(&ProcessEnv)?;
+            telemetry::init("wallet-api", &config.logs)?;
+            let listener = TcpListener::bind(("127.0.0.1", config.port)).await?;
+            wallet_api::serve(config, shared, listener, shutdown).await?;
+        }
+        Program::Worker => {
+            let config = WorkerConfig::read(&ProcessEnv)?;
+            telemetry::init("wallet-worker", &config.logs)?;
+            wallet_worker::run(config, shared, shutdown).await?;
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::accept::characters::deceive;
+use crate::characters::deceive;
 
 /// The longest, in characters.
 const LONGEST: usize = 500;

@@ -140,7 +140,7 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
 }
 
 async fn render(State(health): State<Arc<Health>>) -> String {
-    metrics::look(&health.worker).await;
+    metrics::look_up_backlog(&health.worker.db, health.worker.clock.now()).await;
     health.metrics.render()
 }
 

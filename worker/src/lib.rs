@@ -4,31 +4,25 @@
 //! `executor` claims them (fence and lease), one file of `jobs` does what its kind says, and `outcome` ends the job when it
 //! was not ended by its own settlement. Transfers go through `batch` instead, many in one database transaction.
 
-mod batch;
-mod checks;
-mod direct;
-mod executor;
+mod background;
+mod execution;
+mod failed_alone;
 mod health;
 mod hedge;
+mod job_error;
 mod jobs;
-mod key_alarms;
-mod lease;
-mod maintenance;
+mod lock_waits;
+mod log_span;
 mod measured;
 mod metrics;
-mod observe;
+mod observations;
 mod operator;
-mod outcome;
-mod platform;
 mod program;
-mod quorum;
 mod refusal;
-mod resume;
 mod run;
 mod settlement;
 mod start;
 mod suspended_payment;
-mod waits;
 mod worker;
 
 pub use program::program;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 use wallet_core::alarms;
-use wallet_core::db::DbError;
+use wallet_core::db::{Db, DbError};
+use wallet_core::error_chain::chain;
+use wallet_core::inbox::EventEnd;
 use wallet_core::jobs::{self, JobKind};
 use wallet_core::money_out;
 use wallet_core::settle::Outcome;
-use wallet_core::telemetry::chain;
-
-use crate::worker::{EventEnd, Worker};
 
 pub(crate) const JOBS: &str = "wallet_jobs_total";
 pub(crate) const SETTLEMENTS: &str = "wallet_settlements_total";
@@ -100,23 +100,23 @@ pub(crate) fn count_settled(outcomes: &[Outcome]) {
 }
 
 /// Looks up how much waits, right before it is told; what cannot be looked up keeps its last value.
-pub(crate) async fn look(worker: &Worker) {
-    match timeout(PATIENCE, look_up(worker)).await {
+pub(crate) async fn look_up_backlog(db: &Db, now: DateTime<Utc>) {
+    match timeout(PATIENCE, look_up(db, now)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(error = %chain(&error), "the backlog could not be looked up"),
         Err(_) => tracing::debug!("the backlog could not be looked up in time"),
     }
 }
 
-async fn look_up(worker: &Worker) -> Result<(), DbError> {
-    for backlog in jobs::backlog(&worker.db, worker.clock.now()).await? {
+async fn look_up(db: &Db, now: DateTime<Utc>) -> Result<(), DbError> {
+    for backlog in jobs::backlog(db, now).await? {
         let queue = backlog.queue.as_str();
         metrics::gauge!(WAITING, "queue" => queue).set(whole(backlog.waiting));
         metrics::gauge!(PARKED, "queue" => queue).set(whole(backlog.parked));
         metrics::gauge!(OLDEST, "queue" => queue).set(backlog.oldest_due.unwrap_or_default());
     }
-    metrics::gauge!(STOPPED).set(u8::from(!money_out::state(&worker.db).await?.is_open));
-    metrics::gauge!(ALARMS).set(whole(alarms::count_open(&worker.db).await?));
+    metrics::gauge!(STOPPED).set(u8::from(!money_out::state(db).await?.is_open));
+    metrics::gauge!(ALARMS).set(whole(alarms::count_open(db).await?));
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use wallet_core::clock::SharedClock;
 use wallet_core::config::{ConfigError, WorkerConfig};
 use wallet_core::db::{self, Db, DbError, DbOptions};
 use wallet_core::dispatch::Dispatcher;
+use wallet_core::error_chain::chain;
 use wallet_core::feed::Announcer;
 use wallet_core::jobs::QueueName;
 use wallet_core::locks::{LockError, WalletLocks};
@@ -19,20 +20,14 @@ use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
 use wallet_core::stripe::{
     AsyncStripeGateway, BreakerSettings, Breakers, GatewayConfigError, GatewayOptions, StripeCalls,
 };
-use wallet_core::telemetry::chain;
 
-use crate::batch::Batcher;
-use crate::checks;
-use crate::direct::{self, Served};
-use crate::executor;
+use crate::background::redis_fallback::{self, Served};
+use crate::background::{checks, housekeeping, lock_nodes, overdue_locks, platform_account, resume};
+use crate::execution::{Batcher, Executor, Leases};
 use crate::health::{self, Health};
-use crate::maintenance;
 use crate::measured::Measured;
-use crate::metrics;
-use crate::platform;
-use crate::resume;
 use crate::worker::Worker;
-use crate::{quorum, start, waits};
+use crate::{metrics, start};
 
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -113,8 +108,15 @@ pub async fn run(
         dispatcher.clone(),
         announcer,
     ));
-    let (batcher, batching) = Batcher::start(Arc::clone(&worker), shutdown.clone(), drained.clone());
-    let handlers = handlers(&config, &worker, &batcher);
+    let leases = Leases::new(worker.db.clone(), worker.job_timeout);
+    let (batcher, batching) = Batcher::start(
+        Arc::clone(&worker),
+        leases.clone(),
+        shutdown.clone(),
+        drained.clone(),
+    );
+    let executor = Arc::new(Executor::new(Arc::clone(&worker), leases.clone()));
+    let handlers = handlers(&config, &executor, &batcher);
     let consumers = consumers(&config, &worker, &carrier, handlers.clone());
     let served = handlers
         .into_iter()
@@ -162,12 +164,12 @@ pub async fn run(
             drained.clone(),
         )),
         tokio::spawn(dispatcher.run(drained.clone())),
-        tokio::spawn(worker.leases.clone().run(drained.clone())),
-        tokio::spawn(waits::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(quorum::run(Arc::clone(&worker), drained.clone())),
+        tokio::spawn(leases.run(drained.clone())),
+        tokio::spawn(overdue_locks::run(Arc::clone(&worker), drained.clone())),
+        tokio::spawn(lock_nodes::run(Arc::clone(&worker), drained.clone())),
         tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(maintenance::run(Arc::clone(&worker), asks, drained.clone())),
-        tokio::spawn(platform::run(Arc::clone(&worker), asks, drained.clone())),
+        tokio::spawn(housekeeping::run(Arc::clone(&worker), asks, drained.clone())),
+        tokio::spawn(platform_account::run(Arc::clone(&worker), asks, drained.clone())),
     ]);
     if asks {
         background.push(tokio::spawn(checks::run(
@@ -176,7 +178,7 @@ pub async fn run(
             drained.clone(),
         )));
     }
-    let directly = tokio::spawn(direct::run(
+    let directly = tokio::spawn(redis_fallback::run(
         Arc::clone(&worker),
         carrier.clone(),
         served,
@@ -200,7 +202,11 @@ pub async fn run(
 }
 
 /// What is done with the jobs of each queue that this worker serves.
-fn handlers(config: &WorkerConfig, worker: &Arc<Worker>, batcher: &Batcher) -> Vec<(QueueName, TaskHandler)> {
+fn handlers(
+    config: &WorkerConfig,
+    executor: &Arc<Executor>,
+    batcher: &Batcher,
+) -> Vec<(QueueName, TaskHandler)> {
     let handler = |queue: &QueueName| -> TaskHandler {
         if *queue == QueueName::Transfers {
             let batcher = batcher.clone();
@@ -209,8 +215,11 @@ fn handlers(config: &WorkerConfig, worker: &Arc<Worker>, batcher: &Batcher) -> V
                 async move { batcher.execute(ids).await }.boxed()
             });
         }
-        let worker = Arc::clone(worker);
-        Arc::new(move |ids| executor::execute(Arc::clone(&worker), ids).boxed())
+        let executor = Arc::clone(executor);
+        Arc::new(move |ids| {
+            let executor = Arc::clone(&executor);
+            async move { executor.execute(ids).await }.boxed()
+        })
     };
     config
         .queues

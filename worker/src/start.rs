@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wallet_core::config::ConfigError;
 use wallet_core::crypto::Fingerprint;
+use wallet_core::error_chain::chain;
 use wallet_core::standing::{self, Standing, Unfit};
-use wallet_core::telemetry::chain;
 
-use crate::key_alarms::KeyAlarms;
+use crate::background::key_alarms::KeyAlarms;
 use crate::worker::Worker;
 
 /// How often it is looked at.

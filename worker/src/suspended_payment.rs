@@ -7,7 +7,7 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::{self, Transaction, external_ref};
 
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::worker::Worker;
 
 /// The payments whose money came to lie in suspense for a deposit.

@@ -4,30 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
-use wallet_core::alarms;
 use wallet_core::audit::Actor;
 use wallet_core::budget::CallBudget;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
 use wallet_core::crypto::{PgKeyStore, Vault};
-use wallet_core::db::{Db, DbError, in_transaction};
+use wallet_core::db::Db;
 use wallet_core::debts::AlarmLimits;
 use wallet_core::dispatch::Dispatcher;
 use wallet_core::feed::Announcer;
 use wallet_core::ids::{SharedIds, SystemIds, WalletId};
-use wallet_core::inbox::{self, Inbox};
+use wallet_core::inbox::{self, EventEnd, Inbox};
 use wallet_core::jobs::{self, ClaimedJob};
 use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::settle::{Outcome, Settled, Settler, Step};
 use wallet_core::stripe::StripeCalls;
 use wallet_core::transactions::{self, Transaction};
 
-use crate::lease::Leases;
+use crate::failed_alone::FailedAlone;
+use crate::job_error::JobError;
+use crate::lock_waits::Waits;
 use crate::metrics;
-use crate::outcome::JobError;
-use crate::resume::FailedAlone;
 use crate::settlement::Settlement;
-use crate::waits::{self, Waits};
 
 /// The tools of a worker process, shared by all its jobs.
 pub struct Worker {
@@ -53,7 +51,6 @@ pub struct Worker {
     pub dispatcher: Dispatcher,
     /// Tells whoever watches what has changed.
     pub announcer: Announcer,
-    pub(crate) leases: Leases,
     /// How often jobs had to wait for Stripe, so that they are not tried before it is quiet.
     pub(crate) failed_alone: FailedAlone,
     /// Wallets whose lock does not come free.
@@ -119,7 +116,6 @@ impl Worker {
                 config.stripe.live,
             ),
             calls: calls(&db, &vault, &clock),
-            leases: Leases::new(db.clone(), config.job_timeout),
             failed_alone: FailedAlone::default(),
             waits: Waits::new(config.job_timeout, locks.ttl()),
             debt_alarms: config.debt_alarms.clone(),
@@ -199,16 +195,27 @@ impl Worker {
             Ok(guard) => guard,
             Err(refused) => {
                 if let LockError::Busy { wallet } = refused {
-                    waits::note(self, [wallet], []);
+                    self.note_locks([wallet], []);
                 }
                 return Err(refused.into());
             }
         };
-        waits::note(self, [], wallets.iter().copied());
+        self.note_locks([], wallets.iter().copied());
         // Should the lock be lost from here on, the fence and the row locks still decide.
         let settled = self.settle(steps).await;
         guard.release().await;
         settled
+    }
+
+    /// Notes which wallets could be locked and which not.
+    pub(crate) fn note_locks(
+        &self,
+        busy: impl IntoIterator<Item = WalletId>,
+        free: impl IntoIterator<Item = WalletId>,
+    ) {
+        let now = self.clock.now();
+        busy.into_iter().for_each(|wallet| self.waits.busy(wallet, now));
+        free.into_iter().for_each(|wallet| self.waits.free(wallet));
     }
 
     /// Ends a job that turned out to have nothing to do.
@@ -225,46 +232,9 @@ impl Worker {
         end: EventEnd,
         note: &str,
     ) -> Result<(), JobError> {
-        let now = self.clock.now();
-        let is_closed = in_transaction!(self.db, conn => {
-            let is_ours = jobs::finish(conn, &[job.claim], now).await? == 1;
-            if is_ours {
-                match end {
-                    EventEnd::Passed => inbox::pass(conn, event, note, now).await?,
-                    EventEnd::Ignored => inbox::ignore(conn, event, note, now).await?,
-                    EventEnd::Parked => {
-                        inbox::park(conn, event, note, now).await?;
-                        alarms::raise(conn, alarms::EVENT_PARKED, event, note, now).await?;
-                    }
-                }
-            }
-            Ok::<bool, DbError>(is_ours)
-        })?;
-        if is_closed {
+        if inbox::close(&self.db, job.claim, event, end, note, self.clock.now()).await? {
             metrics::count_event(end);
         }
         Ok(())
-    }
-}
-
-/// What becomes of a Stripe event that settles nothing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum EventEnd {
-    /// Understood, and without consequence.
-    Passed,
-    /// About nothing of ours.
-    Ignored,
-    /// A person has to look at it.
-    Parked,
-}
-
-impl EventEnd {
-    /// Its name in metrics, and in SQL.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "processed",
-            Self::Ignored => "ignored",
-            Self::Parked => "parked",
-        }
     }
 }

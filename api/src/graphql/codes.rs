@@ -9,8 +9,8 @@ use async_graphql::{ErrorExtensionValues, Response, ServerError};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use wallet_core::error_chain::chain;
 use wallet_core::money::AmountError;
-use wallet_core::telemetry::chain;
 
 use crate::errors::{ApiError, INTERNAL, VALIDATION_ERROR};
 use crate::metrics::count_error;

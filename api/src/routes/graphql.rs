@@ -21,7 +21,7 @@ use crate::context::{HeaderKey, Spent};
 use crate::errors::ApiError;
 use crate::exact;
 use crate::graphql::DebtsOfRequest;
-use crate::graphql::limits::{self, Shape};
+use crate::graphql::limits::{self, Rules, Shape};
 use crate::request_id::RequestId;
 
 /// Largest request.
@@ -214,7 +214,7 @@ async fn execute(
     if way == Way::Get && limits::kind(&request).is_some_and(|kind| kind != OperationType::Query) {
         return Err(ApiError::OnlyByPost.into());
     }
-    let checked = limits::check(&mut request, app.rules());
+    let checked = limits::check(&mut request, Rules::of(app));
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     app.limiter.take_rest(caller.user_id, cost).await?;
     let shape = checked?;
@@ -246,7 +246,7 @@ async fn introspect(
 ) -> Result<async_graphql::Response, Unanswered> {
     let unknown = || Unanswered::Refused(ApiError::Unauthenticated);
     let mut request = read().map_err(|_| unknown())?;
-    match limits::check(&mut request, shared.app.rules()) {
+    match limits::check(&mut request, Rules::of(&shared.app)) {
         Ok(shape) if shape.is_introspection => Ok(shared
             .schema
             .execute(request.data(id.clone()).only_introspection())

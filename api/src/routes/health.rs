@@ -16,8 +16,8 @@ pub(super) async fn alive() -> Response {
 /// Whether requests should be sent here: the database answers, can be written to and has the schema that is needed, and the server is
 /// not about to end. Redis, the replica, and whether Stripe accepts our key are reported only: without them everything is still
 /// accepted and read.
-pub(super) async fn ready(State(Shared { app, .. }): State<Shared>) -> Response {
-    let found = app.readiness.of(&app).await;
+pub(super) async fn ready(State(Shared { app, readiness, .. }): State<Shared>) -> Response {
+    let found = readiness.of(&app).await;
     (found.status, Json(found.body)).into_response()
 }
 

@@ -7,6 +7,7 @@ mod graphql;
 mod health;
 mod media;
 mod observe;
+mod readiness;
 mod reply;
 mod socket;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::graphql::parsed;
+use self::readiness::Readiness;
 use crate::graphql::{ApiSchema, build};
 use crate::state::App;
 
@@ -31,6 +33,8 @@ use crate::state::App;
 pub(crate) struct Shared {
     pub(crate) app: Arc<App>,
     pub(crate) schema: ApiSchema,
+    /// Whether this process can serve.
+    readiness: Arc<Readiness>,
 }
 
 /// All routes of the API.
@@ -38,6 +42,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let shared = Shared {
         app: Arc::clone(&app),
         schema: build(Arc::clone(&app)),
+        readiness: Arc::default(),
     };
     let mut router = Router::new();
     if app.graphiql {

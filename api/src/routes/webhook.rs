@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::Instrument;
+use wallet_core::error_chain::chain;
 use wallet_core::inbox::{InboxError, Received, Source};
 use wallet_core::stripe::SIGNATURE_HEADER;
-use wallet_core::telemetry::chain;
 
 use super::{Shared, body, reply};
 use crate::errors::VALIDATION_ERROR;

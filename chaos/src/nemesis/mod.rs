@@ -22,6 +22,7 @@ pub(crate) use self::servers::CHECKERS;
 use crate::proxy::Mode;
 use crate::seed;
 use crate::world::World;
+use crate::world::failpoints::off;
 
 /// A lost webhook is made good by a question after a quiet minute: one lost later than this would be answered after the minute in which
 /// everything must be final.
@@ -170,7 +171,7 @@ impl Nemesis {
         world.mend().await?;
         world.stripe.heal().await?;
         if !anew {
-            std::fs::write(points::off(world.folder()), "")?;
+            std::fs::write(off(world.folder()), "")?;
         }
         for member in &world.members {
             member.order(Env::new());

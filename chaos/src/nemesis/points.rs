@@ -1,7 +1,7 @@
 //! Failpoints inside our programs, all the while, with small probabilities. Reached is what they wrote before they acted.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::Chosen;
 use crate::programs::Program;
 use crate::seed;
 use crate::world::World;
+use crate::world::failpoints::{log, off};
 
 /// A failpoint as a fault.
 #[derive(Debug)]
@@ -322,16 +323,6 @@ pub(crate) fn hits(folder: &Path) -> Result<Hits> {
         }
     }
     Ok(hits)
-}
-
-/// Where the processes of one kind write what they reached.
-pub(crate) fn log(folder: &Path, program: Program) -> PathBuf {
-    folder.join(format!("failpoints-{}.log", program.name()))
-}
-
-/// The file whose existence ends every failpoint in the processes that run.
-pub(crate) fn off(folder: &Path) -> PathBuf {
-    folder.join("failpoints.off")
 }
 
 /// Whether a failpoint ended or stopped the process of this id.

@@ -1,6 +1,7 @@
 //! A whole system of real processes with a proxy on every link, and everything the campaign may do to it.
 
 pub(crate) mod database;
+pub(crate) mod failpoints;
 pub(crate) mod member;
 mod operator;
 pub(crate) mod queue;
@@ -152,15 +153,12 @@ impl World {
                 Service::Stripe,
                 Link::open(format!("{name} to Stripe"), &[stripe_port]).await?,
             ));
-            let failpoints = crate::nemesis::points::log(folder, program);
+            let reached = failpoints::log(folder, program);
             let mut env = base
                 .clone()
                 .overlaid(&addresses(&open))
-                .with("FAILPOINTS_LOG", failpoints.display().to_string())
-                .with(
-                    "FAILPOINTS_OFF",
-                    crate::nemesis::points::off(folder).display().to_string(),
-                );
+                .with("FAILPOINTS_LOG", reached.display().to_string())
+                .with("FAILPOINTS_OFF", failpoints::off(folder).display().to_string());
             match api_ports.get(number) {
                 Some(port) => env.set("PORT", port.to_string()),
                 None => env.set("METRICS_PORT", port::free()?.to_string()),

@@ -5,9 +5,11 @@ use serde_json::json;
 use super::{AcceptError, Accepted, Acceptor, Caller, checks};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::in_transaction;
-use crate::flows::{Canceller, Event, Flow, Next, Stage, edges, next};
+use crate::flows::{Event, Next, edges, next};
 use crate::jobs::{self, JobKind, NewJob};
-use crate::transactions::{self, CancelRequest, TimelineKind, Transaction, TransactionStatus};
+use crate::transactions::{
+    self, CancelRequest, Canceller, Flow, Stage, TimelineKind, Transaction, TransactionStatus,
+};
 
 impl Acceptor {
     /// Accepts the wish to undo `transaction` and gives it as it is now. Asked again, or of one that is cancelled already, it changes

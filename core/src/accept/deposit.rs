@@ -6,12 +6,11 @@ use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Acceptor, Caller, checks, text};
-use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::{AmountError, Money};
 use crate::stripe::MethodChoice;
-use crate::transactions::{PaymentMethod, Transaction};
+use crate::transactions::{Flow, PaymentMethod, Transaction};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Serialize)]

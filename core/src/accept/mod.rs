@@ -3,13 +3,13 @@
 
 mod caller;
 mod cancel;
-pub(crate) mod characters;
 mod checks;
 mod deposit;
 mod error;
 mod found;
 mod freeze;
 mod idempotency;
+mod onboarding;
 mod refund;
 mod text;
 mod transfer;
@@ -22,12 +22,12 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 pub use caller::{Caller, Role};
-pub(crate) use checks::own_wallet;
 pub use deposit::DepositInput;
 pub use error::AcceptError;
 pub use found::{Found, open_found};
 pub(crate) use idempotency::{DIGESTS, keyed};
 pub use idempotency::{IdempotencyKey, InvalidKey};
+pub use onboarding::{LONGEST_URL, OnboardInput, Onboarding, PayeeError, Payees};
 pub use refund::RefundInput;
 pub use transfer::TransferInput;
 pub use wallet::{BankDetails, CreateWalletInput, NewWallet};
@@ -40,11 +40,10 @@ use crate::config::{PersonLimits, SettlementCurrencies};
 use crate::crypto::{CryptoError, Digester, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
 use crate::dispatch::HandOver;
-use crate::flows::Flow;
 use crate::ids::{JobId, SharedIds, TransactionId, UserId};
 use crate::jobs::{self, JobKind, NewJob, QueueName};
 use crate::money::Money;
-use crate::transactions::{self, TimelineKind, Transaction};
+use crate::transactions::{self, Flow, TimelineKind, Transaction};
 use crate::wallets::Wallet;
 
 /// How long withdrawals wait after a wallet's payout account was changed, unless configured.

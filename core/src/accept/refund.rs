@@ -5,11 +5,10 @@ use serde::Serialize;
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::db::{PgConn, in_transaction};
-use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, WalletId};
 use crate::jobs::JobKind;
 use crate::money::Money;
-use crate::transactions::{self, Requests, Transaction, left_of};
+use crate::transactions::{self, Flow, Requests, Stage, Transaction, left_of};
 use crate::wallets;
 
 /// What a client asks for.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{AcceptError, characters};
+use super::AcceptError;
+use crate::characters;
 
 /// Most characters of a reference, the column's width.
 const REFERENCE_CHARS: usize = 255;

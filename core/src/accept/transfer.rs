@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Acceptor, Caller, checks, text};
-use crate::flows::Flow;
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::jobs::JobKind;
 use crate::money::Money;
-use crate::transactions::Transaction;
+use crate::transactions::{Flow, Transaction};
 use crate::wallets;
 
 /// What a client asks for.

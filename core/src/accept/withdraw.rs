@@ -7,12 +7,11 @@ use serde_json::Value;
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::db::{PgConn, in_transaction};
-use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::money::Money;
 use crate::payees::{self, PayeeAccount};
-use crate::transactions::Transaction;
+use crate::transactions::{Flow, Transaction};
 use crate::wallets::{self, Wallet};
 
 /// What a client asks for.
@@ -96,7 +95,7 @@ impl Acceptor {
 }
 
 /// Whether Stripe pays the account out, as far as it has told; when it does not, whoever asks for this may have Stripe asked again
-/// ([`crate::payees::Payees::ask_again`]), since what it tells by itself can be missed.
+/// ([`crate::accept::Payees::ask_again`]), since what it tells by itself can be missed.
 async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &str) -> Result<(), AcceptError> {
     // One that was named by an earlier version, and of which Stripe has not told yet: the worker asks before it sends anything.
     let Some(known) = payees::find(conn, account).await? else {

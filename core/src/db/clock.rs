@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Db, DbError, sql};
 use crate::clock::SharedClock;
-use crate::telemetry::chain;
+use crate::error_chain::chain;
 
 /// How often it is read.
 const EVERY: Duration = Duration::from_secs(5);

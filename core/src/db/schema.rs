@@ -73,7 +73,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::db::types::sql::{PaymentMethod, TransactionStatus, TransactionType};
+    use crate::db::types::{PaymentMethod, TransactionStatus, TransactionType};
 
     wallet_transactions (id) {
         id -> Uuid,

@@ -1,42 +1,35 @@
-//! PostgreSQL's enum labels as Rust enums; a test keeps the two sides equal.
+//! The SQL types of PostgreSQL's enums, and how a Rust enum is one of them; a test keeps the two sides equal.
 
-use std::io::Write;
+/// `transaction_type`.
+#[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+#[diesel(postgres_type(name = "transaction_type"))]
+pub struct TransactionType;
 
-use diesel::deserialize::{self, FromSql};
-use diesel::pg::{Pg, PgValue};
-use diesel::serialize::{self, IsNull, Output, ToSql};
+/// `transaction_status`.
+#[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+#[diesel(postgres_type(name = "transaction_status"))]
+pub struct TransactionStatus;
 
-use crate::transactions::{PaymentMethod, TransactionStatus, TransactionType};
+/// `payment_method`.
+#[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+#[diesel(postgres_type(name = "payment_method"))]
+pub struct PaymentMethod;
 
-/// The SQL types of the enums.
-pub mod sql {
-    /// `transaction_type`.
-    #[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
-    #[diesel(postgres_type(name = "transaction_type"))]
-    pub struct TransactionType;
-
-    /// `transaction_status`.
-    #[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
-    #[diesel(postgres_type(name = "transaction_status"))]
-    pub struct TransactionStatus;
-
-    /// `payment_method`.
-    #[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
-    #[diesel(postgres_type(name = "payment_method"))]
-    pub struct PaymentMethod;
-}
-
-macro_rules! pg_enum {
+/// Reads and writes an enum that has `as_str` and `from_label` as a column of this SQL type.
+macro_rules! column_of {
     ($rust:ty, $sql:ty) => {
-        impl ToSql<$sql, Pg> for $rust {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-                out.write_all(self.as_str().as_bytes())?;
-                Ok(IsNull::No)
+        impl diesel::serialize::ToSql<$sql, diesel::pg::Pg> for $rust {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
+            ) -> diesel::serialize::Result {
+                std::io::Write::write_all(out, self.as_str().as_bytes())?;
+                Ok(diesel::serialize::IsNull::No)
             }
         }
 
-        impl FromSql<$sql, Pg> for $rust {
-            fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        impl diesel::deserialize::FromSql<$sql, diesel::pg::Pg> for $rust {
+            fn from_sql(value: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
                 let label = std::str::from_utf8(value.as_bytes())?;
                 Self::from_label(label).ok_or_else(|| format!("unknown label {label:?}").into())
             }
@@ -44,6 +37,4 @@ macro_rules! pg_enum {
     };
 }
 
-pg_enum!(TransactionType, sql::TransactionType);
-pg_enum!(TransactionStatus, sql::TransactionStatus);
-pg_enum!(PaymentMethod, sql::PaymentMethod);
+pub(crate) use column_of;

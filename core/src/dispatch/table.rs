@@ -11,10 +11,10 @@ use super::{group_size, window};
 use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError};
+use crate::error_chain::chain;
 use crate::ids::JobId;
 use crate::jobs::{self, QueueName};
 use crate::queue::{Carrier, CarrierError};
-use crate::telemetry::chain;
 
 /// How often the table is looked at without a wake-up.
 const POLL_EVERY: Duration = Duration::from_millis(200);

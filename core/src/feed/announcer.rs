@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::payloads;
 use crate::db::{Db, DbError, sql};
-use crate::telemetry::chain;
+use crate::error_chain::chain;
 
 /// How long changes are gathered before they are told together.
 const GATHERED_FOR: Duration = Duration::from_millis(5);

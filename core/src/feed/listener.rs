@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::hub::{Hub, Watchlist};
 use super::ids_of;
 use crate::db::{DbError, DbOptions, PgConn, connect_once, sql};
+use crate::error_chain::chain;
 use crate::retry::RetryPolicy;
-use crate::telemetry::chain;
 
 /// How long a new connection may take to be there.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{Event, FailureCode, FailureReason, Stage};
+use super::{Event, FailureReason};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, external_ref};
+use crate::transactions::{Canceller, Stage, TimelineKind, external_ref};
 
 /// One movement of the platform's Stripe balance, to be booked once
 /// (<https://docs.stripe.com/api/balance_transactions/object>).
@@ -19,49 +19,6 @@ pub struct BalanceEntry {
     pub fee: Money,
     /// When the money is available to the platform.
     pub available_on: DateTime<Utc>,
-}
-
-/// Who wants a transaction undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Canceller {
-    /// The owner of its wallet.
-    Owner,
-    /// An operator, on somebody's behalf.
-    Operator,
-}
-
-impl Canceller {
-    /// Its name in the database.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Operator => "operator",
-        }
-    }
-
-    /// Who it is by this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Operator]
-            .into_iter()
-            .find(|canceller| canceller.as_str() == name)
-    }
-
-    /// The reason of what was cancelled `before` something.
-    #[must_use]
-    pub fn reason(self, before: &str) -> FailureReason {
-        match self {
-            Self::Owner => FailureReason::new(
-                FailureCode::CancelledByOwner,
-                format!("cancelled before {before}"),
-            ),
-            Self::Operator => FailureReason::new(
-                FailureCode::CancelledByOperator,
-                format!("support cancelled it before {before}"),
-            ),
-        }
-    }
 }
 
 /// What is said of a dispute that has ended (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its movements say

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Canceller, Command, Context, Event, FailureReason, Flow, Next, Stage, debt_payment, deposit, dispute,
-    dispute_turn, edges, next, payment_refund, refund, returned, transfer, withdrawal,
+    Command, Context, Event, FailureReason, Next, debt_payment, deposit, dispute, dispute_turn, edges, next,
+    payment_refund, refund, returned, transfer, withdrawal,
 };
 use crate::ids::WalletId;
 use crate::jobs::JobKind;
 use crate::ledger::Leg;
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction};
+use crate::transactions::{Canceller, Flow, Stage, TimelineKind, Transaction};
 
 /// What a command means for a transaction at its stage.
 #[derive(Debug, Clone)]
@@ -257,7 +257,7 @@ pub(super) fn cancel(
     } else {
         "any money had left"
     };
-    let reason = by.reason(before);
+    let reason = FailureReason::cancelled(by, before);
     Ok(step(transaction, Event::Cancelled)?.map(|stage| {
         let changes = Changes {
             failure_reason: Some(reason.clone()),

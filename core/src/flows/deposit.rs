@@ -8,12 +8,12 @@
 use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
-use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, Stage, suspense_return};
+use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, suspense_return};
 use crate::alarms;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction, external_ref};
+use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
 
 /// What the owner reads of money that waits for a person; that person reads which commands decide.
 pub(super) const DECIDES: &str = "support has been told and will decide";

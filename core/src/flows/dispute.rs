@@ -7,12 +7,12 @@
 //! so nothing is frozen for it. What moves after the end is a transaction of its own.
 
 use super::decide::{Changes, Decided, Decision, foreign, step};
-use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason, Stage};
+use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason};
 use super::{owing, suspense_return};
 use crate::alarms;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction, external_ref};
+use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
 use rust_decimal::Decimal;
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {

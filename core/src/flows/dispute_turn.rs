@@ -6,10 +6,10 @@
 use serde_json::json;
 
 use super::decide::{Decided, Decision, foreign, step};
-use super::{BalanceEntry, Command, Context, Event, Flow, owing};
+use super::{BalanceEntry, Command, Context, Event, owing};
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction};
+use crate::transactions::{Flow, TimelineKind, Transaction};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let Command::BookDispute(entry) = command else {

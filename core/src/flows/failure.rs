@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::told::{MOST_REASON, shortened};
+use crate::transactions::Canceller;
 
 /// The stable first word of a failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +117,21 @@ impl FailureReason {
         Self {
             code,
             sentence: sentence.into(),
+        }
+    }
+
+    /// What was cancelled `before` something.
+    #[must_use]
+    pub fn cancelled(by: Canceller, before: &str) -> Self {
+        match by {
+            Canceller::Owner => Self::new(
+                FailureCode::CancelledByOwner,
+                format!("cancelled before {before}"),
+            ),
+            Canceller::Operator => Self::new(
+                FailureCode::CancelledByOperator,
+                format!("support cancelled it before {before}"),
+            ),
         }
     }
 }

@@ -1,12 +1,10 @@
 //! Stages, events and the tables of edges between them.
 
 mod event;
-mod stage;
 
 pub use event::Event;
-pub use stage::Stage;
 
-use super::Flow;
+use crate::transactions::{Flow, Stage};
 
 /// One allowed step: at `from`, `event` leads to `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

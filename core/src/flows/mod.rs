@@ -13,7 +13,6 @@ mod deposit;
 mod dispute;
 mod dispute_turn;
 mod failure;
-mod flow;
 mod machine;
 mod owing;
 mod payment_refund;
@@ -23,12 +22,11 @@ mod suspense_return;
 mod transfer;
 mod withdrawal;
 
-pub use command::{BalanceEntry, Canceller, Command, DisputeEnd};
+pub use command::{BalanceEntry, Command, DisputeEnd};
 pub use context::Context;
 pub use decide::{Changes, Decision, Verdict, decide};
 pub use failure::{FailureCode, FailureReason};
-pub use flow::Flow;
-pub use machine::{Edge, Event, Next, Stage, edges, next};
+pub use machine::{Edge, Event, Next, edges, next};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -6,10 +6,10 @@
 
 use super::decide::{Changes, Decided, Decision, answer, cancel, foreign, step};
 use super::transfer::obstacle;
-use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
+use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
-use crate::transactions::{TimelineKind, Transaction};
+use crate::transactions::{Stage, TimelineKind, Transaction};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {

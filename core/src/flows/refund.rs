@@ -16,10 +16,10 @@ use super::owing::{self};
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
 use super::withdrawal::release;
-use super::{Command, Context, Event, FailureCode, FailureReason, Flow, Stage};
+use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
-use crate::transactions::{TimelineKind, Transaction, external_ref};
+use crate::transactions::{Flow, Stage, TimelineKind, Transaction, external_ref};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let is_outside = transaction.flow == Flow::OutsideRefund;

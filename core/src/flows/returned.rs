@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::decide::{Decided, Decision, foreign, step};
 use super::withdrawal::taken_back;
-use super::{Command, Context, Event, Flow};
+use super::{Command, Context, Event};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
-use crate::transactions::{TimelineKind, Transaction};
+use crate::transactions::{Flow, TimelineKind, Transaction};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let (amount, wallet) = (transaction.amount, transaction.wallet_id);

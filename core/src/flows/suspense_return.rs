@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::decide::{Decided, Decision, foreign, step};
 use super::deposit::{DECIDES, to_return};
-use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
+use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::alarms;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction, external_ref};
+use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {

@@ -6,12 +6,12 @@
 use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
-use super::{Command, Context, Event, FailureCode, FailureReason, Stage};
+use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::alarms;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction, external_ref};
+use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let amount = transaction.amount;

@@ -3,6 +3,7 @@
 //! An event whose signature is right is never refused and never lost. It is stored, sealed, with a job to process it, before
 //! Stripe gets its 200; one that cannot be understood is stored as well, parked with an alarm.
 
+mod end;
 mod store;
 
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use store::{Replay, StoredEvent, find, ignore, is_parked, park, pass, replay, unknown_of};
+pub use end::{EventEnd, close};
+pub use store::{Replay, StoredEvent, find, is_parked, replay, unknown_of};
 
 use crate::alarms;
 use crate::chaos::{self, Point};

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
-use super::{Arrived, Obstacle, Source, job_of};
+use super::{Arrived, EventEnd, Obstacle, Source, job_of};
 use crate::db::schema::stripe_events;
 use crate::db::{Db, DbError, PgConn, sql};
 use crate::jobs;
@@ -214,34 +214,11 @@ pub async fn is_parked(db: &Db, id: &str) -> Result<bool, DbError> {
         .await?)
 }
 
-/// Marks an event as understood and without consequence.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn pass(conn: &mut PgConn, id: &str, note: &str, now: DateTime<Utc>) -> Result<(), DbError> {
-    close(conn, id, "processed", note, now).await
-}
-
-/// Marks an event as none of ours, with the reason.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn ignore(conn: &mut PgConn, id: &str, note: &str, now: DateTime<Utc>) -> Result<(), DbError> {
-    close(conn, id, "ignored", note, now).await
-}
-
-/// Marks an event as one that a person has to look at, with the reason; the caller raises the alarm.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn park(conn: &mut PgConn, id: &str, note: &str, now: DateTime<Utc>) -> Result<(), DbError> {
-    close(conn, id, "parked", note, now).await
-}
-
-async fn close(
+/// Writes down how an event has ended, with the reason.
+pub(super) async fn end(
     conn: &mut PgConn,
     id: &str,
-    state: &str,
+    end: EventEnd,
     note: &str,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
@@ -251,7 +228,7 @@ async fn close(
             .filter(stripe_events::state.eq("received")),
     )
     .set((
-        stripe_events::state.eq(state),
+        stripe_events::state.eq(end.as_str()),
         stripe_events::note.eq(note),
         stripe_events::processed_at.eq(now),
     ))

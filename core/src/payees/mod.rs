@@ -1,18 +1,12 @@
-//! Connected accounts at Stripe: who is paid out to which, whether Stripe pays it out, and how a person comes to have one.
+//! Connected accounts at Stripe: who is paid out to which, and whether Stripe pays it out. [`crate::accept::Payees`]
+//! opens them.
 //!
 //! A wallet names its account in `stripe_account_id`, from its creation, from the onboarding or by a change; each time Stripe has said before
 //! that the account is the wallet owner's ([`ProvenAccount`]). What Stripe last said of an account is in `stripe_accounts`. Wallets of
 //! earlier versions may name an account that was never proven: it is asked about before anything is sent to it.
 
-mod change;
-mod error;
-mod onboard;
 mod proof;
 mod store;
-mod urls;
 
-pub use error::PayeeError;
-pub use onboard::{OnboardInput, Onboarding, Payees};
 pub use proof::{ProvenAccount, is_gone};
 pub use store::{DISCONNECTED, PayeeAccount, close, find, is_named_by, mark_paid, record};
-pub use urls::LONGEST_URL;

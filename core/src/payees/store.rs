@@ -30,7 +30,7 @@ pub struct PayeeAccount {
 
 impl PayeeAccount {
     /// Whether Stripe says nothing new of the account.
-    pub(super) fn is_what(&self, proven: &ProvenAccount) -> bool {
+    pub(crate) fn is_what(&self, proven: &ProvenAccount) -> bool {
         let said = State::of(proven.account());
         let banks = said.bank_currencies.as_deref();
         self.user_id == proven.owner()

@@ -11,12 +11,11 @@ use super::ask::{Asker, Patience};
 use super::report::Cause;
 use super::{ReconcileError, own};
 use crate::db::{Db, DbError, sql};
-use crate::flows::Flow;
 use crate::ids::TransactionId;
 use crate::stripe::{
     BalanceTransaction, CallError, Disposition, GatewayError, PaymentIntentId, RefundStatus,
 };
-use crate::transactions::{self, Transaction, external_ref};
+use crate::transactions::{self, Flow, Transaction, external_ref};
 
 /// Most questions about single objects; more unknown movements than this are told without asking.
 const MOST_QUESTIONS: u32 = 1_000;

@@ -18,11 +18,10 @@ use super::report::{Cause, Difference, Figure, Subject};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::budget::CallBudget;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
-use crate::flows::Stage;
 use crate::ids::TransactionId;
 use crate::money::{Currency, Money};
 use crate::stripe::{BalanceTransaction, BalanceTransactionId, CallError, ErrorClass, Lane, StripeCalls};
-use crate::transactions;
+use crate::transactions::{self, Stage};
 
 /// Kinds of movements that are never of a wallet
 /// (<https://docs.stripe.com/reports/balance-transaction-types>).

@@ -21,9 +21,10 @@ use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, in_transaction};
 use crate::feed::Announcer;
-use crate::flows::{Command, FailureReason, Stage};
+use crate::flows::{Command, FailureReason};
 use crate::ids::{SharedIds, TransactionId, WalletId};
 use crate::jobs::{Claim, QueueName};
+use crate::transactions::Stage;
 
 /// One thing to do to one transaction.
 #[derive(Debug, Clone)]

@@ -8,12 +8,12 @@ use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
 use crate::alarms;
 use crate::db::DbError;
-use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Flow, Stage, Verdict, decide};
+use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Verdict, decide};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
 use crate::ledger::{Account, Books, Caught, Leg, PostingError};
 use crate::money::{Money, MoneyError};
-use crate::transactions::Transaction;
+use crate::transactions::{Flow, Stage, Transaction};
 
 /// A decision to write.
 pub(super) struct Planned {

@@ -11,12 +11,11 @@ use super::plan::Plan;
 use crate::alarms;
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{DbError, PgConn, sql};
-use crate::flows::Stage;
 use crate::ids::{IdSource, TransactionId, WalletId};
 use crate::jobs;
 use crate::ledger;
 use crate::money::Money;
-use crate::transactions::{self, NewLine, TimelineKind};
+use crate::transactions::{self, NewLine, Stage, TimelineKind};
 
 pub(super) async fn write(
     conn: &mut PgConn,

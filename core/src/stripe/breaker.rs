@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::errors::{ErrorClass, Scope};
+use crate::jobs::QueueName;
 
 /// Calls that share their fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +35,18 @@ impl Lane {
         Self::Maintenance,
         Self::Onboarding,
     ];
+
+    /// The lane of what the jobs of a queue ask.
+    #[must_use]
+    pub const fn of(queue: QueueName) -> Self {
+        match queue {
+            QueueName::Deposits => Self::Deposits,
+            QueueName::Withdrawals => Self::Withdrawals,
+            QueueName::Webhooks => Self::Webhooks,
+            // Transfers call nobody.
+            QueueName::Maintenance | QueueName::Transfers => Self::Maintenance,
+        }
+    }
 
     const fn bit(self) -> u8 {
         match self {

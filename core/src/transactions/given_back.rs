@@ -1,7 +1,6 @@
 //! What of a transaction was given back, and what is left: one rule for acceptance and settlement.
 
-use super::Transaction;
-use crate::flows::{Flow, Stage};
+use super::{Flow, Stage, Transaction};
 use crate::ids::TransactionId;
 use crate::money::{Money, MoneyError};
 

@@ -4,7 +4,7 @@ macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
-        #[diesel(sql_type = crate::db::types::sql::$name)]
+        #[diesel(sql_type = crate::db::types::$name)]
         pub enum $name {
             $($(#[$vdoc])* $variant,)+
         }
@@ -33,6 +33,8 @@ macro_rules! labels {
                 f.write_str(self.as_str())
             }
         }
+
+        crate::db::types::column_of!($name, crate::db::types::$name);
     };
 }
 

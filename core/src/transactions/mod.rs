@@ -1,14 +1,20 @@
 //! Wallet transactions: what was asked for, how far it is, and what is told about it.
 
+mod cancel_request;
+mod flow;
 mod given_back;
 mod kinds;
 mod row;
+mod stage;
 mod store;
 mod timeline;
 
+pub use cancel_request::{CancelRequest, Canceller};
+pub use flow::Flow;
 pub use given_back::{Requests, left_of};
 pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
-pub use row::{CancelRequest, Transaction, TransactionRow};
+pub use row::{Transaction, TransactionRow};
+pub use stage::Stage;
 pub(crate) use store::returns_of;
 pub use store::{
     HistoryFilter, HistoryPage, booked_movements, count_quiet, external_ref, external_refs_of, find,

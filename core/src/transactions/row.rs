@@ -5,10 +5,9 @@ use diesel::prelude::*;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{PaymentMethod, TransactionStatus, TransactionType};
+use super::{CancelRequest, Canceller, Flow, PaymentMethod, Stage, TransactionStatus, TransactionType};
 use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
-use crate::flows::{Canceller, Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
@@ -152,15 +151,6 @@ impl Transaction {
         wallets.sort_unstable();
         wallets
     }
-}
-
-/// That somebody asks to cancel a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CancelRequest {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who.
-    pub by: Canceller,
 }
 
 /// The row as diesel reads it.

@@ -9,10 +9,9 @@ use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{CancelRequest, Transaction, TransactionRow, TransactionStatus, TransactionType};
+use super::{CancelRequest, Flow, Stage, Transaction, TransactionRow, TransactionStatus, TransactionType};
 use crate::db::schema::{external_refs, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn, sql};
-use crate::flows::{Flow, Stage};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::ledger::Account;
 

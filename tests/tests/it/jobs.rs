@@ -8,11 +8,12 @@ use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::audit::Actor;
 use wallet_core::clock::{Clock, SystemClock};
-use wallet_core::flows::{Command, Stage};
+use wallet_core::flows::Command;
 use wallet_core::ids::{JobId, SystemIds, TransactionId};
 use wallet_core::jobs::{self, Claim, QueueName};
 use wallet_core::queue::Carrier;
 use wallet_core::settle::{Outcome, Settler, Step};
+use wallet_core::transactions::Stage;
 use wallet_tests::app::{Leftovers, Options, id_of, uuid};
 use wallet_tests::{TestApp, eventually};
 

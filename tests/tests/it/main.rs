@@ -74,6 +74,7 @@ mod refunds;
 mod replica;
 mod restored;
 mod review;
+mod rings;
 mod schemas;
 mod secrets;
 mod settlement;

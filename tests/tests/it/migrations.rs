@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{Months, TimeDelta, Utc};
 use uuid::Uuid;
 use wallet_core::db;
-use wallet_core::flows::Stage;
 use wallet_core::jobs::{JobKind, QueueName};
 use wallet_core::ledger::PlatformAccount;
-use wallet_core::transactions::{PaymentMethod, TransactionStatus, TransactionType};
+use wallet_core::transactions::{PaymentMethod, Stage, TransactionStatus, TransactionType};
 use wallet_tests::database::dump;
 use wallet_tests::{Database, eventually};
 

@@ -2,14 +2,13 @@
 
 use std::str::FromStr;
 
-use wallet_core::flows::{Flow, Stage};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{BalanceTransactionId, Lane};
-use wallet_core::transactions::{self, Transaction, external_ref};
+use wallet_core::transactions::{self, Flow, Stage, Transaction, external_ref};
 
 use super::withdrawal_transfer::account_of;
-use crate::observe::{self, Look};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{self, Look};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -17,19 +16,19 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let look = Look::unasked(worker, job);
     match (transaction.flow, transaction.stage) {
         (Flow::Deposit, Stage::AwaitingPayment) => {
-            observe::payment_intent(&look, &id(transaction.stripe_payment_intent_id.as_deref())?).await
+            observations::payment_intent(&look, &id(transaction.stripe_payment_intent_id.as_deref())?).await
         }
         (Flow::Withdrawal, Stage::PayingOut) => {
             let account = account_of(&transaction)?;
-            observe::payout(&look, &account, &id(transaction.stripe_payout_id.as_deref())?).await
+            observations::payout(&look, &account, &id(transaction.stripe_payout_id.as_deref())?).await
         }
         (Flow::DepositRefund | Flow::OutsideRefund, Stage::Accepted | Stage::Refunding)
             if transaction.stripe_refund_id.is_some() =>
         {
-            observe::refund(&look, &id(transaction.stripe_refund_id.as_deref())?).await
+            observations::refund(&look, &id(transaction.stripe_refund_id.as_deref())?).await
         }
         (Flow::Dispute, Stage::Accepted | Stage::Disputed) => {
-            observe::dispute(&look, &id(transaction.stripe_dispute_id.as_deref())?).await
+            observations::dispute(&look, &id(transaction.stripe_dispute_id.as_deref())?).await
         }
         (Flow::DisputeReturn | Flow::DisputeLoss, Stage::Accepted) => {
             let original = worker.related(&transaction).await?;
@@ -37,7 +36,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 Some(dispute) => Some(dispute),
                 None => source_of(worker, &transaction).await?,
             };
-            observe::dispute(&look, &id(dispute.as_deref())?).await
+            observations::dispute(&look, &id(dispute.as_deref())?).await
         }
         // Its own job carries it on, or nothing has to.
         _ => worker.finish(job).await,

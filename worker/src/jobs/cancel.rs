@@ -1,14 +1,14 @@
 //! Undoes what its owner has cancelled, if nothing irreversible has happened; what was too late is told and changes nothing.
 
-use wallet_core::flows::{Canceller, Command, Flow, Stage};
+use wallet_core::flows::{Command, FailureReason};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
-use wallet_core::transactions::Transaction;
+use wallet_core::transactions::{Canceller, Flow, Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::step;
-use crate::observe::{Look, give_up};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{Look, give_up};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -67,7 +67,7 @@ async fn cancel_deposit(
             _ => worker.finish(job).await,
         };
     };
-    let reason = canceller(transaction).reason("it was paid");
+    let reason = FailureReason::cancelled(canceller(transaction), "it was paid");
     let gateway = worker.calls.gateway();
     let question = gateway.retrieve_payment_intent(&intent);
     let intent = worker.calls.ask(Lane::Maintenance, question).await?;

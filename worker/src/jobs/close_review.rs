@@ -1,15 +1,16 @@
 //! Books what is left in suspense for a deposit as the platform's, as an operator has decided, once nothing of its payment can be given back: what
 //! another rate of conversion left, or what a dispute took beyond the payment.
 
-use wallet_core::flows::{Command, Flow};
+use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::settle::Step;
 use wallet_core::stripe::Lane;
+use wallet_core::transactions::Flow;
 
 use super::credit_review::at_rest;
 use super::step;
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::suspended_payment::{SuspendedPayment, payments_of};
 use crate::worker::Worker;
 

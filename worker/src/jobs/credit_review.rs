@@ -1,13 +1,13 @@
 //! Credits what lies in suspense for a deposit in review, as an operator has decided.
 
-use wallet_core::flows::{Command, Stage};
+use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger;
 use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
-use wallet_core::transactions::Transaction;
+use wallet_core::transactions::{Stage, Transaction};
 
 use super::step;
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::suspended_payment::SuspendedPayment;
 use crate::worker::Worker;
 

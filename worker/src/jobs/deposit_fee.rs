@@ -5,14 +5,14 @@
 //! (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
 
 use wallet_core::alarms;
-use wallet_core::flows::{Command, Flow, Stage};
+use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, PaymentIntentId, RefundId, RefundStatus};
-use wallet_core::transactions::{self, Transaction, external_ref};
+use wallet_core::transactions::{self, Flow, Stage, Transaction, external_ref};
 
 use super::step;
-use crate::observe::entry;
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::entry;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {

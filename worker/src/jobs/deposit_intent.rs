@@ -3,20 +3,20 @@
 use serde_json::json;
 use wallet_core::audit::{self, Actor, AuditRecord};
 use wallet_core::db::in_transaction;
-use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CallOutcome, CreateCustomer, CreatePaymentIntent, CustomerId, Disposition, ErrorClass, Lane,
     LookUp, MethodChoice, Operation, PaymentIntentId, PaymentMethodId, Tags,
 };
-use wallet_core::transactions::{self, PaymentMethod, TimelineKind, Transaction};
+use wallet_core::transactions::{self, PaymentMethod, Stage, TimelineKind, Transaction};
 use wallet_core::wallets;
 
 use super::made_at_stripe::{found, payment_intents};
 use super::{INACTIVE, step};
-use crate::observe::{Look, apply_payment_intent};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{Look, apply_payment_intent};
 use crate::refusal;
 use crate::worker::Worker;
 

@@ -1,16 +1,15 @@
 //! What was sent by books that are lost: after a backup was restored, Stripe may have a transfer, a payout or a refund of which these books know
 //! nothing. Before anything is given back that may have left, Stripe is asked, and what it has is taken for the answer to our own call.
 
-use wallet_core::flows::{Flow, Stage};
 use wallet_core::payees;
 use wallet_core::stripe::{CLOCKS_DIFFER, CallError, Operation, made};
-use wallet_core::transactions::Transaction;
+use wallet_core::transactions::{Flow, Stage, Transaction};
 
 use super::made_at_stripe::{self, Made};
 use super::refund_create::{intent_of, refund_of};
 use super::withdrawal_payout::payout_of;
 use super::withdrawal_transfer::{account_of, transfer_of};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::worker::Worker;
 
 /// Records what Stripe has for a transaction that has sent nothing by these books; says whether it has something.

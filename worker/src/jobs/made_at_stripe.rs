@@ -13,8 +13,8 @@ use wallet_core::transactions::Transaction;
 
 use super::withdrawal_reversal::{left_of, reversals};
 use super::withdrawal_transfer::account_of;
-use crate::observe::{bank_of, is_what_was_asked_for};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{bank_of, is_what_was_asked_for};
 use crate::worker::Worker;
 
 /// An object that names the transaction and is in all what our call asks for.

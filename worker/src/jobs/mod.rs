@@ -25,7 +25,7 @@ use wallet_core::jobs::{ClaimedJob, JobKind};
 use wallet_core::settle::Step;
 use wallet_core::transactions::Transaction;
 
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::worker::Worker;
 
 /// Why nothing is sent for a wallet that was deactivated meanwhile.

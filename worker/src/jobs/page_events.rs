@@ -13,7 +13,7 @@ use wallet_core::stripe::{
     AccountId, CallError, Disposition, EventCursor, EventId, EventPage, EventQuery, Lane,
 };
 
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::worker::Worker;
 
 /// So often a refused reading of the platform's events is tried before a person is called: some minutes.

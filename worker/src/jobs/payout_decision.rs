@@ -2,17 +2,17 @@
 //! not made because the account does not have the money. Should Stripe show the payout by now, or have made one, that decides.
 
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::{self, ClaimedJob, JobKind};
 use wallet_core::payees;
 use wallet_core::stripe::{CallError, Lane, Operation, PayoutId, is_undecided, made};
-use wallet_core::transactions::{TimelineKind, Transaction};
+use wallet_core::transactions::{Stage, TimelineKind, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::withdrawal_transfer::account_of;
 use super::{payout_waits, step};
-use crate::observe::{self, Look};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{self, Look};
 use crate::worker::Worker;
 
 /// What an operator has found out about a payout.
@@ -122,7 +122,7 @@ async fn on_record(
     worker
         .settle(&[step(job, transaction, command).before_others()])
         .await?;
-    observe::payout(&Look::unasked(worker, job), &account_of(transaction)?, payout).await
+    observations::payout(&Look::unasked(worker, job), &account_of(transaction)?, payout).await
 }
 
 /// Nobody here sees how the payout ends.
@@ -140,7 +140,7 @@ async fn not_shown(
         .ok_or_else(|| JobError::Park("the withdrawal names no payout".to_owned()))?;
     let question = worker.calls.gateway().retrieve_payout(&account, &payout);
     match worker.calls.ask(Lane::Maintenance, question).await {
-        Ok(_) => observe::payout(&Look::unasked(worker, job), &account, &payout).await,
+        Ok(_) => observations::payout(&Look::unasked(worker, job), &account, &payout).await,
         Err(CallError::Gateway(error)) if payees::is_gone(&error) => {
             settle(worker, job, transaction, decided, Some(&payout)).await
         }

@@ -16,7 +16,7 @@ use wallet_core::stripe::{AccountId, Author, Lane, Operation, Payout, PayoutStat
 use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
 
 use super::withdrawal_transfer::account_of;
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::worker::Worker;
 
 /// What the owner reads when the account has paid itself out.

@@ -1,6 +1,6 @@
 //! Creates the refund of a deposit at Stripe.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
@@ -8,13 +8,13 @@ use wallet_core::stripe::{
     CallError, CallOutcome, CreateRefund, Disposition, DisputeStatus, Lane, LookUp, PaymentIntentId,
     RefundId, Tags,
 };
-use wallet_core::transactions::{self, Transaction};
+use wallet_core::transactions::{self, Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::made_at_stripe::{found, refunds};
 use super::{INACTIVE, cancel, step};
-use crate::observe::{self, Look, apply_refund};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{self, Look, apply_refund};
 use crate::refusal;
 use crate::worker::Worker;
 
@@ -32,7 +32,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let id: RefundId = object_id
                 .parse()
                 .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?;
-            observe::refund(&look, &id).await
+            observations::refund(&look, &id).await
         }
         Err(CallError::LookUpFirst(look_up)) => {
             look_up_refund(worker, transaction.id, transaction.amount, &intent, &look_up).await

@@ -1,12 +1,13 @@
 //! Freezes the amount of the refund of a deposit, or fails it for want of funds or by a rule.
 
-use wallet_core::flows::{Command, Stage};
+use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Operation, RefundId, made};
+use wallet_core::transactions::Stage;
 
 use super::step;
-use crate::observe::{self, Look};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{self, Look};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -29,7 +30,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .settle_locked(&transaction.wallets(), &[hold.before_others()])
         .await?;
     match worker.transaction(job).await?.stage {
-        Stage::Failed => observe::refund(&Look::unasked(worker, job), &made).await,
+        Stage::Failed => observations::refund(&Look::unasked(worker, job), &made).await,
         _ => worker.finish(job).await,
     }
 }

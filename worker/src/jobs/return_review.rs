@@ -11,8 +11,8 @@ use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::credit_review::DISPUTED;
 use super::refund_create::look_up_refund;
-use crate::observe::{self, Look};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::{self, Look};
 use crate::suspended_payment::{SuspendedPayment, payments_of};
 use crate::worker::Worker;
 
@@ -53,7 +53,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(error) => return Err(error.into()),
     };
     // Booked as what it is by now: on its way, arrived, or failed, of which a person is told, who decides anew.
-    observe::refund(&Look::unasked(worker, job), &refund).await
+    observations::refund(&Look::unasked(worker, job), &refund).await
 }
 
 /// The refund of what lies in suspense, if anything does: else it is on its way to the payer, or somebody has given it back in the dashboard meanwhile.

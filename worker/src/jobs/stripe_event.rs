@@ -10,9 +10,10 @@ use wallet_core::inbox::{self, Obstacle, StoredEvent};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{AccountId, CallError, Disposition, ErrorClass};
 
-use crate::observe::{self, Look};
-use crate::outcome::JobError;
-use crate::worker::{EventEnd, Worker};
+use crate::job_error::JobError;
+use crate::observations::{self, Look};
+use crate::worker::Worker;
+use wallet_core::inbox::EventEnd;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let id = job.payload.get("event").and_then(|id| id.as_str());
@@ -84,11 +85,11 @@ async fn understand(look: &Look<'_>, event: &StoredEvent) -> Result<(), JobError
             look.close(EventEnd::Ignored, note).await
         }
         ("payment_intent", _) => match id(event) {
-            Some(id) => observe::payment_intent(look, &id).await,
+            Some(id) => observations::payment_intent(look, &id).await,
             None => nameless(look).await,
         },
         ("payout", Some(account)) => match id(event) {
-            Some(id) => observe::payout(look, &account, &id).await,
+            Some(id) => observations::payout(look, &account, &id).await,
             None => nameless(look).await,
         },
         ("payout", None) => {
@@ -96,25 +97,25 @@ async fn understand(look: &Look<'_>, event: &StoredEvent) -> Result<(), JobError
                 .await
         }
         ("refund" | "charge.refund", _) => match id(event) {
-            Some(id) => observe::refund(look, &id).await,
+            Some(id) => observations::refund(look, &id).await,
             None => nameless(look).await,
         },
         ("charge.dispute", _) => match id(event) {
-            Some(id) => observe::dispute(look, &id).await,
+            Some(id) => observations::dispute(look, &id).await,
             None => nameless(look).await,
         },
         ("transfer", _) => match id(event) {
-            Some(id) => observe::transfer(look, &id).await,
+            Some(id) => observations::transfer(look, &id).await,
             None => nameless(look).await,
         },
         ("account.application", Some(account)) if name.ends_with(".deauthorized") => {
-            observe::disconnected(look, &account).await
+            observations::disconnected(look, &account).await
         }
         ("account" | "capability" | "account.external_account" | "person", Some(account)) => {
-            observe::account(look, &account).await
+            observations::account(look, &account).await
         }
         // Their intents, refunds and disputes have events of their own.
-        ("charge", _) => look.close(EventEnd::Passed, "told by other events").await,
+        ("charge", _) => look.close(EventEnd::Processed, "told by other events").await,
         _ => {
             let note = "this version acts on no event of this type";
             look.close(EventEnd::Ignored, note).await

@@ -8,7 +8,7 @@ use wallet_core::wallets;
 
 use super::lost_call::was_sent;
 use super::step;
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {

@@ -1,20 +1,20 @@
 //! Pays the connected account out to its bank.
 
 use wallet_core::alarms;
-use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CLOCKS_DIFFER, CallError, CallOutcome, CreatePayout, Disposition, LookUp, ReversalStatus, Tags,
 };
-use wallet_core::transactions::Transaction;
+use wallet_core::transactions::{Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::made_at_stripe::{found, payouts};
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
 use super::{INACTIVE, TAKEN_BACK, payout_waits, step};
-use crate::observe::bank_of;
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::bank_of;
 use crate::refusal;
 use crate::worker::Worker;
 

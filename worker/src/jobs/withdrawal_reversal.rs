@@ -1,6 +1,6 @@
 //! Takes the transfer of a withdrawal back after its payout failed; then the amount is available again.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason, Flow, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
@@ -9,12 +9,12 @@ use wallet_core::stripe::{
     Author, CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, Operation, Reversal,
     ReversalStatus, StripeTransferId, Tags,
 };
-use wallet_core::transactions::{self, Transaction};
+use wallet_core::transactions::{self, Flow, Stage, Transaction};
 
 use super::made_at_stripe::{found, reversals_of};
 use super::step;
-use crate::observe::reversal_author;
-use crate::outcome::JobError;
+use crate::job_error::JobError;
+use crate::observations::reversal_author;
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {

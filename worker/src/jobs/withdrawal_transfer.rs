@@ -1,17 +1,17 @@
 //! Sends the held amount of a withdrawal to the connected account.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason, Stage};
+use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::payees::{self, ProvenAccount};
 use wallet_core::stripe::{
     AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, LookUp, Operation, Tags,
 };
-use wallet_core::transactions::Transaction;
+use wallet_core::transactions::{Stage, Transaction};
 
 use super::lost_call::{adopt, adopt_what_was_sent, another_transfer};
 use super::made_at_stripe::{found, is_taken_back, transfers};
 use super::{INACTIVE, TAKEN_BACK, cancel, step};
-use crate::outcome::JobError;
+use crate::job_error::JobError;
 use crate::refusal;
 use crate::worker::Worker;
 

@@ -3,13 +3,12 @@
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
-use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::JobKind;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::money::Money;
 use wallet_core::reason::Reason;
-use wallet_core::transactions::{self, Transaction, external_ref};
+use wallet_core::transactions::{self, Flow, Stage, Transaction, external_ref};
 
 use super::Session;
 use super::decision::{decide, id_of, is_stuck, under_way};

@@ -4,11 +4,10 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
 use wallet_core::alarms;
-use wallet_core::flows::{Flow, Stage};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, ParkedJob};
 use wallet_core::reason::Reason;
-use wallet_core::transactions::{self, Transaction};
+use wallet_core::transactions::{self, Flow, Stage, Transaction};
 
 use super::Session;
 use super::decision::{decide, id_of, under_way};

@@ -23,6 +23,7 @@ use async_graphql::parser::types::OperationType;
 pub(crate) use self::plan::{Plan, Step};
 pub(crate) use self::weight::Weight;
 use crate::errors::ApiError;
+use crate::state::App;
 
 /// How deep fields may nest.
 pub(crate) const MAX_DEPTH: usize = 8;
@@ -55,6 +56,16 @@ pub(crate) struct Rules {
     pub(crate) introspection: bool,
     /// Most wallets that a list shows.
     pub(crate) wallets: usize,
+}
+
+impl Rules {
+    /// The rules of this server.
+    pub(crate) fn of(app: &App) -> Self {
+        Self {
+            introspection: app.graphiql,
+            wallets: usize::try_from(app.most_wallets).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 /// What a request is about.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
-use wallet_core::payees::{OnboardInput, Onboarding};
+use wallet_core::accept::{OnboardInput, Onboarding};
 
 use super::Call;
 use super::call::within;

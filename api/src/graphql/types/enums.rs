@@ -20,7 +20,7 @@ pub(crate) enum TransactionType {
 
 /// What kind of movement a transaction is, exactly: a type can be several.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "wallet_core::flows::Flow")]
+#[graphql(remote = "wallet_core::transactions::Flow")]
 pub(crate) enum TransactionFlow {
     /// Money from outside into a wallet.
     Deposit,

@@ -4,9 +4,9 @@ use async_graphql::{Context, Object};
 use secrecy::ExposeSecret;
 use wallet_core::accept::Caller;
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
-use wallet_core::flows::{self, Flow, Stage};
+use wallet_core::flows::{self};
 use wallet_core::ids::WalletId;
-use wallet_core::transactions::{self, TimelineEntry, Transaction};
+use wallet_core::transactions::{self, Flow, Stage, TimelineEntry, Transaction};
 
 use super::details::{Detail, Shown, json_of, masked_name, masked_number};
 use super::event::TransactionEvent;

@@ -12,7 +12,8 @@ use wallet_core::ids::UserId;
 
 use super::message::Operation;
 use crate::errors::ApiError;
-use crate::graphql::{limits, refusal};
+use crate::graphql::limits::{self, Rules};
+use crate::graphql::refusal;
 use crate::places::{Full, Share};
 use crate::request_id::RequestId;
 use crate::routes::Shared;
@@ -125,7 +126,7 @@ async fn admit(
     app.limiter.take(caller.user_id, 1).await?;
     let turn = app.turns.take(caller.user_id).await?;
     let mut request = Request::try_from(operation)?;
-    let checked = limits::check(&mut request, app.rules());
+    let checked = limits::check(&mut request, Rules::of(app));
     let cost = checked.as_ref().map_or(1, |shape| shape.cost());
     drop(turn);
     app.limiter.take_rest(caller.user_id, cost).await?;

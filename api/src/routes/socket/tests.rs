@@ -74,6 +74,7 @@ async fn server() -> Shared {
     let app = app(&[("RATE_LIMIT_PER_MINUTE", "0")]).await;
     Shared {
         schema: build(Arc::clone(&app)),
+        readiness: Arc::default(),
         app,
     }
 }

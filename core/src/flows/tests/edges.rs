@@ -1,6 +1,7 @@
 use super::cases;
-use crate::flows::{Flow, edges};
+use crate::flows::edges;
 use crate::ledger::Leg;
+use crate::transactions::Flow;
 
 fn sorted(mut legs: Vec<Leg>) -> Vec<String> {
     let mut lines: Vec<String> = legs

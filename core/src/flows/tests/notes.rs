@@ -1,9 +1,9 @@
 //! Lines of the timeline alone.
 
 use crate::flows::testing::{at, transaction, usd};
-use crate::flows::{Command, Context, Flow, Stage, Verdict, decide};
+use crate::flows::{Command, Context, Verdict, decide};
 use crate::ledger::Books;
-use crate::transactions::TimelineKind;
+use crate::transactions::{Flow, Stage, TimelineKind};
 
 #[test]
 fn a_note_about_a_stage_that_is_passed_is_left_out() {

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::cases::{self, Case};
 use crate::flows::testing::OTHER;
-use crate::flows::{Edge, Event, Flow, Stage, edges};
+use crate::flows::{Edge, Event, edges};
 use crate::ledger::{Account, Leg};
+use crate::transactions::{Flow, Stage};
 
 const HEAD: &str = "\
 # The flows of money

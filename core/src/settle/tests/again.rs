@@ -4,13 +4,13 @@ use super::lives::Teller;
 use super::world::World;
 use crate::alarms;
 use crate::flows::testing::{WALLET, reason};
-use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, FailureCode};
 use crate::ids::TransactionId;
 use crate::jobs::JobKind;
 use crate::ledger::PlatformAccount;
 use crate::money::{Currency, Money};
 use crate::settle::Outcome;
-use crate::transactions::{TimelineKind, external_ref};
+use crate::transactions::{Canceller, Flow, Stage, TimelineKind, external_ref};
 
 fn begun(flow: Flow) -> (World, TransactionId) {
     let mut teller = Teller::new(Currency::USD);

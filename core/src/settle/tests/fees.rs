@@ -4,12 +4,13 @@ use proptest::prelude::*;
 
 use super::lives::Teller;
 use super::world::World;
+use crate::flows::Command;
 use crate::flows::testing::{OTHER, WALLET};
-use crate::flows::{Command, Flow, Stage};
 use crate::ids::TransactionId;
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
 use crate::settle::Outcome;
+use crate::transactions::{Flow, Stage};
 
 /// A payment from the wallet to the other, which has nothing else, with its fee.
 struct Payment {

@@ -5,10 +5,10 @@ mod deposit;
 use uuid::Uuid;
 
 use crate::flows::testing::{OTHER, WALLET, reason, transaction};
-use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, FailureCode};
 use crate::ids::TransactionId;
 use crate::money::{Currency, Money};
-use crate::transactions::Transaction;
+use crate::transactions::{Canceller, Flow, Stage, Transaction};
 
 /// When something can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

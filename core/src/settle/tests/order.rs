@@ -11,12 +11,12 @@ use proptest::prelude::*;
 use super::lives::{Seed, Story, Teller};
 use super::schedule::{Choice, Refunds, in_order, shuffled};
 use super::world::World;
+use crate::flows::edges;
 use crate::flows::testing::{OTHER, WALLET};
-use crate::flows::{Flow, Stage, edges};
 use crate::ids::{TransactionId, WalletId};
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
-use crate::transactions::Transaction;
+use crate::transactions::{Flow, Stage, Transaction};
 
 const PLENTY: [i64; 2] = [1_000_000, 1_000_000];
 

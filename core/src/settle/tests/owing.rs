@@ -3,11 +3,12 @@
 use super::lives::Teller;
 use super::world::World;
 use crate::flows::testing::{WALLET, usd};
-use crate::flows::{Canceller, Command, DisputeEnd, Flow, Stage};
+use crate::flows::{Command, DisputeEnd};
 use crate::ids::TransactionId;
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
 use crate::settle::Outcome;
+use crate::transactions::{Canceller, Flow, Stage};
 
 /// The bank disputes, and nothing has moved yet.
 const OPEN: Command = Command::OpenDispute { taken: None };

@@ -5,10 +5,11 @@ use proptest::prelude::*;
 use super::lives::Teller;
 use super::world::World;
 use crate::flows::testing::{WALLET, usd};
-use crate::flows::{Canceller, Command, DisputeEnd, Flow, Stage};
+use crate::flows::{Command, DisputeEnd};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::settle::Outcome;
+use crate::transactions::{Canceller, Flow, Stage};
 
 /// A completed transaction of this flow and amount, in a wallet that has plenty.
 fn completed(flow: Flow, minor: i64) -> (World, Teller, TransactionId) {

@@ -2,8 +2,9 @@
 
 use super::lives::{Act, Story, When};
 use super::world::World;
-use crate::flows::{Command, Flow, Stage};
+use crate::flows::Command;
 use crate::settle::Outcome;
+use crate::transactions::{Flow, Stage};
 
 /// Which act to take, and what to do with it.
 pub(super) type Choice = (u16, u8);

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::DateTime;
 use uuid::Uuid;
 
+use crate::flows::Command;
 use crate::flows::testing::{OTHER, WALLET, balance};
-use crate::flows::{Command, Flow, Stage};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, JobKind};
 use crate::ledger::{Account, Balance, Books, Leg, PlatformAccount};
@@ -15,7 +15,7 @@ use crate::money::{Currency, Money};
 use crate::settle::lock::Locked;
 use crate::settle::plan::{advance, plan};
 use crate::settle::{Outcome, Step};
-use crate::transactions::Transaction;
+use crate::transactions::{Flow, Stage, Transaction};
 
 /// The claim of every job that is not stale.
 const LIVE: Claim = Claim {

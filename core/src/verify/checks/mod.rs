@@ -12,8 +12,9 @@ mod waiting;
 
 use std::fmt::Write as _;
 
-use crate::flows::{Flow, Stage, edges};
+use crate::flows::edges;
 use crate::money::Currency;
+use crate::transactions::{Flow, Stage};
 
 /// One invariant.
 #[derive(Debug)]

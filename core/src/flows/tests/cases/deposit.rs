@@ -1,8 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, entry, reason, usd};
-use crate::flows::{Canceller, Command, DisputeEnd, FailureCode, Flow, Stage};
+use crate::flows::{Command, DisputeEnd, FailureCode};
 use crate::ledger::Account;
-use crate::transactions::external_ref;
+use crate::transactions::{Canceller, Flow, Stage, external_ref};
 
 fn paid(minor: i64) -> Command {
     Command::SettlePayment {

@@ -1,7 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, transaction, usd};
-use crate::flows::{Command, DisputeEnd, Flow, Stage};
+use crate::flows::{Command, DisputeEnd};
 use crate::ledger::Account;
+use crate::transactions::{Flow, Stage};
 
 pub(super) fn cases() -> Vec<Case> {
     [while_it_is_open(), at_its_end(), after_its_end()]

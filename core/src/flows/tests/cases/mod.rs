@@ -10,10 +10,10 @@ mod withdrawal;
 use std::collections::HashMap;
 
 use crate::flows::testing::{OTHER, WALLET, at, balance, transaction, usd};
-use crate::flows::{Command, Context, Decision, Event, Flow, Stage, Verdict, decide};
+use crate::flows::{Command, Context, Decision, Event, Verdict, decide};
 use crate::ledger::{Account, Books, Leg};
 use crate::money::Money;
-use crate::transactions::Transaction;
+use crate::transactions::{Flow, Stage, Transaction};
 
 /// One case. Without a word to the contrary: 100.00 usd, and the wallets have 500.00 usd to spend.
 pub(super) struct Case {

@@ -1,7 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, reason, transaction, usd};
-use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, FailureCode};
 use crate::ledger::Account;
+use crate::transactions::{Canceller, Flow, Stage};
 
 fn case(flow: Flow, from: Stage, command: Command) -> Case {
     let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(10_000)));

@@ -1,7 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
-use crate::flows::{Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, FailureCode};
 use crate::ledger::Account;
+use crate::transactions::{Flow, Stage};
 
 pub(super) fn cases() -> Vec<Case> {
     let failed = Command::FailPayout {

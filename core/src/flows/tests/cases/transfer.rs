@@ -1,7 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, OTHERS, at, reason, transaction, usd};
-use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, FailureCode};
 use crate::ledger::Account;
+use crate::transactions::{Canceller, Flow, Stage};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut payment = at(Stage::Completed, transaction(9, Flow::Payment, usd(10_000)));

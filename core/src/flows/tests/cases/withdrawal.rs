@@ -1,7 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
-use crate::flows::{Canceller, Command, FailureCode, Flow, Stage};
+use crate::flows::{Command, FailureCode};
 use crate::ledger::Account;
+use crate::transactions::{Canceller, Flow, Stage};
 
 fn refuse() -> Command {
     Command::Refuse(reason(FailureCode::PayoutAccountRefused))

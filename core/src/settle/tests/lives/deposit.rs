@@ -2,8 +2,9 @@
 
 use super::{Teller, When};
 use crate::flows::testing::{entry, reason};
-use crate::flows::{Canceller, Command, DisputeEnd, FailureCode, Flow, Stage};
+use crate::flows::{Command, DisputeEnd, FailureCode};
 use crate::ids::TransactionId;
+use crate::transactions::{Canceller, Flow, Stage};
 
 impl Teller {
     pub(super) fn deposit(&mut self, fate: u8, more: u8, minor: i64) {

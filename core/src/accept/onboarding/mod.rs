@@ -1,0 +1,396 @@
+//! Onboarding: a person gets a connected account, once, and a page of Stripe's on which to complete it.
+//!
+//! The only creating call that no job makes: the person waits for it. Its key and parameters are stored before the first try like any
+//! other's, so asking again after a failure of any kind is safe and brings the same account.
+
+mod change;
+mod error;
+mod standing;
+mod urls;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::OnceCell;
+use url::Url;
+
+pub use error::PayeeError;
+use standing::Standing;
+pub use urls::LONGEST_URL;
+use urls::back_to;
+
+use super::{AcceptError, Caller, checks};
+use crate::alarms::{self, ONBOARDING_REFUSED};
+use crate::audit::{self, Actor, AuditRecord};
+use crate::clock::SharedClock;
+use crate::db::{Db, in_transaction};
+use crate::ids::{UserId, WalletId};
+use crate::payees::{self, DISCONNECTED, ProvenAccount};
+use crate::stripe::{
+    Account, AccountId, CallError, CallOutcome, Country, CreateAccount, CreateAccountLink, Disposition, Lane,
+    Opening, Operation, StripeCalls,
+};
+use crate::wallets::{self, Wallet};
+
+/// The subject of what concerns everybody.
+const PLATFORM: &str = "platform";
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub struct OnboardInput {
+    /// Where the person comes back to from Stripe's page.
+    pub return_url: String,
+    /// Where the person goes when the page's link was used or is too old: it asks for another one.
+    pub refresh_url: String,
+    /// Two letters: where the person lives, when that is not the platform's country. Counts when the account is opened, and never changes.
+    pub country: Option<String>,
+}
+
+/// A connected account and the page on which its person completes it.
+#[derive(Clone)]
+pub struct Onboarding {
+    /// `acct_…`
+    pub account: AccountId,
+    /// Where the person goes. Whoever has it is logged in as that person: it is shown to nobody else and never logged.
+    pub url: String,
+    /// Whether Stripe pays the account out.
+    pub payouts_enabled: bool,
+}
+
+impl fmt::Debug for Onboarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onboarding")
+            .field("account", &self.account)
+            .field("payouts_enabled", &self.payouts_enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens connected accounts, and says whose they are.
+#[derive(Clone)]
+pub struct Payees {
+    pub(super) db: Db,
+    pub(super) calls: StripeCalls,
+    pub(super) clock: SharedClock,
+    /// The platform's own account, once Stripe has told.
+    pub(super) own: Arc<OnceCell<Account>>,
+    live: bool,
+}
+
+/// One account serves all wallets of a person, and its country never changes
+/// (<https://docs.stripe.com/api/accounts/create#create_account-country>).
+fn fits(asked: Option<&Country>, account: &Account) -> Result<(), AcceptError> {
+    let is_in = account.country.as_deref();
+    match (asked.map(Country::code), is_in) {
+        (Some(asked), Some(is_in)) if asked != is_in => Err(AcceptError::validation(
+            "country",
+            format!(
+                "is {is_in} for your payout account, which serves all your wallets, and never changes; leave it out, or name an account in {asked} with \
+                 changePayoutAccount"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Debug for Payees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payees")
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Payees {
+    /// Onboarding over these calls; `live`: the key moves real money.
+    #[must_use]
+    pub fn new(db: Db, calls: StripeCalls, clock: SharedClock, live: bool) -> Self {
+        Self {
+            db,
+            calls,
+            clock,
+            own: Arc::default(),
+            live,
+        }
+    }
+
+    /// Gives the caller a page on which to complete the account that `wallet` pays out to; one is made for all of the caller's wallets
+    /// when there is none. Whatever the role, only for the caller's own: the page is a way into the account.
+    ///
+    /// # Errors
+    /// See [`PayeeError`].
+    pub async fn onboard(
+        &self,
+        caller: &Caller,
+        wallet: &str,
+        input: &OnboardInput,
+    ) -> Result<Onboarding, PayeeError> {
+        let return_url = back_to("returnUrl", &input.return_url, self.live)?;
+        let refresh_url = back_to("refreshUrl", &input.refresh_url, self.live)?;
+        let country = input.country.as_deref().map(str::parse::<Country>).transpose();
+        let country = country.map_err(|error| AcceptError::validation("country", error.to_string()))?;
+        let who_may = "only the owner of a wallet may open its payout account";
+        let wallet = self.own_wallet(caller, wallet, who_may).await?;
+        let (proven, replaced) = self.account_of(caller.user_id, &wallet, country.clone()).await?;
+        fits(country.as_ref(), proven.account())?;
+        self.record(caller, &wallet, &proven, replaced.as_deref()).await?;
+        let account = proven.account();
+        let url = self.link(&account.id, &return_url, &refresh_url).await?;
+        Ok(Onboarding {
+            account: account.id.clone(),
+            url,
+            payouts_enabled: account.payouts_enabled,
+        })
+    }
+
+    pub(super) async fn own_wallet(
+        &self,
+        caller: &Caller,
+        wallet: &str,
+        who_may: &'static str,
+    ) -> Result<Wallet, AcceptError> {
+        let id: WalletId = wallet.parse().map_err(|_| AcceptError::WalletNotFound)?;
+        let conn = &mut self.db.conn().await?;
+        let wallet = checks::own_wallet(conn, caller, id, who_may).await?;
+        if wallet.is_active {
+            Ok(wallet)
+        } else {
+            Err(AcceptError::WalletInactive)
+        }
+    }
+
+    /// The account to onboard, and the one that it takes the place of, if that one is lost.
+    async fn account_of(
+        &self,
+        user: UserId,
+        wallet: &Wallet,
+        country: Option<Country>,
+    ) -> Result<(ProvenAccount, Option<String>), PayeeError> {
+        let Some(named) = wallet.stripe_account_id.as_deref() else {
+            return match self.of_another_wallet(user).await? {
+                Some(account) => Ok((account, None)),
+                None => Ok((self.made(user, wallet, country).await?, None)),
+            };
+        };
+        match self.standing(user, named).await? {
+            Standing::Proven(account) => Ok((*account, None)),
+            Standing::NotTheirs => Err(PayeeError::invalid_state(
+                "Stripe does not say that the wallet's payout account is yours; name another one with changePayoutAccount, or ask support",
+            )),
+            Standing::Gone => Ok((self.made(user, wallet, country).await?, Some(named.to_owned()))),
+        }
+    }
+
+    /// The account that another wallet of the person pays out to: one serves all of them. One that is not the person's any more, or that the
+    /// platform has no access to, is passed over.
+    async fn of_another_wallet(&self, user: UserId) -> Result<Option<ProvenAccount>, PayeeError> {
+        let named = wallets::account_of_person(&mut *self.db.conn().await?, user).await?;
+        let Some(named) = named else { return Ok(None) };
+        Ok(match self.standing(user, &named).await? {
+            Standing::Proven(account) => Some(*account),
+            Standing::NotTheirs | Standing::Gone => None,
+        })
+    }
+
+    /// The account of the person: the same one, however often it is asked for, for as long as the platform has access to it.
+    async fn made(
+        &self,
+        user: UserId,
+        wallet: &Wallet,
+        country: Option<Country>,
+    ) -> Result<ProvenAccount, PayeeError> {
+        let call = CreateAccount {
+            user_id: user,
+            currency: wallet.currency(),
+            opening: self.opening(country).await?,
+        };
+        let asked_at = self.clock.now();
+        let mut outcome = self.create(user, &call).await?;
+        if let CallOutcome::Recorded { object_id } = &outcome {
+            match self.standing(user, object_id).await? {
+                Standing::Proven(account) => return Ok(*account),
+                Standing::NotTheirs => {
+                    return Err(PayeeError::invalid_state(
+                        "Stripe does not say any more that your payout account is yours; ask support",
+                    ));
+                }
+                Standing::Gone => {
+                    self.calls
+                        .forget(Operation::Account, user.uuid(), object_id)
+                        .await
+                        .map_err(|error| self.failed(error))?;
+                    outcome = self.create(user, &call).await?;
+                }
+            }
+        }
+        let made = match outcome {
+            CallOutcome::Fresh(account) => ProvenAccount::of(account, user, asked_at),
+            // Somebody asked at the same time and was first.
+            CallOutcome::Recorded { object_id } => match self.standing(user, &object_id).await? {
+                Standing::Proven(account) => Some(*account),
+                Standing::NotTheirs | Standing::Gone => None,
+            },
+        };
+        made.ok_or_else(|| PayeeError::invalid_state("your payout account is being opened; ask again"))
+    }
+
+    /// How an account of somebody in `country` is opened; of somebody in the platform's own when nobody has said.
+    async fn opening(&self, country: Option<Country>) -> Result<Option<Opening>, PayeeError> {
+        let platform = self.platform().await?.country.as_deref();
+        let Some(platform) = platform.and_then(|code| code.parse::<Country>().ok()) else {
+            return match country {
+                None => Ok(None),
+                Some(_) => Err(PayeeError::invalid_state(
+                    "Stripe does not say in which country the platform is; leave the country out, or ask support",
+                )),
+            };
+        };
+        let country = country.unwrap_or_else(|| platform.clone());
+        Ok(Some(Opening::of(&platform, country)))
+    }
+
+    async fn create(&self, user: UserId, call: &CreateAccount) -> Result<CallOutcome<Account>, PayeeError> {
+        let outcome = match self.calls.run_unclaimed(user.uuid(), call.clone()).await {
+            Err(CallError::LookUpFirst(look_up)) => {
+                // An account moves no money before a wallet names it: one made twice does no harm.
+                tracing::warn!(key = %look_up.key, "the outcome of an account's creation stays unknown; it is made again");
+                self.calls
+                    .resolve_absent(&look_up.key)
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                self.calls.run_unclaimed(user.uuid(), call.clone()).await
+            }
+            outcome => outcome,
+        };
+        match outcome {
+            // One of before says nothing of what Stripe does now.
+            Ok(CallOutcome::Fresh(account)) => {
+                let conn = &mut self.db.conn().await?;
+                alarms::close(conn, ONBOARDING_REFUSED, PLATFORM, self.clock.now()).await?;
+                Ok(CallOutcome::Fresh(account))
+            }
+            Ok(recorded) => Ok(recorded),
+            Err(CallError::Gateway(error)) if error.param.as_deref() == Some("country") => {
+                Err(AcceptError::validation(
+                    "country",
+                    "is none in which Stripe opens payout accounts for this platform",
+                )
+                .into())
+            }
+            Err(CallError::Gateway(error)) if error.param.as_deref() == Some("default_currency") => {
+                Err(AcceptError::validation(
+                    "country",
+                    format!(
+                        "is none in which Stripe pays out in {}; a wallet in the currency of that country can be paid out there",
+                        call.currency
+                    ),
+                )
+                .into())
+            }
+            Err(CallError::Gateway(error)) if is_of_platform(error.disposition()) => {
+                // Nothing of it is the person's: the next one would be refused as well.
+                let message = format!(
+                    "Stripe refuses to open connected accounts: {}; complete the platform's Connect settings at Stripe, or its key's permissions",
+                    error.for_operators()
+                );
+                let conn = &mut self.db.conn().await?;
+                alarms::raise(conn, ONBOARDING_REFUSED, PLATFORM, &message, self.clock.now()).await?;
+                Err(PayeeError::invalid_state(
+                    "payout accounts cannot be opened at present; support has been told and will mend it",
+                ))
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Writes down what Stripe says of the account, and lets the person's wallets that have none, or the lost one, pay out to it. The lost
+    /// one stays on record, closed.
+    async fn record(
+        &self,
+        caller: &Caller,
+        wallet: &Wallet,
+        account: &ProvenAccount,
+        replaced: Option<&str>,
+    ) -> Result<(), AcceptError> {
+        let (user, id) = (caller.user_id, account.id());
+        in_transaction!(self.db, conn => {
+            let now = self.clock.now();
+            // Before the rows that they are about, as everybody takes it.
+            wallets::lock_person(conn, user).await?;
+            payees::record(conn, account).await?;
+            if let Some(lost) = replaced {
+                payees::close(conn, lost, user, DISCONNECTED, now).await?;
+            }
+            let mut named = wallets::record_account(conn, user, id, replaced, now).await?;
+            if !named.contains(&wallet.id) {
+                named.push(wallet.id);
+            }
+            let entry = AuditRecord {
+                at: now,
+                actor: &Actor::User(user),
+                action: "onboard_payouts",
+                request_id: caller.request_id.as_deref(),
+                transactions: &[],
+                wallets: &named,
+                detail: json!({ "account": id, "replaced": replaced, "payouts_enabled": account.account().payouts_enabled,
+                                "role": caller.role.as_str() }),
+            };
+            audit::record(conn, &entry).await?;
+            Ok::<_, AcceptError>(())
+        })
+    }
+
+    async fn link(
+        &self,
+        account: &AccountId,
+        return_url: &Url,
+        refresh_url: &Url,
+    ) -> Result<String, PayeeError> {
+        let wanted = CreateAccountLink {
+            account: account.clone(),
+            return_url: return_url.to_string(),
+            refresh_url: refresh_url.to_string(),
+        };
+        let question = self.calls.gateway().create_account_link(&wanted);
+        let link = self.calls.ask(Lane::Onboarding, question).await;
+        Ok(link.map_err(|error| self.failed(error))?.url)
+    }
+
+    pub(super) fn failed(&self, error: CallError) -> PayeeError {
+        match error {
+            CallError::LaneClosed(closed) => {
+                let left = closed.until.signed_duration_since(self.clock.now()).num_seconds();
+                PayeeError::Paused {
+                    seconds: u64::try_from(left).unwrap_or_default().saturating_add(1),
+                }
+            }
+            CallError::Db(error) => error.into(),
+            CallError::Crypto(error) => PayeeError::Refused(error.into()),
+            CallError::Gateway(error) if is_refusal(error.disposition()) => {
+                let code = error.code.map(|code| format!(" ({code})")).unwrap_or_default();
+                PayeeError::invalid_state(format!("{}{code}", error.message))
+            }
+            error => match error.disposition() {
+                Disposition::NeedsReview => PayeeError::Broken(error),
+                _ => PayeeError::Away(error),
+            },
+        }
+    }
+}
+
+/// Whether a refusal of a new account is about the platform: what is sent is the same for everybody, but for country and currency.
+const fn is_of_platform(disposition: Disposition) -> bool {
+    matches!(
+        disposition,
+        Disposition::FailDefinite | Disposition::RetryThenReview
+    )
+}
+
+/// Whether Stripe has answered, and will not answer otherwise.
+const fn is_refusal(disposition: Disposition) -> bool {
+    matches!(
+        disposition,
+        Disposition::FailDefinite | Disposition::AwaitPayer | Disposition::WaitForFunds
+    )
+}

@@ -1,0 +1,124 @@
+//! What keeps the house in order: questions about what is quiet, partitions ahead of time, jobs that end their workers, alarms about these
+//! and about keys that are missing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use wallet_core::alarms;
+use wallet_core::crypto::Covered;
+use wallet_core::db::{self, DbError};
+use wallet_core::debts;
+use wallet_core::error_chain::chain;
+use wallet_core::janitor::{self, TidyError};
+use wallet_core::jobs;
+use wallet_core::standing::StandingError;
+
+use super::key_alarms::KeyAlarms;
+use crate::worker::Worker;
+
+const EVERY: Duration = Duration::from_secs(5);
+/// Partitions change by the month; looking every hour is plenty. What fails is tried again sooner.
+const BETWEEN_PARTITIONS: Duration = Duration::from_secs(3_600);
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// The kind of the alarm about them.
+const PARTITIONS_MISSING: &str = alarms::PARTITIONS_MISSING;
+/// Fewer whole months ahead than this raise an alarm.
+const LEAST_MONTHS: i64 = 2;
+
+/// Works until `shutdown`; `asks`: whether this worker serves the questions to Stripe.
+pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationToken) {
+    let mut partitions_due = Instant::now();
+    let mut key_alarms = KeyAlarms::default();
+    while !shutdown.is_cancelled() {
+        if let Err(error) = tidy(&worker).await {
+            tracing::warn!(error = %chain(&error), "housekeeping failed, trying again");
+        }
+        if asks && let Err(error) = ask_of_stripe(&worker).await {
+            tracing::warn!(error = %chain(&error), "questions to Stripe could not be queued, trying again");
+        }
+        if let Err(error) = look_at_keys(&worker, &mut key_alarms).await {
+            tracing::warn!(error = %chain(&error), "the keys could not be compared with the database, trying again");
+        }
+        if let Err(error) = keep_less(&worker).await {
+            tracing::warn!(error = %chain(&error), "what is kept too long could not be dropped, trying again");
+        }
+        if partitions_due <= Instant::now() {
+            let pause = match keep_partitions(&worker).await {
+                Ok(()) => BETWEEN_PARTITIONS,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "partitions could not be made, trying again");
+                    AFTER_FAILURE
+                }
+            };
+            partitions_due = Instant::now() + pause;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn tidy(worker: &Worker) -> Result<(), DbError> {
+    let now = worker.clock.now();
+    for job in jobs::park_crashed(&worker.db, now, Duration::ZERO).await? {
+        tracing::error!(%job, "parked a job that was started several times without an end");
+    }
+    debts::raise_alarms(&worker.db, &worker.debt_alarms, now).await
+}
+
+/// Queues the questions to Stripe that are due. Who does not serve them does not queue them.
+async fn ask_of_stripe(worker: &Worker) -> Result<(), DbError> {
+    let now = worker.clock.now();
+    let events = janitor::read_events(&worker.db, worker.call_budget, now).await?;
+    let queued = events + janitor::ask_about_quiet(&worker.db, worker.call_budget, now).await?;
+    if queued > 0 {
+        tracing::debug!(queued, "questions to Stripe queued");
+        worker.dispatcher.wake();
+    }
+    Ok(())
+}
+
+/// Tells of keys that are needed by now and not configured here, and closes what was told of those that are configured or needed no more.
+async fn look_at_keys(worker: &Worker, key_alarms: &mut KeyAlarms) -> Result<(), StandingError> {
+    let missing = match worker.vault.covered().await? {
+        Covered::Wholly => Vec::new(),
+        Covered::Partly(missing) => missing,
+        Covered::Not(needed) => vec![needed],
+    };
+    Ok(key_alarms.keep(worker, &missing).await?)
+}
+
+/// Drops what serves no longer, a bounded number of rows each time.
+async fn keep_less(worker: &Worker) -> Result<(), TidyError> {
+    let bodies = janitor::drop_event_bodies(&worker.db, worker.clock.now()).await?;
+    let digests = janitor::key_bare_digests(&worker.db, &worker.vault).await?;
+    if bodies + digests > 0 {
+        tracing::info!(
+            bodies,
+            digests,
+            "dropped bodies of old events, keyed digests of requests"
+        );
+    }
+    Ok(())
+}
+
+async fn keep_partitions(worker: &Worker) -> Result<(), DbError> {
+    let now = worker.clock.now();
+    // Whether or not they can be made: what counts is how many there are.
+    let made = db::ensure_partitions(&worker.db, now).await;
+    let months = db::months_ahead(&worker.db, now).await?;
+    let conn = &mut worker.db.conn().await?;
+    if months < LEAST_MONTHS {
+        let message = format!("partitions exist for only {months} months ahead; run wallet-worker migrate");
+        alarms::raise(conn, PARTITIONS_MISSING, "wallet_transactions", &message, now).await?;
+    } else {
+        alarms::close(conn, PARTITIONS_MISSING, "wallet_transactions", now).await?;
+    }
+    let made = made?;
+    if made > 0 {
+        tracing::info!(made, "made partitions for the months ahead");
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Work goes on while the queue's Redis is away, or while one queue cannot be worked on there: due jobs are taken from the table and handed
+//! to the handlers of this process.
+//!
+//! It is slower than Redis by the interval of the look, and as safe: a job is claimed in PostgreSQL whoever brings its id, so what Redis
+//! still has of it when it comes back is done once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wallet_core::alarms;
+use wallet_core::db::DbError;
+use wallet_core::error_chain::chain;
+use wallet_core::ids::JobId;
+use wallet_core::jobs::{self, QueueName};
+use wallet_core::queue::{Carrier, ConsumerHealth, TaskHandler};
+
+use crate::worker::Worker;
+
+/// Between two looks at Redis, and at the table while it is away.
+const EVERY: Duration = Duration::from_millis(250);
+/// Failures in a row that mean that it is away: one may be a connection that was lost and is made again.
+const AWAY_AFTER: u32 = 2;
+/// A job that Redis was given so long ago is lost with it.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+/// Transfers taken at once; they are executed in batches.
+const MOST_TRANSFERS: usize = 500;
+
+/// One queue of this worker, and what is done with its jobs.
+pub(crate) struct Served {
+    pub(crate) queue: QueueName,
+    pub(crate) handler: TaskHandler,
+    consumer: ConsumerHealth,
+    slots: Arc<Semaphore>,
+}
+
+impl Served {
+    pub(crate) fn new(
+        queue: QueueName,
+        handler: TaskHandler,
+        consumer: ConsumerHealth,
+        concurrency: usize,
+    ) -> Self {
+        Self {
+            queue,
+            handler,
+            consumer,
+            slots: Arc::new(Semaphore::new(concurrency)),
+        }
+    }
+
+    /// How many jobs may be taken now.
+    fn room(&self) -> usize {
+        match self.slots.available_permits() {
+            0 => 0,
+            _ if self.queue == QueueName::Transfers => MOST_TRANSFERS,
+            free => free,
+        }
+    }
+
+    /// Has these jobs done, side by side as far as there are slots; transfers as one group.
+    fn begin(&self, jobs: Vec<JobId>, running: &TaskTracker) {
+        let group = if self.queue == QueueName::Transfers {
+            jobs.len().max(1)
+        } else {
+            1
+        };
+        for ids in jobs.chunks(group).map(<[JobId]>::to_vec) {
+            let (handler, slots) = (Arc::clone(&self.handler), Arc::clone(&self.slots));
+            running.spawn(async move {
+                if let Ok(_slot) = slots.acquire_owned().await {
+                    handler(ids).await;
+                }
+            });
+        }
+    }
+}
+
+/// Looks until `shutdown`, then waits for what it has begun.
+pub(crate) async fn run(
+    worker: Arc<Worker>,
+    carrier: Carrier,
+    served: Vec<Served>,
+    shutdown: CancellationToken,
+) {
+    let running = TaskTracker::new();
+    let mut failures = 0_u32;
+    while !shutdown.is_cancelled() {
+        let before = failures;
+        failures = match carrier.ping().await {
+            Ok(()) => 0,
+            Err(_) => failures.saturating_add(1),
+        };
+        match (before >= AWAY_AFTER, failures >= AWAY_AFTER) {
+            (false, true) => tracing::warn!("the queue's Redis is away: taking jobs from the table"),
+            (true, false) => tracing::info!("the queue's Redis is back"),
+            _ => {}
+        }
+        for queue in &served {
+            let is_stuck = failures >= AWAY_AFTER || queue.consumer.is_failing();
+            if is_stuck && let Err(error) = take(&worker, queue, &running).await {
+                tracing::warn!(queue = %queue.queue, error = %chain(&error), "jobs could not be taken from the table");
+            }
+        }
+        for queue in &served {
+            tell_put_aside(&worker, queue).await;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+    running.close();
+    running.wait().await;
+}
+
+/// Calls a person when something lay in Redis that was no task: somebody else writes there.
+async fn tell_put_aside(worker: &Worker, served: &Served) {
+    let what = served.consumer.take_put_aside();
+    if what.is_empty() {
+        return;
+    }
+    let message = format!(
+        "put aside in Redis, work goes on from PostgreSQL; look who writes there: {}",
+        what.join("; ")
+    );
+    let raised = async {
+        let conn = &mut worker.db.conn().await?;
+        alarms::raise(
+            conn,
+            alarms::QUEUE_GARBAGE,
+            served.queue.as_str(),
+            &message,
+            worker.clock.now(),
+        )
+        .await
+    };
+    if let Err(error) = raised.await {
+        tracing::error!(queue = %served.queue, message, error = %chain(&error), "an alarm could not be raised");
+    }
+}
+
+async fn take(worker: &Worker, served: &Served, running: &TaskTracker) -> Result<(), DbError> {
+    let room = served.room();
+    if room == 0 {
+        return Ok(());
+    }
+    jobs::hand_over_anew(&worker.db, served.queue, LOST_AFTER).await?;
+    let limit = i64::try_from(room).unwrap_or(i64::MAX);
+    let due = jobs::take_due(&worker.db, served.queue, limit, worker.clock.now()).await?;
+    if !due.is_empty() {
+        served.begin(due, running);
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Renewing the leases of running jobs: one statement for all of them, by a task of its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use wallet_core::db::Db;
+use wallet_core::error_chain::chain;
+use wallet_core::ids::JobId;
+use wallet_core::jobs::{self, Claim, RENEW_EVERY};
+
+/// The claims that this process works on.
+#[derive(Clone)]
+pub(crate) struct Leases {
+    db: Db,
+    /// For how long a claim is renewed.
+    longest: Duration,
+    held: Arc<Mutex<HashMap<JobId, Held>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    fence: i64,
+    since: Instant,
+}
+
+/// Keeps claims renewed until it is dropped, also by a panic: then the leases run out and others take over.
+pub(crate) struct Kept {
+    leases: Leases,
+    claims: Vec<Claim>,
+}
+
+impl Leases {
+    /// Renews each claim for as long as one run may take, and no longer: a job that never yields cannot be dropped, and only a lease
+    /// that runs out lets another worker try and then park it.
+    pub(crate) fn new(db: Db, longest_run: Duration) -> Self {
+        Self {
+            db,
+            longest: longest_run.saturating_add(RENEW_EVERY),
+            held: Arc::default(),
+        }
+    }
+
+    /// Has these claims renewed while the result lives.
+    pub(crate) fn keep(&self, claims: Vec<Claim>) -> Kept {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = Instant::now();
+        held.extend(claims.iter().map(|claim| {
+            let fence = claim.fence;
+            (claim.job, Held { fence, since })
+        }));
+        Kept {
+            leases: self.clone(),
+            claims,
+        }
+    }
+
+    /// What is renewed; forgets, with a line in the log, what has run for too long.
+    fn renewable(&self) -> Vec<Claim> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|job, held| {
+            let is_renewed = held.since.elapsed() <= self.longest;
+            if !is_renewed {
+                tracing::error!(%job, "the job runs for too long and cannot be dropped; its lease will run out");
+            }
+            is_renewed
+        });
+        let claim = |(job, held): (&JobId, &Held)| Claim {
+            job: *job,
+            fence: held.fence,
+        };
+        held.iter().map(claim).collect()
+    }
+
+    /// Renews until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(RENEW_EVERY) => {}
+            }
+            let claims = self.renewable();
+            if claims.is_empty() {
+                continue;
+            }
+            match jobs::renew(&self.db, &claims).await {
+                Ok(renewed) if renewed.len() < claims.len() => {
+                    // Ended a moment ago, or taken over: whatever it still writes is refused by the fence.
+                    tracing::debug!(
+                        held = claims.len(),
+                        renewed = renewed.len(),
+                        "some claims are no longer ours"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(error = %chain(&error), "leases could not be renewed"),
+            }
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut held = self.leases.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for claim in &self.claims {
+            if held.get(&claim.job).map(|held| held.fence) == Some(claim.fence) {
+                held.remove(&claim.job);
+            }
+        }
+    }
+}

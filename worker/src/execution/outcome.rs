@@ -1,0 +1,335 @@
+//! The ends of a job that its own settlement did not write: later, given back, or parked.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::Rng;
+use wallet_core::db::DbError;
+use wallet_core::error_chain::chain;
+use wallet_core::ids::TransactionId;
+use wallet_core::inbox::InboxError;
+use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
+use wallet_core::locks::LockError;
+use wallet_core::retry::RetryPolicy;
+use wallet_core::stripe::{CallError, Disposition, GatewayError, Lane, Scope};
+use wallet_core::transactions::{self, TimelineKind};
+
+use crate::job_error::JobError;
+use crate::lock_waits::OVERDUE;
+use crate::metrics::count_job;
+use crate::worker::Worker;
+
+/// Attempts that count, before a job is parked: with [`RetryPolicy::STRIPE_UNKNOWN`] half a day, one at most.
+const MOST_ATTEMPTS: i32 = 100;
+
+/// Attempts after which what Stripe forbids is a person's business: some seconds, in which a permission that is being changed may come.
+const MOST_FORBIDDEN: i32 = 5;
+
+/// How long money is waited for before a person is called: longer than any country lets a payment settle
+/// (<https://docs.stripe.com/payouts#payout-speed>).
+const LONGEST_WAIT_FOR_FUNDS: TimeDelta = TimeDelta::days(35);
+
+/// How long a reversal is waited for that Stripe holds until the account has the money: longer than Stripe waits for it, which is 45 days
+/// (<https://docs.stripe.com/connect/pending-transfer-reversals>).
+const LONGEST_WAIT_FOR_REVERSAL: TimeDelta = TimeDelta::days(50);
+
+/// How long a job waits for another one before a person is called.
+const LONGEST_WAIT_FOR_ANOTHER: TimeDelta = TimeDelta::days(1);
+
+/// The longest pause between two looks at an object whose maker is not known yet.
+const LONGEST_BETWEEN_LOOKS: Duration = Duration::from_secs(60 * 60);
+
+/// Between two tries to write how a job ends, while the database is away; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(16);
+
+/// How long a job waits for money-out before it looks again; a start wakes those that wait.
+const STOPPED: Duration = Duration::from_secs(5);
+
+/// How long a line about waiting stands before it is said again.
+const TOLD_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// What to do with a job after an error.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Its attempt counts.
+    Retry(Duration),
+    /// Its attempt is returned.
+    HandBack(Duration),
+    Park,
+}
+
+impl End {
+    /// Its name in metrics.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Retry(_) => "retried",
+            Self::HandBack(_) => "handed_back",
+            Self::Park => "parked",
+        }
+    }
+}
+
+/// Ends a job after an error. The job is left to its lease when even that fails.
+pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
+    if matches!(error, JobError::Call(CallError::ClaimVoid)) {
+        return;
+    }
+    let reason = match error {
+        JobError::Lock(LockError::Busy { wallet }) if worker.waits.is_told(*wallet) => OVERDUE.to_owned(),
+        _ => error.to_string(),
+    };
+    let now = worker.clock.now();
+    let end = resumable(worker, job, error, decide(job, error, now));
+    let told = for_operators(error, end, &reason);
+    if let End::Retry(delay) = end {
+        tracing::info!(attempts = job.attempts, ?delay, error = %chain(error), "trying again later");
+    }
+    if let End::Park = end {
+        tracing::warn!(attempts = job.attempts, error = %chain(error), "parked: a person has to look");
+    }
+    let mut pause = FIRST_PAUSE;
+    let is_written = loop {
+        let failed = match write_end(worker, job, end, now, &told).await {
+            Ok(is_written) => break is_written,
+            Err(failed) => failed,
+        };
+        tracing::warn!(error = %chain(&failed), "the end of a job could not be written");
+        // Its lease is renewed meanwhile, so that it goes on as soon as the database is back.
+        if !failed.is_transient() || pause > LAST_PAUSE {
+            break false;
+        }
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2);
+    };
+    if !is_written {
+        // Whoever has the job now tells the owner.
+        return;
+    }
+    count_job(job.kind, end.name());
+    // Whatever Stripe could not do now, also what costs no attempt: until it is quiet, nothing is tried before its time. What it forbids
+    // about one account or one kind of object tells nothing about the others.
+    if let (JobError::Call(CallError::Gateway(error)), Some(kind)) = (error, job.kind)
+        && !matches!(error.class.scope(), Scope::Account | Scope::Kind)
+        && error.class.disposition() != Disposition::WaitForFunds
+    {
+        worker.failed_alone.count(kind.queue());
+    }
+    tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;
+}
+
+/// What the job remembers: what its owner reads, and for operators the request that Stripe refused, or the key that is missing. Waiting jobs are
+/// found by the words alone, and brought forward when Stripe answers again.
+fn for_operators(error: &JobError, end: End, reason: &str) -> String {
+    match error {
+        JobError::Call(CallError::Gateway(error)) if matches!(end, End::Park) => {
+            format!("{reason} ({})", error.for_operators())
+        }
+        JobError::Crypto(_)
+        | JobError::Inbox(InboxError::Crypto(_))
+        | JobError::Call(CallError::Crypto(_)) => chain(error),
+        _ => reason.to_owned(),
+    }
+}
+
+/// While the lane is paused, a failure is the provider's and not the job's: its attempt is returned, and the job goes on when the lane does.
+fn resumable(worker: &Worker, job: &ClaimedJob, error: &JobError, end: End) -> End {
+    let lane = job.kind.map(|kind| Lane::of(kind.queue()));
+    match (end, error) {
+        (End::Retry(delay), JobError::Call(CallError::Gateway(error)))
+            if error.class.is_outage()
+                && lane.is_some_and(|lane| worker.calls.breakers().is_paused(lane)) =>
+        {
+            End::HandBack(delay)
+        }
+        (end, _) => end,
+    }
+}
+
+/// Writes how a job ends this time; says whether the claim was still valid.
+async fn write_end(
+    worker: &Worker,
+    job: &ClaimedJob,
+    end: End,
+    now: DateTime<Utc>,
+    reason: &str,
+) -> Result<bool, DbError> {
+    match end {
+        End::Park => jobs::park(&worker.db, job.claim, now, reason).await,
+        End::Retry(delay) => {
+            let run_at = now + time(delay);
+            jobs::retry_later(&worker.db, job.claim, run_at, reason).await
+        }
+        End::HandBack(delay) => {
+            let back = HandBack {
+                claim: job.claim,
+                run_at: now + time(delay),
+            };
+            Ok(jobs::hand_back(&worker.db, &[back], reason).await? == 1)
+        }
+    }
+}
+
+/// One line of the timeline for each reason to wait, not for each try.
+async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked: bool, reason: &str) {
+    let Some(transaction) = job.transaction else {
+        return;
+    };
+    // Housekeeping is not the owner's business.
+    let is_quiet = matches!(
+        error,
+        JobError::Again(_) | JobError::NotYet(_) | JobError::AfterAnother(_) | JobError::AfterCall(_)
+    ) || job
+        .kind
+        .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
+    if is_quiet {
+        return;
+    }
+    if !parked {
+        return tell_waiting(worker, job, error.waits_for(), reason).await;
+    }
+    let words = "support has been told and will look at it";
+    write_line(worker, transaction, TimelineKind::NeedsReview, words).await;
+}
+
+async fn write_line(worker: &Worker, transaction: TransactionId, kind: TimelineKind, message: &str) {
+    let told = async {
+        let conn = &mut worker.db.conn().await?;
+        transactions::record(
+            conn,
+            transaction,
+            worker.ids.next(),
+            worker.clock.now(),
+            kind,
+            message,
+            None,
+        )
+        .await
+    };
+    match told.await {
+        Ok(()) => worker.announcer.announce(vec![transaction.uuid()]),
+        Err(error) => tracing::debug!(error = %chain(&error), "a line of the timeline was not written"),
+    }
+}
+
+/// Says what a job waits for, once an hour at most for each thing that it can wait for.
+pub(super) async fn tell_waiting(worker: &Worker, job: &ClaimedJob, waits_for: &str, message: &str) {
+    let Some(transaction) = job.transaction else {
+        return;
+    };
+    let now = worker.clock.now();
+    let told = async {
+        let conn = &mut worker.db.conn().await?;
+        let line = (worker.ids.next(), now);
+        let since = job.created_at.max(now - TOLD_AGAIN_AFTER);
+        transactions::record_waiting(conn, transaction, line, (waits_for, message), since).await
+    };
+    match told.await {
+        Ok(true) => worker.announcer.announce(vec![transaction.uuid()]),
+        Ok(false) => {}
+        Err(error) => tracing::debug!(error = %chain(&error), "a line of the timeline was not written"),
+    }
+}
+
+fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
+    let failures = u32::try_from(job.attempts).unwrap_or(1);
+    let age = now - job.created_at;
+    let draw = |policy: RetryPolicy| policy.delay(failures, &mut rand::rng());
+    let end = match error {
+        JobError::Park(_) => End::Park,
+        JobError::Again(_) => End::HandBack(Duration::ZERO),
+        JobError::NotYet(_) => End::Retry(draw(RetryPolicy::STRIPE_UNKNOWN)),
+        JobError::AfterAnother(_) if age > LONGEST_WAIT_FOR_ANOTHER => End::Park,
+        JobError::AfterCall(_) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
+        JobError::AfterFunds(_) if age > LONGEST_WAIT_FOR_REVERSAL => End::Park,
+        JobError::AfterFunds(_) => {
+            let hours = age.num_hours().clamp(1, 64).ilog2();
+            End::HandBack(RetryPolicy::FUNDS_MISSING.delay(hours.saturating_add(2), &mut rand::rng()))
+        }
+        // Attempts are returned, so the delay grows with the age.
+        JobError::AfterAnother(_) => {
+            let doublings = age.num_seconds().clamp(1, 60).ilog2();
+            End::HandBack(RetryPolicy::AFTER_ANOTHER.delay(doublings.saturating_add(1), &mut rand::rng()))
+        }
+        JobError::AfterCall(_) => {
+            let longest = longest_until_look(age);
+            End::HandBack(RetryPolicy::new(longest, longest).delay(1, &mut rand::rng()))
+        }
+        JobError::Db(error) if error.is_transient() => End::Retry(draw(RetryPolicy::STORE_AWAY)),
+        JobError::Db(_) | JobError::Crypto(_) | JobError::Inbox(_) => End::Retry(draw(RetryPolicy::DEFAULT)),
+        JobError::Lock(_) => End::HandBack(RetryPolicy::CONTENDED.delay(4, &mut rand::rng())),
+        JobError::Call(CallError::LaneClosed(_)) => {
+            End::HandBack(RetryPolicy::STRIPE_THROTTLED.delay(3, &mut rand::rng()))
+        }
+        JobError::Call(CallError::MoneyOutStopped) => {
+            End::HandBack(STOPPED.saturating_add(Duration::from_millis(rand::rng().random_range(0..5_000))))
+        }
+        JobError::Call(error) => match (error.disposition(), error) {
+            (Disposition::RetrySameKey { counts: true }, CallError::Gateway(error)) => {
+                End::Retry(draw(policy_of(error)))
+            }
+            (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
+            (Disposition::RetryThenReview, _) if job.attempts >= MOST_FORBIDDEN => End::Park,
+            (Disposition::RetryThenReview, _) => End::Retry(draw(RetryPolicy::STRIPE_THROTTLED)),
+            (Disposition::WaitForFunds, _) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
+            // As long again as it has waited, up to an hour or so: each try is an attempt of its own, and many may wait for the same money.
+            (Disposition::WaitForFunds, _) => {
+                let doublings = age.num_minutes().clamp(1, 64).ilog2();
+                End::HandBack(RetryPolicy::FUNDS_MISSING.delay(doublings.saturating_add(2), &mut rand::rng()))
+            }
+            (Disposition::RetrySameKey { counts: false } | Disposition::PauseAll, error) => {
+                let policy = match error {
+                    CallError::Gateway(error) => policy_of(error),
+                    _ => RetryPolicy::STRIPE_THROTTLED,
+                };
+                // Attempts are returned, so the delay cannot grow with them.
+                End::HandBack(policy.delay(2, &mut rand::rng()))
+            }
+            // Decided by the job itself; one that reaches this place was not expected.
+            _ => End::Park,
+        },
+    };
+    match end {
+        End::Retry(_) if job.attempts >= MOST_ATTEMPTS => End::Park,
+        end => end,
+    }
+}
+
+/// The longest pause before the next look at an object whose maker is not known yet. Each look asks Stripe, and whoever holds a key of an
+/// account can make many such objects: soon at first, then an eighth of the time that it has waited.
+fn longest_until_look(age: TimeDelta) -> Duration {
+    let doublings = age.num_seconds().clamp(1, 60).ilog2();
+    let soon = RetryPolicy::AFTER_ANOTHER.ceiling(doublings.saturating_add(1));
+    let late = age.to_std().unwrap_or_default() / 8;
+    soon.max(late).min(LONGEST_BETWEEN_LOOKS)
+}
+
+const fn policy_of(error: &GatewayError) -> RetryPolicy {
+    error.class.retry_policy()
+}
+
+fn time(delay: Duration) -> TimeDelta {
+    TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_which_nobody_knows_the_maker_is_looked_at_ever_less_often() {
+        let within = |age: TimeDelta| longest_until_look(age).as_secs();
+        assert_eq!(within(TimeDelta::seconds(-5)), 0, "clocks differ");
+        assert!(within(TimeDelta::seconds(10)) <= 5);
+        assert_eq!(within(TimeDelta::minutes(1)), 15);
+        assert_eq!(within(TimeDelta::hours(2)), 15 * 60);
+        assert_eq!(within(TimeDelta::days(20)), 60 * 60);
+        // Looks in the mean, which is half of the longest pause, until it counts as somebody else's.
+        let (mut age, mut looks) = (TimeDelta::zero(), 0);
+        while age < TimeDelta::days(1) {
+            age += time(longest_until_look(age) / 2);
+            looks += 1;
+        }
+        assert!(looks < 170, "{looks} looks at one object in a day");
+    }
+}
