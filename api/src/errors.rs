@@ -252,7 +252,7 @@ impl From<InvalidKey> for ApiError {
 #[cfg(test)]
 mod tests {
     use wallet_core::error_chain::chain;
-    use wallet_core::stripe::{CallError, ErrorClass, GatewayError};
+    use wallet_core::stripe::{CallError, ErrorClass, StripeError};
 
     use super::*;
 
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn each_reason_of_a_refused_payout_account_has_its_code() {
-        let call = || CallError::Gateway(GatewayError::new(ErrorClass::Unknown));
+        let call = || CallError::Stripe(StripeError::new(ErrorClass::Unknown));
         for (error, code) in [
             (
                 PayeeError::Refused(AcceptError::WalletNotFound),

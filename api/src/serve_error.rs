@@ -4,7 +4,7 @@ use wallet_core::config::ConfigError;
 use wallet_core::db::DbError;
 use wallet_core::metrics::RecorderError;
 use wallet_core::queue::CarrierError;
-use wallet_core::stripe::{GatewayConfigError, InvalidWebhookSecret};
+use wallet_core::stripe::{ClientConfigError, InvalidWebhookSecret};
 
 use crate::auth::KeyError;
 
@@ -34,7 +34,7 @@ pub enum ServeError {
     NoWebhookSecret,
     /// Stripe's client cannot be built of the key and the base URL.
     #[error("Stripe cannot be used")]
-    Stripe(#[from] GatewayConfigError),
+    Stripe(#[from] ClientConfigError),
     /// The process has another metrics recorder.
     #[error("metrics cannot be recorded")]
     Metrics(#[from] RecorderError),

@@ -20,7 +20,7 @@ use wallet_core::metrics::{Recorder, upkeep};
 use wallet_core::queue::Carrier;
 use wallet_core::standing::Unfit;
 use wallet_core::stripe::{
-    AsyncStripeGateway, BreakerSettings, Breakers, GatewayOptions, StripeCalls, Verifier, WebhookSecret,
+    BreakerSettings, Breakers, ClientOptions, StripeCalls, StripeClient, Verifier, WebhookSecret,
 };
 
 use crate::auth::{Authenticator, LiveSessions};
@@ -153,10 +153,10 @@ impl App {
         let calls = StripeCalls::new(
             db.clone(),
             Arc::clone(&vault),
-            Arc::new(AsyncStripeGateway::new(&GatewayOptions::new(
+            StripeClient::new(&ClientOptions::new(
                 config.stripe.secret_key.clone(),
                 config.stripe.api_base.as_str(),
-            ))?),
+            ))?,
             Arc::new(Breakers::new(BreakerSettings::default())),
             Arc::clone(&clock),
         );

@@ -80,7 +80,7 @@ impl JobError {
 
 fn call_sentence(error: &CallError) -> String {
     match error {
-        CallError::Gateway(error) => error.class.sentence().to_owned(),
+        CallError::Stripe(error) => error.class.sentence().to_owned(),
         CallError::LaneClosed(_) => LANE_CLOSED.to_owned(),
         other => other.to_string(),
     }

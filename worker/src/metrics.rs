@@ -11,12 +11,10 @@ use wallet_core::inbox::EventEnd;
 use wallet_core::jobs::{self, JobKind};
 use wallet_core::money_out;
 use wallet_core::settle::Outcome;
+use wallet_core::stripe;
 
 pub(crate) const JOBS: &str = "wallet_jobs_total";
 pub(crate) const SETTLEMENTS: &str = "wallet_settlements_total";
-pub(crate) const STRIPE_CALLS: &str = "wallet_stripe_calls_total";
-pub(crate) const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
-pub(crate) const STRIPE_ASKED_AGAIN: &str = "wallet_stripe_asked_again_total";
 const EVENTS: &str = "wallet_stripe_events_without_effect_total";
 pub(crate) const KEY_REFUSED: &str = "wallet_stripe_key_refused";
 /// Lock nodes that can be written to.
@@ -34,19 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) fn describe() {
     metrics::describe_counter!(JOBS, "Runs of jobs by kind and outcome");
     metrics::describe_counter!(SETTLEMENTS, "Steps that went through the settlement, by outcome");
-    metrics::describe_counter!(
-        STRIPE_CALLS,
-        "Requests to Stripe by operation and by what is known of them"
-    );
-    metrics::describe_histogram!(
-        STRIPE_SECONDS,
-        metrics::Unit::Seconds,
-        "Time that Stripe took, by operation"
-    );
-    metrics::describe_counter!(
-        STRIPE_ASKED_AGAIN,
-        "Requests to Stripe that were sent a second time because there was no answer yet"
-    );
+    stripe::describe_metrics();
     metrics::describe_counter!(
         EVENTS,
         "Events that settled nothing, by what became of them: processed, ignored because they are none of ours, or parked"

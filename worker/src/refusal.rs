@@ -4,7 +4,7 @@
 //! are. The codes are those of <https://docs.stripe.com/error-codes>.
 
 use wallet_core::flows::{FailureCode, FailureReason};
-use wallet_core::stripe::{ErrorClass, GatewayError};
+use wallet_core::stripe::{ErrorClass, StripeError};
 
 /// One line of the table.
 struct Refusal {
@@ -190,7 +190,7 @@ const TABLE: &[Refusal] = &[
 ];
 
 /// Why a step ended that Stripe has refused; `step` is the code of a step whose refusal has none of its own.
-pub(crate) fn reason(error: &GatewayError, step: FailureCode) -> FailureReason {
+pub(crate) fn reason(error: &StripeError, step: FailureCode) -> FailureReason {
     if error.class == ErrorClass::Declined {
         return FailureReason::new(step, error.message.clone());
     }
@@ -216,10 +216,10 @@ mod tests {
     use super::*;
 
     fn told(code: Option<&str>, param: Option<&str>) -> String {
-        let error = GatewayError {
+        let error = StripeError {
             code: code.map(ToOwned::to_owned),
             param: param.map(Into::into),
-            ..GatewayError::new(ErrorClass::Refused)
+            ..StripeError::new(ErrorClass::Refused)
         };
         reason(&error, FailureCode::StripeRefused).to_string()
     }
@@ -275,10 +275,10 @@ mod tests {
 
     #[test]
     fn a_decline_speaks_in_the_words_that_stripe_wrote_for_the_payer() {
-        let error = GatewayError {
+        let error = StripeError {
             code: Some("card_declined".to_owned()),
             message: "Your card has insufficient funds.".to_owned(),
-            ..GatewayError::new(ErrorClass::Declined)
+            ..StripeError::new(ErrorClass::Declined)
         };
         assert_eq!(
             reason(&error, FailureCode::PaymentDeclined).to_string(),

@@ -18,14 +18,13 @@ use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::metrics::{RecorderError, recorder, upkeep};
 use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
 use wallet_core::stripe::{
-    AsyncStripeGateway, BreakerSettings, Breakers, GatewayConfigError, GatewayOptions, StripeCalls,
+    BreakerSettings, Breakers, ClientConfigError, ClientOptions, StripeCalls, StripeClient,
 };
 
 use crate::background::redis_fallback::{self, Served};
 use crate::background::{checks, housekeeping, lock_nodes, overdue_locks, platform_account, resume};
 use crate::execution::{Batcher, Executor, Leases};
 use crate::health::{self, Health};
-use crate::measured::Measured;
 use crate::worker::Worker;
 use crate::{metrics, start};
 
@@ -43,7 +42,7 @@ pub enum RunError {
     Locks(#[from] LockError),
     /// Stripe.
     #[error("the payment provider cannot be used")]
-    Gateway(#[from] GatewayConfigError),
+    Stripe(#[from] ClientConfigError),
     /// The process has another metrics recorder.
     #[error("metrics cannot be recorded")]
     Metrics(#[from] RecorderError),
@@ -80,8 +79,8 @@ pub async fn run(
         .map(ExposeSecret::expose_secret)
         .collect();
     let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
-    let stripe = GatewayOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
-    let gateway = Arc::new(Measured::new(AsyncStripeGateway::new(&stripe)?, db.clone()));
+    let stripe = ClientOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
+    let client = StripeClient::new(&stripe)?;
     let recorder = recorder()?;
     metrics::describe();
     let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
@@ -96,13 +95,7 @@ pub async fn run(
         db,
         clock,
         |db, vault, clock| {
-            StripeCalls::new(
-                db.clone(),
-                Arc::clone(vault),
-                gateway,
-                breakers,
-                Arc::clone(clock),
-            )
+            StripeCalls::new(db.clone(), Arc::clone(vault), client, breakers, Arc::clone(clock))
         },
         locks,
         dispatcher.clone(),

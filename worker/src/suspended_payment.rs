@@ -35,10 +35,10 @@ pub(crate) struct SuspendedPayment {
 impl SuspendedPayment {
     /// Asks Stripe about it.
     pub(crate) async fn ask(worker: &Worker, lane: Lane, intent: PaymentIntentId) -> Result<Self, JobError> {
-        let (calls, gateway) = (&worker.calls, worker.calls.gateway());
-        let paid = calls.ask(lane, gateway.retrieve_payment_intent(&intent)).await?;
-        let refunds = calls.ask(lane, gateway.list_refunds(&intent)).await?;
-        let disputes = calls.ask(lane, gateway.list_disputes(&intent)).await?;
+        let (calls, client) = (&worker.calls, worker.calls.client());
+        let paid = calls.ask(lane, client.retrieve_payment_intent(&intent)).await?;
+        let refunds = calls.ask(lane, client.list_refunds(&intent)).await?;
+        let disputes = calls.ask(lane, client.list_disputes(&intent)).await?;
         Ok(Self {
             intent,
             paid,

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::ids::UserId;
-use crate::stripe::{Account, GatewayError};
+use crate::stripe::{Account, StripeError};
 
 /// A connected account of which Stripe has said whose it is. Only such a one is stored as a wallet's payout account, gets a link or has
 /// its schedule changed.
@@ -56,6 +56,6 @@ impl ProvenAccount {
 /// Whether Stripe refuses a question about a connected account because the platform has no such account (any more): 403 `account_invalid`, or 404
 /// (<https://docs.stripe.com/error-codes#account-invalid>). Any other refusal may be about our key and says nothing about the account.
 #[must_use]
-pub fn is_gone(error: &GatewayError) -> bool {
+pub fn is_gone(error: &StripeError) -> bool {
     error.status == Some(404) || error.code.as_deref() == Some("account_invalid")
 }

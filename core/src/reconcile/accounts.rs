@@ -85,7 +85,7 @@ async fn holding(asker: Asker<'_>, account: String, now: DateTime<Utc>) -> Resul
             held,
             is_known: true,
         }),
-        Err(ReconcileError::Call(CallError::Gateway(error)))
+        Err(ReconcileError::Call(CallError::Stripe(error)))
             if matches!(
                 error.disposition(),
                 Disposition::FailDefinite | Disposition::NeedsReview | Disposition::RetryThenReview
@@ -102,13 +102,13 @@ async fn ask(
     id: &AccountId,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<Currency, Decimal>, ReconcileError> {
-    let gateway = asker.calls.gateway();
+    let client = asker.calls.client();
     // An account that refuses us is closed: it is told so, and asking again would only open the breaker.
     let balance = asker
-        .ask(Patience::Outage, || gateway.retrieve_balance(Some(id)))
+        .ask(Patience::Outage, || client.retrieve_balance(Some(id)))
         .await?;
     let payouts = asker
-        .ask(Patience::Outage, || gateway.list_payouts(id, now - OLDEST_PAYOUT))
+        .ask(Patience::Outage, || client.list_payouts(id, now - OLDEST_PAYOUT))
         .await?;
     // Each page of a list is a call of its own.
     asker.pay_for_pages(payouts.len()).await?;

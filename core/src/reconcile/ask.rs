@@ -5,7 +5,7 @@ use super::ReconcileError;
 use crate::budget::{self, Bucket, CallBudget};
 use crate::db::Db;
 use crate::retry::RetryPolicy;
-use crate::stripe::{CallError, Disposition, GatewayError, Lane, StripeCalls};
+use crate::stripe::{CallError, Disposition, Lane, StripeCalls, StripeError};
 
 /// How often a question is asked before the comparison is given up: some ten seconds, in which a paused lane has been probed.
 const TRIES: u32 = 5;
@@ -48,7 +48,7 @@ impl Asker<'_> {
         question: impl FnMut() -> F,
     ) -> Result<T, ReconcileError>
     where
-        F: Future<Output = Result<T, GatewayError>>,
+        F: Future<Output = Result<T, StripeError>>,
     {
         budget::wait(self.db, self.budget, Bucket::Comparison, self.calls.clock()).await?;
         Ok(ask(self.calls, patience, question).await?)
@@ -70,7 +70,7 @@ pub(super) async fn ask<T, F>(
     mut question: impl FnMut() -> F,
 ) -> Result<T, CallError>
 where
-    F: Future<Output = Result<T, GatewayError>>,
+    F: Future<Output = Result<T, StripeError>>,
 {
     repeat(RetryPolicy::STRIPE_THROTTLED, patience, || {
         calls.ask(Lane::Maintenance, question())
@@ -94,7 +94,7 @@ where
                 failures += 1;
                 let delay = policy.delay(failures, &mut rand::rng());
                 tracing::debug!(%error, failures, ?delay, "a question is asked again");
-                if matches!(error, CallError::Gateway(_)) {
+                if matches!(error, CallError::Stripe(_)) {
                     reason = Some(error);
                 }
                 tokio::time::sleep(delay).await;
@@ -131,11 +131,11 @@ mod tests {
     }
 
     fn throttled() -> CallError {
-        GatewayError::new(ErrorClass::RateLimited).into()
+        StripeError::new(ErrorClass::RateLimited).into()
     }
 
     fn refused() -> CallError {
-        GatewayError::new(ErrorClass::KeyRefused).into()
+        StripeError::new(ErrorClass::KeyRefused).into()
     }
 
     fn paused() -> CallError {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn missing() -> CallError {
-        GatewayError::new(ErrorClass::NotFound).into()
+        StripeError::new(ErrorClass::NotFound).into()
     }
 
     #[tokio::test]
@@ -166,7 +166,7 @@ mod tests {
         })
         .await;
         assert!(
-            matches!(&told, Err(CallError::Gateway(error)) if error.class == ErrorClass::KeyRefused),
+            matches!(&told, Err(CallError::Stripe(error)) if error.class == ErrorClass::KeyRefused),
             "{told:?}"
         );
     }

@@ -12,9 +12,7 @@ use super::report::Cause;
 use super::{ReconcileError, own};
 use crate::db::{Db, DbError, sql};
 use crate::ids::TransactionId;
-use crate::stripe::{
-    BalanceTransaction, CallError, Disposition, GatewayError, PaymentIntentId, RefundStatus,
-};
+use crate::stripe::{BalanceTransaction, CallError, Disposition, PaymentIntentId, RefundStatus, StripeError};
 use crate::transactions::{self, Flow, Transaction, external_ref};
 
 /// Most questions about single objects; more unknown movements than this are told without asking.
@@ -196,7 +194,7 @@ impl<'a> Attributor<'a> {
             return Ok(outside());
         };
         let Some(charge) = self
-            .find(|| self.asker.calls.gateway().retrieve_charge(&id))
+            .find(|| self.asker.calls.client().retrieve_charge(&id))
             .await?
         else {
             return Ok(outside());
@@ -209,7 +207,7 @@ impl<'a> Attributor<'a> {
         }
         // Our own record of the intent may still be missing.
         let intent = self
-            .find(|| self.asker.calls.gateway().retrieve_payment_intent(&intent))
+            .find(|| self.asker.calls.client().retrieve_payment_intent(&intent))
             .await?;
         let claimed = intent.and_then(|intent| intent.metadata.transaction_id);
         match self.transaction(claimed, Flow::Deposit).await? {
@@ -226,7 +224,7 @@ impl<'a> Attributor<'a> {
             return self.charge(source).await;
         };
         let refund = self
-            .find(|| self.asker.calls.gateway().retrieve_refund(&id))
+            .find(|| self.asker.calls.client().retrieve_refund(&id))
             .await?;
         match refund.and_then(|refund| refund.charge) {
             Some(charge) => self.charge(charge.as_str()).await,
@@ -239,7 +237,7 @@ impl<'a> Attributor<'a> {
             return Ok(outside());
         };
         let Some(refund) = self
-            .find(|| self.asker.calls.gateway().retrieve_refund(&id))
+            .find(|| self.asker.calls.client().retrieve_refund(&id))
             .await?
         else {
             return Ok(outside());
@@ -269,7 +267,7 @@ impl<'a> Attributor<'a> {
             return Ok(outside());
         };
         match self
-            .find(|| self.asker.calls.gateway().retrieve_dispute(&id))
+            .find(|| self.asker.calls.client().retrieve_dispute(&id))
             .await?
         {
             Some(dispute) => self.gives_back(dispute.payment_intent.as_ref()).await,
@@ -282,7 +280,7 @@ impl<'a> Attributor<'a> {
             return Ok(outside());
         };
         let Some(transfer) = self
-            .find(|| self.asker.calls.gateway().retrieve_transfer(&id))
+            .find(|| self.asker.calls.client().retrieve_transfer(&id))
             .await?
         else {
             return Ok(outside());
@@ -356,11 +354,11 @@ impl<'a> Attributor<'a> {
     /// An object of Stripe; none when Stripe does not know it.
     async fn find<T, F>(&self, question: impl FnMut() -> F) -> Result<Option<T>, ReconcileError>
     where
-        F: Future<Output = Result<T, GatewayError>>,
+        F: Future<Output = Result<T, StripeError>>,
     {
         match self.asker.ask(Patience::Refusal, question).await {
             Ok(object) => Ok(Some(object)),
-            Err(ReconcileError::Call(CallError::Gateway(error)))
+            Err(ReconcileError::Call(CallError::Stripe(error)))
                 if matches!(
                     error.disposition(),
                     Disposition::FailDefinite | Disposition::NeedsReview

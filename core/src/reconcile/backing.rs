@@ -92,8 +92,8 @@ pub async fn backing(
     let now = calls.clock().now();
     let asker = Asker { db, calls, budget };
     let before = expected(db, now).await?;
-    let gateway = calls.gateway();
-    let balance = ask::ask(calls, Patience::Refusal, || gateway.retrieve_balance(None)).await?;
+    let client = calls.client();
+    let balance = ask::ask(calls, Patience::Refusal, || client.retrieve_balance(None)).await?;
     // What was booked while Stripe answered may be in the answer or not: the lesser of both counts.
     let after = expected(db, calls.clock().now()).await?;
     let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
@@ -198,7 +198,7 @@ async fn movements(
     kind: &'static str,
     since: DateTime<Utc>,
 ) -> Result<Vec<BalanceTransaction>, ReconcileError> {
-    let gateway = asker.calls.gateway();
+    let client = asker.calls.client();
     let mut query = BalanceTransactionQuery {
         kind: Some(kind),
         created_since: Some(since),
@@ -206,7 +206,7 @@ async fn movements(
     };
     let mut read = Vec::new();
     for _ in 0..MOST_PAGES {
-        let question = || gateway.list_balance_transactions(&query);
+        let question = || client.list_balance_transactions(&query);
         let page = asker.ask(Patience::Refusal, question).await?;
         query.older_than = page.transactions.last().map(|oldest| oldest.id.clone());
         read.extend(page.transactions);

@@ -221,9 +221,9 @@ pub async fn explain(
         is_forced,
         reason,
     } = what;
-    let question = calls.gateway().retrieve_balance_transaction(id);
+    let question = calls.client().retrieve_balance_transaction(id);
     let movement = match calls.ask(Lane::Maintenance, question).await {
-        Err(CallError::Gateway(error)) if error.class == ErrorClass::NotFound => {
+        Err(CallError::Stripe(error)) if error.class == ErrorClass::NotFound => {
             return Err(ReconcileError::NoSuchMovement(id.clone()));
         }
         answer => answer?,

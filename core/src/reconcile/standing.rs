@@ -40,9 +40,9 @@ pub(super) async fn read(
     let mut readings = 0;
     loop {
         readings += 1;
-        let gateway = asker.calls.gateway();
+        let client = asker.calls.client();
         let balance = asker
-            .ask(Patience::Refusal, || gateway.retrieve_balance(None))
+            .ask(Patience::Refusal, || client.retrieve_balance(None))
             .await?;
         let page = page(asker, newest).await?;
         let between = Between::of(&earlier, &page);
@@ -62,9 +62,9 @@ pub(super) async fn page(
     asker: Asker<'_>,
     query: &BalanceTransactionQuery,
 ) -> Result<BalanceTransactionPage, ReconcileError> {
-    let gateway = asker.calls.gateway();
+    let client = asker.calls.client();
     asker
-        .ask(Patience::Refusal, || gateway.list_balance_transactions(query))
+        .ask(Patience::Refusal, || client.list_balance_transactions(query))
         .await
 }
 

@@ -28,8 +28,8 @@ pub use rows::{is_undecided, made};
 use store::{ABSENT, Begun, CallStore};
 
 use super::breaker::{Breakers, Lane};
-use super::errors::{ErrorClass, GatewayError};
-use super::gateway::PaymentGateway;
+use super::client::StripeClient;
+use super::errors::{ErrorClass, StripeError};
 use super::ids::IdempotencyKey;
 use super::ticket::Ticket;
 use super::types::StripeObject;
@@ -66,35 +66,35 @@ pub enum Author {
 #[derive(Clone)]
 pub struct StripeCalls {
     store: CallStore,
-    gateway: Arc<dyn PaymentGateway>,
+    client: StripeClient,
     breakers: Arc<Breakers>,
     clock: SharedClock,
     objects: Arc<Objects>,
 }
 
 impl StripeCalls {
-    /// Calls over this gateway, kept in this database.
+    /// Calls by this client, kept in this database.
     #[must_use]
     pub fn new(
         db: Db,
         vault: Arc<Vault>,
-        gateway: Arc<dyn PaymentGateway>,
+        client: StripeClient,
         breakers: Arc<Breakers>,
         clock: SharedClock,
     ) -> Self {
         Self {
             store: CallStore::new(db, vault),
-            gateway,
+            client,
             breakers,
             clock,
             objects: Arc::default(),
         }
     }
 
-    /// The gateway, for questions that create nothing; ask them through [`StripeCalls::ask`].
+    /// The client, for questions that create nothing; ask them through [`StripeCalls::ask`].
     #[must_use]
-    pub fn gateway(&self) -> &dyn PaymentGateway {
-        &*self.gateway
+    pub const fn client(&self) -> &StripeClient {
+        &self.client
     }
 
     /// The clock that its calls are dated by.
@@ -112,11 +112,11 @@ impl StripeCalls {
     /// Asks Stripe something that has no effect, or none when repeated, under the lane's breaker.
     ///
     /// # Errors
-    /// [`CallError::LaneClosed`] when the lane is paused, else those of the gateway.
+    /// [`CallError::LaneClosed`] when the lane is paused, else those of the client.
     pub async fn ask<T>(
         &self,
         lane: Lane,
-        question: impl Future<Output = Result<T, GatewayError>>,
+        question: impl Future<Output = Result<T, StripeError>>,
     ) -> Result<T, CallError> {
         let permit = self.breakers.permit(lane, self.clock.now())?;
         let answer = question.await;
@@ -213,7 +213,11 @@ impl StripeCalls {
             // This process was stopped for so long that another worker may have taken the job over. Nothing was sent.
             return Err(CallError::ClaimVoid);
         }
-        let answer = stored.send(&*self.gateway, &ticket).await;
+        let may = self.may_send_again(C::OPERATION);
+        let answer = self
+            .client
+            .send_again(may, || stored.send(&self.client, &ticket))
+            .await;
         if answer.is_ok() {
             chaos::reach(Point::CallAnswered).await;
         }
@@ -235,6 +239,11 @@ impl StripeCalls {
                 Err(error.into())
             }
         }
+    }
+
+    /// Whether a call that is under way may be sent a second time: not while money-out is stopped, since the first request may have been lost.
+    async fn may_send_again(&self, operation: Operation) -> bool {
+        !operation.sends_money_out() || self.store.may_leave().await.is_ok_and(|may| may)
     }
 
     /// Whether a call of this operation may be sent for `subject` at this moment; [`StripeCalls::run`] asks again when it is.
@@ -376,7 +385,7 @@ impl StripeCalls {
     async fn failed<C: StripeCall>(
         &self,
         before: &Attempt,
-        error: &GatewayError,
+        error: &StripeError,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
         let request_id = error.request.id.as_deref();
@@ -404,7 +413,7 @@ impl StripeCalls {
         match self.store.outcome(key).await? {
             Some(Outcome::Succeeded { object_id }) => Ok(CallOutcome::Recorded { object_id }),
             // Refused: whoever was refused decides; this run comes again and finds what was decided.
-            _ => Err(CallError::Gateway(GatewayError::new(ErrorClass::InUse))),
+            _ => Err(CallError::Stripe(StripeError::new(ErrorClass::InUse))),
         }
     }
 }

@@ -12,7 +12,7 @@ pub use scope::Scope;
 use super::types::PaymentIntent;
 use crate::retry::RetryPolicy;
 
-/// [`GatewayError::code`] of an answer that could not be read.
+/// [`StripeError::code`] of an answer that could not be read.
 pub(super) const UNREADABLE_ANSWER: &str = "unreadable_answer";
 
 /// What a failed call tells of its effect.
@@ -280,7 +280,7 @@ pub struct FailedRequest {
 /// A call to Stripe that brought no object.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("stripe call failed ({class}{}): {}", status.map(|status| format!(", http {status}")).unwrap_or_default(), told(*class, message))]
-pub struct GatewayError {
+pub struct StripeError {
     /// What is known of the effect.
     pub class: ErrorClass,
     /// The HTTP status, when Stripe answered.
@@ -307,7 +307,7 @@ const fn told(class: ErrorClass, message: &str) -> &str {
     }
 }
 
-impl GatewayError {
+impl StripeError {
     /// A failure without an answer to take more from.
     #[must_use]
     pub fn new(class: ErrorClass) -> Self {

@@ -1,16 +1,15 @@
-//! Stripe: the port the domain speaks to, and everything that makes a call to it safe to repeat.
+//! Stripe: its API in our own types, and everything that makes a call to it safe to repeat.
 //!
-//! [`PaymentGateway`] is the port in our own types; [`AsyncStripeGateway`] is the only place that names async-stripe. A worker makes a
+//! [`StripeClient`] sends requests, and is the only place that names async-stripe. A worker makes a
 //! creating call only through [`StripeCalls`], which commits key and parameters before the first try. [`classify`] says once
 //! what each failure means, [`Breakers`] keeps a failing lane from hammering Stripe, [`Verifier`] checks webhooks and
 //! [`Envelope`] reads what little of an event we trust.
 
-mod adapter;
 mod breaker;
 mod calls;
+mod client;
 mod errors;
 mod event;
-mod gateway;
 mod ids;
 mod opening;
 mod params;
@@ -19,15 +18,17 @@ mod status;
 mod ticket;
 mod types;
 
-pub use adapter::{AsyncStripeGateway, CALL_TIMEOUT, GatewayConfigError, GatewayOptions};
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
 pub use calls::{
     Author, CLOCKS_DIFFER, CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls, is_undecided,
     made,
 };
-pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, GatewayError, Scope, classify};
+pub use client::{
+    CALL_TIMEOUT, ClientConfigError, ClientOptions, STRIPE_CALLS, STRIPE_SECONDS, StripeClient,
+    describe_metrics,
+};
+pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, Scope, StripeError, classify};
 pub use event::{Envelope, EventError, EventObject};
-pub use gateway::PaymentGateway;
 pub use ids::{
     AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, ExternalAccountId,
     IdempotencyKey, InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId,

@@ -150,7 +150,7 @@ async fn stripe_that_takes_too_long_is_not_waited_for_and_calls_that_are_paused_
     let app = TestApp::with_workers(0).await;
     let (landlord, wallet) = app.owner(0).await;
     app.stripe
-        .fault(json!({ "operation": "accounts.create", "nth": 1, "answer_delay_ms": 11_000 }))
+        .fault(json!({ "operation": "accounts.create", "nth": 1, "times": 2, "answer_delay_ms": 11_000 }))
         .await;
     let begun = std::time::Instant::now();
     let slow = onboard(&app, &landlord, &wallet).await;

@@ -14,8 +14,8 @@ use wallet_core::ids::{JobId, SystemIds, UserId};
 use wallet_core::jobs::Claim;
 use wallet_core::money::Currency;
 use wallet_core::stripe::{
-    AsyncStripeGateway, BreakerSettings, Breakers, CallError, CallOutcome, CreateAccount, ErrorClass,
-    GatewayOptions, StripeCalls, StripeObject,
+    BreakerSettings, Breakers, CallError, CallOutcome, ClientOptions, CreateAccount, ErrorClass, StripeCalls,
+    StripeClient, StripeObject,
 };
 use wallet_tests::TestApp;
 
@@ -27,10 +27,10 @@ async fn calls(app: &TestApp) -> StripeCalls {
     let ids = Arc::new(SystemIds::new(Arc::clone(&clock)));
     let keys = Arc::new(PgKeyStore::new(db.clone()));
     let vault = Arc::new(Vault::new(config.encryption, keys, Arc::clone(&clock), ids));
-    let options = GatewayOptions::new(config.stripe.secret_key, config.stripe.api_base.as_str());
-    let gateway = Arc::new(AsyncStripeGateway::new(&options).unwrap());
+    let options = ClientOptions::new(config.stripe.secret_key, config.stripe.api_base.as_str());
+    let client = StripeClient::new(&options).unwrap();
     let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
-    StripeCalls::new(db, vault, gateway, breakers, clock)
+    StripeCalls::new(db, vault, client, breakers, clock)
 }
 
 fn account(person: Uuid) -> CreateAccount {
@@ -80,7 +80,7 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
     let person = Uuid::new_v4();
     let lost = calls.run_unclaimed(person, account(person)).await.unwrap_err();
     assert!(
-        matches!(&lost, CallError::Gateway(error) if error.class == ErrorClass::Unknown),
+        matches!(&lost, CallError::Stripe(error) if error.class == ErrorClass::Unknown),
         "{lost:?}"
     );
     let made = calls.run_unclaimed(person, account(person)).await.unwrap();
@@ -143,7 +143,7 @@ async fn two_processes_that_make_a_call_at_once_make_one_object() {
     for answer in [one, other] {
         let good = match &answer {
             Ok(_) => true,
-            Err(CallError::Gateway(error)) => error.class == ErrorClass::InUse,
+            Err(CallError::Stripe(error)) => error.class == ErrorClass::InUse,
             Err(_) => false,
         };
         assert!(good, "{answer:?}");

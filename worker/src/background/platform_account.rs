@@ -81,11 +81,11 @@ impl Watch {
         }
         let pause = if is_refused { WHEN_REFUSED } else { OTHERWISE };
         self.question_due = Instant::now() + pause;
-        let question = worker.calls.gateway().retrieve_own_account();
+        let question = worker.calls.client().retrieve_own_account();
         let told = match worker.calls.ask(Lane::Maintenance, question).await {
             Ok(platform) => self.accepted(worker, Some(&platform)).await,
             // It may not be read with our key, which is accepted all the same.
-            Err(CallError::Gateway(error)) if error.class.proves_key() => self.accepted(worker, None).await,
+            Err(CallError::Stripe(error)) if error.class.proves_key() => self.accepted(worker, None).await,
             Err(_) => return,
         };
         log(told);
@@ -113,7 +113,7 @@ impl Watch {
         let mut unsettled = worker.settlement.confirm(platform, None);
         if !unsettled.is_empty() {
             // Stripe shows the bank accounts of the platform's own account to few keys; a balance is held in settled currencies alone.
-            let question = worker.calls.gateway().retrieve_balance(None);
+            let question = worker.calls.client().retrieve_balance(None);
             let Ok(balance) = worker.calls.ask(Lane::Maintenance, question).await else {
                 return Ok(());
             };

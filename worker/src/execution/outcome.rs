@@ -11,7 +11,7 @@ use wallet_core::inbox::InboxError;
 use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
 use wallet_core::locks::LockError;
 use wallet_core::retry::RetryPolicy;
-use wallet_core::stripe::{CallError, Disposition, GatewayError, Lane, Scope};
+use wallet_core::stripe::{CallError, Disposition, Lane, Scope, StripeError};
 use wallet_core::transactions::{self, TimelineKind};
 
 use crate::job_error::JobError;
@@ -109,7 +109,7 @@ pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     count_job(job.kind, end.name());
     // Whatever Stripe could not do now, also what costs no attempt: until it is quiet, nothing is tried before its time. What it forbids
     // about one account or one kind of object tells nothing about the others.
-    if let (JobError::Call(CallError::Gateway(error)), Some(kind)) = (error, job.kind)
+    if let (JobError::Call(CallError::Stripe(error)), Some(kind)) = (error, job.kind)
         && !matches!(error.class.scope(), Scope::Account | Scope::Kind)
         && error.class.disposition() != Disposition::WaitForFunds
     {
@@ -122,7 +122,7 @@ pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
 /// found by the words alone, and brought forward when Stripe answers again.
 fn for_operators(error: &JobError, end: End, reason: &str) -> String {
     match error {
-        JobError::Call(CallError::Gateway(error)) if matches!(end, End::Park) => {
+        JobError::Call(CallError::Stripe(error)) if matches!(end, End::Park) => {
             format!("{reason} ({})", error.for_operators())
         }
         JobError::Crypto(_)
@@ -136,7 +136,7 @@ fn for_operators(error: &JobError, end: End, reason: &str) -> String {
 fn resumable(worker: &Worker, job: &ClaimedJob, error: &JobError, end: End) -> End {
     let lane = job.kind.map(|kind| Lane::of(kind.queue()));
     match (end, error) {
-        (End::Retry(delay), JobError::Call(CallError::Gateway(error)))
+        (End::Retry(delay), JobError::Call(CallError::Stripe(error)))
             if error.class.is_outage()
                 && lane.is_some_and(|lane| worker.calls.breakers().is_paused(lane)) =>
         {
@@ -265,7 +265,7 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
             End::HandBack(STOPPED.saturating_add(Duration::from_millis(rand::rng().random_range(0..5_000))))
         }
         JobError::Call(error) => match (error.disposition(), error) {
-            (Disposition::RetrySameKey { counts: true }, CallError::Gateway(error)) => {
+            (Disposition::RetrySameKey { counts: true }, CallError::Stripe(error)) => {
                 End::Retry(draw(policy_of(error)))
             }
             (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
@@ -279,7 +279,7 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
             }
             (Disposition::RetrySameKey { counts: false } | Disposition::PauseAll, error) => {
                 let policy = match error {
-                    CallError::Gateway(error) => policy_of(error),
+                    CallError::Stripe(error) => policy_of(error),
                     _ => RetryPolicy::STRIPE_THROTTLED,
                 };
                 // Attempts are returned, so the delay cannot grow with them.
@@ -304,7 +304,7 @@ fn longest_until_look(age: TimeDelta) -> Duration {
     soon.max(late).min(LONGEST_BETWEEN_LOOKS)
 }
 
-const fn policy_of(error: &GatewayError) -> RetryPolicy {
+const fn policy_of(error: &StripeError) -> RetryPolicy {
     error.class.retry_policy()
 }
 

@@ -49,7 +49,7 @@ async fn source_of(worker: &Worker, turn: &Transaction) -> Result<Option<String>
     let kind = external_ref::BALANCE_TRANSACTION;
     let movements = transactions::external_refs_of(&mut *worker.db.conn().await?, turn.id, kind).await?;
     let movement: BalanceTransactionId = id(movements.first().map(String::as_str))?;
-    let question = worker.calls.gateway().retrieve_balance_transaction(&movement);
+    let question = worker.calls.client().retrieve_balance_transaction(&movement);
     Ok(worker.calls.ask(Lane::Maintenance, question).await?.source)
 }
 

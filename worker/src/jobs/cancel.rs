@@ -68,8 +68,8 @@ async fn cancel_deposit(
         };
     };
     let reason = FailureReason::cancelled(canceller(transaction), "it was paid");
-    let gateway = worker.calls.gateway();
-    let question = gateway.retrieve_payment_intent(&intent);
+    let client = worker.calls.client();
+    let question = client.retrieve_payment_intent(&intent);
     let intent = worker.calls.ask(Lane::Maintenance, question).await?;
     give_up(&Look::unasked(worker, job), transaction, &intent, reason).await
 }

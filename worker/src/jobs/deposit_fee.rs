@@ -54,16 +54,16 @@ async fn fee_of(
     transaction: &Transaction,
     intent: &PaymentIntentId,
 ) -> Result<Command, JobError> {
-    let gateway = worker.calls.gateway();
+    let client = worker.calls.client();
     let intent = worker
         .calls
-        .ask(Lane::Maintenance, gateway.retrieve_payment_intent(intent))
+        .ask(Lane::Maintenance, client.retrieve_payment_intent(intent))
         .await?;
     let not_yet = || JobError::NotYet("the payment provider has not settled the payment yet");
     let charge = intent.latest_charge.ok_or_else(not_yet)?;
     let charge = worker
         .calls
-        .ask(Lane::Maintenance, gateway.retrieve_charge(&charge))
+        .ask(Lane::Maintenance, client.retrieve_charge(&charge))
         .await?;
     let movement = charge.balance_transaction.ok_or_else(not_yet)?;
     worker.settlement.learn(charge.amount, movement.amount);
@@ -102,10 +102,10 @@ async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction)
         // While the refund was pending.
         return worker.finish(job).await;
     }
-    let gateway = worker.calls.gateway();
+    let client = worker.calls.client();
     let refund = worker
         .calls
-        .ask(Lane::Maintenance, gateway.retrieve_refund(&id))
+        .ask(Lane::Maintenance, client.retrieve_refund(&id))
         .await?;
     let movement = match refund.balance_transaction {
         Some(movement) => movement,
@@ -119,7 +119,7 @@ async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction)
     };
     let movement = worker
         .calls
-        .ask(Lane::Maintenance, gateway.retrieve_balance_transaction(&movement))
+        .ask(Lane::Maintenance, client.retrieve_balance_transaction(&movement))
         .await?;
     if movement.fee.is_zero() {
         return worker.finish(job).await;

@@ -52,7 +52,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let id: PaymentIntentId = object_id
                 .parse()
                 .map_err(|_| JobError::Park(format!("{object_id} is no payment intent")))?;
-            let question = worker.calls.gateway().retrieve_payment_intent(&id);
+            let question = worker.calls.client().retrieve_payment_intent(&id);
             let intent = worker.calls.ask(Lane::Deposits, question).await?;
             apply_payment_intent(&Look::unasked(worker, job), &transaction, intent).await
         }
@@ -62,13 +62,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             worker.settle(&[step(job, &transaction, command)]).await?;
             Ok(())
         }
-        Err(CallError::Gateway(error)) if error.misses("customer") => {
+        Err(CallError::Stripe(error)) if error.misses("customer") => {
             if !is_repeated {
                 forget_customer(worker, &transaction, &customer).await?;
             }
             Err(JobError::NotYet("the customer is made anew"))
         }
-        Err(CallError::Gateway(mut error)) => match (error.class, error.payment_intent.take()) {
+        Err(CallError::Stripe(mut error)) => match (error.class, error.payment_intent.take()) {
             // The payment was tried and failed; the intent exists all the same.
             (ErrorClass::Declined | ErrorClass::AuthenticationRequired, Some(intent)) => {
                 apply_payment_intent(&Look::unasked(worker, job), &transaction, *intent).await
@@ -85,7 +85,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             }
             (_, payment_intent) => {
                 error.payment_intent = payment_intent;
-                Err(CallError::Gateway(error).into())
+                Err(CallError::Stripe(error).into())
             }
         },
         Err(error) => Err(error.into()),

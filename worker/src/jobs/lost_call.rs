@@ -73,7 +73,7 @@ async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<Made>
     let since = transaction.created_at - CLOCKS_DIFFER;
     match made_at_stripe::payouts(worker, transaction, since).await {
         // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
-        Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => Ok(Vec::new()),
+        Err(JobError::Call(CallError::Stripe(error))) if payees::is_gone(&error) => Ok(Vec::new()),
         made => made,
     }
 }

@@ -103,7 +103,7 @@ async fn own(
 
 /// The transfers of a withdrawal's group.
 pub(super) async fn transfers(worker: &Worker, transaction: &Transaction) -> Result<Vec<Made>, JobError> {
-    let listing = worker.calls.gateway().list_transfers(transaction.id);
+    let listing = worker.calls.client().list_transfers(transaction.id);
     let listed = worker.calls.ask(Operation::Transfer.lane(), listing).await?;
     let destination = account_of(transaction)?;
     let mut made = Vec::new();
@@ -128,7 +128,7 @@ pub(super) async fn is_taken_back(worker: &Worker, transfer: &str) -> Result<boo
     let id: StripeTransferId = transfer
         .parse()
         .map_err(|_| JobError::Park(format!("{transfer} is no transfer")))?;
-    let question = worker.calls.gateway().retrieve_transfer(&id);
+    let question = worker.calls.client().retrieve_transfer(&id);
     let transfer = worker.calls.ask(Operation::Transfer.lane(), question).await?;
     is_back(worker, &transfer).await
 }
@@ -151,7 +151,7 @@ pub(super) async fn payouts(
 ) -> Result<Vec<Made>, JobError> {
     let account = account_of(transaction)?;
     let bank = bank_of(worker, transaction).await?;
-    let listing = worker.calls.gateway().list_payouts(&account, since);
+    let listing = worker.calls.client().list_payouts(&account, since);
     let listed = worker.calls.ask(Operation::Payout.lane(), listing).await?;
     let ours = listed.iter().filter(|payout| {
         payout.metadata.transaction_id == Some(transaction.id)
@@ -175,7 +175,7 @@ pub(super) async fn refunds(
     (transaction, amount): (TransactionId, Money),
     intent: &PaymentIntentId,
 ) -> Result<Vec<Made>, JobError> {
-    let listing = worker.calls.gateway().list_refunds(intent);
+    let listing = worker.calls.client().list_refunds(intent);
     let listed = worker.calls.ask(Operation::Refund.lane(), listing).await?;
     let ours = listed
         .iter()
@@ -201,7 +201,7 @@ pub(super) async fn payment_intents(
     customer: &CustomerId,
     since: DateTime<Utc>,
 ) -> Result<Vec<Made>, JobError> {
-    let listing = worker.calls.gateway().list_payment_intents(customer, since);
+    let listing = worker.calls.client().list_payment_intents(customer, since);
     let listed = worker.calls.ask(Operation::PaymentIntent.lane(), listing).await?;
     let ours = listed.iter().filter(|intent| {
         intent.metadata.transaction_id == Some(transaction.id) && intent.amount == transaction.amount

@@ -45,14 +45,14 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .map_err(|error| JobError::Park(format!("the job's payload cannot be read: {error}")))?;
     let mut query = first_query(worker, &mut reading).await?;
     loop {
-        let question = worker.calls.gateway().list_events(&query);
+        let question = worker.calls.client().list_events(&query);
         let page = match worker.calls.ask(Lane::Maintenance, question).await {
-            Err(CallError::Gateway(error)) if query.account.is_some() && is_refused(error.disposition()) => {
+            Err(CallError::Stripe(error)) if query.account.is_some() && is_refused(error.disposition()) => {
                 return worker.finish(job).await;
             }
             // Of the platform's own list a refusal passes, or is about the event from which the reading went on, which Stripe no longer has: it begins
             // anew, and whoever requeues the job does not ask from there either.
-            Err(CallError::Gateway(error)) if is_refused(error.disposition()) => {
+            Err(CallError::Stripe(error)) if is_refused(error.disposition()) => {
                 reading.read_down_to = None;
                 reading.was_refused = true;
                 jobs::record_payload(&mut *worker.db.conn().await?, job.claim, json!(reading)).await?;

@@ -78,7 +78,7 @@ async fn not_made(
                 )));
             }
             Ok(false) => {}
-            Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {}
+            Err(JobError::Call(CallError::Stripe(error))) if payees::is_gone(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -138,10 +138,10 @@ async fn not_shown(
         .as_deref()
         .and_then(|id| id.parse().ok())
         .ok_or_else(|| JobError::Park("the withdrawal names no payout".to_owned()))?;
-    let question = worker.calls.gateway().retrieve_payout(&account, &payout);
+    let question = worker.calls.client().retrieve_payout(&account, &payout);
     match worker.calls.ask(Lane::Maintenance, question).await {
         Ok(_) => observations::payout(&Look::unasked(worker, job), &account, &payout).await,
-        Err(CallError::Gateway(error)) if payees::is_gone(&error) => {
+        Err(CallError::Stripe(error)) if payees::is_gone(&error) => {
             settle(worker, job, transaction, decided, Some(&payout)).await
         }
         Err(error) => Err(error.into()),

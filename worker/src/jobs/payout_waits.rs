@@ -89,7 +89,7 @@ pub(super) async fn holds_enough(
     withdrawal: &Transaction,
     account: &AccountId,
 ) -> Result<bool, JobError> {
-    let question = worker.calls.gateway().retrieve_balance(Some(account));
+    let question = worker.calls.client().retrieve_balance(Some(account));
     let balance = worker.calls.ask(Lane::Withdrawals, question).await?;
     let of_currency = |money: &&Money| money.currency() == withdrawal.amount.currency();
     let held: Decimal = balance
@@ -135,12 +135,12 @@ async fn made_by_others(
     account: &AccountId,
     transfer: &StripeTransferId,
 ) -> Result<Vec<Payout>, JobError> {
-    let gateway = worker.calls.gateway();
+    let client = worker.calls.client();
     let sent = worker
         .calls
-        .ask(Lane::Withdrawals, gateway.retrieve_transfer(transfer))
+        .ask(Lane::Withdrawals, client.retrieve_transfer(transfer))
         .await?;
-    let listing = gateway.list_payouts(account, sent.created);
+    let listing = client.list_payouts(account, sent.created);
     let payouts = worker.calls.ask(Lane::Withdrawals, listing).await?;
     let mut others = Vec::new();
     for payout in payouts {

@@ -47,7 +47,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             worker.settle_locked(&transaction.wallets(), &steps).await?;
             Ok(())
         }
-        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+        Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             // Under a key that this database does not know, such as before it was restored, we may have made the very refund.
             let is_too_much = matches!(error.code.as_deref(), Some(ALREADY_REFUNDED | MORE_THAN_IS_LEFT));
             if is_too_much && adopt_what_was_sent(worker, &transaction).await? {
@@ -97,7 +97,7 @@ const LOST: &str =
 /// Whether the payer's bank has decided for the payer, so that nobody waits for it any more. Stripe refuses a refund with the same code before
 /// and after (<https://docs.stripe.com/error-codes#charge-disputed>).
 async fn is_lost(worker: &Worker, intent: &PaymentIntentId) -> Result<bool, JobError> {
-    let listing = worker.calls.gateway().list_disputes(intent);
+    let listing = worker.calls.client().list_disputes(intent);
     let disputes = worker.calls.ask(Lane::Deposits, listing).await?;
     let is_open = disputes.iter().any(|dispute| !dispute.status.is_final());
     let is_lost = disputes

@@ -47,7 +47,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let why = "the wallet is not active: activate it, requeue this job, and deactivate it again";
             return Err(JobError::Park(why.to_owned()));
         }
-        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+        Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             return Err(JobError::Park(format!("Stripe refuses the refund: {error}")));
         }
         Err(error) => return Err(error.into()),

@@ -52,12 +52,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     chaos::reach(Point::EventProcessed).await;
     match done {
         // Whoever shares the account at Stripe with us may be paid in whatever they like.
-        Err(JobError::Call(CallError::Gateway(error))) if error.class == ErrorClass::Foreign => {
+        Err(JobError::Call(CallError::Stripe(error))) if error.class == ErrorClass::Foreign => {
             let note = "its object is in a currency that is not used here";
             look.close(EventEnd::Ignored, note).await
         }
         // Stripe does not know the object, or will not show it: nothing to decide by.
-        Err(JobError::Call(CallError::Gateway(error)))
+        Err(JobError::Call(CallError::Stripe(error)))
             if matches!(
                 error.disposition(),
                 Disposition::NeedsReview | Disposition::FailDefinite

@@ -39,21 +39,21 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
             return give_back(worker, job, &transaction, reason).await;
         }
-        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+        Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::PayoutFailed);
             return give_back(worker, job, &transaction, reason).await;
         }
         // The money is not there and will not come: somebody else has taken it back.
-        Err(CallError::Gateway(error))
+        Err(CallError::Stripe(error))
             if error.disposition() == Disposition::WaitForFunds
                 && others_took_back(worker, &transaction).await? =>
         {
             let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
             return give_back(worker, job, &transaction, reason).await;
         }
-        Err(CallError::Gateway(error)) if error.disposition() == Disposition::WaitForFunds => {
+        Err(CallError::Stripe(error)) if error.disposition() == Disposition::WaitForFunds => {
             payout_waits::tell(worker, job, &transaction).await?;
-            return Err(CallError::Gateway(error).into());
+            return Err(CallError::Stripe(error).into());
         }
         Err(error) => return Err(error.into()),
     };

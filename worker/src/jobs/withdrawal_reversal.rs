@@ -61,7 +61,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(CallError::LookUpFirst(look_up)) => {
             return look(worker, &transaction, &sent.transfer, &look_up).await;
         }
-        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+        Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             // Somebody else has taken some of it meanwhile. If not, the money stays on the connected account: outcome::end parks the
             // job for a person, funds held.
             let meanwhile = taken_by_others(worker, &sent.transfer).await?;
@@ -73,7 +73,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             if is_repeated || taken(&meanwhile) > taken(&others) {
                 return Err(JobError::Again("the rest of the transfer is taken back"));
             }
-            return Err(CallError::Gateway(error).into());
+            return Err(CallError::Stripe(error).into());
         }
         Err(error) => return Err(error.into()),
     };
@@ -173,7 +173,7 @@ pub(super) async fn reversals(
     worker: &Worker,
     transfer: &StripeTransferId,
 ) -> Result<Vec<Reversal>, JobError> {
-    let question = worker.calls.gateway().list_reversals(transfer);
+    let question = worker.calls.client().list_reversals(transfer);
     Ok(worker.calls.ask(Lane::Withdrawals, question).await?)
 }
 

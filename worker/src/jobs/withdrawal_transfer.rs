@@ -48,11 +48,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
         Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
         // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
-        Err(CallError::Gateway(error)) if error.misses("destination") => {
+        Err(CallError::Stripe(error)) if error.misses("destination") => {
             let reason = FailureReason::new(FailureCode::PayoutAccountRefused, ACCOUNT_GONE);
             return refuse(worker, job, &transaction, reason).await;
         }
-        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+        Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::StripeRefused);
             return refuse(worker, job, &transaction, reason).await;
         }
@@ -142,14 +142,14 @@ async fn account_obstacle(
     let asked_at = worker.clock.now();
     let account = match worker
         .calls
-        .ask(Lane::Withdrawals, worker.calls.gateway().retrieve_account(id))
+        .ask(Lane::Withdrawals, worker.calls.client().retrieve_account(id))
         .await
     {
         Ok(account) => account,
-        Err(CallError::Gateway(error)) if payees::is_gone(&error) => {
+        Err(CallError::Stripe(error)) if payees::is_gone(&error) => {
             return Ok(refused(ACCOUNT_GONE));
         }
-        Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+        Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             return Ok(Some(refusal::reason(&error, FailureCode::StripeRefused)));
         }
         Err(error) => return Err(error.into()),
@@ -184,11 +184,11 @@ async fn account_obstacle(
         .as_deref()
         .is_some_and(|interval| interval != "manual")
     {
-        let change = worker.calls.gateway().set_manual_payouts(id);
+        let change = worker.calls.client().set_manual_payouts(id);
         match worker.calls.ask(Lane::Withdrawals, change).await {
             Ok(_) => {}
             // Nothing was sent, and nothing will be.
-            Err(CallError::Gateway(error)) if error.disposition() == Disposition::FailDefinite => {
+            Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
                 return Ok(refused(&format!(
                     "the payout account pays itself out by a schedule that cannot be changed from here ({}); set it to manual at Stripe, or name another account \
                      with changePayoutAccount",

@@ -13,10 +13,10 @@ const NOBODYS: &str = "the account of nobody here";
 /// Looks at an account and notes whether Stripe pays it out.
 pub(crate) async fn account(look: &Look<'_>, id: &AccountId) -> Result<(), JobError> {
     let asked_at = look.worker.clock.now();
-    let gateway = look.worker.calls.gateway();
-    let account = match look.ask(gateway.retrieve_account(id)).await {
+    let client = look.worker.calls.client();
+    let account = match look.ask(client.retrieve_account(id)).await {
         Ok(account) => account,
-        Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {
+        Err(JobError::Call(CallError::Stripe(error))) if payees::is_gone(&error) => {
             return disconnected(look, id).await;
         }
         Err(error) => return Err(error),

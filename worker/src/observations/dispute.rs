@@ -26,8 +26,8 @@ const WAITED: &str = "waited";
 
 /// Looks at a dispute and settles what its state and its movements ask for.
 pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobError> {
-    let gateway = look.worker.calls.gateway();
-    let dispute = look.ask(gateway.retrieve_dispute(id)).await?;
+    let client = look.worker.calls.client();
+    let dispute = look.ask(client.retrieve_dispute(id)).await?;
     let transaction = match look.owner(external_ref::DISPUTE, id.as_str()).await? {
         Some(known) => known,
         None => match opened(look, &dispute).await? {

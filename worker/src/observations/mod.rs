@@ -29,7 +29,7 @@ use wallet_core::ids::TransactionId;
 use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::settle::{Outcome, Step};
-use wallet_core::stripe::{AccountId, Author, BalanceTransaction, GatewayError, Lane, Metadata, Operation};
+use wallet_core::stripe::{AccountId, Author, BalanceTransaction, Lane, Metadata, Operation, StripeError};
 use wallet_core::transactions::{self, Flow, Stage, TimelineKind, Transaction};
 
 use crate::job_error::JobError;
@@ -96,7 +96,7 @@ impl<'a> Look<'a> {
     }
 
     /// Asks Stripe.
-    async fn ask<T>(&self, question: impl Future<Output = Result<T, GatewayError>>) -> Result<T, JobError> {
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, StripeError>>) -> Result<T, JobError> {
         Ok(self.worker.calls.ask(self.lane(), question).await?)
     }
 

@@ -25,8 +25,8 @@ const EXPIRES_AFTER: TimeDelta = TimeDelta::hours(24);
 
 /// Looks at an intent and settles what its state asks for.
 pub(crate) async fn payment_intent(look: &Look<'_>, id: &PaymentIntentId) -> Result<(), JobError> {
-    let gateway = look.worker.calls.gateway();
-    let intent = look.ask(gateway.retrieve_payment_intent(id)).await?;
+    let client = look.worker.calls.client();
+    let intent = look.ask(client.retrieve_payment_intent(id)).await?;
     let owner = look.owner(external_ref::PAYMENT_INTENT, id.as_str()).await?;
     if let Some(transaction) = owner.filter(|found| found.flow == Flow::Deposit) {
         return apply(look, &transaction, intent).await;
@@ -63,8 +63,8 @@ pub(super) async fn deposit_of(
     if let Some(found) = look.owner(external_ref::PAYMENT_INTENT, id.as_str()).await? {
         return Ok(Some(found).filter(|found| found.flow == Flow::Deposit));
     }
-    let gateway = look.worker.calls.gateway();
-    let intent = look.ask(gateway.retrieve_payment_intent(id)).await?;
+    let client = look.worker.calls.client();
+    let intent = look.ask(client.retrieve_payment_intent(id)).await?;
     let operation = Operation::PaymentIntent;
     let claim = look.claimed(operation, Flow::Deposit, id.as_str(), intent.metadata);
     let Some(claim) = claim.await? else {
@@ -213,8 +213,8 @@ async fn received(
     let not_yet =
         || JobError::NotYet("the payment provider has not said yet in which currency it keeps the payment");
     let charge = intent.latest_charge.as_ref().ok_or_else(not_yet)?;
-    let gateway = look.worker.calls.gateway();
-    let charge = look.ask(gateway.retrieve_charge(charge)).await?;
+    let client = look.worker.calls.client();
+    let charge = look.ask(client.retrieve_charge(charge)).await?;
     let came = charge.balance_transaction.ok_or_else(not_yet)?.amount;
     settlement.learn(paid, came);
     Ok(if came.currency() == paid.currency() {
@@ -230,7 +230,7 @@ async fn cancelled(
     id: &PaymentIntentId,
     reason: &FailureReason,
 ) -> Result<PaymentIntent, JobError> {
-    let gateway = look.worker.calls.gateway();
+    let client = look.worker.calls.client();
     let why = match reason.code {
         FailureCode::PaymentExpired => Some(CancelReason::Abandoned),
         FailureCode::CancelledByOwner | FailureCode::CancelledByOperator => {
@@ -238,10 +238,10 @@ async fn cancelled(
         }
         _ => None,
     };
-    match look.ask(gateway.cancel_payment_intent(id, why)).await {
-        Err(JobError::Call(CallError::Gateway(mut error))) => match error.payment_intent.take() {
+    match look.ask(client.cancel_payment_intent(id, why)).await {
+        Err(JobError::Call(CallError::Stripe(mut error))) => match error.payment_intent.take() {
             Some(intent) => Ok(*intent),
-            None => Err(CallError::Gateway(error).into()),
+            None => Err(CallError::Stripe(error).into()),
         },
         done => done,
     }

@@ -8,7 +8,7 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::payees;
 use wallet_core::stripe::{
-    AccountId, CallError, ExternalAccountId, GatewayError, Operation, Payout, PayoutId, PayoutStatus,
+    AccountId, CallError, ExternalAccountId, Operation, Payout, PayoutId, PayoutStatus, StripeError,
 };
 use wallet_core::transactions::{self, Flow, Stage, TimelineKind, Transaction, external_ref};
 
@@ -24,10 +24,10 @@ const UNREACHABLE: &str = "your payout account is no longer connected, so we can
 ///
 /// It is a withdrawal's when our own call made it, and it is what that call asked for.
 pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) -> Result<(), JobError> {
-    let gateway = look.worker.calls.gateway();
-    let payout = match look.ask(gateway.retrieve_payout(account, id)).await {
+    let client = look.worker.calls.client();
+    let payout = match look.ask(client.retrieve_payout(account, id)).await {
         Ok(payout) => payout,
-        Err(JobError::Call(CallError::Gateway(error))) if payees::is_gone(&error) => {
+        Err(JobError::Call(CallError::Stripe(error))) if payees::is_gone(&error) => {
             return unreachable(look, account, id, error).await;
         }
         Err(error) => return Err(error),
@@ -83,11 +83,11 @@ async fn unreachable(
     look: &Look<'_>,
     account: &AccountId,
     id: &PayoutId,
-    error: GatewayError,
+    error: StripeError,
 ) -> Result<(), JobError> {
     let found = look.owner(external_ref::PAYOUT, id.as_str()).await?;
     let Some(withdrawal) = found.filter(|found| found.stage == Stage::PayingOut) else {
-        return Err(CallError::Gateway(error).into());
+        return Err(CallError::Stripe(error).into());
     };
     let last = look.event.map_or_else(String::new, |event| {
         format!(" (its last event: {} {})", event.event_type, event.id)

@@ -13,8 +13,8 @@ use wallet_core::inbox::EventEnd;
 
 /// Looks at a refund and settles what its state asks for.
 pub(crate) async fn refund(look: &Look<'_>, id: &RefundId) -> Result<(), JobError> {
-    let gateway = look.worker.calls.gateway();
-    let refund = look.ask(gateway.retrieve_refund(id)).await?;
+    let client = look.worker.calls.client();
+    let refund = look.ask(client.retrieve_refund(id)).await?;
     let recorded = match look.owner(external_ref::REFUND, id.as_str()).await? {
         Some(transaction) => Some(transaction),
         None => look.owner(external_ref::REFUND_BEGUN, id.as_str()).await?,
@@ -142,9 +142,9 @@ pub(super) async fn taking(look: &Look<'_>, refund: &Refund) -> Result<Option<Ba
     let Some(movement) = &refund.balance_transaction else {
         return Ok(None);
     };
-    let gateway = look.worker.calls.gateway();
+    let client = look.worker.calls.client();
     Ok(Some(
-        look.ask(gateway.retrieve_balance_transaction(movement)).await?,
+        look.ask(client.retrieve_balance_transaction(movement)).await?,
     ))
 }
 

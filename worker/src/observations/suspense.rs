@@ -30,8 +30,8 @@ pub(super) async fn of_suspense(
         }
         let came_back = match (&refund.failure_balance_transaction, &taking) {
             (Some(movement), _) => {
-                let gateway = look.worker.calls.gateway();
-                moved(&look.ask(gateway.retrieve_balance_transaction(movement)).await?)
+                let client = look.worker.calls.client();
+                moved(&look.ask(client.retrieve_balance_transaction(movement)).await?)
             }
             // At another rate as much comes back as the movement says that is not named yet.
             (None, Some(taking)) if taking.amount.currency() != refund.amount.currency() => {

@@ -20,8 +20,8 @@ pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(
         let note = "nothing is recorded of the transfer, and nothing was taken back of it";
         return look.close(EventEnd::Ignored, note).await;
     }
-    let gateway = look.worker.calls.gateway();
-    let transfer = look.ask(gateway.retrieve_transfer(id)).await?;
+    let client = look.worker.calls.client();
+    let transfer = look.ask(client.retrieve_transfer(id)).await?;
     let is_waited_for = recorded.is_none() && !transfer.amount_reversed.is_zero();
     if is_waited_for && is_to_be_recorded(look, &transfer).await? {
         return Err(JobError::AfterAnother("the transfer is not recorded yet"));
@@ -56,8 +56,8 @@ async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<C
     if transfer.amount_reversed.is_zero() {
         return Ok(Vec::new());
     }
-    let gateway = look.worker.calls.gateway();
-    let reversals = look.ask(gateway.list_reversals(&transfer.id)).await?;
+    let client = look.worker.calls.client();
+    let reversals = look.ask(client.list_reversals(&transfer.id)).await?;
     let mut outside = Vec::new();
     // One that is held until the account has the money, or has failed, has taken nothing.
     let done = |reversal: &Reversal| reversal.status == ReversalStatus::Succeeded;

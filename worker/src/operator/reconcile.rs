@@ -16,7 +16,7 @@ use wallet_core::money::{Currency, Money};
 use wallet_core::reason::Reason;
 use wallet_core::reconcile::{self as books, Difference, Explanation, Figure, Reconciliation};
 use wallet_core::stripe::{
-    AsyncStripeGateway, BalanceTransactionId, BreakerSettings, Breakers, GatewayOptions, StripeCalls,
+    BalanceTransactionId, BreakerSettings, Breakers, ClientOptions, StripeCalls, StripeClient,
 };
 
 use super::moment;
@@ -172,7 +172,7 @@ async fn show_opening(session: &Session, currency: Currency) -> anyhow::Result<(
 }
 
 fn calls(session: &Session, config: &ReconcileConfig) -> anyhow::Result<StripeCalls> {
-    let options = GatewayOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
+    let options = ClientOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
     let vault = Vault::new(
         config.encryption.clone(),
         Arc::new(PgKeyStore::new(session.db.clone())),
@@ -182,7 +182,7 @@ fn calls(session: &Session, config: &ReconcileConfig) -> anyhow::Result<StripeCa
     Ok(StripeCalls::new(
         session.db.clone(),
         Arc::new(vault),
-        Arc::new(AsyncStripeGateway::new(&options)?),
+        StripeClient::new(&options)?,
         Arc::new(Breakers::new(BreakerSettings::default())),
         Arc::clone(&session.clock),
     ))

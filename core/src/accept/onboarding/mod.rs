@@ -271,14 +271,14 @@ impl Payees {
                 Ok(CallOutcome::Fresh(account))
             }
             Ok(recorded) => Ok(recorded),
-            Err(CallError::Gateway(error)) if error.param.as_deref() == Some("country") => {
+            Err(CallError::Stripe(error)) if error.param.as_deref() == Some("country") => {
                 Err(AcceptError::validation(
                     "country",
                     "is none in which Stripe opens payout accounts for this platform",
                 )
                 .into())
             }
-            Err(CallError::Gateway(error)) if error.param.as_deref() == Some("default_currency") => {
+            Err(CallError::Stripe(error)) if error.param.as_deref() == Some("default_currency") => {
                 Err(AcceptError::validation(
                     "country",
                     format!(
@@ -288,7 +288,7 @@ impl Payees {
                 )
                 .into())
             }
-            Err(CallError::Gateway(error)) if is_of_platform(error.disposition()) => {
+            Err(CallError::Stripe(error)) if is_of_platform(error.disposition()) => {
                 // Nothing of it is the person's: the next one would be refused as well.
                 let message = format!(
                     "Stripe refuses to open connected accounts: {}; complete the platform's Connect settings at Stripe, or its key's permissions",
@@ -352,7 +352,7 @@ impl Payees {
             return_url: return_url.to_string(),
             refresh_url: refresh_url.to_string(),
         };
-        let question = self.calls.gateway().create_account_link(&wanted);
+        let question = self.calls.client().create_account_link(&wanted);
         let link = self.calls.ask(Lane::Onboarding, question).await;
         Ok(link.map_err(|error| self.failed(error))?.url)
     }
@@ -367,7 +367,7 @@ impl Payees {
             }
             CallError::Db(error) => error.into(),
             CallError::Crypto(error) => PayeeError::Refused(error.into()),
-            CallError::Gateway(error) if is_refusal(error.disposition()) => {
+            CallError::Stripe(error) if is_refusal(error.disposition()) => {
                 let code = error.code.map(|code| format!(" ({code})")).unwrap_or_default();
                 PayeeError::invalid_state(format!("{}{code}", error.message))
             }

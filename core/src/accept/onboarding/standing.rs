@@ -58,13 +58,13 @@ impl Payees {
             return Ok(Standing::NotTheirs);
         }
         let asked_at = self.clock.now();
-        let question = self.calls.gateway().retrieve_account(&id);
+        let question = self.calls.client().retrieve_account(&id);
         match self.calls.ask(Lane::Onboarding, question).await {
             // Another object than was asked for says nothing about this one.
             Ok(account) if account.id != id => Ok(Standing::NotTheirs),
             Ok(account) => Ok(ProvenAccount::of(account, owner, asked_at)
                 .map_or(Standing::NotTheirs, |account| Standing::Proven(Box::new(account)))),
-            Err(CallError::Gateway(error)) if is_gone(&error) => Ok(Standing::Gone),
+            Err(CallError::Stripe(error)) if is_gone(&error) => Ok(Standing::Gone),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -72,7 +72,7 @@ impl Payees {
     /// The platform's own account, asked for once: a key belongs to one account for good, and an account to one country.
     pub(super) async fn platform(&self) -> Result<&Account, PayeeError> {
         let own = self.own.get_or_try_init(|| async {
-            let question = self.calls.gateway().retrieve_own_account();
+            let question = self.calls.client().retrieve_own_account();
             let own = self.calls.ask(Lane::Onboarding, question).await;
             own.map_err(|error| self.failed(error))
         });

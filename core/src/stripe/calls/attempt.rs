@@ -7,7 +7,7 @@ use super::error::LookUp;
 use crate::crypto::Sealed;
 use crate::db::DbError;
 use crate::db::schema::stripe_calls;
-use crate::stripe::errors::{GatewayError, UNREADABLE_ANSWER};
+use crate::stripe::errors::{StripeError, UNREADABLE_ANSWER};
 use crate::stripe::ids::IdempotencyKey;
 
 /// The table of the rows.
@@ -19,7 +19,7 @@ const KEY_LIFETIME: TimeDelta = TimeDelta::hours(23);
 /// How often the same stored failure is asked for before it counts as all the key will ever say.
 const REPLAYS: i32 = 3;
 
-/// [`GatewayError::code`] kept for a 500, which Stripe stores under the key.
+/// [`StripeError::code`] kept for a 500, which Stripe stores under the key.
 const STORED_FAILURE: &str = "http_500";
 
 /// How an attempt stands.
@@ -140,7 +140,7 @@ pub(super) fn exhausted(attempt: &Attempt, now: DateTime<Utc>, is_only_ours: boo
 }
 
 /// What the row remembers of a failure.
-pub(super) fn code_of(error: &GatewayError) -> String {
+pub(super) fn code_of(error: &StripeError) -> String {
     match (error.status, &error.code) {
         (Some(500), _) => STORED_FAILURE.to_owned(),
         (_, Some(code)) => code.clone(),

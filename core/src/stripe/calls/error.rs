@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::crypto::CryptoError;
 use crate::db::DbError;
 use crate::stripe::breaker::LaneClosed;
-use crate::stripe::errors::{Disposition, GatewayError};
+use crate::stripe::errors::{Disposition, StripeError};
 use crate::stripe::ids::IdempotencyKey;
 
 /// How far the clocks of Stripe and of this system may lie apart.
@@ -41,7 +41,7 @@ impl fmt::Display for LookUp {
 pub enum CallError {
     /// Stripe, or the way to it, failed; the row of the call says how.
     #[error("the call to the payment provider failed")]
-    Gateway(#[from] GatewayError),
+    Stripe(#[from] StripeError),
     /// The lane is paused; nothing was sent.
     #[error(transparent)]
     LaneClosed(#[from] LaneClosed),
@@ -76,7 +76,7 @@ impl CallError {
     #[must_use]
     pub const fn disposition(&self) -> Disposition {
         match self {
-            Self::Gateway(error) => error.disposition(),
+            Self::Stripe(error) => error.disposition(),
             Self::LaneClosed(_) | Self::ClaimVoid | Self::MoneyOutStopped | Self::CancelAsked => {
                 Disposition::RetrySameKey { counts: false }
             }

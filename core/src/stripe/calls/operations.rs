@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::ids::UserId;
 use crate::stripe::breaker::Lane;
-use crate::stripe::errors::GatewayError;
-use crate::stripe::gateway::PaymentGateway;
+use crate::stripe::client::StripeClient;
+use crate::stripe::errors::StripeError;
 use crate::stripe::params::{
     CreateAccount, CreateCustomer, CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal,
     CreateTransfer,
@@ -20,7 +20,7 @@ use crate::stripe::types::{
 /// What a creating call makes: the first part of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A customer, one per person. The port has no look-up of customers; one made twice does no harm.
+    /// A customer, one per person. There is no look-up of customers; one made twice does no harm.
     Customer,
     /// The payment intent of a deposit.
     PaymentIntent,
@@ -32,7 +32,7 @@ pub enum Operation {
     Reversal,
     /// The refund of a deposit.
     Refund,
-    /// A connected account, one per person. The port has no look-up of accounts; one made twice stays empty.
+    /// A connected account, one per person. There is no look-up of accounts; one made twice stays empty.
     Account,
 }
 
@@ -111,8 +111,7 @@ pub trait StripeCall: Serialize + DeserializeOwned + Send + Sync {
     fn touches(&self) -> Option<String>;
 
     /// Sends it once, with this ticket.
-    async fn send(&self, gateway: &dyn PaymentGateway, ticket: &Ticket)
-    -> Result<Self::Object, GatewayError>;
+    async fn send(&self, client: &StripeClient, ticket: &Ticket) -> Result<Self::Object, StripeError>;
 }
 
 macro_rules! stripe_call {
@@ -127,12 +126,8 @@ macro_rules! stripe_call {
                 touches(self)
             }
 
-            async fn send(
-                &self,
-                gateway: &dyn PaymentGateway,
-                ticket: &Ticket,
-            ) -> Result<$object, GatewayError> {
-                gateway.$method(ticket, self).await
+            async fn send(&self, client: &StripeClient, ticket: &Ticket) -> Result<$object, StripeError> {
+                client.$method(ticket, self).await
             }
         }
     };

@@ -80,10 +80,10 @@ fn a_stored_failure_that_comes_back_three_times_is_looked_up() {
 
 #[test]
 fn the_row_tells_a_stored_500_from_an_error_on_the_way() {
-    let error = |status, code: Option<&str>| GatewayError {
+    let error = |status, code: Option<&str>| StripeError {
         status,
         code: code.map(ToOwned::to_owned),
-        ..GatewayError::new(ErrorClass::Unknown)
+        ..StripeError::new(ErrorClass::Unknown)
     };
     assert_eq!(code_of(&error(Some(500), Some("api_error"))), "http_500");
     assert_eq!(code_of(&error(Some(503), None)), "http_503");

@@ -365,17 +365,17 @@ fn an_attempt_ends_only_when_the_outcome_is_certain() {
 
 #[test]
 fn an_error_shows_its_class_and_status() {
-    let error = GatewayError {
+    let error = StripeError {
         status: Some(500),
-        ..GatewayError::new(Unknown)
+        ..StripeError::new(Unknown)
     };
     assert_eq!(
         error.to_string(),
         "stripe call failed (unknown, http 500): the payment provider has not confirmed the outcome yet"
     );
-    let error = GatewayError {
+    let error = StripeError {
         status: Some(401),
-        ..GatewayError::new(KeyRefused)
+        ..StripeError::new(KeyRefused)
     };
     assert_eq!(
         error.to_string(),

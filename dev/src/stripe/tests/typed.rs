@@ -1,6 +1,6 @@
 //! Every object the simulator returns is read by async-stripe's types, the ones the wallet reads them with.
 
-mod gateway;
+mod client;
 
 use serde::de::DeserializeOwned;
 
@@ -178,7 +178,7 @@ async fn connect_objects_and_events_are_read_by_async_stripe() {
     }
 }
 
-/// The gateway's own client, against the simulator: the wallet's calls as they go over the wire.
+/// The client's own client, against the simulator: the wallet's calls as they go over the wire.
 #[tokio::test]
 async fn async_stripe_s_client_works_against_the_simulator() {
     use stripe::{ClientBuilder, IdempotencyKey, RequestStrategy, StripeRequest};

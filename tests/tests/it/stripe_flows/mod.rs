@@ -37,7 +37,7 @@
 //! | stored and answered before it is worked on | `webhooks::a_wave_of_events_is_stored_whole_before_it_is_worked_on` |
 //! | unknown types and versions | `webhooks::a_signed_event_is_never_refused_whatever_it_says` |
 //! | amount, user and wallet come from our row | `deposits::what_metadata_claims_credits_nobody` |
-//! | movements of more kinds than expected (FormSG #6556, formance/payments #618, #625) | `core/src/stripe/adapter/convert/balance.rs` |
+//! | movements of more kinds than expected (FormSG #6556, formance/payments #618, #625) | `core/src/stripe/client/convert/balance.rs` |
 //! | a key has at most 255 characters | `core/src/stripe/ids.rs` |
 //! | a stored 500, a key older than 23 hours: look up, never send again | `stripe_calls` |
 //! | 402 `card_error`, `authentication_required` | `deposits::a_card_declined_on_the_server_ends_the_deposit_and_its_intent`, `deposits::a_card_that_asks_for_authentication_waits_for_the_payer` |

@@ -79,7 +79,7 @@ async fn a_refund_that_failed_days_after_it_had_succeeded_can_be_asked_for_again
     app.finish().await;
 }
 
-/// Bullet "negative Stripe balance: the refund stays pending while the UI says done" (woocommerce-payments #5986, gateway-stripe #1523).
+/// Bullet "negative Stripe balance: the refund stays pending while the UI says done" (woocommerce-payments #5986, client-stripe #1523).
 /// Here it is done when Stripe says so; until then its owner reads what it waits for, and the money is held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pending_for_insufficient_funds_is_not_done_until_stripe_has_paid() {

@@ -1,4 +1,4 @@
-//! The gateway against a server that counts the requests it holds at once.
+//! The client against a server that counts the requests it holds at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::stripe::calls::StripeCall;
 use crate::stripe::params::{
     CreateAccount, CreateCustomer, CreatePayout, CreateRefund, CreateReversal, CreateTransfer, Tags,
 };
-use crate::stripe::{AsyncStripeGateway, ErrorClass, GatewayOptions, Ticket};
+use crate::stripe::{ClientOptions, ErrorClass, StripeClient, Ticket};
 
 const REFUSAL: &str = concat!(
     "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 84\r\n",
@@ -35,7 +35,7 @@ enum Answers {
 }
 
 /// A server, and the most requests that it held at once.
-async fn server(answers: Answers) -> (AsyncStripeGateway, Arc<AtomicUsize>) {
+async fn server(answers: Answers) -> (StripeClient, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let most = Arc::new(AtomicUsize::new(0));
@@ -53,8 +53,8 @@ async fn server(answers: Answers) -> (AsyncStripeGateway, Arc<AtomicUsize>) {
         }
     });
     let key = SecretString::from("sk_test_0123456789".to_owned());
-    let options = GatewayOptions::new(key, format!("http://127.0.0.1:{port}"));
-    (AsyncStripeGateway::new(&options).unwrap(), most)
+    let options = ClientOptions::new(key, format!("http://127.0.0.1:{port}"));
+    (StripeClient::new(&options).unwrap(), most)
 }
 
 async fn refuse(mut socket: TcpStream, answers: Answers, now: Arc<AtomicUsize>, most: Arc<AtomicUsize>) {
@@ -95,13 +95,13 @@ fn refund_of(payment: &str) -> CreateRefund {
 }
 
 /// Sends refunds of these payments at once, as runs of one process do.
-async fn refund_all(gateway: &AsyncStripeGateway, objects: &Arc<Objects>, payments: &[&str]) {
+async fn refund_all(client: &StripeClient, objects: &Arc<Objects>, payments: &[&str]) {
     let sends = payments.iter().enumerate().map(async |(number, payment)| {
         let call = refund_of(payment);
         let key = format!("refund:{payment}:{number}").parse().unwrap();
         let ticket = Ticket::lasting(key, Duration::from_secs(60));
         let _alone = objects.alone(call.touches()).await;
-        let refused = call.send(gateway, &ticket).await.unwrap_err();
+        let refused = call.send(client, &ticket).await.unwrap_err();
         assert_eq!(refused.class, ErrorClass::Refused, "{refused}");
     });
     timeout(Duration::from_secs(10), join_all(sends)).await.unwrap();
@@ -109,18 +109,18 @@ async fn refund_all(gateway: &AsyncStripeGateway, objects: &Arc<Objects>, paymen
 
 #[tokio::test]
 async fn calls_on_one_object_never_overlap() {
-    let (gateway, most) = server(Answers::Slowly).await;
+    let (client, most) = server(Answers::Slowly).await;
     let objects = Arc::new(Objects::default());
-    refund_all(&gateway, &objects, &["pi_1"; 5]).await;
+    refund_all(&client, &objects, &["pi_1"; 5]).await;
     assert_eq!(most.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn calls_on_different_objects_overlap() {
     // Neither is answered before both have come: waiting for one another they would run into the time limit.
-    let (gateway, most) = server(Answers::InPairs(Arc::new(Barrier::new(2)))).await;
+    let (client, most) = server(Answers::InPairs(Arc::new(Barrier::new(2)))).await;
     let objects = Arc::new(Objects::default());
-    refund_all(&gateway, &objects, &["pi_1", "pi_2"]).await;
+    refund_all(&client, &objects, &["pi_1", "pi_2"]).await;
     assert_eq!(most.load(Ordering::SeqCst), 2);
 }
 

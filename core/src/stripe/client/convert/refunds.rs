@@ -6,7 +6,7 @@ use super::{Unfit, balance_transaction, id, metadata, money, time};
 use crate::stripe::status::{DisputeStatus, RefundStatus};
 use crate::stripe::types::{Dispute, Refund};
 
-pub(in crate::stripe::adapter) fn refund(refund: stripe_shared::Refund) -> Result<Refund, Unfit> {
+pub(in crate::stripe::client) fn refund(refund: stripe_shared::Refund) -> Result<Refund, Unfit> {
     Ok(Refund {
         id: id(refund.id.as_str())?,
         status: RefundStatus::from_name(refund.status.as_deref().unwrap_or_default()),
@@ -22,7 +22,7 @@ pub(in crate::stripe::adapter) fn refund(refund: stripe_shared::Refund) -> Resul
     })
 }
 
-pub(in crate::stripe::adapter) fn dispute(dispute: stripe_shared::Dispute) -> Result<Dispute, Unfit> {
+pub(in crate::stripe::client) fn dispute(dispute: stripe_shared::Dispute) -> Result<Dispute, Unfit> {
     let amount = money(dispute.amount, &dispute.currency)?;
     Ok(Dispute {
         id: id(dispute.id.as_str())?,

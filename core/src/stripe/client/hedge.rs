@@ -8,11 +8,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use super::measured::STRIPE_ASKED_AGAIN;
+use crate::stripe::errors::{ErrorClass, StripeError};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use wallet_core::stripe::{ErrorClass, GatewayError};
-
-use crate::metrics::STRIPE_ASKED_AGAIN;
 
 /// A call without an answer for so long is asked again: longer than Stripe takes for nearly all, short enough that nobody notices.
 const AFTER: Duration = Duration::from_secs(3);
@@ -22,7 +21,7 @@ const MOST: usize = 4;
 
 /// Lets calls be asked a second time.
 #[derive(Debug)]
-pub(crate) struct Hedge {
+pub(super) struct Hedge {
     room: Semaphore,
 }
 
@@ -37,13 +36,13 @@ impl Default for Hedge {
 impl Hedge {
     /// The answer to `ask`, which may be asked twice at the same time: a repeatable request, without or with one and the same key. The second
     /// time only if it still `may` be asked then.
-    pub(crate) async fn call<T, C>(
+    pub(super) async fn call<T, C>(
         &self,
         may: impl Future<Output = bool>,
         ask: impl Fn() -> C,
-    ) -> Result<T, GatewayError>
+    ) -> Result<T, StripeError>
     where
-        C: Future<Output = Result<T, GatewayError>>,
+        C: Future<Output = Result<T, StripeError>>,
     {
         let mut first = pin!(ask());
         if let Ok(answer) = timeout(AFTER, first.as_mut()).await {
@@ -75,12 +74,12 @@ impl Hedge {
 
 /// What two requests tell of which one has failed. A success is the outcome of both. A failure is the outcome of the request that met it:
 /// Stripe may have refused one before it looked at the key, while the other had its effect. So only what both say is certain.
-fn joined<T>(one: GatewayError, other: Result<T, GatewayError>) -> Result<T, GatewayError> {
+fn joined<T>(one: StripeError, other: Result<T, StripeError>) -> Result<T, StripeError> {
     match other {
         Err(other) if (other.class, other.status, &other.code) == (one.class, one.status, &one.code) => {
             Err(other)
         }
-        Err(_) => Err(GatewayError::new(ErrorClass::Unknown)),
+        Err(_) => Err(StripeError::new(ErrorClass::Unknown)),
         answer => answer,
     }
 }
@@ -106,7 +105,7 @@ mod tests {
                 let (seconds, answer) = answers[requests.fetch_add(1, Ordering::Relaxed)];
                 async move {
                     sleep(Duration::from_secs(seconds)).await;
-                    answer.map_err(GatewayError::new)
+                    answer.map_err(StripeError::new)
                 }
             })
             .await;

@@ -4,10 +4,10 @@ use stripe_shared::BalanceTransactionBalanceType;
 use stripe_types::Expandable;
 
 use super::{Unfit, id, money, ours, time};
-use crate::stripe::errors::GatewayError;
+use crate::stripe::errors::StripeError;
 use crate::stripe::types::{Balance, BalanceTransaction, Charge};
 
-pub(in crate::stripe::adapter) fn balance_transaction(
+pub(in crate::stripe::client) fn balance_transaction(
     row: stripe_shared::BalanceTransaction,
 ) -> Result<BalanceTransaction, Unfit> {
     // What Stripe keeps beside the balance (a reserve, cards' money) is moved in lists of its own.
@@ -26,7 +26,7 @@ pub(in crate::stripe::adapter) fn balance_transaction(
     })
 }
 
-pub(in crate::stripe::adapter) fn charge(charge: stripe_shared::Charge) -> Result<Charge, Unfit> {
+pub(in crate::stripe::client) fn charge(charge: stripe_shared::Charge) -> Result<Charge, Unfit> {
     let amount = money(charge.amount, &charge.currency)?;
     let balance_transaction = match charge.balance_transaction {
         None => None,
@@ -46,7 +46,7 @@ pub(in crate::stripe::adapter) fn charge(charge: stripe_shared::Charge) -> Resul
 }
 
 /// Currencies that we never use are left out.
-pub(in crate::stripe::adapter) fn balance(balance: stripe_core::Balance) -> Result<Balance, GatewayError> {
+pub(in crate::stripe::client) fn balance(balance: stripe_core::Balance) -> Result<Balance, StripeError> {
     let amount = |held: stripe_core::BalanceAmount| money(held.amount, &held.currency);
     Ok(Balance {
         available: ours(balance.available, amount)?,

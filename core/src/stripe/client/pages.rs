@@ -4,7 +4,7 @@ use stripe_types::{AsCursorOpt, List, Object};
 
 use super::MOST_PAGES;
 use super::convert::{Unfit, ours};
-use crate::stripe::errors::{ErrorClass, GatewayError};
+use crate::stripe::errors::{ErrorClass, StripeError};
 
 /// The pages of one list, newest first.
 pub(super) struct Pages<T> {
@@ -27,13 +27,13 @@ impl<T> Pages<T> {
     /// Where the next page starts: none inside for the first page, none outside when there is no other.
     ///
     /// A list that does not end within reason is an error, not a shorter list: what is missing from it would be taken for absent.
-    pub(super) fn next(&self) -> Result<Option<Option<String>>, GatewayError> {
+    pub(super) fn next(&self) -> Result<Option<Option<String>>, StripeError> {
         if !self.has_more {
             return Ok(None);
         }
         if self.read >= MOST_PAGES {
             tracing::error!(pages = self.read, "a list of stripe is too long to look through");
-            return Err(GatewayError::new(ErrorClass::Unknown));
+            return Err(StripeError::new(ErrorClass::Unknown));
         }
         Ok(Some(self.cursor.clone()))
     }
@@ -43,7 +43,7 @@ impl<T> Pages<T> {
         &mut self,
         page: List<S>,
         convert: impl Fn(S) -> Result<T, Unfit>,
-    ) -> Result<(), GatewayError> {
+    ) -> Result<(), StripeError> {
         self.read += 1;
         self.cursor = page
             .data

@@ -14,27 +14,103 @@ use stripe_core::payment_intent::{
 use stripe_shared::PaymentIntentAllowedPaymentMethodTypes as AllowedMethod;
 use stripe_types::RangeQueryTs;
 
-use super::client::Client;
+use super::StripeClient;
 use super::convert::{self, one, wire_amount, wire_currency, wire_tags};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
-use crate::stripe::errors::GatewayError;
+use crate::stripe::errors::StripeError;
 use crate::stripe::ids::{CustomerId, PaymentIntentId};
 use crate::stripe::params::{CancelReason, CreatePaymentIntent, MethodChoice};
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::PaymentIntent;
 
-pub(super) async fn create(
-    client: &Client,
-    ticket: &Ticket,
-    params: &CreatePaymentIntent,
-) -> Result<PaymentIntent, GatewayError> {
-    let request = request(params)?;
-    let answer = Outgoing::of(&request).under(ticket).send(client).await?;
-    one(convert::payment_intent(answer))
+impl StripeClient {
+    /// Makes a payment intent, and confirms it at once when a payment method is given. A decline is an error that carries the
+    /// intent, which exists all the same.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn create_payment_intent(
+        &self,
+        ticket: &Ticket,
+        params: &CreatePaymentIntent,
+    ) -> Result<PaymentIntent, StripeError> {
+        self.once("create_payment_intent", async {
+            let request = request(params)?;
+            let answer = Outgoing::of(&request).under(ticket).send(self).await?;
+            one(convert::payment_intent(answer))
+        })
+        .await
+    }
+
+    /// The intent as it is now.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn retrieve_payment_intent(&self, id: &PaymentIntentId) -> Result<PaymentIntent, StripeError> {
+        self.twice("retrieve_payment_intent", || async {
+            let request = RetrievePaymentIntent::new(id.as_str());
+            let answer = Outgoing::of(&request).send(self).await?;
+            one(convert::payment_intent(answer))
+        })
+        .await
+    }
+
+    /// Gives an intent up, so that it can never succeed. Repeating it is harmless; one that is final already is refused with
+    /// `payment_intent_unexpected_state` and the intent.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn cancel_payment_intent(
+        &self,
+        id: &PaymentIntentId,
+        reason: Option<CancelReason>,
+    ) -> Result<PaymentIntent, StripeError> {
+        self.twice("cancel_payment_intent", || async {
+            let mut request = CancelPaymentIntent::new(id.as_str());
+            if let Some(reason) = reason {
+                request = request.cancellation_reason(match reason {
+                    CancelReason::Abandoned => CancelPaymentIntentCancellationReason::Abandoned,
+                    CancelReason::RequestedByCustomer => {
+                        CancelPaymentIntentCancellationReason::RequestedByCustomer
+                    }
+                });
+            }
+            let answer = Outgoing::of(&request).send(self).await?;
+            one(convert::payment_intent(answer))
+        })
+        .await
+    }
+
+    /// A customer's intents created at `created_since` or later, newest first.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn list_payment_intents(
+        &self,
+        customer: &CustomerId,
+        created_since: DateTime<Utc>,
+    ) -> Result<Vec<PaymentIntent>, StripeError> {
+        self.once("list_payment_intents", async {
+            let mut pages = Pages::new();
+            while let Some(cursor) = pages.next()? {
+                let mut request = ListPaymentIntent::new()
+                    .customer(customer.as_str())
+                    .created(RangeQueryTs::gte(created_since.timestamp()))
+                    .limit(PAGE);
+                if let Some(cursor) = cursor {
+                    request = request.starting_after(cursor);
+                }
+                let page = Outgoing::of(&request).send(self).await?;
+                pages.take(page, convert::payment_intent)?;
+            }
+            Ok(pages.into_objects())
+        })
+        .await
+    }
 }
 
-fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePaymentIntent, GatewayError> {
+fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePaymentIntent, StripeError> {
     let currency = params.amount.currency();
     let mut request =
         payment_intent::CreatePaymentIntent::new(wire_amount(params.amount)?, wire_currency(currency))
@@ -55,7 +131,7 @@ fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePayment
         MethodChoice::Card => request.allowed_payment_method_types([AllowedMethod::Card]),
         MethodChoice::BankDebit => {
             let debit = MethodChoice::bank_debit(currency).ok_or_else(|| {
-                GatewayError::refused_here("payment_method_unavailable", "this currency has no bank debit")
+                StripeError::refused_here("payment_method_unavailable", "this currency has no bank debit")
             })?;
             let Ok(kind) = debit.parse::<AllowedMethod>();
             let request = request.allowed_payment_method_types([kind]);
@@ -95,48 +171,6 @@ fn one_off_mandate() -> CreatePaymentIntentPaymentMethodOptionsAcssDebit {
     }
 }
 
-pub(super) async fn retrieve(client: &Client, id: &PaymentIntentId) -> Result<PaymentIntent, GatewayError> {
-    let request = RetrievePaymentIntent::new(id.as_str());
-    let answer = Outgoing::of(&request).send(client).await?;
-    one(convert::payment_intent(answer))
-}
-
-pub(super) async fn cancel(
-    client: &Client,
-    id: &PaymentIntentId,
-    reason: Option<CancelReason>,
-) -> Result<PaymentIntent, GatewayError> {
-    let mut request = CancelPaymentIntent::new(id.as_str());
-    if let Some(reason) = reason {
-        request = request.cancellation_reason(match reason {
-            CancelReason::Abandoned => CancelPaymentIntentCancellationReason::Abandoned,
-            CancelReason::RequestedByCustomer => CancelPaymentIntentCancellationReason::RequestedByCustomer,
-        });
-    }
-    let answer = Outgoing::of(&request).send(client).await?;
-    one(convert::payment_intent(answer))
-}
-
-pub(super) async fn list(
-    client: &Client,
-    customer: &CustomerId,
-    created_since: DateTime<Utc>,
-) -> Result<Vec<PaymentIntent>, GatewayError> {
-    let mut pages = Pages::new();
-    while let Some(cursor) = pages.next()? {
-        let mut request = ListPaymentIntent::new()
-            .customer(customer.as_str())
-            .created(RangeQueryTs::gte(created_since.timestamp()))
-            .limit(PAGE);
-        if let Some(cursor) = cursor {
-            request = request.starting_after(cursor);
-        }
-        let page = Outgoing::of(&request).send(client).await?;
-        pages.take(page, convert::payment_intent)?;
-    }
-    Ok(pages.into_objects())
-}
-
 #[cfg(test)]
 mod tests {
     use stripe::StripeRequest;
@@ -149,7 +183,7 @@ mod tests {
         currency: Currency,
         method: MethodChoice,
         payment_method: Option<&str>,
-    ) -> Result<String, GatewayError> {
+    ) -> Result<String, StripeError> {
         let params = CreatePaymentIntent {
             amount: Money::from_minor(1250, currency).unwrap(),
             customer: "cus_1".parse().unwrap(),

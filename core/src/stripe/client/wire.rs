@@ -11,9 +11,10 @@ use miniserde::Deserialize;
 use stripe::{RequestStrategy, StripeRequest};
 use stripe_client_core::RequestBuilder;
 
-use super::client::{Client, WireError};
+use super::StripeClient;
 use super::failure::{failure, too_late};
-use crate::stripe::errors::{ErrorClass, GatewayError};
+use super::http::WireError;
+use crate::stripe::errors::{ErrorClass, StripeError};
 use crate::stripe::ids::AccountId;
 use crate::stripe::ticket::Ticket;
 
@@ -71,17 +72,17 @@ impl<'a, T: Deserialize> Outgoing<'a, T> {
     }
 
     /// Sends it, once.
-    pub(super) async fn send(self, client: &Client) -> Result<T, GatewayError> {
+    pub(super) async fn send(self, client: &StripeClient) -> Result<T, StripeError> {
         let mut request = self.request.customize::<T>();
         if let Some(account) = self.acts_for {
             request = request.account_id(account.as_str().into());
         }
         if let Some(ticket) = self.ticket {
             let key = stripe::IdempotencyKey::new(ticket.key().as_str())
-                .map_err(|_| GatewayError::new(ErrorClass::Misuse))?;
+                .map_err(|_| StripeError::new(ErrorClass::Misuse))?;
             request = request.request_strategy(RequestStrategy::Idempotent(key));
         }
-        let sending = request.send(client);
+        let sending = request.send(&client.http);
         match self.ticket {
             Some(ticket) => while_it_lasts(ticket, sending).await?,
             None => sending.await,
@@ -95,7 +96,7 @@ impl<'a, T: Deserialize> Outgoing<'a, T> {
 async fn while_it_lasts<T>(
     ticket: &Ticket,
     sending: impl Future<Output = Result<T, WireError>>,
-) -> Result<Result<T, WireError>, GatewayError> {
+) -> Result<Result<T, WireError>, StripeError> {
     let mut sending = pin!(sending);
     let mut has_begun = false;
     poll_fn(|context| {
@@ -127,8 +128,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::stripe::adapter::{AsyncStripeGateway, GatewayOptions};
-    use crate::stripe::{CreateCustomer, PaymentGateway};
+    use crate::stripe::CreateCustomer;
+    use crate::stripe::client::ClientOptions;
 
     fn ticket(until: Instant) -> Ticket {
         Ticket::new("customer:1:1".parse().unwrap(), until)
@@ -165,12 +166,12 @@ mod tests {
     async fn a_call_whose_claim_is_over_is_not_sent() {
         let (port, connections) = server().await;
         let key = secrecy::SecretString::from("sk_test_0123456789".to_owned());
-        let options = GatewayOptions::new(key, format!("http://127.0.0.1:{port}"));
-        let gateway = AsyncStripeGateway::new(&options).unwrap();
+        let options = ClientOptions::new(key, format!("http://127.0.0.1:{port}"));
+        let client = StripeClient::new(&options).unwrap();
         let params = CreateCustomer {
             user_id: "018f2f5e-7b3c-7000-8000-000000000003".parse().unwrap(),
         };
-        let over = gateway
+        let over = client
             .create_customer(&ticket(Instant::now()), &params)
             .await
             .unwrap_err();
@@ -178,7 +179,7 @@ mod tests {
         assert!(over.class.leaves_key_unused(), "it was certainly not sent");
         assert_eq!(connections.load(Ordering::SeqCst), 0);
         let lasting = Ticket::lasting("customer:1:1".parse().unwrap(), Duration::from_secs(60));
-        let sent = gateway.create_customer(&lasting, &params).await.unwrap_err();
+        let sent = client.create_customer(&lasting, &params).await.unwrap_err();
         assert_eq!(sent.class, ErrorClass::Unknown);
         assert_eq!(connections.load(Ordering::SeqCst), 1);
     }

@@ -29,9 +29,9 @@ fn in_germany() -> CreateAccount {
 #[tokio::test]
 async fn an_account_is_made_once_under_its_key_and_never_pays_out_by_itself() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
-    let made = gateway.create_account(&key(1), &in_germany()).await.unwrap();
-    let again = gateway.create_account(&key(1), &in_germany()).await.unwrap();
+    let client = client(&stripe);
+    let made = client.create_account(&key(1), &in_germany()).await.unwrap();
+    let again = client.create_account(&key(1), &in_germany()).await.unwrap();
     assert_eq!(made.id, again.id);
     assert_eq!(stripe.effects("account.create").await.len(), 1);
     assert_eq!(made.payout_interval.as_deref(), Some("manual"));
@@ -48,23 +48,20 @@ async fn an_account_is_made_once_under_its_key_and_never_pays_out_by_itself() {
 #[tokio::test]
 async fn behind_its_link_a_person_completes_the_account() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
-    let account = gateway
-        .create_account(&key(1), &in_currency("usd"))
-        .await
-        .unwrap();
+    let client = client(&stripe);
+    let account = client.create_account(&key(1), &in_currency("usd")).await.unwrap();
     let params = CreateAccountLink {
         account: account.id.clone(),
         return_url: String::new(),
         refresh_url: "https://wallet.example/again".to_owned(),
     };
-    let refused = gateway.create_account_link(&params).await.unwrap_err();
+    let refused = client.create_account_link(&params).await.unwrap_err();
     assert_eq!(refused.class, ErrorClass::Refused, "a link leads back");
     let params = CreateAccountLink {
         return_url: "https://wallet.example/done?from=stripe".to_owned(),
         ..params
     };
-    let link = gateway.create_account_link(&params).await.unwrap();
+    let link = client.create_account_link(&params).await.unwrap();
     assert!(link.expires_at > simulator_time(&stripe).await);
     let browser = reqwest::Client::builder()
         .no_proxy()
@@ -74,7 +71,7 @@ async fn behind_its_link_a_person_completes_the_account() {
         .unwrap();
     let back = browser.get(&link.url).send().await.unwrap();
     assert_eq!(back.headers()["location"], params.return_url.as_str());
-    let complete = gateway.retrieve_account(&account.id).await.unwrap();
+    let complete = client.retrieve_account(&account.id).await.unwrap();
     assert!(complete.details_submitted && complete.payouts_enabled);
     assert!(complete.requirements_due.is_empty());
 }
@@ -88,16 +85,16 @@ async fn simulator_time(stripe: &Fixture) -> chrono::DateTime<chrono::Utc> {
 #[tokio::test]
 async fn an_account_of_daily_payouts_is_set_to_manual_and_may_be_set_again() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
+    let client = client(&stripe);
     let id: AccountId = stripe.account().await.parse().unwrap();
-    let before = gateway.retrieve_account(&id).await.unwrap();
+    let before = client.retrieve_account(&id).await.unwrap();
     assert_eq!(before.payout_interval.as_deref(), Some("daily"));
     for _ in 0..2 {
-        let after = gateway.set_manual_payouts(&id).await.unwrap();
+        let after = client.set_manual_payouts(&id).await.unwrap();
         assert_eq!(after.payout_interval.as_deref(), Some("manual"));
         assert!(after.payouts_enabled, "nothing else has changed");
     }
     let stranger: AccountId = "acct_none".parse().unwrap();
-    let refused = gateway.set_manual_payouts(&stranger).await.unwrap_err();
+    let refused = client.set_manual_payouts(&stranger).await.unwrap_err();
     assert_eq!(refused.class, ErrorClass::Refused);
 }

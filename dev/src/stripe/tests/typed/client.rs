@@ -1,4 +1,4 @@
-//! The wallet's own gateway against the simulator: what it asks and what it understands of the answers.
+//! The wallet's own client against the simulator: what it asks and what it understands of the answers.
 
 mod accounts;
 mod balance;
@@ -7,15 +7,15 @@ use secrecy::SecretString;
 use wallet_core::ids::TransactionId;
 use wallet_core::money::{Currency, Money};
 use wallet_core::stripe::{
-    AsyncStripeGateway, CreateRefund, DisputeStatus, ErrorClass, GatewayOptions, PaymentGateway,
-    PaymentIntentId, RefundStatus, Tags, Ticket,
+    ClientOptions, CreateRefund, DisputeStatus, ErrorClass, PaymentIntentId, RefundStatus, StripeClient,
+    Tags, Ticket,
 };
 
 use super::*;
 
-fn gateway(stripe: &Fixture) -> AsyncStripeGateway {
+fn client(stripe: &Fixture) -> StripeClient {
     let key = SecretString::from("sk_test_123".to_owned());
-    AsyncStripeGateway::new(&GatewayOptions::new(key, stripe.simulator.url())).unwrap()
+    StripeClient::new(&ClientOptions::new(key, stripe.simulator.url())).unwrap()
 }
 
 fn money(minor: i64, code: &str) -> Money {
@@ -51,11 +51,11 @@ async fn paid(stripe: &Fixture, method: &str) -> PaymentIntentId {
 #[tokio::test]
 async fn a_refund_is_made_once_under_its_key_and_found_by_its_payment() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
+    let client = client(&stripe);
     let payment = paid(&stripe, "pm_card_visa").await;
     let part = refund(&payment, money(400, "usd"));
-    let made = gateway.create_refund(&key(1), &part).await.unwrap();
-    let again = gateway.create_refund(&key(1), &part).await.unwrap();
+    let made = client.create_refund(&key(1), &part).await.unwrap();
+    let again = client.create_refund(&key(1), &part).await.unwrap();
     assert_eq!(made.id, again.id);
     assert_eq!(made.status, RefundStatus::Succeeded);
     assert_eq!(made.amount, money(400, "usd"));
@@ -65,13 +65,13 @@ async fn a_refund_is_made_once_under_its_key_and_found_by_its_payment() {
     assert!(made.failure_balance_transaction.is_none() && made.pending_reason.is_none());
 
     let rest = refund(&payment, money(600, "usd"));
-    let rest = gateway.create_refund(&key(2), &rest).await.unwrap();
-    let listed = gateway.list_refunds(&payment).await.unwrap();
+    let rest = client.create_refund(&key(2), &rest).await.unwrap();
+    let listed = client.list_refunds(&payment).await.unwrap();
     let ids: Vec<_> = listed.into_iter().map(|refund| refund.id).collect();
     assert_eq!(ids, [rest.id, made.id], "newest first");
 
     let more = refund(&payment, money(1, "usd"));
-    let refused = gateway.create_refund(&key(3), &more).await.unwrap_err();
+    let refused = client.create_refund(&key(3), &more).await.unwrap_err();
     assert_eq!(refused.class, ErrorClass::Refused);
     assert_eq!(refused.code.as_deref(), Some("charge_already_refunded"));
 }
@@ -79,19 +79,19 @@ async fn a_refund_is_made_once_under_its_key_and_found_by_its_payment() {
 #[tokio::test]
 async fn a_refund_that_fails_later_names_the_movement_that_brought_the_money_back() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
+    let client = client(&stripe);
     let payment = paid(&stripe, "pm_card_visa").await;
-    let made = gateway
+    let made = client
         .create_refund(&key(1), &refund(&payment, money(1000, "usd")))
         .await
         .unwrap();
     let order = json!({ "status": "failed", "failure_reason": "expired_or_canceled_card" });
     stripe.control(&format!("refunds/{}", made.id), order).await;
-    let failed = gateway.retrieve_refund(&made.id).await.unwrap();
+    let failed = client.retrieve_refund(&made.id).await.unwrap();
     assert_eq!(failed.status, RefundStatus::Failed);
     assert_eq!(failed.failure_reason.as_deref(), Some("expired_or_canceled_card"));
     let back = failed.failure_balance_transaction.unwrap();
-    let back = gateway.retrieve_balance_transaction(&back).await.unwrap();
+    let back = client.retrieve_balance_transaction(&back).await.unwrap();
     assert_eq!(
         (back.kind.as_str(), back.net),
         ("refund_failure", money(1000, "usd"))
@@ -101,7 +101,7 @@ async fn a_refund_that_fails_later_names_the_movement_that_brought_the_money_bac
 #[tokio::test]
 async fn a_refund_without_funds_says_that_it_waits_for_them() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
+    let client = client(&stripe);
     let account = stripe.account().await;
     let payment = paid(&stripe, "pm_card_visa").await;
     let form = [
@@ -110,7 +110,7 @@ async fn a_refund_without_funds_says_that_it_waits_for_them() {
         ("destination", account.as_str()),
     ];
     stripe.post("/v1/transfers", &form).await.ok();
-    let made = gateway
+    let made = client
         .create_refund(&key(1), &refund(&payment, money(1000, "usd")))
         .await
         .unwrap();
@@ -122,7 +122,7 @@ async fn a_refund_without_funds_says_that_it_waits_for_them() {
 #[tokio::test]
 async fn a_currency_without_decimals_is_refunded_in_its_own_units() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
+    let client = client(&stripe);
     let form = [
         ("amount", "500"),
         ("currency", "jpy"),
@@ -132,12 +132,12 @@ async fn a_currency_without_decimals_is_refunded_in_its_own_units() {
     ];
     let intent = stripe.post("/v1/payment_intents", &form).await.ok();
     let payment = intent["id"].as_str().unwrap().parse().unwrap();
-    let made = gateway
+    let made = client
         .create_refund(&key(1), &refund(&payment, money(500, "jpy")))
         .await
         .unwrap();
     assert_eq!(made.amount.amount().to_string(), "500");
-    let moved = gateway
+    let moved = client
         .retrieve_balance_transaction(&made.balance_transaction.unwrap())
         .await
         .unwrap();
@@ -147,9 +147,9 @@ async fn a_currency_without_decimals_is_refunded_in_its_own_units() {
 #[tokio::test]
 async fn a_dispute_brings_its_movements_and_keeps_its_payment_from_being_refunded() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
+    let client = client(&stripe);
     let payment = paid(&stripe, "pm_card_visa").await;
-    assert!(gateway.list_disputes(&payment).await.unwrap().is_empty());
+    assert!(client.list_disputes(&payment).await.unwrap().is_empty());
     let opened = stripe
         .control(
             "disputes",
@@ -157,7 +157,7 @@ async fn a_dispute_brings_its_movements_and_keeps_its_payment_from_being_refunde
         )
         .await;
     let id = opened["id"].as_str().unwrap().parse().unwrap();
-    let dispute = gateway.retrieve_dispute(&id).await.unwrap();
+    let dispute = client.retrieve_dispute(&id).await.unwrap();
     assert_eq!(dispute.status, DisputeStatus::NeedsResponse);
     assert_eq!(dispute.amount, money(700, "usd"));
     assert_eq!(dispute.payment_intent.as_ref(), Some(&payment));
@@ -169,7 +169,7 @@ async fn a_dispute_brings_its_movements_and_keeps_its_payment_from_being_refunde
         (taken.amount, taken.fee, taken.net),
         (money(-700, "usd"), money(1500, "usd"), money(-2200, "usd"))
     );
-    let refused = gateway
+    let refused = client
         .create_refund(&key(1), &refund(&payment, money(100, "usd")))
         .await
         .unwrap_err();
@@ -179,7 +179,7 @@ async fn a_dispute_brings_its_movements_and_keeps_its_payment_from_being_refunde
     stripe
         .control(&format!("disputes/{id}"), json!({ "status": "won" }))
         .await;
-    let won = gateway.list_disputes(&payment).await.unwrap();
+    let won = client.list_disputes(&payment).await.unwrap();
     assert_eq!((won.len(), &won[0].status), (1, &DisputeStatus::Won));
     let net: Vec<Money> = won[0].balance_transactions.iter().map(|row| row.net).collect();
     assert_eq!(net, [money(-2200, "usd"), money(700, "usd")]);
@@ -188,11 +188,11 @@ async fn a_dispute_brings_its_movements_and_keeps_its_payment_from_being_refunde
 #[tokio::test]
 async fn an_inquiry_moves_no_money() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
+    let client = client(&stripe);
     let payment = paid(&stripe, "pm_card_visa").await;
     let order = json!({ "payment_intent": payment.as_str(), "status": "warning_needs_response" });
     stripe.control("disputes", order).await;
-    let inquiry = gateway.list_disputes(&payment).await.unwrap().remove(0);
+    let inquiry = client.list_disputes(&payment).await.unwrap().remove(0);
     assert_eq!(inquiry.status, DisputeStatus::WarningNeedsResponse);
     assert!(inquiry.balance_transactions.is_empty());
 }
@@ -200,12 +200,12 @@ async fn an_inquiry_moves_no_money() {
 #[tokio::test]
 async fn what_does_not_exist_is_not_found() {
     let stripe = Fixture::new().await;
-    let gateway = gateway(&stripe);
-    let class = |error: wallet_core::stripe::GatewayError| error.class;
-    let refund = gateway.retrieve_refund(&"re_none".parse().unwrap()).await;
+    let client = client(&stripe);
+    let class = |error: wallet_core::stripe::StripeError| error.class;
+    let refund = client.retrieve_refund(&"re_none".parse().unwrap()).await;
     assert_eq!(refund.map_err(class).unwrap_err(), ErrorClass::NotFound);
-    let dispute = gateway.retrieve_dispute(&"du_none".parse().unwrap()).await;
+    let dispute = client.retrieve_dispute(&"du_none".parse().unwrap()).await;
     assert_eq!(dispute.map_err(class).unwrap_err(), ErrorClass::NotFound);
-    let charge = gateway.retrieve_charge(&"ch_none".parse().unwrap()).await;
+    let charge = client.retrieve_charge(&"ch_none".parse().unwrap()).await;
     assert_eq!(charge.map_err(class).unwrap_err(), ErrorClass::NotFound);
 }

@@ -12,23 +12,99 @@ use stripe_connect::account::{
 };
 use stripe_connect::account_link::{self, CreateAccountLinkType};
 
-use super::client::Client;
+use super::StripeClient;
 use super::convert::{self, one, wire_currency};
 use super::wire::Outgoing;
-use crate::stripe::errors::GatewayError;
+use crate::stripe::errors::StripeError;
 use crate::stripe::ids::AccountId;
 use crate::stripe::opening::Terms;
 use crate::stripe::params::{CreateAccount, CreateAccountLink};
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Account, AccountLink};
 
-pub(super) async fn create(
-    client: &Client,
-    ticket: &Ticket,
-    params: &CreateAccount,
-) -> Result<Account, GatewayError> {
-    let answer = Outgoing::of(&creation(params)).under(ticket).send(client).await?;
-    one(convert::account(answer))
+impl StripeClient {
+    /// Makes a connected account that can receive transfers once its person has completed it, and pays out only when told to.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn create_account(
+        &self,
+        ticket: &Ticket,
+        params: &CreateAccount,
+    ) -> Result<Account, StripeError> {
+        self.once("create_account", async {
+            let answer = Outgoing::of(&creation(params)).under(ticket).send(self).await?;
+            one(convert::account(answer))
+        })
+        .await
+    }
+
+    /// A connected account as it is now; asked for by its id, Stripe also gives the platform's own.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn retrieve_account(&self, id: &AccountId) -> Result<Account, StripeError> {
+        self.twice("retrieve_account", || async {
+            let request = RetrieveAccount::new(id.as_str());
+            let answer = Outgoing::of(&request).about(id).send(self).await?;
+            one(convert::account(answer))
+        })
+        .await
+    }
+
+    /// The platform's own account: the one that the key belongs to.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn retrieve_own_account(&self) -> Result<Account, StripeError> {
+        self.twice("retrieve_own_account", || async {
+            let answer = Outgoing::of(&RetrieveForMyAccountAccount::new())
+                .send(self)
+                .await?;
+            one(convert::account(answer))
+        })
+        .await
+    }
+
+    /// Keeps Stripe from paying a connected account out by itself. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn set_manual_payouts(&self, id: &AccountId) -> Result<Account, StripeError> {
+        self.twice("set_manual_payouts", || async {
+            let request = UpdateAccount::new(id.as_str()).settings(UpdateAccountSettings {
+                payouts: Some(UpdateAccountSettingsPayouts {
+                    schedule: Some(UpdateAccountSettingsPayoutsSchedule {
+                        interval: Some(UpdateAccountSettingsPayoutsScheduleInterval::Manual),
+                        ..UpdateAccountSettingsPayoutsSchedule::new()
+                    }),
+                    ..UpdateAccountSettingsPayouts::new()
+                }),
+                ..UpdateAccountSettings::new()
+            });
+            let answer = Outgoing::of(&request).about(id).send(self).await?;
+            one(convert::account(answer))
+        })
+        .await
+    }
+
+    /// A fresh page on which its person completes a connected account. Each call makes another one; the older ones go on to work.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn create_account_link(&self, params: &CreateAccountLink) -> Result<AccountLink, StripeError> {
+        self.once("create_account_link", async {
+            let request = account_link::CreateAccountLink::new(
+                params.account.as_str(),
+                CreateAccountLinkType::AccountOnboarding,
+            )
+            .return_url(params.return_url.as_str())
+            .refresh_url(params.refresh_url.as_str());
+            let answer = Outgoing::of(&request).about(&params.account).send(self).await?;
+            one(convert::account_link(answer))
+        })
+        .await
+    }
 }
 
 fn creation(params: &CreateAccount) -> account::CreateAccount {
@@ -74,45 +150,6 @@ fn creation(params: &CreateAccount) -> account::CreateAccount {
             "user_id".to_owned(),
             params.user_id.to_string(),
         )]))
-}
-
-pub(super) async fn retrieve(client: &Client, id: &AccountId) -> Result<Account, GatewayError> {
-    let request = RetrieveAccount::new(id.as_str());
-    let answer = Outgoing::of(&request).about(id).send(client).await?;
-    one(convert::account(answer))
-}
-
-pub(super) async fn retrieve_own(client: &Client) -> Result<Account, GatewayError> {
-    let answer = Outgoing::of(&RetrieveForMyAccountAccount::new())
-        .send(client)
-        .await?;
-    one(convert::account(answer))
-}
-
-pub(super) async fn set_manual_payouts(client: &Client, id: &AccountId) -> Result<Account, GatewayError> {
-    let request = UpdateAccount::new(id.as_str()).settings(UpdateAccountSettings {
-        payouts: Some(UpdateAccountSettingsPayouts {
-            schedule: Some(UpdateAccountSettingsPayoutsSchedule {
-                interval: Some(UpdateAccountSettingsPayoutsScheduleInterval::Manual),
-                ..UpdateAccountSettingsPayoutsSchedule::new()
-            }),
-            ..UpdateAccountSettingsPayouts::new()
-        }),
-        ..UpdateAccountSettings::new()
-    });
-    let answer = Outgoing::of(&request).about(id).send(client).await?;
-    one(convert::account(answer))
-}
-
-pub(super) async fn link(client: &Client, params: &CreateAccountLink) -> Result<AccountLink, GatewayError> {
-    let request = account_link::CreateAccountLink::new(
-        params.account.as_str(),
-        CreateAccountLinkType::AccountOnboarding,
-    )
-    .return_url(params.return_url.as_str())
-    .refresh_url(params.refresh_url.as_str());
-    let answer = Outgoing::of(&request).about(&params.account).send(client).await?;
-    one(convert::account_link(answer))
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as Http;
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use secrecy::ExposeSecret;
 use stripe::{ApiErrors, CustomizedStripeRequest};
 use stripe_client_core::{RequestBuilder, StripeClient, StripeClientErr, StripeMethod};
 
-use super::GatewayOptions;
+use super::ClientOptions;
 
 /// The longest answer that is read. The longest that Stripe gives is a page of a hundred events, each of some ten kilobytes.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
@@ -70,24 +70,24 @@ pub(super) enum InvalidOptions {
 
 /// Sends requests to Stripe; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Client {
-    http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
+pub(super) struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     authorization: HeaderValue,
     timeout: Duration,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("Http")
             .field("base", &self.base)
             .finish_non_exhaustive()
     }
 }
 
-impl Client {
+impl Http {
     /// A client; nothing is sent yet.
-    pub(super) fn new(options: &GatewayOptions) -> Result<Self, InvalidOptions> {
+    pub(super) fn new(options: &ClientOptions) -> Result<Self, InvalidOptions> {
         let base = options.api_base.trim_end_matches('/').to_owned();
         base.parse::<hyper::Uri>()?;
         let key = format!("Bearer {}", options.secret_key.expose_secret());
@@ -101,7 +101,7 @@ impl Client {
             .build();
         Ok(Self {
             // A connection that was kept may break in the moment of its next use, which would leave that outcome unknown.
-            http: Http::builder(TokioExecutor::new())
+            client: Client::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(0)
                 .build(connector),
             base,
@@ -148,7 +148,7 @@ impl Client {
     }
 
     async fn answer(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), WireError> {
-        let response = self.http.request(request).await.map_err(|error| {
+        let response = self.client.request(request).await.map_err(|error| {
             if error.is_connect() {
                 WireError::NotConnected(error)
             } else {
@@ -174,7 +174,7 @@ where
     }
 }
 
-impl StripeClient for Client {
+impl StripeClient for Http {
     type Err = WireError;
 
     async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, WireError> {

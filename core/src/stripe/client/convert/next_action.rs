@@ -24,7 +24,7 @@ const IN_PERSON: [&str; 16] = [
     "authorize_with_url",
 ];
 
-pub(in crate::stripe::adapter) fn next_action(action: &stripe_shared::PaymentIntentNextAction) -> NextAction {
+pub(in crate::stripe::client) fn next_action(action: &stripe_shared::PaymentIntentNextAction) -> NextAction {
     let time = |seconds: i64| DateTime::from_timestamp(seconds, 0);
     let voucher = |expires: Option<i64>| NextAction::Voucher {
         expires: expires.and_then(time),

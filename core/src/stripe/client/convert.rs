@@ -14,7 +14,7 @@ pub(super) use refunds::{dispute, refund};
 use super::failure::unreadable;
 use super::transfers::WireReversal;
 use crate::money::{Currency, Money};
-use crate::stripe::errors::{ErrorClass, GatewayError};
+use crate::stripe::errors::{ErrorClass, StripeError};
 use crate::stripe::params::Tags;
 use crate::stripe::status::{CancellationReason, PaymentIntentStatus, PayoutStatus, ReversalStatus};
 use crate::stripe::types::{
@@ -32,22 +32,22 @@ pub(super) enum Unfit {
 }
 
 /// The one object of an answer.
-pub(super) fn one<T>(converted: Result<T, Unfit>) -> Result<T, GatewayError> {
+pub(super) fn one<T>(converted: Result<T, Unfit>) -> Result<T, StripeError> {
     converted.map_err(|unfit| match unfit {
-        Unfit::Foreign => GatewayError::new(ErrorClass::Foreign),
+        Unfit::Foreign => StripeError::new(ErrorClass::Foreign),
         Unfit::Malformed => unreadable("a part of it is not as its type promises"),
     })
 }
 
 /// The object that a call made, if it is what the call asked for. Another one says that the answer, or the key, belongs to another request:
 /// nothing may be settled by it, and a person has to look.
-pub(super) fn asked_for<T>(object: T, fits: impl FnOnce(&T) -> bool) -> Result<T, GatewayError> {
+pub(super) fn asked_for<T>(object: T, fits: impl FnOnce(&T) -> bool) -> Result<T, StripeError> {
     if fits(&object) {
         return Ok(object);
     }
-    Err(GatewayError {
+    Err(StripeError {
         code: Some("answer_of_another_request".to_owned()),
-        ..GatewayError::new(ErrorClass::Misuse)
+        ..StripeError::new(ErrorClass::Misuse)
     })
 }
 
@@ -55,7 +55,7 @@ pub(super) fn asked_for<T>(object: T, fits: impl FnOnce(&T) -> bool) -> Result<T
 pub(super) fn ours<S, T>(
     page: Vec<S>,
     convert: impl Fn(S) -> Result<T, Unfit>,
-) -> Result<Vec<T>, GatewayError> {
+) -> Result<Vec<T>, StripeError> {
     page.into_iter()
         .filter_map(|object| match convert(object) {
             Ok(object) => Some(Ok(object)),
@@ -72,10 +72,10 @@ pub(super) fn wire_currency(currency: Currency) -> stripe_types::Currency {
 }
 
 /// The library's minor units of ours.
-pub(super) fn wire_amount(money: Money) -> Result<i64, GatewayError> {
+pub(super) fn wire_amount(money: Money) -> Result<i64, StripeError> {
     money
         .minor()
-        .map_err(|_| GatewayError::refused_here("amount_too_large", "the amount is too large"))
+        .map_err(|_| StripeError::refused_here("amount_too_large", "the amount is too large"))
 }
 
 /// `metadata` of an object made for a transaction.

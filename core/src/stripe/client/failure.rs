@@ -1,11 +1,11 @@
 //! From the errors of the wire to what is known of the effect.
 
-use super::client::WireError;
 use super::convert;
-use crate::stripe::errors::{ErrorClass, FailedRequest, Failure, GatewayError, UNREADABLE_ANSWER, classify};
+use super::http::WireError;
+use crate::stripe::errors::{ErrorClass, FailedRequest, Failure, StripeError, UNREADABLE_ANSWER, classify};
 
 /// Sorts an error of the client. `names_account`: the request named a connected account.
-pub(super) fn failure(error: WireError, names_account: bool) -> GatewayError {
+pub(super) fn failure(error: WireError, names_account: bool) -> StripeError {
     match error {
         WireError::Refused(answer, status) => answered(*answer, status, names_account),
         WireError::NotConnected(_) => seen(Failure::NotSent),
@@ -20,7 +20,7 @@ pub(super) fn failure(error: WireError, names_account: bool) -> GatewayError {
 }
 
 /// An answer that is not what its type promises: whatever was asked may well have happened.
-pub(super) fn unreadable(why: &str) -> GatewayError {
+pub(super) fn unreadable(why: &str) -> StripeError {
     tracing::error!(
         why,
         "an answer of stripe could not be read: its outcome counts as unknown"
@@ -29,30 +29,30 @@ pub(super) fn unreadable(why: &str) -> GatewayError {
 }
 
 /// The claim that a call was made under is over. `has_begun`: it may have been sent.
-pub(super) fn too_late(has_begun: bool) -> GatewayError {
+pub(super) fn too_late(has_begun: bool) -> StripeError {
     if has_begun {
         return seen(Failure::NoAnswer);
     }
-    GatewayError {
+    StripeError {
         code: Some("claim_over".to_owned()),
-        ..GatewayError::new(classify(Failure::NotSent))
+        ..StripeError::new(classify(Failure::NotSent))
     }
 }
 
-fn seen(failure: Failure<'_>) -> GatewayError {
+fn seen(failure: Failure<'_>) -> StripeError {
     let code = match failure {
         Failure::NotBuilt => "not_built",
         Failure::NotSent => "not_connected",
         Failure::Unreadable => UNREADABLE_ANSWER,
         _ => "no_answer",
     };
-    GatewayError {
+    StripeError {
         code: Some(code.to_owned()),
-        ..GatewayError::new(classify(failure))
+        ..StripeError::new(classify(failure))
     }
 }
 
-fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) -> GatewayError {
+fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) -> StripeError {
     let code = answer.code.as_ref().map(|code| code.as_str().to_owned());
     let class = classify(Failure::Answer {
         status,
@@ -66,7 +66,7 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) 
         (ErrorClass::Declined | ErrorClass::AuthenticationRequired, Some(message)) => message,
         _ => class.sentence().to_owned(),
     };
-    GatewayError {
+    StripeError {
         status: Some(status),
         code,
         param: answer.param.map(String::into_boxed_str),
@@ -80,7 +80,7 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) 
             .payment_intent
             .and_then(|intent| convert::payment_intent(intent).ok())
             .map(Box::new),
-        ..GatewayError::new(class)
+        ..StripeError::new(class)
     }
 }
 
@@ -104,17 +104,16 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::stripe::PaymentGateway;
-    use crate::stripe::adapter::{AsyncStripeGateway, GatewayOptions};
+    use crate::stripe::client::{ClientOptions, StripeClient};
 
-    async fn call(port: u16, timeout: Duration) -> GatewayError {
+    async fn call(port: u16, timeout: Duration) -> StripeError {
         let key = SecretString::from("sk_test_0123456789".to_owned());
-        let options = GatewayOptions {
+        let options = ClientOptions {
             timeout,
-            ..GatewayOptions::new(key, format!("http://127.0.0.1:{port}"))
+            ..ClientOptions::new(key, format!("http://127.0.0.1:{port}"))
         };
-        let gateway = AsyncStripeGateway::new(&options).unwrap();
-        gateway
+        let client = StripeClient::new(&options).unwrap();
+        client
             .retrieve_account(&"acct_1".parse().unwrap())
             .await
             .unwrap_err()
@@ -147,7 +146,7 @@ mod tests {
     }
 
     /// Gives what a call makes of this answer.
-    async fn answered(answer: &'static [u8]) -> GatewayError {
+    async fn answered(answer: &'static [u8]) -> StripeError {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move {
