@@ -29,6 +29,7 @@ pub(crate) fn recorder() -> Result<Recorder, RecorderError> {
     metrics::describe_counter!(ERRORS, "Errors told to clients, by code");
     metrics::describe_counter!(WEBHOOKS, "Deliveries of Stripe's webhooks, by outcome");
     metrics::describe_gauge!(SOCKETS, "Open websockets");
+    wallet_core::stripe::describe_metrics();
     metrics::describe_gauge!(REPLICA, "1 while the replica answers; absent without one");
     Ok(recorder)
 }

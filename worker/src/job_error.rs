@@ -55,7 +55,10 @@ impl JobError {
     pub(crate) fn waits_for(&self) -> &'static str {
         match self {
             Self::Park(_) => "person",
-            Self::Again(_) | Self::AfterAnother(_) | Self::AfterCall(_) => "job",
+            Self::Again(_)
+            | Self::AfterAnother(_)
+            | Self::AfterCall(_)
+            | Self::Call(CallError::MadeNothing) => "job",
             Self::NotYet(_) => "event",
             Self::AfterFunds(_) => "funds",
             Self::Crypto(error)
@@ -80,7 +83,7 @@ impl JobError {
 
 fn call_sentence(error: &CallError) -> String {
     match error {
-        CallError::Stripe(error) => error.class.sentence().to_owned(),
+        CallError::Stripe(error) | CallError::NotFoundOut(error) => error.class.sentence().to_owned(),
         CallError::LaneClosed(_) => LANE_CLOSED.to_owned(),
         other => other.to_string(),
     }

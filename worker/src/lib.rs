@@ -1,8 +1,8 @@
 //! The worker: takes jobs, locks wallets, calls Stripe and settles.
 //!
-//! [`run`] starts everything and drains it at the end. The way of a job: a [`wallet_core::queue::Consumer`] brings ids, the
-//! `executor` claims them (fence and lease), one file of `jobs` does what its kind says, and `outcome` ends the job when it
-//! was not ended by its own settlement. Transfers go through `batch` instead, many in one database transaction.
+//! [`run`] starts everything and drains it at the end. The way of a job: a [`wallet_core::queue::Consumer`] brings ids, `execution` claims and
+//! runs them, and one file of `jobs` does what its kind says. What Stripe's objects ask for is settled by `observations`; what a worker does
+//! beside its jobs is in `background`.
 
 mod background;
 mod execution;

@@ -3,11 +3,12 @@
 //! The key is `<operation>:<subject>:<attempt>`. While the outcome is unknown, every later run sends the same key with the
 //! parameters of the row, whatever its caller brings, so that Stripe repeats its first answer instead of its effect. A definite
 //! refusal ends the attempt; the next run starts another. When the key can no longer tell what happened (Stripe forgets keys
-//! after 24 hours and repeats a stored 500 for ever), the run ends with [`CallError::LookUpFirst`]: the caller looks for the
-//! object at Stripe and says what it found.
+//! after 24 hours and repeats a stored 500 for ever), the run looks for the object at Stripe first ([`find`]): what it finds is the call's
+//! outcome, and if there is nothing, whoever asked decides anew.
 
 mod attempt;
 mod error;
+mod find;
 mod objects;
 mod operations;
 mod rows;
@@ -20,8 +21,9 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use attempt::{Attempt, Outcome, code_of, exhausted, unrecorded};
-pub use error::{CLOCKS_DIFFER, CallError, LookUp};
+use attempt::{Attempt, LookUp, Outcome, code_of, look_up};
+pub use error::{CLOCKS_DIFFER, CallError};
+use find::{Found, State};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
 pub use rows::{is_undecided, made};
@@ -33,6 +35,7 @@ use super::errors::{ErrorClass, StripeError};
 use super::ids::IdempotencyKey;
 use super::ticket::Ticket;
 use super::types::StripeObject;
+use crate::alarms;
 use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::Vault;
@@ -177,14 +180,21 @@ impl StripeCalls {
             return Ok(CallOutcome::Recorded { object_id });
         }
         let now = self.clock.now();
-        let is_only_ours = C::OPERATION.is_only_ours();
-        let look_up = exhausted(&attempt, now, is_only_ours)
-            .or_else(|| is_only_ours.then(|| unrecorded(&attempt, now)).flatten());
-        if let Some(look_up) = look_up {
-            return Err(CallError::LookUpFirst(look_up));
+        let look_up = look_up(&attempt, now, C::OPERATION.is_only_ours());
+        if let Some((LookUp::Instead, since)) = look_up {
+            if let Some(recorded) = self.find::<C>(subject, &attempt, since).await? {
+                return Ok(recorded);
+            }
+            self.store.refused(&attempt.key, ABSENT, None, now).await?;
+            return Err(CallError::MadeNothing);
         }
         // Also before a permit is taken: a breaker's probe must not be spent on what may not be sent.
         self.may_send(C::OPERATION, subject).await?;
+        if let Some((LookUp::Before, since)) = look_up
+            && let Some(recorded) = self.find::<C>(subject, &attempt, since).await?
+        {
+            return Ok(recorded);
+        }
         let stored: C = self.store.params(&attempt).await?;
         // Before the claim is looked at and the try is counted: while we wait here, nothing has been sent.
         let _alone = self.objects.alone(stored.touches()).await;
@@ -213,7 +223,7 @@ impl StripeCalls {
             // This process was stopped for so long that another worker may have taken the job over. Nothing was sent.
             return Err(CallError::ClaimVoid);
         }
-        let may = self.may_send_again(C::OPERATION);
+        let may = self.may_send_again();
         let answer = self
             .client
             .send_again(may, || stored.send(&self.client, &ticket))
@@ -242,8 +252,8 @@ impl StripeCalls {
     }
 
     /// Whether a call that is under way may be sent a second time: not while money-out is stopped, since the first request may have been lost.
-    async fn may_send_again(&self, operation: Operation) -> bool {
-        !operation.sends_money_out() || self.store.may_leave().await.is_ok_and(|may| may)
+    async fn may_send_again(&self) -> bool {
+        self.store.may_leave().await.is_ok_and(|may| may)
     }
 
     /// Whether a call of this operation may be sent for `subject` at this moment; [`StripeCalls::run`] asks again when it is.
@@ -306,19 +316,81 @@ impl StripeCalls {
     ) -> Result<(), CallError> {
         let now = self.clock.now();
         let attempt = self.store.prepare(C::OPERATION, subject, call, now).await?;
-        self.resolve_found(&attempt.key, object_id).await
+        Ok(self.store.found(&attempt.key, object_id, now).await?)
     }
 
-    /// Of objects that a look-up has found, those that no other attempt has made by the record: what it made is known already.
+    /// What has left by this call, whoever has sent it, as Stripe tells it. `since`: where Stripe's list is long, it is read back to then.
     ///
     /// # Errors
-    /// When the rows cannot be read.
-    pub async fn of_no_other_attempt<'a>(
+    /// Those of [`StripeCalls::ask`], and when the database cannot be reached.
+    pub async fn find_what_left<C: StripeCall>(
         &self,
-        look_up: &LookUp,
-        objects: &[&'a str],
-    ) -> Result<Vec<&'a str>, CallError> {
-        Ok(self.store.of_no_other_attempt(&look_up.key, objects).await?)
+        subject: Uuid,
+        call: &C,
+        since: DateTime<Utc>,
+    ) -> Result<Option<String>, CallError> {
+        let mut found = self
+            .ask(C::OPERATION.lane(), call.find(&self.client, since))
+            .await?;
+        found.retain(|found| found.state != State::Undone);
+        self.own(subject, found).await
+    }
+
+    /// Asks Stripe what an attempt that was sent at `since` or later has made, and writes it down.
+    async fn find<C: StripeCall>(
+        &self,
+        subject: Uuid,
+        attempt: &Attempt,
+        since: DateTime<Utc>,
+    ) -> Result<Option<CallOutcome<C::Object>>, CallError> {
+        if !C::OPERATION.can_be_found() {
+            tracing::warn!(key = %attempt.key, "the outcome of a call stays unknown; it is made again");
+            return Ok(None);
+        }
+        let sent: C = self.store.params(attempt).await?;
+        let question = sent.find(&self.client, since);
+        let mut found = match self.ask(C::OPERATION.lane(), question).await {
+            // A refusal of the question is none of the call.
+            Err(CallError::Stripe(error)) => return Err(CallError::NotFoundOut(error)),
+            found => found?,
+        };
+        found.retain(|found| found.may_be_of(since));
+        // What another attempt has made by the record is known already.
+        let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
+        let known = self.store.of_other_attempts(&attempt.key, &ids).await?;
+        found.retain(|found| !known.contains(&found.id));
+        let Some(object_id) = self.own(subject, found).await? else {
+            tracing::info!(key = %attempt.key, "nothing was made by it at Stripe");
+            return Ok(None);
+        };
+        tracing::info!(key = %attempt.key, object_id, "found at Stripe");
+        let now = self.clock.now();
+        self.store.found(&attempt.key, &object_id, now).await?;
+        self.ended_meanwhile(&attempt.key).await.map(Some)
+    }
+
+    /// Of several that look alike the one that is done, or the first, is the call's own: it has what was asked for. A person is told of the
+    /// others, whose money has left as well.
+    async fn own(&self, subject: Uuid, mut found: Vec<Found>) -> Result<Option<String>, CallError> {
+        found.sort_by_key(|found| (found.state, found.created));
+        let mut found = found.into_iter();
+        let Some(own) = found.next() else { return Ok(None) };
+        let others: Vec<String> = found
+            .filter(|other| other.state != State::Undone)
+            .map(|other| other.id)
+            .collect();
+        if !others.is_empty() {
+            let message = format!(
+                "{} was made for {subject} at Stripe as well as {}, which is taken for its own: find out who made it, and take it back if that is possible",
+                others.join(", "),
+                own.id
+            );
+            let now = self.clock.now();
+            self.store
+                .raise(alarms::MADE_TWICE, &subject.to_string(), &message, now)
+                .await?;
+        }
+        Ok(Some(own.id))
     }
 
     /// Whether the next call for `subject` sends the parameters that an earlier run has stored, whatever its caller brings.
@@ -341,30 +413,6 @@ impl StripeCalls {
         object_id: &str,
     ) -> Result<Author, CallError> {
         Ok(self.store.author(operation, subject, object_id).await?)
-    }
-
-    /// The parameters of an attempt whose outcome is open, as every try of it has sent them.
-    ///
-    /// # Errors
-    /// When the row cannot be read, or is of another operation.
-    pub async fn parameters<C: StripeCall>(&self, key: &IdempotencyKey) -> Result<C, CallError> {
-        self.store.parameters(key).await
-    }
-
-    /// Says that the look-up found the object, unless the attempt has ended meanwhile: later runs bring it as [`CallOutcome::Recorded`].
-    ///
-    /// # Errors
-    /// When the row cannot be written.
-    pub async fn resolve_found(&self, key: &IdempotencyKey, object_id: &str) -> Result<(), CallError> {
-        Ok(self.store.found(key, object_id, self.clock.now()).await?)
-    }
-
-    /// Says that the look-up proved that there is no object: the next run starts a new attempt.
-    ///
-    /// # Errors
-    /// When the row cannot be written.
-    pub async fn resolve_absent(&self, key: &IdempotencyKey) -> Result<(), CallError> {
-        Ok(self.store.refused(key, ABSENT, None, self.clock.now()).await?)
     }
 
     /// Says that the object which a call made is gone at Stripe: the next run for `subject` makes another one. Of several who find the same

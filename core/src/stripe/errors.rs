@@ -60,8 +60,6 @@ pub enum Disposition {
         /// Whether the try counts towards the job's budget; handing it back does not.
         counts: bool,
     },
-    /// The key can no longer tell: look for the object at Stripe.
-    LookUp,
     /// It did not happen and will not: end the transaction as failed and release what is held.
     FailDefinite,
     /// It did not happen: the payer has to act, the transaction waits.

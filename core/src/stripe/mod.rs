@@ -20,13 +20,9 @@ mod types;
 
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
 pub use calls::{
-    Author, CLOCKS_DIFFER, CallError, CallOutcome, LookUp, Operation, StripeCall, StripeCalls, is_undecided,
-    made,
+    Author, CLOCKS_DIFFER, CallError, CallOutcome, Operation, StripeCall, StripeCalls, is_undecided, made,
 };
-pub use client::{
-    CALL_TIMEOUT, ClientConfigError, ClientOptions, STRIPE_CALLS, STRIPE_SECONDS, StripeClient,
-    describe_metrics,
-};
+pub use client::{CALL_TIMEOUT, ClientConfigError, ClientOptions, StripeClient, describe_metrics};
 pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, Scope, StripeError, classify};
 pub use event::{Envelope, EventError, EventObject};
 pub use ids::{

@@ -221,6 +221,16 @@ pub struct Payout {
     pub created: DateTime<Utc>,
 }
 
+impl Payout {
+    /// Whether it pays so much to this bank because somebody asked for it. Which bank it is when none was named, the account's person decides.
+    #[must_use]
+    pub fn is_what_was_asked_for(&self, amount: Money, bank: Option<&ExternalAccountId>) -> bool {
+        self.amount == amount
+            && !self.automatic
+            && bank.is_none_or(|bank| self.destination.as_ref() == Some(bank))
+    }
+}
+
 /// An event fetched from Stripe, as good as one received.
 #[derive(Clone)]
 pub struct StripeEvent {

@@ -109,7 +109,8 @@ pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     count_job(job.kind, end.name());
     // Whatever Stripe could not do now, also what costs no attempt: until it is quiet, nothing is tried before its time. What it forbids
     // about one account or one kind of object tells nothing about the others.
-    if let (JobError::Call(CallError::Stripe(error)), Some(kind)) = (error, job.kind)
+    if let JobError::Call(error) = error
+        && let (Some(error), Some(kind)) = (error.stripe(), job.kind)
         && !matches!(error.class.scope(), Scope::Account | Scope::Kind)
         && error.class.disposition() != Disposition::WaitForFunds
     {
@@ -122,7 +123,9 @@ pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
 /// found by the words alone, and brought forward when Stripe answers again.
 fn for_operators(error: &JobError, end: End, reason: &str) -> String {
     match error {
-        JobError::Call(CallError::Stripe(error)) if matches!(end, End::Park) => {
+        JobError::Call(CallError::Stripe(error) | CallError::NotFoundOut(error))
+            if matches!(end, End::Park) =>
+        {
             format!("{reason} ({})", error.for_operators())
         }
         JobError::Crypto(_)
@@ -136,7 +139,7 @@ fn for_operators(error: &JobError, end: End, reason: &str) -> String {
 fn resumable(worker: &Worker, job: &ClaimedJob, error: &JobError, end: End) -> End {
     let lane = job.kind.map(|kind| Lane::of(kind.queue()));
     match (end, error) {
-        (End::Retry(delay), JobError::Call(CallError::Stripe(error)))
+        (End::Retry(delay), JobError::Call(CallError::Stripe(error) | CallError::NotFoundOut(error)))
             if error.class.is_outage()
                 && lane.is_some_and(|lane| worker.calls.breakers().is_paused(lane)) =>
         {
@@ -178,7 +181,11 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
     // Housekeeping is not the owner's business.
     let is_quiet = matches!(
         error,
-        JobError::Again(_) | JobError::NotYet(_) | JobError::AfterAnother(_) | JobError::AfterCall(_)
+        JobError::Again(_)
+            | JobError::NotYet(_)
+            | JobError::AfterAnother(_)
+            | JobError::AfterCall(_)
+            | JobError::Call(CallError::MadeNothing)
     ) || job
         .kind
         .is_some_and(|kind| kind.queue() == QueueName::Maintenance && kind != JobKind::Cancel);
@@ -237,7 +244,7 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
     let draw = |policy: RetryPolicy| policy.delay(failures, &mut rand::rng());
     let end = match error {
         JobError::Park(_) => End::Park,
-        JobError::Again(_) => End::HandBack(Duration::ZERO),
+        JobError::Again(_) | JobError::Call(CallError::MadeNothing) => End::HandBack(Duration::ZERO),
         JobError::NotYet(_) => End::Retry(draw(RetryPolicy::STRIPE_UNKNOWN)),
         JobError::AfterAnother(_) if age > LONGEST_WAIT_FOR_ANOTHER => End::Park,
         JobError::AfterCall(_) if age > LONGEST_WAIT_FOR_FUNDS => End::Park,
@@ -265,9 +272,10 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
             End::HandBack(STOPPED.saturating_add(Duration::from_millis(rand::rng().random_range(0..5_000))))
         }
         JobError::Call(error) => match (error.disposition(), error) {
-            (Disposition::RetrySameKey { counts: true }, CallError::Stripe(error)) => {
-                End::Retry(draw(policy_of(error)))
-            }
+            (
+                Disposition::RetrySameKey { counts: true },
+                CallError::Stripe(error) | CallError::NotFoundOut(error),
+            ) => End::Retry(draw(policy_of(error))),
             (Disposition::RetrySameKey { counts: true }, _) => End::Retry(draw(RetryPolicy::STORE_AWAY)),
             (Disposition::RetryThenReview, _) if job.attempts >= MOST_FORBIDDEN => End::Park,
             (Disposition::RetryThenReview, _) => End::Retry(draw(RetryPolicy::STRIPE_THROTTLED)),
@@ -279,7 +287,7 @@ fn decide(job: &ClaimedJob, error: &JobError, now: DateTime<Utc>) -> End {
             }
             (Disposition::RetrySameKey { counts: false } | Disposition::PauseAll, error) => {
                 let policy = match error {
-                    CallError::Stripe(error) => policy_of(error),
+                    CallError::Stripe(error) | CallError::NotFoundOut(error) => policy_of(error),
                     _ => RetryPolicy::STRIPE_THROTTLED,
                 };
                 // Attempts are returned, so the delay cannot grow with them.

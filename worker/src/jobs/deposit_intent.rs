@@ -8,12 +8,11 @@ use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CallOutcome, CreateCustomer, CreatePaymentIntent, CustomerId, Disposition, ErrorClass, Lane,
-    LookUp, MethodChoice, Operation, PaymentIntentId, PaymentMethodId, Tags,
+    MethodChoice, Operation, PaymentIntentId, PaymentMethodId, Tags,
 };
 use wallet_core::transactions::{self, PaymentMethod, Stage, TimelineKind, Transaction};
 use wallet_core::wallets;
 
-use super::made_at_stripe::{found, payment_intents};
 use super::{INACTIVE, step};
 use crate::job_error::JobError;
 use crate::observations::{Look, apply_payment_intent};
@@ -56,7 +55,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let intent = worker.calls.ask(Lane::Deposits, question).await?;
             apply_payment_intent(&Look::unasked(worker, job), &transaction, intent).await
         }
-        Err(CallError::LookUpFirst(look_up)) => look(worker, &transaction, &look_up).await,
         Err(CallError::WalletInactive) => {
             let command = Command::Refuse(FailureReason::new(FailureCode::WalletInactive, INACTIVE));
             worker.settle(&[step(job, &transaction, command)]).await?;
@@ -109,11 +107,6 @@ async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<
     {
         Ok(CallOutcome::Fresh(customer)) => customer.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
-        Err(CallError::LookUpFirst(look_up)) => {
-            // A customer moves no money: one made twice does no harm, and the first recorded counts.
-            worker.calls.resolve_absent(&look_up.key).await?;
-            return Err(JobError::Again("the customer is made again"));
-        }
         Err(error) => return Err(error.into()),
     };
     let now = worker.clock.now();
@@ -161,12 +154,4 @@ fn payment_method_of(transaction: &Transaction) -> Result<Option<PaymentMethodId
     id.parse()
         .map(Some)
         .map_err(|_| JobError::Park(format!("{id} is no payment method")))
-}
-
-/// The key can no longer tell: the intents since then of the customer that it was sent for can.
-async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
-    let sent: CreatePaymentIntent = worker.calls.parameters(&look_up.key).await?;
-    let made = payment_intents(worker, transaction, &sent.customer, look_up.first_tried_at).await?;
-    found(worker, transaction.id, look_up, made).await?;
-    Err(JobError::Again("the payment intent was looked up at Stripe"))
 }

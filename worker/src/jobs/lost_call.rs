@@ -2,10 +2,9 @@
 //! nothing. Before anything is given back that may have left, Stripe is asked, and what it has is taken for the answer to our own call.
 
 use wallet_core::payees;
-use wallet_core::stripe::{CLOCKS_DIFFER, CallError, Operation, made};
+use wallet_core::stripe::{CallError, Operation, StripeTransferId, made};
 use wallet_core::transactions::{Flow, Stage, Transaction};
 
-use super::made_at_stripe::{self, Made};
 use super::refund_create::{intent_of, refund_of};
 use super::withdrawal_payout::payout_of;
 use super::withdrawal_transfer::{account_of, transfer_of};
@@ -29,52 +28,65 @@ pub(super) async fn adopt(
     transaction: &Transaction,
     operation: Operation,
 ) -> Result<bool, JobError> {
-    let id = transaction.id.uuid();
-    if worker.calls.is_undecided(operation, id).await? && !is_forgotten(worker, transaction).await? {
+    let (calls, id) = (&worker.calls, transaction.id.uuid());
+    if calls.is_undecided(operation, id).await? && !is_forgotten(worker, transaction).await? {
         return Ok(false);
     }
-    let made = match operation {
-        Operation::Transfer => made_at_stripe::transfers(worker, transaction).await?,
-        Operation::Payout => payouts(worker, transaction).await?,
-        _ => {
-            let intent = intent_of(worker, transaction).await?;
-            made_at_stripe::refunds(worker, (transaction.id, transaction.amount), &intent).await?
-        }
-    };
-    let Some(object) = made_at_stripe::left(worker, transaction.id, made).await? else {
-        return Ok(false);
-    };
-    match operation {
+    let object = match operation {
         Operation::Transfer => {
-            // From now on its account is read and asked like any that was paid from here.
-            let account = account_of(transaction)?;
-            let now = worker.clock.now();
-            payees::mark_paid(&mut *worker.db.conn().await?, account.as_str(), now).await?;
-            worker
-                .calls
-                .adopt(id, &transfer_of(transaction)?, &object)
-                .await?;
+            let object = transfer_that_left(worker, transaction).await?;
+            if let Some(object) = &object {
+                // From now on its account is read and asked like any that was paid from here.
+                let (account, now) = (account_of(transaction)?, worker.clock.now());
+                payees::mark_paid(&mut *worker.db.conn().await?, account.as_str(), now).await?;
+                calls.adopt(id, &transfer_of(transaction)?, object).await?;
+            }
+            object
         }
         Operation::Payout => {
-            let call = payout_of(worker, transaction).await?;
-            worker.calls.adopt(id, &call, &object).await?;
+            let object = payout_that_left(worker, transaction).await?;
+            if let Some(object) = &object {
+                let call = payout_of(worker, transaction).await?;
+                calls.adopt(id, &call, object).await?;
+            }
+            object
         }
         _ => {
             let call = refund_of(transaction, intent_of(worker, transaction).await?);
-            worker.calls.adopt(id, &call, &object).await?;
+            let object = calls.find_what_left(id, &call, transaction.created_at).await?;
+            if let Some(object) = &object {
+                calls.adopt(id, &call, object).await?;
+            }
+            object
         }
+    };
+    if let Some(object) = &object {
+        tracing::warn!(transaction_id = %transaction.id, object, "sent by books that are lost");
     }
-    tracing::warn!(transaction_id = %transaction.id, object, "sent by books that are lost");
-    Ok(true)
+    Ok(object.is_some())
 }
 
-/// The payouts of a withdrawal since it began.
-async fn payouts(worker: &Worker, transaction: &Transaction) -> Result<Vec<Made>, JobError> {
-    let since = transaction.created_at - CLOCKS_DIFFER;
-    match made_at_stripe::payouts(worker, transaction, since).await {
+/// A transfer of a withdrawal that is there, and was not taken back.
+pub(super) async fn transfer_that_left(
+    worker: &Worker,
+    transaction: &Transaction,
+) -> Result<Option<String>, JobError> {
+    let (id, call) = (transaction.id.uuid(), transfer_of(transaction)?);
+    let found = worker.calls.find_what_left(id, &call, transaction.created_at);
+    Ok(found.await?)
+}
+
+/// A payout of a withdrawal that has not failed.
+async fn payout_that_left(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
+    let (id, call) = (transaction.id.uuid(), payout_of(worker, transaction).await?);
+    match worker
+        .calls
+        .find_what_left(id, &call, transaction.created_at)
+        .await
+    {
         // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
-        Err(JobError::Call(CallError::Stripe(error))) if payees::is_gone(&error) => Ok(Vec::new()),
-        made => made,
+        Err(CallError::Stripe(error)) if payees::is_gone(&error) => Ok(None),
+        found => Ok(found?),
     }
 }
 
@@ -96,24 +108,23 @@ async fn is_forgotten(worker: &Worker, transaction: &Transaction) -> Result<bool
     let (operation, id) = (Operation::Transfer, transaction.id.uuid());
     let made = made(&mut *worker.db.conn().await?, operation, id).await?;
     let Some(made) = made else { return Ok(false) };
-    let has_left = !made_at_stripe::is_taken_back(worker, &made).await?
-        || another_transfer(worker, transaction).await?.is_some()
-        || made_at_stripe::left(worker, transaction.id, payouts(worker, transaction).await?)
-            .await?
-            .is_some();
+    let has_left = !is_taken_back(worker, &made).await?
+        || transfer_that_left(worker, transaction).await?.is_some()
+        || payout_that_left(worker, transaction).await?.is_some();
     if !has_left {
         worker.calls.forget(operation, id, &made).await?;
     }
     Ok(!has_left)
 }
 
-/// A transfer of a withdrawal that is still there, when the one on record was taken back.
-pub(super) async fn another_transfer(
-    worker: &Worker,
-    transaction: &Transaction,
-) -> Result<Option<String>, JobError> {
-    let made = made_at_stripe::transfers(worker, transaction).await?;
-    made_at_stripe::left(worker, transaction.id, made).await
+/// Whether all of a transfer is back.
+pub(super) async fn is_taken_back(worker: &Worker, transfer: &str) -> Result<bool, JobError> {
+    let id: StripeTransferId = transfer
+        .parse()
+        .map_err(|_| JobError::Park(format!("{transfer} is no transfer")))?;
+    let client = worker.calls.client();
+    let question = async { client.is_taken_back(&client.retrieve_transfer(&id).await?).await };
+    Ok(worker.calls.ask(Operation::Transfer.lane(), question).await?)
 }
 
 /// The call by which the money of a transaction goes on from where it is.

@@ -1,5 +1,5 @@
 //! One file for each kind of job. A handler ends its job itself, in the transaction of its effect; an error is ended by
-//! [`crate::outcome`].
+//! `execution::outcome`.
 
 mod ask_stripe;
 mod cancel;
@@ -8,7 +8,6 @@ mod credit_review;
 mod deposit_fee;
 mod deposit_intent;
 mod lost_call;
-mod made_at_stripe;
 mod page_events;
 mod payout_decision;
 mod payout_waits;

@@ -1,17 +1,13 @@
 //! Creates the refund of a deposit at Stripe.
 
 use wallet_core::flows::{Command, FailureCode, FailureReason};
-use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::money::Money;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateRefund, Disposition, DisputeStatus, Lane, LookUp, PaymentIntentId,
-    RefundId, Tags,
+    CallError, CallOutcome, CreateRefund, Disposition, DisputeStatus, Lane, PaymentIntentId, RefundId, Tags,
 };
 use wallet_core::transactions::{self, Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
-use super::made_at_stripe::{found, refunds};
 use super::{INACTIVE, cancel, step};
 use crate::job_error::JobError;
 use crate::observations::{self, Look, apply_refund};
@@ -33,9 +29,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
                 .parse()
                 .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?;
             observations::refund(&look, &id).await
-        }
-        Err(CallError::LookUpFirst(look_up)) => {
-            look_up_refund(worker, transaction.id, transaction.amount, &intent, &look_up).await
         }
         Err(CallError::CancelAsked) => cancel::before_sending(worker, job, &transaction).await,
         Err(CallError::WalletInactive) => {
@@ -119,17 +112,4 @@ pub(super) async fn intent_of(
         .and_then(|deposit| deposit.stripe_payment_intent_id)
         .and_then(|id| id.parse().ok())
         .ok_or_else(none)
-}
-
-/// The key can no longer tell: the refunds of the payment can.
-pub(super) async fn look_up_refund(
-    worker: &Worker,
-    transaction: TransactionId,
-    amount: Money,
-    intent: &PaymentIntentId,
-    look_up: &LookUp,
-) -> Result<(), JobError> {
-    let made = refunds(worker, (transaction, amount), intent).await?;
-    found(worker, transaction, look_up, made).await?;
-    Err(JobError::Again("the refund was looked up at Stripe"))
 }

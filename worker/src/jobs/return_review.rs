@@ -10,7 +10,6 @@ use wallet_core::stripe::{
 use wallet_core::transactions::{self, Transaction, external_ref};
 
 use super::credit_review::DISPUTED;
-use super::refund_create::look_up_refund;
 use crate::job_error::JobError;
 use crate::observations::{self, Look};
 use crate::suspended_payment::{SuspendedPayment, payments_of};
@@ -38,10 +37,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             object_id
                 .parse()
                 .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?
-        }
-        Err(CallError::LookUpFirst(look_up)) => {
-            let sent: CreateRefund = worker.calls.parameters(&look_up.key).await?;
-            return look_up_refund(worker, transaction.id, sent.amount, &intent, &look_up).await;
         }
         Err(CallError::WalletInactive) => {
             let why = "the wallet is not active: activate it, requeue this job, and deactivate it again";

@@ -3,13 +3,10 @@
 use wallet_core::alarms;
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{
-    CLOCKS_DIFFER, CallError, CallOutcome, CreatePayout, Disposition, LookUp, ReversalStatus, Tags,
-};
+use wallet_core::stripe::{CallError, CallOutcome, CreatePayout, Disposition, ReversalStatus, Tags};
 use wallet_core::transactions::{Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
-use super::made_at_stripe::{found, payouts};
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
 use super::{INACTIVE, TAKEN_BACK, payout_waits, step};
@@ -27,7 +24,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let payout = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(CallOutcome::Fresh(payout)) => payout.id.as_str().to_owned(),
         Ok(CallOutcome::Recorded { object_id }) => object_id,
-        Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         // Whether the bank has the money already is for a person to find out, also when the wallet is frozen meanwhile.
         Err(CallError::WalletInactive) if waits_for_a_person(worker, &transaction).await? => {
             return Err(JobError::AfterFunds(
@@ -107,11 +103,4 @@ async fn others_took_back(worker: &Worker, transaction: &Transaction) -> Result<
             .any(|taken| taken.status == ReversalStatus::Succeeded)),
         None => Ok(false),
     }
-}
-
-/// The key can no longer tell: the account's payouts since then can.
-async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
-    let made = payouts(worker, transaction, look_up.first_tried_at - CLOCKS_DIFFER).await?;
-    found(worker, transaction.id, look_up, made).await?;
-    Err(JobError::Again("the payout was looked up at Stripe"))
 }

@@ -6,12 +6,11 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
 use wallet_core::settle::Step;
 use wallet_core::stripe::{
-    Author, CallError, CallOutcome, CreateReversal, Disposition, Lane, LookUp, Operation, Reversal,
-    ReversalStatus, StripeTransferId, Tags,
+    Author, CallError, CallOutcome, CreateReversal, Disposition, Lane, Operation, Reversal, ReversalStatus,
+    StripeTransferId, Tags,
 };
 use wallet_core::transactions::{self, Flow, Stage, Transaction};
 
-use super::made_at_stripe::{found, reversals_of};
 use super::step;
 use crate::job_error::JobError;
 use crate::observations::reversal_author;
@@ -58,9 +57,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             .into_iter()
             .find(|reversal| reversal.id.as_str() == object_id)
             .ok_or_else(|| JobError::Park(format!("{object_id} is no reversal of the transfer")))?,
-        Err(CallError::LookUpFirst(look_up)) => {
-            return look(worker, &transaction, &sent.transfer, &look_up).await;
-        }
         Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             // Somebody else has taken some of it meanwhile. If not, the money stays on the connected account: outcome::end parks the
             // job for a person, funds held.
@@ -169,16 +165,13 @@ pub(super) async fn taken_by_others(
     Ok(others)
 }
 
-pub(super) async fn reversals(
-    worker: &Worker,
-    transfer: &StripeTransferId,
-) -> Result<Vec<Reversal>, JobError> {
+async fn reversals(worker: &Worker, transfer: &StripeTransferId) -> Result<Vec<Reversal>, JobError> {
     let question = worker.calls.client().list_reversals(transfer);
     Ok(worker.calls.ask(Lane::Withdrawals, question).await?)
 }
 
 /// What is left of a transfer after what was taken back of it.
-pub(super) fn left_of(sent: Money, taken: &[Reversal]) -> Result<Money, JobError> {
+fn left_of(sent: Money, taken: &[Reversal]) -> Result<Money, JobError> {
     taken
         .iter()
         .try_fold(sent, |left, reversal| left.checked_sub(reversal.amount))
@@ -204,17 +197,4 @@ async fn sent(worker: &Worker, transaction: &Transaction) -> Result<Sent, JobErr
     };
     let transfer = id.and_then(|id| id.parse().ok()).ok_or_else(none)?;
     Ok(Sent { withdrawal, transfer })
-}
-
-/// The key can no longer tell: the transfer's reversals can.
-async fn look(
-    worker: &Worker,
-    transaction: &Transaction,
-    transfer: &StripeTransferId,
-    look_up: &LookUp,
-) -> Result<(), JobError> {
-    let wanted: CreateReversal = worker.calls.parameters(&look_up.key).await?;
-    let made = reversals_of(worker, (transaction.id, wanted.amount), transfer).await?;
-    found(worker, transaction.id, look_up, made).await?;
-    Err(JobError::Again("the reversal was looked up at Stripe"))
 }

@@ -4,12 +4,11 @@ use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::payees::{self, ProvenAccount};
 use wallet_core::stripe::{
-    AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, LookUp, Operation, Tags,
+    AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, Operation, Tags,
 };
 use wallet_core::transactions::{Stage, Transaction};
 
-use super::lost_call::{adopt, adopt_what_was_sent, another_transfer};
-use super::made_at_stripe::{found, is_taken_back, transfers};
+use super::lost_call::{adopt, adopt_what_was_sent, is_taken_back, transfer_that_left};
 use super::{INACTIVE, TAKEN_BACK, cancel, step};
 use crate::job_error::JobError;
 use crate::refusal;
@@ -44,7 +43,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             return taken_back(worker, job, &transaction, object_id).await;
         }
         Ok(CallOutcome::Recorded { object_id }) => object_id,
-        Err(CallError::LookUpFirst(look_up)) => return look(worker, &transaction, &look_up).await,
         Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
         Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
         // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
@@ -80,7 +78,7 @@ async fn taken_back(
         worker.settle(&[record]).await?;
         return Ok(());
     }
-    if let Some(other) = another_transfer(worker, transaction).await? {
+    if let Some(other) = transfer_that_left(worker, transaction).await? {
         return Err(JobError::Park(format!(
             "{transfer} was taken back, and {other} is still there: take that back as well at Stripe, then requeue this job"
         )));
@@ -222,11 +220,4 @@ async fn refuse(
         .settle_locked(&wallets, &[step(job, transaction, Command::Refuse(reason))])
         .await?;
     Ok(())
-}
-
-/// The key can no longer tell: the transfers of this transaction's group can.
-async fn look(worker: &Worker, transaction: &Transaction, look_up: &LookUp) -> Result<(), JobError> {
-    let made = transfers(worker, transaction).await?;
-    found(worker, transaction.id, look_up, made).await?;
-    Err(JobError::Again("the transfer was looked up at Stripe"))
 }

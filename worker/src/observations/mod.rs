@@ -15,7 +15,7 @@ mod transfer;
 pub(crate) use account::{account, disconnected};
 pub(crate) use dispute::dispute;
 pub(crate) use payment_intent::{apply as apply_payment_intent, give_up, payment_intent};
-pub(crate) use payout::{bank_of, is_what_was_asked_for, payout};
+pub(crate) use payout::{bank_of, payout};
 pub(crate) use refund::{apply as apply_refund, refund};
 pub(crate) use transfer::{reversal_author, transfer};
 

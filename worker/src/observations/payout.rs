@@ -52,7 +52,7 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
         return look.close(EventEnd::Ignored, note).await;
     };
     let bank = bank_of(look.worker, &transaction).await?;
-    let fits = is_what_was_asked_for(&transaction, bank.as_ref(), &payout);
+    let fits = payout.is_what_was_asked_for(transaction.amount, bank.as_ref());
     if let Some(claim) = claim
         && !claim.is_ours(fits, &[Stage::Accepted, Stage::Held, Stage::Transferred])?
     {
@@ -120,18 +120,6 @@ async fn tell_unreachable(worker: &Worker, withdrawal: &Transaction, message: &s
     })?;
     worker.announcer.announce(vec![withdrawal.id.uuid()]);
     Ok(())
-}
-
-/// Whether a payout pays the withdrawal's amount, in its currency, to the bank that was named, because somebody asked for it. Which bank it
-/// is when none was named, the account's person decides.
-pub(crate) fn is_what_was_asked_for(
-    withdrawal: &Transaction,
-    bank: Option<&ExternalAccountId>,
-    payout: &Payout,
-) -> bool {
-    payout.amount == withdrawal.amount
-        && !payout.automatic
-        && bank.is_none_or(|bank| payout.destination.as_ref() == Some(bank))
 }
 
 /// The external account that was asked for; none for the account's default.

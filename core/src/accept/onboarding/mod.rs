@@ -252,15 +252,8 @@ impl Payees {
 
     async fn create(&self, user: UserId, call: &CreateAccount) -> Result<CallOutcome<Account>, PayeeError> {
         let outcome = match self.calls.run_unclaimed(user.uuid(), call.clone()).await {
-            Err(CallError::LookUpFirst(look_up)) => {
-                // An account moves no money before a wallet names it: one made twice does no harm.
-                tracing::warn!(key = %look_up.key, "the outcome of an account's creation stays unknown; it is made again");
-                self.calls
-                    .resolve_absent(&look_up.key)
-                    .await
-                    .map_err(|error| self.failed(error))?;
-                self.calls.run_unclaimed(user.uuid(), call.clone()).await
-            }
+            // An account moves no money before a wallet names it: one made twice does no harm.
+            Err(CallError::MadeNothing) => self.calls.run_unclaimed(user.uuid(), call.clone()).await,
             outcome => outcome,
         };
         match outcome {

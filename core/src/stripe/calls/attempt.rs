@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{Queryable, Selectable};
 
-use super::error::LookUp;
 use crate::crypto::Sealed;
 use crate::db::DbError;
 use crate::db::schema::stripe_calls;
@@ -108,35 +107,42 @@ impl TryFrom<Row> for Attempt {
     }
 }
 
-/// The look-up that an attempt at moving money which only we can have made needs before it is sent for the first time by these books: after a restored backup it may have been
-/// sent, and Stripe forgets keys (<https://docs.stripe.com/api/idempotent_requests>).
-pub(super) fn unrecorded(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
-    let is_untried = attempt.first_tried_at.is_none();
-    let too_old = now.signed_duration_since(attempt.possible_since) >= KEY_LIFETIME;
-    (is_untried && too_old).then(|| LookUp {
-        key: attempt.key.clone(),
-        first_tried_at: attempt.possible_since,
-    })
+/// Why Stripe is asked what an attempt has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LookUp {
+    /// Its key can no longer tell: what is found is its outcome, also that there is nothing.
+    Instead,
+    /// These books have sent it lately, but lost ones may have sent it before, so long ago that Stripe has forgotten the key: it is sent again
+    /// only if nothing is found.
+    Before,
 }
 
-/// The look-up that an attempt needs before anything may be sent. What `is_only_ours` may have been made by lost books before the first try of
-/// these, under the same key.
-pub(super) fn exhausted(attempt: &Attempt, now: DateTime<Utc>, is_only_ours: bool) -> Option<LookUp> {
-    let first_tried_at = attempt.first_tried_at?;
-    let too_old = now.signed_duration_since(first_tried_at) >= KEY_LIFETIME;
-    let stored = matches!(
-        attempt.error_code.as_deref(),
-        Some(STORED_FAILURE | UNREADABLE_ANSWER)
-    );
-    let since = if is_only_ours {
-        first_tried_at.min(attempt.possible_since)
-    } else {
-        first_tried_at
+/// Whether Stripe is asked before an attempt is sent, and since when it may have been sent. Stripe forgets keys
+/// (<https://docs.stripe.com/api/idempotent_requests>); what `is_only_ours` may have been sent by books that were lost when a backup was restored.
+pub(super) fn look_up(
+    attempt: &Attempt,
+    now: DateTime<Utc>,
+    is_only_ours: bool,
+) -> Option<(LookUp, DateTime<Utc>)> {
+    let is_old = |since: DateTime<Utc>| now.signed_duration_since(since) >= KEY_LIFETIME;
+    let possible_since = Some(attempt.possible_since).filter(|_| is_only_ours);
+    let was_possible_long_ago = possible_since.is_some_and(is_old);
+    let Some(first_tried_at) = attempt.first_tried_at else {
+        return possible_since
+            .filter(|_| was_possible_long_ago)
+            .map(|since| (LookUp::Instead, since));
     };
-    (too_old || (stored && attempt.tries >= REPLAYS)).then(|| LookUp {
-        key: attempt.key.clone(),
-        first_tried_at: since,
-    })
+    let is_stored = attempt.tries >= REPLAYS
+        && matches!(
+            attempt.error_code.as_deref(),
+            Some(STORED_FAILURE | UNREADABLE_ANSWER)
+        );
+    let since = possible_since.map_or(first_tried_at, |since| since.min(first_tried_at));
+    if is_stored || is_old(first_tried_at) {
+        Some((LookUp::Instead, since))
+    } else {
+        was_possible_long_ago.then_some((LookUp::Before, since))
+    }
 }
 
 /// What the row remembers of a failure.

@@ -1,9 +1,11 @@
 //! The creating calls, each tied to its parameters, its object and its name in the key.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::find::{self, Found};
 use crate::ids::UserId;
 use crate::stripe::breaker::Lane;
 use crate::stripe::client::StripeClient;
@@ -20,7 +22,7 @@ use crate::stripe::types::{
 /// What a creating call makes: the first part of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A customer, one per person. There is no look-up of customers; one made twice does no harm.
+    /// A customer, one per person. Customers cannot be looked up; one made twice does no harm.
     Customer,
     /// The payment intent of a deposit.
     PaymentIntent,
@@ -32,7 +34,7 @@ pub enum Operation {
     Reversal,
     /// The refund of a deposit.
     Refund,
-    /// A connected account, one per person. There is no look-up of accounts; one made twice stays empty.
+    /// A connected account, one per person. Accounts cannot be looked up; one made twice stays empty.
     Account,
 }
 
@@ -87,6 +89,12 @@ impl Operation {
         }
     }
 
+    /// Whether Stripe can be asked for what it has made: not for customers and accounts. One made twice moves no money.
+    #[must_use]
+    pub(super) const fn can_be_found(self) -> bool {
+        !matches!(self, Self::Customer | Self::Account)
+    }
+
     /// The lane whose breaker guards it.
     #[must_use]
     pub const fn lane(self) -> Lane {
@@ -110,12 +118,15 @@ pub trait StripeCall: Serialize + DeserializeOwned + Send + Sync {
     /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>). None when it touches no object that others may.
     fn touches(&self) -> Option<String>;
 
+    /// What Stripe has that the call may have made. `since`: where Stripe's list is long, it is read back to then.
+    async fn find(&self, client: &StripeClient, since: DateTime<Utc>) -> Result<Vec<Found>, StripeError>;
+
     /// Sends it once, with this ticket.
     async fn send(&self, client: &StripeClient, ticket: &Ticket) -> Result<Self::Object, StripeError>;
 }
 
 macro_rules! stripe_call {
-    ($params:ty, $operation:ident, $object:ty, $method:ident, $touches:expr) => {
+    ($params:ty, $operation:ident, $object:ty, $method:ident, $find:ident, $touches:expr) => {
         #[async_trait]
         impl StripeCall for $params {
             const OPERATION: Operation = Operation::$operation;
@@ -126,6 +137,14 @@ macro_rules! stripe_call {
                 touches(self)
             }
 
+            async fn find(
+                &self,
+                client: &StripeClient,
+                since: DateTime<Utc>,
+            ) -> Result<Vec<Found>, StripeError> {
+                find::$find(self, client, since).await
+            }
+
             async fn send(&self, client: &StripeClient, ticket: &Ticket) -> Result<$object, StripeError> {
                 client.$method(ticket, self).await
             }
@@ -133,31 +152,47 @@ macro_rules! stripe_call {
     };
 }
 
-stripe_call!(CreateCustomer, Customer, Customer, create_customer, |call| Some(
-    person(call.user_id)
-));
+stripe_call!(
+    CreateCustomer,
+    Customer,
+    Customer,
+    create_customer,
+    customer,
+    |call| Some(person(call.user_id))
+);
 stripe_call!(
     CreatePaymentIntent,
     PaymentIntent,
     PaymentIntent,
     create_payment_intent,
+    payment_intent,
     |_| None
 );
-stripe_call!(CreateTransfer, Transfer, Transfer, create_transfer, |call| Some(
-    call.destination.to_string()
-));
-stripe_call!(CreatePayout, Payout, Payout, create_payout, |call| Some(
+stripe_call!(
+    CreateTransfer,
+    Transfer,
+    Transfer,
+    create_transfer,
+    transfer,
+    |call| Some(call.destination.to_string())
+);
+stripe_call!(CreatePayout, Payout, Payout, create_payout, payout, |call| Some(
     call.account.to_string()
 ));
-stripe_call!(CreateReversal, Reversal, Reversal, create_reversal, |call| Some(
-    call.transfer.to_string()
-));
-stripe_call!(CreateRefund, Refund, Refund, create_refund, |call| Some(
+stripe_call!(
+    CreateReversal,
+    Reversal,
+    Reversal,
+    create_reversal,
+    reversal,
+    |call| Some(call.transfer.to_string())
+);
+stripe_call!(CreateRefund, Refund, Refund, create_refund, refund, |call| Some(
     call.payment_intent.to_string()
 ));
-stripe_call!(CreateAccount, Account, Account, create_account, |call| Some(
-    person(call.user_id)
-));
+stripe_call!(CreateAccount, Account, Account, create_account, account, |call| {
+    Some(person(call.user_id))
+});
 
 /// The person as an object of its own: it has none at Stripe yet, and shall not get two at once.
 fn person(user: UserId) -> String {

@@ -12,6 +12,7 @@ use super::attempt::{Attempt, Outcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
 use super::rows::{begun_at, is_undecided, latest};
 use super::{Author, CallError};
+use crate::alarms;
 use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::stripe_calls;
 use crate::db::{Db, DbError, in_transaction};
@@ -331,12 +332,12 @@ impl CallStore {
         Ok(looked_up.or_else(|| begun_at(subject)))
     }
 
-    /// Of these objects, those that no other attempt for the same subject has made by the record.
-    pub(super) async fn of_no_other_attempt<'a>(
+    /// Of these objects, those that another attempt for the same subject has made by the record.
+    pub(super) async fn of_other_attempts(
         &self,
         key: &IdempotencyKey,
-        objects: &[&'a str],
-    ) -> Result<Vec<&'a str>, DbError> {
+        objects: &[&str],
+    ) -> Result<Vec<String>, DbError> {
         let conn = &mut self.db.conn().await?;
         let (operation, subject): (String, Uuid) = stripe_calls::table
             .find(key.as_str())
@@ -351,12 +352,18 @@ impl CallStore {
             .select(stripe_calls::stripe_object_id)
             .load(conn)
             .await?;
-        let is_made = |object: &str| made.iter().flatten().any(|made| made == object);
-        Ok(objects
-            .iter()
-            .copied()
-            .filter(|object| !is_made(object))
-            .collect())
+        Ok(made.into_iter().flatten().collect())
+    }
+
+    /// Tells a person of something.
+    pub(super) async fn raise(
+        &self,
+        kind: &str,
+        subject: &str,
+        message: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        alarms::raise(&mut *self.db.conn().await?, kind, subject, message, now).await
     }
 
     /// Whether a call of this operation may have been sent and has no known outcome.
@@ -402,17 +409,6 @@ impl CallStore {
         } else {
             Author::Others
         })
-    }
-
-    /// The parameters of an attempt whose outcome is open.
-    pub(super) async fn parameters<C: StripeCall>(&self, key: &IdempotencyKey) -> Result<C, CallError> {
-        let row: Row = stripe_calls::table
-            .find(key.as_str())
-            .select(Row::as_select())
-            .first(&mut self.db.conn().await?)
-            .await
-            .map_err(DbError::from)?;
-        self.params(&Attempt::try_from(row)?).await
     }
 
     /// How the attempt stands; none when there is no such key.

@@ -16,40 +16,52 @@ fn attempt(first_tried_at: Option<DateTime<Utc>>, tries: i32, code: Option<&str>
     )
 }
 
-fn spent(attempt: &Attempt, now: DateTime<Utc>) -> Option<LookUp> {
-    exhausted(attempt, now, false)
+fn spent(attempt: &Attempt, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (look_up, since) = look_up(attempt, now, false)?;
+    assert_eq!(look_up, LookUp::Instead);
+    Some(since)
 }
 
 #[test]
 fn what_these_books_have_never_sent_is_looked_for_when_its_key_may_be_forgotten() {
     let mut untried = attempt(None, 0, None);
     untried.possible_since = at(0);
-    assert_eq!(unrecorded(&untried, at(23 * 60 - 1)), None);
-    let look_up = unrecorded(&untried, at(23 * 60)).unwrap();
-    assert_eq!(look_up.first_tried_at, at(0));
-    let mut tried = attempt(Some(at(0)), 1, None);
+    assert_eq!(look_up(&untried, at(23 * 60 - 1), true), None);
+    assert_eq!(
+        look_up(&untried, at(23 * 60), true),
+        Some((LookUp::Instead, at(0)))
+    );
+    assert_eq!(
+        look_up(&untried, at(100_000), false),
+        None,
+        "a payout may be its account's own"
+    );
+    let mut tried = attempt(Some(at(22 * 60)), 1, None);
     tried.possible_since = at(0);
-    assert_eq!(unrecorded(&tried, at(100_000)), None, "its own try tells");
+    assert_eq!(
+        look_up(&tried, at(23 * 60), true),
+        Some((LookUp::Before, at(0))),
+        "lost books may have sent the key before"
+    );
+    assert_eq!(look_up(&tried, at(22 * 60 + 59), true), None);
 }
 
 #[test]
 fn a_key_older_than_23_hours_is_never_sent_again() {
     let tried = attempt(Some(at(0)), 1, Some("no_answer"));
     assert_eq!(spent(&tried, at(23 * 60 - 1)), None);
-    let look_up = spent(&tried, at(23 * 60)).unwrap();
-    assert_eq!((look_up.key, look_up.first_tried_at), (tried.key, at(0)));
+    assert_eq!(spent(&tried, at(23 * 60)), Some(at(0)));
 }
 
 #[test]
 fn what_lost_books_have_made_under_a_key_is_looked_for_since_it_was_possible() {
     let mut replayed = attempt(Some(at(12 * 60)), 3, Some("http_500"));
     replayed.possible_since = at(0);
-    let since =
-        |is_only_ours| exhausted(&replayed, at(13 * 60), is_only_ours).map(|look_up| look_up.first_tried_at);
-    assert_eq!(since(true), Some(at(0)));
+    let since = |is_only_ours| look_up(&replayed, at(13 * 60), is_only_ours);
+    assert_eq!(since(true), Some((LookUp::Instead, at(0))));
     assert_eq!(
         since(false),
-        Some(at(12 * 60)),
+        Some((LookUp::Instead, at(12 * 60))),
         "a payout may be its account's own"
     );
 }
@@ -95,6 +107,8 @@ fn the_row_tells_a_stored_500_from_an_error_on_the_way() {
 fn what_was_not_sent_does_not_count() {
     let paused = CallError::LaneClosed(LaneClosed { until: at(1) });
     assert_eq!(paused.disposition(), Disposition::RetrySameKey { counts: false });
-    let spent = CallError::LookUpFirst(spent(&attempt(Some(at(0)), 1, None), at(10_000)).unwrap());
-    assert_eq!(spent.disposition(), Disposition::LookUp);
+    assert_eq!(
+        CallError::MadeNothing.disposition(),
+        Disposition::RetrySameKey { counts: false }
+    );
 }

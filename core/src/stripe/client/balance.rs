@@ -57,7 +57,7 @@ impl StripeClient {
     }
 
     /// One page of the movements of a balance, newest first; months of them can wait. Movements in currencies that we never use
-    /// are left out. One page of ours. A page on which nothing is ours is passed over: without a movement to go on from, its reader could not.
+    /// are left out; a page on which nothing is left is passed over: without a movement to go on from, its reader could not.
     ///
     /// # Errors
     /// See [`StripeClient`].

@@ -5,9 +5,9 @@ use std::time::Instant;
 use crate::stripe::errors::StripeError;
 
 /// Requests to Stripe.
-pub const STRIPE_CALLS: &str = "wallet_stripe_calls_total";
+const STRIPE_CALLS: &str = "wallet_stripe_calls_total";
 /// The time that Stripe took.
-pub const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
+const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
 pub(super) const STRIPE_ASKED_AGAIN: &str = "wallet_stripe_asked_again_total";
 
 /// Says what each name means.

@@ -29,8 +29,8 @@ use secrecy::SecretString;
 
 use self::hedge::Hedge;
 use self::http::{Http, InvalidOptions};
+pub use self::measured::describe_metrics;
 use self::measured::measure;
-pub use self::measured::{STRIPE_CALLS, STRIPE_SECONDS, describe_metrics};
 use super::errors::StripeError;
 
 /// The longest a call may take. Stripe's own libraries wait 80 s; a worker's lease and a person's patience are shorter, and

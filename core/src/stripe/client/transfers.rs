@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use rust_decimal::Decimal;
 use stripe_connect::transfer::{self, ListTransfer, RetrieveTransfer};
 use stripe_connect::transfer_reversal::{CreateIdTransferReversal, ListIdTransferReversal};
 use stripe_types::List;
@@ -15,6 +16,7 @@ use crate::ids::TransactionId;
 use crate::stripe::errors::StripeError;
 use crate::stripe::ids::StripeTransferId;
 use crate::stripe::params::{CreateReversal, CreateTransfer};
+use crate::stripe::status::ReversalStatus;
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Reversal, Transfer};
 
@@ -80,6 +82,23 @@ impl StripeClient {
             one(convert::transfer(answer))
         })
         .await
+    }
+
+    /// Whether all of a transfer is back. A reversal that waits for money of the account, or has failed, has taken nothing.
+    ///
+    /// # Errors
+    /// See [`StripeClient`].
+    pub async fn is_taken_back(&self, transfer: &Transfer) -> Result<bool, StripeError> {
+        if transfer.amount_reversed.is_zero() {
+            return Ok(false);
+        }
+        let reversals = self.list_reversals(&transfer.id).await?;
+        let taken = reversals
+            .iter()
+            .filter(|reversal| reversal.status == ReversalStatus::Succeeded)
+            .map(|reversal| reversal.amount.amount())
+            .sum::<Decimal>();
+        Ok(taken >= transfer.amount.amount())
     }
 
     /// The transfers made for a transaction, by their `transfer_group`.

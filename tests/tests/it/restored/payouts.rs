@@ -2,7 +2,6 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
-use wallet_core::clock::Clock as _;
 use wallet_tests::app::id_of;
 use wallet_tests::programs::run;
 use wallet_tests::{TestApp, User, eventually};
@@ -23,19 +22,21 @@ pub(super) async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdraw
 
 /// A withdrawal of 50.00 whose payout Stripe refuses, as the backup has it, with no worker; no webhook comes.
 async fn transferred(app: &mut TestApp) -> (User, String, String) {
+    transferred_and(app, "balance_insufficient", "refused").await
+}
+
+/// The same, when Stripe does this to the payout, so that its call has that outcome.
+async fn transferred_and(app: &mut TestApp, fault: &str, outcome: &str) -> (User, String, String) {
     app.stripe.settings(json!({ "payout_mode": "manual" })).await;
     let (ada, wallet) = app.payee(10_000).await;
     app.stripe
-        .fault(json!({ "operation": "payouts.create", "outcome": "balance_insufficient" }))
+        .fault(json!({ "operation": "payouts.create", "outcome": fault }))
         .await;
     let input = json!({ "amount": "50.00" });
     let id = id_of(&app.withdraw(&ada, &wallet, input).await.data());
     app.at_stage(&id, "transferred").await;
-    eventually("its payout to be refused", async || {
-        let refused = "stripe_calls WHERE operation = 'payout' AND outcome = 'refused'";
-        app.db.count(refused).await > 0
-    })
-    .await;
+    let tried = format!("stripe_calls WHERE operation = 'payout' AND outcome = '{outcome}'");
+    eventually("its payout to be tried", async || app.db.count(&tried).await > 0).await;
     app.stop_workers().await;
     app.stripe.clear_faults().await;
     app.stripe.webhook_fault(json!({ "drop": true })).await;
@@ -166,11 +167,8 @@ async fn a_withdrawal_that_was_paid_out_twice_after_the_backup_ends_as_paid() {
 async fn a_payout_that_is_looked_up_among_several_is_the_one_that_was_paid() {
     for of_first in ["pending", "failed"] {
         let mut app = TestApp::start().await;
-        let (ada, wallet, id) = transferred(&mut app).await;
-        let unknown = "UPDATE stripe_calls SET outcome = 'unknown', tries = 1, first_tried_at = $1 WHERE operation = 'payout'
-                          AND attempt = (SELECT max(attempt) FROM stripe_calls WHERE operation = 'payout')";
-        let (account, now) = (app.account_of(&wallet).await, app.clock.now());
-        app.db.execute(unknown, &[&now]).await;
+        let (ada, wallet, id) = transferred_and(&mut app, "drop_before", "unknown").await;
+        let account = app.account_of(&wallet).await;
         let more = [
             ("amount", "5000"),
             ("currency", "usd"),
