@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
 use diesel::sql_types::{Double, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
+use strum::IntoStaticStr;
 
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
@@ -21,7 +22,8 @@ const BURST_SECONDS: u32 = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What has a share of the calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Bucket {
     /// Questions about what is quiet, and lists of events: a quarter.
     Sweeps,
@@ -31,11 +33,8 @@ pub enum Bucket {
 
 impl Bucket {
     /// Its name in the table.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sweeps => "sweeps",
-            Self::Comparison => "comparison",
-        }
+    fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// One of so many calls may be its own.

@@ -10,13 +10,13 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
-use crate::alarms;
+use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::jobs::{self, QueueName};
 
 /// The kind and the subject of the alarm that says that a check has stopped it.
-pub const ALARM: (&str, &str) = (alarms::MONEY_OUT_STOPPED, "money_out");
+pub const ALARM: (AlarmKind, &str) = (AlarmKind::MoneyOutStopped, "money_out");
 
 /// What the owner of a transaction reads while it waits, and what its job remembers.
 pub const WAITS: &str = "sending money is paused for the moment; it goes on by itself";
@@ -125,7 +125,7 @@ pub async fn start(
         alarms::close(conn, kind, subject, now).await?;
         // Whatever its queue: also what an operator gives back is sent out. A job that somebody holds at this moment comes back by itself.
         let mut woken = 0;
-        for queue in QueueName::ALL {
+        for &queue in QueueName::ALL {
             woken += jobs::bring_forward(conn, jobs::Forward::all(queue, &[WAITS]), now).await?;
         }
         Ok::<_, DbError>(Some(woken))

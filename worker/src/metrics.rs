@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use wallet_core::alarms;
 use wallet_core::db::{Db, DbError};
 use wallet_core::error_chain::chain;
-use wallet_core::inbox::EventEnd;
+use wallet_core::inbox::{EventEnd, EventState};
 use wallet_core::jobs::{self, JobKind};
 use wallet_core::money_out;
 use wallet_core::settle::Outcome;
@@ -64,7 +64,7 @@ pub(crate) fn count_job(kind: Option<JobKind>, outcome: &'static str) {
 
 /// Counts an event that settled nothing.
 pub(crate) fn count_event(end: EventEnd) {
-    metrics::counter!(EVENTS, "outcome" => end.as_str()).increment(1);
+    metrics::counter!(EVENTS, "outcome" => EventState::from(end).as_str()).increment(1);
 }
 
 /// Counts what a settlement did.

@@ -115,7 +115,7 @@ impl Tokens {
         }
         let role = match text(&claims, "role")? {
             None => Role::User,
-            Some(role) => Role::from_claim(role).ok_or(TokenError::Role)?,
+            Some(role) => role.parse().map_err(|_| TokenError::Role)?,
         };
         let session = text(&claims, "sid")?.map(str::to_owned);
         if session

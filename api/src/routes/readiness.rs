@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use wallet_core::alarms::{self, STRIPE_KEY_REFUSED};
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::error_chain::chain;
 
 use crate::state::App;
@@ -81,6 +81,6 @@ async fn database_answers(app: &App) -> bool {
 }
 
 async fn key_is_refused(app: &App) -> bool {
-    let question = alarms::is_open(&app.db, STRIPE_KEY_REFUSED);
+    let question = alarms::is_open(&app.db, AlarmKind::StripeKeyRefused);
     matches!(timeout(PATIENCE, question).await, Ok(Ok(true)))
 }

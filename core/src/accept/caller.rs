@@ -1,9 +1,12 @@
 //! Who asks.
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::ids::UserId;
 
 /// What a token lets its holder do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Their own wallets.
     User,
@@ -18,21 +21,8 @@ pub enum Role {
 impl Role {
     /// Its name in the token.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Support => "support",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role of a claim.
-    #[must_use]
-    pub fn from_claim(claim: &str) -> Option<Self> {
-        [Self::User, Self::Support, Self::Operator, Self::Admin]
-            .into_iter()
-            .find(|role| role.as_str() == claim)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether it may read what belongs to others.

@@ -139,7 +139,7 @@ impl Orders {
             }
             let wrong = || OrderError(text.to_owned());
             let (point, order) = text.split_once(':').ok_or_else(wrong)?;
-            points.insert(Point::from_name(point).ok_or_else(wrong)?, order.parse()?);
+            points.insert(point.parse().map_err(|_| wrong())?, order.parse()?);
         }
         let seed = variable("FAILPOINTS_SEED")
             .and_then(|seed| seed.parse().ok())

@@ -1,35 +1,12 @@
 //! The places of a request's way at which a program may fail.
 
-macro_rules! points {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// A place of a request's way at which a program of the campaign may fail.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Point {
-            $($(#[doc = $doc])+ $name,)+
-        }
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-        impl Point {
-            /// Every point, in the order of a request's way.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// Its name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => stringify!($name),)+
-                }
-            }
-
-            /// The point of this name.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|point| point.name() == name)
-            }
-        }
-    };
-}
-
-points! {
+/// A place of a request's way at which a program of the campaign may fail, in the order of that way.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray,
+)]
+pub enum Point {
     /// API: a request is written and not committed.
     AcceptBeforeCommit,
     /// API: a request is committed and its program does not know yet.
@@ -62,6 +39,17 @@ points! {
     EventRead,
     /// Worker: an event is processed.
     EventProcessed,
+}
+
+impl Point {
+    /// Every point.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// Does what was ordered for this point.

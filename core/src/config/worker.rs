@@ -109,7 +109,8 @@ fn queues(env: &dyn Env) -> Result<Vec<QueueName>, ConfigError> {
         return Err(ConfigError::new(NAME, "names no queue", mend));
     }
     Ok(QueueName::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|queue| named.contains(queue))
         .collect())
 }

@@ -15,7 +15,7 @@ pub struct TransactionStatus;
 #[diesel(postgres_type(name = "payment_method"))]
 pub struct PaymentMethod;
 
-/// Reads and writes an enum that has `as_str` and `from_label` as a column of this SQL type.
+/// Reads and writes an enum, by the names that it derives, as a column of this SQL type.
 macro_rules! column_of {
     ($rust:ty, $sql:ty) => {
         impl diesel::serialize::ToSql<$sql, diesel::pg::Pg> for $rust {
@@ -23,7 +23,7 @@ macro_rules! column_of {
                 &'b self,
                 out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
             ) -> diesel::serialize::Result {
-                std::io::Write::write_all(out, self.as_str().as_bytes())?;
+                std::io::Write::write_all(out, <&str>::from(*self).as_bytes())?;
                 Ok(diesel::serialize::IsNull::No)
             }
         }
@@ -31,7 +31,9 @@ macro_rules! column_of {
         impl diesel::deserialize::FromSql<$sql, diesel::pg::Pg> for $rust {
             fn from_sql(value: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
                 let label = std::str::from_utf8(value.as_bytes())?;
-                Self::from_label(label).ok_or_else(|| format!("unknown label {label:?}").into())
+                label
+                    .parse()
+                    .map_err(|_| format!("unknown label {label:?}").into())
             }
         }
     };

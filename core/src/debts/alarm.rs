@@ -7,13 +7,10 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::store::list;
-use crate::alarms;
+use crate::alarms::{self, AlarmKind};
 use crate::db::{Db, DbError, in_transaction};
 use crate::ids::UserId;
 use crate::money::{Currency, Money};
-
-/// The kind of the alarm; its subject is `<user>:<currency>`.
-const DEBT_ABOVE_LIMIT: &str = alarms::DEBT_ABOVE_LIMIT;
 
 /// Above which debt of a person somebody is told, in major units: `100` for every currency, `100,jpy:15000` with others for some.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +86,7 @@ pub async fn raise_alarms(db: &Db, limits: &AlarmLimits, now: DateTime<Utc>) -> 
             .map(|((user, code), sum)| (format!("{user}:{code}"), sum))
             .collect();
         let message = |sum: &Money| format!("{sum} is owed; `wallet-worker debts` lists what for");
-        for open in alarms::open_of(conn, DEBT_ABOVE_LIMIT).await? {
+        for open in alarms::open_of(conn, AlarmKind::DebtAboveLimit).await? {
             match owing.get(&open.subject) {
                 // Told once, and again when the sum is another one, not with each look.
                 Some(sum) if message(sum) == open.message => {
@@ -97,13 +94,13 @@ pub async fn raise_alarms(db: &Db, limits: &AlarmLimits, now: DateTime<Utc>) -> 
                 }
                 Some(_) => {}
                 None => {
-                    alarms::close(conn, DEBT_ABOVE_LIMIT, &open.subject, now).await?;
+                    alarms::close(conn, AlarmKind::DebtAboveLimit, &open.subject, now).await?;
                 }
             }
         }
         for (subject, sum) in &owing {
             let message = message(sum);
-            alarms::raise(conn, DEBT_ABOVE_LIMIT, subject, &message, now).await?;
+            alarms::raise(conn, AlarmKind::DebtAboveLimit, subject, &message, now).await?;
         }
         Ok::<(), DbError>(())
     })

@@ -91,7 +91,7 @@ impl HandOver {
 /// Keeps the picture of how full the windows are; closed while Redis does not answer.
 async fn watch(handle: HandOver, carrier: Carrier, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        for queue in QueueName::ALL {
+        for &queue in QueueName::ALL {
             handle.note(queue, carrier.waiting(queue).await.unwrap_or(u64::MAX));
         }
         tokio::select! {

@@ -96,7 +96,7 @@ impl Dispatcher {
     async fn round(&self, check: bool) -> Result<(), RoundError> {
         let mut outcome = Ok(());
         if check {
-            for queue in QueueName::ALL {
+            for &queue in QueueName::ALL {
                 outcome = outcome.and(self.find_lost(queue).await);
             }
         }

@@ -7,6 +7,7 @@ use super::{
     Command, Context, Event, FailureReason, Next, debt_payment, deposit, dispute, dispute_turn, edges, next,
     payment_refund, refund, returned, transfer, withdrawal,
 };
+use crate::alarms::AlarmKind;
 use crate::ids::WalletId;
 use crate::jobs::JobKind;
 use crate::ledger::Leg;
@@ -69,9 +70,9 @@ pub struct Decision {
     /// Stripe objects that from now on lead to this transaction: kind, id.
     pub refs: Vec<(&'static str, String)>,
     /// What a person has to look at: kind, message.
-    pub alarms: Vec<(&'static str, String)>,
+    pub alarms: Vec<(AlarmKind, String)>,
     /// Kinds of alarms about the transaction that nobody has to look at any more.
-    pub closes: Vec<&'static str>,
+    pub closes: Vec<AlarmKind>,
     /// Whether money leaves suspense: once nothing of the transaction lies there, nobody has to look at it any more.
     pub leaves_suspense: bool,
 }
@@ -117,12 +118,12 @@ impl Decision {
         self
     }
 
-    pub(super) fn alarms(mut self, kind: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn alarms(mut self, kind: AlarmKind, message: impl Into<String>) -> Self {
         self.alarms.push((kind, message.into()));
         self
     }
 
-    pub(super) fn closes(mut self, kind: &'static str) -> Self {
+    pub(super) fn closes(mut self, kind: AlarmKind) -> Self {
         self.closes.push(kind);
         self
     }

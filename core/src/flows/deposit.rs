@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
 use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, suspense_return};
-use crate::alarms;
+use crate::alarms::AlarmKind;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
@@ -200,14 +200,14 @@ fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntr
     let left = suspended.checked_add(amount).map_err(|error| error.to_string())?;
     if left.is_negative() {
         let message = format!("{message}, more than the {suspended} in suspense");
-        decision = decision.alarms(alarms::DISPUTE_EXCEEDS_PAYMENT, message);
+        decision = decision.alarms(AlarmKind::DisputeExceedsPayment, message);
     }
     if has_ended && amount.is_positive() {
-        decision = decision.alarms(alarms::LATE_PAYMENT, to_return(transaction, &message));
+        decision = decision.alarms(AlarmKind::LatePayment, to_return(transaction, &message));
     } else if !has_ended && !amount.is_zero() {
         // Its alarm is open already, and names what could be decided before.
         let message = to_decide_of_disputed(transaction, left, amount.is_positive(), &message);
-        decision = decision.alarms(alarms::PAYMENT_MISMATCH, message);
+        decision = decision.alarms(AlarmKind::PaymentMismatch, message);
     }
     Ok(Some(decision))
 }
@@ -246,7 +246,7 @@ fn late(transaction: &Transaction, intent: &str, received: Money) -> Decision {
             format!("{what}; {DECIDES}"),
             json!({ "paymentIntent": intent }),
         )
-        .alarms(alarms::LATE_PAYMENT, to_return(transaction, &what))
+        .alarms(AlarmKind::LatePayment, to_return(transaction, &what))
         .then(JobKind::DepositFee)
 }
 
@@ -290,7 +290,7 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
             format!("{what}; {DECIDES}"),
             json!({ "paymentIntent": intent }),
         )
-        .alarms(alarms::PAYMENT_MISMATCH, to_decide(transaction, received, what))
+        .alarms(AlarmKind::PaymentMismatch, to_decide(transaction, received, what))
         .then(JobKind::DepositFee)
 }
 

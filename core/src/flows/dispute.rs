@@ -9,7 +9,7 @@
 use super::decide::{Changes, Decided, Decision, foreign, step};
 use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason};
 use super::{owing, suspense_return};
-use crate::alarms;
+use crate::alarms::AlarmKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
@@ -115,7 +115,7 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
     };
     if !said.fits(nothing) && !is_given_back {
         decision = decision.alarms(
-            alarms::DISPUTE_DIFFERS,
+            AlarmKind::DisputeDiffers,
             "the dispute was lost, and no movement of the balance tells that anything was taken",
         );
     }
@@ -123,7 +123,7 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
         decision = decision
             .legs(Leg::pair(Account::RECEIVABLE, Account::SUSPENSE, surplus))
             .alarms(
-                alarms::DISPUTE_DIFFERS,
+                AlarmKind::DisputeDiffers,
                 format!(
                     "the dispute gave back {surplus} more than it had taken; that lies in suspense: when Stripe says that it is not a mistake, \
                      `wallet-worker review close {}` makes it the platform's",
@@ -154,7 +154,7 @@ fn lost(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, taken
     };
     let mut decision = claiming(Decision::to(stage), taken).says(TimelineKind::Completed, words.clone());
     if !said.fits(taken) {
-        decision = decision.alarms(alarms::DISPUTE_DIFFERS, words);
+        decision = decision.alarms(AlarmKind::DisputeDiffers, words);
     }
     if transaction.stage == Stage::Accepted {
         decision = compared(transaction, context, decision, taken)?;
@@ -196,7 +196,7 @@ fn compared(
         "{claimed} of {} are disputed of a payment of {}, of which {left} is not given back yet",
         transaction.amount, deposit.amount
     );
-    Ok(decision.alarms(alarms::DISPUTE_EXCEEDS_PAYMENT, message))
+    Ok(decision.alarms(AlarmKind::DisputeExceedsPayment, message))
 }
 
 /// Whether Stripe corrects after the end that it gave back more than it had taken, while that lies in suspense.

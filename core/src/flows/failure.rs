@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 use crate::told::{MOST_REASON, shortened};
 use crate::transactions::Canceller;
 
 /// The stable first word of a failure reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum FailureCode {
     /// Too little money when it counted.
     InsufficientFunds,
@@ -48,57 +51,19 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All of them.
-    const ALL: [Self; 18] = [
-        Self::InsufficientFunds,
-        Self::WalletInactive,
-        Self::CurrencyMismatch,
-        Self::LimitExceeded,
-        Self::PaymentDeclined,
-        Self::PaymentCancelled,
-        Self::PayoutAccountRefused,
-        Self::PayoutFailed,
-        Self::StripeRefused,
-        Self::CancelledByOwner,
-        Self::CancelledByOperator,
-        Self::PaymentExpired,
-        Self::RefundExceedsOriginal,
-        Self::Disputed,
-        Self::RefundFailed,
-        Self::DisputeWon,
-        Self::DisputeClosed,
-        Self::ReturnedToPayer,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The code of a stored reason; none of one that an older program wrote by other words.
     #[must_use]
     pub fn of_reason(text: &str) -> Option<Self> {
         let (word, _) = text.split_once(": ")?;
-        Self::ALL.into_iter().find(|code| code.as_str() == word)
+        word.parse().ok()
     }
 
     /// The word in `failureReason`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
-            Self::WalletInactive => "WALLET_INACTIVE",
-            Self::CurrencyMismatch => "CURRENCY_MISMATCH",
-            Self::LimitExceeded => "LIMIT_EXCEEDED",
-            Self::PaymentDeclined => "PAYMENT_DECLINED",
-            Self::PaymentCancelled => "PAYMENT_CANCELLED",
-            Self::PayoutAccountRefused => "PAYOUT_ACCOUNT_REFUSED",
-            Self::PayoutFailed => "PAYOUT_FAILED",
-            Self::StripeRefused => "STRIPE_REFUSED",
-            Self::CancelledByOwner => "CANCELLED_BY_OWNER",
-            Self::CancelledByOperator => "CANCELLED_BY_OPERATOR",
-            Self::PaymentExpired => "PAYMENT_EXPIRED",
-            Self::RefundExceedsOriginal => "REFUND_EXCEEDS_ORIGINAL",
-            Self::Disputed => "DISPUTED",
-            Self::RefundFailed => "REFUND_FAILED",
-            Self::DisputeWon => "DISPUTE_WON",
-            Self::DisputeClosed => "DISPUTE_CLOSED",
-            Self::ReturnedToPayer => "RETURNED_TO_PAYER",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -159,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_code_of_a_reason_is_read_back() {
-        for code in FailureCode::ALL {
+        for &code in FailureCode::ALL {
             let reason = FailureReason::new(code, "a sentence: with a colon").to_string();
             assert_eq!(FailureCode::of_reason(&reason), Some(code), "{reason}");
         }

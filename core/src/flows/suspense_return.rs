@@ -9,7 +9,7 @@ use serde_json::json;
 use super::decide::{Decided, Decision, foreign, step};
 use super::deposit::{DECIDES, to_return};
 use super::{Command, Context, Event, FailureCode, FailureReason};
-use crate::alarms;
+use crate::alarms::AlarmKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
@@ -139,7 +139,7 @@ fn fail(
             json!({ "refund": refund }),
         )
         .alarms(
-            alarms::RETURN_FAILED,
+            AlarmKind::ReturnFailed,
             to_return(transaction, &format!("{refund}: {what}")),
         );
     Some(if had_left {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason};
-use crate::alarms;
+use crate::alarms::AlarmKind;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
@@ -123,7 +123,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     message.clone(),
                     json!({ "reversal": reversal }),
                 )
-                .alarms(alarms::TRANSFER_REVERSED_OUTSIDE, message)
+                .alarms(AlarmKind::TransferReversedOutside, message)
         })),
         Command::Refuse(reason) => {
             Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
@@ -170,7 +170,9 @@ fn check_payout(transaction: &Transaction, payout: Option<&str>) -> Result<(), S
 
 /// It is known where the money is: nobody has to find out any more.
 fn decided(decision: Decision) -> Decision {
-    alarms::ABOUT_PAYOUTS.into_iter().fold(decision, Decision::closes)
+    AlarmKind::ABOUT_PAYOUTS
+        .into_iter()
+        .fold(decision, Decision::closes)
 }
 
 fn with_payout(transaction: &Transaction, stage: Stage, payout: Option<&str>) -> Decision {

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::store;
-use crate::alarms;
+use super::{EventState, store};
+use crate::alarms::{self, AlarmKind};
 use crate::db::{Db, DbError, in_transaction};
 use crate::jobs::{self, Claim};
 
@@ -18,14 +18,12 @@ pub enum EventEnd {
     Parked,
 }
 
-impl EventEnd {
-    /// Its name in SQL and in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Processed => "processed",
-            Self::Ignored => "ignored",
-            Self::Parked => "parked",
+impl From<EventEnd> for EventState {
+    fn from(end: EventEnd) -> Self {
+        match end {
+            EventEnd::Processed => Self::Processed,
+            EventEnd::Ignored => Self::Ignored,
+            EventEnd::Parked => Self::Parked,
         }
     }
 }
@@ -45,9 +43,9 @@ pub async fn close(
     in_transaction!(db, conn => {
         let is_ours = jobs::finish(conn, &[claim], now).await? == 1;
         if is_ours {
-            store::end(conn, event, end, note, now).await?;
+            store::end(conn, event, end.into(), note, now).await?;
             if end == EventEnd::Parked {
-                alarms::raise(conn, alarms::EVENT_PARKED, event, note, now).await?;
+                alarms::raise(conn, AlarmKind::EventParked, event, note, now).await?;
             }
         }
         Ok::<_, DbError>(is_ours)

@@ -4,6 +4,7 @@
 //! Stripe gets its 200; one that cannot be understood is stored as well, parked with an alarm.
 
 mod end;
+mod state;
 mod store;
 
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use end::{EventEnd, close};
+pub use state::{EventSource, EventState};
 pub use store::{Replay, StoredEvent, find, is_parked, replay, unknown_of};
 
-use crate::alarms;
+use crate::alarms::{self, AlarmKind};
 use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
@@ -69,10 +71,10 @@ pub enum Obstacle {
 
 impl Obstacle {
     /// The state of an event that it stops.
-    const fn state(&self) -> &'static str {
+    const fn state(&self) -> EventState {
         match self {
-            Self::NotOurs(_) => "ignored",
-            Self::Odd(_) => "parked",
+            Self::NotOurs(_) => EventState::Ignored,
+            Self::Odd(_) => EventState::Parked,
         }
     }
 
@@ -118,17 +120,17 @@ pub enum Source<'a> {
 }
 
 impl Source<'_> {
-    const fn as_str(self) -> &'static str {
+    const fn kept(self) -> EventSource {
         match self {
-            Self::Webhook => "webhook",
-            Self::List { .. } => "list",
+            Self::Webhook => EventSource::Webhook,
+            Self::List { .. } => EventSource::List,
         }
     }
 }
 
 /// An event as it will be stored.
 struct Arrived {
-    source: &'static str,
+    source: EventSource,
     id: String,
     envelope: Envelope,
     body_sha256: Vec<u8>,
@@ -217,7 +219,7 @@ impl Inbox {
             if !store::insert(conn, arrived).await? {
                 if source == Source::Webhook && store::body_differs(conn, arrived).await? {
                     let message = "an event came again with another body; the first one counts";
-                    alarms::raise(conn, alarms::EVENT_BODY_DIFFERS, &arrived.id, message, arrived.at).await?;
+                    alarms::raise(conn, AlarmKind::EventBodyDiffers, &arrived.id, message, arrived.at).await?;
                 }
                 return Ok((Received::Duplicate, None));
             }
@@ -225,7 +227,7 @@ impl Inbox {
                 Some(Obstacle::NotOurs(_)) => return Ok((Received::Ignored, None)),
                 Some(Obstacle::Odd(note)) => {
                     let message = format!("{note}: {}", arrived.about());
-                    alarms::raise(conn, alarms::EVENT_PARKED, &arrived.id, &message, arrived.at).await?;
+                    alarms::raise(conn, AlarmKind::EventParked, &arrived.id, &message, arrived.at).await?;
                     return Ok((Received::Parked, None));
                 }
                 None => {}
@@ -256,7 +258,7 @@ impl Inbox {
         let place = Place::new("stripe_events", "encrypted_body", &id, KeyOwner::System);
         let sealed_body = self.vault.seal_bytes(&place, body).await?.into_string();
         Ok(Arrived {
-            source: source.as_str(),
+            source: source.kept(),
             id,
             envelope,
             body_sha256,

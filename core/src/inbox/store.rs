@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
-use super::{Arrived, EventEnd, Obstacle, Source, job_of};
+use super::{Arrived, EventSource, EventState, Obstacle, job_of};
 use crate::db::schema::stripe_events;
 use crate::db::{Db, DbError, PgConn, sql};
 use crate::jobs;
@@ -56,7 +56,7 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
             stripe_events::object_id.eq(envelope.object.id.as_deref()),
             stripe_events::encrypted_body.eq(&arrived.sealed_body),
             stripe_events::body_sha256.eq(&arrived.body_sha256),
-            stripe_events::state.eq(obstacle.map_or("received", Obstacle::state)),
+            stripe_events::state.eq(obstacle.map_or(EventState::Received, Obstacle::state)),
             stripe_events::note.eq(obstacle.map(Obstacle::note)),
             stripe_events::processed_at.eq(is_ignored.then_some(arrived.at)),
             stripe_events::received_at.eq(arrived.at),
@@ -70,12 +70,12 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
 
 /// Whether another body was delivered before.
 pub(super) async fn body_differs(conn: &mut PgConn, arrived: &Arrived) -> Result<bool, DbError> {
-    let (stored, source): (Vec<u8>, String) = stripe_events::table
+    let (stored, source): (Vec<u8>, EventSource) = stripe_events::table
         .find(&arrived.id)
         .select((stripe_events::body_sha256, stripe_events::source))
         .first(conn)
         .await?;
-    Ok(source == Source::Webhook.as_str() && stored != arrived.body_sha256)
+    Ok(source == EventSource::Webhook && stored != arrived.body_sha256)
 }
 
 /// Those of `ids` that are not stored.
@@ -101,7 +101,7 @@ pub struct Replay {
     /// Only of this type; a trailing `*` stands for any ending.
     pub event_type: Option<String>,
     /// Only those in this state.
-    pub state: Option<String>,
+    pub state: Option<EventState>,
     /// Only those received at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Only those received before.
@@ -115,7 +115,7 @@ pub struct Replay {
 pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Result<Vec<String>, DbError> {
     let mut query = stripe_events::table
         .select(stripe_events::id)
-        .filter(stripe_events::state.ne("received"))
+        .filter(stripe_events::state.ne(EventState::Received))
         .order(stripe_events::received_at.asc())
         .into_boxed();
     query = match &which.id {
@@ -129,7 +129,7 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
             None => query.filter(stripe_events::type_.eq(name)),
         };
     }
-    if let Some(state) = &which.state {
+    if let Some(state) = which.state {
         query = query.filter(stripe_events::state.eq(state));
     }
     if let Some(since) = which.since {
@@ -147,7 +147,7 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
         .await?;
     diesel::update(stripe_events::table.filter(stripe_events::id.eq_any(&ids)))
         .set((
-            stripe_events::state.eq("received"),
+            stripe_events::state.eq(EventState::Received),
             stripe_events::processed_at.eq(None::<DateTime<Utc>>),
         ))
         .execute(conn)
@@ -174,7 +174,7 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
         Option<String>,
         Option<String>,
         Option<bool>,
-        String,
+        EventState,
     );
     let row: Option<Row> = stripe_events::table
         .find(id)
@@ -196,7 +196,7 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
             account,
             object_id,
             livemode,
-            is_done: state != "received",
+            is_done: state != EventState::Received,
         },
     ))
 }
@@ -208,7 +208,7 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
 pub async fn is_parked(db: &Db, id: &str) -> Result<bool, DbError> {
     let parked = stripe_events::table
         .find(id)
-        .filter(stripe_events::state.eq("parked"));
+        .filter(stripe_events::state.eq(EventState::Parked));
     Ok(diesel::select(diesel::dsl::exists(parked))
         .get_result(&mut db.conn().await?)
         .await?)
@@ -218,17 +218,17 @@ pub async fn is_parked(db: &Db, id: &str) -> Result<bool, DbError> {
 pub(super) async fn end(
     conn: &mut PgConn,
     id: &str,
-    end: EventEnd,
+    state: EventState,
     note: &str,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     diesel::update(
         stripe_events::table
             .find(id)
-            .filter(stripe_events::state.eq("received")),
+            .filter(stripe_events::state.eq(EventState::Received)),
     )
     .set((
-        stripe_events::state.eq(end.as_str()),
+        stripe_events::state.eq(state),
         stripe_events::note.eq(note),
         stripe_events::processed_at.eq(now),
     ))

@@ -61,5 +61,5 @@ pub async fn backlog(db: &Db, now: DateTime<Utc>) -> Result<Vec<Backlog>, DbErro
                 .map(|due| (now - due).to_std().unwrap_or_default()),
         }
     };
-    Ok(QueueName::ALL.into_iter().map(of).collect())
+    Ok(QueueName::ALL.iter().copied().map(of).collect())
 }

@@ -112,7 +112,7 @@ pub async fn claim(
                 job: JobId(row.id),
                 fence: row.fence,
             },
-            kind: JobKind::from_name(&row.kind),
+            kind: row.kind.parse().ok(),
             transaction: row.transaction_id.map(TransactionId::from_uuid),
             wallets: row.wallet_ids.into_iter().map(WalletId::from_uuid).collect(),
             payload: row.payload,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::claim::interval;
 use super::{Claim, JobKind};
-use crate::alarms;
+use crate::alarms::{self, AlarmKind};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::ids::{JobId, TransactionId};
 
@@ -180,7 +180,7 @@ pub async fn park(db: &Db, claim: Claim, now: DateTime<Utc>, reason: &str) -> Re
         .execute(conn)
         .await?;
         if parked == 1 {
-            alarms::raise(conn, alarms::JOB_PARKED, &claim.job.to_string(), reason, now).await?;
+            alarms::raise(conn, AlarmKind::JobParked, &claim.job.to_string(), reason, now).await?;
         }
         Ok::<bool, DbError>(parked == 1)
     })
@@ -214,7 +214,7 @@ pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Resul
         .await?;
         for row in &rows {
             let message = "a job was started several times without an end";
-            alarms::raise(conn, alarms::JOB_PARKED, &row.id.to_string(), message, now).await?;
+            alarms::raise(conn, AlarmKind::JobParked, &row.id.to_string(), message, now).await?;
         }
         Ok::<_, DbError>(rows.into_iter().map(|row| JobId(row.id)).collect())
     })

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::alarms;
+use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, in_transaction};
@@ -159,7 +159,7 @@ pub async fn requeue(
         let Some((kind, transaction, wallets)) = back else {
             return Ok(false);
         };
-        alarms::close(conn, alarms::JOB_PARKED, &id.to_string(), now).await?;
+        alarms::close(conn, AlarmKind::JobParked, &id.to_string(), now).await?;
         let transactions: Vec<TransactionId> = transaction.into_iter().map(TransactionId::from_uuid).collect();
         let wallets: Vec<WalletId> = wallets.into_iter().map(WalletId::from_uuid).collect();
         let entry = AuditRecord {

@@ -68,11 +68,21 @@ impl From<apalis_redis::Error> for CarrierError {
     }
 }
 
+/// The keys of every queue.
+#[derive(Debug)]
+struct QueueNames {
+    transfers: Names,
+    deposits: Names,
+    withdrawals: Names,
+    webhooks: Names,
+    maintenance: Names,
+}
+
 /// The way to the queues of one namespace in one Redis; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Carrier {
     link: Arc<Link>,
-    names: Arc<[Names; QueueName::ALL.len()]>,
+    names: Arc<QueueNames>,
 }
 
 impl Carrier {
@@ -89,10 +99,16 @@ impl Carrier {
     )]
     pub async fn connect(redis_url: &str, namespace: &str) -> Result<Self, CarrierError> {
         let client = redis::Client::open(redis_url).map_err(CarrierError::InvalidUrl)?;
-        let names = QueueName::ALL.map(|queue| Names::new(namespace, queue));
+        let names = |queue| Names::new(namespace, queue);
         Ok(Self {
             link: Arc::new(Link::new(client)),
-            names: Arc::new(names),
+            names: Arc::new(QueueNames {
+                transfers: names(QueueName::Transfers),
+                deposits: names(QueueName::Deposits),
+                withdrawals: names(QueueName::Withdrawals),
+                webhooks: names(QueueName::Webhooks),
+                maintenance: names(QueueName::Maintenance),
+            }),
         })
     }
 
@@ -236,13 +252,12 @@ impl Carrier {
     }
 
     pub(super) fn names(&self, queue: QueueName) -> &Names {
-        let [transfers, deposits, withdrawals, webhooks, maintenance] = &*self.names;
         match queue {
-            QueueName::Transfers => transfers,
-            QueueName::Deposits => deposits,
-            QueueName::Withdrawals => withdrawals,
-            QueueName::Webhooks => webhooks,
-            QueueName::Maintenance => maintenance,
+            QueueName::Transfers => &self.names.transfers,
+            QueueName::Deposits => &self.names.deposits,
+            QueueName::Withdrawals => &self.names.withdrawals,
+            QueueName::Webhooks => &self.names.webhooks,
+            QueueName::Maintenance => &self.names.maintenance,
         }
     }
 }

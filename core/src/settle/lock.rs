@@ -18,7 +18,7 @@ use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, WalletId};
 use crate::ledger::{Books, suspended_of};
 use crate::money::Money;
-use crate::stripe::Operation;
+use crate::stripe::{CallOutcome, Operation};
 use crate::transactions::{Transaction, TransactionRow, returns_of};
 
 /// What the batch has locked.
@@ -306,9 +306,9 @@ async fn money_sent(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<Transa
         .await?;
     let sent: Vec<Uuid> = stripe_calls::table
         // The index begins with it.
-        .filter(stripe_calls::operation.eq_any(Operation::ALL.map(Operation::as_str)))
+        .filter(stripe_calls::operation.eq_any(Operation::ALL))
         .filter(stripe_calls::subject_id.eq_any(&ids))
-        .filter(stripe_calls::outcome.eq_any(["unknown", "succeeded"]))
+        .filter(stripe_calls::outcome.eq_any(CallOutcome::MAY_EXIST))
         .select(stripe_calls::subject_id)
         .load(conn)
         .await?;

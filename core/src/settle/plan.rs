@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
-use crate::alarms;
+use crate::alarms::AlarmKind;
 use crate::db::DbError;
 use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Verdict, decide};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
@@ -41,7 +41,7 @@ pub(super) struct Plan {
     pub(super) finished: Vec<Claim>,
     pub(super) processed_events: Vec<String>,
     /// Kind, subject, message.
-    pub(super) alarms: Vec<(&'static str, String, String)>,
+    pub(super) alarms: Vec<(AlarmKind, String, String)>,
 }
 
 impl Plan {
@@ -161,8 +161,11 @@ fn plan_one(
 ) -> Result<Outcome, DbError> {
     let Some(transaction) = transactions.get(&step.transaction) else {
         let message = "a step for a transaction that does not exist".to_owned();
-        plan.alarms
-            .push((alarms::UNKNOWN_TRANSACTION, step.transaction.to_string(), message));
+        plan.alarms.push((
+            AlarmKind::UnknownTransaction,
+            step.transaction.to_string(),
+            message,
+        ));
         return Ok(Outcome::UnknownTransaction);
     };
     // What came back of a payout is told by the payout of the withdrawal.
@@ -178,7 +181,7 @@ fn plan_one(
             transaction.id
         );
         plan.alarms
-            .push((alarms::FOREIGN_OBJECT, object, message.clone()));
+            .push((AlarmKind::ForeignObject, object, message.clone()));
         return Ok(Outcome::ForeignObject(message));
     }
     let mut decision = match plan.ask(transactions, transaction, &step.command) {
@@ -221,7 +224,7 @@ fn plan_one(
     }
     for (kind, message) in &decision.alarms {
         plan.alarms
-            .push((kind, step.transaction.to_string(), message.clone()));
+            .push((*kind, step.transaction.to_string(), message.clone()));
     }
     plan.booked.extend(
         decision
@@ -351,7 +354,7 @@ impl Plan {
 
 fn contradiction(plan: &mut Plan, step: &Step, message: String) -> Outcome {
     plan.alarms.push((
-        alarms::CONTRADICTION,
+        AlarmKind::Contradiction,
         step.transaction.to_string(),
         message.clone(),
     ));

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::plan::Plan;
-use crate::alarms;
+use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::{IdSource, TransactionId, WalletId};
@@ -40,7 +40,7 @@ pub(super) async fn write(
         .collect();
     jobs::drop_of(conn, &cancelled, None, now).await?;
     for (kind, subject, message) in &plan.alarms {
-        alarms::raise(conn, kind, subject, message, now).await?;
+        alarms::raise(conn, *kind, subject, message, now).await?;
     }
     for planned in plan
         .planned
@@ -49,15 +49,15 @@ pub(super) async fn write(
     {
         if ledger::suspended_of(conn, planned.transaction).await?.is_empty() {
             let subject = planned.transaction.to_string();
-            alarms::close(conn, alarms::PAYMENT_MISMATCH, &subject, now).await?;
-            alarms::close(conn, alarms::LATE_PAYMENT, &subject, now).await?;
-            alarms::close(conn, alarms::RETURN_FAILED, &subject, now).await?;
-            alarms::close(conn, alarms::DISPUTE_DIFFERS, &subject, now).await?;
+            alarms::close(conn, AlarmKind::PaymentMismatch, &subject, now).await?;
+            alarms::close(conn, AlarmKind::LatePayment, &subject, now).await?;
+            alarms::close(conn, AlarmKind::ReturnFailed, &subject, now).await?;
+            alarms::close(conn, AlarmKind::DisputeDiffers, &subject, now).await?;
         }
     }
     for planned in &plan.planned {
         for kind in &planned.decision.closes {
-            alarms::close(conn, kind, &planned.transaction.to_string(), now).await?;
+            alarms::close(conn, *kind, &planned.transaction.to_string(), now).await?;
         }
     }
     write_events(conn, now, &plan.processed_events).await?;

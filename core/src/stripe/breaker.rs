@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::errors::{ErrorClass, Scope};
 use crate::jobs::QueueName;
 
 /// Calls that share their fate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Lane {
     /// Customers and payment intents.
     Deposits,
@@ -28,13 +30,7 @@ pub enum Lane {
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 5] = [
-        Self::Deposits,
-        Self::Withdrawals,
-        Self::Webhooks,
-        Self::Maintenance,
-        Self::Onboarding,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The lane of what the jobs of a queue ask.
     #[must_use]
@@ -60,14 +56,8 @@ impl Lane {
 
     /// Its name in logs and metrics.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deposits => "deposits",
-            Self::Withdrawals => "withdrawals",
-            Self::Webhooks => "webhooks",
-            Self::Maintenance => "maintenance",
-            Self::Onboarding => "onboarding",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -222,7 +212,7 @@ impl Breakers {
             key.refused_since.get_or_insert(now);
             drop(key);
             // The key is everybody's.
-            for lane in Lane::ALL {
+            for &lane in Lane::ALL {
                 self.with(lane, |state, settings| *state = opened(*state, settings, now));
             }
             tracing::error!(
@@ -280,7 +270,8 @@ impl Breakers {
     pub fn take_resumed(&self) -> Vec<Lane> {
         let resumed = self.resumed.swap(0, Ordering::Relaxed);
         Lane::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|lane| resumed & lane.bit() != 0)
             .collect()
     }

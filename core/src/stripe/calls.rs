@@ -21,7 +21,8 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use attempt::{Attempt, LookUp, Outcome, code_of, look_up};
+pub use attempt::CallOutcome;
+use attempt::{Attempt, AttemptState, LookUp, TABLE, code_of, look_up};
 pub use error::{CLOCKS_DIFFER, CallError};
 use find::{Found, State};
 use objects::Objects;
@@ -35,23 +36,20 @@ use super::errors::{ErrorClass, StripeError};
 use super::ids::IdempotencyKey;
 use super::ticket::Ticket;
 use super::types::StripeObject;
-use crate::alarms;
+use crate::alarms::AlarmKind;
 use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::Vault;
 use crate::db::{Db, DbError};
 use crate::jobs::{Claim, LEASE};
 
-/// The answer to a creating call.
+/// What a creating call has made.
 #[derive(Debug)]
-pub enum CallOutcome<T> {
-    /// Stripe answered now, with the object.
-    Fresh(T),
-    /// An earlier run made the object: fetch it, since it may have changed.
-    Recorded {
-        /// Its id at Stripe.
-        object_id: String,
-    },
+pub struct Made<T: StripeObject> {
+    /// Its id at Stripe.
+    pub id: T::Id,
+    /// The object, if Stripe has answered with it now. One that an earlier run has made may have changed since; [`StripeCalls::read`] fetches it.
+    pub answer: Option<T>,
 }
 
 /// Who made an object at Stripe, by the record of our calls.
@@ -141,14 +139,30 @@ impl StripeCalls {
     ///
     /// # Errors
     /// See [`CallError::disposition`] for what each asks for. After a decline of an intent confirmed by the server the error
-    /// carries the intent, and the next run brings it as [`CallOutcome::Recorded`].
+    /// carries the intent, and the next run brings it.
     pub async fn run<C: StripeCall>(
         &self,
         claim: Claim,
         subject: Uuid,
         call: C,
-    ) -> Result<CallOutcome<C::Object>, CallError> {
+    ) -> Result<Made<C::Object>, CallError> {
         self.make(Some(claim), subject, call).await
+    }
+
+    /// The object that a call has made, as it is now; `fetch` asks Stripe for it when an earlier run has made it.
+    ///
+    /// # Errors
+    /// Those of [`StripeCalls::ask`].
+    pub async fn read<T: StripeObject>(
+        &self,
+        lane: Lane,
+        made: Made<T>,
+        fetch: impl AsyncFnOnce(&StripeClient, &T::Id) -> Result<T, StripeError>,
+    ) -> Result<T, CallError> {
+        match made.answer {
+            Some(object) => Ok(object),
+            None => self.ask(lane, fetch(&self.client, &made.id)).await,
+        }
     }
 
     /// As [`StripeCalls::run`], for a call that no job makes: a person waits for it.
@@ -162,7 +176,7 @@ impl StripeCalls {
         &self,
         subject: Uuid,
         call: C,
-    ) -> Result<CallOutcome<C::Object>, CallError> {
+    ) -> Result<Made<C::Object>, CallError> {
         self.make(None, subject, call).await
     }
 
@@ -171,13 +185,13 @@ impl StripeCalls {
         claim: Option<Claim>,
         subject: Uuid,
         call: C,
-    ) -> Result<CallOutcome<C::Object>, CallError> {
+    ) -> Result<Made<C::Object>, CallError> {
         let attempt = self
             .store
             .prepare(C::OPERATION, subject, &call, self.clock.now())
             .await?;
-        if let Outcome::Succeeded { object_id } = attempt.outcome {
-            return Ok(CallOutcome::Recorded { object_id });
+        if let AttemptState::Succeeded { object_id } = attempt.state {
+            return recorded(&attempt.key, object_id);
         }
         let now = self.clock.now();
         let look_up = look_up(&attempt, now, C::OPERATION.is_only_ours());
@@ -237,11 +251,14 @@ impl StripeCalls {
             .record(permit, answer.as_ref().err().map(|error| error.class), now);
         match answer {
             Ok(object) => {
-                tracing::info!(key = %attempt.key, object = object.object_id(), "made at Stripe");
+                tracing::info!(key = %attempt.key, object = object.id().as_ref(), "made at Stripe");
                 self.store
-                    .succeeded(&attempt.key, object.object_id(), None, None, now)
+                    .succeeded(&attempt.key, object.id().as_ref(), None, None, now)
                     .await?;
-                Ok(CallOutcome::Fresh(object))
+                Ok(Made {
+                    id: object.id().clone(),
+                    answer: Some(object),
+                })
             }
             Err(error) => {
                 tracing::info!(key = %attempt.key, class = %error.class, code = error.code, request = error.request.id, "stripe call failed");
@@ -304,7 +321,7 @@ impl StripeCalls {
     }
 
     /// Says that the call for `subject` has made this object, of which these books know nothing, because they are those of a restored backup:
-    /// later runs bring it as [`CallOutcome::Recorded`]. What is recorded already stays.
+    /// later runs bring it. What is recorded already stays.
     ///
     /// # Errors
     /// When the rows cannot be read or written.
@@ -342,7 +359,7 @@ impl StripeCalls {
         subject: Uuid,
         attempt: &Attempt,
         since: DateTime<Utc>,
-    ) -> Result<Option<CallOutcome<C::Object>>, CallError> {
+    ) -> Result<Option<Made<C::Object>>, CallError> {
         if !C::OPERATION.can_be_found() {
             tracing::warn!(key = %attempt.key, "the outcome of a call stays unknown; it is made again");
             return Ok(None);
@@ -387,7 +404,7 @@ impl StripeCalls {
             );
             let now = self.clock.now();
             self.store
-                .raise(alarms::MADE_TWICE, &subject.to_string(), &message, now)
+                .raise(AlarmKind::MadeTwice, &subject.to_string(), &message, now)
                 .await?;
         }
         Ok(Some(own.id))
@@ -457,13 +474,23 @@ impl StripeCalls {
     }
 
     /// Another worker ended the attempt between our reading it and our try.
-    async fn ended_meanwhile<T>(&self, key: &IdempotencyKey) -> Result<CallOutcome<T>, CallError> {
-        match self.store.outcome(key).await? {
-            Some(Outcome::Succeeded { object_id }) => Ok(CallOutcome::Recorded { object_id }),
+    async fn ended_meanwhile<T: StripeObject>(&self, key: &IdempotencyKey) -> Result<Made<T>, CallError> {
+        match self.store.state(key).await? {
+            Some(AttemptState::Succeeded { object_id }) => recorded(key, object_id),
             // Refused: whoever was refused decides; this run comes again and finds what was decided.
             _ => Err(CallError::Stripe(StripeError::new(ErrorClass::InUse))),
         }
     }
+}
+
+/// What an earlier run has made.
+fn recorded<T: StripeObject>(key: &IdempotencyKey, object_id: String) -> Result<Made<T>, CallError> {
+    let id = object_id.parse().map_err(|_| DbError::Inconsistent {
+        table: TABLE,
+        column: "stripe_object_id",
+        row: key.to_string(),
+    })?;
+    Ok(Made { id, answer: None })
 }
 
 impl fmt::Debug for StripeCalls {

@@ -20,7 +20,8 @@ mod types;
 
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
 pub use calls::{
-    Author, CLOCKS_DIFFER, CallError, CallOutcome, Operation, StripeCall, StripeCalls, is_undecided, made,
+    Author, CLOCKS_DIFFER, CallError, CallOutcome, Made, Operation, StripeCall, StripeCalls, is_undecided,
+    made,
 };
 pub use client::{CALL_TIMEOUT, ClientConfigError, ClientOptions, StripeClient, describe_metrics};
 pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, Scope, StripeError, classify};

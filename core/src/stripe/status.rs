@@ -1,76 +1,44 @@
 //! Stripe's statuses. A word we do not know is kept and decides nothing.
 
-use std::fmt;
+use strum::{AsRefStr, Display, EnumString};
 
-macro_rules! status {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$vdoc])* $variant,)+
-            /// A status of a newer API version: nothing may be decided by it.
-            Unknown(String),
-        }
-
-        impl $name {
-            /// The status of Stripe's word.
-            #[must_use]
-            pub fn from_name(name: &str) -> Self {
-                match name {
-                    $($text => Self::$variant,)+
-                    other => Self::Unknown(other.to_owned()),
-                }
-            }
-
-            /// Stripe's word.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$variant => $text,)+
-                    Self::Unknown(name) => name,
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
+/// How far a payment is. Only `succeeded` and `canceled` are final: a failed try goes back to `requires_payment_method`.
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum PaymentIntentStatus {
+    /// Nothing to pay with yet, or the last try failed.
+    RequiresPaymentMethod,
+    /// Ready to be confirmed.
+    RequiresConfirmation,
+    /// The payer must authenticate.
+    RequiresAction,
+    /// Under way; bank debits stay here for days.
+    Processing,
+    /// Authorised only.
+    RequiresCapture,
+    /// Given up; final.
+    Canceled,
+    /// Paid; final.
+    Succeeded,
+    /// A status of a newer API version: nothing may be decided by it.
+    #[strum(default, transparent)]
+    Unknown(String),
 }
 
-status! {
-    /// How far a payment is. Only `succeeded` and `canceled` are final: a failed try goes back to `requires_payment_method`.
-    PaymentIntentStatus {
-        /// Nothing to pay with yet, or the last try failed.
-        RequiresPaymentMethod = "requires_payment_method",
-        /// Ready to be confirmed.
-        RequiresConfirmation = "requires_confirmation",
-        /// The payer must authenticate.
-        RequiresAction = "requires_action",
-        /// Under way; bank debits stay here for days.
-        Processing = "processing",
-        /// Authorised only.
-        RequiresCapture = "requires_capture",
-        /// Given up; final.
-        Canceled = "canceled",
-        /// Paid; final.
-        Succeeded = "succeeded",
-    }
-}
-
-status! {
-    /// Why an intent was cancelled, by whoever cancelled it
-    /// (<https://docs.stripe.com/api/payment_intents/object#payment_intent_object-cancellation_reason>).
-    CancellationReason {
-        /// Nobody paid in time; said by us.
-        Abandoned = "abandoned",
-        /// Nobody paid in time; said by Stripe.
-        Expired = "expired",
-        /// Somebody asked for it.
-        RequestedByCustomer = "requested_by_customer",
-    }
+/// Why an intent was cancelled, by whoever cancelled it
+/// (<https://docs.stripe.com/api/payment_intents/object#payment_intent_object-cancellation_reason>).
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum CancellationReason {
+    /// Nobody paid in time; said by us.
+    Abandoned,
+    /// Nobody paid in time; said by Stripe.
+    Expired,
+    /// Somebody asked for it.
+    RequestedByCustomer,
+    /// A status of a newer API version: nothing may be decided by it.
+    #[strum(default, transparent)]
+    Unknown(String),
 }
 
 impl PaymentIntentStatus {
@@ -81,75 +49,87 @@ impl PaymentIntentStatus {
     }
 }
 
-status! {
-    /// How far a payout is. Even `paid` may become `failed` days later.
-    PayoutStatus {
-        /// Not yet sent.
-        Pending = "pending",
-        /// On its way.
-        InTransit = "in_transit",
-        /// Arrived, as far as Stripe knows.
-        Paid = "paid",
-        /// Came back.
-        Failed = "failed",
-        /// Taken back before it was sent.
-        Canceled = "canceled",
-    }
+/// How far a payout is. Even `paid` may become `failed` days later.
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum PayoutStatus {
+    /// Not yet sent.
+    Pending,
+    /// On its way.
+    InTransit,
+    /// Arrived, as far as Stripe knows.
+    Paid,
+    /// Came back.
+    Failed,
+    /// Taken back before it was sent.
+    Canceled,
+    /// A status of a newer API version: nothing may be decided by it.
+    #[strum(default, transparent)]
+    Unknown(String),
 }
 
-status! {
-    /// How far a transfer reversal is. Stripe tells it to platforms for which it holds reversals until the account has the money
-    /// (<https://docs.stripe.com/connect/pending-transfer-reversals>); for the others a reversal that exists has succeeded.
-    ReversalStatus {
-        /// It waits for money on the connected account, for up to 45 days.
-        Pending = "pending",
-        /// The money is on the platform's balance.
-        Succeeded = "succeeded",
-        /// The money did not come in time.
-        Failed = "failed",
-        /// The platform has given it up before.
-        Canceled = "canceled",
-    }
+/// How far a transfer reversal is. Stripe tells it to platforms for which it holds reversals until the account has the money
+/// (<https://docs.stripe.com/connect/pending-transfer-reversals>); for the others a reversal that exists has succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReversalStatus {
+    /// It waits for money on the connected account, for up to 45 days.
+    Pending,
+    /// The money is on the platform's balance.
+    Succeeded,
+    /// The money did not come in time.
+    Failed,
+    /// The platform has given it up before.
+    Canceled,
+    /// A status of a newer API version: nothing may be decided by it.
+    #[strum(default, transparent)]
+    Unknown(String),
 }
 
-status! {
-    /// How far a refund is. Even `succeeded` may become `failed` days later
-    /// (<https://docs.stripe.com/refunds#failed-refunds>).
-    RefundStatus {
-        /// Under way, or waiting for funds.
-        Pending = "pending",
-        /// The payer must say where the money shall go.
-        RequiresAction = "requires_action",
-        /// Sent to the payer's bank, as far as Stripe knows.
-        Succeeded = "succeeded",
-        /// Came back: the money is on the platform's balance again.
-        Failed = "failed",
-        /// Taken back before it was sent.
-        Canceled = "canceled",
-    }
+/// How far a refund is. Even `succeeded` may become `failed` days later
+/// (<https://docs.stripe.com/refunds#failed-refunds>).
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum RefundStatus {
+    /// Under way, or waiting for funds.
+    Pending,
+    /// The payer must say where the money shall go.
+    RequiresAction,
+    /// Sent to the payer's bank, as far as Stripe knows.
+    Succeeded,
+    /// Came back: the money is on the platform's balance again.
+    Failed,
+    /// Taken back before it was sent.
+    Canceled,
+    /// A status of a newer API version: nothing may be decided by it.
+    #[strum(default, transparent)]
+    Unknown(String),
 }
 
-status! {
-    /// How far a dispute is (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its balance transactions tell
-    /// which money has moved.
-    DisputeStatus {
-        /// An inquiry that asks for an answer; no money has moved.
-        WarningNeedsResponse = "warning_needs_response",
-        /// An inquiry that was answered.
-        WarningUnderReview = "warning_under_review",
-        /// An inquiry that came to nothing.
-        WarningClosed = "warning_closed",
-        /// The money was taken; the bank waits for evidence.
-        NeedsResponse = "needs_response",
-        /// The bank has the evidence.
-        UnderReview = "under_review",
-        /// The money comes back.
-        Won = "won",
-        /// The money is gone.
-        Lost = "lost",
-        /// Settled with the payer before it became a dispute.
-        Prevented = "prevented",
-    }
+/// How far a dispute is (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its balance transactions tell
+/// which money has moved.
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum DisputeStatus {
+    /// An inquiry that asks for an answer; no money has moved.
+    WarningNeedsResponse,
+    /// An inquiry that was answered.
+    WarningUnderReview,
+    /// An inquiry that came to nothing.
+    WarningClosed,
+    /// The money was taken; the bank waits for evidence.
+    NeedsResponse,
+    /// The bank has the evidence.
+    UnderReview,
+    /// The money comes back.
+    Won,
+    /// The money is gone.
+    Lost,
+    /// Settled with the payer before it became a dispute.
+    Prevented,
+    /// A status of a newer API version: nothing may be decided by it.
+    #[strum(default, transparent)]
+    Unknown(String),
 }
 
 impl DisputeStatus {
@@ -169,15 +149,15 @@ mod tests {
 
     #[test]
     fn a_status_of_tomorrow_keeps_its_word_and_is_not_final() {
-        let status = PaymentIntentStatus::from_name("requires_luck");
+        let status: PaymentIntentStatus = "requires_luck".parse().unwrap();
         assert_eq!(status, PaymentIntentStatus::Unknown("requires_luck".to_owned()));
         assert_eq!(status.to_string(), "requires_luck");
         assert!(!status.is_final());
-        assert_eq!(PayoutStatus::from_name("in_transit"), PayoutStatus::InTransit);
+        assert_eq!("in_transit".parse(), Ok(PayoutStatus::InTransit));
         assert_eq!(
-            DisputeStatus::from_name("charge_refunded"),
-            DisputeStatus::Unknown("charge_refunded".to_owned())
+            "charge_refunded".parse(),
+            Ok(DisputeStatus::Unknown("charge_refunded".to_owned()))
         );
-        assert_eq!(RefundStatus::from_name("canceled"), RefundStatus::Canceled);
+        assert_eq!("canceled".parse(), Ok(RefundStatus::Canceled));
     }
 }

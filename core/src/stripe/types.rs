@@ -7,6 +7,7 @@ mod refunds;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,35 +20,40 @@ pub use refunds::{Dispute, Refund};
 use super::event::Envelope;
 use super::ids::{
     AccountId, BalanceTransactionId, ChargeId, CustomerId, ExternalAccountId, PaymentIntentId, PayoutId,
-    ReversalId, StripeTransferId,
+    RefundId, ReversalId, StripeTransferId,
 };
 use super::status::{CancellationReason, PaymentIntentStatus, PayoutStatus, ReversalStatus};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
-/// An object that a call made: what `stripe_calls` remembers of a success.
+/// An object that a call makes: what `stripe_calls` remembers of a success.
 pub trait StripeObject {
+    /// The type of its id.
+    type Id: Clone + fmt::Debug + FromStr + AsRef<str> + Send + Sync;
+
     /// Its id at Stripe.
-    fn object_id(&self) -> &str;
+    fn id(&self) -> &Self::Id;
 }
 
 macro_rules! stripe_object {
-    ($($name:ident),+) => {
+    ($($name:ident by $id:ident),+) => {
         $(impl StripeObject for $name {
-            fn object_id(&self) -> &str {
-                self.id.as_str()
+            type Id = $id;
+
+            fn id(&self) -> &$id {
+                &self.id
             }
         })+
     };
 }
 stripe_object!(
-    Customer,
-    PaymentIntent,
-    Transfer,
-    Payout,
-    Reversal,
-    Refund,
-    Account
+    Customer by CustomerId,
+    PaymentIntent by PaymentIntentId,
+    Transfer by StripeTransferId,
+    Payout by PayoutId,
+    Reversal by ReversalId,
+    Refund by RefundId,
+    Account by AccountId
 );
 
 /// Whom or what an object says it belongs to. Read leniently: what is missing or malformed is none, never an error, and

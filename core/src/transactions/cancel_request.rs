@@ -1,6 +1,7 @@
 //! The wish to undo a transaction.
 
 use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr};
 
 /// That somebody asks to cancel a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +13,8 @@ pub struct CancelRequest {
 }
 
 /// Who wants a transaction undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Canceller {
     /// The owner of its wallet.
     Owner,
@@ -23,18 +25,7 @@ pub enum Canceller {
 impl Canceller {
     /// Its name in the database.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Operator => "operator",
-        }
-    }
-
-    /// Who it is by this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Operator]
-            .into_iter()
-            .find(|canceller| canceller.as_str() == name)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{CancelRequest, Canceller, Flow, PaymentMethod, Stage, TransactionStatus, TransactionType};
+use super::{CancelRequest, Flow, PaymentMethod, Stage, TransactionStatus, TransactionType};
 use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
 use crate::ids::{TransactionId, UserId, WalletId};
@@ -207,16 +207,16 @@ impl TryFrom<TransactionRow> for Transaction {
             row: row.id.to_string(),
         };
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
-        let stage = Stage::from_name(&row.stage).ok_or_else(|| wrong("stage"))?;
+        let stage: Stage = row.stage.parse().map_err(|_| wrong("stage"))?;
         if stage.status() != row.status {
             return Err(wrong("status"));
         }
         let flow = match row.flow.as_deref() {
-            Some(name) => Flow::from_name(name),
+            Some(name) => name.parse().ok(),
             None => Flow::of_type(row.transaction_type),
         };
         let flow = flow
-            .filter(|flow| flow.transaction_type() == row.transaction_type)
+            .filter(|flow: &Flow| flow.transaction_type() == row.transaction_type)
             .ok_or_else(|| wrong("flow"))?;
         let money = |amount: Option<Decimal>, column| {
             amount
@@ -227,7 +227,7 @@ impl TryFrom<TransactionRow> for Transaction {
         let cancel_request = match (row.cancel_requested_at, row.cancel_requested_by.as_deref()) {
             (Some(at), Some(by)) => Some(CancelRequest {
                 at,
-                by: Canceller::from_name(by).ok_or_else(|| wrong("cancel_requested_by"))?,
+                by: by.parse().map_err(|_| wrong("cancel_requested_by"))?,
             }),
             _ => None,
         };

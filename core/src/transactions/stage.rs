@@ -1,75 +1,71 @@
 //! Where a transaction can be.
 
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
 use super::TransactionStatus;
 
-macro_rules! stages {
-    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal is $status:ident,)+) => {
-        /// Where exactly a transaction is; the status is what this means to a client.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Stage {
-            $($(#[doc = $doc])+ $name,)+
-        }
-
-        impl Stage {
-            /// Every stage.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
-
-            /// Its name in SQL.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)+
-                }
-            }
-
-            /// The status it means.
-            #[must_use]
-            pub const fn status(self) -> TransactionStatus {
-                match self {
-                    $(Self::$name => TransactionStatus::$status,)+
-                }
-            }
-
-            /// What it means: the words of its documentation.
-            #[must_use]
-            pub const fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
-                }
-            }
-
-            /// The stage of a name read from SQL.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|stage| stage.as_str() == name)
-            }
-        }
-    };
+/// Where exactly a transaction is; the status is what this means to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumMessage, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Stage {
+    /// Stored, nothing has happened yet.
+    Accepted,
+    /// Deposit: the payment intent exists, Stripe has not told of the money.
+    AwaitingPayment,
+    /// Deposit: what was received is not what was asked for; it lies in suspense and a person decides.
+    InReview,
+    /// Withdrawal, refund of a deposit: the amount is frozen.
+    Held,
+    /// Withdrawal: the amount is on the connected account.
+    Transferred,
+    /// Withdrawal: the payout to the bank is under way.
+    PayingOut,
+    /// Withdrawal, returned payout: the payout failed, the transfer is being taken back.
+    Returning,
+    /// Refund of a deposit, outside refund: the refund exists at Stripe and is not final.
+    Refunding,
+    /// Dispute: what is in dispute is frozen or owed until the bank decides.
+    Disputed,
+    /// Done.
+    Completed,
+    /// Ended without effect.
+    Failed,
+    /// Taken back.
+    Cancelled,
 }
 
-stages! {
-    /// Stored, nothing has happened yet.
-    Accepted = "accepted" is Pending,
-    /// Deposit: the payment intent exists, Stripe has not told of the money.
-    AwaitingPayment = "awaiting_payment" is Processing,
-    /// Deposit: what was received is not what was asked for; it lies in suspense and a person decides.
-    InReview = "in_review" is Processing,
-    /// Withdrawal, refund of a deposit: the amount is frozen.
-    Held = "held" is Processing,
-    /// Withdrawal: the amount is on the connected account.
-    Transferred = "transferred" is Processing,
-    /// Withdrawal: the payout to the bank is under way.
-    PayingOut = "paying_out" is Processing,
-    /// Withdrawal, returned payout: the payout failed, the transfer is being taken back.
-    Returning = "returning" is Processing,
-    /// Refund of a deposit, outside refund: the refund exists at Stripe and is not final.
-    Refunding = "refunding" is Processing,
-    /// Dispute: what is in dispute is frozen or owed until the bank decides.
-    Disputed = "disputed" is Processing,
-    /// Done.
-    Completed = "completed" is Completed,
-    /// Ended without effect.
-    Failed = "failed" is Failed,
-    /// Taken back.
-    Cancelled = "cancelled" is Cancelled,
+impl Stage {
+    /// Every stage.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Its name in SQL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// The status it means.
+    #[must_use]
+    pub const fn status(self) -> TransactionStatus {
+        match self {
+            Self::Accepted => TransactionStatus::Pending,
+            Self::AwaitingPayment
+            | Self::InReview
+            | Self::Held
+            | Self::Transferred
+            | Self::PayingOut
+            | Self::Returning
+            | Self::Refunding
+            | Self::Disputed => TransactionStatus::Processing,
+            Self::Completed => TransactionStatus::Completed,
+            Self::Failed => TransactionStatus::Failed,
+            Self::Cancelled => TransactionStatus::Cancelled,
+        }
+    }
+
+    /// What it is: the words of its documentation.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.get_documentation().unwrap_or_default()
+    }
 }

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 use crate::db::schema::transaction_events;
@@ -15,7 +16,8 @@ use crate::ids::TransactionId;
 use crate::told::{MOST_MESSAGE, bounded, shortened};
 
 /// What an entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum TimelineKind {
     /// The request was accepted.
     Accepted,
@@ -44,20 +46,8 @@ pub enum TimelineKind {
 impl TimelineKind {
     /// Its name in SQL and GraphQL.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Attempt => "attempt",
-            Self::StripeAnswer => "stripe_answer",
-            Self::StripeEvent => "stripe_event",
-            Self::Waiting => "waiting",
-            Self::Posted => "posted",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::NeedsReview => "needs_review",
-            Self::Shortened => "shortened",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

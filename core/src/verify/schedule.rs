@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Interval, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
+use strum::IntoStaticStr;
 
 use super::{Seen, Window};
 use crate::db::{Db, DbError, sql};
@@ -12,7 +13,8 @@ use crate::db::{Db, DbError, sql};
 const INTERRUPTED: TimeDelta = TimeDelta::minutes(30);
 
 /// What runs by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Scheduled {
     /// The quick set.
     Quick,
@@ -27,13 +29,8 @@ pub enum Scheduled {
 impl Scheduled {
     /// Its name in SQL.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Complete => "complete",
-            Self::Reconcile => "reconcile",
-            Self::Backing => "backing",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use serde_json::json;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::audit::Actor;
 use wallet_core::clock::Clock as _;
+use wallet_core::money_out;
 use wallet_core::verify::{self, Scheduled};
-use wallet_core::{alarms, money_out};
 use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::programs::run;
 use wallet_tests::{Database, TestApp, eventually};
@@ -20,7 +21,7 @@ async fn an_alarm_that_was_raised_again_since_it_was_listed_stays_open() {
     let mut held = pool.conn().await.unwrap();
     let conn = &mut *held;
     let raise = async |conn: &mut _, subject| {
-        alarms::raise(conn, "trouble", subject, "words", Utc::now())
+        alarms::raise(conn, AlarmKind::Contradiction, subject, "words", Utc::now())
             .await
             .unwrap();
     };
@@ -67,7 +68,7 @@ async fn an_operator_closes_an_open_alarm_on_record() {
     let app = TestApp::with_workers(0).await;
     {
         let conn = &mut app.db.pool().await.conn().await.unwrap();
-        alarms::raise(conn, "settlement_differs", "t-1", "words", Utc::now())
+        alarms::raise(conn, AlarmKind::SettlementDiffers, "t-1", "words", Utc::now())
             .await
             .unwrap();
     }
@@ -103,7 +104,7 @@ async fn a_difference_that_is_gone_at_the_next_comparison_is_no_alarm_any_more()
     let mut app = TestApp::with_workers(0).await;
     {
         let conn = &mut app.db.pool().await.conn().await.unwrap();
-        alarms::raise(conn, "reconciliation_differs", "usd", "words", Utc::now())
+        alarms::raise(conn, AlarmKind::ReconciliationDiffers, "usd", "words", Utc::now())
             .await
             .unwrap();
     }
@@ -175,8 +176,8 @@ async fn an_alarm_that_tells_what_is_still_so_is_closed_only_when_nothing_else_c
         .await
         .unwrap();
     for (kind, subject) in [
-        ("job_parked", job.to_string()),
-        ("event_parked", "evt_1".to_owned()),
+        (AlarmKind::JobParked, job.to_string()),
+        (AlarmKind::EventParked, "evt_1".to_owned()),
     ] {
         let conn = &mut db.conn().await.unwrap();
         alarms::raise(conn, kind, &subject, "words", Utc::now())

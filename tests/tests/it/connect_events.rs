@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wallet_core::clock::Clock;
-use wallet_core::inbox::{self, Replay};
+use wallet_core::inbox::{self, EventState, Replay};
 use wallet_tests::app::{Leftovers, id_of};
 use wallet_tests::{TestApp, eventually};
 
@@ -147,9 +147,9 @@ async fn replayed_events_of_the_other_mode_end_as_they_did_and_settle_nothing() 
     ] {
         assert_eq!(app.deliver_signed(&event(id, kind, of, object)).await, 200);
     }
-    for state in ["ignored", "parked"] {
+    for state in [EventState::Ignored, EventState::Parked] {
         let which = Replay {
-            state: Some(state.to_owned()),
+            state: Some(state),
             ..Replay::default()
         };
         let conn = &mut app.db.pool().await.conn().await.unwrap();

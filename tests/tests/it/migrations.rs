@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use chrono::{Months, TimeDelta, Utc};
 use uuid::Uuid;
 use wallet_core::db;
+use wallet_core::inbox::{EventSource, EventState};
 use wallet_core::jobs::{JobKind, QueueName};
 use wallet_core::ledger::PlatformAccount;
+use wallet_core::stripe::CallOutcome;
 use wallet_core::transactions::{PaymentMethod, Stage, TransactionStatus, TransactionType};
 use wallet_tests::database::dump;
 use wallet_tests::{Database, eventually};
@@ -156,6 +158,30 @@ async fn the_words_of_the_code_are_the_words_of_the_database() {
     for (name, labels) in enums {
         let sql = format!("SELECT enum_range(NULL::{name})::text[]");
         assert_eq!(db.value::<Vec<String>>(&sql, &[]).await, labels, "{name}");
+    }
+    let checked: [(&str, &str, Vec<&str>); 3] = [
+        (
+            "stripe_events",
+            "state",
+            EventState::ALL.iter().map(|it| it.as_str()).collect(),
+        ),
+        (
+            "stripe_events",
+            "source",
+            EventSource::ALL.iter().map(|it| it.as_str()).collect(),
+        ),
+        (
+            "stripe_calls",
+            "outcome",
+            CallOutcome::ALL.iter().map(|it| it.as_str()).collect(),
+        ),
+    ];
+    for (table, column, words) in checked {
+        let sql = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::text::regclass AND conname = $2";
+        let name = format!("{table}_{column}_check");
+        let check: String = db.value(sql, &[&table, &name]).await;
+        let known: Vec<&str> = check.split('\'').skip(1).step_by(2).collect();
+        assert_eq!(known, words, "{table}.{column}");
     }
     for queue in QueueName::ALL {
         let sql = "INSERT INTO jobs (queue, kind, run_at, created_at) VALUES ($1, 'x', now(), now())";

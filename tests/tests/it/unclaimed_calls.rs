@@ -14,8 +14,7 @@ use wallet_core::ids::{JobId, SystemIds, UserId};
 use wallet_core::jobs::Claim;
 use wallet_core::money::Currency;
 use wallet_core::stripe::{
-    BreakerSettings, Breakers, CallError, CallOutcome, ClientOptions, CreateAccount, ErrorClass, StripeCalls,
-    StripeClient, StripeObject,
+    BreakerSettings, Breakers, CallError, ClientOptions, CreateAccount, ErrorClass, StripeCalls, StripeClient,
 };
 use wallet_tests::TestApp;
 
@@ -41,14 +40,6 @@ fn account(person: Uuid) -> CreateAccount {
     }
 }
 
-/// The id that an outcome tells.
-fn id<T: StripeObject>(outcome: &CallOutcome<T>) -> &str {
-    match outcome {
-        CallOutcome::Fresh(object) => object.object_id(),
-        CallOutcome::Recorded { object_id } => object_id,
-    }
-}
-
 async fn accounts_made(app: &TestApp) -> usize {
     app.stripe.effects("account.create").await.len()
 }
@@ -59,11 +50,9 @@ async fn a_call_without_a_job_is_made_once_and_remembered() {
     let calls = calls(&app).await;
     let person = Uuid::new_v4();
     let made = calls.run_unclaimed(person, account(person)).await.unwrap();
-    assert!(
-        matches!(&made, CallOutcome::Fresh(account) if account.payout_interval.as_deref() == Some("manual"))
-    );
+    assert!(matches!(&made.answer, Some(account) if account.payout_interval.as_deref() == Some("manual")));
     let again = calls.run_unclaimed(person, account(person)).await.unwrap();
-    assert!(matches!(&again, CallOutcome::Recorded { object_id } if object_id == id(&made)));
+    assert!(again.answer.is_none() && again.id == made.id);
     assert_eq!(accounts_made(&app).await, 1);
     let row = "stripe_calls WHERE operation = 'account' AND outcome = 'succeeded' AND tries = 1 AND encrypted_params IS NULL";
     assert_eq!(app.db.count(row).await, 1);
@@ -84,12 +73,12 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
         "{lost:?}"
     );
     let made = calls.run_unclaimed(person, account(person)).await.unwrap();
-    assert!(matches!(made, CallOutcome::Fresh(_)));
+    assert!(made.answer.is_some());
     assert_eq!(accounts_made(&app).await, 1);
     assert_eq!(app.db.count("stripe_calls WHERE tries = 2").await, 1);
     app.advance(TimeDelta::hours(25)).await;
     let later = calls.run_unclaimed(person, account(person)).await.unwrap();
-    assert_eq!(id(&later), id(&made), "what is recorded does not grow old");
+    assert_eq!(later.id, made.id, "what is recorded does not grow old");
     app.finish().await;
 }
 
@@ -104,7 +93,7 @@ async fn what_is_recorded_is_not_replaced_by_what_is_found_later() {
         .await
         .unwrap();
     let later = calls.run_unclaimed(person, account(person)).await.unwrap();
-    assert_eq!(id(&later), id(&made));
+    assert_eq!(later.id, made.id);
     app.finish().await;
 }
 
@@ -116,12 +105,9 @@ async fn a_person_who_clicks_five_times_gets_one_account() {
     let clicks = (0..5).map(|_| calls.run_unclaimed(person, account(person)));
     let answers: Vec<_> = join_all(clicks).await.into_iter().map(Result::unwrap).collect();
     // They took turns: the first made it, the others found it.
-    let fresh = answers
-        .iter()
-        .filter(|it| matches!(it, CallOutcome::Fresh(_)))
-        .count();
+    let fresh = answers.iter().filter(|it| it.answer.is_some()).count();
     assert_eq!(fresh, 1);
-    assert!(answers.iter().all(|answer| id(answer) == id(&answers[0])));
+    assert!(answers.iter().all(|answer| answer.id == answers[0].id));
     assert_eq!(accounts_made(&app).await, 1);
     assert_eq!(
         app.db.count("stripe_calls WHERE tries = 1").await,

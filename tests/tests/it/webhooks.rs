@@ -403,7 +403,7 @@ async fn stored_events_can_be_processed_again_and_change_nothing_twice() {
     app.at_rest().await;
     let which = inbox::Replay {
         event_type: Some("payment_intent.*".to_owned()),
-        state: Some("processed".to_owned()),
+        state: Some(inbox::EventState::Processed),
         ..inbox::Replay::default()
     };
     let replayed = {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms::{self, OpenAlarm};
+use wallet_core::alarms::{self, AlarmKind, OpenAlarm};
 use wallet_core::audit::Actor;
 use wallet_core::config::ChecksConfig;
 use wallet_core::db::DbError;
@@ -23,20 +23,12 @@ const EVERY: Duration = Duration::from_secs(1);
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// Violations told in an alarm.
 const TOLD: u32 = 5;
-/// The kind of the alarms about violated invariants.
-const VIOLATED: &str = alarms::INVARIANT_VIOLATED;
-/// The kind of the alarms about unexplained differences, and how many are raised at once.
-const DIFFERS: &str = alarms::RECONCILIATION_DIFFERS;
+/// Unexplained differences told by alarms of their own.
 const MOST_DIFFERENCES: usize = 50;
-/// The kind of the alarms about a balance at Stripe that does not cover the wallets.
-const SHORT: &str = alarms::PLATFORM_BALANCE_SHORT;
-/// The kind of the alarms about money that is gone from that balance without a booking, and how long it must be gone before money-out is
-/// stopped: a dispute or a refund moves money before it is told of, and the list of events is read once a minute.
-const TAKEN: &str = alarms::PLATFORM_BALANCE_TAKEN;
-const RESERVED: &str = alarms::PLATFORM_BALANCE_RESERVED;
+/// How long money must be gone from the platform's balance without a booking before money-out is stopped: a dispute or a refund moves
+/// money before it is told of, and the list of events is read once a minute.
 const TAKEN_FOR: TimeDelta = TimeDelta::seconds(60);
-/// The kind of the alarms about checks that cannot be made, and how often in a row one fails before.
-const NOT_MADE: &str = alarms::CHECK_NOT_MADE;
+/// How often in a row a check fails before an alarm tells that it cannot be made.
 const FAILURES_TOLD: u32 = 3;
 
 /// Works until `shutdown`. Whatever is under way then only reads, or is begun again by another worker.
@@ -122,14 +114,14 @@ impl Failures {
 async fn raise_not_made(worker: &Worker, name: &str, error: &str) -> Result<(), DbError> {
     let message = format!("the check could not be made again and again: {error}");
     let conn = &mut worker.db.conn().await?;
-    alarms::raise(conn, NOT_MADE, name, &message, worker.clock.now())
+    alarms::raise(conn, AlarmKind::CheckNotMade, name, &message, worker.clock.now())
         .await
         .map(drop)
 }
 
 async fn close_not_made(worker: &Worker, name: &str) -> Result<(), DbError> {
     let conn = &mut worker.db.conn().await?;
-    alarms::close(conn, NOT_MADE, name, worker.clock.now())
+    alarms::close(conn, AlarmKind::CheckNotMade, name, worker.clock.now())
         .await
         .map(drop)
 }
@@ -155,7 +147,7 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
         return Ok(false);
     }
     let actor = Actor::Worker(worker.name.clone());
-    let mut before = open_alarms(worker, DIFFERS).await?;
+    let mut before = open_alarms(worker, AlarmKind::ReconciliationDiffers).await?;
     let since = now - reconcile::USUAL_PERIOD;
     let budget = worker.call_budget;
     let found = tokio::select! {
@@ -197,9 +189,9 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
     if begin(worker, Scheduled::Backing, every).await.is_none() {
         return Ok(false);
     }
-    let before = open_alarms(worker, SHORT).await?;
-    let taken_before = open_alarms(worker, TAKEN).await?;
-    let reserved_before = open_alarms(worker, RESERVED).await?;
+    let before = open_alarms(worker, AlarmKind::PlatformBalanceShort).await?;
+    let taken_before = open_alarms(worker, AlarmKind::PlatformBalanceTaken).await?;
+    let reserved_before = open_alarms(worker, AlarmKind::PlatformBalanceReserved).await?;
     let now = worker.clock.now();
     let mut stops = Vec::new();
     for backing in reconcile::backing(&worker.db, &worker.calls, worker.call_budget).await? {
@@ -210,7 +202,14 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
                 backing.currency.written(backing.reserved),
                 backing.currency.written(kept)
             );
-            alarms::raise(&mut *worker.db.conn().await?, RESERVED, code, &message, now).await?;
+            alarms::raise(
+                &mut *worker.db.conn().await?,
+                AlarmKind::PlatformBalanceReserved,
+                code,
+                &message,
+                now,
+            )
+            .await?;
         }
         let Some(missing) = backing.missing() else {
             continue;
@@ -222,10 +221,10 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
             backing.currency.written(missing)
         );
         let conn = &mut worker.db.conn().await?;
-        alarms::raise(conn, SHORT, code, &message, now).await?;
+        alarms::raise(conn, AlarmKind::PlatformBalanceShort, code, &message, now).await?;
         let mut is_taken = false;
         if backing.was_taken() {
-            alarms::raise(conn, TAKEN, code, &message, now).await?;
+            alarms::raise(conn, AlarmKind::PlatformBalanceTaken, code, &message, now).await?;
             let since = taken_before.iter().find(|alarm| alarm.subject == code);
             is_taken = since.is_some_and(|alarm| now - alarm.raised_at >= TAKEN_FOR);
         }
@@ -244,7 +243,7 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
 }
 
 /// The open alarms of a kind, before a check that may find them settled.
-async fn open_alarms(worker: &Worker, kind: &str) -> Result<Vec<OpenAlarm>, DbError> {
+async fn open_alarms(worker: &Worker, kind: AlarmKind) -> Result<Vec<OpenAlarm>, DbError> {
     alarms::open_of(&mut *worker.db.conn().await?, kind).await
 }
 
@@ -261,7 +260,14 @@ async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(),
     let now = worker.clock.now();
     let conn = &mut worker.db.conn().await?;
     for difference in found.alarming().take(MOST_DIFFERENCES) {
-        alarms::raise(conn, DIFFERS, &difference.about(), &difference.in_words(), now).await?;
+        alarms::raise(
+            conn,
+            AlarmKind::ReconciliationDiffers,
+            &difference.about(),
+            &difference.in_words(),
+            now,
+        )
+        .await?;
     }
     for figure in found.figures.iter().filter(|figure| figure.differs()) {
         let code = figure.currency.code();
@@ -270,7 +276,7 @@ async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(),
             figure.currency.written(figure.rest),
             figure.currency.written(figure.all)
         );
-        alarms::raise(conn, DIFFERS, code, &message, now).await?;
+        alarms::raise(conn, AlarmKind::ReconciliationDiffers, code, &message, now).await?;
     }
     Ok(())
 }
@@ -293,7 +299,7 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     } else {
         Scope::Quick(window)
     };
-    let before = open_alarms(worker, VIOLATED).await?;
+    let before = open_alarms(worker, AlarmKind::InvariantViolated).await?;
     let verified = verify::verify(&worker.db, scope, TOLD, |_, _| {}).await?;
     tell(worker, &verified).await?;
     if config.stops_on_violations && verified.risks_money() {
@@ -360,7 +366,7 @@ async fn tell(worker: &Worker, verified: &Verified) -> Result<(), DbError> {
                 violations = finding.violations,
                 "an invariant is violated"
             );
-            alarms::raise(conn, VIOLATED, name, &in_words(finding), now).await?;
+            alarms::raise(conn, AlarmKind::InvariantViolated, name, &in_words(finding), now).await?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::crypto::Covered;
 use wallet_core::db::{self, DbError};
 use wallet_core::debts;
@@ -21,8 +21,6 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Partitions change by the month; looking every hour is plenty. What fails is tried again sooner.
 const BETWEEN_PARTITIONS: Duration = Duration::from_secs(3_600);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
-/// The kind of the alarm about them.
-const PARTITIONS_MISSING: &str = alarms::PARTITIONS_MISSING;
 /// Fewer whole months ahead than this raise an alarm.
 const LEAST_MONTHS: i64 = 2;
 
@@ -112,9 +110,16 @@ async fn keep_partitions(worker: &Worker) -> Result<(), DbError> {
     let conn = &mut worker.db.conn().await?;
     if months < LEAST_MONTHS {
         let message = format!("partitions exist for only {months} months ahead; run wallet-worker migrate");
-        alarms::raise(conn, PARTITIONS_MISSING, "wallet_transactions", &message, now).await?;
+        alarms::raise(
+            conn,
+            AlarmKind::PartitionsMissing,
+            "wallet_transactions",
+            &message,
+            now,
+        )
+        .await?;
     } else {
-        alarms::close(conn, PARTITIONS_MISSING, "wallet_transactions", now).await?;
+        alarms::close(conn, AlarmKind::PartitionsMissing, "wallet_transactions", now).await?;
     }
     let made = made?;
     if made > 0 {

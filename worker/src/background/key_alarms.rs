@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use wallet_core::alarms::{self, ENCRYPTION_KEY_MISSING, OpenAlarm};
+use wallet_core::alarms::{self, AlarmKind, OpenAlarm};
 use wallet_core::crypto::Fingerprint;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::standing;
@@ -40,7 +40,7 @@ impl KeyAlarms {
         self.told.retain(|subject, _| is_missing(subject));
         // Given back before the transactions below take one.
         let mut conn = worker.db.conn().await?;
-        let open = alarms::open_of(&mut conn, ENCRYPTION_KEY_MISSING).await?;
+        let open = alarms::open_of(&mut conn, AlarmKind::EncryptionKeyMissing).await?;
         self.heard
             .retain(|subject, _| open.iter().any(|alarm| alarm.subject == *subject));
         for alarm in &open {
@@ -63,8 +63,8 @@ impl KeyAlarms {
             }
             let message = standing::half_done(std::slice::from_ref(key));
             in_transaction!(worker.db, conn => {
-                alarms::reopen(conn, ENCRYPTION_KEY_MISSING, subject, now - SAME_WITHIN).await?;
-                alarms::raise(conn, ENCRYPTION_KEY_MISSING, subject, &message, now).await
+                alarms::reopen(conn, AlarmKind::EncryptionKeyMissing, subject, now - SAME_WITHIN).await?;
+                alarms::raise(conn, AlarmKind::EncryptionKeyMissing, subject, &message, now).await
             })?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms::{self, LOCK_QUORUM_LOST};
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::db::DbError;
 use wallet_core::error_chain::chain;
 
@@ -52,7 +52,7 @@ impl Watch {
             self.lost_since = None;
             if self.told.is_some() || !self.has_closed {
                 let conn = &mut worker.db.conn().await?;
-                alarms::close(conn, LOCK_QUORUM_LOST, NODES, worker.clock.now()).await?;
+                alarms::close(conn, AlarmKind::LockQuorumLost, NODES, worker.clock.now()).await?;
                 (self.told, self.has_closed) = (None, true);
             }
             return Ok(());
@@ -66,7 +66,14 @@ impl Watch {
                  waits; see `INFO`, the memory and the role of each node, and `/readyz` of the workers"
             );
             let conn = &mut worker.db.conn().await?;
-            alarms::raise(conn, LOCK_QUORUM_LOST, NODES, &message, worker.clock.now()).await?;
+            alarms::raise(
+                conn,
+                AlarmKind::LockQuorumLost,
+                NODES,
+                &message,
+                worker.clock.now(),
+            )
+            .await?;
             self.told = Some(now);
         }
         Ok(())

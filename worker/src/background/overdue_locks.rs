@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::db::DbError;
 use wallet_core::error_chain::chain;
 use wallet_core::ids::WalletId;
@@ -56,7 +56,7 @@ async fn look(
     let Some(holder) = longest else {
         // A node that does not answer may still hold it.
         if was_told && seen.iter().all(|seen| *seen == KeySeen::Free) {
-            alarms::close(&mut *worker.db.conn().await?, alarms::LOCK_OVERDUE, &key, now).await?;
+            alarms::close(&mut *worker.db.conn().await?, AlarmKind::LockOverdue, &key, now).await?;
             worker.waits.set_told(wallet, false);
         }
         return Ok(());
@@ -81,7 +81,7 @@ async fn look(
     );
     alarms::raise(
         &mut *worker.db.conn().await?,
-        alarms::LOCK_OVERDUE,
+        AlarmKind::LockOverdue,
         &key,
         &message,
         now,

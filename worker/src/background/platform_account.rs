@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
-use wallet_core::alarms::{self, PLATFORM_PAYOUT_SCHEDULE, PLATFORM_SETTLEMENT, STRIPE_KEY_REFUSED};
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::db::DbError;
 use wallet_core::error_chain::chain;
 use wallet_core::money::Currency;
@@ -94,7 +94,7 @@ impl Watch {
     /// Stripe has answered: an alarm of somebody whose key did not work is over.
     async fn accepted(&mut self, worker: &Worker, platform: Option<&Account>) -> Result<(), DbError> {
         if self.told == Told::Nothing {
-            close(worker, STRIPE_KEY_REFUSED).await?;
+            close(worker, AlarmKind::StripeKeyRefused).await?;
             self.told = Told::Accepted;
         }
         let schedule = platform.and_then(|platform| platform.payout_interval.clone());
@@ -140,7 +140,7 @@ impl Watch {
             log(told);
         }
         if self.told == Told::Refused && key.refused_since.is_none() {
-            let told = close(worker, STRIPE_KEY_REFUSED).await;
+            let told = close(worker, AlarmKind::StripeKeyRefused).await;
             if told.is_ok() {
                 self.told = Told::Accepted;
             }
@@ -161,25 +161,25 @@ async fn raise_refused(worker: &Worker, since: DateTime<Utc>) -> Result<(), DbEr
         "Stripe refuses our key since {since}: whatever needs Stripe waits. Set STRIPE_SECRET_KEY to a key that works and start the programs again; \
          if the key is allowed again instead, everything goes on by itself"
     );
-    raise(worker, STRIPE_KEY_REFUSED, &message).await
+    raise(worker, AlarmKind::StripeKeyRefused, &message).await
 }
 
 /// Says whether Stripe pays the platform out by itself.
 async fn tell_schedule(worker: &Worker, interval: &str) -> Result<(), DbError> {
     if interval == MANUAL {
-        return close(worker, PLATFORM_PAYOUT_SCHEDULE).await;
+        return close(worker, AlarmKind::PlatformPayoutSchedule).await;
     }
     let message = format!(
         "Stripe pays the platform's balance out by itself ({interval}), and with it the money of users. Set the payout schedule of the platform's \
          account to manual (Dashboard, Settings, Payouts), and pay out only what reconcile shows as the platform's own"
     );
-    raise(worker, PLATFORM_PAYOUT_SCHEDULE, &message).await
+    raise(worker, AlarmKind::PlatformPayoutSchedule, &message).await
 }
 
 /// Says which configured currencies Stripe converts.
 async fn tell_unsettled(worker: &Worker, platform: &Account, unsettled: &[Currency]) -> Result<(), DbError> {
     if unsettled.is_empty() {
-        return close(worker, PLATFORM_SETTLEMENT).await;
+        return close(worker, AlarmKind::PlatformSettlement).await;
     }
     let codes: Vec<&str> = unsettled.iter().map(|currency| currency.code()).collect();
     let codes = codes.join(", ");
@@ -191,15 +191,15 @@ async fn tell_unsettled(worker: &Worker, platform: &Account, unsettled: &[Curren
          the currency and a bank account for it (Dashboard, Settings, Payouts), or remove it from the variable; until Stripe has shown a payment in \
          it, each is looked at before it is credited"
     );
-    raise(worker, PLATFORM_SETTLEMENT, &message).await
+    raise(worker, AlarmKind::PlatformSettlement, &message).await
 }
 
-async fn raise(worker: &Worker, kind: &str, message: &str) -> Result<(), DbError> {
+async fn raise(worker: &Worker, kind: AlarmKind, message: &str) -> Result<(), DbError> {
     let conn = &mut worker.db.conn().await?;
     alarms::raise(conn, kind, PLATFORM, message, worker.clock.now()).await
 }
 
-async fn close(worker: &Worker, kind: &str) -> Result<(), DbError> {
+async fn close(worker: &Worker, kind: AlarmKind) -> Result<(), DbError> {
     let conn = &mut worker.db.conn().await?;
     alarms::close(conn, kind, PLATFORM, worker.clock.now())
         .await

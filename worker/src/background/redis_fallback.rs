@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::db::DbError;
 use wallet_core::error_chain::chain;
 use wallet_core::ids::JobId;
@@ -130,7 +130,7 @@ async fn tell_put_aside(worker: &Worker, served: &Served) {
         let conn = &mut worker.db.conn().await?;
         alarms::raise(
             conn,
-            alarms::QUEUE_GARBAGE,
+            AlarmKind::QueueGarbage,
             served.queue.as_str(),
             &message,
             worker.clock.now(),

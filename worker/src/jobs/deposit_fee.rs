@@ -4,7 +4,7 @@
 //! by its own state in the same way, and with some contracts Stripe charges for it
 //! (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
 
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, PaymentIntentId, RefundId, RefundStatus};
@@ -78,7 +78,7 @@ async fn fee_of(
         let subject = transaction.id.to_string();
         alarms::raise(
             conn,
-            alarms::SETTLEMENT_DIFFERS,
+            AlarmKind::SettlementDiffers,
             &subject,
             &message,
             worker.clock.now(),

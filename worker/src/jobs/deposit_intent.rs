@@ -7,8 +7,8 @@ use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateCustomer, CreatePaymentIntent, CustomerId, Disposition, ErrorClass, Lane,
-    MethodChoice, Operation, PaymentIntentId, PaymentMethodId, Tags,
+    CallError, CreateCustomer, CreatePaymentIntent, CustomerId, Disposition, ErrorClass, Lane, MethodChoice,
+    Operation, PaymentIntentId, PaymentMethodId, StripeClient, Tags,
 };
 use wallet_core::transactions::{self, PaymentMethod, Stage, TimelineKind, Transaction};
 use wallet_core::wallets;
@@ -44,15 +44,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         },
     };
     match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
-        Ok(CallOutcome::Fresh(intent)) => {
-            apply_payment_intent(&Look::unasked(worker, job), &transaction, intent).await
-        }
-        Ok(CallOutcome::Recorded { object_id }) => {
-            let id: PaymentIntentId = object_id
-                .parse()
-                .map_err(|_| JobError::Park(format!("{object_id} is no payment intent")))?;
-            let question = worker.calls.client().retrieve_payment_intent(&id);
-            let intent = worker.calls.ask(Lane::Deposits, question).await?;
+        Ok(made) => {
+            let fetch =
+                async |client: &StripeClient, id: &PaymentIntentId| client.retrieve_payment_intent(id).await;
+            let intent = worker.calls.read(Lane::Deposits, made, fetch).await?;
             apply_payment_intent(&Look::unasked(worker, job), &transaction, intent).await
         }
         Err(CallError::WalletInactive) => {
@@ -105,8 +100,7 @@ async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<
         .run(job.claim, user.uuid(), CreateCustomer { user_id: user })
         .await
     {
-        Ok(CallOutcome::Fresh(customer)) => customer.id.as_str().to_owned(),
-        Ok(CallOutcome::Recorded { object_id }) => object_id,
+        Ok(customer) => customer.id.as_str().to_owned(),
         Err(error) => return Err(error.into()),
     };
     let now = worker.clock.now();

@@ -8,7 +8,7 @@
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
@@ -44,8 +44,8 @@ pub(super) async fn tell(
     let (paid_out, unfunded) = {
         let conn = &mut worker.db.conn().await?;
         (
-            alarms::is_open_about(conn, alarms::PAYOUT_BY_OTHERS, &subject).await?,
-            alarms::is_open_about(conn, alarms::PAYOUT_UNFUNDED, &subject).await?,
+            alarms::is_open_about(conn, AlarmKind::PayoutByOthers, &subject).await?,
+            alarms::is_open_about(conn, AlarmKind::PayoutUnfunded, &subject).await?,
         )
     };
     if paid_out {
@@ -68,7 +68,7 @@ pub(super) async fn tell(
             "{what} has made {some} of its own since our transfer {}; find out whether the money of the withdrawal was among it, then {DECIDE}",
             transfer.as_str()
         );
-        return told(worker, withdrawal, alarms::PAYOUT_BY_OTHERS, &message, PAID_OUT).await;
+        return told(worker, withdrawal, AlarmKind::PayoutByOthers, &message, PAID_OUT).await;
     }
     if unfunded || worker.clock.now() - job.created_at < UNFUNDED_AFTER {
         return Ok(());
@@ -78,7 +78,7 @@ pub(super) async fn tell(
          found by itself, or {DECIDE}",
         transfer.as_str()
     );
-    told(worker, withdrawal, alarms::PAYOUT_UNFUNDED, &message, UNFUNDED).await
+    told(worker, withdrawal, AlarmKind::PayoutUnfunded, &message, UNFUNDED).await
 }
 
 /// Whether the account has the money, now or once it is available: a transfer to an account under the recipient agreement, for example, takes a day
@@ -114,7 +114,7 @@ fn words_of(payouts: &[Payout]) -> Option<String> {
 async fn told(
     worker: &Worker,
     withdrawal: &Transaction,
-    kind: &'static str,
+    kind: AlarmKind,
     message: &str,
     to_owner: &str,
 ) -> Result<(), JobError> {

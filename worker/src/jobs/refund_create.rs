@@ -3,7 +3,7 @@
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateRefund, Disposition, DisputeStatus, Lane, PaymentIntentId, RefundId, Tags,
+    CallError, CreateRefund, Disposition, DisputeStatus, Lane, Made, PaymentIntentId, Tags,
 };
 use wallet_core::transactions::{self, Stage, Transaction};
 
@@ -23,13 +23,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let call = refund_of(&transaction, intent.clone());
     let look = Look::unasked(worker, job);
     match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
-        Ok(CallOutcome::Fresh(refund)) => apply_refund(&look, &transaction, &refund).await,
-        Ok(CallOutcome::Recorded { object_id }) => {
-            let id: RefundId = object_id
-                .parse()
-                .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?;
-            observations::refund(&look, &id).await
-        }
+        Ok(Made {
+            answer: Some(refund), ..
+        }) => apply_refund(&look, &transaction, &refund).await,
+        Ok(Made { id, answer: None }) => observations::refund(&look, &id).await,
         Err(CallError::CancelAsked) => cancel::before_sending(worker, job, &transaction).await,
         Err(CallError::WalletInactive) => {
             if adopt_what_was_sent(worker, &transaction).await? {

@@ -5,7 +5,7 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::money::{Money, MoneyError};
 use wallet_core::stripe::{
-    CallError, CallOutcome, CreateRefund, Disposition, Lane, Operation, PaymentIntentId, RefundId, Tags,
+    CallError, CreateRefund, Disposition, Lane, Operation, PaymentIntentId, RefundId, Tags,
 };
 use wallet_core::transactions::{self, Transaction, external_ref};
 
@@ -29,14 +29,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     };
     let intent = call.payment_intent.clone();
     let refund: RefundId = match worker.calls.run(job.claim, id, call).await {
-        Ok(CallOutcome::Fresh(refund)) => refund.id,
-        Ok(CallOutcome::Recorded { object_id }) => {
-            if is_booked(worker, &object_id).await? {
-                ask_anew(worker, &transaction, &intent, &object_id).await?;
+        Ok(made) => {
+            if made.answer.is_none() && is_booked(worker, made.id.as_str()).await? {
+                ask_anew(worker, &transaction, &intent, made.id.as_str()).await?;
             }
-            object_id
-                .parse()
-                .map_err(|_| JobError::Park(format!("{object_id} is no refund")))?
+            made.id
         }
         Err(CallError::WalletInactive) => {
             let why = "the wallet is not active: activate it, requeue this job, and deactivate it again";

@@ -1,9 +1,9 @@
 //! Pays the connected account out to its bank.
 
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{CallError, CallOutcome, CreatePayout, Disposition, ReversalStatus, Tags};
+use wallet_core::stripe::{CallError, CreatePayout, Disposition, ReversalStatus, Tags};
 use wallet_core::transactions::{Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
@@ -22,8 +22,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let call = payout_of(worker, &transaction).await?;
     let payout = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
-        Ok(CallOutcome::Fresh(payout)) => payout.id.as_str().to_owned(),
-        Ok(CallOutcome::Recorded { object_id }) => object_id,
+        Ok(made) => made.id.as_str().to_owned(),
         // Whether the bank has the money already is for a person to find out, also when the wallet is frozen meanwhile.
         Err(CallError::WalletInactive) if waits_for_a_person(worker, &transaction).await? => {
             return Err(JobError::AfterFunds(
@@ -90,7 +89,7 @@ async fn give_back(
 /// Whether an operator has been told that the account may have paid the money out by itself.
 async fn waits_for_a_person(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     let conn = &mut worker.db.conn().await?;
-    Ok(alarms::is_open_about(conn, alarms::PAYOUT_BY_OTHERS, &transaction.id.to_string()).await?)
+    Ok(alarms::is_open_about(conn, AlarmKind::PayoutByOthers, &transaction.id.to_string()).await?)
 }
 
 /// Whether somebody else has taken the transfer, or a part of it, back.

@@ -6,7 +6,7 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
 use wallet_core::settle::Step;
 use wallet_core::stripe::{
-    Author, CallError, CallOutcome, CreateReversal, Disposition, Lane, Operation, Reversal, ReversalStatus,
+    Author, CallError, CreateReversal, Disposition, Lane, Made, Operation, Reversal, ReversalStatus,
     StripeTransferId, Tags,
 };
 use wallet_core::transactions::{self, Flow, Stage, Transaction};
@@ -51,12 +51,15 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         },
     };
     let reversal = match worker.calls.run(job.claim, subject, call).await {
-        Ok(CallOutcome::Fresh(reversal)) => reversal,
-        Ok(CallOutcome::Recorded { object_id }) => reversals(worker, &sent.transfer)
+        Ok(Made {
+            answer: Some(reversal),
+            ..
+        }) => reversal,
+        Ok(Made { id, answer: None }) => reversals(worker, &sent.transfer)
             .await?
             .into_iter()
-            .find(|reversal| reversal.id.as_str() == object_id)
-            .ok_or_else(|| JobError::Park(format!("{object_id} is no reversal of the transfer")))?,
+            .find(|reversal| reversal.id == id)
+            .ok_or_else(|| JobError::Park(format!("{id} is no reversal of the transfer")))?,
         Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             // Somebody else has taken some of it meanwhile. If not, the money stays on the connected account: outcome::end parks the
             // job for a person, funds held.

@@ -3,9 +3,7 @@
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::payees::{self, ProvenAccount};
-use wallet_core::stripe::{
-    AccountId, CallError, CallOutcome, CreateTransfer, Disposition, Lane, Operation, Tags,
-};
+use wallet_core::stripe::{AccountId, CallError, CreateTransfer, Disposition, Lane, Operation, Tags};
 use wallet_core::transactions::{Stage, Transaction};
 
 use super::lost_call::{adopt, adopt_what_was_sent, is_taken_back, transfer_that_left};
@@ -38,11 +36,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let call = transfer_of(&transaction)?;
     let transfer = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
-        Ok(CallOutcome::Fresh(transfer)) => transfer.id.as_str().to_owned(),
-        Ok(CallOutcome::Recorded { object_id }) if is_taken_back(worker, &object_id).await? => {
-            return taken_back(worker, job, &transaction, object_id).await;
+        Ok(made) if made.answer.is_none() && is_taken_back(worker, made.id.as_str()).await? => {
+            return taken_back(worker, job, &transaction, made.id.as_str().to_owned()).await;
         }
-        Ok(CallOutcome::Recorded { object_id }) => object_id,
+        Ok(made) => made.id.as_str().to_owned(),
         Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
         Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
         // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).

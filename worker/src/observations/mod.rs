@@ -22,7 +22,7 @@ pub(crate) use transfer::{reversal_author, transfer};
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::accept::{Found, open_found};
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::audit::Actor;
 use wallet_core::flows::{BalanceEntry, Command};
 use wallet_core::ids::TransactionId;
@@ -263,7 +263,14 @@ impl<'a> Look<'a> {
         );
         let now = self.worker.clock.now();
         let mut conn = self.worker.db.conn().await?;
-        alarms::raise(&mut conn, alarms::FOREIGN_OBJECT, account.as_str(), &message, now).await?;
+        alarms::raise(
+            &mut conn,
+            AlarmKind::ForeignObject,
+            account.as_str(),
+            &message,
+            now,
+        )
+        .await?;
         drop(conn);
         self.close(EventEnd::Ignored, why).await
     }

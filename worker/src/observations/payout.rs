@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 use wallet_core::accept::Found;
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, FailureCode, FailureReason};
@@ -107,7 +107,7 @@ async fn unreachable(
 
 /// A line for the owner with the alarm, not with each look.
 async fn tell_unreachable(worker: &Worker, withdrawal: &Transaction, message: &str) -> Result<(), JobError> {
-    let (kind, subject) = (alarms::PAYOUT_UNREACHABLE, withdrawal.id.to_string());
+    let (kind, subject) = (AlarmKind::PayoutUnreachable, withdrawal.id.to_string());
     let now = worker.clock.now();
     in_transaction!(worker.db, conn => {
         if alarms::is_open_about(conn, kind, &subject).await? {

@@ -3,10 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
-use wallet_core::alarms::{
-    self, ABOUT_PAYOUTS, DISPUTE_DIFFERS, EVENT_PARKED, JOB_PARKED, LATE_PAYMENT, MONEY_OUT_STOPPED,
-    OpenAlarm, PAYMENT_MISMATCH, PLATFORM_BALANCE_SHORT, PLATFORM_BALANCE_TAKEN, RETURN_FAILED,
-};
+use wallet_core::alarms::{self, AlarmKind, OpenAlarm};
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::ChecksConfig;
 use wallet_core::db::{DbError, in_transaction};
@@ -92,32 +89,35 @@ async fn what_holds(
     alarm: &OpenAlarm,
 ) -> anyhow::Result<Option<Holds>> {
     let (db, subject) = (&session.db, alarm.subject.as_str());
-    let holds = match alarm.kind.as_str() {
-        JOB_PARKED => match subject.parse() {
+    let Some(kind) = alarm.known_kind() else {
+        return Ok(None);
+    };
+    let holds = match kind {
+        AlarmKind::JobParked => match subject.parse() {
             Ok(job) if jobs::is_parked(db, JobId(job)).await? => Some(Holds::UntilDecided(format!(
                 "job {job} is parked; mend what it failed of and `wallet-worker requeue {job}`"
             ))),
             _ => None,
         },
-        EVENT_PARKED => inbox::is_parked(db, subject).await?.then(|| {
+        AlarmKind::EventParked => inbox::is_parked(db, subject).await?.then(|| {
             Holds::UnlessForced(format!(
                 "the event is parked; mend what it failed of and `wallet-worker replay-events --id {subject}`"
             ))
         }),
-        MONEY_OUT_STOPPED => (!money_out::state(db).await?.is_open).then(|| {
+        AlarmKind::MoneyOutStopped => (!money_out::state(db).await?.is_open).then(|| {
             Holds::UntilDecided(
                 "no money goes out; `wallet-worker money-out start` lets it leave again".to_owned(),
             )
         }),
         // Where nobody looks by themselves, nothing else would ever close it.
-        PLATFORM_BALANCE_SHORT | PLATFORM_BALANCE_TAKEN => checks.backing.map(|_| {
+        AlarmKind::PlatformBalanceShort | AlarmKind::PlatformBalanceTaken => checks.backing.map(|_| {
             Holds::UntilDecided(
                 "the next look (PLATFORM_BALANCE_SECONDS) closes it when Stripe holds enough: pay in what it names".to_owned(),
             )
         }),
-        PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED => in_suspense(session, subject).await?,
-        DISPUTE_DIFFERS => given_back(session, subject).await?,
-        kind if ABOUT_PAYOUTS.contains(&kind) => being_paid_out(session, subject).await?,
+        AlarmKind::PaymentMismatch | AlarmKind::LatePayment | AlarmKind::ReturnFailed => in_suspense(session, subject).await?,
+        AlarmKind::DisputeDiffers => given_back(session, subject).await?,
+        kind if AlarmKind::ABOUT_PAYOUTS.contains(&kind) => being_paid_out(session, subject).await?,
         _ => None,
     };
     Ok(holds)

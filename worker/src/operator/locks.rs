@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::RedisConfig;
 use wallet_core::db::{DbError, in_transaction};
@@ -112,7 +112,7 @@ async fn free(
     }
     let now = session.now();
     in_transaction!(session.db, conn => {
-        alarms::close(conn, alarms::LOCK_OVERDUE, &key, now).await?;
+        alarms::close(conn, AlarmKind::LockOverdue, &key, now).await?;
         let entry = AuditRecord {
             at: now,
             actor: &session.actor,

@@ -35,7 +35,7 @@ pub(crate) async fn money_out(session: &Session, command: MoneyOut) -> anyhow::R
     let mut lines = Vec::new();
     let mut woken = None;
     let (kind, subject) = switch::ALARM;
-    let found = alarms::find_open(&mut *db.conn().await?, kind, subject).await?;
+    let found = alarms::find_open(&mut *db.conn().await?, kind.as_str(), subject).await?;
     let found = found.map(|alarm| alarm.message);
     match command {
         MoneyOut::Stop { reason } => {

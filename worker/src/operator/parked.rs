@@ -1,9 +1,7 @@
 //! `parked`.
 
 use serde_json::{Value, json};
-use wallet_core::alarms::{
-    self, ABOUT_PAYOUTS, DISPUTE_DIFFERS, LATE_PAYMENT, OpenAlarm, PAYMENT_MISMATCH, RETURN_FAILED,
-};
+use wallet_core::alarms::{self, AlarmKind, OpenAlarm};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, ParkedJob};
 use wallet_core::transactions;
@@ -70,9 +68,14 @@ async fn decided(
     let Ok(id) = alarm.subject.parse::<TransactionId>() else {
         return Ok(None);
     };
-    match alarm.kind.as_str() {
-        PAYMENT_MISMATCH | LATE_PAYMENT | RETURN_FAILED | DISPUTE_DIFFERS => under_way(session, id).await,
-        kind if ABOUT_PAYOUTS.contains(&kind) => {
+    match alarm.known_kind() {
+        Some(
+            AlarmKind::PaymentMismatch
+            | AlarmKind::LatePayment
+            | AlarmKind::ReturnFailed
+            | AlarmKind::DisputeDiffers,
+        ) => under_way(session, id).await,
+        Some(kind) if AlarmKind::ABOUT_PAYOUTS.contains(&kind) => {
             let found = transactions::find(&mut *session.db.conn().await?, id).await?;
             match found {
                 Some(found) => decision_about(session, parked, &found).await,

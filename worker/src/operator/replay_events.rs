@@ -3,10 +3,11 @@
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::inbox::{self, Replay};
+use wallet_core::inbox::{self, EventState, Replay};
 use wallet_core::reason::Reason;
 
 use super::Session;
@@ -33,8 +34,8 @@ struct Which {
     #[arg(long = "type")]
     event_type: Option<String>,
     /// Only those in this state.
-    #[arg(long, value_parser = ["parked", "ignored", "processed"])]
-    state: Option<String>,
+    #[arg(long, value_parser = PossibleValuesParser::new(["parked", "ignored", "processed"]).try_map(|state| state.parse::<EventState>()))]
+    state: Option<EventState>,
     /// Only those received at this moment or later: a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in
     /// 2026-11-24T13:30:00Z.
     #[arg(long, value_name = "MOMENT", value_parser = moment::past)]

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
-use wallet_core::alarms;
+use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, ParkedJob};
 use wallet_core::reason::Reason;
@@ -92,7 +92,7 @@ async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Trans
         bail!("{id} is a {flow} that is {stage}, not a withdrawal that is being paid out; {LISTS}");
     }
     let subject = id.to_string();
-    for kind in alarms::ABOUT_PAYOUTS {
+    for kind in AlarmKind::ABOUT_PAYOUTS {
         if alarms::is_open_about(conn, kind, &subject).await? {
             return Ok(found);
         }
@@ -129,10 +129,11 @@ async fn list(session: &Session) -> anyhow::Result<()> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
     let (mut undecided, mut stuck) = (0_usize, 0_usize);
     let conn = &mut session.db.conn().await?;
-    for alarm in open
-        .iter()
-        .filter(|alarm| alarms::ABOUT_PAYOUTS.contains(&alarm.kind.as_str()))
-    {
+    for alarm in open.iter().filter(|alarm| {
+        alarm
+            .known_kind()
+            .is_some_and(|kind| AlarmKind::ABOUT_PAYOUTS.contains(&kind))
+    }) {
         let withdrawal = match alarm.subject.parse() {
             Ok(id) => transactions::find(conn, id).await?,
             Err(_) => None,

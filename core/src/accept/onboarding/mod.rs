@@ -21,14 +21,14 @@ pub use urls::LONGEST_URL;
 use urls::back_to;
 
 use super::{AcceptError, Caller, checks};
-use crate::alarms::{self, ONBOARDING_REFUSED};
+use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::SharedClock;
 use crate::db::{Db, in_transaction};
 use crate::ids::{UserId, WalletId};
 use crate::payees::{self, DISCONNECTED, ProvenAccount};
 use crate::stripe::{
-    Account, AccountId, CallError, CallOutcome, Country, CreateAccount, CreateAccountLink, Disposition, Lane,
+    Account, AccountId, CallError, Country, CreateAccount, CreateAccountLink, Disposition, Lane, Made,
     Opening, Operation, StripeCalls,
 };
 use crate::wallets::{self, Wallet};
@@ -206,9 +206,9 @@ impl Payees {
             opening: self.opening(country).await?,
         };
         let asked_at = self.clock.now();
-        let mut outcome = self.create(user, &call).await?;
-        if let CallOutcome::Recorded { object_id } = &outcome {
-            match self.standing(user, object_id).await? {
+        let mut made = self.create(user, &call).await?;
+        if made.answer.is_none() {
+            match self.standing(user, made.id.as_str()).await? {
                 Standing::Proven(account) => return Ok(*account),
                 Standing::NotTheirs => {
                     return Err(PayeeError::invalid_state(
@@ -217,22 +217,22 @@ impl Payees {
                 }
                 Standing::Gone => {
                     self.calls
-                        .forget(Operation::Account, user.uuid(), object_id)
+                        .forget(Operation::Account, user.uuid(), made.id.as_str())
                         .await
                         .map_err(|error| self.failed(error))?;
-                    outcome = self.create(user, &call).await?;
+                    made = self.create(user, &call).await?;
                 }
             }
         }
-        let made = match outcome {
-            CallOutcome::Fresh(account) => ProvenAccount::of(account, user, asked_at),
+        let account = match made.answer {
+            Some(account) => ProvenAccount::of(account, user, asked_at),
             // Somebody asked at the same time and was first.
-            CallOutcome::Recorded { object_id } => match self.standing(user, &object_id).await? {
+            None => match self.standing(user, made.id.as_str()).await? {
                 Standing::Proven(account) => Some(*account),
                 Standing::NotTheirs | Standing::Gone => None,
             },
         };
-        made.ok_or_else(|| PayeeError::invalid_state("your payout account is being opened; ask again"))
+        account.ok_or_else(|| PayeeError::invalid_state("your payout account is being opened; ask again"))
     }
 
     /// How an account of somebody in `country` is opened; of somebody in the platform's own when nobody has said.
@@ -250,7 +250,7 @@ impl Payees {
         Ok(Some(Opening::of(&platform, country)))
     }
 
-    async fn create(&self, user: UserId, call: &CreateAccount) -> Result<CallOutcome<Account>, PayeeError> {
+    async fn create(&self, user: UserId, call: &CreateAccount) -> Result<Made<Account>, PayeeError> {
         let outcome = match self.calls.run_unclaimed(user.uuid(), call.clone()).await {
             // An account moves no money before a wallet names it: one made twice does no harm.
             Err(CallError::MadeNothing) => self.calls.run_unclaimed(user.uuid(), call.clone()).await,
@@ -258,12 +258,13 @@ impl Payees {
         };
         match outcome {
             // One of before says nothing of what Stripe does now.
-            Ok(CallOutcome::Fresh(account)) => {
-                let conn = &mut self.db.conn().await?;
-                alarms::close(conn, ONBOARDING_REFUSED, PLATFORM, self.clock.now()).await?;
-                Ok(CallOutcome::Fresh(account))
+            Ok(made) => {
+                if made.answer.is_some() {
+                    let conn = &mut self.db.conn().await?;
+                    alarms::close(conn, AlarmKind::OnboardingRefused, PLATFORM, self.clock.now()).await?;
+                }
+                Ok(made)
             }
-            Ok(recorded) => Ok(recorded),
             Err(CallError::Stripe(error)) if error.param.as_deref() == Some("country") => {
                 Err(AcceptError::validation(
                     "country",
@@ -288,7 +289,7 @@ impl Payees {
                     error.for_operators()
                 );
                 let conn = &mut self.db.conn().await?;
-                alarms::raise(conn, ONBOARDING_REFUSED, PLATFORM, &message, self.clock.now()).await?;
+                alarms::raise(conn, AlarmKind::OnboardingRefused, PLATFORM, &message, self.clock.now()).await?;
                 Err(PayeeError::invalid_state(
                     "payout accounts cannot be opened at present; support has been told and will mend it",
                 ))

@@ -1,29 +1,10 @@
 //! What can happen to a transaction.
 
-macro_rules! events {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// What can happen to a transaction.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Event {
-            $($(#[doc = $doc])+ $name,)+
-        }
+use strum::{EnumMessage, VariantArray};
 
-        impl Event {
-            /// Every event.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
-
-            /// What it means: the words of its documentation.
-            #[must_use]
-            pub const fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
-                }
-            }
-        }
-    };
-}
-
-events! {
+/// What can happen to a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumMessage, VariantArray)]
+pub enum Event {
     /// The posting of a transfer, a payment, a return or a late movement of a dispute was made.
     Executed,
     /// Its owner took it back before anything irreversible had happened.
@@ -66,4 +47,15 @@ events! {
     DisputeWon,
     /// The dispute ended, and money was taken for it.
     DisputeLost,
+}
+
+impl Event {
+    /// Every event.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// What it means: the words of its documentation.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.get_documentation().unwrap_or_default()
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::lives::Teller;
 use super::world::World;
-use crate::alarms;
+use crate::alarms::AlarmKind;
 use crate::flows::testing::{WALLET, reason};
 use crate::flows::{Command, FailureCode};
 use crate::ids::TransactionId;
@@ -104,7 +104,10 @@ fn money_that_was_refunded_lies_in_suspense_again_after_the_refund_failed_in_wha
             }
         }
         assert_eq!(world.sum(PlatformAccount::PlatformSuspense), 9_000, "{order:?}");
-        let told = world.alarms.iter().filter(|kind| **kind == alarms::RETURN_FAILED);
+        let told = world
+            .alarms
+            .iter()
+            .filter(|kind| **kind == AlarmKind::ReturnFailed);
         assert_eq!(told.count(), 1, "{order:?}");
     }
 }
@@ -211,7 +214,7 @@ fn what_is_asked_again_after_the_end_changes_nothing_and_alarms_nobody() {
             world.tell(id, end.clone());
             assert_eq!(world.tell(id, end), Outcome::AlreadyApplied, "{flow:?}");
             assert_eq!(world.tell(id, ask.clone()), Outcome::AlreadyApplied, "{flow:?}");
-            assert_eq!(world.alarms, Vec::<&str>::new());
+            assert_eq!(world.alarms, []);
         }
     }
 }
@@ -231,7 +234,7 @@ fn a_deposit_cancelled_while_the_bank_declines_it_ends_as_whoever_came_first_say
         world.tell(id, first);
         assert_eq!(world.tell(id, second), Outcome::AlreadyApplied);
         assert_eq!(world.stage(id), end);
-        assert_eq!(world.alarms, Vec::<&str>::new());
+        assert_eq!(world.alarms, []);
     }
 }
 
@@ -337,7 +340,7 @@ fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
             "{command:?}: {outcomes:?}"
         );
         assert_eq!((world.stage(second), world.balance(WALLET)), (stage, balance));
-        assert_eq!(world.alarms, ["foreign_object"]);
+        assert_eq!(world.alarms, [AlarmKind::ForeignObject]);
         // The very object of its own is told again without harm.
         assert_eq!(world.tell(first, sent("tr_1")), Outcome::AlreadyApplied);
     }

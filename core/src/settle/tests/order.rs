@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::lives::{Seed, Story, Teller};
 use super::schedule::{Choice, Refunds, in_order, shuffled};
 use super::world::World;
+use crate::alarms::AlarmKind;
 use crate::flows::edges;
 use crate::flows::testing::{OTHER, WALLET};
 use crate::ids::{TransactionId, WalletId};
@@ -96,7 +97,7 @@ proptest! {
         shuffled(&mut other, &story, &choices, Refunds::Wait);
         prop_assert_eq!(stages(&ordered), stages(&other));
         prop_assert_eq!(money(&ordered), money(&other));
-        prop_assert!(!other.alarms.contains(&"contradiction"));
+        prop_assert!(!other.alarms.contains(&AlarmKind::Contradiction));
         for (id, (flow, stage)) in stages(&ordered) {
             let transaction = &ordered.transactions[&id];
             prop_assert!(stage.status().is_final() || waits_for_nothing(&ordered, transaction), "{flow:?} stays at {stage:?}");
@@ -112,7 +113,7 @@ proptest! {
         let (mut ordered, mut poor) = (World::new(currency, PLENTY), World::new(currency, opening));
         in_order(&mut ordered, &story);
         shuffled(&mut poor, &story, &choices, Refunds::Rush);
-        prop_assert!(!poor.alarms.contains(&"contradiction"));
+        prop_assert!(!poor.alarms.contains(&AlarmKind::Contradiction));
         let rich = stages(&ordered);
         for (id, (flow, stage)) in stages(&poor) {
             if flow == Flow::DebtPayment {

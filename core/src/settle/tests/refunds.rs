@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::lives::Teller;
 use super::world::World;
+use crate::alarms::AlarmKind;
 use crate::flows::testing::{WALLET, usd};
 use crate::flows::{Command, DisputeEnd};
 use crate::ids::TransactionId;
@@ -135,10 +136,10 @@ fn a_dispute_of_more_than_is_left_raises_an_alarm_and_takes_what_the_bank_takes(
         world.tell(refund, Command::Hold);
         let fits = another(&mut world, &mut teller, Flow::Dispute, 3_000, deposit);
         assert_eq!(world.tell(fits, command(3_000)), Outcome::Applied(stage));
-        assert_eq!(world.alarms, Vec::<&str>::new());
+        assert_eq!(world.alarms, []);
         let more = another(&mut world, &mut teller, Flow::Dispute, 1_100, deposit);
         assert_eq!(world.tell(more, command(1_100)), Outcome::Applied(stage));
-        assert_eq!(world.alarms, ["dispute_exceeds_payment"]);
+        assert_eq!(world.alarms, [AlarmKind::DisputeExceedsPayment]);
     }
 }
 
@@ -162,7 +163,7 @@ fn what_is_refunded_during_an_inquiry_is_granted_and_not_claimed_again_when_it_b
             world.balance(WALLET),
             [1_000_000 - refunded - claimed, claimed, 0]
         );
-        assert_eq!(world.alarms, Vec::<&str>::new());
+        assert_eq!(world.alarms, []);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::DateTime;
 use uuid::Uuid;
 
+use crate::alarms::AlarmKind;
 use crate::flows::Command;
 use crate::flows::testing::{OTHER, WALLET, balance};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
@@ -36,7 +37,7 @@ impl IdSource for Counted {
 pub(super) struct World {
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     pub(super) balances: HashMap<WalletId, Balance>,
-    pub(super) alarms: Vec<&'static str>,
+    pub(super) alarms: Vec<AlarmKind>,
     /// Every stage that a transaction has been at.
     pub(super) visited: HashSet<(TransactionId, Stage)>,
     refs: HashMap<(String, String), TransactionId>,

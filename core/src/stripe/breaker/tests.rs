@@ -60,7 +60,7 @@ fn an_answer_of_any_kind_ends_the_streak() {
 fn an_unaccepted_key_opens_every_lane_at_once() {
     let breakers = breakers();
     call(&breakers, Lane::Deposits, Some(ErrorClass::KeyRefused), 0);
-    for lane in Lane::ALL {
+    for &lane in Lane::ALL {
         assert!(breakers.permit(lane, at(1)).is_err(), "{}", lane.as_str());
     }
 }
@@ -193,13 +193,13 @@ fn a_refusal_about_one_account_or_one_kind_of_object_pauses_nothing() {
         ErrorClass::KindForbidden,
         ErrorClass::Refused,
     ] {
-        for lane in Lane::ALL {
+        for &lane in Lane::ALL {
             for _ in 0..20 {
                 call(&breakers, lane, Some(class), 0);
             }
         }
     }
-    for lane in Lane::ALL {
+    for &lane in Lane::ALL {
         assert!(!breakers.is_paused(lane), "{}", lane.as_str());
     }
     assert_eq!(breakers.key().refused_since, None);

@@ -1,11 +1,16 @@
 //! One attempt at a creating call, as its row tells it.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
 use diesel::{Queryable, Selectable};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::crypto::Sealed;
 use crate::db::DbError;
 use crate::db::schema::stripe_calls;
+use crate::db::types::column_of;
 use crate::stripe::errors::{StripeError, UNREADABLE_ANSWER};
 use crate::stripe::ids::IdempotencyKey;
 
@@ -21,9 +26,45 @@ const REPLAYS: i32 = 3;
 /// [`StripeError::code`] kept for a 500, which Stripe stores under the key.
 const STORED_FAILURE: &str = "http_500";
 
+/// The outcome of a call, as the table has it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray,
+)]
+#[diesel(sql_type = Text)]
+#[strum(serialize_all = "snake_case")]
+pub enum CallOutcome {
+    /// Never sent.
+    Prepared,
+    /// Sent, without a trustworthy answer.
+    Unknown,
+    /// Made an object.
+    Succeeded,
+    /// Made nothing and never will.
+    Refused,
+}
+
+column_of!(CallOutcome, Text);
+
+impl CallOutcome {
+    /// Every outcome.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Those that a later try may still change.
+    pub(super) const OPEN: [Self; 2] = [Self::Prepared, Self::Unknown];
+
+    /// Those of which Stripe may have the object.
+    pub const MAY_EXIST: [Self; 2] = [Self::Unknown, Self::Succeeded];
+
+    /// Its name in SQL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// How an attempt stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum AttemptState {
     /// Never sent.
     Prepared,
     /// Sent, without a trustworthy answer.
@@ -41,7 +82,7 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
     pub(super) key: IdempotencyKey,
-    pub(super) outcome: Outcome,
+    pub(super) state: AttemptState,
     /// Tries that may have had an effect.
     pub(super) tries: i32,
     pub(super) first_tried_at: Option<DateTime<Utc>>,
@@ -61,7 +102,7 @@ pub(super) struct Row {
     idempotency_key: String,
     attempt: i32,
     encrypted_params: Option<String>,
-    outcome: String,
+    outcome: CallOutcome,
     tries: i32,
     first_tried_at: Option<DateTime<Utc>>,
     stripe_object_id: Option<String>,
@@ -78,13 +119,13 @@ impl TryFrom<Row> for Attempt {
             column,
             row: row.idempotency_key.clone(),
         };
-        let outcome = match (row.outcome.as_str(), row.stripe_object_id) {
-            ("prepared", _) => Outcome::Prepared,
-            ("unknown", _) => Outcome::Unknown,
-            ("refused", _) => Outcome::Refused,
-            ("succeeded", Some(object_id)) => Outcome::Succeeded { object_id },
-            ("succeeded", None) => return Err(wrong("stripe_object_id")),
-            _ => return Err(wrong("outcome")),
+        let state = match row.outcome {
+            CallOutcome::Prepared => AttemptState::Prepared,
+            CallOutcome::Unknown => AttemptState::Unknown,
+            CallOutcome::Refused => AttemptState::Refused,
+            CallOutcome::Succeeded => AttemptState::Succeeded {
+                object_id: row.stripe_object_id.ok_or_else(|| wrong("stripe_object_id"))?,
+            },
         };
         let params = row
             .encrypted_params
@@ -96,7 +137,7 @@ impl TryFrom<Row> for Attempt {
                 .idempotency_key
                 .parse()
                 .map_err(|_| wrong("idempotency_key"))?,
-            outcome,
+            state,
             tries: row.tries,
             first_tried_at: row.first_tried_at,
             error_code: row.error_code,
@@ -166,7 +207,7 @@ impl Attempt {
         let error_code = code.map(ToOwned::to_owned);
         Self {
             key,
-            outcome: Outcome::Unknown,
+            state: AttemptState::Unknown,
             tries,
             first_tried_at,
             error_code,

@@ -2,10 +2,15 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::find::{self, Found};
+use crate::db::types::column_of;
 use crate::ids::UserId;
 use crate::stripe::breaker::Lane;
 use crate::stripe::client::StripeClient;
@@ -20,7 +25,11 @@ use crate::stripe::types::{
 };
 
 /// What a creating call makes: the first part of its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray,
+)]
+#[diesel(sql_type = Text)]
+#[strum(serialize_all = "snake_case")]
 pub enum Operation {
     /// A customer, one per person. Customers cannot be looked up; one made twice does no harm.
     Customer,
@@ -38,30 +47,16 @@ pub enum Operation {
     Account,
 }
 
+column_of!(Operation, Text);
+
 impl Operation {
     /// Every one.
-    pub const ALL: [Self; 7] = [
-        Self::Customer,
-        Self::PaymentIntent,
-        Self::Transfer,
-        Self::Payout,
-        Self::Reversal,
-        Self::Refund,
-        Self::Account,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// Its name in keys and in SQL.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::PaymentIntent => "payment_intent",
-            Self::Transfer => "transfer",
-            Self::Payout => "payout",
-            Self::Reversal => "reversal",
-            Self::Refund => "refund",
-            Self::Account => "account",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether money leaves by it, so that the switch of [`crate::money_out`] holds it back.

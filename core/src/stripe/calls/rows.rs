@@ -5,7 +5,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::attempt::{Attempt, Outcome, Row};
+use super::attempt::{Attempt, AttemptState, Row};
 use super::operations::Operation;
 use crate::db::schema::stripe_calls;
 use crate::db::{DbError, PgConn};
@@ -16,9 +16,9 @@ use crate::db::{DbError, PgConn};
 /// When the database cannot be reached.
 pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
     let latest = latest(conn, operation, subject).await?;
-    Ok(latest.is_some_and(|attempt| match attempt.outcome {
-        Outcome::Unknown | Outcome::Succeeded { .. } => true,
-        Outcome::Prepared | Outcome::Refused => false,
+    Ok(latest.is_some_and(|attempt| match attempt.state {
+        AttemptState::Unknown | AttemptState::Succeeded { .. } => true,
+        AttemptState::Prepared | AttemptState::Refused => false,
     }))
 }
 
@@ -28,8 +28,8 @@ pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid
 /// When the database cannot be reached.
 pub async fn made(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<Option<String>, DbError> {
     let latest = latest(conn, operation, subject).await?;
-    Ok(latest.and_then(|attempt| match attempt.outcome {
-        Outcome::Succeeded { object_id } => Some(object_id),
+    Ok(latest.and_then(|attempt| match attempt.state {
+        AttemptState::Succeeded { object_id } => Some(object_id),
         _ => None,
     }))
 }
@@ -40,7 +40,7 @@ pub(super) async fn latest(
     subject: Uuid,
 ) -> Result<Option<Attempt>, DbError> {
     let row: Option<Row> = stripe_calls::table
-        .filter(stripe_calls::operation.eq(operation.as_str()))
+        .filter(stripe_calls::operation.eq(operation))
         .filter(stripe_calls::subject_id.eq(subject))
         .order(stripe_calls::attempt.desc())
         .select(Row::as_select())

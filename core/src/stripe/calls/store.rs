@@ -8,11 +8,11 @@ use diesel_async::RunQueryDsl;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::attempt::{Attempt, Outcome, Row, TABLE};
+use super::attempt::{Attempt, AttemptState, CallOutcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
 use super::rows::{begun_at, is_undecided, latest};
 use super::{Author, CallError};
-use crate::alarms;
+use crate::alarms::{self, AlarmKind};
 use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::stripe_calls;
 use crate::db::{Db, DbError, in_transaction};
@@ -67,7 +67,7 @@ impl CallStore {
         for _ in 0..RACES {
             let number = match self.latest(operation, subject).await? {
                 None => 1,
-                Some(attempt) if attempt.outcome == Outcome::Refused => attempt.number.saturating_add(1),
+                Some(attempt) if attempt.state == AttemptState::Refused => attempt.number.saturating_add(1),
                 Some(mut attempt) => {
                     let begun = self.possible_since(operation, subject, attempt.number).await?;
                     attempt.possible_since =
@@ -135,7 +135,7 @@ impl CallStore {
             }
             let row: Option<Row> = stripe_calls::table
                 .find(key.as_str())
-                .filter(stripe_calls::outcome.eq_any(OPEN))
+                .filter(stripe_calls::outcome.eq_any(CallOutcome::OPEN))
                 .select(Row::as_select())
                 .for_no_key_update()
                 .first(conn)
@@ -144,18 +144,18 @@ impl CallStore {
             let Some(row) = row else { return Ok(Begun::Ended) };
             let before = Attempt::try_from(row)?;
             // What may have been sent is asked again: only Stripe's answer decides about it.
-            if before.outcome == Outcome::Prepared
+            if before.state == AttemptState::Prepared
                 && operation.needs_active_wallet()
                 && !wallets::is_active_for(conn, subject).await?
             {
                 return Ok(Begun::WalletInactive);
             }
-            if before.outcome == Outcome::Prepared && transactions::is_to_be_cancelled(conn, subject).await? {
+            if before.state == AttemptState::Prepared && transactions::is_to_be_cancelled(conn, subject).await? {
                 return Ok(Begun::CancelAsked);
             }
             diesel::update(stripe_calls::table.find(key.as_str()))
                 .set((
-                    stripe_calls::outcome.eq("unknown"),
+                    stripe_calls::outcome.eq(CallOutcome::Unknown),
                     stripe_calls::tries.eq(stripe_calls::tries + 1),
                     stripe_calls::first_tried_at.eq(before.first_tried_at.unwrap_or(now)),
                     stripe_calls::updated_at.eq(now),
@@ -175,12 +175,12 @@ impl CallStore {
         request_id: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
-        if self.outcome(key).await? == Some(Outcome::Refused) {
+        if self.state(key).await? == Some(AttemptState::Refused) {
             tracing::error!(%key, object_id, "a call recorded as refused made an object: a second attempt may have made another");
         }
         diesel::update(stripe_calls::table.find(key.as_str()))
             .set((
-                stripe_calls::outcome.eq("succeeded"),
+                stripe_calls::outcome.eq(CallOutcome::Succeeded),
                 stripe_calls::stripe_object_id.eq(object_id),
                 stripe_calls::stripe_request_id.eq(request_id),
                 stripe_calls::error_code.eq(code.map(short)),
@@ -201,10 +201,10 @@ impl CallStore {
     ) -> Result<(), DbError> {
         let open = stripe_calls::table
             .find(key.as_str())
-            .filter(stripe_calls::outcome.eq_any(OPEN));
+            .filter(stripe_calls::outcome.eq_any(CallOutcome::OPEN));
         diesel::update(open)
             .set((
-                stripe_calls::outcome.eq("succeeded"),
+                stripe_calls::outcome.eq(CallOutcome::Succeeded),
                 stripe_calls::stripe_object_id.eq(object_id),
                 stripe_calls::encrypted_params.eq(None::<String>),
                 stripe_calls::updated_at.eq(now),
@@ -225,10 +225,10 @@ impl CallStore {
         diesel::update(
             stripe_calls::table
                 .find(key.as_str())
-                .filter(stripe_calls::outcome.eq_any(OPEN)),
+                .filter(stripe_calls::outcome.eq_any(CallOutcome::OPEN)),
         )
         .set((
-            stripe_calls::outcome.eq("refused"),
+            stripe_calls::outcome.eq(CallOutcome::Refused),
             stripe_calls::stripe_request_id.eq(request_id),
             stripe_calls::error_code.eq(short(code)),
             stripe_calls::encrypted_params.eq(None::<String>),
@@ -248,13 +248,13 @@ impl CallStore {
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
         let made = stripe_calls::table
-            .filter(stripe_calls::operation.eq(operation.as_str()))
+            .filter(stripe_calls::operation.eq(operation))
             .filter(stripe_calls::subject_id.eq(subject))
-            .filter(stripe_calls::outcome.eq("succeeded"))
+            .filter(stripe_calls::outcome.eq(CallOutcome::Succeeded))
             .filter(stripe_calls::stripe_object_id.eq(object_id));
         diesel::update(made)
             .set((
-                stripe_calls::outcome.eq("refused"),
+                stripe_calls::outcome.eq(CallOutcome::Refused),
                 stripe_calls::error_code.eq("object_gone"),
                 stripe_calls::updated_at.eq(now),
             ))
@@ -276,12 +276,12 @@ impl CallStore {
         let conn = &mut self.db.conn().await?;
         let open = stripe_calls::table
             .find(before.key.as_str())
-            .filter(stripe_calls::outcome.eq_any(OPEN));
+            .filter(stripe_calls::outcome.eq_any(CallOutcome::OPEN));
         if untouched {
-            let outcome = if before.outcome == Outcome::Prepared {
-                "prepared"
+            let outcome = if before.state == AttemptState::Prepared {
+                CallOutcome::Prepared
             } else {
-                "unknown"
+                CallOutcome::Unknown
             };
             diesel::update(open.filter(stripe_calls::tries.eq(before.tries.saturating_add(1))))
                 .set((
@@ -320,7 +320,7 @@ impl CallStore {
         number: i32,
     ) -> Result<Option<DateTime<Utc>>, DbError> {
         let looked_up = stripe_calls::table
-            .filter(stripe_calls::operation.eq(operation.as_str()))
+            .filter(stripe_calls::operation.eq(operation))
             .filter(stripe_calls::subject_id.eq(subject))
             .filter(stripe_calls::attempt.lt(number))
             .filter(stripe_calls::error_code.eq(ABSENT))
@@ -339,7 +339,7 @@ impl CallStore {
         objects: &[&str],
     ) -> Result<Vec<String>, DbError> {
         let conn = &mut self.db.conn().await?;
-        let (operation, subject): (String, Uuid) = stripe_calls::table
+        let (operation, subject): (Operation, Uuid) = stripe_calls::table
             .find(key.as_str())
             .select((stripe_calls::operation, stripe_calls::subject_id))
             .first(conn)
@@ -358,7 +358,7 @@ impl CallStore {
     /// Tells a person of something.
     pub(super) async fn raise(
         &self,
-        kind: &str,
+        kind: AlarmKind,
         subject: &str,
         message: &str,
         now: DateTime<Utc>,
@@ -369,13 +369,13 @@ impl CallStore {
     /// Whether a call of this operation may have been sent and has no known outcome.
     pub(super) async fn is_unknown(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         let latest = self.latest(operation, subject).await?;
-        Ok(latest.is_some_and(|attempt| attempt.outcome == Outcome::Unknown))
+        Ok(latest.is_some_and(|attempt| attempt.state == AttemptState::Unknown))
     }
 
     /// The parameters of the latest attempt, as it was sent, when its outcome is not known.
     pub(super) async fn unknown<C: StripeCall>(&self, subject: Uuid) -> Result<Option<C>, CallError> {
         match self.latest(C::OPERATION, subject).await? {
-            Some(attempt) if attempt.outcome == Outcome::Unknown => Ok(Some(self.params(&attempt).await?)),
+            Some(attempt) if attempt.state == AttemptState::Unknown => Ok(Some(self.params(&attempt).await?)),
             _ => Ok(None),
         }
     }
@@ -383,7 +383,7 @@ impl CallStore {
     /// Whether the next call of this operation sends what an earlier run has stored.
     pub(super) async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         let latest = self.latest(operation, subject).await?;
-        Ok(latest.is_some_and(|attempt| attempt.outcome != Outcome::Refused))
+        Ok(latest.is_some_and(|attempt| attempt.state != AttemptState::Refused))
     }
 
     /// Who made an object, by all attempts at its call.
@@ -393,18 +393,21 @@ impl CallStore {
         subject: Uuid,
         object_id: &str,
     ) -> Result<Author, DbError> {
-        let attempts: Vec<(String, Option<String>)> = stripe_calls::table
-            .filter(stripe_calls::operation.eq(operation.as_str()))
+        let attempts: Vec<(CallOutcome, Option<String>)> = stripe_calls::table
+            .filter(stripe_calls::operation.eq(operation))
             .filter(stripe_calls::subject_id.eq(subject))
             // Those that were refused have made nothing, and there can be many.
-            .filter(stripe_calls::outcome.ne("refused"))
+            .filter(stripe_calls::outcome.ne(CallOutcome::Refused))
             .select((stripe_calls::outcome, stripe_calls::stripe_object_id))
             .load(&mut self.db.conn().await?)
             .await?;
-        let made = |(_, object): &(String, Option<String>)| object.as_deref() == Some(object_id);
+        let made = |(_, object): &(CallOutcome, Option<String>)| object.as_deref() == Some(object_id);
         Ok(if attempts.iter().any(made) {
             Author::Us
-        } else if attempts.iter().any(|(outcome, _)| outcome == "unknown") {
+        } else if attempts
+            .iter()
+            .any(|(outcome, _)| *outcome == CallOutcome::Unknown)
+        {
             Author::Undecided
         } else {
             Author::Others
@@ -412,14 +415,14 @@ impl CallStore {
     }
 
     /// How the attempt stands; none when there is no such key.
-    pub(super) async fn outcome(&self, key: &IdempotencyKey) -> Result<Option<Outcome>, DbError> {
+    pub(super) async fn state(&self, key: &IdempotencyKey) -> Result<Option<AttemptState>, DbError> {
         let row: Option<Row> = stripe_calls::table
             .find(key.as_str())
             .select(Row::as_select())
             .first(&mut self.db.conn().await?)
             .await
             .optional()?;
-        row.map(|row| Attempt::try_from(row).map(|attempt| attempt.outcome))
+        row.map(|row| Attempt::try_from(row).map(|attempt| attempt.state))
             .transpose()
     }
 
@@ -447,11 +450,11 @@ impl CallStore {
         diesel::insert_into(stripe_calls::table)
             .values((
                 stripe_calls::idempotency_key.eq(key.as_str()),
-                stripe_calls::operation.eq(operation.as_str()),
+                stripe_calls::operation.eq(operation),
                 stripe_calls::subject_id.eq(subject),
                 stripe_calls::attempt.eq(number),
                 stripe_calls::encrypted_params.eq(sealed.as_str()),
-                stripe_calls::outcome.eq("prepared"),
+                stripe_calls::outcome.eq(CallOutcome::Prepared),
                 stripe_calls::created_at.eq(now),
                 stripe_calls::updated_at.eq(now),
             ))
@@ -465,9 +468,6 @@ impl CallStore {
 
 /// What a row remembers of a look-up that has found nothing.
 pub(super) const ABSENT: &str = "absent";
-
-/// The outcomes that a later try may still change.
-const OPEN: [&str; 2] = ["prepared", "unknown"];
 
 fn place(key: &IdempotencyKey) -> Place {
     Place::new(TABLE, "encrypted_params", key, KeyOwner::System)

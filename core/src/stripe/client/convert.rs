@@ -5,6 +5,7 @@ mod next_action;
 mod refunds;
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 
@@ -16,7 +17,7 @@ use super::transfers::WireReversal;
 use crate::money::{Currency, Money};
 use crate::stripe::errors::{ErrorClass, StripeError};
 use crate::stripe::params::Tags;
-use crate::stripe::status::{CancellationReason, PaymentIntentStatus, PayoutStatus, ReversalStatus};
+use crate::stripe::status::ReversalStatus;
 use crate::stripe::types::{
     Account, AccountLink, ClientSecret, Customer, Decline, Metadata, PaymentIntent, Payout, Reversal,
     Transfer,
@@ -29,6 +30,11 @@ pub(super) enum Unfit {
     Foreign,
     /// Not as its type promises.
     Malformed,
+}
+
+/// A status, or another word of Stripe's, as ours; one that we do not know is kept as it is, so that this fails for none.
+fn word<W: FromStr>(word: &str) -> Result<W, Unfit> {
+    word.parse().map_err(|_| Unfit::Malformed)
 }
 
 /// The one object of an answer.
@@ -101,10 +107,11 @@ pub(super) fn payment_intent(intent: stripe_shared::PaymentIntent) -> Result<Pay
     });
     Ok(PaymentIntent {
         id: id(intent.id.as_str())?,
-        status: PaymentIntentStatus::from_name(intent.status.as_str()),
+        status: word(intent.status.as_str())?,
         cancellation_reason: intent
             .cancellation_reason
-            .map(|reason| CancellationReason::from_name(reason.as_str())),
+            .map(|reason| word(reason.as_str()))
+            .transpose()?,
         amount: money(intent.amount, &intent.currency)?,
         amount_received: money(intent.amount_received, &intent.currency)?,
         client_secret: intent.client_secret.map(ClientSecret::new),
@@ -200,7 +207,7 @@ pub(super) fn reversal(reversal: WireReversal) -> Result<Reversal, Unfit> {
     Ok(Reversal {
         id: id(reversal.id.as_str())?,
         transfer: id(&reversal.transfer)?,
-        status: status.map_or(ReversalStatus::Succeeded, ReversalStatus::from_name),
+        status: status.map_or(Ok(ReversalStatus::Succeeded), word)?,
         amount: money(reversal.amount, &reversal.currency)?,
         metadata: metadata(reversal.metadata.as_ref()),
         created: time(reversal.created)?,
@@ -210,7 +217,7 @@ pub(super) fn reversal(reversal: WireReversal) -> Result<Reversal, Unfit> {
 pub(super) fn payout(payout: stripe_shared::Payout) -> Result<Payout, Unfit> {
     Ok(Payout {
         id: id(payout.id.as_str())?,
-        status: PayoutStatus::from_name(&payout.status),
+        status: word(&payout.status)?,
         amount: money(payout.amount, &payout.currency)?,
         automatic: payout.automatic,
         metadata: metadata(payout.metadata.as_ref()),

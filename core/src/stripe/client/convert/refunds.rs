@@ -2,14 +2,13 @@
 
 use stripe_types::{Expandable, Object};
 
-use super::{Unfit, balance_transaction, id, metadata, money, time};
-use crate::stripe::status::{DisputeStatus, RefundStatus};
+use super::{Unfit, balance_transaction, id, metadata, money, time, word};
 use crate::stripe::types::{Dispute, Refund};
 
 pub(in crate::stripe::client) fn refund(refund: stripe_shared::Refund) -> Result<Refund, Unfit> {
     Ok(Refund {
         id: id(refund.id.as_str())?,
-        status: RefundStatus::from_name(refund.status.as_deref().unwrap_or_default()),
+        status: word(refund.status.as_deref().unwrap_or_default())?,
         amount: money(refund.amount, &refund.currency)?,
         payment_intent: named(refund.payment_intent),
         charge: named(refund.charge),
@@ -26,7 +25,7 @@ pub(in crate::stripe::client) fn dispute(dispute: stripe_shared::Dispute) -> Res
     let amount = money(dispute.amount, &dispute.currency)?;
     Ok(Dispute {
         id: id(dispute.id.as_str())?,
-        status: DisputeStatus::from_name(dispute.status.as_str()),
+        status: word(dispute.status.as_str())?,
         amount,
         payment_intent: named(dispute.payment_intent),
         charge: id(dispute.charge.id().as_str())?,
@@ -57,6 +56,7 @@ mod tests {
 
     use super::*;
     use crate::money::{Currency, Money};
+    use crate::stripe::status::{DisputeStatus, RefundStatus};
 
     fn with(mut base: Value, fields: Value) -> Value {
         if let (Value::Object(base), Value::Object(fields)) = (&mut base, fields) {

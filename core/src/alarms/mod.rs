@@ -1,101 +1,22 @@
 //! Alarms: contradictions and parked work, open until somebody closes them.
 
+mod kind;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
+pub use kind::AlarmKind;
+
 use crate::db::schema::alarms;
 use crate::db::{Db, DbError, PgConn, sql};
-
-/// Each kind with what it says, and all of them. An operator finds every one in `docs/operations.md`, with what to do.
-macro_rules! kinds {
-    ($($(#[$says:meta])* $name:ident = $kind:literal;)*) => {
-        $($(#[$says])* pub const $name: &str = $kind;)*
-        /// Every kind of alarm.
-        pub const KINDS: &[&str] = &[$($name),*];
-    };
-}
-
-kinds! {
-    /// Another amount was received than was asked for; it lies in suspense.
-    PAYMENT_MISMATCH = "payment_mismatch";
-    /// Money was received for what had ended; it lies in suspense.
-    LATE_PAYMENT = "late_payment";
-    /// A refund of what lies in suspense did not reach the payer; the money lies in suspense again.
-    RETURN_FAILED = "return_failed";
-    /// What is said of a dispute that has ended, and what it did to the balance, do not agree; the books follow the balance.
-    DISPUTE_DIFFERS = "dispute_differs";
-    /// The queue's Redis held what is no task of ours; it was put aside.
-    QUEUE_GARBAGE = "queue_garbage";
-    /// A wallet's lock that no worker of ours can hold lawfully keeps its money waiting.
-    LOCK_OVERDUE = "lock_overdue";
-    /// Fewer than a majority of the lock nodes can be written to, so no wallet can be locked.
-    LOCK_QUORUM_LOST = "lock_quorum_lost";
-    /// Data keys of some persons are under a wrapping key that is not configured.
-    ENCRYPTION_KEY_MISSING = "encryption_key_missing";
-    /// Stripe refuses the platform's key, so nothing that needs Stripe goes on.
-    STRIPE_KEY_REFUSED = "stripe_key_refused";
-    /// Stripe pays the platform's balance, and with it users' money, out by a schedule of its own.
-    PLATFORM_PAYOUT_SCHEDULE = "platform_payout_schedule";
-    /// A configured settlement currency is none in which Stripe says that it pays the platform.
-    PLATFORM_SETTLEMENT = "platform_settlement";
-    /// The connected account has paid itself out before our payout was made, perhaps with the money of a withdrawal.
-    PAYOUT_BY_OTHERS = "payout_by_others";
-    /// Stripe shows the payout of a withdrawal to us no longer, so nobody here learns how it ends.
-    PAYOUT_UNREACHABLE = "payout_unreachable";
-    /// The connected account does not have the money that our transfer brought, so the payout of a withdrawal waits for it.
-    PAYOUT_UNFUNDED = "payout_unfunded";
-    /// An object at Stripe claims to be one that we made for a transaction, and is not.
-    FOREIGN_OBJECT = "foreign_object";
-    /// Stripe has several objects that one call of ours may have made.
-    MADE_TWICE = "made_twice";
-    /// A job goes no further by itself.
-    JOB_PARKED = "job_parked";
-    /// An event of Stripe goes no further by itself.
-    EVENT_PARKED = "event_parked";
-    /// An event came twice, with different bodies.
-    EVENT_BODY_DIFFERS = "event_body_differs";
-    /// What was told cannot follow what has happened.
-    CONTRADICTION = "contradiction";
-    /// What was told is of no transaction here.
-    UNKNOWN_TRANSACTION = "unknown_transaction";
-    /// More is disputed than is left of the payment.
-    DISPUTE_EXCEEDS_PAYMENT = "dispute_exceeds_payment";
-    /// Somebody took a transfer back at Stripe.
-    TRANSFER_REVERSED_OUTSIDE = "transfer_reversed_outside";
-    /// A payment was credited, and settled in another currency.
-    SETTLEMENT_DIFFERS = "settlement_differs";
-    /// A person owes more than is tolerated.
-    DEBT_ABOVE_LIMIT = "debt_above_limit";
-    /// The books do not agree with themselves.
-    INVARIANT_VIOLATED = "invariant_violated";
-    /// The books and Stripe do not agree, and nothing explains it.
-    RECONCILIATION_DIFFERS = "reconciliation_differs";
-    /// A check failed several times in a row.
-    CHECK_NOT_MADE = "check_not_made";
-    /// Stripe holds less than the wallets hold.
-    PLATFORM_BALANCE_SHORT = "platform_balance_short";
-    /// Stripe holds less than the books explain.
-    PLATFORM_BALANCE_TAKEN = "platform_balance_taken";
-    /// Stripe refuses to open connected accounts for the platform, so nobody new can be paid out.
-    ONBOARDING_REFUSED = "onboarding_refused";
-    /// Stripe keeps a part of what the wallets hold back as a security, so that it cannot be sent for now.
-    PLATFORM_BALANCE_RESERVED = "platform_balance_reserved";
-    /// A check has stopped money from leaving.
-    MONEY_OUT_STOPPED = "money_out_stopped";
-    /// A partition of the next months could not be made.
-    PARTITIONS_MISSING = "partitions_missing";
-}
-
-/// Those about a withdrawal that goes no further by itself, whose end a person finds out: its subject is the withdrawal.
-pub const ABOUT_PAYOUTS: [&str; 3] = [PAYOUT_UNREACHABLE, PAYOUT_BY_OTHERS, PAYOUT_UNFUNDED];
 
 /// An alarm that nobody has closed.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = alarms)]
 pub struct OpenAlarm {
-    /// What kind of trouble.
+    /// What kind of trouble: an [`AlarmKind`], or one of a newer version.
     pub kind: String,
     /// With what.
     pub subject: String,
@@ -107,18 +28,26 @@ pub struct OpenAlarm {
     pub raised_at: DateTime<Utc>,
 }
 
+impl OpenAlarm {
+    /// Its kind; none of a newer version's.
+    #[must_use]
+    pub fn known_kind(&self) -> Option<AlarmKind> {
+        self.kind.parse().ok()
+    }
+}
+
 /// Raises an alarm, or counts it again if one of the same kind and subject is open. `message` carries no secret and no personal data.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn raise(
     conn: &mut PgConn,
-    kind: &str,
+    kind: AlarmKind,
     subject: &str,
     message: &str,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    tracing::warn!(alarm = kind, subject, "{message}");
+    tracing::warn!(alarm = %kind, subject, "{message}");
     sql("INSERT INTO alarms (kind, subject, message, raised_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO UPDATE SET seen = alarms.seen + 1, message = excluded.message")
     .bind::<Text, _>(kind)
@@ -137,7 +66,7 @@ pub async fn raise(
 /// When the database cannot be reached.
 pub async fn reopen(
     conn: &mut PgConn,
-    kind: &str,
+    kind: AlarmKind,
     subject: &str,
     closed_after: DateTime<Utc>,
 ) -> Result<(), DbError> {
@@ -157,7 +86,7 @@ pub async fn reopen(
 /// When the database cannot be reached.
 pub async fn close(
     conn: &mut PgConn,
-    kind: &str,
+    kind: AlarmKind,
     subject: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
@@ -198,7 +127,7 @@ pub async fn close_unless_seen_again(
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn is_open(db: &Db, kind: &str) -> Result<bool, DbError> {
+pub async fn is_open(db: &Db, kind: AlarmKind) -> Result<bool, DbError> {
     let open = alarms::table
         .filter(alarms::kind.eq(kind))
         .filter(alarms::closed_at.is_null());
@@ -211,7 +140,7 @@ pub async fn is_open(db: &Db, kind: &str) -> Result<bool, DbError> {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn open_of(conn: &mut PgConn, kind: &str) -> Result<Vec<OpenAlarm>, DbError> {
+pub async fn open_of(conn: &mut PgConn, kind: AlarmKind) -> Result<Vec<OpenAlarm>, DbError> {
     Ok(alarms::table
         .filter(alarms::kind.eq(kind))
         .filter(alarms::closed_at.is_null())
@@ -225,7 +154,7 @@ pub async fn open_of(conn: &mut PgConn, kind: &str) -> Result<Vec<OpenAlarm>, Db
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn open_subjects(conn: &mut PgConn, kind: &str) -> Result<Vec<String>, DbError> {
+pub async fn open_subjects(conn: &mut PgConn, kind: AlarmKind) -> Result<Vec<String>, DbError> {
     Ok(alarms::table
         .filter(alarms::kind.eq(kind))
         .filter(alarms::closed_at.is_null())
@@ -238,7 +167,7 @@ pub async fn open_subjects(conn: &mut PgConn, kind: &str) -> Result<Vec<String>,
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn is_open_about(conn: &mut PgConn, kind: &str, subject: &str) -> Result<bool, DbError> {
+pub async fn is_open_about(conn: &mut PgConn, kind: AlarmKind, subject: &str) -> Result<bool, DbError> {
     let open = alarms::table
         .filter(alarms::kind.eq(kind))
         .filter(alarms::subject.eq(subject))
@@ -258,7 +187,7 @@ pub async fn count_open(db: &Db) -> Result<i64, DbError> {
         .await?)
 }
 
-/// The open alarm of this kind and subject.
+/// The open alarm of this kind, as an operator names it, and subject.
 ///
 /// # Errors
 /// When the database cannot be reached.
