@@ -1,4 +1,4 @@
-//! wallet-dev: the local stack (private servers, Stripe simulator, our programs), used by `bin/dev`, the tests and the benchmarks.
+//! wallet-dev: the local stack (private servers, the Stripe simulator, our programs), used by `bin/dev`, the tests and the benchmarks.
 //!
 //! Development only: nothing here is deployed.
 #![expect(
@@ -12,6 +12,5 @@ pub mod library;
 pub mod pace;
 pub mod say;
 pub mod stack;
-pub mod stripe;
 pub mod token;
 pub mod up;

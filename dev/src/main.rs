@@ -13,9 +13,9 @@ use wallet_dev::demo;
 use wallet_dev::say::{complain, say};
 use wallet_dev::stack::record::{self, Locking, Record};
 use wallet_dev::stack::{Cluster, Home, Postgres, PostgresOptions, Secrets, UnusableEnvironment};
-use wallet_dev::stripe::{self, Settings, SimulatorConfig, WebhookTarget};
 use wallet_dev::token::{self, Role};
 use wallet_dev::up::{self, Signals, UpOptions};
+use wallet_stripe_simulator::{Settings, SimulatorConfig, WebhookTarget};
 
 /// The local stack of the wallet: private PostgreSQL and Redis, the Stripe simulator, the API and the worker.
 #[derive(Parser)]
@@ -163,7 +163,7 @@ async fn simulate(args: StripeArgs) -> Result<()> {
         let (platform, connect) = secrets.split_once(',').unwrap_or((&secrets, ""));
         WebhookTarget::new(url, platform, Some(connect.to_owned()))
     });
-    let simulator = stripe::start(SimulatorConfig {
+    let simulator = wallet_stripe_simulator::start(SimulatorConfig {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),
         webhook,
         state_file: args.state,
@@ -191,7 +191,7 @@ fn forget(folder: &Path) -> Result<()> {
             home.folder().display()
         );
     }
-    let forgotten = stripe::forget(&home.stripe_state_file())?;
+    let forgotten = wallet_stripe_simulator::forget(&home.stripe_state_file())?;
     say(if forgotten {
         "the simulator's customers, cards, accounts and balances are forgotten; PostgreSQL still names them"
     } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wallet_dev::stripe::{Settings, SignatureClock, Simulator, SimulatorConfig, WebhookTarget};
+use wallet_stripe_simulator::{Settings, SignatureClock, Simulator, SimulatorConfig, WebhookTarget};
 
 use crate::system::{CONNECT_SECRET, PLATFORM_SECRET, STRIPE_KEY};
 
@@ -56,7 +56,7 @@ impl Stripe {
             settings,
             ..SimulatorConfig::default()
         };
-        let simulator = wallet_dev::stripe::start(config).await.unwrap();
+        let simulator = wallet_stripe_simulator::start(config).await.unwrap();
         let client = Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(10))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wallet_dev::library::{Installation, Language, Library, cache_root, run};
 use wallet_dev::say::complain;
-use wallet_dev::stripe::{SimulatorConfig, start};
+use wallet_stripe_simulator::{SimulatorConfig, start};
 
 /// How long a script may take; it needs a tenth of that.
 const WITHIN: Duration = Duration::from_secs(90);

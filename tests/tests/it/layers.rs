@@ -8,6 +8,9 @@ use wallet_core::alarms::AlarmKind;
 /// The programs' own code; tests, tools and benchmarks may look behind the curtain.
 const PRODUCT: [&str; 3] = ["core/src", "api/src", "worker/src"];
 
+/// The crate that plays Stripe for development and tests.
+const SIMULATOR: &str = "wallet-stripe-simulator";
+
 const LONGEST_FILE: usize = 500;
 
 fn root() -> PathBuf {
@@ -101,15 +104,21 @@ fn dependencies(package: &str) -> String {
 #[test]
 fn programs_depend_on_the_core_and_not_on_each_other() {
     for (package, never) in [
-        ("core", ["wallet-api", "wallet-worker", "wallet-dev"]),
-        ("api", ["wallet-worker", "wallet-dev", "wallet-tests"]),
-        ("worker", ["wallet-api", "wallet-dev", "wallet-tests"]),
+        ("core", ["wallet-api", "wallet-worker", "wallet-dev", SIMULATOR]),
+        ("api", ["wallet-worker", "wallet-dev", "wallet-tests", SIMULATOR]),
+        ("worker", ["wallet-api", "wallet-dev", "wallet-tests", SIMULATOR]),
     ] {
         let dependencies = dependencies(package);
         for name in never {
             assert!(!dependencies.contains(name), "{package} depends on {name}");
         }
     }
+}
+
+#[test]
+fn the_stripe_simulator_knows_nothing_of_the_wallet() {
+    let dependencies = dependencies("dev/stripe-simulator");
+    assert!(!dependencies.contains("wallet-"), "{dependencies}");
 }
 
 #[test]

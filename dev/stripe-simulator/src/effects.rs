@@ -1,0 +1,165 @@
+//! The effect log: one line for every real effect, appended and never changed. Tests compare it with the ledger.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::form::Metadata;
+use crate::money::Currency;
+use crate::objects::Owner;
+use crate::state::{Origin, State};
+
+/// Something that really happened at the simulated Stripe, however often it was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Effect {
+    /// Counts from 1.
+    pub(crate) seq: u64,
+    /// The simulator's time, RFC 3339.
+    pub(crate) time: String,
+    /// What happened, such as `transfer.create`.
+    pub(crate) operation: String,
+    /// The object's id.
+    pub(crate) object: String,
+    /// The amount in minor units, if the effect has one.
+    pub(crate) amount: Option<i64>,
+    /// The amount's currency.
+    pub(crate) currency: Option<Currency>,
+    /// The connected account concerned.
+    pub(crate) account: Option<String>,
+    /// What the platform's balance changed by, fees included, in minor units.
+    pub(crate) platform_change: i64,
+    /// What the connected account's balance changed by, in minor units.
+    pub(crate) connected_change: i64,
+    /// `metadata.transaction_id` of the object; if it has none, of the charge or transfer that it undoes.
+    pub(crate) transaction_id: Option<String>,
+    /// The whole metadata of the object.
+    pub(crate) metadata: Metadata,
+    /// The idempotency key of the request that did it.
+    pub(crate) idempotency_key: Option<String>,
+    /// The request that did it.
+    pub(crate) request_id: Option<String>,
+}
+
+/// A new entry of the log, before it has a number and a time.
+#[derive(Debug, Default)]
+pub(crate) struct NewEffect<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) object: &'a str,
+    pub(crate) amount: Option<(i64, Currency)>,
+    pub(crate) account: Option<&'a str>,
+    pub(crate) platform_change: i64,
+    pub(crate) connected_change: i64,
+    pub(crate) metadata: Metadata,
+    /// The transaction of the object that this one undoes, for objects that do not name theirs.
+    pub(crate) about: Option<String>,
+}
+
+/// The transaction that an object's metadata name.
+pub(crate) fn transaction_of(metadata: &Metadata) -> Option<String> {
+    metadata.get("transaction_id").cloned()
+}
+
+impl NewEffect<'_> {
+    /// Books `change` as a change of `owner`'s balance.
+    pub(crate) fn changing(mut self, owner: &Owner, change: i64) -> Self {
+        match owner {
+            Owner::Platform => self.platform_change += change,
+            Owner::Connected(_) => self.connected_change += change,
+        }
+        self
+    }
+}
+
+/// The log, in memory and, when wanted, as JSON lines in a file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct EffectLog {
+    entries: Vec<Effect>,
+    #[serde(skip)]
+    file: Option<(PathBuf, File)>,
+}
+
+impl EffectLog {
+    /// A log that is also appended to `path`, if given.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending.
+    pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let file = path
+            .map(|path| {
+                let file = OpenOptions::new().create(true).append(true).open(path);
+                file.map(|file| (path.to_owned(), file))
+                    .with_context(|| format!("cannot open the effect log {}", path.display()))
+            })
+            .transpose()?;
+        Ok(Self {
+            entries: Vec::new(),
+            file,
+        })
+    }
+
+    /// The same file with the entries of an earlier run.
+    pub(crate) fn going_on_after(self, earlier: Self) -> Self {
+        Self {
+            entries: earlier.entries,
+            file: self.file,
+        }
+    }
+
+    /// The file's path, if there is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// How many effects there were.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// All effects, oldest first.
+    pub(crate) fn entries(&self) -> &[Effect] {
+        &self.entries
+    }
+
+    fn append(&mut self, effect: Effect) {
+        if let Some((path, file)) = &mut self.file {
+            let written = serde_json::to_vec(&effect)
+                .map_err(std::io::Error::other)
+                .and_then(|mut line| {
+                    line.push(b'\n');
+                    file.write_all(&line)
+                });
+            if let Err(error) = written {
+                tracing::error!(%error, path = %path.display(), "an effect could not be written to its file");
+            }
+        }
+        self.entries.push(effect);
+    }
+}
+
+impl State {
+    /// Appends to the effect log.
+    pub(crate) fn log_effect(&mut self, origin: &Origin, new: NewEffect<'_>) {
+        let seq = u64::try_from(self.effects.len())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        let effect = Effect {
+            seq,
+            time: self.now().rfc3339(),
+            operation: new.operation.to_owned(),
+            object: new.object.to_owned(),
+            amount: new.amount.map(|(amount, _)| amount),
+            currency: new.amount.map(|(_, currency)| currency),
+            account: new.account.map(str::to_owned),
+            platform_change: new.platform_change,
+            connected_change: new.connected_change,
+            transaction_id: transaction_of(&new.metadata).or(new.about),
+            metadata: new.metadata,
+            idempotency_key: origin.idempotency_key.clone(),
+            request_id: origin.request_id.clone(),
+        };
+        self.effects.append(effect);
+    }
+}

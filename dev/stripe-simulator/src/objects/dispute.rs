@@ -1,0 +1,151 @@
+//! Disputes: a payer's bank takes a charge back.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{BalanceTransaction, Charge, Id, Owner, PaymentIntent, Resource, fixture, group, shape};
+use crate::clock::Moment;
+use crate::form::Metadata;
+use crate::list::{Group, GroupBy, Table};
+use crate::money::Currency;
+use crate::state::State;
+
+fixture!(EXAMPLE, "dispute");
+
+/// Where a dispute stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisputeStatus {
+    WarningNeedsResponse,
+    WarningUnderReview,
+    WarningClosed,
+    NeedsResponse,
+    UnderReview,
+    Won,
+    Lost,
+    Prevented,
+}
+
+impl DisputeStatus {
+    /// Stripe's name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::WarningNeedsResponse => "warning_needs_response",
+            Self::WarningUnderReview => "warning_under_review",
+            Self::WarningClosed => "warning_closed",
+            Self::NeedsResponse => "needs_response",
+            Self::UnderReview => "under_review",
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Prevented => "prevented",
+        }
+    }
+
+    /// Whether the dispute is an inquiry, which moves no money.
+    pub(crate) const fn is_inquiry(self) -> bool {
+        matches!(
+            self,
+            Self::WarningNeedsResponse | Self::WarningUnderReview | Self::WarningClosed
+        )
+    }
+
+    /// The statuses a dispute can go to from this one. A decision can be turned round later; an inquiry that is closed stays closed.
+    pub(crate) fn may_become(self, next: Self) -> bool {
+        match (self, next) {
+            (Self::Won, Self::Lost) | (Self::Lost, Self::Won) => true,
+            // What is prevented never became a dispute: it is so from the beginning, or an inquiry ends so.
+            (_, Self::Prevented) => self.is_inquiry() && !self.is_closed(),
+            _ => !self.is_closed() && self != next && (self.is_inquiry() || !next.is_inquiry()),
+        }
+    }
+
+    /// Whether a decision has been made.
+    pub(crate) const fn is_closed(self) -> bool {
+        matches!(
+            self,
+            Self::WarningClosed | Self::Won | Self::Lost | Self::Prevented
+        )
+    }
+}
+
+/// A charge that the payer's bank questions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Dispute {
+    pub(crate) id: Id<Dispute>,
+    pub(crate) owner: Owner,
+    pub(crate) created: Moment,
+    pub(crate) amount: i64,
+    pub(crate) currency: Currency,
+    pub(crate) status: DisputeStatus,
+    pub(crate) began_as_inquiry: bool,
+    pub(crate) reason: String,
+    pub(crate) charge: Id<Charge>,
+    pub(crate) payment_intent: Option<Id<PaymentIntent>>,
+    pub(crate) balance_transactions: Vec<Id<BalanceTransaction>>,
+    pub(crate) submissions: u32,
+    pub(crate) metadata: Metadata,
+}
+
+impl Resource for Dispute {
+    const PREFIX: &'static str = "du_";
+    const NOUN: &'static str = "dispute";
+
+    fn id(&self) -> &Id<Self> {
+        &self.id
+    }
+
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    fn created(&self) -> Moment {
+        self.created
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let intent = self.payment_intent.iter().map(|id| group(GroupBy::Intent, id));
+        intent.chain([group(GroupBy::Charge, &self.charge)]).collect()
+    }
+
+    fn render(&self, state: &State) -> Value {
+        let transactions: Vec<Value> = self
+            .balance_transactions
+            .iter()
+            .map(|id| state.rendered(id))
+            .collect();
+        let charge = state.charges.get(self.charge.as_str());
+        let refundable = self.status.is_inquiry() && charge.is_some_and(|charge| charge.refundable() > 0);
+        let week = 7 * 24 * 3600;
+        shape(
+            &EXAMPLE,
+            json!({
+                "id": self.id,
+                "created": self.created.seconds(),
+                "amount": self.amount,
+                "balance_transactions": transactions,
+                "charge": self.charge,
+                "currency": self.currency,
+                "evidence_details": {
+                    "due_by": self.created.seconds() + week,
+                    "enhanced_eligibility": {},
+                    "has_evidence": self.submissions > 0,
+                    "past_due": false,
+                    "submission_count": self.submissions,
+                },
+                "is_charge_refundable": refundable,
+                "metadata": self.metadata,
+                "payment_intent": self.payment_intent,
+                "reason": self.reason,
+                "status": self.status.name(),
+            }),
+        )
+    }
+
+    fn table(state: &State) -> &Table<Self> {
+        &state.disputes
+    }
+
+    fn table_mut(state: &mut State) -> &mut Table<Self> {
+        &mut state.disputes
+    }
+}

@@ -1,0 +1,48 @@
+//! Money that arrives otherwise than the intent asked for it: less, more, in another currency.
+
+use super::super::Answer;
+use super::{create, take, unexpected};
+use crate::errors::ApiError;
+use crate::money::Currency;
+use crate::objects::{IntentStatus, PaymentIntent, Resource};
+use crate::state::{Origin, State};
+
+/// What arrived.
+#[derive(Debug)]
+pub(crate) struct Received<'a> {
+    /// In minor units of `currency`.
+    pub(crate) amount: i64,
+    /// The intent's own when absent; otherwise the intent and its charge have this one from now on.
+    pub(crate) currency: Option<Currency>,
+    /// What was paid with, if the intent has no payment method yet.
+    pub(crate) method: &'a str,
+}
+
+/// Ends an intent with what really arrived, by a test's order. `amount` stays what was asked for, `amount_received` is what came.
+///
+/// # Errors
+/// An unknown intent, one that is over, or a payment method that it does not take.
+pub(crate) fn receive(state: &mut State, id: &str, received: &Received<'_>) -> Answer {
+    let intent = state
+        .payment_intents
+        .get(id)
+        .ok_or_else(|| ApiError::not_found(PaymentIntent::NOUN, id))?;
+    let (id, owner, status) = (intent.id.clone(), intent.owner.clone(), intent.status);
+    let has_method = intent.payment_method.is_some();
+    if !status.confirmable() && status != IntentStatus::Processing {
+        let message = format!(
+            "This PaymentIntent cannot receive money because it has a status of {}.",
+            status.name()
+        );
+        return Err(unexpected(state, &id, message));
+    }
+    if !has_method {
+        let method = create::usable_method(state, &owner, received.method, &id)?;
+        state.change(&id, |row| row.payment_method = Some(method));
+    }
+    if let Some(currency) = received.currency {
+        state.change(&id, |row| row.currency = currency);
+    }
+    take::take_money(state, &Origin::default(), &id, received.amount);
+    Ok(state.rendered(&id))
+}

@@ -1,0 +1,268 @@
+//! The simulator's whole state, kept in one struct so that every transition is one function call under one lock.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock::{Clock, Moment, Timers};
+use crate::effects::EffectLog;
+use crate::faults::{ApiFault, Rules, WebhookFault};
+use crate::idempotency::KeyStore;
+use crate::keeping::pairs;
+use crate::list::Table;
+use crate::money::Currency;
+use crate::objects::{
+    Account, BalanceTransaction, Charge, Customer, Dispute, Event, Funds, Id, Owner, PaymentIntent,
+    PaymentMethod, Payout, Refund, Resource, Reversal, Transfer,
+};
+use crate::resources::later::Move;
+use crate::resources::{balance, payment_intents, payouts, refunds};
+use crate::settings::{Settings, WebhookTarget};
+use crate::webhooks::{Attempt, Delivery};
+
+/// Work that happens by itself once its time has come.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Timer {
+    /// A bank debit ends.
+    SettleIntent(Id<PaymentIntent>),
+    /// Pending money becomes available.
+    Mature(Id<BalanceTransaction>),
+    /// A payout takes its next step.
+    AdvancePayout(Id<Payout>),
+    /// A pending refund succeeds.
+    CompleteRefund(Id<Refund>),
+    /// A succeeded refund fails.
+    FailRefund(Id<Refund>),
+    /// Refunds that wait for money are tried again.
+    RetryRefunds,
+    /// What a test ordered for later.
+    Ordered(Move),
+    /// A webhook is sent.
+    Deliver(Delivery),
+}
+
+/// Which API request something happened in; empty for what happens by itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The request's id.
+    pub(crate) request_id: Option<String>,
+    /// The request's idempotency key.
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// Everything the simulator knows. What is skipped belongs to one run: how it was started, and what tests have ordered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    #[serde(skip)]
+    pub(crate) settings: Settings,
+    #[serde(skip)]
+    pub(crate) webhook: Option<WebhookTarget>,
+    #[serde(skip)]
+    pub(crate) base_url: String,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Timers<Timer>,
+    /// Webhooks whose time has come, for the delivery task.
+    pub(crate) ready: Vec<Delivery>,
+    /// The latest delivery attempts, for tests to look at.
+    pub(crate) attempts: VecDeque<Attempt>,
+    #[serde(skip, default = "unseeded")]
+    pub(crate) rng: StdRng,
+    #[serde(skip)]
+    pub(crate) faults: Rules<ApiFault>,
+    #[serde(skip)]
+    pub(crate) webhook_faults: Rules<WebhookFault>,
+    pub(crate) keys: KeyStore,
+    pub(crate) effects: EffectLog,
+    pub(crate) customers: Table<Customer>,
+    pub(crate) payment_methods: Table<PaymentMethod>,
+    pub(crate) payment_intents: Table<PaymentIntent>,
+    pub(crate) charges: Table<Charge>,
+    pub(crate) balance_transactions: Table<BalanceTransaction>,
+    pub(crate) accounts: Table<Account>,
+    pub(crate) transfers: Table<Transfer>,
+    pub(crate) reversals: Table<Reversal>,
+    pub(crate) payouts: Table<Payout>,
+    pub(crate) refunds: Table<Refund>,
+    pub(crate) disputes: Table<Dispute>,
+    pub(crate) events: Table<Event>,
+    #[serde(with = "pairs")]
+    pub(crate) funds: HashMap<(Owner, Currency), Funds>,
+    pub(crate) waiting_refunds: Vec<Id<Refund>>,
+    pub(crate) requests: u64,
+}
+
+fn unseeded() -> StdRng {
+    StdRng::seed_from_u64(0)
+}
+
+impl State {
+    /// This state, which was kept in a file, in the place of a new one: how the new one was started counts. Webhooks that were under way are
+    /// sent again.
+    pub(crate) fn going_on(mut self, started: Self) -> Self {
+        self.settings = started.settings;
+        self.webhook = started.webhook;
+        self.base_url = started.base_url;
+        self.rng = started.rng;
+        self.effects = started.effects.going_on_after(self.effects);
+        let planned: HashSet<&str> = self
+            .timers
+            .waiting()
+            .filter_map(|timer| match timer {
+                Timer::Deliver(delivery) => Some(delivery),
+                _ => None,
+            })
+            .chain(&self.ready)
+            .map(|delivery| delivery.event.as_str())
+            .collect();
+        let under_way: Vec<Delivery> = self
+            .events
+            .rows()
+            .filter(|event| {
+                event.undelivered && event.pending_webhooks > 0 && !planned.contains(event.id.as_str())
+            })
+            .map(|event| Delivery {
+                event: event.id.clone(),
+                attempt: 0,
+                retried: true,
+                bad_signature: false,
+            })
+            .collect();
+        self.ready.extend(under_way);
+        self
+    }
+
+    /// An empty simulator. Equal seeds make the same random faults.
+    pub(crate) fn new(
+        settings: Settings,
+        webhook: Option<WebhookTarget>,
+        effects: EffectLog,
+        seed: u64,
+    ) -> Self {
+        Self {
+            settings,
+            webhook,
+            base_url: String::new(),
+            clock: Clock::default(),
+            timers: Timers::default(),
+            ready: Vec::new(),
+            attempts: VecDeque::new(),
+            rng: StdRng::seed_from_u64(seed),
+            faults: Rules::default(),
+            webhook_faults: Rules::default(),
+            keys: KeyStore::default(),
+            effects,
+            customers: Table::default(),
+            payment_methods: Table::default(),
+            payment_intents: Table::default(),
+            charges: Table::default(),
+            balance_transactions: Table::default(),
+            accounts: Table::default(),
+            transfers: Table::default(),
+            reversals: Table::default(),
+            payouts: Table::default(),
+            refunds: Table::default(),
+            disputes: Table::default(),
+            events: Table::default(),
+            funds: HashMap::new(),
+            waiting_refunds: Vec::new(),
+            requests: 0,
+        }
+    }
+
+    /// The simulator's present moment.
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Plans work for `delay_millis` from now.
+    pub(crate) fn plan(&mut self, delay_millis: u64, timer: Timer) {
+        let due = self.now().plus_millis(delay_millis);
+        self.timers.plan(due, timer);
+    }
+
+    /// Does everything whose time has come; says whether that was anything.
+    pub(crate) fn run_due(&mut self) -> bool {
+        let now = self.now();
+        let mut is_changed = false;
+        while let Some(timer) = self.timers.take_due(now) {
+            is_changed = true;
+            match timer {
+                Timer::SettleIntent(id) => payment_intents::settle_by_fate(self, &id),
+                Timer::Mature(id) => balance::mature(self, &id),
+                Timer::AdvancePayout(id) => payouts::advance_by_itself(self, &id),
+                Timer::CompleteRefund(id) => refunds::complete(self, &id),
+                Timer::FailRefund(id) => refunds::fail_later(self, &id),
+                Timer::RetryRefunds => refunds::retry_waiting(self),
+                Timer::Ordered(what) => what.come_due(self),
+                Timer::Deliver(delivery) => self.ready.push(delivery),
+            }
+        }
+        is_changed
+    }
+
+    /// Forgets every object, key, fault and effect; the clock, the settings and the webhook target stay.
+    pub(crate) fn reset(&mut self, effects: EffectLog, seed: u64) {
+        let mut fresh = Self::new(self.settings.clone(), self.webhook.clone(), effects, seed);
+        fresh.base_url.clone_from(&self.base_url);
+        fresh.clock = self.clock;
+        *self = fresh;
+    }
+
+    /// Stripe's JSON of the object that `id` names, told by its prefix; for `expand`.
+    pub(crate) fn render_any(&self, owner: &Owner, id: &str) -> Option<Value> {
+        fn one<T: Resource>(state: &State, owner: &Owner, id: &str) -> Option<Value> {
+            state.owned::<T>(owner, id).map(|row| row.render(state))
+        }
+        let prefix = id.split('_').next()?;
+        match prefix {
+            "cus" => one::<Customer>(self, owner, id),
+            "pm" => one::<PaymentMethod>(self, owner, id),
+            "pi" => one::<PaymentIntent>(self, owner, id),
+            "ch" | "py" => self.charges.get(id).map(|charge| charge.render(self)),
+            "txn" => one::<BalanceTransaction>(self, owner, id),
+            "acct" => one::<Account>(self, &Owner::Platform, id),
+            "tr" => one::<Transfer>(self, owner, id),
+            "trr" => one::<Reversal>(self, owner, id),
+            "po" => one::<Payout>(self, owner, id),
+            "re" => one::<Refund>(self, owner, id),
+            "du" => one::<Dispute>(self, owner, id),
+            _ => None,
+        }
+    }
+
+    /// How much there is of everything, for `GET /_control/state`.
+    pub(crate) fn summary(&self) -> Value {
+        let funds: Vec<Value> = self
+            .funds
+            .iter()
+            .map(|((owner, currency), funds)| {
+                json!({ "owner": owner.key(), "currency": currency, "available": funds.available, "pending": funds.pending, "reserved": funds.reserved })
+            })
+            .collect();
+        json!({
+            "time": self.now().rfc3339(),
+            "requests": self.requests,
+            "customers": self.customers.len(),
+            "payment_methods": self.payment_methods.len(),
+            "payment_intents": self.payment_intents.len(),
+            "charges": self.charges.len(),
+            "balance_transactions": self.balance_transactions.len(),
+            "accounts": self.accounts.len(),
+            "transfers": self.transfers.len(),
+            "reversals": self.reversals.len(),
+            "payouts": self.payouts.len(),
+            "refunds": self.refunds.len(),
+            "disputes": self.disputes.len(),
+            "events": self.events.len(),
+            "effects": self.effects.len(),
+            "idempotency_keys": self.keys.len(),
+            "timers": self.timers.len(),
+            "undelivered_events": self.events.rows().filter(|event| event.undelivered).count(),
+            "funds": funds,
+            "webhook": self.webhook.as_ref().map(|target| target.url.clone()),
+        })
+    }
+}
