@@ -1,4 +1,4 @@
-//! Who is calling: the key, as bearer token or basic user name, and the account acted on.
+//! Who is calling: the key, as bearer token or basic user name.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
@@ -6,9 +6,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::errors::ApiError;
 use crate::form::Params;
-use crate::objects::Owner;
-use crate::resources::accounts;
-use crate::state::State;
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,21 +64,6 @@ fn masked(key: &str) -> String {
     let length = key.chars().count();
     let end: String = key.chars().skip(length.saturating_sub(4).max(8)).collect();
     format!("{shown}{}{end}", "*".repeat(length.saturating_sub(12)))
-}
-
-/// The account that the request acts on.
-///
-/// # Errors
-/// 403 `account_invalid` for an account that does not exist.
-pub(crate) fn owner(state: &State, headers: &HeaderMap) -> Result<Owner, ApiError> {
-    let Some(account) = headers
-        .get("stripe-account")
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| !id.is_empty())
-    else {
-        return Ok(Owner::Platform);
-    };
-    accounts::known(state, account).map(|account| account.as_owner())
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::form::Metadata;
 use crate::money::Currency;
 use crate::objects::Owner;
-use crate::state::{Origin, State};
 
 /// Something that really happened at the simulated Stripe, however often it was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,7 +122,8 @@ impl EffectLog {
         &self.entries
     }
 
-    fn append(&mut self, effect: Effect) {
+    /// Appends one.
+    pub(crate) fn append(&mut self, effect: Effect) {
         if let Some((path, file)) = &mut self.file {
             let written = serde_json::to_vec(&effect)
                 .map_err(std::io::Error::other)
@@ -136,30 +136,5 @@ impl EffectLog {
             }
         }
         self.entries.push(effect);
-    }
-}
-
-impl State {
-    /// Appends to the effect log.
-    pub(crate) fn log_effect(&mut self, origin: &Origin, new: NewEffect<'_>) {
-        let seq = u64::try_from(self.effects.len())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        let effect = Effect {
-            seq,
-            time: self.now().rfc3339(),
-            operation: new.operation.to_owned(),
-            object: new.object.to_owned(),
-            amount: new.amount.map(|(amount, _)| amount),
-            currency: new.amount.map(|(_, currency)| currency),
-            account: new.account.map(str::to_owned),
-            platform_change: new.platform_change,
-            connected_change: new.connected_change,
-            transaction_id: transaction_of(&new.metadata).or(new.about),
-            metadata: new.metadata,
-            idempotency_key: origin.idempotency_key.clone(),
-            request_id: origin.request_id.clone(),
-        };
-        self.effects.append(effect);
     }
 }

@@ -52,6 +52,7 @@ mod expand;
 mod faults;
 mod form;
 mod idempotency;
+mod keeper;
 mod keeping;
 mod list;
 mod listener;
@@ -59,8 +60,10 @@ mod money;
 mod objects;
 mod request;
 mod resources;
+mod serial;
 mod server;
 mod settings;
+mod shared;
 mod state;
 mod webhooks;
 
@@ -80,7 +83,7 @@ use keeping::Keeping;
 use listener::{Cut, FaultyListener, Outage};
 use money::Currency;
 use objects::Owner;
-use server::Core;
+use shared::Core;
 use state::State;
 
 pub use keeping::forget;
@@ -165,7 +168,7 @@ pub async fn start(config: SimulatorConfig) -> anyhow::Result<Simulator> {
     }
     let keeping = config.state_file.map(Keeping::new);
     let core = Arc::new(Core::new(state, config.secret_key, outage, config.seed, keeping));
-    let keeper = tokio::spawn(keeping::run(Arc::clone(&core)));
+    let keeper = tokio::spawn(keeper::run(Arc::clone(&core)));
 
     // Webhooks go to the same machine, in plain HTTP, and redirects count as failures.
     let client = reqwest::Client::builder()

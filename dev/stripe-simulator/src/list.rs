@@ -1,37 +1,13 @@
-//! Tables of objects in order of creation, their look-up groups, and Stripe's cursor paging (newest first).
+//! Tables of objects in order of creation, which can be looked up by groups, and Stripe's cursor paging (newest first).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Value, json};
 
 use crate::errors::ApiError;
 use crate::form::Params;
-use crate::objects::{Id, Owner, Resource, group};
-use crate::state::State;
-
-/// What objects can be listed by without walking the whole table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum GroupBy {
-    Owner,
-    Customer,
-    TransferGroup,
-    Destination,
-    Intent,
-    Charge,
-    Transfer,
-    Source,
-}
-
-/// The objects that share one value, for example all transfers of one `transfer_group`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Group {
-    /// The property.
-    pub(crate) by: GroupBy,
-    /// Its value.
-    pub(crate) value: String,
-}
+use crate::objects::{Group, GroupBy, Resource, group};
 
 /// All objects of one type in order of creation. Objects are never removed.
 #[derive(Debug)]
@@ -240,75 +216,4 @@ fn cursor_position<T: Resource>(
     table
         .position(group, id)
         .ok_or_else(|| ApiError::no_such(T::NOUN, id, param))
-}
-
-impl State {
-    /// The object with this id that belongs to `owner`.
-    pub(crate) fn owned<T: Resource>(&self, owner: &Owner, id: &str) -> Option<&T> {
-        T::table(self).get(id).filter(|row| row.owner() == owner)
-    }
-
-    /// The object that a path names.
-    ///
-    /// # Errors
-    /// 404 `resource_missing`.
-    pub(crate) fn find<T: Resource>(&self, owner: &Owner, id: &str) -> Result<&T, ApiError> {
-        self.owned(owner, id)
-            .ok_or_else(|| ApiError::not_found(T::NOUN, id))
-    }
-
-    /// The object that a parameter names.
-    ///
-    /// # Errors
-    /// 400 `resource_missing`.
-    pub(crate) fn find_param<T: Resource>(
-        &self,
-        owner: &Owner,
-        id: &str,
-        param: &str,
-    ) -> Result<&T, ApiError> {
-        self.owned(owner, id)
-            .ok_or_else(|| ApiError::no_such(T::NOUN, id, param))
-    }
-
-    /// Changes an object that is known to exist.
-    pub(crate) fn change<T: Resource>(&mut self, id: &Id<T>, change: impl FnOnce(&mut T)) {
-        if let Some(row) = T::table_mut(self).get_mut(id.as_str()) {
-            change(row);
-        }
-    }
-
-    /// Stripe's JSON of an object; null if there is none.
-    pub(crate) fn rendered<T: Resource>(&self, id: &Id<T>) -> Value {
-        T::table(self)
-            .get(id.as_str())
-            .map_or(Value::Null, |row| row.render(self))
-    }
-
-    /// Stripe's list object with one page of a group.
-    ///
-    /// # Errors
-    /// Malformed paging parameters.
-    pub(crate) fn list<T: Resource>(
-        &self,
-        owner: &Owner,
-        params: &Params,
-        url: &str,
-        by: Option<Group>,
-        keep: impl Fn(&T) -> bool,
-    ) -> Result<Value, ApiError> {
-        let page = Page::from_params(params)?;
-        let by = by.unwrap_or_else(|| group(GroupBy::Owner, owner.key()));
-        let (rows, more) = page.pick(T::table(self), &by, |row: &T| row.owner() == owner && keep(row))?;
-        Ok(list_object(
-            url,
-            rows.into_iter().map(|row| row.render(self)).collect(),
-            more,
-        ))
-    }
-}
-
-/// Stripe's list envelope.
-pub(crate) fn list_object(url: &str, data: Vec<Value>, has_more: bool) -> Value {
-    json!({ "object": "list", "url": url, "has_more": has_more, "data": data })
 }

@@ -14,9 +14,9 @@ use crate::faults::{ApiFault, Outcome, RequestSubject};
 use crate::form::Params;
 use crate::idempotency::{Begin, Saved, ScopedKey};
 use crate::listener::Cut;
-use crate::objects::random_id;
-use crate::resources::{Call, Handler, Route, routes};
-use crate::server::Core;
+use crate::objects::{Account, Owner, random_id};
+use crate::resources::{Call, Handler, Route, accounts, routes};
+use crate::shared::Core;
 use crate::state::{Origin, State};
 
 /// A request as it came in.
@@ -144,7 +144,7 @@ impl Request {
             ));
         }
         let mut state = core.lock();
-        let owner = auth::owner(&state, &self.headers)?;
+        let owner = self.owner(&state)?;
         let idempotency_key = self.idempotency_key().filter(|_| self.method == Method::POST);
         let scoped = idempotency_key.map(|key| ScopedKey {
             account: owner.key().to_owned(),
@@ -173,6 +173,14 @@ impl Request {
             call,
             key: scoped,
         })))
+    }
+
+    /// The account that the request acts on.
+    fn owner(&self, state: &State) -> Result<Owner, ApiError> {
+        match self.header("stripe-account") {
+            Some(account) => accounts::known(state, account).map(Account::as_owner),
+            None => Ok(Owner::Platform),
+        }
     }
 
     /// The parameters byte for byte. Stripe compares them "to those of the original request"

@@ -4,44 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
-use crate::objects::{Event, Id};
-use crate::server::Core;
+use crate::objects::Event;
 use crate::settings::{SignatureClock, WebhookTarget};
-use crate::state::{State, Timer};
+use crate::shared::Core;
+use crate::state::{Attempt, Delivery, State, Timer};
 
 /// How many webhooks are under way at once.
 const PARALLEL: usize = 64;
 
 /// How many delivery attempts are remembered for tests to look at.
 const REMEMBERED: usize = 5_000;
-
-/// One sending of one event.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Delivery {
-    pub(crate) event: Id<Event>,
-    /// Counts from 0.
-    pub(crate) attempt: u32,
-    /// Whether it is sent again when it fails; extra copies are not.
-    pub(crate) retried: bool,
-    pub(crate) bad_signature: bool,
-}
-
-/// What became of one sending.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Attempt {
-    event: String,
-    kind: String,
-    attempt: u32,
-    time: String,
-    /// The endpoint's status; absent when there was no answer.
-    status: Option<u16>,
-    error: Option<String>,
-    millis: u64,
-}
 
 /// A webhook ready to be sent.
 struct Message {

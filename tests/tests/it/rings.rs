@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::layers::{files, without_tests};
 
 /// Every crate of the workspace.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "core/src",
     "api/src",
     "worker/src",
     "dev/src",
+    "dev/stripe-simulator/src",
     "chaos/src",
     "bench/src",
     "tests/src",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Control, Input, Refusal, known_fields};
 use crate::faults::{ApiFault, Rule, WebhookFault};
-use crate::server::Core;
+use crate::shared::Core;
 
 fn listed<F: Serialize>(rules: &[Rule<F>]) -> Control {
     serde_json::to_value(rules).map(Json).map_err(Refusal::bad)

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Control, Refusal};
 use crate::effects::Effect;
 use crate::faults::glob;
-use crate::server::Core;
+use crate::shared::Core;
 
 pub(super) async fn state(Shared(core): Shared<Arc<Core>>) -> Json<Value> {
     Json(core.lock().summary())

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::{Control, Input, Refusal, known_fields};
 use crate::effects::EffectLog;
-use crate::server::Core;
+use crate::resources::later;
 use crate::settings::{Settings, WebhookTarget};
+use crate::shared::Core;
 
 pub(super) async fn reset(Shared(core): Shared<Arc<Core>>) -> Control {
     let seed = core.seed;
@@ -42,7 +43,7 @@ pub(super) async fn advance(Shared(core): Shared<Arc<Core>>, Input(by): Input<Ad
         state.clock.advance(by.advance_seconds.saturating_mul(1_000));
         let (now, ttl) = (state.now(), state.settings.idempotency_ttl_s);
         state.keys.forget_old(now, ttl);
-        state.run_due();
+        later::run_due(state);
     });
     clock(Shared(core)).await
 }

@@ -22,14 +22,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::errors::ApiError;
-use crate::objects::{Id, Owner, Resource};
+use crate::objects::{Id, Owner};
 use crate::resources::accounts;
-use crate::resources::later::Move;
-use crate::server::Core;
-use crate::state::{State, Timer};
+use crate::shared::Core;
+use crate::state::{Move, State, Stored, Timer};
 
 /// The routes of the control endpoint and of the onboarding page behind account links.
-pub(super) fn router() -> Router<Arc<Core>> {
+pub(crate) fn router() -> Router<Arc<Core>> {
     Router::new()
         .route("/_control/state", get(inspect::state))
         .route("/_control/effects", get(inspect::effects))
@@ -178,7 +177,7 @@ fn known_fields<F: serde::Serialize + Default>(given: &Value) -> Result<(), Refu
 }
 
 /// The id of an object in its table.
-fn id_of<T: Resource>(state: &State, id: &str) -> Result<Id<T>, Refusal> {
+fn id_of<T: Stored>(state: &State, id: &str) -> Result<Id<T>, Refusal> {
     T::table(state)
         .get(id)
         .map(|row| row.id().clone())
@@ -195,7 +194,7 @@ const fn yes() -> bool {
 }
 
 /// Moves the object called `id` now, or plans that for `after_seconds` from now. Answers the object, or why it could not be moved.
-fn move_or_plan<T: Resource>(
+fn move_or_plan<T: Stored>(
     state: &mut State,
     id: &Id<T>,
     what: Move,

@@ -11,10 +11,9 @@ use super::{Control, Input, Refusal, id_of, move_or_plan, plan};
 use crate::form::Metadata;
 use crate::money::Currency;
 use crate::objects::{Charge, Dispute, DisputeStatus, Id, Refund, RefundStatus, Resource, Transfer};
-use crate::resources::later::Move;
 use crate::resources::{disputes, refunds, reversals};
-use crate::server::Core;
-use crate::state::{Origin, State};
+use crate::shared::Core;
+use crate::state::{self, DisputedFunds, Move, Origin, State};
 
 /// The charge that a test names, itself or by its intent.
 struct Named {
@@ -126,11 +125,11 @@ const fn moving() -> bool {
     true
 }
 
-const fn funds(moving: bool) -> disputes::Funds {
+const fn funds(moving: bool) -> DisputedFunds {
     if moving {
-        disputes::Funds::Move
+        DisputedFunds::Move
     } else {
-        disputes::Funds::Stay
+        DisputedFunds::Stay
     }
 }
 
@@ -152,7 +151,7 @@ pub(super) async fn open_dispute(Shared(core): Shared<Arc<Core>>, Input(new): In
             payment_intent: new.payment_intent,
         };
         let charge = named.find(state)?;
-        let dispute = disputes::NewDispute {
+        let dispute = state::NewDispute {
             charge: charge.clone(),
             amount: new.amount,
             reason: new.reason,

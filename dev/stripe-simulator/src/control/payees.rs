@@ -11,10 +11,9 @@ use super::{Control, Input, Refusal, id_of, move_or_plan, owner, yes};
 use crate::form::{Metadata, check_amount};
 use crate::money::{Currency, LARGEST_MOVEMENT};
 use crate::objects::{BankAccount, Id, Owner, Payout, PayoutStatus};
-use crate::resources::later::Move;
 use crate::resources::{accounts, balance};
-use crate::server::Core;
-use crate::state::Origin;
+use crate::shared::Core;
+use crate::state::{Move, Origin};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

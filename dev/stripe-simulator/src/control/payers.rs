@@ -12,7 +12,7 @@ use crate::form::check_amount;
 use crate::money::{Currency, LARGEST_MOVEMENT};
 use crate::objects::{Decline, Id, IntentStatus, PaymentIntent};
 use crate::resources::payment_intents;
-use crate::server::Core;
+use crate::shared::Core;
 use crate::state::{Origin, State};
 
 #[derive(Deserialize)]

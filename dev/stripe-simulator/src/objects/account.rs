@@ -3,13 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Id, Owner, Resource, fixture, random_id, shape};
+use super::{Around, Id, Owner, Resource, fixture, list_object, random_id, shape};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::keeping::words::{self, Word};
-use crate::list::{Table, list_object};
 use crate::money::Currency;
-use crate::state::State;
+use crate::serial::words::{self, Word};
 
 fixture!(EXAMPLE, "account");
 fixture!(BANK_ACCOUNT, "bank_account");
@@ -189,7 +187,7 @@ impl Resource for Account {
         self.created
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         if self.deleted {
             return json!({ "id": self.id, "object": "account", "deleted": true });
         }
@@ -239,13 +237,5 @@ impl Resource for Account {
             *schedule = json!(self.payout_interval);
         }
         account
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.accounts
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.accounts
     }
 }

@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Id, Owner, Resource, fixture, group, shape};
+use super::{Around, Group, GroupBy, Id, Owner, Resource, fixture, group, shape};
 use crate::clock::Moment;
-use crate::list::{Group, GroupBy, Table};
 use crate::money::Currency;
-use crate::state::State;
 
 fixture!(EXAMPLE, "balance_transaction");
 
@@ -160,7 +158,7 @@ impl Resource for BalanceTransaction {
             .collect()
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         let details = if self.fee == 0 {
             json!([])
         } else {
@@ -189,13 +187,5 @@ impl Resource for BalanceTransaction {
                 "type": self.kind.name(),
             }),
         )
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.balance_transactions
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.balance_transactions
     }
 }

@@ -4,14 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    BalanceTransaction, Customer, Decline, Id, MethodKind, Owner, PaymentIntent, PaymentMethod, Resource,
-    Transfer, fixture, group, shape,
+    Around, BalanceTransaction, Customer, Decline, Group, GroupBy, Id, MethodKind, Owner, PaymentIntent,
+    PaymentMethod, Resource, Transfer, fixture, group, shape,
 };
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::list::{Group, GroupBy, Table};
 use crate::money::Currency;
-use crate::state::State;
 
 fixture!(EXAMPLE, "charge");
 
@@ -92,7 +90,7 @@ impl Resource for Charge {
         customer.chain(intent).chain(transfers).collect()
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         let details = self.method.as_ref().map_or_else(
             || json!({ "type": "stripe_account", "stripe_account": {} }),
             MethodKind::charge_details,
@@ -135,13 +133,5 @@ impl Resource for Charge {
             fields.insert("outcome".to_owned(), outcome);
         }
         shape(&EXAMPLE, fields)
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.charges
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.charges
     }
 }

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Id, Owner, PaymentMethod, Resource, fixture, shape};
+use super::{Around, Id, Owner, PaymentMethod, Resource, fixture, shape};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::keeping::words::{self, Word};
-use crate::list::Table;
-use crate::state::State;
+use crate::serial::words::{self, Word};
 
 fixture!(EXAMPLE, "customer");
 
@@ -44,7 +42,7 @@ impl Resource for Customer {
         self.created
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         if self.deleted {
             return json!({ "id": self.id, "object": "customer", "deleted": true });
         }
@@ -68,13 +66,5 @@ impl Resource for Customer {
             );
         }
         shape(&EXAMPLE, fields)
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.customers
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.customers
     }
 }

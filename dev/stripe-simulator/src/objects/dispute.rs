@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{BalanceTransaction, Charge, Id, Owner, PaymentIntent, Resource, fixture, group, shape};
+use super::{
+    Around, BalanceTransaction, Charge, Group, GroupBy, Id, Owner, PaymentIntent, Resource, fixture, group,
+    shape,
+};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::list::{Group, GroupBy, Table};
 use crate::money::Currency;
-use crate::state::State;
 
 fixture!(EXAMPLE, "dispute");
 
@@ -107,13 +108,13 @@ impl Resource for Dispute {
         intent.chain([group(GroupBy::Charge, &self.charge)]).collect()
     }
 
-    fn render(&self, state: &State) -> Value {
+    fn render(&self, around: &dyn Around) -> Value {
         let transactions: Vec<Value> = self
             .balance_transactions
             .iter()
-            .map(|id| state.rendered(id))
+            .map(|id| around.movement(id))
             .collect();
-        let charge = state.charges.get(self.charge.as_str());
+        let charge = around.charge(&self.charge);
         let refundable = self.status.is_inquiry() && charge.is_some_and(|charge| charge.refundable() > 0);
         let week = 7 * 24 * 3600;
         shape(
@@ -139,13 +140,5 @@ impl Resource for Dispute {
                 "status": self.status.name(),
             }),
         )
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.disputes
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.disputes
     }
 }

@@ -4,10 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Id, Owner, Resource};
+use super::{Around, Id, Owner, Resource};
 use crate::clock::Moment;
-use crate::list::Table;
-use crate::state::State;
 
 /// Something that happened to an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -86,16 +84,8 @@ impl Resource for Event {
         self.created
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         serde_json::to_value(self.view()).unwrap_or_default()
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.events
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.events
     }
 }
 

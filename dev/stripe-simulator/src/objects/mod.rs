@@ -23,11 +23,9 @@ use std::sync::Arc;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clock::Moment;
-use crate::list::{Group, GroupBy, Table};
-use crate::state::State;
 
 pub(crate) use account::{Account, AccountKind, BankAccount, BankBehaviour};
 pub(crate) use balance::{BalanceTransaction, BalanceType, Funds, TransactionKind};
@@ -174,11 +172,41 @@ pub(crate) trait Resource: Sized + 'static {
         Vec::new()
     }
     /// Stripe's JSON of it.
-    fn render(&self, state: &State) -> Value;
-    /// The table its objects are in.
-    fn table(state: &State) -> &Table<Self>;
-    /// The table its objects are in, to change it.
-    fn table_mut(state: &mut State) -> &mut Table<Self>;
+    fn render(&self, around: &dyn Around) -> Value;
+}
+
+/// What the JSON of an object tells of others, and what it depends on besides.
+pub(crate) trait Around {
+    /// Whether refunds and payouts that failed name the movement that brought their money back.
+    fn names_failure_movements(&self) -> bool;
+    /// A charge.
+    fn charge(&self, id: &Id<Charge>) -> Option<&Charge>;
+    /// Stripe's JSON of a movement of a balance.
+    fn movement(&self, id: &Id<BalanceTransaction>) -> Value;
+    /// Stripe's JSON of a transfer's latest reversals, newest first.
+    fn latest_reversals(&self, of: &Id<Transfer>, most: usize) -> Vec<Value>;
+}
+
+/// What objects can be listed by without walking the whole table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum GroupBy {
+    Owner,
+    Customer,
+    TransferGroup,
+    Destination,
+    Intent,
+    Charge,
+    Transfer,
+    Source,
+}
+
+/// The objects that share one value, for example all transfers of one `transfer_group`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Group {
+    /// The property.
+    pub(crate) by: GroupBy,
+    /// Its value.
+    pub(crate) value: String,
 }
 
 /// Shorthand for a group an object can be listed by.
@@ -212,6 +240,11 @@ pub(crate) fn shape(example: &Value, fields: Value) -> Value {
         target.extend(fields);
     }
     rendered
+}
+
+/// Stripe's list envelope.
+pub(crate) fn list_object(url: &str, data: Vec<Value>, has_more: bool) -> Value {
+    json!({ "object": "list", "url": url, "has_more": has_more, "data": data })
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Charge, Customer, Id, Owner, PaymentMethod, Resource, fixture, group, shape};
+use super::{
+    Around, Charge, Customer, Group, GroupBy, Id, Owner, PaymentMethod, Resource, fixture, group, shape,
+};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::list::{Group, GroupBy, Table};
 use crate::money::Currency;
-use crate::state::State;
 
 fixture!(EXAMPLE, "payment_intent");
 
@@ -92,8 +92,8 @@ pub(crate) struct PaymentIntent {
 
 impl PaymentIntent {
     /// What the client may see with a publishable key: nothing of the platform's own notes.
-    pub(crate) fn render_for_client(&self, state: &State) -> Value {
-        let mut rendered = self.render(state);
+    pub(crate) fn render_for_client(&self, around: &dyn Around) -> Value {
+        let mut rendered = self.render(around);
         if let Value::Object(fields) = &mut rendered {
             for private in [
                 "metadata",
@@ -132,7 +132,7 @@ impl Resource for PaymentIntent {
             .collect()
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         let automatic = self.automatic_methods.map(|redirects| {
             json!({ "enabled": true, "allow_redirects": if redirects { "always" } else { "never" } })
         });
@@ -169,13 +169,5 @@ impl Resource for PaymentIntent {
                 "transfer_group": self.transfer_group,
             }),
         )
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.payment_intents
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.payment_intents
     }
 }

@@ -3,13 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Customer, Id, Owner, Resource, fixture, group, shape};
+use super::{Around, Customer, Group, GroupBy, Id, Owner, Resource, fixture, group, shape};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::keeping::words::{self, Word};
-use crate::list::{Group, GroupBy, Table};
 use crate::money::Currency;
-use crate::state::State;
+use crate::serial::words::{self, Word};
 
 fixture!(EXAMPLE, "payment_method");
 fixture!(CARD, "payment_method_card");
@@ -350,7 +348,7 @@ impl Resource for PaymentMethod {
             .collect()
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         let details = match &self.kind {
             MethodKind::Card {
                 brand,
@@ -388,13 +386,5 @@ impl Resource for PaymentMethod {
                 "metadata": self.metadata,
             }),
         )
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.payment_methods
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.payment_methods
     }
 }

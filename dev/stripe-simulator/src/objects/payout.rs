@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{BalanceTransaction, Id, Owner, Resource, fixture, group, shape};
+use super::{Around, BalanceTransaction, Group, GroupBy, Id, Owner, Resource, fixture, group, shape};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::list::{Group, GroupBy, Table};
 use crate::money::Currency;
-use crate::state::State;
 
 fixture!(EXAMPLE, "payout");
 
@@ -88,11 +86,11 @@ impl Resource for Payout {
         vec![group(GroupBy::Destination, &self.destination)]
     }
 
-    fn render(&self, state: &State) -> Value {
+    fn render(&self, around: &dyn Around) -> Value {
         let failure_movement = self
             .failure_balance_transaction
             .as_ref()
-            .filter(|_| state.settings.names_failure_movements);
+            .filter(|_| around.names_failure_movements());
         shape(
             &EXAMPLE,
             json!({
@@ -115,13 +113,5 @@ impl Resource for Payout {
                 "status": self.status.name(),
             }),
         )
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.payouts
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.payouts
     }
 }

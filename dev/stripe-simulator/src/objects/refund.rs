@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{BalanceTransaction, Charge, Id, Owner, PaymentIntent, Resource, fixture, group, shape};
+use super::{
+    Around, BalanceTransaction, Charge, Group, GroupBy, Id, Owner, PaymentIntent, Resource, fixture, group,
+    shape,
+};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::keeping::words::{self, Word};
-use crate::list::{Group, GroupBy, Table};
 use crate::money::Currency;
-use crate::state::State;
+use crate::serial::words::{self, Word};
 
 fixture!(EXAMPLE, "refund");
 
@@ -93,7 +94,7 @@ impl Resource for Refund {
         intent.chain([group(GroupBy::Charge, &self.charge)]).collect()
     }
 
-    fn render(&self, state: &State) -> Value {
+    fn render(&self, around: &dyn Around) -> Value {
         let destination = self.by_card.then(|| {
             json!({ "card": { "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" }, "type": "card" })
         });
@@ -118,18 +119,10 @@ impl Resource for Refund {
                 fields.insert("failure_reason".to_owned(), json!(reason));
             }
             let movement = self.failure_balance_transaction.as_ref();
-            if let Some(id) = movement.filter(|_| state.settings.names_failure_movements) {
+            if let Some(id) = movement.filter(|_| around.names_failure_movements()) {
                 fields.insert("failure_balance_transaction".to_owned(), json!(id));
             }
         }
         shape(&EXAMPLE, fields)
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.refunds
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.refunds
     }
 }

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Account, BalanceTransaction, Charge, Id, Owner, Resource, fixture, group, shape};
+use super::{
+    Account, Around, BalanceTransaction, Charge, Group, GroupBy, Id, Owner, Resource, fixture, group,
+    list_object, shape,
+};
 use crate::clock::Moment;
 use crate::form::Metadata;
-use crate::list::{Group, GroupBy, Table, list_object};
 use crate::money::Currency;
-use crate::state::State;
 
 fixture!(EXAMPLE, "transfer");
 fixture!(REVERSAL, "transfer_reversal");
@@ -57,9 +58,7 @@ impl Resource for Transfer {
             .collect()
     }
 
-    fn render(&self, state: &State) -> Value {
-        let own = group(GroupBy::Transfer, &self.id);
-        let reversals = state.reversals.members(&own).rev();
+    fn render(&self, around: &dyn Around) -> Value {
         let url = format!("/v1/transfers/{}/reversals", self.id);
         shape(
             &EXAMPLE,
@@ -74,20 +73,12 @@ impl Resource for Transfer {
                 "destination": self.destination,
                 "destination_payment": self.destination_payment,
                 "metadata": self.metadata,
-                "reversals": list_object(&url, reversals.take(10).map(|reversal| reversal.render(state)).collect(), false),
+                "reversals": list_object(&url, around.latest_reversals(&self.id, 10), false),
                 "reversed": self.amount_reversed == self.amount,
                 "source_transaction": self.source_transaction,
                 "transfer_group": self.transfer_group,
             }),
         )
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.transfers
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.transfers
     }
 }
 
@@ -124,7 +115,7 @@ impl Resource for Reversal {
         vec![group(GroupBy::Transfer, &self.transfer)]
     }
 
-    fn render(&self, _state: &State) -> Value {
+    fn render(&self, _around: &dyn Around) -> Value {
         shape(
             &REVERSAL,
             json!({
@@ -137,13 +128,5 @@ impl Resource for Reversal {
                 "transfer": self.transfer,
             }),
         )
-    }
-
-    fn table(state: &State) -> &Table<Self> {
-        &state.reversals
-    }
-
-    fn table_mut(state: &mut State) -> &mut Table<Self> {
-        &mut state.reversals
     }
 }

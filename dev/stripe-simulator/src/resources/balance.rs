@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Route, allow_list};
 use crate::effects::NewEffect;
-use crate::list::GroupBy;
 use crate::money::Currency;
 use crate::objects::{
-    BalanceTransaction, BalanceType, Funds, Id, Owner, TransactionKind, fixture, group, random_id, shape,
+    BalanceTransaction, BalanceType, Funds, GroupBy, Id, Owner, TransactionKind, fixture, group, random_id,
+    shape,
 };
 use crate::state::{Origin, State, Timer};
 

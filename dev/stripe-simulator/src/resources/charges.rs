@@ -1,8 +1,7 @@
 //! `/v1/charges`: reading only, since payments are made with payment intents.
 
 use super::{Answer, Call, Route, allow_list};
-use crate::list::{Group, GroupBy};
-use crate::objects::{Charge, group};
+use crate::objects::{Charge, Group, GroupBy, group};
 use crate::state::State;
 
 pub(super) const ROUTES: &[Route] = &[

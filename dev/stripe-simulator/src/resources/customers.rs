@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::{Answer, Call, Route, allow_list};
 use crate::effects::NewEffect;
 use crate::errors::ApiError;
-use crate::list::GroupBy;
-use crate::objects::{Customer, Id, PaymentMethod, Resource, group};
+use crate::objects::{Customer, GroupBy, Id, PaymentMethod, Resource, group};
 use crate::state::State;
 
 pub(super) const ROUTES: &[Route] = &[

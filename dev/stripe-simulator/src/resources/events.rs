@@ -8,10 +8,9 @@ use super::{Call, Route, TextAnswer, allow_list};
 use crate::errors::ApiError;
 use crate::faults::{EventSubject, WebhookFault, glob};
 use crate::form::Params;
-use crate::list::{GroupBy, Page};
-use crate::objects::{Event, EventView, Id, Owner, Resource, group};
-use crate::state::{Origin, State, Timer};
-use crate::webhooks::Delivery;
+use crate::list::Page;
+use crate::objects::{Event, EventView, GroupBy, Id, Owner, Resource, group};
+use crate::state::{Delivery, Origin, State, Timer};
 use rand::Rng;
 
 pub(super) const ROUTES: &[Route] = &[

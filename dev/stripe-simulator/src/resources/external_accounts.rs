@@ -6,9 +6,8 @@ use super::accounts::{known, replace};
 use super::{Answer, Call, Route, allow_list};
 use crate::errors::ApiError;
 use crate::form::Params;
-use crate::list::list_object;
 use crate::money::Currency;
-use crate::objects::{Account, BankAccount, BankBehaviour};
+use crate::objects::{Account, BankAccount, BankBehaviour, list_object};
 use crate::state::State;
 
 pub(super) const ROUTES: &[Route] = &[

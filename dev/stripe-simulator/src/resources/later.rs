@@ -1,22 +1,26 @@
-//! What a test orders for a later moment of the simulator's clock: the failures and disputes that come days after the money.
+//! What happens when its time has come, also by a test's order: the failures and disputes that come days after the money.
 
-use serde::{Deserialize, Serialize};
+use super::{balance, disputes, payment_intents, payouts, refunds};
+use crate::state::{Move, Origin, State, Timer};
 
-use super::{disputes, payouts, refunds};
-use crate::objects::{Dispute, DisputeStatus, Id, Payout, PayoutStatus, Refund, RefundStatus};
-use crate::state::{Origin, State};
-
-/// Something that a bank, a payer or Stripe's staff does.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Move {
-    /// A payout takes a step, failing with this code.
-    Payout(Id<Payout>, PayoutStatus, Option<String>),
-    /// A refund takes a step, failing for this reason.
-    Refund(Id<Refund>, RefundStatus, Option<String>),
-    /// A dispute is opened.
-    OpenDispute(disputes::NewDispute),
-    /// A dispute takes a step.
-    Dispute(Id<Dispute>, DisputeStatus, disputes::Funds),
+/// Does everything whose time has come; says whether that was anything.
+pub(crate) fn run_due(state: &mut State) -> bool {
+    let now = state.now();
+    let mut is_changed = false;
+    while let Some(timer) = state.timers.take_due(now) {
+        is_changed = true;
+        match timer {
+            Timer::SettleIntent(id) => payment_intents::settle_by_fate(state, &id),
+            Timer::Mature(id) => balance::mature(state, &id),
+            Timer::AdvancePayout(id) => payouts::advance_by_itself(state, &id),
+            Timer::CompleteRefund(id) => refunds::complete(state, &id),
+            Timer::FailRefund(id) => refunds::fail_later(state, &id),
+            Timer::RetryRefunds => refunds::retry_waiting(state),
+            Timer::Ordered(what) => what.come_due(state),
+            Timer::Deliver(delivery) => state.ready.push(delivery),
+        }
+    }
+    is_changed
 }
 
 impl Move {

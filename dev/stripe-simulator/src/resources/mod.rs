@@ -24,8 +24,8 @@ use crate::auth::KeyKind;
 use crate::errors::ApiError;
 use crate::form::Params;
 use crate::list::Page;
-use crate::objects::{Owner, Resource};
-use crate::state::{Origin, State};
+use crate::objects::Owner;
+use crate::state::{Origin, State, Stored};
 
 /// One decoded API request.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
 }
 
 /// Answers with the object of type `T` that the path names.
-fn retrieve<T: Resource>(state: &mut State, call: &Call) -> Answer {
+fn retrieve<T: Stored>(state: &mut State, call: &Call) -> Answer {
     call.params.allow_only(&[])?;
     Ok(state.find::<T>(&call.owner, call.id())?.render(state))
 }

@@ -3,9 +3,9 @@
 use super::{Answer, Call, Route, allow_list};
 use crate::errors::ApiError;
 use crate::form::Params;
-use crate::list::GroupBy;
 use crate::objects::{
-    BankFate, Behaviour, Customer, Id, MethodKind, Owner, PaymentMethod, Resource, group, test_method,
+    BankFate, Behaviour, Customer, GroupBy, Id, MethodKind, Owner, PaymentMethod, Resource, group,
+    test_method,
 };
 use crate::state::State;
 

@@ -4,10 +4,9 @@ use super::balance::{Posting, available, post};
 use super::{Answer, Call, Route, allow_list};
 use crate::effects::NewEffect;
 use crate::errors::ApiError;
-use crate::list::GroupBy;
 use crate::money::{Currency, LARGEST_MOVEMENT};
 use crate::objects::{
-    Account, BankBehaviour, Id, Owner, Payout, PayoutStatus, Resource, TransactionKind, group,
+    Account, BankBehaviour, GroupBy, Id, Owner, Payout, PayoutStatus, Resource, TransactionKind, group,
 };
 use crate::settings::PayoutMode;
 use crate::state::{Origin, State, Timer};

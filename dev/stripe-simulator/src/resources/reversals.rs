@@ -5,8 +5,7 @@ use super::{Answer, Call, Route, allow_list};
 use crate::effects::{NewEffect, transaction_of};
 use crate::errors::ApiError;
 use crate::form::{Metadata, check_amount};
-use crate::list::GroupBy;
-use crate::objects::{Id, Owner, Resource, Reversal, TransactionKind, Transfer, group};
+use crate::objects::{GroupBy, Id, Owner, Resource, Reversal, TransactionKind, Transfer, group};
 use crate::state::{Origin, State};
 
 pub(super) const ROUTES: &[Route] = &[

@@ -4,10 +4,9 @@ use super::balance::{Posting, available, post};
 use super::{Answer, Call, Route, allow_list};
 use crate::effects::NewEffect;
 use crate::errors::ApiError;
-use crate::list::GroupBy;
 use crate::money::LARGEST_MOVEMENT;
 use crate::objects::{
-    Account, Charge, ChargeStatus, Id, Owner, Resource, TransactionKind, Transfer, group, random_id,
+    Account, Charge, ChargeStatus, GroupBy, Id, Owner, Resource, TransactionKind, Transfer, group, random_id,
 };
 use crate::state::State;
 

@@ -1,35 +1,10 @@
 //! How a dispute is opened, moves and ends, and the money it takes and gives back.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::balance::{Posting, post};
 use crate::effects::{NewEffect, transaction_of};
 use crate::money::Currency;
-use crate::objects::{Charge, Dispute, DisputeStatus, Id, Resource, TransactionKind};
-use crate::state::{Origin, State};
-
-/// A dispute to be opened.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct NewDispute {
-    pub(crate) charge: Id<Charge>,
-    /// In minor units; the charge's amount when absent. May be more than the charge, as at Stripe.
-    pub(crate) amount: Option<i64>,
-    pub(crate) reason: String,
-    /// `warning_…` for an inquiry, which moves no money.
-    pub(crate) status: DisputeStatus,
-    pub(crate) funds: Funds,
-}
-
-/// What a dispute's step does to the balance. Stripe tells of both for themselves: `charge.dispute.closed` and
-/// `charge.dispute.funds_withdrawn`, `funds_reinstated` (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.closed>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) enum Funds {
-    /// What usually goes with the status.
-    #[default]
-    Move,
-    /// Nothing, not yet or never: a payment that was refunded before is not taken once more, for example.
-    Stay,
-}
+use crate::objects::{Dispute, DisputeStatus, Id, Resource, TransactionKind};
+use crate::state::{DisputedFunds, NewDispute, Origin, State};
 
 /// Opens a dispute about a charge. Unless it is an inquiry, the money and Stripe's fee leave the balance at once.
 pub(crate) fn open(state: &mut State, new: NewDispute) -> Option<Id<Dispute>> {
@@ -53,7 +28,7 @@ pub(crate) fn open(state: &mut State, new: NewDispute) -> Option<Id<Dispute>> {
     });
     state.change(&charge.id, |row| row.disputed = true);
     let origin = Origin::default();
-    let withdrawn = if new.status.is_inquiry() || new.funds == Funds::Stay {
+    let withdrawn = if new.status.is_inquiry() || new.funds == DisputedFunds::Stay {
         0
     } else {
         withdraw(state, &id)
@@ -72,7 +47,7 @@ pub(crate) fn step(
     origin: &Origin,
     id: &Id<Dispute>,
     next: DisputeStatus,
-    funds: Funds,
+    funds: DisputedFunds,
 ) -> bool {
     let Some(dispute) = state.disputes.get(id.as_str()).cloned() else {
         return false;
@@ -84,7 +59,7 @@ pub(crate) fn step(
     state.change(id, |row| row.status = next);
     let untaken = dispute.balance_transactions.is_empty() || dispute.status == DisputeStatus::Won;
     let change = match next {
-        _ if funds == Funds::Stay => 0,
+        _ if funds == DisputedFunds::Stay => 0,
         DisputeStatus::Won => reinstate(state, id),
         DisputeStatus::NeedsResponse
         | DisputeStatus::UnderReview

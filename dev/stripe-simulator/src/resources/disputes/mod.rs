@@ -4,11 +4,10 @@ mod life;
 
 use super::{Answer, Call, Route, allow_list};
 use crate::errors::ApiError;
-use crate::list::{Group, GroupBy};
-use crate::objects::{Dispute, DisputeStatus, Resource, group};
-use crate::state::State;
+use crate::objects::{Dispute, DisputeStatus, Group, GroupBy, Resource, group};
+use crate::state::{DisputedFunds, State};
 
-pub(crate) use life::{Funds, NewDispute, move_funds, open, step};
+pub(crate) use life::{move_funds, open, step};
 
 pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/disputes", "disputes.list", list),
@@ -71,7 +70,7 @@ fn close(state: &mut State, call: &Call) -> Answer {
     } else {
         DisputeStatus::Lost
     };
-    if dispute.status.is_closed() || !step(state, &call.origin, &dispute.id, next, Funds::Move) {
+    if dispute.status.is_closed() || !step(state, &call.origin, &dispute.id, next, DisputedFunds::Move) {
         return Err(ApiError::refused(
             "dispute_closed",
             "This dispute is already closed.",

@@ -4,11 +4,10 @@ use super::super::{Answer, Call, payment_methods};
 use super::{attempt, declined, log, unexpected};
 use crate::errors::ApiError;
 use crate::form::Params;
-use crate::list::GroupBy;
 use crate::money::{Currency, LARGEST_CHARGE};
 use crate::objects::{
-    CaptureMethod, Customer, Id, IntentStatus, MethodKind, Owner, PaymentIntent, PaymentMethod, Resource,
-    group, random_id,
+    CaptureMethod, Customer, GroupBy, Id, IntentStatus, MethodKind, Owner, PaymentIntent, PaymentMethod,
+    Resource, group, random_id,
 };
 use crate::state::State;
 

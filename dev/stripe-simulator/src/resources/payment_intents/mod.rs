@@ -13,8 +13,7 @@ use crate::auth::KeyKind;
 use crate::effects::NewEffect;
 use crate::errors::ApiError;
 use crate::form::check_amount;
-use crate::list::GroupBy;
-use crate::objects::{Decline, Id, IntentStatus, PaymentIntent, Resource, group};
+use crate::objects::{Decline, GroupBy, Id, IntentStatus, PaymentIntent, Resource, group};
 use crate::state::{Origin, State};
 
 pub(crate) use attempt::{Authentication, authenticate, settle, settle_by_fate};

@@ -1,15 +1,13 @@
 //! Money that arrives for an intent, and the dispute that some payment methods bring after it.
 
 use super::super::balance::{Posting, post};
-use super::super::disputes::{Funds, NewDispute};
-use super::super::later::Move;
 use super::attempt::{announce, announce_charge, charge, method_of};
 use super::{debits, log};
 use crate::objects::{
     BankFate, Behaviour, Charge, ChargeStatus, DisputeStatus, Id, IntentStatus, PaymentIntent,
     TransactionKind,
 };
-use crate::state::{Origin, State, Timer};
+use crate::state::{DisputedFunds, Move, NewDispute, Origin, State, Timer};
 
 /// The payer's money arrives: the intent succeeds, the balance grows by the amount less Stripe's fee.
 pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, amount: i64) {
@@ -95,7 +93,7 @@ fn dispute(state: &mut State, charge: &Id<Charge>, behaviour: Behaviour) {
         amount: None,
         reason: reason.to_owned(),
         status,
-        funds: Funds::Move,
+        funds: DisputedFunds::Move,
     });
     match state.settings.dispute_after_ms {
         0 => opened.come_due(state),

@@ -7,10 +7,9 @@ use super::super::{Answer, Call};
 use super::log;
 use crate::errors::ApiError;
 use crate::form::{Metadata, check_amount};
-use crate::list::GroupBy;
 use crate::objects::{
-    BalanceTransaction, Behaviour, Charge, ChargeStatus, Dispute, DisputeStatus, Id, Owner, PaymentIntent,
-    Refund, RefundStatus, Resource, TransactionKind, group,
+    BalanceTransaction, Behaviour, Charge, ChargeStatus, Dispute, DisputeStatus, GroupBy, Id, Owner,
+    PaymentIntent, Refund, RefundStatus, Resource, TransactionKind, group,
 };
 use crate::state::{Origin, State, Timer};
 

@@ -6,8 +6,7 @@ use super::balance::{Posting, available, post, settled};
 use super::{Answer, Call, Route, allow_list};
 use crate::effects::{NewEffect, transaction_of};
 use crate::errors::ApiError;
-use crate::list::{Group, GroupBy};
-use crate::objects::{Id, Refund, RefundStatus, Resource, TransactionKind, group};
+use crate::objects::{Group, GroupBy, Id, Refund, RefundStatus, Resource, TransactionKind, group};
 use crate::state::{Origin, State};
 
 pub(crate) use create::{Order, make};

@@ -5,18 +5,14 @@
 //! that the simulator has forgotten, however it was ended. What changes meanwhile goes with the next writing. Without a file, which
 //! is what tests and campaigns use, nothing is written and nobody waits.
 
-pub(crate) mod pairs;
-pub(crate) mod words;
-
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::server::Core;
 use crate::state::State;
 
 /// The form of the file. It is raised when a state of before can no longer be read.
@@ -96,13 +92,32 @@ impl Keeping {
             .await;
     }
 
-    fn is_behind(&self) -> bool {
+    /// Tells of every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Whether something has changed that is not in the file yet.
+    pub(crate) fn is_behind(&self) -> bool {
         *self.written.borrow() < *self.changed.borrow()
     }
 
-    fn write(&self, core: &Core) -> Result<()> {
+    /// Writes the state, which `lock` gives for no longer than it takes to copy it.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the message names it.
+    pub(crate) fn write<S: Deref<Target = State>>(&self, lock: impl FnOnce() -> S) -> Result<()> {
+        self.try_to_write(lock).with_context(|| {
+            format!(
+                "the simulator's state could not be written to {}",
+                self.file.display()
+            )
+        })
+    }
+
+    fn try_to_write<S: Deref<Target = State>>(&self, lock: impl FnOnce() -> S) -> Result<()> {
         let (revision, text) = {
-            let state = core.lock();
+            let state = lock();
             let written = Written {
                 version: VERSION,
                 state: &state,
@@ -115,47 +130,6 @@ impl Keeping {
         self.written.send_replace(revision);
         Ok(())
     }
-}
-
-/// Writes what changes, until the simulator stops, and then once more.
-pub(crate) async fn run(core: Arc<Core>) {
-    let Some(mut changed) = core.keeping().map(|keeping| keeping.changed.subscribe()) else {
-        return;
-    };
-    loop {
-        let is_stopped = core.stop.is_cancelled();
-        write(Arc::clone(&core)).await;
-        if is_stopped {
-            return;
-        }
-        if core.keeping().is_some_and(Keeping::is_behind) {
-            continue;
-        }
-        tokio::select! {
-            told = changed.changed() => if told.is_err() { return },
-            () = core.stop.cancelled() => {}
-        }
-    }
-}
-
-async fn write(core: Arc<Core>) {
-    let written = tokio::task::spawn_blocking(move || {
-        let keeping = core.keeping().context("no file")?;
-        keeping.write(&core).with_context(|| {
-            format!(
-                "the simulator's state could not be written to {}",
-                keeping.file.display()
-            )
-        })
-    })
-    .await;
-    let error = match written {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
-        Err(error) => error.into(),
-    };
-    tracing::error!("{error:#}");
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
 }
 
 /// Forgets a kept state; false when there is none.

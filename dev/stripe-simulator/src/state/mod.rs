@@ -1,5 +1,8 @@
 //! The simulator's whole state, kept in one struct so that every transition is one function call under one lock.
 
+mod stored;
+mod work;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use rand::SeedableRng;
@@ -8,41 +11,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, Moment, Timers};
-use crate::effects::EffectLog;
+use crate::effects::{Effect, EffectLog, NewEffect, transaction_of};
 use crate::faults::{ApiFault, Rules, WebhookFault};
 use crate::idempotency::KeyStore;
-use crate::keeping::pairs;
 use crate::list::Table;
 use crate::money::Currency;
 use crate::objects::{
     Account, BalanceTransaction, Charge, Customer, Dispute, Event, Funds, Id, Owner, PaymentIntent,
-    PaymentMethod, Payout, Refund, Resource, Reversal, Transfer,
+    PaymentMethod, Payout, Refund, Reversal, Transfer,
 };
-use crate::resources::later::Move;
-use crate::resources::{balance, payment_intents, payouts, refunds};
+use crate::serial::pairs;
 use crate::settings::{Settings, WebhookTarget};
-use crate::webhooks::{Attempt, Delivery};
 
-/// Work that happens by itself once its time has come.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Timer {
-    /// A bank debit ends.
-    SettleIntent(Id<PaymentIntent>),
-    /// Pending money becomes available.
-    Mature(Id<BalanceTransaction>),
-    /// A payout takes its next step.
-    AdvancePayout(Id<Payout>),
-    /// A pending refund succeeds.
-    CompleteRefund(Id<Refund>),
-    /// A succeeded refund fails.
-    FailRefund(Id<Refund>),
-    /// Refunds that wait for money are tried again.
-    RetryRefunds,
-    /// What a test ordered for later.
-    Ordered(Move),
-    /// A webhook is sent.
-    Deliver(Delivery),
-}
+pub(crate) use stored::Stored;
+pub(crate) use work::{Attempt, Delivery, DisputedFunds, Move, NewDispute, Timer};
 
 /// Which API request something happened in; empty for what happens by itself.
 #[derive(Debug, Clone, Default)]
@@ -183,24 +165,27 @@ impl State {
         self.timers.plan(due, timer);
     }
 
-    /// Does everything whose time has come; says whether that was anything.
-    pub(crate) fn run_due(&mut self) -> bool {
-        let now = self.now();
-        let mut is_changed = false;
-        while let Some(timer) = self.timers.take_due(now) {
-            is_changed = true;
-            match timer {
-                Timer::SettleIntent(id) => payment_intents::settle_by_fate(self, &id),
-                Timer::Mature(id) => balance::mature(self, &id),
-                Timer::AdvancePayout(id) => payouts::advance_by_itself(self, &id),
-                Timer::CompleteRefund(id) => refunds::complete(self, &id),
-                Timer::FailRefund(id) => refunds::fail_later(self, &id),
-                Timer::RetryRefunds => refunds::retry_waiting(self),
-                Timer::Ordered(what) => what.come_due(self),
-                Timer::Deliver(delivery) => self.ready.push(delivery),
-            }
-        }
-        is_changed
+    /// Appends to the effect log.
+    pub(crate) fn log_effect(&mut self, origin: &Origin, new: NewEffect<'_>) {
+        let seq = u64::try_from(self.effects.len())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        let effect = Effect {
+            seq,
+            time: self.now().rfc3339(),
+            operation: new.operation.to_owned(),
+            object: new.object.to_owned(),
+            amount: new.amount.map(|(amount, _)| amount),
+            currency: new.amount.map(|(_, currency)| currency),
+            account: new.account.map(str::to_owned),
+            platform_change: new.platform_change,
+            connected_change: new.connected_change,
+            transaction_id: transaction_of(&new.metadata).or(new.about),
+            metadata: new.metadata,
+            idempotency_key: origin.idempotency_key.clone(),
+            request_id: origin.request_id.clone(),
+        };
+        self.effects.append(effect);
     }
 
     /// Forgets every object, key, fault and effect; the clock, the settings and the webhook target stay.
@@ -209,28 +194,6 @@ impl State {
         fresh.base_url.clone_from(&self.base_url);
         fresh.clock = self.clock;
         *self = fresh;
-    }
-
-    /// Stripe's JSON of the object that `id` names, told by its prefix; for `expand`.
-    pub(crate) fn render_any(&self, owner: &Owner, id: &str) -> Option<Value> {
-        fn one<T: Resource>(state: &State, owner: &Owner, id: &str) -> Option<Value> {
-            state.owned::<T>(owner, id).map(|row| row.render(state))
-        }
-        let prefix = id.split('_').next()?;
-        match prefix {
-            "cus" => one::<Customer>(self, owner, id),
-            "pm" => one::<PaymentMethod>(self, owner, id),
-            "pi" => one::<PaymentIntent>(self, owner, id),
-            "ch" | "py" => self.charges.get(id).map(|charge| charge.render(self)),
-            "txn" => one::<BalanceTransaction>(self, owner, id),
-            "acct" => one::<Account>(self, &Owner::Platform, id),
-            "tr" => one::<Transfer>(self, owner, id),
-            "trr" => one::<Reversal>(self, owner, id),
-            "po" => one::<Payout>(self, owner, id),
-            "re" => one::<Refund>(self, owner, id),
-            "du" => one::<Dispute>(self, owner, id),
-            _ => None,
-        }
     }
 
     /// How much there is of everything, for `GET /_control/state`.

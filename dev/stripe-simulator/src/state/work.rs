@@ -1,0 +1,89 @@
+//! What is still to happen, as the state keeps it: by itself, by a test's order, and webhooks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::objects::{
+    BalanceTransaction, Charge, Dispute, DisputeStatus, Event, Id, PaymentIntent, Payout, PayoutStatus,
+    Refund, RefundStatus,
+};
+
+/// Work that happens by itself once its time has come.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Timer {
+    /// A bank debit ends.
+    SettleIntent(Id<PaymentIntent>),
+    /// Pending money becomes available.
+    Mature(Id<BalanceTransaction>),
+    /// A payout takes its next step.
+    AdvancePayout(Id<Payout>),
+    /// A pending refund succeeds.
+    CompleteRefund(Id<Refund>),
+    /// A succeeded refund fails.
+    FailRefund(Id<Refund>),
+    /// Refunds that wait for money are tried again.
+    RetryRefunds,
+    /// What a test ordered for later.
+    Ordered(Move),
+    /// A webhook is sent.
+    Deliver(Delivery),
+}
+
+/// Something that a bank, a payer or Stripe's staff does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Move {
+    /// A payout takes a step, failing with this code.
+    Payout(Id<Payout>, PayoutStatus, Option<String>),
+    /// A refund takes a step, failing for this reason.
+    Refund(Id<Refund>, RefundStatus, Option<String>),
+    /// A dispute is opened.
+    OpenDispute(NewDispute),
+    /// A dispute takes a step.
+    Dispute(Id<Dispute>, DisputeStatus, DisputedFunds),
+}
+
+/// A dispute to be opened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NewDispute {
+    pub(crate) charge: Id<Charge>,
+    /// In minor units; the charge's amount when absent. May be more than the charge, as at Stripe.
+    pub(crate) amount: Option<i64>,
+    pub(crate) reason: String,
+    /// `warning_…` for an inquiry, which moves no money.
+    pub(crate) status: DisputeStatus,
+    pub(crate) funds: DisputedFunds,
+}
+
+/// What a dispute's step does to the balance. Stripe tells of both for themselves: `charge.dispute.closed` and
+/// `charge.dispute.funds_withdrawn`, `funds_reinstated` (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.closed>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum DisputedFunds {
+    /// What usually goes with the status.
+    #[default]
+    Move,
+    /// Nothing, not yet or never: a payment that was refunded before is not taken once more, for example.
+    Stay,
+}
+
+/// One sending of one event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    pub(crate) event: Id<Event>,
+    /// Counts from 0.
+    pub(crate) attempt: u32,
+    /// Whether it is sent again when it fails; extra copies are not.
+    pub(crate) retried: bool,
+    pub(crate) bad_signature: bool,
+}
+
+/// What became of one sending.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Attempt {
+    pub(crate) event: String,
+    pub(crate) kind: String,
+    pub(crate) attempt: u32,
+    pub(crate) time: String,
+    /// The endpoint's status; absent when there was no answer.
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<String>,
+    pub(crate) millis: u64,
+}
