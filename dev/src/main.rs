@@ -1,13 +1,11 @@
 //! wallet-dev: runs the local stack, the Stripe simulator and the demonstration; issues tokens. `wallet-dev --help` tells more.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 use wallet_dev::demo;
 use wallet_dev::say::{complain, say};
@@ -15,7 +13,8 @@ use wallet_dev::stack::record::{self, Locking, Record};
 use wallet_dev::stack::{Cluster, Home, Postgres, PostgresOptions, Secrets, UnusableEnvironment};
 use wallet_dev::token::{self, Role};
 use wallet_dev::up::{self, Signals, UpOptions};
-use wallet_stripe_simulator::{Settings, SimulatorConfig, WebhookTarget};
+use wallet_stripe_simulator::SimulatorConfig;
+use wallet_stripe_simulator::program::{self, Arguments};
 
 /// The local stack of the wallet: private PostgreSQL and Redis, the Stripe simulator, the API and the worker.
 #[derive(Parser)]
@@ -32,7 +31,8 @@ enum Command {
     /// The same, then play one whole story through the public API, check every balance, and stop.
     Demo(Box<StackArgs>),
     /// Run the Stripe simulator alone.
-    Stripe(Box<StripeArgs>),
+    #[command(about = "Run the Stripe simulator alone")]
+    Stripe(Box<Arguments>),
     /// Forget what the Stripe simulator of a stopped stack has kept: its customers, cards, accounts, balances and events.
     Forget(HomeArgs),
     /// Print an access token.
@@ -73,39 +73,6 @@ impl From<StackArgs> for UpOptions {
 }
 
 #[derive(Args)]
-struct StripeArgs {
-    /// The port on 127.0.0.1; 0 takes a free one.
-    #[arg(long, default_value_t = 12_111)]
-    port: u16,
-    /// Where events are sent; POST /_control/webhook sets it later.
-    #[arg(long, value_name = "URL", requires = "webhook_secret")]
-    webhook_url: Option<String>,
-    /// What signs them: the platform's secret and, after a comma, the one for events of connected accounts.
-    #[arg(
-        long,
-        value_name = "SECRET[,SECRET]",
-        env = "STRIPE_WEBHOOK_SECRET",
-        hide_env_values = true
-    )]
-    webhook_secret: Option<String>,
-    /// Keep the state in this file and go on with what it holds; without it the state is forgotten.
-    #[arg(long, value_name = "FILE")]
-    state: Option<PathBuf>,
-    /// Append every effect to this file, as a JSON line.
-    #[arg(long, value_name = "FILE")]
-    effect_log: Option<PathBuf>,
-    /// What the platform owns at the start, in minor units; can be repeated.
-    #[arg(long, value_name = "CURRENCY=AMOUNT", value_parser = parse_balance)]
-    balance: Vec<(String, i64)>,
-    /// Delays, fees and modes, as for POST /_control/settings: '{"payout_mode": "manual"}'
-    #[arg(long, value_name = "JSON", value_parser = parse_settings, default_value = "{}")]
-    settings: Settings,
-    /// Seeds random faults, so that a run can be repeated.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-}
-
-#[derive(Args)]
 struct TokenArgs {
     #[command(flatten)]
     home: HomeArgs,
@@ -143,7 +110,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Up(args) => up::up(&(*args).into()).await?,
         Command::Demo(args) => demo::demo(&(*args).into()).await?,
-        Command::Stripe(args) => simulate(*args).await?,
+        Command::Stripe(args) => program::run(simulator(*args)).await?,
         Command::Forget(args) => forget(&args.dir)?,
         Command::Token(args) => say(&issue(args)?),
         Command::Env(args) => say(environment(&args.dir)?.trim_end()),
@@ -152,35 +119,12 @@ async fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn simulate(args: StripeArgs) -> Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    let mut signals = Signals::catch()?;
-    let webhook = args.webhook_url.zip(args.webhook_secret).map(|(url, secrets)| {
-        let (platform, connect) = secrets.split_once(',').unwrap_or((&secrets, ""));
-        WebhookTarget::new(url, platform, Some(connect.to_owned()))
-    });
-    let simulator = wallet_stripe_simulator::start(SimulatorConfig {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),
-        webhook,
-        state_file: args.state,
-        effects_file: args.effect_log,
-        opening_balance: args.balance,
-        settings: args.settings,
-        seed: args.seed,
-        ..SimulatorConfig::default()
-    })
-    .await?;
-    say(&format!(
-        "Stripe simulator on {}  (Ctrl-C stops it)",
-        simulator.url()
-    ));
-    signals.next().await;
-    simulator.shutdown().await;
-    Ok(())
+/// The simulator with what people of a stack do about a state that cannot be read.
+fn simulator(arguments: Arguments) -> SimulatorConfig {
+    SimulatorConfig {
+        state_remedy: "`wallet-dev forget` (`bin/dev forget`) forgets it".to_owned(),
+        ..arguments.into()
+    }
 }
 
 fn forget(folder: &Path) -> Result<()> {
@@ -198,16 +142,6 @@ fn forget(folder: &Path) -> Result<()> {
         "the simulator has kept nothing"
     });
     Ok(())
-}
-
-fn parse_balance(text: &str) -> Result<(String, i64), String> {
-    let expected = || format!("\"{text}\" is no balance such as usd=100000");
-    let (currency, amount) = text.split_once('=').ok_or_else(expected)?;
-    Ok((currency.to_owned(), amount.parse().map_err(|_| expected())?))
-}
-
-fn parse_settings(text: &str) -> Result<Settings, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn issue(args: TokenArgs) -> Result<String> {
@@ -268,4 +202,34 @@ async fn with_postgres(command: &[String]) -> Result<ExitCode> {
         .code()
         .and_then(|code| u8::try_from(code).ok())
         .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_simulator_takes_its_own_arguments_and_names_the_command_that_forgets() {
+        let cli = Cli::try_parse_from(["wallet-dev", "stripe", "--port=0", "--state=state.json"]).unwrap();
+        let Command::Stripe(arguments) = cli.command else {
+            panic!("another command");
+        };
+        let config = simulator(*arguments);
+        assert_eq!(config.state_file, Some(PathBuf::from("state.json")));
+        assert!(
+            config.state_remedy.contains("wallet-dev forget"),
+            "{}",
+            config.state_remedy
+        );
+    }
+
+    #[test]
+    fn the_simulator_s_command_is_described_as_a_command_of_ours() {
+        use clap::CommandFactory as _;
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let stripe = cli.find_subcommand("stripe").unwrap();
+        let about = stripe.get_about().map(ToString::to_string);
+        assert_eq!(about.as_deref(), Some("Run the Stripe simulator alone"));
+    }
 }

@@ -37,8 +37,8 @@ struct Read {
 /// The state that an earlier run has kept; none without a file.
 ///
 /// # Errors
-/// When the file cannot be read or is of another version; the message names the command that forgets it.
-pub(crate) fn load(file: &Path) -> Result<Option<State>> {
+/// When the file cannot be read or is of another version; the message ends with the remedy.
+pub(crate) fn load(file: &Path, remedy: &str) -> Result<Option<State>> {
     let shown = file.display();
     let text = match fs::read(file) {
         Ok(text) => text,
@@ -47,14 +47,13 @@ pub(crate) fn load(file: &Path) -> Result<Option<State>> {
             return Err(error).with_context(|| format!("cannot read the simulator's state {shown}"));
         }
     };
-    let mend = "`wallet-dev forget` (`bin/dev forget`) forgets it";
     let stamp: Stamp = serde_json::from_slice(&text)
-        .with_context(|| format!("the simulator's state {shown} is damaged; {mend}"))?;
+        .with_context(|| format!("the simulator's state {shown} is damaged; {remedy}"))?;
     if stamp.version != VERSION {
-        bail!("the simulator's state {shown} is of another version; {mend}");
+        bail!("the simulator's state {shown} is of another version; {remedy}");
     }
     let read: Read = serde_json::from_slice(&text)
-        .with_context(|| format!("the simulator's state {shown} does not fit this version; {mend}"))?;
+        .with_context(|| format!("the simulator's state {shown} does not fit this version; {remedy}"))?;
     Ok(Some(read.state))
 }
 

@@ -58,6 +58,7 @@ mod list;
 mod listener;
 mod money;
 mod objects;
+pub mod program;
 mod request;
 mod resources;
 mod serial;
@@ -103,6 +104,8 @@ pub struct SimulatorConfig {
     pub webhook: Option<WebhookTarget>,
     /// A file that keeps the state from one run to the next; without one it is forgotten.
     pub state_file: Option<PathBuf>,
+    /// What to do about a file that cannot be gone on with, for people: it is told behind the reason.
+    pub state_remedy: String,
     /// A file that gets every effect as a JSON line, appended.
     pub effects_file: Option<PathBuf>,
     /// What the platform owns at the start: ISO currency and amount in minor units.
@@ -120,6 +123,7 @@ impl Default for SimulatorConfig {
             secret_key: None,
             webhook: None,
             state_file: None,
+            state_remedy: "remove it to begin with nothing".to_owned(),
             effects_file: None,
             opening_balance: Vec::new(),
             settings: Settings::default(),
@@ -141,7 +145,8 @@ pub struct Simulator {
 /// Starts a simulator and returns once it accepts connections.
 ///
 /// # Errors
-/// When the address cannot be bound, the effect log cannot be opened, or an opening balance names an unknown currency.
+/// When the address cannot be bound, the effect log cannot be opened, the state's file cannot be gone on with, or an opening balance names an
+/// unknown currency.
 pub async fn start(config: SimulatorConfig) -> anyhow::Result<Simulator> {
     let outage = Outage::default();
     let listener = FaultyListener::bind(config.listen, outage.clone())
@@ -154,7 +159,7 @@ pub async fn start(config: SimulatorConfig) -> anyhow::Result<Simulator> {
     match config
         .state_file
         .as_deref()
-        .map(keeping::load)
+        .map(|file| keeping::load(file, &config.state_remedy))
         .transpose()?
         .flatten()
     {

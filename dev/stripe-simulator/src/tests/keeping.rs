@@ -203,6 +203,15 @@ async fn a_state_that_cannot_be_read_is_refused_with_the_command_that_forgets_it
         std::fs::write(&file, text).unwrap();
         let refused = start(keeping(folder.path())).await.unwrap_err();
         assert!(
+            format!("{refused:#}").contains("remove it"),
+            "{text}: {refused:#}"
+        );
+        let config = SimulatorConfig {
+            state_remedy: "`wallet-dev forget` forgets it".to_owned(),
+            ..keeping(folder.path())
+        };
+        let refused = start(config).await.unwrap_err();
+        assert!(
             format!("{refused:#}").contains("wallet-dev forget"),
             "{text}: {refused:#}"
         );
