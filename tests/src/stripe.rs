@@ -151,7 +151,7 @@ impl Stripe {
         answered(request.header("stripe-account", account)).await
     }
 
-    /// Orders a fault of API requests; see `docs/simulator.md`.
+    /// Orders a fault of API requests; see `dev/stripe-simulator/README.md`.
     pub async fn fault(&self, fault: Value) {
         self.control("faults", fault).await;
     }

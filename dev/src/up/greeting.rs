@@ -21,7 +21,7 @@ pub(super) fn greeting(running: &Running) -> Result<String> {
         || "Stripe      the real one (test mode)".to_owned(),
         |simulator| {
             format!(
-                "Simulator   {}  (control: /_control/…, docs/simulator.md)",
+                "Simulator   {}  (control: /_control/…, dev/stripe-simulator/README.md)",
                 simulator.base()
             )
         },

@@ -1,9 +1,11 @@
 //! A stateful Stripe simulator for development and tests.
 //!
 //! It speaks Stripe's HTTP API (form-encoded bodies, Stripe's object shapes and error bodies, idempotency keys, signed
-//! webhooks with retries) for the part of Stripe that the wallet uses, keeps everything in memory (and in a file, when one is named:
-//! a stack that is started again goes on with it), and has a control endpoint, `/_control/…`, with which tests order faults and play payers, payees and banks. `docs/simulator.md` has an
-//! example for every call.
+//! webhooks with retries) for the part of Stripe that a platform with connected accounts uses, keeps everything in memory (and in a file,
+//! when one is named: a simulator that is started again goes on with it), and has a control endpoint, `/_control/…`, with which tests order
+//! faults and play payers, payees and banks. `README.md` has an example for every call.
+//!
+//! [`start`] starts one in this process, for tests; [`program`] is the command line of one in a process of its own.
 //!
 //! | control call | does |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! The control endpoint, `/_control/…`: what a test may do to the simulator. JSON in, JSON out, no key.
 //!
-//! Every call is described with an example in `docs/simulator.md`.
+//! Every call is described with an example in `README.md`.
 
 mod faults;
 mod inspect;

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 /// The shell's commands in the page, with continued lines joined.
 fn commands() -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/simulator.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let page = fs::read_to_string(page).unwrap();
     let blocks = page.split("```sh\n").skip(1);
     let blocks = blocks.map(|block| block.split("```").next().unwrap().replace("\\\n", " "));
@@ -31,9 +31,12 @@ struct Started {
 
 impl Started {
     async fn by(command: &str, folder: &Path) -> Self {
-        let program = env!("CARGO_BIN_EXE_wallet-dev");
+        let program = env!("CARGO_BIN_EXE_stripe-simulator");
         let command = command
-            .replace("cargo run -p wallet-dev --", &format!("exec '{program}'"))
+            .replace(
+                "cargo run -p wallet-stripe-simulator --",
+                &format!("exec '{program}'"),
+            )
             .replace("--port 12111", "--port 0")
             // Nobody is there; on 8080 there might be.
             .replace("127.0.0.1:8080", "127.0.0.1:1");

@@ -13,8 +13,8 @@ const WITHIN: Duration = Duration::from_secs(90);
 
 fn library(language: Language) -> Library {
     let (name, folder) = match language {
-        Language::Node => ("stripe-node", "stripe-clients/node"),
-        Language::Python => ("stripe-python", "stripe-clients/python"),
+        Language::Node => ("stripe-node", "clients/node"),
+        Language::Python => ("stripe-python", "clients/python"),
     };
     Library {
         name,
