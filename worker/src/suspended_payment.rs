@@ -5,7 +5,7 @@ use wallet_core::money::{Money, MoneyError};
 use wallet_core::stripe::{
     Dispute, DisputeStatus, Lane, PaymentIntent, PaymentIntentId, Refund, RefundStatus,
 };
-use wallet_core::transactions::{self, Transaction, external_ref};
+use wallet_core::transactions::{self, ExternalRef, RefKind, Transaction};
 
 use crate::job_error::JobError;
 use crate::worker::Worker;
@@ -16,12 +16,7 @@ pub(crate) async fn payments_of(
     deposit: &Transaction,
 ) -> Result<Vec<PaymentIntentId>, JobError> {
     let conn = &mut worker.db.conn().await?;
-    let named = transactions::external_refs_of(conn, deposit.id, external_ref::LATE_PAYMENT).await?;
-    let read = |id: &String| {
-        id.parse()
-            .map_err(|_| JobError::Park(format!("{id} is no payment intent")))
-    };
-    named.iter().map(read).collect()
+    Ok(transactions::external_refs_of(conn, deposit.id, RefKind::LatePayment).await?)
 }
 
 /// A payment as Stripe shows it.
@@ -60,7 +55,7 @@ impl SuspendedPayment {
                 // Its event may still be on its way.
                 RefundStatus::Succeeded => {
                     let conn = &mut worker.db.conn().await?;
-                    transactions::find_by_external_ref(conn, external_ref::REFUND, refund.id.as_str())
+                    transactions::find_by_external_ref(conn, &ExternalRef::Refund(refund.id.clone()))
                         .await?
                         .is_some()
                 }

@@ -1,5 +1,7 @@
 //! Checks that several requests share.
 
+use std::str::FromStr;
+
 use super::{AcceptError, Caller};
 use crate::config::PersonLimits;
 use crate::db::PgConn;
@@ -110,25 +112,18 @@ pub(super) fn spendable(wallet: &Wallet, amount: Money) -> Result<(), AcceptErro
 }
 
 /// An id of a Stripe object that a client sent.
-pub(super) fn stripe_id(
+pub(super) fn stripe_id<Id: FromStr>(
     field: &'static str,
     text: Option<&str>,
     prefixes: &[&str],
-) -> Result<(), AcceptError> {
-    let Some(text) = text else { return Ok(()) };
-    let rest = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
-    let fits = rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && rest
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    });
-    if fits && text.len() <= 255 {
-        Ok(())
-    } else {
-        Err(AcceptError::validation(
+) -> Result<Option<Id>, AcceptError> {
+    let Some(text) = text else { return Ok(None) };
+    let is_wanted = prefixes.iter().any(|prefix| text.starts_with(prefix));
+    let id = text.parse().ok().filter(|_| is_wanted);
+    id.map(Some).ok_or_else(|| {
+        AcceptError::validation(
             field,
             format!("must be a Stripe id that begins with {}", prefixes.join(" or ")),
-        ))
-    }
+        )
+    })
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::ids::TransactionId;
+use crate::ids::stripe::PaymentMethodId;
 use crate::jobs::JobKind;
 use crate::money::{AmountError, Money};
 use crate::stripe::MethodChoice;
@@ -57,7 +58,7 @@ impl Acceptor {
         text::reference(input.reference.as_deref())?;
         text::object("metadata", input.metadata.as_ref())?;
         text::object("senderDetails", input.sender_details.as_ref())?;
-        checks::stripe_id(
+        let payment_method: Option<PaymentMethodId> = checks::stripe_id(
             "stripePaymentMethodId",
             input.stripe_payment_method_id.as_deref(),
             &["pm_", "card_", "ba_"],
@@ -99,7 +100,7 @@ impl Acceptor {
             checks::room_for_payment(conn, &wallet, &self.limits).await?;
             let mut new = self.pending(id, Flow::Deposit, &wallet, amount);
             new.payment_method = Some(input.payment_method);
-            new.stripe_payment_method_id.clone_from(&input.stripe_payment_method_id);
+            new.stripe_payment_method_id.clone_from(&payment_method);
             new.encrypted_sender_details.clone_from(&sender_details);
             new.description.clone_from(&input.description);
             new.reference.clone_from(&input.reference);

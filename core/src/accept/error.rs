@@ -2,6 +2,7 @@
 
 use crate::crypto::CryptoError;
 use crate::db::{AsDbError, DbError};
+use crate::ids::stripe::AccountId;
 
 /// Why a request is not accepted. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,7 @@ pub enum AcceptError {
     #[error("{sentence}")]
     PayoutAccountNotReady {
         /// `acct_…`
-        account: String,
+        account: AccountId,
         /// Why, and what would help.
         sentence: String,
     },

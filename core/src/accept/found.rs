@@ -9,7 +9,7 @@ use crate::db::{Db, DbError, PgConn, in_transaction};
 use crate::ids::{IdSource, TransactionId};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::money::Money;
-use crate::transactions::{self, Flow, TimelineKind, Transaction, external_ref};
+use crate::transactions::{self, ExternalRef, Flow, TimelineKind, Transaction};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -21,10 +21,10 @@ pub struct Found<'a> {
     pub flow: Flow,
     /// The transaction it gives back.
     pub original: &'a Transaction,
-    /// The Stripe object that it is booked for, once: kind of reference and id.
-    pub reference: (&'static str, &'a str),
-    /// A second object that leads to the same transaction, of the same kind of reference, when Stripe names one by now.
-    pub also: Option<&'a str>,
+    /// The Stripe object that it is booked for, once.
+    pub reference: ExternalRef,
+    /// A second object that leads to the same transaction in the same way, when Stripe names one by now.
+    pub also: Option<ExternalRef>,
     /// How much, in the wallet's currency.
     pub amount: Money,
     /// What happened, for the owner: a line on the timeline of both transactions.
@@ -46,7 +46,7 @@ pub async fn open_found(
         pending(found, TransactionId::from_uuid(ids.next()), clock),
         clock.now(),
     );
-    let (kind, external_id) = found.reference;
+    let (kind, external_id) = (found.reference.kind().as_str(), found.reference.id());
     in_transaction!(db, conn => {
         if let Some(known) = take_references(conn, found, new.id, now).await? {
             return Ok(known);
@@ -78,15 +78,14 @@ async fn take_references(
     new: TransactionId,
     now: DateTime<Utc>,
 ) -> Result<Option<TransactionId>, DbError> {
-    let (kind, external_id) = found.reference;
-    let also = match found.also {
-        Some(also) => transactions::find_by_external_ref(conn, kind, also).await?,
+    let also = match &found.also {
+        Some(also) => transactions::find_by_external_ref(conn, also).await?,
         None => None,
     };
     // Whoever comes second waits here for the first one's commit.
-    let holder = take_reference(conn, (kind, external_id), also.unwrap_or(new), now).await?;
-    if let Some(also) = found.also {
-        let second = take_reference(conn, (kind, also), holder, now).await?;
+    let holder = take_reference(conn, &found.reference, also.unwrap_or(new), now).await?;
+    if let Some(also) = &found.also {
+        let second = take_reference(conn, also, holder, now).await?;
         if second != holder {
             // Somebody else has booked it by the second object meanwhile: again, now that both can be seen.
             return Err(DbError::Overtaken);
@@ -98,14 +97,14 @@ async fn take_references(
 /// Lets a reference lead to this transaction, unless it leads to one already; gives the one that it leads to.
 async fn take_reference(
     conn: &mut PgConn,
-    (kind, external_id): (&str, &str),
+    reference: &ExternalRef,
     transaction: TransactionId,
     now: DateTime<Utc>,
 ) -> Result<TransactionId, DbError> {
     let taken = diesel::insert_into(external_refs::table)
         .values((
-            external_refs::kind.eq(kind),
-            external_refs::external_id.eq(external_id),
+            external_refs::kind.eq(reference.kind()),
+            external_refs::external_id.eq(reference.id()),
             external_refs::transaction_id.eq(transaction.uuid()),
             external_refs::created_at.eq(now),
         ))
@@ -115,11 +114,11 @@ async fn take_reference(
     if taken == 1 {
         return Ok(transaction);
     }
-    let known = transactions::find_by_external_ref(conn, kind, external_id).await?;
+    let known = transactions::find_by_external_ref(conn, reference).await?;
     known.ok_or_else(|| DbError::Inconsistent {
         table: "external_refs",
         column: "transaction_id",
-        row: external_id.to_owned(),
+        row: reference.id().to_owned(),
     })
 }
 
@@ -135,13 +134,17 @@ const fn job_of(flow: Flow) -> JobKind {
 
 fn pending(found: &Found<'_>, id: TransactionId, clock: &dyn Clock) -> Transaction {
     let now = clock.now();
-    let (kind, external_id) = found.reference;
-    let of_kind = |wanted| (kind == wanted).then(|| external_id.to_owned());
     let original = found.original;
     Transaction {
         related_transaction_id: Some(original.id),
-        stripe_refund_id: of_kind(external_ref::REFUND),
-        stripe_dispute_id: of_kind(external_ref::DISPUTE),
+        stripe_refund_id: match &found.reference {
+            ExternalRef::Refund(id) => Some(id.clone()),
+            _ => None,
+        },
+        stripe_dispute_id: match &found.reference {
+            ExternalRef::Dispute(id) => Some(id.clone()),
+            _ => None,
+        },
         ..Transaction::accepted(
             id,
             found.flow,

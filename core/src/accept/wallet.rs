@@ -8,6 +8,7 @@ use serde_json::json;
 use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::audit::{self, Actor, AuditRecord};
+use crate::ids::stripe::AccountId;
 use crate::ids::{UserId, WalletId};
 use crate::money::{Currency, Money};
 use crate::payees::{self, ProvenAccount};
@@ -70,7 +71,8 @@ impl NewWallet {
                 format!("was replaced by {new}: use that"),
             ));
         }
-        checks::stripe_id("stripeAccountId", input.stripe_account_id.as_deref(), &["acct_"])?;
+        let _: Option<AccountId> =
+            checks::stripe_id("stripeAccountId", input.stripe_account_id.as_deref(), &["acct_"])?;
         check_bank(input.bank_details.as_ref())?;
         let input = CreateWalletInput {
             user_id: Some(owner.to_string()),
@@ -134,7 +136,7 @@ impl Acceptor {
         let (owner, currency) = (new.owner, new.currency);
         let is_proven = match (new.names_account(), account) {
             (None, None) => true,
-            (Some(named), Some(proven)) => proven.id() == named && proven.owner() == owner,
+            (Some(named), Some(proven)) => proven.id().as_str() == named && proven.owner() == owner,
             _ => false,
         };
         if !is_proven {
@@ -176,7 +178,7 @@ impl Acceptor {
                 balance: Money::zero(currency),
                 frozen_balance: Money::zero(currency),
                 stripe_customer_id: wallets::customer_of(conn, owner).await?,
-                stripe_account_id: account.map(|account| account.id().to_owned()),
+                stripe_account_id: account.map(|account| account.id().clone()),
                 payout_account_changed_at: is_change.then_some(now),
                 encrypted_bank_details: encrypted_bank_details.clone(),
                 is_active: true,

@@ -8,6 +8,7 @@ use super::idempotency::{self, Fingerprint, IdempotencyKey, KeyUse, Subject};
 use super::{AcceptError, Acceptor, Caller, checks, text};
 use crate::db::{PgConn, in_transaction};
 use crate::ids::TransactionId;
+use crate::ids::stripe::{AccountId, ExternalAccountId};
 use crate::jobs::JobKind;
 use crate::money::Money;
 use crate::payees::{self, PayeeAccount};
@@ -48,7 +49,8 @@ impl Acceptor {
         text::reference(input.reference.as_deref())?;
         text::line("accountName", input.account_name.as_deref(), 255)?;
         text::object("metadata", input.metadata.as_ref())?;
-        checks::stripe_id("bankId", input.bank_id.as_deref(), &["ba_", "card_"])?;
+        let _: Option<ExternalAccountId> =
+            checks::stripe_id("bankId", input.bank_id.as_deref(), &["ba_", "card_"])?;
         let id = TransactionId::from_uuid(self.ids.next());
         let seal = async |column, value| {
             self.seal("wallet_transactions", column, id.uuid(), caller.user_id, value)
@@ -96,7 +98,7 @@ impl Acceptor {
 
 /// Whether Stripe pays the account out, as far as it has told; when it does not, whoever asks for this may have Stripe asked again
 /// ([`crate::accept::Payees::ask_again`]), since what it tells by itself can be missed.
-async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &str) -> Result<(), AcceptError> {
+async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &AccountId) -> Result<(), AcceptError> {
     // One that was named by an earlier version, and of which Stripe has not told yet: the worker asks before it sends anything.
     let Some(known) = payees::find(conn, account).await? else {
         return Ok(());

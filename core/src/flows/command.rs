@@ -4,15 +4,18 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Event, FailureReason};
+use crate::ids::stripe::{
+    BalanceTransactionId, PaymentIntentId, PayoutId, RefundId, ReversalId, StripeTransferId,
+};
 use crate::money::Money;
-use crate::transactions::{Canceller, Stage, TimelineKind, external_ref};
+use crate::transactions::{Canceller, ExternalRef, RefKind, Returned, Stage, TimelineKind};
 
 /// One movement of the platform's Stripe balance, to be booked once
 /// (<https://docs.stripe.com/api/balance_transactions/object>).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BalanceEntry {
-    /// `txn_…`
-    pub id: String,
+    /// Its id.
+    pub id: BalanceTransactionId,
     /// Gross, signed as the platform sees it.
     pub amount: Money,
     /// What Stripe charged for it.
@@ -59,7 +62,7 @@ pub enum Command {
     /// Deposit: the payment intent exists.
     RecordIntent {
         /// `pi_…`
-        intent: String,
+        intent: PaymentIntentId,
         /// Sealed secret for the payer's client.
         sealed_client_secret: Option<String>,
         /// What the payer has to do, for the timeline.
@@ -68,21 +71,21 @@ pub enum Command {
     /// Deposit: Stripe received money.
     SettlePayment {
         /// `pi_…`
-        intent: String,
+        intent: PaymentIntentId,
         /// What was received.
         received: Money,
     },
     /// Deposit: Stripe received money by an intent that names the deposit, and that no call of ours has made.
     SuspendPayment {
         /// `pi_…`
-        intent: String,
+        intent: PaymentIntentId,
         /// What was received.
         received: Money,
     },
     /// Deposit: the intent was cancelled at Stripe.
     CancelIntent {
         /// `pi_…`
-        intent: String,
+        intent: PaymentIntentId,
         /// Why.
         reason: FailureReason,
     },
@@ -94,7 +97,7 @@ pub enum Command {
     /// Deposit: a refund of what lies in suspense has been made at Stripe, which has taken its money from the balance, and is not final.
     BeginReturn {
         /// `re_…`
-        refund: String,
+        refund: RefundId,
         /// How much.
         amount: Money,
         /// What is waited for, for the timeline.
@@ -103,14 +106,14 @@ pub enum Command {
     /// Deposit: what lies in suspense was refunded at Stripe.
     ReturnSuspense {
         /// `re_…`
-        refund: String,
+        refund: RefundId,
         /// How much.
         amount: Money,
     },
     /// Deposit: a refund of what lies in suspense failed or was cancelled, perhaps after it had succeeded.
     FailReturn {
         /// `re_…`
-        refund: String,
+        refund: RefundId,
         /// How much.
         amount: Money,
         /// Why, for the timeline.
@@ -130,55 +133,55 @@ pub enum Command {
     /// Withdrawal: the transfer to the connected account was made.
     RecordTransfer {
         /// `tr_…`
-        transfer: String,
+        transfer: StripeTransferId,
     },
     /// Withdrawal: the payout was started.
     RecordPayout {
         /// `po_…`
-        payout: String,
+        payout: PayoutId,
     },
     /// Withdrawal: the bank has the money.
     SettlePayout {
         /// `po_…`, when it is one of ours.
-        payout: Option<String>,
+        payout: Option<PayoutId>,
     },
     /// Withdrawal: the payout was refused, failed or was cancelled.
     FailPayout {
         /// `po_…`, when there is one.
-        payout: Option<String>,
+        payout: Option<PayoutId>,
         /// Why.
         reason: FailureReason,
     },
     /// Withdrawal, returned payout: of the transfer nothing is left to take back; what others took of it is booked for itself.
     RecordReversal {
         /// `trr_…`
-        reversal: String,
+        reversal: ReversalId,
         /// How much this reversal took.
         amount: Money,
     },
     /// Withdrawal: somebody else took the transfer, or a part of it, back.
     RecordOutsideReversal {
         /// `trr_…`
-        reversal: String,
+        reversal: ReversalId,
         /// How much.
         amount: Money,
     },
     /// Refund of a deposit: it exists at Stripe and is not final.
     RecordRefund {
         /// `re_…`
-        refund: String,
+        refund: RefundId,
         /// What is waited for, for the timeline.
         message: String,
     },
     /// Refund of a deposit: the payer has the money.
     SettleRefund {
         /// `re_…`
-        refund: String,
+        refund: RefundId,
     },
     /// Refund of a deposit: it failed or was cancelled.
     FailRefund {
         /// `re_…`
-        refund: String,
+        refund: RefundId,
         /// Why.
         reason: FailureReason,
     },
@@ -206,8 +209,8 @@ pub enum Command {
         detail: Option<Value>,
         /// The stage of which it tells; at any other it comes too late and is left out.
         at: Stage,
-        /// Kind and id of the reference under which it is told once, whoever else comes to tell it.
-        once: Option<(&'static str, String)>,
+        /// The reference under which it is told once, whoever else comes to tell it.
+        once: Option<ExternalRef>,
     },
 }
 
@@ -275,62 +278,57 @@ impl Command {
         )
     }
 
-    /// The Stripe object that from the command on leads to its transaction, and so may lead to no other: kind and id of its reference.
+    /// The Stripe object that from the command on leads to its transaction, and so may lead to no other.
     #[must_use]
-    pub fn object(&self) -> Option<(&'static str, &str)> {
+    pub fn object(&self) -> Option<ExternalRef> {
         match self {
             Self::RecordIntent { intent, .. }
             | Self::SettlePayment { intent, .. }
             | Self::SuspendPayment { intent, .. }
-            | Self::CancelIntent { intent, .. } => Some((external_ref::PAYMENT_INTENT, intent)),
-            Self::RecordTransfer { transfer } => Some((external_ref::TRANSFER, transfer)),
+            | Self::CancelIntent { intent, .. } => Some(ExternalRef::PaymentIntent(intent.clone())),
+            Self::RecordTransfer { transfer } => Some(ExternalRef::Transfer(transfer.clone())),
             Self::RecordPayout { payout }
             | Self::SettlePayout { payout: Some(payout) }
             | Self::FailPayout {
                 payout: Some(payout), ..
-            } => Some((external_ref::PAYOUT, payout)),
+            } => Some(ExternalRef::Payout(payout.clone())),
             Self::RecordRefund { refund, .. }
             | Self::SettleRefund { refund }
-            | Self::FailRefund { refund, .. } => Some((external_ref::REFUND, refund)),
+            | Self::FailRefund { refund, .. } => Some(ExternalRef::Refund(refund.clone())),
             _ => None,
         }
     }
 
-    /// The Stripe object that the command books once, whatever the stage: kind and id of its reference.
+    /// The Stripe object that the command books once, whatever the stage.
     #[must_use]
-    pub fn reference(&self) -> Option<(&'static str, &str)> {
+    pub fn reference(&self) -> Option<ExternalRef> {
         match self {
             // Only money that goes to suspense is booked under this reference.
             Self::SettlePayment { intent, .. } | Self::SuspendPayment { intent, .. } => {
-                Some((external_ref::LATE_PAYMENT, intent))
+                Some(ExternalRef::LatePayment(intent.clone()))
             }
-            Self::BeginReturn { refund, .. } => Some((external_ref::REFUND_BEGUN, refund)),
-            Self::ReturnSuspense { refund, .. } => Some((external_ref::REFUND, refund)),
-            Self::FailReturn { refund, .. } => Some((external_ref::RETURN, refund)),
+            Self::BeginReturn { refund, .. } => Some(ExternalRef::RefundBegun(refund.clone())),
+            Self::ReturnSuspense { refund, .. } => Some(ExternalRef::Refund(refund.clone())),
+            Self::FailReturn { refund, .. } => Some(ExternalRef::Return(Returned::Refund(refund.clone()))),
             Self::BookFee(entry) | Self::BookDispute(entry) => {
-                Some((external_ref::BALANCE_TRANSACTION, &entry.id))
+                Some(ExternalRef::BalanceTransaction(entry.id.clone()))
             }
             Self::RecordReversal { reversal, .. } | Self::RecordOutsideReversal { reversal, .. } => {
-                Some((external_ref::REVERSAL, reversal))
+                Some(ExternalRef::TransferReversal(reversal.clone()))
             }
-            Self::Note {
-                once: Some((kind, object)),
-                ..
-            } => Some((*kind, object.as_str())),
+            Self::Note { once, .. } => once.clone(),
             _ => None,
         }
     }
 
-    /// Kinds of references that also decide about it, when they lead from its object: Stripe tells of a refund's states in any order, and
-    /// whoever comes with an older one has to find that.
+    /// Ways in which its object may lead to the transaction already that also decide about it: Stripe tells of a refund's states in any
+    /// order, and whoever comes with an older one has to find that.
     #[must_use]
-    pub const fn depends_on(&self) -> &'static [&'static str] {
+    pub const fn depends_on(&self) -> &'static [RefKind] {
         match self {
-            Self::BeginReturn { .. } | Self::ReturnSuspense { .. } | Self::FailReturn { .. } => &[
-                external_ref::REFUND_BEGUN,
-                external_ref::REFUND,
-                external_ref::RETURN,
-            ],
+            Self::BeginReturn { .. } | Self::ReturnSuspense { .. } | Self::FailReturn { .. } => {
+                &[RefKind::RefundBegun, RefKind::Refund, RefKind::Return]
+            }
             _ => &[],
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::ledger::Books;
 use crate::money::{Currency, Money, MoneyError};
-use crate::transactions::{Requests, Transaction, left_of};
+use crate::transactions::{RefKind, Requests, Transaction, left_of};
 
 /// What a decision may look at beside the transaction itself.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct Context<'a> {
     /// Whether the Stripe object of the command ([`super::Command::reference`]) was booked before.
     pub booked: bool,
     /// Of the kinds of references that the command depends on ([`super::Command::depends_on`]), those under which its object is known.
-    pub known_as: &'a [&'static str],
+    pub known_as: &'a [RefKind],
 }
 
 impl<'a> Context<'a> {
@@ -30,7 +30,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the object of the command is known by a reference of this kind.
-    pub(super) fn is_known_as(&self, kind: &str) -> bool {
+    pub(super) fn is_known_as(&self, kind: RefKind) -> bool {
         self.known_as.contains(&kind)
     }
 

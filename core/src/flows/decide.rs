@@ -9,10 +9,11 @@ use super::{
 };
 use crate::alarms::AlarmKind;
 use crate::ids::WalletId;
+use crate::ids::stripe::{PaymentIntentId, PayoutId, RefundId, StripeTransferId};
 use crate::jobs::JobKind;
 use crate::ledger::Leg;
 use crate::money::Money;
-use crate::transactions::{Canceller, Flow, Stage, TimelineKind, Transaction};
+use crate::transactions::{Canceller, ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
 /// What a command means for a transaction at its stage.
 #[derive(Debug, Clone)]
@@ -29,15 +30,15 @@ pub enum Verdict {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// `stripe_payment_intent_id`
-    pub payment_intent: Option<String>,
+    pub payment_intent: Option<PaymentIntentId>,
     /// `encrypted_client_secret`
     pub sealed_client_secret: Option<String>,
     /// `stripe_transfer_id`
-    pub transfer: Option<String>,
+    pub transfer: Option<StripeTransferId>,
     /// `stripe_payout_id`
-    pub payout: Option<String>,
+    pub payout: Option<PayoutId>,
     /// `stripe_refund_id`
-    pub refund: Option<String>,
+    pub refund: Option<RefundId>,
     /// `failure_reason`
     pub failure_reason: Option<FailureReason>,
     /// `fee`
@@ -67,8 +68,8 @@ pub struct Decision {
     pub timeline: Vec<(TimelineKind, String, Option<Value>)>,
     /// Jobs to queue, in the same database transaction.
     pub follow_ups: Vec<JobKind>,
-    /// Stripe objects that from now on lead to this transaction: kind, id.
-    pub refs: Vec<(&'static str, String)>,
+    /// Stripe objects that from now on lead to this transaction.
+    pub refs: Vec<ExternalRef>,
     /// What a person has to look at: kind, message.
     pub alarms: Vec<(AlarmKind, String)>,
     /// Kinds of alarms about the transaction that nobody has to look at any more.
@@ -133,8 +134,8 @@ impl Decision {
         self
     }
 
-    pub(super) fn refers(mut self, kind: &'static str, id: &str) -> Self {
-        self.refs.push((kind, id.to_owned()));
+    pub(super) fn refers(mut self, object: ExternalRef) -> Self {
+        self.refs.push(object);
         self
     }
 
@@ -215,16 +216,17 @@ pub(super) fn answer(transaction: &Transaction, event: Event) -> Result<Option<S
 }
 
 /// [`step`] of an event that brings an object of Stripe: only of the recorded one is it true that it has happened before.
-pub(super) fn step_with(
+pub(super) fn step_with<Id: PartialEq + std::fmt::Display>(
     transaction: &Transaction,
     event: Event,
-    recorded: Option<&str>,
-    object: &str,
+    recorded: Option<&Id>,
+    object: &Id,
 ) -> Result<Option<Stage>, String> {
     let stage = step(transaction, event)?;
     if stage.is_none() && recorded != Some(object) {
         let at = transaction.stage.as_str();
-        return Err(format!("{object} cannot follow {at}: {recorded:?} is recorded"));
+        let recorded = recorded.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        return Err(format!("{object} cannot follow {at}: {recorded} is recorded"));
     }
     Ok(stage)
 }

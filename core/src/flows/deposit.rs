@@ -10,10 +10,11 @@ use serde_json::json;
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
 use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, suspense_return};
 use crate::alarms::AlarmKind;
+use crate::ids::stripe::PaymentIntentId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
+use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
 
 /// What the owner reads of money that waits for a person; that person reads which commands decide.
 pub(super) const DECIDES: &str = "support has been told and will decide";
@@ -76,7 +77,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             Ok(Some(
                 Decision::to(stage)
                     .changes(changes)
-                    .refers(external_ref::PAYMENT_INTENT, intent)
+                    .refers(ExternalRef::PaymentIntent(intent.clone()))
                     .says_with(
                         TimelineKind::StripeAnswer,
                         message.clone(),
@@ -187,7 +188,7 @@ fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntr
         format!("the payment provider gave {amount} of the disputed payment back")
     };
     let mut decision = Decision::default()
-        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .refers(ExternalRef::BalanceTransaction(entry.id.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, amount))
         .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, entry.fee))
         .says_with(
@@ -236,10 +237,10 @@ fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, 
 
 /// Money for a deposit that has ended without it: never dropped, and never credited unseen. Its intent leads here from now on, so that what
 /// is refunded of it is found.
-fn late(transaction: &Transaction, intent: &str, received: Money) -> Decision {
+fn late(transaction: &Transaction, intent: &PaymentIntentId, received: Money) -> Decision {
     let what = format!("{received} was paid after the deposit had ended");
     known_intent(transaction, Decision::default(), intent)
-        .refers(external_ref::LATE_PAYMENT, intent)
+        .refers(ExternalRef::LatePayment(intent.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
@@ -259,11 +260,11 @@ pub(super) fn fee(entry: &BalanceEntry) -> Decision {
     };
     Decision::default()
         .changes(changes)
-        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .refers(ExternalRef::BalanceTransaction(entry.id.clone()))
         .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, entry.fee))
 }
 
-fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money) -> Decision {
+fn credit(transaction: &Transaction, stage: Stage, intent: &PaymentIntentId, received: Money) -> Decision {
     known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
         .legs(Leg::pair(
@@ -279,11 +280,17 @@ fn credit(transaction: &Transaction, stage: Stage, intent: &str, received: Money
         .then(JobKind::DepositFee)
 }
 
-fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Money, what: &str) -> Decision {
+fn suspend(
+    transaction: &Transaction,
+    stage: Stage,
+    intent: &PaymentIntentId,
+    received: Money,
+    what: &str,
+) -> Decision {
     known_intent(transaction, Decision::to(stage), intent)
         .changes(intent_change(transaction, intent))
         // Told again after it was returned, it would look like money that came too late.
-        .refers(external_ref::LATE_PAYMENT, intent)
+        .refers(ExternalRef::LatePayment(intent.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(
             TimelineKind::NeedsReview,
@@ -295,27 +302,27 @@ fn suspend(transaction: &Transaction, stage: Stage, intent: &str, received: Mone
 }
 
 /// Another intent than the one recorded is never this deposit's, whatever its metadata says.
-fn check_intent(transaction: &Transaction, intent: &str) -> Result<(), String> {
+fn check_intent(transaction: &Transaction, intent: &PaymentIntentId) -> Result<(), String> {
     match &transaction.stripe_payment_intent_id {
         Some(known) if known != intent => Err(format!("intent {intent} is not the recorded {known}")),
         _ => Ok(()),
     }
 }
 
-fn intent_change(transaction: &Transaction, intent: &str) -> Changes {
+fn intent_change(transaction: &Transaction, intent: &PaymentIntentId) -> Changes {
     let new = transaction
         .stripe_payment_intent_id
         .is_none()
-        .then(|| intent.to_owned());
+        .then(|| intent.clone());
     Changes {
         payment_intent: new,
         ..Changes::default()
     }
 }
 
-fn known_intent(transaction: &Transaction, decision: Decision, intent: &str) -> Decision {
+fn known_intent(transaction: &Transaction, decision: Decision, intent: &PaymentIntentId) -> Decision {
     if transaction.stripe_payment_intent_id.is_none() {
-        decision.refers(external_ref::PAYMENT_INTENT, intent)
+        decision.refers(ExternalRef::PaymentIntent(intent.clone()))
     } else {
         decision
     }

@@ -12,7 +12,7 @@ use super::{owing, suspense_return};
 use crate::alarms::AlarmKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
+use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
 use rust_decimal::Decimal;
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
@@ -211,7 +211,7 @@ fn surplus_taken(entry: &BalanceEntry) -> Decision {
     let taken = entry.amount.negated();
     Decision::default()
         .leaves_suspense()
-        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .refers(ExternalRef::BalanceTransaction(entry.id.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, entry.amount))
         .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, entry.fee))
         .says(
@@ -224,7 +224,7 @@ fn surplus_taken(entry: &BalanceEntry) -> Decision {
 fn moved(entry: &BalanceEntry) -> Decision {
     let (amount, fee) = (entry.amount, entry.fee);
     let mut decision = Decision::default()
-        .refers(external_ref::BALANCE_TRANSACTION, &entry.id)
+        .refers(ExternalRef::BalanceTransaction(entry.id.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::RECEIVABLE, amount))
         .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, fee));
     if amount.is_negative() {

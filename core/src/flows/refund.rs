@@ -12,14 +12,15 @@ use serde_json::json;
 
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::deposit::fee;
-use super::owing::{self};
+use super::owing;
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
 use super::withdrawal::release;
 use super::{Command, Context, Event, FailureCode, FailureReason};
+use crate::ids::stripe::RefundId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
-use crate::transactions::{Flow, Stage, TimelineKind, Transaction, external_ref};
+use crate::transactions::{ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let is_outside = transaction.flow == Flow::OutsideRefund;
@@ -27,7 +28,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::Hold => hold(transaction, context),
         Command::RecordRefund { refund, message } => {
             check_refund(transaction, refund)?;
-            let recorded = transaction.stripe_refund_id.as_deref();
+            let recorded = transaction.stripe_refund_id.as_ref();
             let Some(stage) = step_with(transaction, Event::RefundCreated, recorded, refund)? else {
                 return Ok(None);
             };
@@ -166,20 +167,22 @@ fn given_back(
 }
 
 /// Another refund than the one recorded is never this one.
-fn check_refund(transaction: &Transaction, refund: &str) -> Result<(), String> {
+fn check_refund(transaction: &Transaction, refund: &RefundId) -> Result<(), String> {
     match &transaction.stripe_refund_id {
         Some(known) if known != refund => Err(format!("refund {refund} is not the recorded {known}")),
         _ => Ok(()),
     }
 }
 
-fn known_refund(transaction: &Transaction, decision: Decision, refund: &str) -> Decision {
+fn known_refund(transaction: &Transaction, decision: Decision, refund: &RefundId) -> Decision {
     if transaction.stripe_refund_id.is_some() {
         return decision;
     }
     let changes = Changes {
-        refund: Some(refund.to_owned()),
+        refund: Some(refund.clone()),
         ..Changes::default()
     };
-    decision.changes(changes).refers(external_ref::REFUND, refund)
+    decision
+        .changes(changes)
+        .refers(ExternalRef::Refund(refund.clone()))
 }

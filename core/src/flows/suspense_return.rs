@@ -10,9 +10,10 @@ use super::decide::{Decided, Decision, foreign, step};
 use super::deposit::{DECIDES, to_return};
 use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
+use crate::ids::stripe::RefundId;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
+use crate::transactions::{ExternalRef, RefKind, Returned, Stage, TimelineKind, Transaction};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match command {
@@ -33,10 +34,10 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
 }
 
 /// The money is on its way to the payer. The alarm about it stays open until it has arrived.
-fn begin(context: Context<'_>, refund: &str, amount: Money, message: &str) -> Option<Decision> {
+fn begin(context: Context<'_>, refund: &RefundId, amount: Money, message: &str) -> Option<Decision> {
     context.known_as.is_empty().then(|| {
         Decision::default()
-            .refers(external_ref::REFUND_BEGUN, refund)
+            .refers(ExternalRef::RefundBegun(refund.clone()))
             .legs(Leg::pair(Account::SUSPENSE, Account::CLEARING, amount))
             .says_with(
                 TimelineKind::Waiting,
@@ -47,11 +48,11 @@ fn begin(context: Context<'_>, refund: &str, amount: Money, message: &str) -> Op
 }
 
 /// What lay in suspense was refunded at Stripe, all of it or a part: a deposit in review ends with the last of it.
-fn succeed(transaction: &Transaction, context: Context<'_>, refund: &str, amount: Money) -> Decided {
-    if context.booked || context.is_known_as(external_ref::RETURN) {
+fn succeed(transaction: &Transaction, context: Context<'_>, refund: &RefundId, amount: Money) -> Decided {
+    if context.booked || context.is_known_as(RefKind::Return) {
         return Ok(None);
     }
-    let has_left = context.is_known_as(external_ref::REFUND_BEGUN);
+    let has_left = context.is_known_as(RefKind::RefundBegun);
     let is_all = context
         .suspended
         .iter()
@@ -76,7 +77,7 @@ fn succeed(transaction: &Transaction, context: Context<'_>, refund: &str, amount
     Ok(Some(
         decision
             .leaves_suspense()
-            .refers(external_ref::REFUND, refund)
+            .refers(ExternalRef::Refund(refund.clone()))
             .says_with(
                 TimelineKind::StripeEvent,
                 format!("{amount} refunded to the payer"),
@@ -122,7 +123,7 @@ fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Deci
 fn fail(
     transaction: &Transaction,
     context: Context<'_>,
-    refund: &str,
+    refund: &RefundId,
     amount: Money,
     message: &str,
 ) -> Option<Decision> {
@@ -132,7 +133,7 @@ fn fail(
     let had_left = !context.known_as.is_empty();
     let what = format!("the refund of {amount} did not reach the payer: {message}");
     let decision = Decision::default()
-        .refers(external_ref::RETURN, refund)
+        .refers(ExternalRef::Return(Returned::Refund(refund.clone())))
         .says_with(
             TimelineKind::NeedsReview,
             format!("{what}; {DECIDES}"),

@@ -61,7 +61,7 @@ pub(crate) fn balance(wallet: WalletId, available: Money, frozen: Money, owed: M
 /// A movement of the platform's Stripe balance.
 pub(crate) fn entry(id: &str, amount: Money, fee: Money) -> BalanceEntry {
     BalanceEntry {
-        id: id.to_owned(),
+        id: id.parse().unwrap(),
         amount,
         fee,
         available_on: DateTime::UNIX_EPOCH,

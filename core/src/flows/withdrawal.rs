@@ -8,10 +8,11 @@ use serde_json::json;
 use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
+use crate::ids::stripe::{PayoutId, ReversalId};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{Stage, TimelineKind, Transaction, external_ref};
+use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     let amount = transaction.amount;
@@ -40,7 +41,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::RecordTransfer { transfer } => Ok(step_with(
             transaction,
             Event::TransferCreated,
-            transaction.stripe_transfer_id.as_deref(),
+            transaction.stripe_transfer_id.as_ref(),
             transfer,
         )?
         .map(|stage| {
@@ -49,7 +50,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     transfer: Some(transfer.clone()),
                     ..Changes::default()
                 })
-                .refers(external_ref::TRANSFER, transfer)
+                .refers(ExternalRef::Transfer(transfer.clone()))
                 .legs(Leg::pair(Account::IN_TRANSIT, Account::CLEARING, amount))
                 .says_with(
                     TimelineKind::StripeAnswer,
@@ -60,7 +61,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         })),
         Command::RecordPayout { payout } => {
             check_payout(transaction, Some(payout))?;
-            let recorded = transaction.stripe_payout_id.as_deref();
+            let recorded = transaction.stripe_payout_id.as_ref();
             Ok(
                 step_with(transaction, Event::PayoutCreated, recorded, payout)?.map(|stage| {
                     known_payout(transaction, Decision::to(stage), payout).says_with(
@@ -72,7 +73,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             )
         }
         Command::SettlePayout { payout } => {
-            let payout = payout.as_deref();
+            let payout = payout.as_ref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
                 decided(with_payout(transaction, stage, payout))
@@ -85,7 +86,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             }))
         }
         Command::FailPayout { payout, reason } => {
-            let payout = payout.as_deref();
+            let payout = payout.as_ref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
                 // Somebody looks after it until the money is back, which can take weeks.
@@ -150,16 +151,14 @@ pub(super) fn release(transaction: &Transaction, decision: Decision) -> Decision
 }
 
 /// Money is back from the connected account.
-pub(super) fn taken_back(decision: Decision, reversal: &str, amount: Money) -> Decision {
-    decision.refers(external_ref::REVERSAL, reversal).legs(Leg::pair(
-        Account::CLEARING,
-        Account::IN_TRANSIT,
-        amount,
-    ))
+pub(super) fn taken_back(decision: Decision, reversal: &ReversalId, amount: Money) -> Decision {
+    decision
+        .refers(ExternalRef::TransferReversal(reversal.clone()))
+        .legs(Leg::pair(Account::CLEARING, Account::IN_TRANSIT, amount))
 }
 
 /// Another payout than the one recorded is never this withdrawal's.
-fn check_payout(transaction: &Transaction, payout: Option<&str>) -> Result<(), String> {
+fn check_payout(transaction: &Transaction, payout: Option<&PayoutId>) -> Result<(), String> {
     match (&transaction.stripe_payout_id, payout) {
         (Some(known), Some(payout)) if known != payout => {
             Err(format!("payout {payout} is not the recorded {known}"))
@@ -175,7 +174,7 @@ fn decided(decision: Decision) -> Decision {
         .fold(decision, Decision::closes)
 }
 
-fn with_payout(transaction: &Transaction, stage: Stage, payout: Option<&str>) -> Decision {
+fn with_payout(transaction: &Transaction, stage: Stage, payout: Option<&PayoutId>) -> Decision {
     let decision = Decision::to(stage);
     match payout {
         Some(payout) => known_payout(transaction, decision, payout),
@@ -183,10 +182,10 @@ fn with_payout(transaction: &Transaction, stage: Stage, payout: Option<&str>) ->
     }
 }
 
-fn known_payout(transaction: &Transaction, mut decision: Decision, payout: &str) -> Decision {
+fn known_payout(transaction: &Transaction, mut decision: Decision, payout: &PayoutId) -> Decision {
     if transaction.stripe_payout_id.is_none() {
-        decision.changes.payout = Some(payout.to_owned());
-        decision.refers(external_ref::PAYOUT, payout)
+        decision.changes.payout = Some(payout.clone());
+        decision.refers(ExternalRef::Payout(payout.clone()))
     } else {
         decision
     }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::ids::UserId;
-use crate::stripe::{Account, StripeError};
+use crate::stripe::{Account, AccountId, StripeError};
 
 /// A connected account of which Stripe has said whose it is. Only such a one is stored as a wallet's payout account, gets a link or has
 /// its schedule changed.
@@ -42,8 +42,8 @@ impl ProvenAccount {
 
     /// `acct_…`
     #[must_use]
-    pub fn id(&self) -> &str {
-        self.account.id.as_str()
+    pub const fn id(&self) -> &AccountId {
+        &self.account.id
     }
 
     /// When Stripe said so.

@@ -10,6 +10,7 @@ use super::ProvenAccount;
 use crate::db::schema::{stripe_accounts, wallets};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::UserId;
+use crate::ids::stripe::AccountId;
 use crate::stripe::Account;
 pub use crate::wallets::DISCONNECTED;
 
@@ -17,7 +18,7 @@ pub use crate::wallets::DISCONNECTED;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayeeAccount {
     /// `acct_…`
-    pub account_id: String,
+    pub account_id: AccountId,
     /// Whose it is, as Stripe last said.
     pub user_id: UserId,
     /// Whether Stripe pays it out.
@@ -48,8 +49,8 @@ impl PayeeAccount {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn find(conn: &mut PgConn, account_id: &str) -> Result<Option<PayeeAccount>, DbError> {
-    type Row = (String, Uuid, bool, Option<String>, Option<Vec<String>>);
+pub async fn find(conn: &mut PgConn, account_id: &AccountId) -> Result<Option<PayeeAccount>, DbError> {
+    type Row = (AccountId, Uuid, bool, Option<String>, Option<Vec<String>>);
     let row: Option<Row> = stripe_accounts::table
         .find(account_id)
         .select((
@@ -88,7 +89,7 @@ pub async fn record(conn: &mut PgConn, proven: &ProvenAccount) -> Result<(), DbE
 /// When the database cannot be reached.
 pub async fn close(
     conn: &mut PgConn,
-    account_id: &str,
+    account_id: &AccountId,
     owner: UserId,
     reason: &str,
     now: DateTime<Utc>,
@@ -124,7 +125,7 @@ impl<'a> State<'a> {
 
 async fn write(
     conn: &mut PgConn,
-    account_id: &str,
+    account_id: &AccountId,
     owner: UserId,
     state: &State<'_>,
     now: DateTime<Utc>,
@@ -153,7 +154,7 @@ async fn write(
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn is_named_by(conn: &mut PgConn, account_id: &str, user: UserId) -> Result<bool, DbError> {
+pub async fn is_named_by(conn: &mut PgConn, account_id: &AccountId, user: UserId) -> Result<bool, DbError> {
     let naming = wallets::table
         .filter(wallets::stripe_account_id.eq(account_id))
         .filter(wallets::user_id.eq(user.uuid()));
@@ -166,7 +167,7 @@ pub async fn is_named_by(conn: &mut PgConn, account_id: &str, user: UserId) -> R
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn mark_paid(conn: &mut PgConn, account_id: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn mark_paid(conn: &mut PgConn, account_id: &AccountId, now: DateTime<Utc>) -> Result<(), DbError> {
     diesel::update(stripe_accounts::table.find(account_id))
         .set(stripe_accounts::paid_at.eq(now))
         .execute(conn)

@@ -13,48 +13,42 @@ use super::{ReconcileError, own};
 use crate::db::{Db, DbError, sql};
 use crate::ids::TransactionId;
 use crate::stripe::{BalanceTransaction, CallError, Disposition, PaymentIntentId, RefundStatus, StripeError};
-use crate::transactions::{self, Flow, Transaction, external_ref};
+use crate::transactions::{self, ExternalRef, Flow, RefKind, Transaction};
 
 /// Most questions about single objects; more unknown movements than this are told without asking.
 const MOST_QUESTIONS: u32 = 1_000;
 
 /// The kinds of references that lead from a movement to a transaction.
-const OF_MOVEMENTS: &[&str] = &[external_ref::BALANCE_TRANSACTION, external_ref::RETURN];
+const OF_MOVEMENTS: &[RefKind] = &[RefKind::BalanceTransaction, RefKind::Return];
 
 /// Those that lead from the object behind it, the nearest first. A refund, and what brings its money back when it fails, have one object and
 /// may be two transactions (<https://docs.stripe.com/reports/balance-transaction-types>).
-fn of_sources(kind: &str) -> &'static [&'static str] {
+fn of_sources(kind: &str) -> &'static [RefKind] {
     match kind {
-        "refund" | "payment_refund" => &[
-            external_ref::REFUND,
-            external_ref::REFUND_BEGUN,
-            external_ref::RETURN,
-        ],
-        "refund_failure" | "payment_refund_failure" => &[
-            external_ref::RETURN,
-            external_ref::REFUND,
-            external_ref::REFUND_BEGUN,
-        ],
+        "refund" | "payment_refund" => &[RefKind::Refund, RefKind::RefundBegun, RefKind::Return],
+        "refund_failure" | "payment_refund_failure" => {
+            &[RefKind::Return, RefKind::Refund, RefKind::RefundBegun]
+        }
         _ => &[
-            external_ref::PAYMENT_INTENT,
-            external_ref::TRANSFER,
-            external_ref::REVERSAL,
-            external_ref::REFUND,
-            external_ref::DISPUTE,
-            external_ref::BALANCE_TRANSACTION,
-            external_ref::RETURN,
+            RefKind::PaymentIntent,
+            RefKind::Transfer,
+            RefKind::TransferReversal,
+            RefKind::Refund,
+            RefKind::Dispute,
+            RefKind::BalanceTransaction,
+            RefKind::Return,
         ],
     }
 }
 
 /// The transactions that objects lead to, by kind and id.
 #[derive(Debug, Default)]
-struct References(HashMap<(String, String), TransactionId>);
+struct References(HashMap<(RefKind, String), TransactionId>);
 
 impl References {
     fn of(&self, movement: &BalanceTransaction) -> Option<TransactionId> {
-        let found = |kinds: &[&str], id: &str| {
-            let lead = |kind: &&str| self.0.get(&((*kind).to_owned(), id.to_owned())).copied();
+        let found = |kinds: &[RefKind], id: &str| {
+            let lead = |kind: &RefKind| self.0.get(&(*kind, id.to_owned())).copied();
             kinds.iter().find_map(lead)
         };
         found(OF_MOVEMENTS, movement.id.as_str()).or_else(|| {
@@ -89,7 +83,7 @@ pub(super) struct Attributor<'a> {
 #[derive(QueryableByName)]
 struct RefRow {
     #[diesel(sql_type = Text)]
-    kind: String,
+    kind: RefKind,
     #[diesel(sql_type = Text)]
     external_id: String,
     #[diesel(sql_type = SqlUuid)]
@@ -285,13 +279,12 @@ impl<'a> Attributor<'a> {
         else {
             return Ok(outside());
         };
-        let destination = transfer.destination.as_ref().map(|account| account.as_str());
         // A second transfer for a withdrawal is not its own, whatever its metadata says.
         let ours = self
             .transaction(transfer.metadata.transaction_id, Flow::Withdrawal)
             .await?
             .filter(|ours| {
-                ours.stripe_account_id.as_deref() == destination && ours.stripe_transfer_id.is_none()
+                ours.stripe_account_id == transfer.destination && ours.stripe_transfer_id.is_none()
             });
         match ours {
             Some(ours) => Ok(Attribution::Transaction(ours.id)),
@@ -334,7 +327,7 @@ impl<'a> Attributor<'a> {
     async fn paid_by(&self, intent: &PaymentIntentId) -> Result<Option<Transaction>, DbError> {
         let known = {
             let conn = &mut self.db.conn().await?;
-            transactions::find_by_external_ref(conn, external_ref::PAYMENT_INTENT, intent.as_str()).await?
+            transactions::find_by_external_ref(conn, &ExternalRef::PaymentIntent(intent.clone())).await?
         };
         self.transaction(known, Flow::Deposit).await
     }

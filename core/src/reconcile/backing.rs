@@ -157,9 +157,9 @@ async fn unpaid_debits(
         .filter_map(|payment| payment.source.clone())
         .collect();
     pending.retain(|moved| moved.available_on > now && moved.created <= now);
-    let ids: Vec<&str> = pending.iter().map(|moved| moved.id.as_str()).collect();
+    let ids: Vec<_> = pending.iter().map(|moved| &moved.id).collect();
     let booked = transactions::booked_movements(&mut *asker.db.conn().await?, &ids).await?;
-    pending.retain(|moved| !booked.contains(moved.id.as_str()));
+    pending.retain(|moved| !booked.contains(&moved.id));
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
     for moved in not_taken_back(pending, failed, &sources) {
         *sums.entry(moved.net.currency()).or_default() += moved.net.amount();

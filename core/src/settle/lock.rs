@@ -19,7 +19,7 @@ use crate::ids::{JobId, TransactionId, WalletId};
 use crate::ledger::{Books, suspended_of};
 use crate::money::Money;
 use crate::stripe::{CallOutcome, Operation};
-use crate::transactions::{Transaction, TransactionRow, returns_of};
+use crate::transactions::{ExternalRef, RefKind, Transaction, TransactionRow, returns_of};
 
 /// What the batch has locked.
 pub(super) struct Locked {
@@ -34,9 +34,9 @@ pub(super) struct Locked {
     /// The transactions, with those they relate to, what else relates to those, and what brought that back.
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     /// Of the Stripe objects that the steps book once, or that they depend on, those that are booked.
-    pub(super) booked: HashSet<(String, String)>,
+    pub(super) booked: HashSet<(RefKind, String)>,
     /// The transactions that the Stripe objects of the steps lead to already.
-    pub(super) owners: HashMap<(String, String), TransactionId>,
+    pub(super) owners: HashMap<(RefKind, String), TransactionId>,
     /// What of the deposits whose steps decide about it lies in suspense.
     pub(super) suspended: HashMap<TransactionId, Vec<Money>>,
     /// The transactions to cancel for which a call that moves money may have been sent.
@@ -233,14 +233,19 @@ async fn lock_families(
     Ok(())
 }
 
-async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(String, String)>, DbError> {
-    let (mut kinds, ids): (Vec<&str>, Vec<&str>) =
-        steps.iter().filter_map(|step| step.command.reference()).unzip();
-    kinds.extend(steps.iter().flat_map(|step| step.command.depends_on()));
-    if ids.is_empty() {
+async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(RefKind, String)>, DbError> {
+    let refs: Vec<ExternalRef> = steps.iter().filter_map(|step| step.command.reference()).collect();
+    if refs.is_empty() {
         return Ok(HashSet::new());
     }
-    let found: Vec<(String, String)> = external_refs::table
+    let depends_on = steps.iter().flat_map(|step| step.command.depends_on());
+    let kinds: Vec<RefKind> = refs
+        .iter()
+        .map(ExternalRef::kind)
+        .chain(depends_on.copied())
+        .collect();
+    let ids: Vec<&str> = refs.iter().map(ExternalRef::id).collect();
+    let found: Vec<(RefKind, String)> = external_refs::table
         .filter(external_refs::kind.eq_any(kinds))
         .filter(external_refs::external_id.eq_any(ids))
         .select((external_refs::kind, external_refs::external_id))
@@ -252,12 +257,14 @@ async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(String, S
 async fn owners(
     conn: &mut PgConn,
     steps: &[&Step],
-) -> Result<HashMap<(String, String), TransactionId>, DbError> {
-    let (kinds, ids): (Vec<&str>, Vec<&str>) = steps.iter().filter_map(|step| step.command.object()).unzip();
-    if ids.is_empty() {
+) -> Result<HashMap<(RefKind, String), TransactionId>, DbError> {
+    let refs: Vec<ExternalRef> = steps.iter().filter_map(|step| step.command.object()).collect();
+    if refs.is_empty() {
         return Ok(HashMap::new());
     }
-    let found: Vec<(String, String, Uuid)> = external_refs::table
+    let kinds: Vec<RefKind> = refs.iter().map(ExternalRef::kind).collect();
+    let ids: Vec<&str> = refs.iter().map(ExternalRef::id).collect();
+    let found: Vec<(RefKind, String, Uuid)> = external_refs::table
         .filter(external_refs::kind.eq_any(kinds))
         .filter(external_refs::external_id.eq_any(ids))
         .select((

@@ -13,7 +13,7 @@ use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
 use crate::ledger::{Account, Books, Caught, Leg, PostingError};
 use crate::money::{Money, MoneyError};
-use crate::transactions::{Flow, Stage, Transaction};
+use crate::transactions::{ExternalRef, Flow, RefKind, Stage, Transaction};
 
 /// A decision to write.
 pub(super) struct Planned {
@@ -30,8 +30,8 @@ pub(super) struct Planned {
 pub(super) struct Plan {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) books: Books,
-    booked: HashSet<(String, String)>,
-    owners: HashMap<(String, String), TransactionId>,
+    booked: HashSet<(RefKind, String)>,
+    owners: HashMap<(RefKind, String), TransactionId>,
     suspended: HashMap<TransactionId, Vec<Money>>,
     money_sent: HashSet<TransactionId>,
     pub(super) planned: Vec<Planned>,
@@ -226,18 +226,9 @@ fn plan_one(
         plan.alarms
             .push((*kind, step.transaction.to_string(), message.clone()));
     }
-    plan.booked.extend(
-        decision
-            .refs
-            .iter()
-            .map(|(kind, id)| ((*kind).to_owned(), id.clone())),
-    );
-    plan.owners.extend(
-        decision
-            .refs
-            .iter()
-            .map(|(kind, object)| (((*kind).to_owned(), object.clone()), id)),
-    );
+    let refs = decision.refs.iter().map(key);
+    plan.booked.extend(refs.clone());
+    plan.owners.extend(refs.map(|key| (key, id)));
     plan.follow_suspense(id, &decision.legs);
     if let Some((wallet, debt)) = decision.owes
         && debt.is_positive()
@@ -260,9 +251,9 @@ fn plan_one(
 impl Plan {
     /// The object of a command and the transaction that it leads to already, if it does.
     fn owner_of(&self, command: &Command) -> Option<(String, TransactionId)> {
-        let (kind, object) = command.object()?;
-        let owner = self.owners.get(&(kind.to_owned(), object.to_owned()))?;
-        Some((object.to_owned(), *owner))
+        let object = command.object()?;
+        let owner = self.owners.get(&key(&object))?;
+        Some((object.id().to_owned(), *owner))
     }
 
     /// What was taken of a wallet for a debt is a transaction of its owner's, whoever brought the money. The balances have been changed for it by
@@ -333,12 +324,14 @@ impl Plan {
                 .collect(),
             None => Vec::new(),
         };
-        let object = command.reference().map(|(_, id)| id);
-        let is_booked =
-            |kind: &str| object.is_some_and(|id| self.booked.contains(&(kind.to_owned(), id.to_owned())));
-        let booked = command.reference().is_some_and(|(kind, _)| is_booked(kind));
+        let object = command.reference();
+        let is_booked = |kind: RefKind| {
+            let id = object.as_ref().map(ExternalRef::id);
+            id.is_some_and(|id| self.booked.contains(&(kind, id.to_owned())))
+        };
+        let booked = object.as_ref().map(ExternalRef::kind).is_some_and(is_booked);
         let depends_on = command.depends_on().iter().copied();
-        let known_as: Vec<&'static str> = depends_on.filter(|kind| is_booked(kind)).collect();
+        let known_as: Vec<RefKind> = depends_on.filter(|kind| is_booked(*kind)).collect();
         let context = Context {
             books: &self.books,
             original,
@@ -386,6 +379,17 @@ fn refusal(command: &Command, error: PostingError) -> Option<FailureReason> {
     }
 }
 
+/// What a reference is found by: the same object can lead to several transactions, each in another way.
+fn key(reference: &ExternalRef) -> (RefKind, String) {
+    (reference.kind(), reference.id().to_owned())
+}
+
+fn set<T: Clone>(column: &mut Option<T>, change: &Option<T>) {
+    if change.is_some() {
+        column.clone_from(change);
+    }
+}
+
 /// What the following steps of the batch see.
 pub(super) fn advance(transaction: &mut Transaction, decision: &Decision) {
     if let Some(stage) = decision.to {
@@ -393,16 +397,10 @@ pub(super) fn advance(transaction: &mut Transaction, decision: &Decision) {
         transaction.status = stage.status();
     }
     let changes = &decision.changes;
-    for (column, change) in [
-        (&mut transaction.stripe_payment_intent_id, &changes.payment_intent),
-        (&mut transaction.stripe_transfer_id, &changes.transfer),
-        (&mut transaction.stripe_payout_id, &changes.payout),
-        (&mut transaction.stripe_refund_id, &changes.refund),
-    ] {
-        if change.is_some() {
-            column.clone_from(change);
-        }
-    }
+    set(&mut transaction.stripe_payment_intent_id, &changes.payment_intent);
+    set(&mut transaction.stripe_transfer_id, &changes.transfer);
+    set(&mut transaction.stripe_payout_id, &changes.payout);
+    set(&mut transaction.stripe_refund_id, &changes.refund);
     if let Some(reason) = &changes.failure_reason {
         transaction.failure_reason = Some(reason.to_string());
     }

@@ -142,11 +142,11 @@ async fn write_round(
     let stages = |pick: fn(&super::plan::Planned) -> &'static str| {
         round.iter().map(|planned| pick(planned)).collect::<Vec<_>>()
     };
-    let column = |pick: fn(&crate::flows::Changes) -> &Option<String>| {
+    let column = |pick: fn(&crate::flows::Changes) -> Option<&str>| {
         round
             .iter()
-            .map(|planned| pick(&planned.decision.changes).clone())
-            .collect::<Vec<Option<String>>>()
+            .map(|planned| pick(&planned.decision.changes))
+            .collect::<Vec<Option<&str>>>()
     };
     let money = |pick: fn(&crate::flows::Changes) -> Option<Money>| {
         round
@@ -186,11 +186,11 @@ async fn write_round(
     .bind::<Array<Text>, _>(stages(|planned| planned.from.as_str()))
     .bind::<Array<Text>, _>(stages(|planned| planned.decision.to.unwrap_or(planned.from).as_str()))
     .bind::<Array<Text>, _>(stages(|planned| planned.decision.to.unwrap_or(planned.from).status().as_str()))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.payment_intent))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.sealed_client_secret))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.transfer))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.payout))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| &changes.refund))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.payment_intent.as_ref().map(AsRef::as_ref)))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.sealed_client_secret.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.transfer.as_ref().map(AsRef::as_ref)))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.payout.as_ref().map(AsRef::as_ref)))
+    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.refund.as_ref().map(AsRef::as_ref)))
     .bind::<Array<Nullable<Text>>, _>(reasons)
     .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.fee))
     .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.held))
@@ -253,7 +253,7 @@ async fn write_refs(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Resul
                 .decision
                 .refs
                 .iter()
-                .map(move |(kind, id)| (*kind, id.as_str(), planned.transaction))
+                .map(move |object| (object, planned.transaction))
         })
         .collect();
     if refs.is_empty() {
@@ -264,11 +264,11 @@ async fn write_refs(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Resul
         "INSERT INTO external_refs (kind, external_id, transaction_id, created_at)
          SELECT r.*, $4 FROM unnest($1, $2, $3) AS r",
     )
-    .bind::<Array<Text>, _>(refs.iter().map(|(kind, _, _)| *kind).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(refs.iter().map(|(_, id, _)| *id).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(refs.iter().map(|(object, _)| object.kind()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(refs.iter().map(|(object, _)| object.id()).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(
         refs.iter()
-            .map(|(_, _, transaction)| transaction.uuid())
+            .map(|(_, transaction)| transaction.uuid())
             .collect::<Vec<_>>(),
     )
     .bind::<Timestamptz, _>(now)

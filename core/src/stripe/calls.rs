@@ -22,18 +22,18 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use attempt::CallOutcome;
-use attempt::{Attempt, AttemptState, LookUp, TABLE, code_of, look_up};
+use attempt::{Attempt, AttemptState, LookUp, code_of, look_up};
 pub use error::{CLOCKS_DIFFER, CallError};
 use find::{Found, State};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
+use rows::id_of;
 pub use rows::{is_undecided, made};
 use store::{ABSENT, Begun, CallStore};
 
 use super::breaker::{Breakers, Lane};
 use super::client::StripeClient;
 use super::errors::{ErrorClass, StripeError};
-use super::ids::IdempotencyKey;
 use super::ticket::Ticket;
 use super::types::StripeObject;
 use crate::alarms::AlarmKind;
@@ -41,6 +41,7 @@ use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::Vault;
 use crate::db::{Db, DbError};
+use crate::ids::stripe::IdempotencyKey;
 use crate::jobs::{Claim, LEASE};
 
 /// What a creating call has made.
@@ -191,7 +192,7 @@ impl StripeCalls {
             .prepare(C::OPERATION, subject, &call, self.clock.now())
             .await?;
         if let AttemptState::Succeeded { object_id } = attempt.state {
-            return recorded(&attempt.key, object_id);
+            return recorded(&attempt.key, &object_id);
         }
         let now = self.clock.now();
         let look_up = look_up(&attempt, now, C::OPERATION.is_only_ours());
@@ -476,7 +477,7 @@ impl StripeCalls {
     /// Another worker ended the attempt between our reading it and our try.
     async fn ended_meanwhile<T: StripeObject>(&self, key: &IdempotencyKey) -> Result<Made<T>, CallError> {
         match self.store.state(key).await? {
-            Some(AttemptState::Succeeded { object_id }) => recorded(key, object_id),
+            Some(AttemptState::Succeeded { object_id }) => recorded(key, &object_id),
             // Refused: whoever was refused decides; this run comes again and finds what was decided.
             _ => Err(CallError::Stripe(StripeError::new(ErrorClass::InUse))),
         }
@@ -484,12 +485,8 @@ impl StripeCalls {
 }
 
 /// What an earlier run has made.
-fn recorded<T: StripeObject>(key: &IdempotencyKey, object_id: String) -> Result<Made<T>, CallError> {
-    let id = object_id.parse().map_err(|_| DbError::Inconsistent {
-        table: TABLE,
-        column: "stripe_object_id",
-        row: key.to_string(),
-    })?;
+fn recorded<T: StripeObject>(key: &IdempotencyKey, object_id: &str) -> Result<Made<T>, CallError> {
+    let id = id_of(key, object_id)?;
     Ok(Made { id, answer: None })
 }
 

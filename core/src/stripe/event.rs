@@ -7,8 +7,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::ids::{AccountId, EventId};
 use super::types::Metadata;
+use crate::ids::stripe::{AccountId, EventId};
 
 /// What we read of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

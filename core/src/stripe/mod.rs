@@ -10,7 +10,6 @@ mod calls;
 mod client;
 mod errors;
 mod event;
-mod ids;
 mod opening;
 mod params;
 mod signature;
@@ -18,6 +17,11 @@ mod status;
 mod ticket;
 mod types;
 
+pub use crate::ids::stripe::{
+    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, ExternalAccountId,
+    IdempotencyKey, InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId,
+    StripeTransferId,
+};
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
 pub use calls::{
     Author, CLOCKS_DIFFER, CallError, CallOutcome, Made, Operation, StripeCall, StripeCalls, is_undecided,
@@ -26,11 +30,6 @@ pub use calls::{
 pub use client::{CALL_TIMEOUT, ClientConfigError, ClientOptions, StripeClient, describe_metrics};
 pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, Scope, StripeError, classify};
 pub use event::{Envelope, EventError, EventObject};
-pub use ids::{
-    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, ExternalAccountId,
-    IdempotencyKey, InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId,
-    StripeTransferId,
-};
 pub use opening::{Country, InvalidCountry, Opening, Terms};
 pub use params::{
     BalanceTransactionQuery, CancelReason, CreateAccount, CreateAccountLink, CreateCustomer,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Opening;
-use super::ids::{
+use crate::ids::stripe::{
     AccountId, BalanceTransactionId, CustomerId, EventId, ExternalAccountId, PaymentIntentId,
     PaymentMethodId, PayoutId, StripeTransferId,
 };

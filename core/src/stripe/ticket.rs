@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ids::IdempotencyKey;
+use crate::ids::stripe::IdempotencyKey;
 
 /// What a creating call is sent with.
 ///

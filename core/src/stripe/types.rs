@@ -18,11 +18,11 @@ pub use next_action::NextAction;
 pub use refunds::{Dispute, Refund};
 
 use super::event::Envelope;
-use super::ids::{
+use super::status::{CancellationReason, PaymentIntentStatus, PayoutStatus, ReversalStatus};
+use crate::ids::stripe::{
     AccountId, BalanceTransactionId, ChargeId, CustomerId, ExternalAccountId, PaymentIntentId, PayoutId,
     RefundId, ReversalId, StripeTransferId,
 };
-use super::status::{CancellationReason, PaymentIntentStatus, PayoutStatus, ReversalStatus};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 

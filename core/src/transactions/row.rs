@@ -8,6 +8,9 @@ use uuid::Uuid;
 use super::{CancelRequest, Flow, PaymentMethod, Stage, TransactionStatus, TransactionType};
 use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
+use crate::ids::stripe::{
+    AccountId, DisputeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, StripeTransferId,
+};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
@@ -39,15 +42,15 @@ pub struct Transaction {
     /// The transaction that this one refunds.
     pub related_transaction_id: Option<TransactionId>,
     /// `pi_…` of a deposit.
-    pub stripe_payment_intent_id: Option<String>,
+    pub stripe_payment_intent_id: Option<PaymentIntentId>,
     /// `tr_…` of a withdrawal.
-    pub stripe_transfer_id: Option<String>,
+    pub stripe_transfer_id: Option<StripeTransferId>,
     /// `po_…` of a withdrawal.
-    pub stripe_payout_id: Option<String>,
+    pub stripe_payout_id: Option<PayoutId>,
     /// `re_…` of a refund of a deposit.
-    pub stripe_refund_id: Option<String>,
+    pub stripe_refund_id: Option<RefundId>,
     /// `du_…` of a dispute.
-    pub stripe_dispute_id: Option<String>,
+    pub stripe_dispute_id: Option<DisputeId>,
     /// What is frozen for an outside refund or a dispute, when that can be less than its amount.
     pub held: Option<Money>,
     /// What a dispute takes of its wallet, frozen, paid and owed together, when that can be another amount than the disputed one.
@@ -57,9 +60,9 @@ pub struct Transaction {
     /// When Stripe makes a deposit's money available to the platform, once that is known.
     pub available_on: Option<DateTime<Utc>>,
     /// `acct_…` a withdrawal goes to.
-    pub stripe_account_id: Option<String>,
+    pub stripe_account_id: Option<AccountId>,
     /// `pm_…` that a deposit is confirmed with by the server.
-    pub stripe_payment_method_id: Option<String>,
+    pub stripe_payment_method_id: Option<PaymentMethodId>,
     /// Sealed secret with which the payer's client confirms a deposit.
     pub encrypted_client_secret: Option<String>,
     /// Sealed external account to pay out to.
@@ -170,11 +173,11 @@ pub struct TransactionRow {
     reference: Option<String>,
     counterparty_wallet_id: Option<Uuid>,
     related_transaction_id: Option<Uuid>,
-    stripe_payment_intent_id: Option<String>,
-    stripe_transfer_id: Option<String>,
-    stripe_payout_id: Option<String>,
-    stripe_account_id: Option<String>,
-    stripe_payment_method_id: Option<String>,
+    stripe_payment_intent_id: Option<PaymentIntentId>,
+    stripe_transfer_id: Option<StripeTransferId>,
+    stripe_payout_id: Option<PayoutId>,
+    stripe_account_id: Option<AccountId>,
+    stripe_payment_method_id: Option<PaymentMethodId>,
     encrypted_client_secret: Option<String>,
     encrypted_bank_id: Option<String>,
     encrypted_account_name: Option<String>,
@@ -188,8 +191,8 @@ pub struct TransactionRow {
     updated_at: DateTime<Utc>,
     flow: Option<String>,
     held_amount: Option<Decimal>,
-    stripe_refund_id: Option<String>,
-    stripe_dispute_id: Option<String>,
+    stripe_refund_id: Option<RefundId>,
+    stripe_dispute_id: Option<DisputeId>,
     available_on: Option<DateTime<Utc>>,
     claimed_amount: Option<Decimal>,
     requested_amount: Option<Decimal>,

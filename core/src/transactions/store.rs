@@ -3,15 +3,21 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use diesel::deserialize::FromSqlRow;
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Numeric, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{CancelRequest, Flow, Stage, Transaction, TransactionRow, TransactionStatus, TransactionType};
+use super::{
+    CancelRequest, ExternalRef, Flow, RefKind, Stage, Transaction, TransactionRow, TransactionStatus,
+    TransactionType,
+};
 use crate::db::schema::{external_refs, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn, sql};
+use crate::ids::stripe::BalanceTransactionId;
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::ledger::Account;
 
@@ -59,8 +65,8 @@ pub async fn insert(conn: &mut PgConn, new: &Transaction) -> Result<(), DbError>
                 t::related_transaction_id.eq(new.related_transaction_id.map(TransactionId::uuid)),
             ),
             (
-                t::stripe_account_id.eq(new.stripe_account_id.as_deref()),
-                t::stripe_payment_method_id.eq(new.stripe_payment_method_id.as_deref()),
+                t::stripe_account_id.eq(new.stripe_account_id.as_ref()),
+                t::stripe_payment_method_id.eq(new.stripe_payment_method_id.as_ref()),
                 t::encrypted_sender_details.eq(new.encrypted_sender_details.as_deref()),
                 t::encrypted_receiver_details.eq(new.encrypted_receiver_details.as_deref()),
                 t::encrypted_bank_id.eq(new.encrypted_bank_id.as_deref()),
@@ -71,8 +77,8 @@ pub async fn insert(conn: &mut PgConn, new: &Transaction) -> Result<(), DbError>
                 t::created_at.eq(new.created_at),
                 t::updated_at.eq(new.updated_at),
                 t::flow.eq(new.flow.as_str()),
-                t::stripe_refund_id.eq(new.stripe_refund_id.as_deref()),
-                t::stripe_dispute_id.eq(new.stripe_dispute_id.as_deref()),
+                t::stripe_refund_id.eq(new.stripe_refund_id.as_ref()),
+                t::stripe_dispute_id.eq(new.stripe_dispute_id.as_ref()),
             ),
         ))
         .execute(conn)
@@ -187,11 +193,10 @@ pub async fn find_visible(
 /// When the database cannot be reached.
 pub async fn find_by_external_ref(
     conn: &mut PgConn,
-    kind: &str,
-    external_id: &str,
+    reference: &ExternalRef,
 ) -> Result<Option<TransactionId>, DbError> {
     let id: Option<Uuid> = external_refs::table
-        .find((kind, external_id))
+        .find((reference.kind(), reference.id()))
         .select(external_refs::transaction_id)
         .first(conn)
         .await
@@ -203,9 +208,12 @@ pub async fn find_by_external_ref(
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn booked_movements(conn: &mut PgConn, ids: &[&str]) -> Result<HashSet<String>, DbError> {
-    let booked: Vec<String> = external_refs::table
-        .filter(external_refs::kind.eq(external_ref::BALANCE_TRANSACTION))
+pub async fn booked_movements(
+    conn: &mut PgConn,
+    ids: &[&BalanceTransactionId],
+) -> Result<HashSet<BalanceTransactionId>, DbError> {
+    let booked: Vec<BalanceTransactionId> = external_refs::table
+        .filter(external_refs::kind.eq(RefKind::BalanceTransaction))
         .filter(external_refs::external_id.eq_any(ids))
         .select(external_refs::external_id)
         .load(conn)
@@ -243,7 +251,7 @@ pub async fn sent_after(conn: &mut PgConn, withdrawal: &Transaction) -> Result<D
                         FROM wallet_transactions t
                        WHERE t.stripe_account_id = $1 AND t.currency = $2 AND ((t.stage = $3 AND t.status = 'processing') OR t.id = $4))
          SELECT sum(later.amount) FROM sent me JOIN sent later ON (later.at, later.id) > (me.at, me.id) WHERE me.id = $4")
-    .bind::<Nullable<Text>, _>(withdrawal.stripe_account_id.as_deref())
+    .bind::<Nullable<Text>, _>(withdrawal.stripe_account_id.as_ref())
     .bind::<Text, _>(withdrawal.amount.currency().code())
     .bind::<Text, _>(Stage::Transferred.as_str())
     .bind::<SqlUuid, _>(withdrawal.id.uuid())
@@ -260,7 +268,7 @@ pub async fn sent_after(conn: &mut PgConn, withdrawal: &Transaction) -> Result<D
 pub async fn find_by_object(conn: &mut PgConn, external_id: &str) -> Result<Option<TransactionId>, DbError> {
     let id: Option<Uuid> = external_refs::table
         // The key begins with the kind.
-        .filter(external_refs::kind.eq_any(external_ref::OBJECTS))
+        .filter(external_refs::kind.eq_any(RefKind::OBJECTS))
         .filter(external_refs::external_id.eq(external_id))
         .select(external_refs::transaction_id)
         .first(conn)
@@ -269,15 +277,35 @@ pub async fn find_by_object(conn: &mut PgConn, external_id: &str) -> Result<Opti
     Ok(id.map(TransactionId::from_uuid))
 }
 
-/// The objects of a kind that lead to a transaction.
+/// Whether any object leads to a transaction in this way.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn external_refs_of(
+pub async fn has_external_refs(
     conn: &mut PgConn,
     transaction: TransactionId,
-    kind: &str,
-) -> Result<Vec<String>, DbError> {
+    kind: RefKind,
+) -> Result<bool, DbError> {
+    let leading = external_refs::table
+        .filter(external_refs::transaction_id.eq(transaction.uuid()))
+        .filter(external_refs::kind.eq(kind));
+    Ok(diesel::select(diesel::dsl::exists(leading))
+        .get_result(conn)
+        .await?)
+}
+
+/// The objects that lead to a transaction in this way.
+///
+/// # Errors
+/// When the database cannot be reached, or one of them has another kind of id.
+pub async fn external_refs_of<Id>(
+    conn: &mut PgConn,
+    transaction: TransactionId,
+    kind: RefKind,
+) -> Result<Vec<Id>, DbError>
+where
+    Id: FromSqlRow<Text, Pg> + Send + 'static,
+{
     Ok(external_refs::table
         .filter(external_refs::transaction_id.eq(transaction.uuid()))
         .filter(external_refs::kind.eq(kind))
@@ -285,34 +313,6 @@ pub async fn external_refs_of(
         .order(external_refs::external_id)
         .load(conn)
         .await?)
-}
-
-/// The names of kinds of external references.
-pub mod external_ref {
-    /// A payment intent, `pi_…`.
-    pub const PAYMENT_INTENT: &str = "payment_intent";
-    /// A transfer, `tr_…`.
-    pub const TRANSFER: &str = "transfer";
-    /// A payout, `po_…`.
-    pub const PAYOUT: &str = "payout";
-    /// A payout, `po_…`, of which its owner was told that it is on its way.
-    pub const PAYOUT_SENT: &str = "payout_sent";
-    /// A transfer reversal, `trr_…`.
-    pub const REVERSAL: &str = "transfer_reversal";
-    /// A refund, `re_…`.
-    pub const REFUND: &str = "refund";
-    /// A refund of what lies in suspense, `re_…`, whose money has left and that is not final.
-    pub const REFUND_BEGUN: &str = "refund_begun";
-    /// A dispute, `du_…`.
-    pub const DISPUTE: &str = "dispute";
-    /// A movement of a Stripe balance that was booked, `txn_…`.
-    pub const BALANCE_TRANSACTION: &str = "balance_transaction";
-    /// A payment intent whose money went to suspense: it was not what was asked for, or came after its deposit had ended.
-    pub const LATE_PAYMENT: &str = "late_payment";
-    /// A movement that brought the money of a failed refund or payout back, or the object itself when Stripe names none.
-    pub const RETURN: &str = "return";
-    /// The kinds that are objects of their own, each of one transaction.
-    pub const OBJECTS: [&str; 6] = [PAYMENT_INTENT, TRANSFER, PAYOUT, REVERSAL, REFUND, DISPUTE];
 }
 
 /// Which of a wallet's transactions to show.

@@ -11,6 +11,7 @@ use super::Wallet;
 use super::store::lock_person;
 use crate::db::schema::{payout_account_changes, wallets};
 use crate::db::{DbError, PgConn, sql};
+use crate::ids::stripe::AccountId;
 use crate::ids::{UserId, WalletId};
 
 /// How long a change is remembered: longer than any configured wait.
@@ -30,7 +31,7 @@ pub const DISCONNECTED: &str = "disconnected";
 pub async fn note_account(
     conn: &mut PgConn,
     person: UserId,
-    account: &str,
+    account: &AccountId,
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
     // Of two accounts that are named at once, one comes second.
@@ -64,8 +65,8 @@ pub async fn note_account(
 pub async fn record_account(
     conn: &mut PgConn,
     user: UserId,
-    account: &str,
-    lost: Option<&str>,
+    account: &AccountId,
+    lost: Option<&AccountId>,
     now: DateTime<Utc>,
 ) -> Result<Vec<WalletId>, DbError> {
     note_account(conn, user, account, now).await?;
@@ -91,8 +92,8 @@ pub async fn record_account(
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn account_of_person(conn: &mut PgConn, user: UserId) -> Result<Option<String>, DbError> {
-    let named: Option<Option<String>> = wallets::table
+pub async fn account_of_person(conn: &mut PgConn, user: UserId) -> Result<Option<AccountId>, DbError> {
+    let named: Option<Option<AccountId>> = wallets::table
         .filter(wallets::user_id.eq(user.uuid()))
         .filter(wallets::stripe_account_id.is_not_null())
         .order((
@@ -113,7 +114,7 @@ pub async fn account_of_person(conn: &mut PgConn, user: UserId) -> Result<Option
 pub async fn change_account(
     conn: &mut PgConn,
     before: &Wallet,
-    account: &str,
+    account: &AccountId,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let is_change = note_account(conn, before.user_id, account, now).await?;
@@ -141,7 +142,7 @@ pub async fn change_account(
 pub async fn payout_account_changed(
     conn: &mut PgConn,
     person: UserId,
-    account: &str,
+    account: &AccountId,
 ) -> Result<Option<DateTime<Utc>>, DbError> {
     let noted: Option<DateTime<Utc>> = payout_account_changes::table
         .find((person.uuid(), account))

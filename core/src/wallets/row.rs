@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::schema::wallets;
+use crate::ids::stripe::{AccountId, CustomerId};
 use crate::ids::{UserId, WalletId};
 use crate::money::{Currency, Money};
 
@@ -22,9 +23,9 @@ pub struct Wallet {
     /// Held for withdrawals and refunds under way, and for disputes.
     pub frozen_balance: Money,
     /// `cus_…` of its owner, once a deposit made one.
-    pub stripe_customer_id: Option<String>,
+    pub stripe_customer_id: Option<CustomerId>,
     /// `acct_…` that withdrawals go to.
-    pub stripe_account_id: Option<String>,
+    pub stripe_account_id: Option<AccountId>,
     /// When that account took the place of another one.
     pub payout_account_changed_at: Option<DateTime<Utc>>,
     /// Sealed bank details.
@@ -55,8 +56,8 @@ pub struct WalletRow {
     currency: String,
     balance: Decimal,
     frozen_balance: Decimal,
-    stripe_customer_id: Option<String>,
-    stripe_account_id: Option<String>,
+    stripe_customer_id: Option<CustomerId>,
+    stripe_account_id: Option<AccountId>,
     payout_account_changed_at: Option<DateTime<Utc>>,
     encrypted_bank_details: Option<String>,
     is_active: bool,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Wallet, WalletRow};
 use crate::db::schema::{stripe_customers, wallet_transactions, wallets};
 use crate::db::{DbError, PgConn, sql};
+use crate::ids::stripe::CustomerId;
 use crate::ids::{UserId, WalletId};
 use crate::money::Currency;
 
@@ -22,8 +23,8 @@ pub async fn insert(conn: &mut PgConn, new: &Wallet) -> Result<(), DbError> {
             wallets::id.eq(new.id.uuid()),
             wallets::user_id.eq(new.user_id.uuid()),
             wallets::currency.eq(new.currency().code()),
-            wallets::stripe_customer_id.eq(new.stripe_customer_id.as_deref()),
-            wallets::stripe_account_id.eq(new.stripe_account_id.as_deref()),
+            wallets::stripe_customer_id.eq(new.stripe_customer_id.as_ref()),
+            wallets::stripe_account_id.eq(new.stripe_account_id.as_ref()),
             wallets::encrypted_bank_details.eq(new.encrypted_bank_details.as_deref()),
             wallets::payout_account_changed_at.eq(new.payout_account_changed_at),
             wallets::is_active.eq(new.is_active),
@@ -155,7 +156,7 @@ pub async fn count_locked(
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn customer_of(conn: &mut PgConn, user: UserId) -> Result<Option<String>, DbError> {
+pub async fn customer_of(conn: &mut PgConn, user: UserId) -> Result<Option<CustomerId>, DbError> {
     Ok(stripe_customers::table
         .find(user.uuid())
         .select(stripe_customers::stripe_customer_id)
@@ -171,9 +172,9 @@ pub async fn customer_of(conn: &mut PgConn, user: UserId) -> Result<Option<Strin
 pub async fn record_customer(
     conn: &mut PgConn,
     user: UserId,
-    customer: &str,
+    customer: &CustomerId,
     now: DateTime<Utc>,
-) -> Result<String, DbError> {
+) -> Result<CustomerId, DbError> {
     diesel::insert_into(stripe_customers::table)
         .values((
             stripe_customers::user_id.eq(user.uuid()),
@@ -184,7 +185,7 @@ pub async fn record_customer(
         .do_nothing()
         .execute(conn)
         .await?;
-    let counts: String = stripe_customers::table
+    let counts: CustomerId = stripe_customers::table
         .find(user.uuid())
         .select(stripe_customers::stripe_customer_id)
         .first(conn)

@@ -2,7 +2,7 @@
 
 use wallet_core::flows::{Command, FailureReason};
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
+use wallet_core::stripe::{Lane, Operation};
 use wallet_core::transactions::{Canceller, Flow, Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
@@ -46,11 +46,11 @@ async fn cancel_deposit(
     job: &ClaimedJob,
     transaction: &Transaction,
 ) -> Result<(), JobError> {
-    let intent: Option<PaymentIntentId> = transaction
-        .stripe_payment_intent_id
-        .as_deref()
-        .and_then(|id| id.parse().ok());
-    let Some(intent) = intent.filter(|_| transaction.stage == Stage::AwaitingPayment) else {
+    let intent = &transaction.stripe_payment_intent_id;
+    let Some(intent) = intent
+        .as_ref()
+        .filter(|_| transaction.stage == Stage::AwaitingPayment)
+    else {
         let id = transaction.id.uuid();
         let being_made = JobError::AfterAnother("the payment intent is being created");
         if transaction.stage == Stage::Accepted
@@ -69,7 +69,7 @@ async fn cancel_deposit(
     };
     let reason = FailureReason::cancelled(canceller(transaction), "it was paid");
     let client = worker.calls.client();
-    let question = client.retrieve_payment_intent(&intent);
+    let question = client.retrieve_payment_intent(intent);
     let intent = worker.calls.ask(Lane::Maintenance, question).await?;
     give_up(&Look::unasked(worker, job), transaction, &intent, reason).await
 }

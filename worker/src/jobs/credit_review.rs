@@ -3,7 +3,7 @@
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger;
-use wallet_core::stripe::{Lane, Operation, PaymentIntentId};
+use wallet_core::stripe::{Lane, Operation};
 use wallet_core::transactions::{Stage, Transaction};
 
 use super::step;
@@ -36,7 +36,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         );
         return Err(JobError::Park(why));
     }
-    if let Some(intent) = intent_of(&transaction) {
+    if let Some(intent) = transaction.stripe_payment_intent_id.clone() {
         let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent).await?;
         at_rest(worker, &transaction, &payment).await?;
     }
@@ -62,9 +62,4 @@ pub(super) async fn at_rest(
         return Err(JobError::Park(RETURNING.to_owned()));
     }
     Ok(())
-}
-
-fn intent_of(transaction: &Transaction) -> Option<PaymentIntentId> {
-    let intent = transaction.stripe_payment_intent_id.as_deref();
-    intent.and_then(|id| id.parse().ok())
 }

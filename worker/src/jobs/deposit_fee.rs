@@ -7,8 +7,8 @@
 use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{Lane, PaymentIntentId, RefundId, RefundStatus};
-use wallet_core::transactions::{self, Flow, Stage, Transaction, external_ref};
+use wallet_core::stripe::{BalanceTransactionId, Lane, PaymentIntentId, RefundStatus};
+use wallet_core::transactions::{self, Flow, RefKind, Stage, Transaction};
 
 use super::step;
 use crate::job_error::JobError;
@@ -23,16 +23,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment) {
         return worker.finish(job).await;
     }
-    let mut intents: Vec<PaymentIntentId> = transaction
-        .stripe_payment_intent_id
-        .iter()
-        .filter_map(|id| id.parse().ok())
-        .collect();
+    let mut intents: Vec<PaymentIntentId> = transaction.stripe_payment_intent_id.iter().cloned().collect();
     if intents.is_empty() {
         // Money in suspense whose deposit has ended without an intent of its own.
         let conn = &mut worker.db.conn().await?;
-        let late = transactions::external_refs_of(conn, transaction.id, external_ref::LATE_PAYMENT).await?;
-        intents.extend(late.iter().filter_map(|id| id.parse().ok()));
+        intents = transactions::external_refs_of(conn, transaction.id, RefKind::LatePayment).await?;
     }
     let Some(last) = intents.pop() else {
         return worker.finish(job).await;
@@ -90,13 +85,12 @@ async fn fee_of(
 
 /// What Stripe charged for a refund, however the refund has ended.
 async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) -> Result<(), JobError> {
-    let recorded = transaction.stripe_refund_id.as_deref();
-    let Some(id) = recorded.and_then(|id| id.parse::<RefundId>().ok()) else {
+    let Some(id) = &transaction.stripe_refund_id else {
         return worker.finish(job).await;
     };
-    let booked = {
+    let booked: Vec<BalanceTransactionId> = {
         let conn = &mut worker.db.conn().await?;
-        transactions::external_refs_of(conn, transaction.id, external_ref::BALANCE_TRANSACTION).await?
+        transactions::external_refs_of(conn, transaction.id, RefKind::BalanceTransaction).await?
     };
     if !booked.is_empty() {
         // While the refund was pending.
@@ -105,7 +99,7 @@ async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction)
     let client = worker.calls.client();
     let refund = worker
         .calls
-        .ask(Lane::Maintenance, client.retrieve_refund(&id))
+        .ask(Lane::Maintenance, client.retrieve_refund(id))
         .await?;
     let movement = match refund.balance_transaction {
         Some(movement) => movement,

@@ -8,7 +8,7 @@ use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CreateCustomer, CreatePaymentIntent, CustomerId, Disposition, ErrorClass, Lane, MethodChoice,
-    Operation, PaymentIntentId, PaymentMethodId, StripeClient, Tags,
+    Operation, PaymentIntentId, StripeClient, Tags,
 };
 use wallet_core::transactions::{self, PaymentMethod, Stage, TimelineKind, Transaction};
 use wallet_core::wallets;
@@ -37,7 +37,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         amount: transaction.amount,
         customer: customer.clone(),
         method: MethodChoice::from(transaction.payment_method.unwrap_or(PaymentMethod::Stripe)),
-        payment_method: payment_method_of(&transaction)?,
+        payment_method: transaction.stripe_payment_method_id.clone(),
         tags: Tags {
             transaction_id: transaction.id,
             wallet_id: transaction.wallet_id,
@@ -87,25 +87,19 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 
 /// The person's customer at Stripe: one for each, however many deposits ask at once.
 async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<CustomerId, JobError> {
-    let unreadable = |id: &str| JobError::Park(format!("{id} is no customer"));
     let known = {
         let conn = &mut worker.db.conn().await?;
         wallets::customer_of(conn, user).await?
     };
     if let Some(known) = known {
-        return known.parse().map_err(|_| unreadable(&known));
+        return Ok(known);
     }
-    let made = match worker
+    let made = worker
         .calls
         .run(job.claim, user.uuid(), CreateCustomer { user_id: user })
-        .await
-    {
-        Ok(customer) => customer.id.as_str().to_owned(),
-        Err(error) => return Err(error.into()),
-    };
+        .await?;
     let now = worker.clock.now();
-    let counts = in_transaction!(worker.db, conn => wallets::record_customer(conn, user, &made, now).await)?;
-    counts.parse().map_err(|_| unreadable(&counts))
+    Ok(in_transaction!(worker.db, conn => wallets::record_customer(conn, user, &made.id, now).await)?)
 }
 
 /// Stripe does not know the person's customer (any more): somebody deleted it, or it is of another Stripe account. The person gets another
@@ -139,13 +133,4 @@ async fn forget_customer(
         transactions::record(conn, transaction.id, worker.ids.next(), now, TimelineKind::Waiting, CUSTOMER_LOST, None).await
     })?;
     Ok(())
-}
-
-fn payment_method_of(transaction: &Transaction) -> Result<Option<PaymentMethodId>, JobError> {
-    let Some(id) = &transaction.stripe_payment_method_id else {
-        return Ok(None);
-    };
-    id.parse()
-        .map(Some)
-        .map_err(|_| JobError::Park(format!("{id} is no payment method")))
 }

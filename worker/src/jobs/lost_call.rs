@@ -2,7 +2,7 @@
 //! nothing. Before anything is given back that may have left, Stripe is asked, and what it has is taken for the answer to our own call.
 
 use wallet_core::payees;
-use wallet_core::stripe::{CallError, Operation, StripeTransferId, made};
+use wallet_core::stripe::{CallError, CreateTransfer, Operation, StripeTransferId, made};
 use wallet_core::transactions::{Flow, Stage, Transaction};
 
 use super::refund_create::{intent_of, refund_of};
@@ -38,7 +38,7 @@ pub(super) async fn adopt(
             if let Some(object) = &object {
                 // From now on its account is read and asked like any that was paid from here.
                 let (account, now) = (account_of(transaction)?, worker.clock.now());
-                payees::mark_paid(&mut *worker.db.conn().await?, account.as_str(), now).await?;
+                payees::mark_paid(&mut *worker.db.conn().await?, &account, now).await?;
                 calls.adopt(id, &transfer_of(transaction)?, object).await?;
             }
             object
@@ -105,25 +105,29 @@ async fn is_forgotten(worker: &Worker, transaction: &Transaction) -> Result<bool
     if transaction.flow != Flow::Withdrawal || transaction.stage != Stage::Accepted {
         return Ok(false);
     }
-    let (operation, id) = (Operation::Transfer, transaction.id.uuid());
-    let made = made(&mut *worker.db.conn().await?, operation, id).await?;
+    let id = transaction.id.uuid();
+    let made = made::<CreateTransfer>(&mut *worker.db.conn().await?, id).await?;
     let Some(made) = made else { return Ok(false) };
     let has_left = !is_taken_back(worker, &made).await?
         || transfer_that_left(worker, transaction).await?.is_some()
         || payout_that_left(worker, transaction).await?.is_some();
     if !has_left {
-        worker.calls.forget(operation, id, &made).await?;
+        worker
+            .calls
+            .forget(Operation::Transfer, id, made.as_str())
+            .await?;
     }
     Ok(!has_left)
 }
 
 /// Whether all of a transfer is back.
-pub(super) async fn is_taken_back(worker: &Worker, transfer: &str) -> Result<bool, JobError> {
-    let id: StripeTransferId = transfer
-        .parse()
-        .map_err(|_| JobError::Park(format!("{transfer} is no transfer")))?;
+pub(super) async fn is_taken_back(worker: &Worker, transfer: &StripeTransferId) -> Result<bool, JobError> {
     let client = worker.calls.client();
-    let question = async { client.is_taken_back(&client.retrieve_transfer(&id).await?).await };
+    let question = async {
+        client
+            .is_taken_back(&client.retrieve_transfer(transfer).await?)
+            .await
+    };
     Ok(worker.calls.ask(Operation::Transfer.lane(), question).await?)
 }
 

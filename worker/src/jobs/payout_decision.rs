@@ -5,7 +5,7 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::{self, ClaimedJob, JobKind};
 use wallet_core::payees;
-use wallet_core::stripe::{CallError, Lane, Operation, PayoutId, is_undecided, made};
+use wallet_core::stripe::{CallError, CreatePayout, Lane, Operation, PayoutId, is_undecided, made};
 use wallet_core::transactions::{Stage, TimelineKind, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
@@ -32,8 +32,7 @@ impl Decided {
         }
     }
 
-    fn command(self, payout: Option<&PayoutId>) -> Command {
-        let payout = payout.map(|payout| payout.as_str().to_owned());
+    fn command(self, payout: Option<PayoutId>) -> Command {
         match self {
             Self::Paid => Command::SettlePayout { payout },
             Self::TakenBack => Command::FailPayout {
@@ -100,13 +99,7 @@ async fn not_made(
 /// The payout that was made by the record of our calls, also by books that are lost.
 async fn payout_made(worker: &Worker, transaction: &Transaction) -> Result<Option<PayoutId>, JobError> {
     let conn = &mut worker.db.conn().await?;
-    let payout = made(conn, Operation::Payout, transaction.id.uuid()).await?;
-    payout
-        .map(|id| {
-            id.parse()
-                .map_err(|_| JobError::Park(format!("{id} is no payout")))
-        })
-        .transpose()
+    Ok(made::<CreatePayout>(conn, transaction.id.uuid()).await?)
 }
 
 /// Puts the payout on record, also for what becomes of it later: its state decides, and not what was found out without it.
@@ -117,7 +110,7 @@ async fn on_record(
     payout: &PayoutId,
 ) -> Result<(), JobError> {
     let command = Command::RecordPayout {
-        payout: payout.as_str().to_owned(),
+        payout: payout.clone(),
     };
     worker
         .settle(&[step(job, transaction, command).before_others()])
@@ -133,16 +126,15 @@ async fn not_shown(
     decided: Decided,
 ) -> Result<(), JobError> {
     let account = account_of(transaction)?;
-    let payout: PayoutId = transaction
+    let payout = transaction
         .stripe_payout_id
-        .as_deref()
-        .and_then(|id| id.parse().ok())
+        .clone()
         .ok_or_else(|| JobError::Park("the withdrawal names no payout".to_owned()))?;
     let question = worker.calls.client().retrieve_payout(&account, &payout);
     match worker.calls.ask(Lane::Maintenance, question).await {
         Ok(_) => observations::payout(&Look::unasked(worker, job), &account, &payout).await,
         Err(CallError::Stripe(error)) if payees::is_gone(&error) => {
-            settle(worker, job, transaction, decided, Some(&payout)).await
+            settle(worker, job, transaction, decided, Some(payout)).await
         }
         Err(error) => Err(error.into()),
     }
@@ -153,7 +145,7 @@ async fn settle(
     job: &ClaimedJob,
     transaction: &Transaction,
     decided: Decided,
-    payout: Option<&PayoutId>,
+    payout: Option<PayoutId>,
 ) -> Result<(), JobError> {
     let note = Command::Note {
         kind: TimelineKind::NeedsReview,

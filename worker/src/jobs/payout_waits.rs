@@ -13,7 +13,7 @@ use wallet_core::db::{DbError, in_transaction};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
 use wallet_core::stripe::{AccountId, Author, Lane, Operation, Payout, PayoutStatus, StripeTransferId};
-use wallet_core::transactions::{self, TimelineKind, Transaction, external_ref};
+use wallet_core::transactions::{self, ExternalRef, TimelineKind, Transaction};
 
 use super::withdrawal_transfer::account_of;
 use crate::job_error::JobError;
@@ -36,8 +36,7 @@ pub(super) async fn tell(
     job: &ClaimedJob,
     withdrawal: &Transaction,
 ) -> Result<(), JobError> {
-    let transfer = withdrawal.stripe_transfer_id.as_deref();
-    let Some(transfer) = transfer.and_then(|id| id.parse().ok()) else {
+    let Some(transfer) = withdrawal.stripe_transfer_id.clone() else {
         return Ok(());
     };
     let subject = withdrawal.id.to_string();
@@ -157,10 +156,9 @@ async fn made_by_others(
 
 /// Whether the payout is, or may be, one of ours: by our own records, whatever it says of itself.
 async fn is_ours(worker: &Worker, payout: &Payout) -> Result<bool, JobError> {
-    let id = payout.id.as_str();
     let known = {
         let conn = &mut worker.db.conn().await?;
-        transactions::find_by_external_ref(conn, external_ref::PAYOUT, id).await?
+        transactions::find_by_external_ref(conn, &ExternalRef::Payout(payout.id.clone())).await?
     };
     if known.is_some() {
         return Ok(true);
@@ -168,6 +166,9 @@ async fn is_ours(worker: &Worker, payout: &Payout) -> Result<bool, JobError> {
     let Some(claimed) = payout.metadata.transaction_id else {
         return Ok(false);
     };
-    let author = worker.calls.author(Operation::Payout, claimed.uuid(), id).await?;
+    let author = worker
+        .calls
+        .author(Operation::Payout, claimed.uuid(), payout.id.as_str())
+        .await?;
     Ok(author != Author::Others)
 }

@@ -107,6 +107,5 @@ pub(super) async fn intent_of(
     transactions::find(conn, deposit)
         .await?
         .and_then(|deposit| deposit.stripe_payment_intent_id)
-        .and_then(|id| id.parse().ok())
         .ok_or_else(none)
 }

@@ -2,7 +2,7 @@
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
-use wallet_core::stripe::{Operation, RefundId, made};
+use wallet_core::stripe::{CreateRefund, made};
 use wallet_core::transactions::Stage;
 
 use super::step;
@@ -14,7 +14,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let transaction = worker.transaction(job).await?;
     let made = {
         let conn = &mut worker.db.conn().await?;
-        made(conn, Operation::Refund, transaction.id.uuid()).await?
+        made::<CreateRefund>(conn, transaction.id.uuid()).await?
     };
     let hold = step(job, &transaction, Command::Hold);
     let Some(made) = made else {
@@ -23,9 +23,6 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     };
     // Books that are lost have made it, and its owner's wish to cancel has found that. If it fails here all the same, what has left is booked as
     // made by others.
-    let made: RefundId = made
-        .parse()
-        .map_err(|_| JobError::Park(format!("{made} is no refund")))?;
     worker
         .settle_locked(&transaction.wallets(), &[hold.before_others()])
         .await?;

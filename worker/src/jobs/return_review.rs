@@ -7,7 +7,7 @@ use wallet_core::money::{Money, MoneyError};
 use wallet_core::stripe::{
     CallError, CreateRefund, Disposition, Lane, Operation, PaymentIntentId, RefundId, Tags,
 };
-use wallet_core::transactions::{self, Transaction, external_ref};
+use wallet_core::transactions::{self, ExternalRef, Transaction};
 
 use super::credit_review::DISPUTED;
 use crate::job_error::JobError;
@@ -30,8 +30,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let intent = call.payment_intent.clone();
     let refund: RefundId = match worker.calls.run(job.claim, id, call).await {
         Ok(made) => {
-            if made.answer.is_none() && is_booked(worker, made.id.as_str()).await? {
-                ask_anew(worker, &transaction, &intent, made.id.as_str()).await?;
+            if made.answer.is_none() && is_booked(worker, &made.id).await? {
+                ask_anew(worker, &transaction, &intent, &made.id).await?;
             }
             made.id
         }
@@ -95,7 +95,7 @@ async fn ask_anew(
     worker: &Worker,
     transaction: &Transaction,
     intent: &PaymentIntentId,
-    refund: &str,
+    refund: &RefundId,
 ) -> Result<(), JobError> {
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
     let [only] = suspended.as_slice() else {
@@ -105,7 +105,10 @@ async fn ask_anew(
     let left = payment.left().map_err(|error| unclear(transaction, &error))?;
     if left.is_some() {
         let id = transaction.id.uuid();
-        worker.calls.forget(Operation::Refund, id, refund).await?;
+        worker
+            .calls
+            .forget(Operation::Refund, id, refund.as_str())
+            .await?;
         return Err(JobError::Again("another refund is asked for"));
     }
     // What another rate has left is closed with the look at the refund.
@@ -124,9 +127,9 @@ fn nothing_left(transaction: &Transaction) -> JobError {
 }
 
 /// Whether a refund is booked to its end.
-async fn is_booked(worker: &Worker, refund: &str) -> Result<bool, JobError> {
+async fn is_booked(worker: &Worker, refund: &RefundId) -> Result<bool, JobError> {
     let conn = &mut worker.db.conn().await?;
-    let found = transactions::find_by_external_ref(conn, external_ref::REFUND, refund).await?;
+    let found = transactions::find_by_external_ref(conn, &ExternalRef::Refund(refund.clone())).await?;
     Ok(found.is_some())
 }
 

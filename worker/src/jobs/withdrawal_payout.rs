@@ -22,7 +22,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let call = payout_of(worker, &transaction).await?;
     let payout = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
-        Ok(made) => made.id.as_str().to_owned(),
+        Ok(made) => made.id,
         // Whether the bank has the money already is for a person to find out, also when the wallet is frozen meanwhile.
         Err(CallError::WalletInactive) if waits_for_a_person(worker, &transaction).await? => {
             return Err(JobError::AfterFunds(
@@ -94,9 +94,8 @@ async fn waits_for_a_person(worker: &Worker, transaction: &Transaction) -> Resul
 
 /// Whether somebody else has taken the transfer, or a part of it, back.
 async fn others_took_back(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
-    let transfer = transaction.stripe_transfer_id.as_deref();
-    match transfer.and_then(|id| id.parse().ok()) {
-        Some(transfer) => Ok(taken_by_others(worker, &transfer)
+    match &transaction.stripe_transfer_id {
+        Some(transfer) => Ok(taken_by_others(worker, transfer)
             .await?
             .iter()
             .any(|taken| taken.status == ReversalStatus::Succeeded)),

@@ -35,7 +35,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .collect();
     let left = left_of(transaction.amount, &others)?;
     if let (true, Some(last)) = (left.is_zero(), others.last()) {
-        let (reversal, amount) = (last.id.as_str().to_owned(), last.amount);
+        let (reversal, amount) = (last.id.clone(), last.amount);
         let command = Command::RecordReversal { reversal, amount };
         return record(worker, job, &transaction, &sent, &others, command).await;
     }
@@ -95,7 +95,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             reversal.amount
         )));
     }
-    let (reversal, amount) = (reversal.id.as_str().to_owned(), reversal.amount);
+    let (reversal, amount) = (reversal.id.clone(), reversal.amount);
     let command = Command::RecordReversal { reversal, amount };
     record(worker, job, &transaction, &sent, &others, command).await
 }
@@ -128,7 +128,7 @@ async fn record(
         .iter()
         .map(|reversal| {
             let command = Command::RecordOutsideReversal {
-                reversal: reversal.id.as_str().to_owned(),
+                reversal: reversal.id.clone(),
                 amount: reversal.amount,
             };
             Step::new(job.claim, sent.withdrawal, wallets.clone(), command).before_others()
@@ -190,7 +190,7 @@ struct Sent {
 /// The transfer to take back: a returned payout's is that of the withdrawal.
 async fn sent(worker: &Worker, transaction: &Transaction) -> Result<Sent, JobError> {
     let none = || JobError::Park("the withdrawal has no transfer to take back".to_owned());
-    let (withdrawal, id) = match (transaction.flow, transaction.related_transaction_id) {
+    let (withdrawal, transfer) = match (transaction.flow, transaction.related_transaction_id) {
         (Flow::PayoutReturn, Some(withdrawal)) => {
             let conn = &mut worker.db.conn().await?;
             let found = transactions::find(conn, withdrawal).await?;
@@ -198,6 +198,6 @@ async fn sent(worker: &Worker, transaction: &Transaction) -> Result<Sent, JobErr
         }
         _ => (transaction.id, transaction.stripe_transfer_id.clone()),
     };
-    let transfer = id.and_then(|id| id.parse().ok()).ok_or_else(none)?;
+    let transfer = transfer.ok_or_else(none)?;
     Ok(Sent { withdrawal, transfer })
 }

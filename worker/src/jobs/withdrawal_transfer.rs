@@ -3,7 +3,9 @@
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::payees::{self, ProvenAccount};
-use wallet_core::stripe::{AccountId, CallError, CreateTransfer, Disposition, Lane, Operation, Tags};
+use wallet_core::stripe::{
+    AccountId, CallError, CreateTransfer, Disposition, Lane, Operation, StripeTransferId, Tags,
+};
 use wallet_core::transactions::{Stage, Transaction};
 
 use super::lost_call::{adopt, adopt_what_was_sent, is_taken_back, transfer_that_left};
@@ -36,10 +38,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let call = transfer_of(&transaction)?;
     let transfer = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
-        Ok(made) if made.answer.is_none() && is_taken_back(worker, made.id.as_str()).await? => {
-            return taken_back(worker, job, &transaction, made.id.as_str().to_owned()).await;
+        Ok(made) if made.answer.is_none() && is_taken_back(worker, &made.id).await? => {
+            return taken_back(worker, job, &transaction, made.id).await;
         }
-        Ok(made) => made.id.as_str().to_owned(),
+        Ok(made) => made.id,
         Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
         Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
         // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
@@ -65,7 +67,7 @@ async fn taken_back(
     worker: &Worker,
     job: &ClaimedJob,
     transaction: &Transaction,
-    transfer: String,
+    transfer: StripeTransferId,
 ) -> Result<(), JobError> {
     let id = transaction.id.uuid();
     if adopt(worker, transaction, Operation::Payout).await?
@@ -122,8 +124,7 @@ fn inactive() -> FailureReason {
 pub(super) fn account_of(transaction: &Transaction) -> Result<AccountId, JobError> {
     transaction
         .stripe_account_id
-        .as_deref()
-        .and_then(|id| id.parse().ok())
+        .clone()
         .ok_or_else(|| JobError::Park("the withdrawal names no payout account".to_owned()))
 }
 

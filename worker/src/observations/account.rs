@@ -48,9 +48,9 @@ pub(crate) async fn disconnected(look: &Look<'_>, id: &AccountId) -> Result<(), 
     let now = look.worker.clock.now();
     let known = {
         let conn = &mut look.worker.db.conn().await?;
-        let known = payees::find(conn, id.as_str()).await?;
+        let known = payees::find(conn, id).await?;
         if let Some(account) = &known {
-            payees::close(conn, id.as_str(), account.user_id, payees::DISCONNECTED, now).await?;
+            payees::close(conn, id, account.user_id, payees::DISCONNECTED, now).await?;
         }
         known
     };

@@ -11,7 +11,7 @@ use wallet_core::flows::{Command, DisputeEnd};
 use wallet_core::jobs::{self, JobKind, NewJob};
 use wallet_core::money::{Currency, Money, MoneyError};
 use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus};
-use wallet_core::transactions::{self, Flow, Stage, TimelineKind, Transaction, external_ref};
+use wallet_core::transactions::{self, ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
 use super::payment_intent::deposit_of;
 use super::{Look, entry};
@@ -28,7 +28,7 @@ const WAITED: &str = "waited";
 pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobError> {
     let client = look.worker.calls.client();
     let dispute = look.ask(client.retrieve_dispute(id)).await?;
-    let transaction = match look.owner(external_ref::DISPUTE, id.as_str()).await? {
+    let transaction = match look.owner(&ExternalRef::Dispute(id.clone())).await? {
         Some(known) => known,
         None => match opened(look, &dispute).await? {
             Some(opened) => opened,
@@ -98,7 +98,7 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
     let found = Found {
         flow: Flow::Dispute,
         original: &deposit,
-        reference: (external_ref::DISPUTE, dispute.id.as_str()),
+        reference: ExternalRef::Dispute(dispute.id.clone()),
         also: None,
         amount: dispute.amount,
         words: format!("the payer's bank asks about {} of the deposit", dispute.amount),
@@ -293,7 +293,7 @@ async fn after_its_end(look: &Look<'_>, ended: &Transaction, dispute: &Dispute) 
 
 /// The transaction that a movement is booked on.
 async fn owner_of(look: &Look<'_>, movement: &BalanceTransaction) -> Result<Option<Transaction>, JobError> {
-    look.owner(external_ref::BALANCE_TRANSACTION, movement.id.as_str())
+    look.owner(&ExternalRef::BalanceTransaction(movement.id.clone()))
         .await
 }
 
@@ -315,7 +315,7 @@ async fn turned(
     look.open(&Found {
         flow,
         original: ended,
-        reference: (external_ref::BALANCE_TRANSACTION, movement.id.as_str()),
+        reference: ExternalRef::BalanceTransaction(movement.id.clone()),
         also: None,
         amount,
         words,

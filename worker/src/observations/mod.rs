@@ -30,7 +30,7 @@ use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::settle::{Outcome, Step};
 use wallet_core::stripe::{AccountId, Author, BalanceTransaction, Lane, Metadata, Operation, StripeError};
-use wallet_core::transactions::{self, Flow, Stage, TimelineKind, Transaction};
+use wallet_core::transactions::{self, ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
 use crate::job_error::JobError;
 use crate::log_span;
@@ -70,7 +70,7 @@ impl Claim {
 /// A movement of the platform's balance as it is booked.
 pub(crate) fn entry(movement: &BalanceTransaction) -> BalanceEntry {
     BalanceEntry {
-        id: movement.id.as_str().to_owned(),
+        id: movement.id.clone(),
         amount: movement.amount,
         fee: movement.fee,
         available_on: movement.available_on,
@@ -209,9 +209,9 @@ impl<'a> Look<'a> {
     }
 
     /// The transaction that our own record says a Stripe object belongs to.
-    async fn owner(&self, kind: &str, object: &str) -> Result<Option<Transaction>, JobError> {
+    async fn owner(&self, object: &ExternalRef) -> Result<Option<Transaction>, JobError> {
         let conn = &mut self.worker.db.conn().await?;
-        match transactions::find_by_external_ref(conn, kind, object).await? {
+        match transactions::find_by_external_ref(conn, object).await? {
             Some(id) => {
                 log_span::is_about(id);
                 Ok(transactions::find(conn, id).await?)
@@ -299,17 +299,12 @@ impl<'a> Look<'a> {
         &self,
         transaction: &Transaction,
         message: impl Into<String>,
-        (kind, object): (&'static str, &str),
+        once: ExternalRef,
     ) -> Option<Command> {
-        self.line(transaction, message.into(), Some((kind, object.to_owned())))
+        self.line(transaction, message.into(), Some(once))
     }
 
-    fn line(
-        &self,
-        transaction: &Transaction,
-        message: String,
-        once: Option<(&'static str, String)>,
-    ) -> Option<Command> {
+    fn line(&self, transaction: &Transaction, message: String, once: Option<ExternalRef>) -> Option<Command> {
         let event = self.event?;
         Some(Command::Note {
             kind: TimelineKind::StripeEvent,

@@ -11,7 +11,7 @@ use wallet_core::stripe::{
     Author, CallError, CancelReason, CancellationReason, Decline, NextAction, Operation, PaymentIntent,
     PaymentIntentId, PaymentIntentStatus,
 };
-use wallet_core::transactions::{Flow, Stage, TimelineKind, Transaction, external_ref};
+use wallet_core::transactions::{ExternalRef, Flow, Stage, TimelineKind, Transaction};
 use wallet_core::wallets;
 
 use super::{Claim, Look};
@@ -27,7 +27,7 @@ const EXPIRES_AFTER: TimeDelta = TimeDelta::hours(24);
 pub(crate) async fn payment_intent(look: &Look<'_>, id: &PaymentIntentId) -> Result<(), JobError> {
     let client = look.worker.calls.client();
     let intent = look.ask(client.retrieve_payment_intent(id)).await?;
-    let owner = look.owner(external_ref::PAYMENT_INTENT, id.as_str()).await?;
+    let owner = look.owner(&ExternalRef::PaymentIntent(id.clone())).await?;
     if let Some(transaction) = owner.filter(|found| found.flow == Flow::Deposit) {
         return apply(look, &transaction, intent).await;
     }
@@ -60,7 +60,7 @@ pub(super) async fn deposit_of(
     look: &Look<'_>,
     id: &PaymentIntentId,
 ) -> Result<Option<Transaction>, JobError> {
-    if let Some(found) = look.owner(external_ref::PAYMENT_INTENT, id.as_str()).await? {
+    if let Some(found) = look.owner(&ExternalRef::PaymentIntent(id.clone())).await? {
         return Ok(Some(found).filter(|found| found.flow == Flow::Deposit));
     }
     let client = look.worker.calls.client();
@@ -70,9 +70,9 @@ pub(super) async fn deposit_of(
     let Some(claim) = claim.await? else {
         return Ok(None);
     };
-    match claim.transaction.stripe_payment_intent_id.as_deref() {
+    match &claim.transaction.stripe_payment_intent_id {
         // Recorded since the look above.
-        Some(known) if known == id.as_str() => return Ok(Some(claim.transaction)),
+        Some(known) if known == id => return Ok(Some(claim.transaction)),
         // A deposit has one payment; another one that names it is somebody else's, with all that becomes of it.
         Some(_) => return Ok(None),
         None => {}
@@ -89,7 +89,7 @@ pub(super) async fn deposit_of(
 async fn is_of_person(look: &Look<'_>, claim: &Claim, intent: &PaymentIntent) -> Result<bool, JobError> {
     let conn = &mut look.worker.db.conn().await?;
     let known = wallets::customer_of(conn, claim.transaction.user_id).await?;
-    Ok(known.is_some() && known.as_deref() == intent.customer.as_ref().map(|customer| customer.as_str()))
+    Ok(known.is_some() && known == intent.customer)
 }
 
 /// An intent that names a deposit, and that no call of ours has made. Money that came by it is on our books, but is not credited unseen;
@@ -100,7 +100,7 @@ async fn foreign(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntent)
         return look.close(EventEnd::Ignored, note).await;
     }
     let command = Command::SuspendPayment {
-        intent: intent.id.as_str().to_owned(),
+        intent: intent.id.clone(),
         received: received(look, deposit, intent).await?,
     };
     look.settle(deposit, vec![command]).await
@@ -169,7 +169,7 @@ pub(crate) async fn give_up(
     if transaction.stage == Stage::Accepted {
         commands.push(recording(look.worker, transaction, intent).await?);
     }
-    let id = now.id.as_str().to_owned();
+    let id = now.id.clone();
     commands.extend(match now.status {
         PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
             intent: id,
@@ -273,7 +273,7 @@ fn decline_of(intent: &PaymentIntent) -> FailureReason {
 /// cancelling, or whoever comes after a crash. It was a wish that we remember, or a decline of a payment that the server had confirmed,
 /// or nobody paid in time.
 fn ending(transaction: &Transaction, intent: &PaymentIntent, received: Money) -> Option<Command> {
-    let id = intent.id.as_str().to_owned();
+    let id = intent.id.clone();
     match intent.status {
         PaymentIntentStatus::Succeeded => Some(Command::SettlePayment { intent: id, received }),
         PaymentIntentStatus::Canceled => {
@@ -349,7 +349,7 @@ async fn recording(
         _ => "waiting for the payer to confirm the payment with the clientSecret",
     };
     Ok(Command::RecordIntent {
-        intent: intent.id.as_str().to_owned(),
+        intent: intent.id.clone(),
         sealed_client_secret,
         message: message.to_owned(),
     })

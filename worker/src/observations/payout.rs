@@ -10,7 +10,7 @@ use wallet_core::payees;
 use wallet_core::stripe::{
     AccountId, CallError, ExternalAccountId, Operation, Payout, PayoutId, PayoutStatus, StripeError,
 };
-use wallet_core::transactions::{self, Flow, Stage, TimelineKind, Transaction, external_ref};
+use wallet_core::transactions::{self, ExternalRef, Flow, Returned, Stage, TimelineKind, Transaction};
 
 use super::Look;
 use crate::job_error::JobError;
@@ -32,7 +32,7 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
         }
         Err(error) => return Err(error),
     };
-    let (recorded, claim) = match look.owner(external_ref::PAYOUT, id.as_str()).await? {
+    let (recorded, claim) = match look.owner(&ExternalRef::Payout(id.clone())).await? {
         Some(transaction) => (Some(transaction), None),
         None => {
             let claim = look.claimed(Operation::Payout, Flow::Withdrawal, id.as_str(), payout.metadata);
@@ -41,7 +41,7 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
     };
     // A payout of another account than the withdrawal went to is not its own, and what others write there is theirs.
     let of_account = |found: &Transaction| {
-        found.flow == Flow::Withdrawal && found.stripe_account_id.as_deref() == Some(account.as_str())
+        found.flow == Flow::Withdrawal && found.stripe_account_id.as_ref() == Some(account)
     };
     let claim = claim.filter(|claim| of_account(&claim.transaction));
     let Some(transaction) = recorded
@@ -63,14 +63,14 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
         let why = "the payout's amount, currency or bank is not what was asked for";
         return look.foreign(&transaction, account, id.as_str(), why).await;
     }
-    let is_recorded = transaction.stripe_payout_id.as_deref() == Some(id.as_str());
+    let is_recorded = transaction.stripe_payout_id.as_ref() == Some(id);
     let has_failed = matches!(payout.status, PayoutStatus::Failed | PayoutStatus::Canceled);
     if transaction.stage == Stage::Completed && is_recorded && has_failed {
         return returned(look, &transaction, &payout).await;
     }
     let command = command_of(&payout).or_else(|| {
         let told = payout.status == PayoutStatus::InTransit && transaction.stage != Stage::Completed;
-        let once = (external_ref::PAYOUT_SENT, id.as_str());
+        let once = ExternalRef::PayoutSent(id.clone());
         told.then(|| look.note_once(&transaction, "the payout is on its way to your bank", once))
             .flatten()
     });
@@ -85,7 +85,7 @@ async fn unreachable(
     id: &PayoutId,
     error: StripeError,
 ) -> Result<(), JobError> {
-    let found = look.owner(external_ref::PAYOUT, id.as_str()).await?;
+    let found = look.owner(&ExternalRef::Payout(id.clone())).await?;
     let Some(withdrawal) = found.filter(|found| found.stage == Stage::PayingOut) else {
         return Err(CallError::Stripe(error).into());
     };
@@ -145,8 +145,8 @@ async fn returned(look: &Look<'_>, withdrawal: &Transaction, payout: &Payout) ->
     look.open(&Found {
         flow: Flow::PayoutReturn,
         original: withdrawal,
-        reference: (external_ref::RETURN, payout.id.as_str()),
-        also: movement.map(|movement| movement.as_str()),
+        reference: ExternalRef::Return(Returned::Payout(payout.id.clone())),
+        also: movement.map(|movement| ExternalRef::Return(Returned::Movement(movement.clone()))),
         amount: withdrawal.amount,
         words: format!("your bank returned the payout: {}", sentence(payout)),
     })
@@ -157,7 +157,7 @@ async fn returned(look: &Look<'_>, withdrawal: &Transaction, payout: &Payout) ->
 
 /// What a payout's state at Stripe asks for; none while it is under way.
 fn command_of(payout: &Payout) -> Option<Command> {
-    let id = payout.id.as_str().to_owned();
+    let id = payout.id.clone();
     match payout.status {
         PayoutStatus::Paid => Some(Command::SettlePayout { payout: Some(id) }),
         PayoutStatus::Failed | PayoutStatus::Canceled => Some(Command::FailPayout {

@@ -3,7 +3,7 @@
 use wallet_core::accept::Found;
 use wallet_core::flows::{Command, FailureCode, FailureReason};
 use wallet_core::stripe::{Author, BalanceTransaction, Operation, Refund, RefundId, RefundStatus};
-use wallet_core::transactions::{Flow, Stage, Transaction, external_ref};
+use wallet_core::transactions::{ExternalRef, Flow, Returned, Stage, Transaction};
 
 use super::payment_intent::deposit_of;
 use super::suspense::of_suspense;
@@ -15,9 +15,9 @@ use wallet_core::inbox::EventEnd;
 pub(crate) async fn refund(look: &Look<'_>, id: &RefundId) -> Result<(), JobError> {
     let client = look.worker.calls.client();
     let refund = look.ask(client.retrieve_refund(id)).await?;
-    let recorded = match look.owner(external_ref::REFUND, id.as_str()).await? {
+    let recorded = match look.owner(&ExternalRef::Refund(id.clone())).await? {
         Some(transaction) => Some(transaction),
-        None => look.owner(external_ref::REFUND_BEGUN, id.as_str()).await?,
+        None => look.owner(&ExternalRef::RefundBegun(id.clone())).await?,
     };
     if let Some(transaction) = recorded {
         return match transaction.flow {
@@ -41,7 +41,7 @@ pub(crate) async fn apply(
     transaction: &Transaction,
     refund: &Refund,
 ) -> Result<(), JobError> {
-    let id = refund.id.as_str().to_owned();
+    let id = refund.id.clone();
     if transaction.stage == Stage::Completed && has_failed(refund) {
         return returned(look, transaction, refund).await;
     }
@@ -107,7 +107,7 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
                 .open(&Found {
                     flow: Flow::OutsideRefund,
                     original: &deposit,
-                    reference: (external_ref::REFUND, refund.id.as_str()),
+                    reference: ExternalRef::Refund(refund.id.clone()),
                     also: None,
                     amount: refund.amount,
                     words: format!(
@@ -182,8 +182,8 @@ async fn returned(look: &Look<'_>, original: &Transaction, refund: &Refund) -> R
     look.open(&Found {
         flow: Flow::RefundReturn,
         original,
-        reference: (external_ref::RETURN, refund.id.as_str()),
-        also: movement.map(|movement| movement.as_str()),
+        reference: ExternalRef::Return(Returned::Refund(refund.id.clone())),
+        also: movement.map(|movement| ExternalRef::Return(Returned::Movement(movement.clone()))),
         amount: original.amount,
         words: format!("the refund did not reach the payer: {}", sentence(refund)),
     })

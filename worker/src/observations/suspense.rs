@@ -19,14 +19,16 @@ pub(super) async fn of_suspense(
     deposit: &Transaction,
     refund: &Refund,
 ) -> Result<(), JobError> {
-    let id = refund.id.as_str().to_owned();
+    let id = refund.id.clone();
     let taking = taking(look, refund).await?;
     let mut commands: Vec<Command> = fee_of(taking.as_ref()).into_iter().collect();
     if has_failed(refund) {
         if is_ours(look, deposit, refund).await? {
             // So that an operator who decides anew can have another one made.
             let calls = &look.worker.calls;
-            calls.forget(Operation::Refund, deposit.id.uuid(), &id).await?;
+            calls
+                .forget(Operation::Refund, deposit.id.uuid(), id.as_str())
+                .await?;
         }
         let came_back = match (&refund.failure_balance_transaction, &taking) {
             (Some(movement), _) => {

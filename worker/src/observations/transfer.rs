@@ -2,7 +2,7 @@
 
 use wallet_core::flows::Command;
 use wallet_core::stripe::{Author, Operation, Reversal, ReversalStatus, StripeTransferId, Transfer};
-use wallet_core::transactions::{Flow, Stage, external_ref};
+use wallet_core::transactions::{ExternalRef, Flow, Stage};
 
 use super::Look;
 use crate::job_error::JobError;
@@ -11,7 +11,7 @@ use wallet_core::inbox::EventEnd;
 
 /// Looks at a transfer and books what somebody else took back of it.
 pub(crate) async fn transfer(look: &Look<'_>, id: &StripeTransferId) -> Result<(), JobError> {
-    let found = look.owner(external_ref::TRANSFER, id.as_str()).await?;
+    let found = look.owner(&ExternalRef::Transfer(id.clone())).await?;
     let recorded = found.filter(|found| found.flow == Flow::Withdrawal);
     let is_new = look
         .event
@@ -68,7 +68,7 @@ async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<C
                 return Err(JobError::AfterCall("a reversal of ours is under way"));
             }
             Author::Others => outside.push(Command::RecordOutsideReversal {
-                reversal: reversal.id.as_str().to_owned(),
+                reversal: reversal.id.clone(),
                 amount: reversal.amount,
             }),
         }

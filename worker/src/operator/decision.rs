@@ -8,8 +8,8 @@ use wallet_core::ids::TransactionId;
 use wallet_core::jobs::{self, JobKind, NewJob};
 use wallet_core::money_out;
 use wallet_core::reason::Reason;
-use wallet_core::stripe::{Operation, is_undecided, made};
-use wallet_core::transactions::{self, Transaction, external_ref};
+use wallet_core::stripe::{CreateRefund, Operation, is_undecided, made};
+use wallet_core::transactions::{self, ExternalRef, Transaction};
 
 use super::Session;
 
@@ -128,20 +128,16 @@ fn sends(kind: &str) -> bool {
 /// Whether a call of an earlier decision may have moved money that no other decision can move.
 async fn may_have_sent(session: &Session, id: TransactionId) -> anyhow::Result<bool> {
     let conn = &mut session.db.conn().await?;
-    for operation in [Operation::Refund, Operation::Reversal] {
-        if !is_undecided(conn, operation, id.uuid()).await? {
-            continue;
-        }
-        // A refund that is booked to its end was of a decision before.
-        let is_booked = match made(conn, operation, id.uuid()).await? {
-            Some(object) => transactions::find_by_external_ref(conn, external_ref::REFUND, &object)
-                .await?
-                .is_some(),
-            None => false,
-        };
-        if !is_booked {
-            return Ok(true);
-        }
+    if is_undecided(conn, Operation::Reversal, id.uuid()).await? {
+        return Ok(true);
     }
-    Ok(false)
+    if !is_undecided(conn, Operation::Refund, id.uuid()).await? {
+        return Ok(false);
+    }
+    // A refund that is booked to its end was of a decision before.
+    let Some(refund) = made::<CreateRefund>(conn, id.uuid()).await? else {
+        return Ok(true);
+    };
+    let booked = transactions::find_by_external_ref(conn, &ExternalRef::Refund(refund)).await?;
+    Ok(booked.is_none())
 }

@@ -4,11 +4,12 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
 use wallet_core::ids::TransactionId;
+use wallet_core::ids::stripe::PaymentIntentId;
 use wallet_core::jobs::JobKind;
 use wallet_core::ledger::{self, Suspended};
 use wallet_core::money::Money;
 use wallet_core::reason::Reason;
-use wallet_core::transactions::{self, Flow, Stage, Transaction, external_ref};
+use wallet_core::transactions::{self, Flow, RefKind, Stage, Transaction};
 
 use super::Session;
 use super::decision::{decide, id_of, is_stuck, under_way};
@@ -200,9 +201,10 @@ async fn untouched(
         return Ok(None);
     }
     let conn = &mut session.db.conn().await?;
-    let payments = transactions::external_refs_of(conn, id, external_ref::LATE_PAYMENT).await?;
-    let failed = transactions::external_refs_of(conn, id, external_ref::RETURN).await?;
-    let is_whole = payments.len() == 1 && failed.is_empty() && !ledger::has_left_suspense(conn, id).await?;
+    let payments: Vec<PaymentIntentId> =
+        transactions::external_refs_of(conn, id, RefKind::LatePayment).await?;
+    let has_failed = transactions::has_external_refs(conn, id, RefKind::Return).await?;
+    let is_whole = payments.len() == 1 && !has_failed && !ledger::has_left_suspense(conn, id).await?;
     Ok(is_whole.then_some(only.amount))
 }
 

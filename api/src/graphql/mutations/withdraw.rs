@@ -3,6 +3,7 @@
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
 use wallet_core::accept::{self, AcceptError};
+use wallet_core::ids::stripe::AccountId;
 
 use super::Call;
 use super::call::within;
@@ -74,7 +75,7 @@ impl Withdraw {
 
 /// Asks Stripe about a payout account that was not ready by what it had told: the event that says otherwise may be on its way, or lost. When it
 /// cannot be asked, what was told counts.
-async fn is_told_otherwise(call: &Call, account: &str) -> bool {
+async fn is_told_otherwise(call: &Call, account: &AccountId) -> bool {
     if call.take_provider_request().await.is_err() {
         return false;
     }
@@ -82,7 +83,7 @@ async fn is_told_otherwise(call: &Call, account: &str) -> bool {
     match within(async { asked.await.map_err(ApiError::from) }).await {
         Ok(is_new) => is_new,
         Err(error) => {
-            tracing::debug!(account, %error, "the payout account could not be asked about");
+            tracing::debug!(%account, %error, "the payout account could not be asked about");
             false
         }
     }

@@ -209,12 +209,12 @@ impl WalletTransaction {
 
     /// The payment intent of a deposit, once the worker has it.
     async fn stripe_payment_intent_id(&self) -> Option<&str> {
-        self.row.stripe_payment_intent_id.as_deref()
+        self.row.stripe_payment_intent_id.as_ref().map(|id| id.as_str())
     }
 
     /// The transfer of a withdrawal to the connected account, once the worker has it.
     async fn stripe_transfer_id(&self) -> Option<&str> {
-        self.row.stripe_transfer_id.as_deref()
+        self.row.stripe_transfer_id.as_ref().map(|id| id.as_str())
     }
 
     /// With it the payer's client confirms a deposit that waits for the payer; for the owner only.

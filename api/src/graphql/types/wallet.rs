@@ -98,7 +98,7 @@ impl WalletNode {
 
     /// The owner's customer at Stripe, once a deposit made one.
     async fn stripe_customer_id(&self) -> Option<&str> {
-        self.0.stripe_customer_id.as_deref()
+        self.0.stripe_customer_id.as_ref().map(|id| id.as_str())
     }
 
     /// Where its owner is paid, as it was given; masked in lists. Staff read it of single wallets, on record.

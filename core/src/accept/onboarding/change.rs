@@ -39,7 +39,7 @@ impl Payees {
             // Before the wallet, as everybody takes them.
             wallets::lock_person(conn, wallet.user_id).await?;
             let before = wallets::lock(conn, wallet.id).await?.ok_or(AcceptError::WalletNotFound)?;
-            if before.stripe_account_id.as_deref() == Some(proven.id()) {
+            if before.stripe_account_id.as_ref() == Some(proven.id()) {
                 return Ok(before);
             }
             payees::record(conn, proven).await?;

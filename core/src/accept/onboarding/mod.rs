@@ -134,7 +134,7 @@ impl Payees {
         let wallet = self.own_wallet(caller, wallet, who_may).await?;
         let (proven, replaced) = self.account_of(caller.user_id, &wallet, country.clone()).await?;
         fits(country.as_ref(), proven.account())?;
-        self.record(caller, &wallet, &proven, replaced.as_deref()).await?;
+        self.record(caller, &wallet, &proven, replaced.as_ref()).await?;
         let account = proven.account();
         let url = self.link(&account.id, &return_url, &refresh_url).await?;
         Ok(Onboarding {
@@ -166,8 +166,8 @@ impl Payees {
         user: UserId,
         wallet: &Wallet,
         country: Option<Country>,
-    ) -> Result<(ProvenAccount, Option<String>), PayeeError> {
-        let Some(named) = wallet.stripe_account_id.as_deref() else {
+    ) -> Result<(ProvenAccount, Option<AccountId>), PayeeError> {
+        let Some(named) = &wallet.stripe_account_id else {
             return match self.of_another_wallet(user).await? {
                 Some(account) => Ok((account, None)),
                 None => Ok((self.made(user, wallet, country).await?, None)),
@@ -178,7 +178,7 @@ impl Payees {
             Standing::NotTheirs => Err(PayeeError::invalid_state(
                 "Stripe does not say that the wallet's payout account is yours; name another one with changePayoutAccount, or ask support",
             )),
-            Standing::Gone => Ok((self.made(user, wallet, country).await?, Some(named.to_owned()))),
+            Standing::Gone => Ok((self.made(user, wallet, country).await?, Some(named.clone()))),
         }
     }
 
@@ -208,7 +208,7 @@ impl Payees {
         let asked_at = self.clock.now();
         let mut made = self.create(user, &call).await?;
         if made.answer.is_none() {
-            match self.standing(user, made.id.as_str()).await? {
+            match self.standing(user, &made.id).await? {
                 Standing::Proven(account) => return Ok(*account),
                 Standing::NotTheirs => {
                     return Err(PayeeError::invalid_state(
@@ -227,7 +227,7 @@ impl Payees {
         let account = match made.answer {
             Some(account) => ProvenAccount::of(account, user, asked_at),
             // Somebody asked at the same time and was first.
-            None => match self.standing(user, made.id.as_str()).await? {
+            None => match self.standing(user, &made.id).await? {
                 Standing::Proven(account) => Some(*account),
                 Standing::NotTheirs | Standing::Gone => None,
             },
@@ -305,7 +305,7 @@ impl Payees {
         caller: &Caller,
         wallet: &Wallet,
         account: &ProvenAccount,
-        replaced: Option<&str>,
+        replaced: Option<&AccountId>,
     ) -> Result<(), AcceptError> {
         let (user, id) = (caller.user_id, account.id());
         in_transaction!(self.db, conn => {

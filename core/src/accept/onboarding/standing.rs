@@ -23,7 +23,11 @@ impl Payees {
     /// A wrong `stripeAccountId` when it is not: the same words whether it is somebody else's or does not exist. See [`PayeeError`] for the
     /// others.
     pub async fn prove(&self, owner: UserId, named: &str) -> Result<ProvenAccount, PayeeError> {
-        match self.standing(owner, named).await? {
+        let standing = match named.parse() {
+            Ok(id) => self.standing(owner, &id).await?,
+            Err(_) => Standing::NotTheirs,
+        };
+        match standing {
             Standing::Proven(account) => Ok(*account),
             Standing::NotTheirs | Standing::Gone => Err(PayeeError::Refused(AcceptError::validation(
                 "stripeAccountId",
@@ -37,8 +41,8 @@ impl Payees {
     ///
     /// # Errors
     /// See [`PayeeError`].
-    pub async fn ask_again(&self, owner: UserId, account: &str) -> Result<bool, PayeeError> {
-        let proven = self.prove(owner, account).await?;
+    pub async fn ask_again(&self, owner: UserId, account: &AccountId) -> Result<bool, PayeeError> {
+        let proven = self.prove(owner, account.as_str()).await?;
         let conn = &mut self.db.conn().await?;
         let is_new = payees::find(conn, account)
             .await?
@@ -49,19 +53,16 @@ impl Payees {
         Ok(is_new)
     }
 
-    /// What Stripe says of the account `named`.
-    pub(super) async fn standing(&self, owner: UserId, named: &str) -> Result<Standing, PayeeError> {
-        let Ok(id) = named.parse::<AccountId>() else {
-            return Ok(Standing::NotTheirs);
-        };
-        if self.platform().await?.id == id {
+    /// What Stripe says of an account.
+    pub(super) async fn standing(&self, owner: UserId, id: &AccountId) -> Result<Standing, PayeeError> {
+        if self.platform().await?.id == *id {
             return Ok(Standing::NotTheirs);
         }
         let asked_at = self.clock.now();
-        let question = self.calls.client().retrieve_account(&id);
+        let question = self.calls.client().retrieve_account(id);
         match self.calls.ask(Lane::Onboarding, question).await {
             // Another object than was asked for says nothing about this one.
-            Ok(account) if account.id != id => Ok(Standing::NotTheirs),
+            Ok(account) if account.id != *id => Ok(Standing::NotTheirs),
             Ok(account) => Ok(ProvenAccount::of(account, owner, asked_at)
                 .map_or(Standing::NotTheirs, |account| Standing::Proven(Box::new(account)))),
             Err(CallError::Stripe(error)) if is_gone(&error) => Ok(Standing::Gone),

@@ -6,11 +6,12 @@ use crate::alarms::AlarmKind;
 use crate::flows::testing::{WALLET, reason};
 use crate::flows::{Command, FailureCode};
 use crate::ids::TransactionId;
+use crate::ids::stripe::PayoutId;
 use crate::jobs::JobKind;
 use crate::ledger::PlatformAccount;
 use crate::money::{Currency, Money};
 use crate::settle::Outcome;
-use crate::transactions::{Canceller, Flow, Stage, TimelineKind, external_ref};
+use crate::transactions::{Canceller, ExternalRef, Flow, Stage, TimelineKind};
 
 fn begun(flow: Flow) -> (World, TransactionId) {
     let mut teller = Teller::new(Currency::USD);
@@ -22,14 +23,14 @@ fn begun(flow: Flow) -> (World, TransactionId) {
 
 fn paid(minor: i64) -> Command {
     Command::SettlePayment {
-        intent: "pi_1".to_owned(),
+        intent: "pi_1".parse().unwrap(),
         received: Money::from_minor(minor, Currency::USD).unwrap(),
     }
 }
 
 fn sent(transfer: &str) -> Command {
     Command::RecordTransfer {
-        transfer: transfer.to_owned(),
+        transfer: transfer.parse().unwrap(),
     }
 }
 
@@ -46,7 +47,7 @@ fn a_line_about_an_object_is_written_once_whatever_brings_it() {
         message: "the payout is on its way to your bank".to_owned(),
         detail: None,
         at: Stage::Accepted,
-        once: Some((external_ref::PAYOUT_SENT, payout.to_owned())),
+        once: Some(ExternalRef::PayoutSent(payout.parse().unwrap())),
     };
     assert_eq!(world.tell(id, line("po_1")), Outcome::Applied(Stage::Accepted));
     assert_eq!(world.tell(id, line("po_1")), Outcome::AlreadyApplied);
@@ -58,7 +59,7 @@ fn a_payment_told_again_after_it_was_returned_is_not_booked_again() {
     let (mut world, id) = begun(Flow::Deposit);
     world.tell(id, paid(9_000));
     let amount = Money::from_minor(9_000, Currency::USD).unwrap();
-    let refund = "re_1".to_owned();
+    let refund = "re_1".parse().unwrap();
     assert_eq!(
         world.tell(id, Command::ReturnSuspense { refund, amount }),
         Outcome::Applied(Stage::Failed)
@@ -71,7 +72,7 @@ fn a_payment_told_again_after_it_was_returned_is_not_booked_again() {
 #[test]
 fn money_that_was_refunded_lies_in_suspense_again_after_the_refund_failed_in_whatever_order_it_is_told() {
     let amount = Money::from_minor(9_000, Currency::USD).unwrap();
-    let refund = || "re_1".to_owned();
+    let refund = || "re_1".parse().unwrap();
     let begin = || Command::BeginReturn {
         refund: refund(),
         amount,
@@ -117,7 +118,7 @@ fn while_a_refund_of_it_is_pending_nothing_in_suspense_can_be_credited() {
     let (mut world, id) = begun(Flow::Deposit);
     world.tell(id, paid(9_000));
     let amount = Money::from_minor(9_000, Currency::USD).unwrap();
-    let (refund, message) = ("re_1".to_owned(), String::new());
+    let (refund, message) = ("re_1".parse().unwrap(), String::new());
     let begin = Command::BeginReturn {
         refund,
         amount,
@@ -170,7 +171,7 @@ fn a_payout_after_a_refusal_of_payouts_is_a_contradiction() {
     world.tell(id, sent("tr_1"));
     let reason = reason(FailureCode::PayoutFailed);
     world.tell(id, Command::FailPayout { payout: None, reason });
-    let payout = "po_1".to_owned();
+    let payout: PayoutId = "po_1".parse().unwrap();
     assert!(is_contradiction(
         &world.tell(id, Command::RecordPayout { payout })
     ));
@@ -187,7 +188,7 @@ fn a_refund_made_for_one_that_was_refused_is_a_contradiction() {
     world.add(teller.last());
     world.tell(id, Command::Hold);
     world.tell(id, Command::Refuse(reason(FailureCode::StripeRefused)));
-    let (refund, message) = ("re_1".to_owned(), String::new());
+    let (refund, message) = ("re_1".parse().unwrap(), String::new());
     assert!(is_contradiction(
         &world.tell(id, Command::RecordRefund { refund, message })
     ));
@@ -222,7 +223,7 @@ fn what_is_asked_again_after_the_end_changes_nothing_and_alarms_nobody() {
 #[test]
 fn a_deposit_cancelled_while_the_bank_declines_it_ends_as_whoever_came_first_says() {
     let cancel = Command::CancelIntent {
-        intent: "pi_1".to_owned(),
+        intent: "pi_1".parse().unwrap(),
         reason: reason(FailureCode::CancelledByOwner),
     };
     let decline = Command::Refuse(reason(FailureCode::PaymentDeclined));
@@ -252,7 +253,7 @@ fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
     let (mut world, id) = begun(Flow::Withdrawal);
     world.tell(id, Command::Hold);
     world.tell(id, sent("tr_1"));
-    let payout = "po_1".to_owned();
+    let payout: PayoutId = "po_1".parse().unwrap();
     world.tell(
         id,
         Command::RecordPayout {
@@ -291,13 +292,13 @@ fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
         (
             &[Command::Hold, sent("tr_2")],
             Command::RecordPayout {
-                payout: "po_1".to_owned(),
+                payout: "po_1".parse().unwrap(),
             },
         ),
         (
             &[Command::Hold, sent("tr_2")],
             Command::SettlePayout {
-                payout: Some("po_1".to_owned()),
+                payout: Some("po_1".parse().unwrap()),
             },
         ),
     ];
@@ -310,7 +311,7 @@ fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
             Command::Hold,
             sent("tr_1"),
             Command::RecordPayout {
-                payout: "po_1".to_owned(),
+                payout: "po_1".parse().unwrap(),
             },
         ] {
             world.tell(first, command);

@@ -1,5 +1,8 @@
 //! Lives of transactions: what is told of each, in order, by Stripe and by our own jobs.
 
+use std::fmt::Debug;
+use std::str::FromStr;
+
 mod deposit;
 
 use uuid::Uuid;
@@ -7,6 +10,7 @@ use uuid::Uuid;
 use crate::flows::testing::{OTHER, WALLET, reason, transaction};
 use crate::flows::{Command, FailureCode};
 use crate::ids::TransactionId;
+use crate::ids::stripe::{PayoutId, ReversalId};
 use crate::money::{Currency, Money};
 use crate::transactions::{Canceller, Flow, Stage, Transaction};
 
@@ -78,8 +82,10 @@ impl Teller {
     }
 
     /// An id of a Stripe object of the current transaction.
-    pub(super) fn id(&self, prefix: &str) -> String {
+    pub(super) fn id<Id: FromStr<Err: Debug>>(&self, prefix: &str) -> Id {
         format!("{prefix}_{}", self.current.uuid().simple())
+            .parse()
+            .unwrap()
     }
 
     pub(super) fn job(&mut self, at: Stage, command: Command) {
@@ -156,7 +162,7 @@ impl Teller {
 
     fn withdrawal(&mut self, fate: u8, minor: i64) {
         let withdrawal = self.begin(Flow::Withdrawal, minor, None);
-        let (payout, reversal) = (self.id("po"), self.id("trr"));
+        let (payout, reversal) = (self.id::<PayoutId>("po"), self.id::<ReversalId>("trr"));
         let refuse = Command::Refuse(reason(FailureCode::PayoutAccountRefused));
         match fate % 7 {
             0 => return self.job(Stage::Accepted, Command::Cancel(Canceller::Owner)),

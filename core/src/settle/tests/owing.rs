@@ -30,7 +30,7 @@ fn credit(world: &mut World, n: u128, minor: i64) {
     let deposit = crate::flows::testing::transaction(n, Flow::Deposit, usd(minor));
     world.add(&deposit);
     let paid = Command::SettlePayment {
-        intent: format!("pi_{n}"),
+        intent: format!("pi_{n}").parse().unwrap(),
         received: usd(minor),
     };
     assert_eq!(world.tell(deposit.id, paid), Outcome::Applied(Stage::Completed));

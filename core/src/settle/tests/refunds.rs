@@ -97,7 +97,7 @@ fn a_refund_that_came_back_after_it_had_succeeded_leaves_its_part_to_others() {
     let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
     let first = another(&mut world, &mut teller, Flow::DepositRefund, 6_000, deposit);
     world.tell(first, Command::Hold);
-    let refund = "re_1".to_owned();
+    let refund = "re_1".parse().unwrap();
     world.tell(first, Command::SettleRefund { refund });
     let back = another(&mut world, &mut teller, Flow::RefundReturn, 6_000, first);
     world.tell(back, Command::Execute);
@@ -156,7 +156,7 @@ fn what_is_refunded_during_an_inquiry_is_granted_and_not_claimed_again_when_it_b
         let inquiry = another(&mut world, &mut teller, Flow::Dispute, 10_000, deposit);
         let refund = another(&mut world, &mut teller, Flow::DepositRefund, refunded, deposit);
         assert_eq!(world.tell(refund, Command::Hold), Outcome::Applied(Stage::Held));
-        let refund_of = "re_1".to_owned();
+        let refund_of = "re_1".parse().unwrap();
         world.tell(refund, Command::SettleRefund { refund: refund_of });
         world.tell(inquiry, Command::OpenDispute { taken: None });
         assert_eq!(

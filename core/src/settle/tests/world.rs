@@ -16,7 +16,7 @@ use crate::money::{Currency, Money};
 use crate::settle::lock::Locked;
 use crate::settle::plan::{advance, plan};
 use crate::settle::{Outcome, Step};
-use crate::transactions::{Flow, Stage, Transaction};
+use crate::transactions::{Flow, RefKind, Stage, Transaction};
 
 /// The claim of every job that is not stale.
 const LIVE: Claim = Claim {
@@ -40,7 +40,7 @@ pub(super) struct World {
     pub(super) alarms: Vec<AlarmKind>,
     /// Every stage that a transaction has been at.
     pub(super) visited: HashSet<(TransactionId, Stage)>,
-    refs: HashMap<(String, String), TransactionId>,
+    refs: HashMap<(RefKind, String), TransactionId>,
     ids: Counted,
     entries: Vec<(TransactionId, Leg)>,
     /// What Stripe moved for disputes, in minor units.
@@ -151,10 +151,10 @@ impl World {
             );
             advance(transaction, &planned.decision);
             self.visited.insert((transaction.id, transaction.stage));
-            for (kind, id) in &planned.decision.refs {
-                let key = ((*kind).to_owned(), id.clone());
+            for object in &planned.decision.refs {
+                let key = (object.kind(), object.id().to_owned());
                 let old = self.refs.insert(key, planned.transaction);
-                assert!(old.is_none(), "{kind} {id} is recorded twice");
+                assert!(old.is_none(), "{object:?} is recorded twice");
             }
             let legs = planned.decision.legs.iter().copied();
             self.entries.extend(legs.map(|leg| (planned.transaction, leg)));

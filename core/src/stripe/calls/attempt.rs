@@ -11,8 +11,8 @@ use crate::crypto::Sealed;
 use crate::db::DbError;
 use crate::db::schema::stripe_calls;
 use crate::db::types::column_of;
+use crate::ids::stripe::IdempotencyKey;
 use crate::stripe::errors::{StripeError, UNREADABLE_ANSWER};
-use crate::stripe::ids::IdempotencyKey;
 
 /// The table of the rows.
 pub(super) const TABLE: &str = "stripe_calls";

@@ -1,14 +1,18 @@
 //! What the rows of `stripe_calls` say of a subject.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::attempt::{Attempt, AttemptState, Row};
-use super::operations::Operation;
+use super::attempt::{Attempt, AttemptState, Row, TABLE};
+use super::operations::{Operation, StripeCall};
 use crate::db::schema::stripe_calls;
 use crate::db::{DbError, PgConn};
+use crate::ids::stripe::IdempotencyKey;
+use crate::stripe::types::StripeObject;
 
 /// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
 ///
@@ -22,16 +26,30 @@ pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid
     }))
 }
 
-/// What the last call of this operation for `subject` has made; none while that is open or when it was refused.
+/// What the last such call for `subject` has made; none while that is open or when it was refused.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn made(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<Option<String>, DbError> {
-    let latest = latest(conn, operation, subject).await?;
-    Ok(latest.and_then(|attempt| match attempt.state {
-        AttemptState::Succeeded { object_id } => Some(object_id),
-        _ => None,
-    }))
+pub async fn made<C: StripeCall>(
+    conn: &mut PgConn,
+    subject: Uuid,
+) -> Result<Option<<C::Object as StripeObject>::Id>, DbError> {
+    let Some(attempt) = latest(conn, C::OPERATION, subject).await? else {
+        return Ok(None);
+    };
+    match attempt.state {
+        AttemptState::Succeeded { object_id } => id_of(&attempt.key, &object_id).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The id of what an attempt has made.
+pub(super) fn id_of<Id: FromStr>(key: &IdempotencyKey, object_id: &str) -> Result<Id, DbError> {
+    object_id.parse().map_err(|_| DbError::Inconsistent {
+        table: TABLE,
+        column: "stripe_object_id",
+        row: key.to_string(),
+    })
 }
 
 pub(super) async fn latest(

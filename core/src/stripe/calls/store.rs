@@ -16,9 +16,9 @@ use crate::alarms::{self, AlarmKind};
 use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::stripe_calls;
 use crate::db::{Db, DbError, in_transaction};
+use crate::ids::stripe::IdempotencyKey;
 use crate::jobs::{self, Claim};
 use crate::money_out;
-use crate::stripe::ids::IdempotencyKey;
 use crate::transactions;
 use crate::wallets;
 

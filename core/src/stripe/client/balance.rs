@@ -9,8 +9,8 @@ use super::StripeClient;
 use super::convert::{self, one, ours};
 use super::wire::Outgoing;
 use super::{MOST_PAGES, PAGE};
+use crate::ids::stripe::{AccountId, BalanceTransactionId, ChargeId};
 use crate::stripe::errors::{ErrorClass, StripeError};
-use crate::stripe::ids::{AccountId, BalanceTransactionId, ChargeId};
 use crate::stripe::params::BalanceTransactionQuery;
 use crate::stripe::types::{Balance, BalanceTransaction, BalanceTransactionPage, Charge};
 

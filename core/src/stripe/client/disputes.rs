@@ -6,8 +6,8 @@ use super::StripeClient;
 use super::convert::{self, one};
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
+use crate::ids::stripe::{DisputeId, PaymentIntentId};
 use crate::stripe::errors::StripeError;
-use crate::stripe::ids::{DisputeId, PaymentIntentId};
 use crate::stripe::types::Dispute;
 
 impl StripeClient {

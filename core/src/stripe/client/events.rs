@@ -7,9 +7,9 @@ use super::PAGE;
 use super::StripeClient;
 use super::failure::unreadable;
 use super::wire::Outgoing;
+use crate::ids::stripe::{AccountId, EventId};
 use crate::stripe::errors::StripeError;
 use crate::stripe::event::Envelope;
-use crate::stripe::ids::{AccountId, EventId};
 use crate::stripe::params::{EventCursor, EventQuery};
 use crate::stripe::types::{EventPage, StripeEvent};
 

@@ -13,8 +13,8 @@ use super::convert::{self, asked_for, one, wire_amount, wire_currency, wire_tags
 use super::wire::Outgoing;
 use super::{PAGE, pages::Pages};
 use crate::ids::TransactionId;
+use crate::ids::stripe::StripeTransferId;
 use crate::stripe::errors::StripeError;
-use crate::stripe::ids::StripeTransferId;
 use crate::stripe::params::{CreateReversal, CreateTransfer};
 use crate::stripe::status::ReversalStatus;
 use crate::stripe::ticket::Ticket;

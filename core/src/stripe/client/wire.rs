@@ -14,8 +14,8 @@ use stripe_client_core::RequestBuilder;
 use super::StripeClient;
 use super::failure::{failure, too_late};
 use super::http::WireError;
+use crate::ids::stripe::AccountId;
 use crate::stripe::errors::{ErrorClass, StripeError};
-use crate::stripe::ids::AccountId;
 use crate::stripe::ticket::Ticket;
 
 /// A request on its way, whose answer is `T`.

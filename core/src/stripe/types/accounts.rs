@@ -5,8 +5,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use super::Metadata;
+use crate::ids::stripe::AccountId;
 use crate::money::Currency;
-use crate::stripe::ids::AccountId;
 
 /// A connected account.
 #[derive(Debug, Clone)]

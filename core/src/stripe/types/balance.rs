@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::ids::stripe::{BalanceTransactionId, ChargeId, PaymentIntentId};
 use crate::money::Money;
-use crate::stripe::ids::{BalanceTransactionId, ChargeId, PaymentIntentId};
 
 /// A movement of a Stripe balance (<https://docs.stripe.com/reports/balance-transaction-types>). Amounts are signed as the owner of the
 /// balance sees them: what leaves it is negative. They are in the currency of the balance, which need not be that of the payment.

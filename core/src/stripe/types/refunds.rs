@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::Metadata;
 use super::balance::BalanceTransaction;
+use crate::ids::stripe::{BalanceTransactionId, ChargeId, DisputeId, PaymentIntentId, RefundId};
 use crate::money::Money;
-use crate::stripe::ids::{BalanceTransactionId, ChargeId, DisputeId, PaymentIntentId, RefundId};
 use crate::stripe::status::{DisputeStatus, RefundStatus};
 
 /// Money of a payment sent back to its payer.

@@ -2,32 +2,32 @@ use super::Case;
 use crate::flows::testing::{AVAILABLE, entry, reason, usd};
 use crate::flows::{Command, DisputeEnd, FailureCode};
 use crate::ledger::Account;
-use crate::transactions::{Canceller, Flow, Stage, external_ref};
+use crate::transactions::{Canceller, Flow, RefKind, Stage};
 
 fn paid(minor: i64) -> Command {
     Command::SettlePayment {
-        intent: "pi_1".to_owned(),
+        intent: "pi_1".parse().unwrap(),
         received: usd(minor),
     }
 }
 
 fn cancelled() -> Command {
     Command::CancelIntent {
-        intent: "pi_1".to_owned(),
+        intent: "pi_1".parse().unwrap(),
         reason: reason(FailureCode::PaymentCancelled),
     }
 }
 
 fn returned(minor: i64) -> Command {
     Command::ReturnSuspense {
-        refund: "re_1".to_owned(),
+        refund: "re_1".parse().unwrap(),
         amount: usd(minor),
     }
 }
 
 fn begun(minor: i64) -> Command {
     Command::BeginReturn {
-        refund: "re_1".to_owned(),
+        refund: "re_1".parse().unwrap(),
         amount: usd(minor),
         message: String::new(),
     }
@@ -35,7 +35,7 @@ fn begun(minor: i64) -> Command {
 
 fn return_failed(minor: i64) -> Command {
     Command::FailReturn {
-        refund: "re_1".to_owned(),
+        refund: "re_1".parse().unwrap(),
         amount: usd(minor),
         message: String::new(),
     }
@@ -45,7 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |from, command| Case::new(Flow::Deposit, from, command);
     let refuse = || Command::Refuse(reason(FailureCode::PaymentDeclined));
     let intent = Command::RecordIntent {
-        intent: "pi_1".to_owned(),
+        intent: "pi_1".parse().unwrap(),
         sealed_client_secret: None,
         message: String::new(),
     };
@@ -96,11 +96,11 @@ pub(super) fn cases() -> Vec<Case> {
             .moves(Account::SUSPENSE, Account::CLEARING, 9_000),
         case(Stage::InReview, returned(9_000))
             .when("90.00 received, the pending refund of it succeeds")
-            .known_as(external_ref::REFUND_BEGUN)
+            .known_as(RefKind::RefundBegun)
             .to(Stage::Failed),
         case(Stage::InReview, return_failed(9_000))
             .when("90.00 received, the pending refund of it fails")
-            .known_as(external_ref::REFUND_BEGUN)
+            .known_as(RefKind::RefundBegun)
             .moves(Account::CLEARING, Account::SUSPENSE, 9_000),
         case(Stage::InReview, return_failed(9_000))
             .when("90.00 received, a refund of it failed before anybody heard of it")
@@ -149,7 +149,7 @@ pub(super) fn cases() -> Vec<Case> {
                 .moves(Account::SUSPENSE, Account::CLEARING, 10_000),
             case(from, return_failed(10_000))
                 .when("the refund of what came too late fails after it had succeeded")
-                .known_as(external_ref::REFUND)
+                .known_as(RefKind::Refund)
                 .moves(Account::CLEARING, Account::SUSPENSE, 10_000),
         ]);
     }

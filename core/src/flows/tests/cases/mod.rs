@@ -13,7 +13,7 @@ use crate::flows::testing::{OTHER, WALLET, at, balance, transaction, usd};
 use crate::flows::{Command, Context, Decision, Event, Verdict, decide};
 use crate::ledger::{Account, Books, Leg};
 use crate::money::Money;
-use crate::transactions::{Flow, Stage, Transaction};
+use crate::transactions::{Flow, RefKind, Stage, Transaction};
 
 /// One case. Without a word to the contrary: 100.00 usd, and the wallets have 500.00 usd to spend.
 pub(super) struct Case {
@@ -28,7 +28,7 @@ pub(super) struct Case {
     suspended: Vec<Money>,
     available: i64,
     booked: bool,
-    known_as: Vec<&'static str>,
+    known_as: Vec<RefKind>,
     /// From, to, how many cents.
     moves: Vec<(Account, Account, i64)>,
     pub(super) owes: i64,
@@ -110,7 +110,7 @@ impl Case {
         self
     }
 
-    fn known_as(mut self, kind: &'static str) -> Self {
+    fn known_as(mut self, kind: RefKind) -> Self {
         self.known_as.push(kind);
         self
     }

@@ -11,14 +11,14 @@ fn case(flow: Flow, from: Stage, command: Command) -> Case {
 
 fn created() -> Command {
     Command::RecordRefund {
-        refund: "re_1".to_owned(),
+        refund: "re_1".parse().unwrap(),
         message: String::new(),
     }
 }
 
 fn paid() -> Command {
     Command::SettleRefund {
-        refund: "re_1".to_owned(),
+        refund: "re_1".parse().unwrap(),
     }
 }
 
@@ -28,7 +28,7 @@ fn charged() -> Command {
 
 fn failed() -> Command {
     Command::FailRefund {
-        refund: "re_1".to_owned(),
+        refund: "re_1".parse().unwrap(),
         reason: reason(FailureCode::RefundFailed),
     }
 }

@@ -6,11 +6,11 @@ use crate::transactions::{Flow, Stage};
 
 pub(super) fn cases() -> Vec<Case> {
     let failed = Command::FailPayout {
-        payout: Some("po_1".to_owned()),
+        payout: Some("po_1".parse().unwrap()),
         reason: reason(FailureCode::PayoutFailed),
     };
     let reversed = |minor| Command::RecordReversal {
-        reversal: "trr_1".to_owned(),
+        reversal: "trr_1".parse().unwrap(),
         amount: usd(minor),
     };
     vec![

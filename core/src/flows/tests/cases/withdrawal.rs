@@ -10,7 +10,7 @@ fn refuse() -> Command {
 
 fn reversed(minor: i64) -> Command {
     Command::RecordReversal {
-        reversal: "trr_1".to_owned(),
+        reversal: "trr_1".parse().unwrap(),
         amount: usd(minor),
     }
 }
@@ -18,10 +18,10 @@ fn reversed(minor: i64) -> Command {
 pub(super) fn cases() -> Vec<Case> {
     let case = |from, command| Case::new(Flow::Withdrawal, from, command);
     let sent = Command::RecordTransfer {
-        transfer: "tr_1".to_owned(),
+        transfer: "tr_1".parse().unwrap(),
     };
     let started = Command::RecordPayout {
-        payout: "po_1".to_owned(),
+        payout: "po_1".parse().unwrap(),
     };
     let mut cases = vec![
         case(Stage::Accepted, Command::Hold)
@@ -42,10 +42,10 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     for from in [Stage::Transferred, Stage::PayingOut] {
         let paid = Command::SettlePayout {
-            payout: Some("po_1".to_owned()),
+            payout: Some("po_1".parse().unwrap()),
         };
         let failed = Command::FailPayout {
-            payout: Some("po_1".to_owned()),
+            payout: Some("po_1".parse().unwrap()),
             reason: reason(FailureCode::PayoutFailed),
         };
         cases.extend([
@@ -62,7 +62,7 @@ pub(super) fn cases() -> Vec<Case> {
             .moves(FROZEN, Account::IN_TRANSIT, 10_000),
     );
     let outside = Command::RecordOutsideReversal {
-        reversal: "trr_1".to_owned(),
+        reversal: "trr_1".parse().unwrap(),
         amount: usd(4_000),
     };
     cases.extend([

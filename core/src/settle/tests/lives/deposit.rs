@@ -4,13 +4,14 @@ use super::{Teller, When};
 use crate::flows::testing::{entry, reason};
 use crate::flows::{Command, DisputeEnd, FailureCode};
 use crate::ids::TransactionId;
+use crate::ids::stripe::{PaymentIntentId, RefundId};
 use crate::transactions::{Canceller, Flow, Stage};
 
 impl Teller {
     pub(super) fn deposit(&mut self, fate: u8, more: u8, minor: i64) {
         let deposit = self.begin(Flow::Deposit, minor, None);
-        let (intent, refund) = (self.id("pi"), self.id("re"));
-        let fee = entry(&self.id("txn"), self.money(minor), self.money(minor / 10));
+        let (intent, refund) = (self.id::<PaymentIntentId>("pi"), self.id::<RefundId>("re"));
+        let fee = entry(&self.movement("fee"), self.money(minor), self.money(minor / 10));
         let received = self.money(if matches!(fate % 7, 1 | 2) {
             minor + 1
         } else {
@@ -90,7 +91,7 @@ impl Teller {
     }
 
     fn deposit_refund(&mut self, fate: u8, minor: i64) {
-        let (id, refund) = (self.current, self.id("re"));
+        let (id, refund) = (self.current, self.id::<RefundId>("re"));
         let refuse = Command::Refuse(reason(FailureCode::StripeRefused));
         self.job(Stage::Accepted, Command::Hold);
         match fate % 5 {
@@ -111,8 +112,8 @@ impl Teller {
         self.refund_made(Stage::Accepted, &refund, fate.is_multiple_of(2));
     }
 
-    fn refund_made(&mut self, since: Stage, refund: &str, fails: bool) {
-        let refund = refund.to_owned();
+    fn refund_made(&mut self, since: Stage, refund: &RefundId, fails: bool) {
+        let refund = refund.clone();
         let message = String::new();
         let created = Command::RecordRefund {
             refund: refund.clone(),
@@ -128,6 +129,11 @@ impl Teller {
         self.fact(since, end);
     }
 
+    /// The id of a movement of the current transaction.
+    fn movement(&self, what: &str) -> String {
+        format!("txn_{what}_{}", self.current.uuid().simple())
+    }
+
     fn dispute(&mut self, fate: u8, minor: i64) {
         let end = |said, taken| Command::EndDispute { said, taken };
         let (nothing, all) = (self.money(0), self.money(minor));
@@ -135,8 +141,8 @@ impl Teller {
             // An inquiry withdraws nothing.
             return self.fact(Stage::Accepted, end(DisputeEnd::InquiryClosed, nothing));
         }
-        let taken = entry(&self.id("out"), self.money(-minor), self.money(15));
-        let given = entry(&self.id("in"), self.money(minor), self.money(0));
+        let taken = entry(&self.movement("out"), self.money(-minor), self.money(15));
+        let given = entry(&self.movement("in"), self.money(minor), self.money(0));
         self.fact(Stage::Accepted, Command::OpenDispute { taken: Some(all) });
         self.fact(Stage::Accepted, Command::BookDispute(taken));
         if fate % 4 == 1 {
@@ -160,7 +166,7 @@ impl Teller {
         let dispute = self.current;
         for (flow, minor) in [(Flow::DisputeReturn, minor), (Flow::DisputeLoss, -minor)] {
             self.begin(flow, minor.abs(), Some(dispute));
-            let late = entry(&self.id("late"), self.money(minor), self.money(0));
+            let late = entry(&self.movement("late"), self.money(minor), self.money(0));
             self.fact(Stage::Accepted, Command::BookDispute(late));
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Our own ids are UUIDv7 (RFC 9562, section 5.7): they sort by time, which the monthly partitions rely on.
 
+pub mod stripe;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
 /// The longest id, and the longest idempotency key, that Stripe accepts and our columns hold.
@@ -28,7 +33,8 @@ fn is_id(text: &str, prefixes: &[&str]) -> bool {
 macro_rules! stripe_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $($prefix:literal)|+) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow, Serialize, Deserialize)]
+        #[diesel(sql_type = Text)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -37,6 +43,19 @@ macro_rules! stripe_id {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl ToSql<Text, Pg> for $name {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+                <str as ToSql<Text, Pg>>::to_sql(&self.0, out)
+            }
+        }
+
+        impl FromSql<Text, Pg> for $name {
+            fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+                let text = <String as FromSql<Text, Pg>>::from_sql(value)?;
+                Ok(Self::try_from(text)?)
             }
         }
 

@@ -1,0 +1,148 @@
+//! Stripe's objects that lead to a transaction: the table `external_refs`.
+
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
+use crate::db::types::column_of;
+use crate::ids::stripe::{
+    BalanceTransactionId, DisputeId, PaymentIntentId, PayoutId, RefundId, ReversalId, StripeTransferId,
+};
+
+/// A Stripe object that leads to one transaction, and by what: the same object can lead there in several ways.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ExternalRef {
+    /// The payment intent of a deposit.
+    PaymentIntent(PaymentIntentId),
+    /// A payment intent whose money went to suspense: it was not what was asked for, or came after its deposit had ended.
+    LatePayment(PaymentIntentId),
+    /// The transfer of a withdrawal.
+    Transfer(StripeTransferId),
+    /// What took a transfer back.
+    TransferReversal(ReversalId),
+    /// The payout of a withdrawal.
+    Payout(PayoutId),
+    /// A payout of which its owner was told that it is on its way.
+    PayoutSent(PayoutId),
+    /// A refund that is final, or that a transaction of its own was opened for.
+    Refund(RefundId),
+    /// A refund of what lies in suspense whose money has left and that is not final.
+    RefundBegun(RefundId),
+    /// A dispute.
+    Dispute(DisputeId),
+    /// A movement of a Stripe balance that was booked.
+    BalanceTransaction(BalanceTransactionId),
+    /// What brought the money of a failed refund or payout back.
+    Return(Returned),
+}
+
+/// What brought money back: the movement of the balance, or the object itself when Stripe names none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Returned {
+    /// The movement.
+    Movement(BalanceTransactionId),
+    /// The refund that has failed.
+    Refund(RefundId),
+    /// The payout that has failed.
+    Payout(PayoutId),
+}
+
+/// In which way an object leads to its transaction.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    AsExpression,
+    FromSqlRow,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[diesel(sql_type = Text)]
+#[strum(serialize_all = "snake_case")]
+pub enum RefKind {
+    /// [`ExternalRef::PaymentIntent`]
+    PaymentIntent,
+    /// [`ExternalRef::LatePayment`]
+    LatePayment,
+    /// [`ExternalRef::Transfer`]
+    Transfer,
+    /// [`ExternalRef::TransferReversal`]
+    TransferReversal,
+    /// [`ExternalRef::Payout`]
+    Payout,
+    /// [`ExternalRef::PayoutSent`]
+    PayoutSent,
+    /// [`ExternalRef::Refund`]
+    Refund,
+    /// [`ExternalRef::RefundBegun`]
+    RefundBegun,
+    /// [`ExternalRef::Dispute`]
+    Dispute,
+    /// [`ExternalRef::BalanceTransaction`]
+    BalanceTransaction,
+    /// [`ExternalRef::Return`]
+    Return,
+}
+
+column_of!(RefKind, Text);
+
+impl RefKind {
+    /// Every kind.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Those that are objects of their own, each of one transaction.
+    pub const OBJECTS: [Self; 6] = [
+        Self::PaymentIntent,
+        Self::Transfer,
+        Self::Payout,
+        Self::TransferReversal,
+        Self::Refund,
+        Self::Dispute,
+    ];
+
+    /// Its name in SQL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl ExternalRef {
+    /// In which way it leads there.
+    #[must_use]
+    pub const fn kind(&self) -> RefKind {
+        match self {
+            Self::PaymentIntent(_) => RefKind::PaymentIntent,
+            Self::LatePayment(_) => RefKind::LatePayment,
+            Self::Transfer(_) => RefKind::Transfer,
+            Self::TransferReversal(_) => RefKind::TransferReversal,
+            Self::Payout(_) => RefKind::Payout,
+            Self::PayoutSent(_) => RefKind::PayoutSent,
+            Self::Refund(_) => RefKind::Refund,
+            Self::RefundBegun(_) => RefKind::RefundBegun,
+            Self::Dispute(_) => RefKind::Dispute,
+            Self::BalanceTransaction(_) => RefKind::BalanceTransaction,
+            Self::Return(_) => RefKind::Return,
+        }
+    }
+
+    /// Its id at Stripe.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::PaymentIntent(id) | Self::LatePayment(id) => id.as_str(),
+            Self::Transfer(id) => id.as_str(),
+            Self::TransferReversal(id) => id.as_str(),
+            Self::Payout(id) | Self::PayoutSent(id) | Self::Return(Returned::Payout(id)) => id.as_str(),
+            Self::Refund(id) | Self::RefundBegun(id) | Self::Return(Returned::Refund(id)) => id.as_str(),
+            Self::Dispute(id) => id.as_str(),
+            Self::BalanceTransaction(id) | Self::Return(Returned::Movement(id)) => id.as_str(),
+        }
+    }
+}
