@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
-use crate::jobs::{self, QueueName};
+use crate::jobs::{self, QueueName, WaitsFor};
 
 /// The kind and the subject of the alarm that says that a check has stopped it.
 pub const ALARM: (AlarmKind, &str) = (AlarmKind::MoneyOutStopped, "money_out");
@@ -67,8 +67,8 @@ pub async fn state(db: &Db) -> Result<MoneyOut, DbError> {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn waiting(db: &Db) -> Result<i64, DbError> {
-    let row: Waiting = sql("SELECT count(*) AS jobs FROM jobs WHERE last_error = $1 AND parked_at IS NULL")
-        .bind::<Text, _>(WAITS)
+    let row: Waiting = sql("SELECT count(*) AS jobs FROM jobs WHERE waits_for = $1 AND parked_at IS NULL")
+        .bind::<Text, _>(WaitsFor::MoneyOut)
         .get_result(&mut db.conn().await?)
         .await?;
     Ok(row.jobs)
@@ -126,7 +126,7 @@ pub async fn start(
         // Whatever its queue: also what an operator gives back is sent out. A job that somebody holds at this moment comes back by itself.
         let mut woken = 0;
         for &queue in QueueName::ALL {
-            woken += jobs::bring_forward(conn, jobs::Forward::all(queue, &[WAITS]), now).await?;
+            woken += jobs::bring_forward(conn, jobs::Forward::all(queue, &[WaitsFor::MoneyOut]), now).await?;
         }
         Ok::<_, DbError>(Some(woken))
     })

@@ -3,14 +3,12 @@
 use wallet_core::crypto::CryptoError;
 use wallet_core::db::DbError;
 use wallet_core::inbox::InboxError;
+use wallet_core::jobs::WaitsFor;
 use wallet_core::locks::LockError;
 use wallet_core::stripe::{CallError, Disposition};
 
 /// What the owner of a transaction reads while its lane is paused.
-pub(crate) const LANE_CLOSED: &str = "the payment provider cannot be reached; waiting until it answers again";
-
-/// What a transfer waits for whose wallet somebody else has locked.
-pub(crate) const LOCK: &str = "lock";
+const LANE_CLOSED: &str = "the payment provider cannot be reached; waiting until it answers again";
 
 /// Why a job did not come to its end this time.
 #[derive(Debug, thiserror::Error)]
@@ -51,32 +49,35 @@ pub(crate) enum JobError {
 }
 
 impl JobError {
-    /// What is waited for, as a word that lines of the timeline are told apart by.
-    pub(crate) fn waits_for(&self) -> &'static str {
+    /// What the job waits for.
+    pub(crate) fn waits_for(&self) -> WaitsFor {
         match self {
-            Self::Park(_) => "person",
+            Self::Park(_) => WaitsFor::Person,
             Self::Again(_)
             | Self::AfterAnother(_)
             | Self::AfterCall(_)
-            | Self::Call(CallError::MadeNothing) => "job",
-            Self::NotYet(_) => "event",
-            Self::AfterFunds(_) => "funds",
+            | Self::Call(CallError::MadeNothing) => WaitsFor::Job,
+            Self::NotYet(_) => WaitsFor::Event,
+            Self::AfterFunds(_) => WaitsFor::Funds,
             Self::Crypto(error)
             | Self::Inbox(InboxError::Crypto(error))
             | Self::Call(CallError::Crypto(error))
                 if !matches!(error, CryptoError::Store(_)) =>
             {
-                "keys"
+                WaitsFor::Keys
             }
             Self::Db(_)
             | Self::Inbox(_)
             | Self::Crypto(_)
-            | Self::Call(CallError::Db(_) | CallError::Crypto(_)) => "database",
-            Self::Lock(_) => LOCK,
-            Self::Call(CallError::LaneClosed(_)) => "provider_away",
-            Self::Call(CallError::MoneyOutStopped) => "money_out",
-            Self::Call(error) if error.disposition() == Disposition::WaitForFunds => "funds",
-            Self::Call(_) => "provider",
+            | Self::Call(CallError::Db(_) | CallError::Crypto(_)) => WaitsFor::Database,
+            Self::Lock(_) => WaitsFor::Lock,
+            Self::Call(CallError::LaneClosed(_)) => WaitsFor::ProviderAway,
+            Self::Call(CallError::MoneyOutStopped) => WaitsFor::MoneyOut,
+            Self::Call(error) if error.disposition() == Disposition::WaitForFunds => WaitsFor::Funds,
+            Self::Call(error) => match error.stripe() {
+                Some(error) if !error.class.waits_for_stripe() => WaitsFor::Permission,
+                _ => WaitsFor::Provider,
+            },
         }
     }
 }

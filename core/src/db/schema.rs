@@ -179,6 +179,7 @@ diesel::table! {
         parked_at -> Nullable<Timestamptz>,
         last_error -> Nullable<Text>,
         created_at -> Timestamptz,
+        waits_for -> Nullable<Varchar>,
     }
 }
 

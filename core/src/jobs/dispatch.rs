@@ -7,8 +7,8 @@ use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Integer, Interval, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
-use super::QueueName;
 use super::claim::interval;
+use super::{QueueName, WaitsFor};
 use crate::db::{Db, DbError, PgConn, sql};
 use crate::ids::JobId;
 
@@ -72,8 +72,8 @@ pub async fn take_due(
 pub struct Forward<'a> {
     /// Whose they are.
     pub queue: QueueName,
-    /// What they wait for: any of these, as they say it themselves.
-    pub reasons: &'a [&'a str],
+    /// What they wait for: any of these.
+    pub waits_for: &'a [WaitsFor],
     /// How many: those whose time comes first. A job that was tried and failed has a later time, so the next is another one.
     pub most: i64,
     /// The most counted attempts a job may have made: those that fail again and again keep their back-off.
@@ -81,12 +81,12 @@ pub struct Forward<'a> {
 }
 
 impl<'a> Forward<'a> {
-    /// Every job of `queue` that waits for one of `reasons`.
+    /// Every job of `queue` that waits for one of these.
     #[must_use]
-    pub const fn all(queue: QueueName, reasons: &'a [&'a str]) -> Self {
+    pub const fn all(queue: QueueName, waits_for: &'a [WaitsFor]) -> Self {
         Self {
             queue,
-            reasons,
+            waits_for,
             most: i64::MAX,
             attempts: i32::MAX,
         }
@@ -103,13 +103,13 @@ pub async fn bring_forward(
     now: DateTime<Utc>,
 ) -> Result<usize, DbError> {
     Ok(sql("WITH waiting AS (SELECT id FROM jobs
-                      WHERE queue = $1 AND parked_at IS NULL AND lease_until IS NULL AND run_at > $2 AND last_error = ANY($3)
+                      WHERE queue = $1 AND parked_at IS NULL AND lease_until IS NULL AND run_at > $2 AND waits_for = ANY($3)
                         AND attempts <= $5
                       ORDER BY run_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
          UPDATE jobs SET run_at = $2, handed_over_at = NULL FROM waiting WHERE jobs.id = waiting.id")
     .bind::<Text, _>(forward.queue.as_str())
     .bind::<Timestamptz, _>(now)
-    .bind::<Array<Text>, _>(forward.reasons)
+    .bind::<Array<Text>, _>(forward.waits_for)
     .bind::<BigInt, _>(forward.most)
     .bind::<Integer, _>(forward.attempts)
     .execute(conn)

@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::claim::interval;
-use super::{Claim, JobKind};
+use super::{Claim, JobKind, WaitsFor};
 use crate::alarms::{self, AlarmKind};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::ids::{JobId, TransactionId};
@@ -18,7 +18,7 @@ use crate::ids::{JobId, TransactionId};
 /// A job started this often without an orderly end kills its workers: it is parked.
 pub const MAX_STARTS: i32 = 3;
 
-/// Giving a job back unfinished although nothing is wrong with it: its attempt is returned.
+/// When a job that did not come to its end is tried again.
 #[derive(Debug, Clone, Copy)]
 pub struct HandBack {
     /// The claim to give up.
@@ -31,16 +31,26 @@ pub struct HandBack {
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn hand_back(db: &Db, jobs: &[HandBack], reason: &str) -> Result<usize, DbError> {
-    reschedule(db, jobs, reason, true).await
+pub async fn hand_back(
+    db: &Db,
+    jobs: &[HandBack],
+    waits_for: WaitsFor,
+    reason: &str,
+) -> Result<usize, DbError> {
+    reschedule(db, jobs, (waits_for, reason), true).await
 }
 
 /// Has a job tried again later: the attempt counts.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn retry_later(db: &Db, claim: Claim, run_at: DateTime<Utc>, error: &str) -> Result<bool, DbError> {
-    Ok(reschedule(db, &[HandBack { claim, run_at }], error, false).await? == 1)
+pub async fn retry_later(
+    db: &Db,
+    again: HandBack,
+    waits_for: WaitsFor,
+    error: &str,
+) -> Result<bool, DbError> {
+    Ok(reschedule(db, &[again], (waits_for, error), false).await? == 1)
 }
 
 /// Keeps how far a job has come, for whoever goes on with it; what has come further has used up no attempt but this one. Says whether the
@@ -143,7 +153,7 @@ struct Lease {
 async fn reschedule(
     db: &Db,
     jobs: &[HandBack],
-    reason: &str,
+    (waits_for, reason): (WaitsFor, &str),
     return_attempt: bool,
 ) -> Result<usize, DbError> {
     // What was given back keeps its fence and has no lease any more: whoever writes the same once more, because the answer to the first
@@ -153,7 +163,7 @@ async fn reschedule(
                          FROM jobs JOIN unnest($1, $2, $3) AS given (id, fence, run_at) USING (id, fence)
                         WHERE jobs.lease_until IS NOT NULL ORDER BY jobs.id FOR UPDATE OF jobs)
          UPDATE jobs SET run_at = held.run_at, handed_over_at = NULL, lease_until = NULL, lease_owner = NULL, starts = 0,
-                         attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END, last_error = $4
+                         attempts = attempts - CASE WHEN $5 THEN 1 ELSE 0 END, last_error = $4, waits_for = $6
            FROM held WHERE jobs.id = held.id",
     )
     .bind::<Array<BigInt>, _>(jobs.iter().map(|job| job.claim.job.0).collect::<Vec<_>>())
@@ -161,6 +171,7 @@ async fn reschedule(
     .bind::<Array<Timestamptz>, _>(jobs.iter().map(|job| job.run_at).collect::<Vec<_>>())
     .bind::<Text, _>(reason)
     .bind::<Bool, _>(return_attempt)
+    .bind::<Text, _>(waits_for)
     .execute(&mut db.conn().await?)
     .await?)
 }
@@ -171,12 +182,13 @@ async fn reschedule(
 /// When the database cannot be reached.
 pub async fn park(db: &Db, claim: Claim, now: DateTime<Utc>, reason: &str) -> Result<bool, DbError> {
     in_transaction!(db, conn => {
-        let parked = sql("UPDATE jobs SET parked_at = $3, lease_until = NULL, lease_owner = NULL, last_error = $4
+        let parked = sql("UPDATE jobs SET parked_at = $3, lease_until = NULL, lease_owner = NULL, last_error = $4, waits_for = $5
                            WHERE id = $1 AND fence = $2 AND parked_at IS NULL")
         .bind::<BigInt, _>(claim.job.0)
         .bind::<BigInt, _>(claim.fence)
         .bind::<Timestamptz, _>(now)
         .bind::<Text, _>(reason)
+        .bind::<Text, _>(WaitsFor::Person)
         .execute(conn)
         .await?;
         if parked == 1 {
@@ -204,12 +216,13 @@ struct ParkedRow {
 /// When the database cannot be reached.
 pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Result<Vec<JobId>, DbError> {
     in_transaction!(db, conn => {
-        let rows: Vec<ParkedRow> = sql("UPDATE jobs SET parked_at = $1, lease_until = NULL, lease_owner = NULL,
+        let rows: Vec<ParkedRow> = sql("UPDATE jobs SET parked_at = $1, lease_until = NULL, lease_owner = NULL, waits_for = $4,
                              last_error = 'started ' || starts || ' times without an end; it may be what ends its workers'
                        WHERE parked_at IS NULL AND starts >= $2 AND lease_until < clock_timestamp() - $3 RETURNING id")
         .bind::<Timestamptz, _>(now)
         .bind::<diesel::sql_types::Int4, _>(MAX_STARTS)
         .bind::<diesel::sql_types::Interval, _>(interval(grace))
+        .bind::<Text, _>(WaitsFor::Person)
         .load(conn)
         .await?;
         for row in &rows {

@@ -10,6 +10,7 @@ mod end;
 mod kind;
 mod new;
 mod parked;
+mod waits_for;
 
 pub use backlog::{Backlog, backlog};
 pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, extend, renew};
@@ -25,3 +26,4 @@ pub use new::{NewJob, insert};
 pub use parked::{
     MOST_OF_WALLET, ParkedJob, UniqueJob, find_unique, is_parked, list_parked, parked_of, requeue,
 };
+pub use waits_for::WaitsFor;

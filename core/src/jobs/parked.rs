@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::WaitsFor;
 use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::schema::jobs;
@@ -151,6 +152,7 @@ pub async fn requeue(
                     jobs::created_at.eq(now),
                     jobs::attempts.eq(0),
                     jobs::starts.eq(0),
+                    jobs::waits_for.eq(None::<WaitsFor>),
                 ))
                 .returning((jobs::kind, jobs::transaction_id, jobs::wallet_ids))
                 .get_result(conn)

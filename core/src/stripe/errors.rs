@@ -140,6 +140,21 @@ impl ErrorClass {
         matches!(self.scope(), Scope::Lane | Scope::Key)
     }
 
+    /// Whether it passes when Stripe works again, or has come to its end with an earlier request: nothing else is waited for.
+    #[must_use]
+    pub const fn waits_for_stripe(self) -> bool {
+        matches!(
+            self,
+            Self::Unknown
+                | Self::Unreadable
+                | Self::InUse
+                | Self::RateLimited
+                | Self::ObjectBusy
+                | Self::KeyRefused
+                | Self::Unreachable
+        )
+    }
+
     /// A sentence that a user may read.
     #[must_use]
     pub const fn sentence(self) -> &'static str {

@@ -10,7 +10,7 @@ use wallet_core::audit::Actor;
 use wallet_core::clock::{Clock, SystemClock};
 use wallet_core::flows::Command;
 use wallet_core::ids::{JobId, SystemIds, TransactionId};
-use wallet_core::jobs::{self, Claim, QueueName};
+use wallet_core::jobs::{self, Claim, HandBack, QueueName, WaitsFor};
 use wallet_core::queue::Carrier;
 use wallet_core::settle::{Outcome, Settler, Step};
 use wallet_core::transactions::Stage;
@@ -192,8 +192,13 @@ async fn a_job_that_was_given_back_is_free_at_once_although_its_lease_is_renewed
         [job],
         "while it is held"
     );
-    let back = jobs::HandBack { claim, run_at: now };
-    assert_eq!(jobs::hand_back(pool, &[back], "busy").await.unwrap(), 1);
+    let back = HandBack { claim, run_at: now };
+    assert_eq!(
+        jobs::hand_back(pool, &[back], WaitsFor::Lock, "busy")
+            .await
+            .unwrap(),
+        1
+    );
     // As the task that renews leases does, when it has listed the claim a moment before.
     assert!(jobs::renew(pool, &[claim]).await.unwrap().is_empty());
     assert_eq!(app.db.count("jobs WHERE lease_until IS NOT NULL").await, 0);
@@ -215,12 +220,22 @@ async fn a_job_that_is_given_back_twice_because_the_first_answer_was_lost_has_on
     let pool = app.db.pool().await;
     let now = SystemClock.now();
     let claimed = jobs::claim(pool, &[job], "one", now).await.unwrap();
-    let back = jobs::HandBack {
+    let back = HandBack {
         claim: claimed[0].claim,
         run_at: now,
     };
-    assert_eq!(jobs::hand_back(pool, &[back], "busy").await.unwrap(), 1);
-    assert_eq!(jobs::hand_back(pool, &[back], "busy").await.unwrap(), 0);
+    assert_eq!(
+        jobs::hand_back(pool, &[back], WaitsFor::Lock, "busy")
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        jobs::hand_back(pool, &[back], WaitsFor::Lock, "busy")
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(app.db.count("jobs WHERE attempts = 0 AND starts = 0").await, 1);
     app.start_worker();
     app.completed(&alice, &sent).await;
@@ -267,8 +282,12 @@ async fn whoever_lost_a_job_to_another_worker_writes_nothing_any_more() {
     };
     let before = app.db.digest().await;
     assert_eq!(settle(first, "one").await, Outcome::StaleFence);
+    let again = HandBack {
+        claim: first,
+        run_at: SystemClock.now(),
+    };
     assert!(
-        !jobs::retry_later(pool, first, SystemClock.now(), "x")
+        !jobs::retry_later(pool, again, WaitsFor::Database, "x")
             .await
             .unwrap()
     );

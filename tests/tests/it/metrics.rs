@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::audit::Actor;
 use wallet_core::clock::Clock;
-use wallet_core::jobs::{self, HandBack, JobKind, NewJob, QueueName};
+use wallet_core::jobs::{self, HandBack, JobKind, NewJob, QueueName, WaitsFor};
 use wallet_dev::stack::port;
 use wallet_tests::TestApp;
 use wallet_tests::app::Leftovers;
@@ -63,20 +63,20 @@ async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
         let claimed = jobs::claim(pool, &[id], "worker", at).await.unwrap();
         assert_eq!(claimed.len(), 1, "round {round}");
         let next = at + TimeDelta::minutes(1);
+        let back = HandBack {
+            claim: claimed[0].claim,
+            run_at: next,
+        };
         if round == 1 {
-            let back = HandBack {
-                claim: claimed[0].claim,
-                run_at: next,
-            };
             assert_eq!(
-                jobs::hand_back(pool, &[back], "the lock nodes are away")
+                jobs::hand_back(pool, &[back], WaitsFor::Lock, "the lock nodes are away")
                     .await
                     .unwrap(),
                 1
             );
         } else {
             assert!(
-                jobs::retry_later(pool, claimed[0].claim, next, "it failed")
+                jobs::retry_later(pool, back, WaitsFor::Database, "it failed")
                     .await
                     .unwrap()
             );

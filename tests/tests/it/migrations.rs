@@ -6,7 +6,7 @@ use chrono::{Months, TimeDelta, Utc};
 use uuid::Uuid;
 use wallet_core::db;
 use wallet_core::inbox::{EventSource, EventState};
-use wallet_core::jobs::{JobKind, QueueName};
+use wallet_core::jobs::{JobKind, QueueName, WaitsFor};
 use wallet_core::ledger::PlatformAccount;
 use wallet_core::stripe::CallOutcome;
 use wallet_core::transactions::{PaymentMethod, Stage, TransactionStatus, TransactionType};
@@ -159,7 +159,12 @@ async fn the_words_of_the_code_are_the_words_of_the_database() {
         let sql = format!("SELECT enum_range(NULL::{name})::text[]");
         assert_eq!(db.value::<Vec<String>>(&sql, &[]).await, labels, "{name}");
     }
-    let checked: [(&str, &str, Vec<&str>); 3] = [
+    let checked: [(&str, &str, Vec<&str>); 4] = [
+        (
+            "jobs",
+            "waits_for",
+            WaitsFor::ALL.iter().map(|it| it.as_str()).collect(),
+        ),
         (
             "stripe_events",
             "state",

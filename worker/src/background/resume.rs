@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use wallet_core::db::DbError;
 use wallet_core::error_chain::chain;
-use wallet_core::jobs::{self, Forward};
-use wallet_core::stripe::{ErrorClass, Lane};
+use wallet_core::jobs::{self, Forward, WaitsFor};
+use wallet_core::stripe::Lane;
 
 use crate::failed_alone::CALLING;
-use crate::job_error::LANE_CLOSED;
 use crate::worker::Worker;
 
 const EVERY: Duration = Duration::from_millis(250);
@@ -29,14 +28,6 @@ const MOST_AT_ONCE: i64 = 64;
 
 /// Attempts after which a job that failed alone is left to its back-off: it is not Stripe that does not work.
 const EARLY_ATTEMPTS: i32 = 8;
-
-/// What jobs say that wait for Stripe, and for nothing else.
-const REASONS: [&str; 4] = [
-    LANE_CLOSED,
-    ErrorClass::Unknown.sentence(),
-    ErrorClass::RateLimited.sentence(),
-    ErrorClass::Unreachable.sentence(),
-];
 
 /// How the jobs of one queue that failed alone are tried: none before it is quiet, then more and more.
 #[derive(Debug, Default, Clone, Copy)]
@@ -97,7 +88,7 @@ async fn look(
     let mut brought = 0;
     for ((queue, failures), start) in CALLING.into_iter().zip(worker.failed_alone.read()).zip(starts) {
         let lane = Lane::of(queue);
-        let all = Forward::all(queue, &REASONS);
+        let all = Forward::all(queue, &WaitsFor::STRIPE);
         let alone = start.most(failures, Instant::now());
         let forward = if resumed.contains(&lane) {
             all

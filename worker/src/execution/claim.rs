@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use wallet_core::chaos::{self, Point};
 use wallet_core::error_chain::chain;
 use wallet_core::ids::JobId;
-use wallet_core::jobs::{self, ClaimedJob, HandBack, MAX_STARTS};
+use wallet_core::jobs::{self, ClaimedJob, HandBack, MAX_STARTS, WaitsFor};
 
 use super::outcome;
 use crate::job_error::JobError;
@@ -30,7 +30,14 @@ pub(super) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
                 claim: job.claim,
                 run_at: worker.clock.now() + TimeDelta::seconds(30),
             };
-            if let Err(error) = jobs::hand_back(&worker.db, &[back], "waits for a newer worker").await {
+            if let Err(error) = jobs::hand_back(
+                &worker.db,
+                &[back],
+                WaitsFor::NewerVersion,
+                "waits for a newer worker",
+            )
+            .await
+            {
                 tracing::warn!(error = %chain(&error), "a job of a newer version could not be given back");
             }
         } else {

@@ -8,7 +8,7 @@ use wallet_core::db::DbError;
 use wallet_core::error_chain::chain;
 use wallet_core::ids::TransactionId;
 use wallet_core::inbox::InboxError;
-use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName};
+use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, QueueName, WaitsFor};
 use wallet_core::locks::LockError;
 use wallet_core::retry::RetryPolicy;
 use wallet_core::stripe::{CallError, Disposition, Lane, Scope, StripeError};
@@ -75,9 +75,11 @@ pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     if matches!(error, JobError::Call(CallError::ClaimVoid)) {
         return;
     }
-    let reason = match error {
-        JobError::Lock(LockError::Busy { wallet }) if worker.waits.is_told(*wallet) => OVERDUE.to_owned(),
-        _ => error.to_string(),
+    let (waits_for, reason) = match error {
+        JobError::Lock(LockError::Busy { wallet }) if worker.waits.is_told(*wallet) => {
+            (WaitsFor::LockOverdue, OVERDUE.to_owned())
+        }
+        _ => (error.waits_for(), error.to_string()),
     };
     let now = worker.clock.now();
     let end = resumable(worker, job, error, decide(job, error, now));
@@ -90,7 +92,7 @@ pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     }
     let mut pause = FIRST_PAUSE;
     let is_written = loop {
-        let failed = match write_end(worker, job, end, now, &told).await {
+        let failed = match write_end(worker, job, end, now, (waits_for, &told)).await {
             Ok(is_written) => break is_written,
             Err(failed) => failed,
         };
@@ -116,11 +118,10 @@ pub(super) async fn end(worker: &Worker, job: &ClaimedJob, error: &JobError) {
     {
         worker.failed_alone.count(kind.queue());
     }
-    tell_owner(worker, job, error, matches!(end, End::Park), &reason).await;
+    tell_owner(worker, job, error, matches!(end, End::Park), (waits_for, &reason)).await;
 }
 
-/// What the job remembers: what its owner reads, and for operators the request that Stripe refused, or the key that is missing. Waiting jobs are
-/// found by the words alone, and brought forward when Stripe answers again.
+/// What the job remembers: what its owner reads, and for operators the request that Stripe refused, or the key that is missing.
 fn for_operators(error: &JobError, end: End, reason: &str) -> String {
     match error {
         JobError::Call(CallError::Stripe(error) | CallError::NotFoundOut(error))
@@ -155,26 +156,29 @@ async fn write_end(
     job: &ClaimedJob,
     end: End,
     now: DateTime<Utc>,
-    reason: &str,
+    (waits_for, reason): (WaitsFor, &str),
 ) -> Result<bool, DbError> {
+    let after = |delay| HandBack {
+        claim: job.claim,
+        run_at: now + time(delay),
+    };
     match end {
         End::Park => jobs::park(&worker.db, job.claim, now, reason).await,
-        End::Retry(delay) => {
-            let run_at = now + time(delay);
-            jobs::retry_later(&worker.db, job.claim, run_at, reason).await
-        }
+        End::Retry(delay) => jobs::retry_later(&worker.db, after(delay), waits_for, reason).await,
         End::HandBack(delay) => {
-            let back = HandBack {
-                claim: job.claim,
-                run_at: now + time(delay),
-            };
-            Ok(jobs::hand_back(&worker.db, &[back], reason).await? == 1)
+            Ok(jobs::hand_back(&worker.db, &[after(delay)], waits_for, reason).await? == 1)
         }
     }
 }
 
 /// One line of the timeline for each reason to wait, not for each try.
-async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked: bool, reason: &str) {
+async fn tell_owner(
+    worker: &Worker,
+    job: &ClaimedJob,
+    error: &JobError,
+    parked: bool,
+    (waits_for, reason): (WaitsFor, &str),
+) {
     let Some(transaction) = job.transaction else {
         return;
     };
@@ -193,7 +197,7 @@ async fn tell_owner(worker: &Worker, job: &ClaimedJob, error: &JobError, parked:
         return;
     }
     if !parked {
-        return tell_waiting(worker, job, error.waits_for(), reason).await;
+        return tell_waiting(worker, job, waits_for, reason).await;
     }
     let words = "support has been told and will look at it";
     write_line(worker, transaction, TimelineKind::NeedsReview, words).await;
@@ -220,7 +224,7 @@ async fn write_line(worker: &Worker, transaction: TransactionId, kind: TimelineK
 }
 
 /// Says what a job waits for, once an hour at most for each thing that it can wait for.
-pub(super) async fn tell_waiting(worker: &Worker, job: &ClaimedJob, waits_for: &str, message: &str) {
+pub(super) async fn tell_waiting(worker: &Worker, job: &ClaimedJob, waits_for: WaitsFor, message: &str) {
     let Some(transaction) = job.transaction else {
         return;
     };
@@ -229,7 +233,7 @@ pub(super) async fn tell_waiting(worker: &Worker, job: &ClaimedJob, waits_for: &
         let conn = &mut worker.db.conn().await?;
         let line = (worker.ids.next(), now);
         let since = job.created_at.max(now - TOLD_AGAIN_AFTER);
-        transactions::record_waiting(conn, transaction, line, (waits_for, message), since).await
+        transactions::record_waiting(conn, transaction, line, (waits_for.as_str(), message), since).await
     };
     match told.await {
         Ok(true) => worker.announcer.announce(vec![transaction.uuid()]),

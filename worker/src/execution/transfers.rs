@@ -18,12 +18,12 @@ use tracing::Instrument;
 use wallet_core::error_chain::chain;
 use wallet_core::flows::Command;
 use wallet_core::ids::JobId;
-use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind};
+use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, WaitsFor};
 use wallet_core::settle::{Outcome, Step};
 
 use super::lease::{Kept, Leases};
 use super::{claim, outcome};
-use crate::job_error::{JobError, LOCK};
+use crate::job_error::JobError;
 use crate::lock_waits::OVERDUE;
 use crate::log_span;
 use crate::metrics::count_job;
@@ -279,14 +279,14 @@ async fn give_back(worker: &Worker, busy: &[Waiting]) {
             .any(|wallet| worker.waits.is_told(*wallet))
     };
     let (told, others): (Vec<&Waiting>, Vec<&Waiting>) = busy.iter().partition(is_told);
-    give_back_for(worker, &others, "waiting for the wallet's lock").await;
-    give_back_for(worker, &told, OVERDUE).await;
+    give_back_for(worker, &others, (WaitsFor::Lock, "waiting for the wallet's lock")).await;
+    give_back_for(worker, &told, (WaitsFor::LockOverdue, OVERDUE)).await;
     for Waiting { job, .. } in told {
-        outcome::tell_waiting(worker, job, "lock_overdue", OVERDUE).await;
+        outcome::tell_waiting(worker, job, WaitsFor::LockOverdue, OVERDUE).await;
     }
 }
 
-async fn give_back_for(worker: &Worker, busy: &[&Waiting], reason: &str) {
+async fn give_back_for(worker: &Worker, busy: &[&Waiting], (waits_for, reason): (WaitsFor, &str)) {
     if busy.is_empty() {
         return;
     }
@@ -303,7 +303,7 @@ async fn give_back_for(worker: &Worker, busy: &[&Waiting], reason: &str) {
             }
         })
         .collect();
-    match jobs::hand_back(&worker.db, &backs, reason).await {
+    match jobs::hand_back(&worker.db, &backs, waits_for, reason).await {
         Ok(_) => {
             for Waiting { job, .. } in busy {
                 count_job(job.kind, "handed_back");
@@ -312,7 +312,7 @@ async fn give_back_for(worker: &Worker, busy: &[&Waiting], reason: &str) {
             for Waiting { job, .. } in busy {
                 let waited = now - job.created_at;
                 if waited > LONG_WAIT && waited < LONG_WAIT + TOLD_WITHIN {
-                    outcome::tell_waiting(worker, job, LOCK, "waiting for the wallet's lock").await;
+                    outcome::tell_waiting(worker, job, WaitsFor::Lock, "waiting for the wallet's lock").await;
                 }
             }
         }

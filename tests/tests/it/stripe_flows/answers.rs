@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wallet_core::clock::{Clock, SystemClock};
-use wallet_core::jobs::{self, Forward, QueueName};
+use wallet_core::jobs::{self, Forward, QueueName, WaitsFor};
 use wallet_tests::app::{id_of, uuid};
 use wallet_tests::{TestApp, eventually};
 
@@ -50,11 +50,11 @@ async fn a_job_that_fails_again_and_again_keeps_its_back_off() {
     let amount = json!({ "amount": "10.00" });
     let id = id_of(&app.withdraw(&alice, &wallet, amount).await.data());
     let waits =
-        "UPDATE jobs SET attempts = 8, starts = 8, fence = 8, last_error = 'away', run_at = clock_timestamp() + interval '1 hour'
+        "UPDATE jobs SET attempts = 8, starts = 8, fence = 8, last_error = 'away', waits_for = 'provider_away', run_at = clock_timestamp() + interval '1 hour'
                   WHERE transaction_id = $1";
     assert_eq!(app.db.execute(waits, &[&uuid(&id)]).await, 1);
     let db = app.db.pool().await;
-    let all = Forward::all(QueueName::Withdrawals, &["away"]);
+    let all = Forward::all(QueueName::Withdrawals, &WaitsFor::STRIPE);
     for (attempts, brought) in [(7, 0), (8, 1), (8, 0)] {
         let forward = Forward { attempts, ..all };
         let conn = &mut db.conn().await.unwrap();
