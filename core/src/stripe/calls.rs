@@ -150,6 +150,24 @@ impl StripeCalls {
         self.make(Some(claim), subject, call).await
     }
 
+    /// As [`StripeCalls::run`], of a call that `check` has to allow as long as nothing was sent for it: then only Stripe's answer decides.
+    ///
+    /// # Errors
+    /// Those of [`StripeCalls::run`] and of `check`.
+    pub async fn run_checked<C: StripeCall, E: From<CallError>>(
+        &self,
+        claim: Claim,
+        subject: Uuid,
+        call: C,
+        check: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<Made<C::Object>, E> {
+        if !self.is_undecided(C::OPERATION, subject).await? {
+            self.worth_asking(C::OPERATION, subject).await?;
+            check().await?;
+        }
+        Ok(self.run(claim, subject, call).await?)
+    }
+
     /// The object that a call has made, as it is now; `fetch` asks Stripe for it when an earlier run has made it.
     ///
     /// # Errors
@@ -203,12 +221,11 @@ impl StripeCalls {
             self.store.refused(&attempt.key, ABSENT, None, now).await?;
             return Err(CallError::MadeNothing);
         }
-        // Also before a permit is taken: a breaker's probe must not be spent on what may not be sent.
-        self.may_send(C::OPERATION, subject).await?;
-        if let Some((LookUp::Before, since)) = look_up
-            && let Some(recorded) = self.find::<C>(subject, &attempt, since).await?
-        {
-            return Ok(recorded);
+        if let Some((LookUp::Before, since)) = look_up {
+            self.worth_asking(C::OPERATION, subject).await?;
+            if let Some(recorded) = self.find::<C>(subject, &attempt, since).await? {
+                return Ok(recorded);
+            }
         }
         let stored: C = self.store.params(&attempt).await?;
         // Before the claim is looked at and the try is counted: while we wait here, nothing has been sent.
@@ -274,12 +291,9 @@ impl StripeCalls {
         self.store.may_leave().await.is_ok_and(|may| may)
     }
 
-    /// Whether a call of this operation may be sent for `subject` at this moment; [`StripeCalls::run`] asks again when it is.
-    ///
-    /// # Errors
-    /// [`CallError::MoneyOutStopped`] when it may not, and [`CallError::CancelAsked`] or [`CallError::WalletInactive`] when it never was and need
-    /// not wait: somebody has cancelled it, or the wallet was deactivated, and what is held goes back to it.
-    pub async fn may_send(&self, operation: Operation, subject: Uuid) -> Result<(), CallError> {
+    /// Whether it is worth asking Stripe on behalf of a call: thousands may wait while money-out is stopped, and what was never sent need not
+    /// wait when its owner has cancelled it or its wallet was deactivated. Whether the call is sent is decided where its try is counted.
+    async fn worth_asking(&self, operation: Operation, subject: Uuid) -> Result<(), CallError> {
         if !operation.sends_money_out() || self.store.may_leave().await? {
             return Ok(());
         }

@@ -23,42 +23,71 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return worker.finish(job).await;
     }
     let account = account_of(&transaction)?;
-    // Once a transfer may have been sent, only Stripe's answer to it decides, whatever has become of the account.
-    let id = transaction.id.uuid();
-    if !worker.calls.is_undecided(Operation::Transfer, id).await? {
-        // Before Stripe is asked about the account: thousands may wait.
-        match worker.calls.may_send(Operation::Transfer, id).await {
-            Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
-            Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
-            other => other?,
-        }
-        if let Some(reason) = account_obstacle(worker, &transaction, &account).await? {
-            return give_back(worker, job, &transaction, reason).await;
-        }
-    }
     let call = transfer_of(&transaction)?;
-    let transfer = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
+    let check = async || match account_obstacle(worker, &transaction, &account).await {
+        Ok(None) => Ok(()),
+        Ok(Some(reason)) => Err(Obstacle::Account(reason)),
+        Err(error) => Err(Obstacle::Unclear(error)),
+    };
+    let transfer = match worker
+        .calls
+        .run_checked(job.claim, transaction.id.uuid(), call, check)
+        .await
+    {
         Ok(made) if made.answer.is_none() && is_taken_back(worker, &made.id).await? => {
             return taken_back(worker, job, &transaction, made.id).await;
         }
         Ok(made) => made.id,
-        Err(CallError::WalletInactive) => return give_back(worker, job, &transaction, inactive()).await,
-        Err(CallError::CancelAsked) => return cancel::before_sending(worker, job, &transaction).await,
-        // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
-        Err(CallError::Stripe(error)) if error.misses("destination") => {
-            let reason = FailureReason::new(FailureCode::PayoutAccountRefused, ACCOUNT_GONE);
-            return refuse(worker, job, &transaction, reason).await;
-        }
-        Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
-            let reason = refusal::reason(&error, FailureCode::StripeRefused);
-            return refuse(worker, job, &transaction, reason).await;
-        }
-        Err(error) => return Err(error.into()),
+        Err(Obstacle::Account(reason)) => return give_back(worker, job, &transaction, reason).await,
+        Err(Obstacle::Unclear(error)) => return Err(error),
+        Err(Obstacle::Call(error)) => return not_sent(worker, job, &transaction, error).await,
     };
     worker
         .settle(&[step(job, &transaction, Command::RecordTransfer { transfer })])
         .await?;
     Ok(())
+}
+
+/// Why a withdrawal's transfer is not made this time.
+enum Obstacle {
+    /// The account may not be paid.
+    Account(FailureReason),
+    /// It could not be found out whether it may be.
+    Unclear(JobError),
+    /// The call brought no transfer.
+    Call(CallError),
+}
+
+impl From<CallError> for Obstacle {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// What becomes of a withdrawal whose transfer was not made.
+async fn not_sent(
+    worker: &Worker,
+    job: &ClaimedJob,
+    transaction: &Transaction,
+    error: CallError,
+) -> Result<(), JobError> {
+    match error {
+        CallError::WalletInactive => {
+            let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
+            give_back(worker, job, transaction, reason).await
+        }
+        CallError::CancelAsked => cancel::before_sending(worker, job, transaction).await,
+        // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
+        CallError::Stripe(error) if error.misses("destination") => {
+            let reason = FailureReason::new(FailureCode::PayoutAccountRefused, ACCOUNT_GONE);
+            refuse(worker, job, transaction, reason).await
+        }
+        CallError::Stripe(error) if error.disposition() == Disposition::FailDefinite => {
+            let reason = refusal::reason(&error, FailureCode::StripeRefused);
+            refuse(worker, job, transaction, reason).await
+        }
+        error => Err(error.into()),
+    }
 }
 
 /// The transfer was found after somebody had taken it back: a payout would take other money of the account. One that was made all the same has
@@ -114,10 +143,6 @@ pub(super) fn transfer_of(transaction: &Transaction) -> Result<CreateTransfer, J
             wallet_id: transaction.wallet_id,
         },
     })
-}
-
-fn inactive() -> FailureReason {
-    FailureReason::new(FailureCode::WalletInactive, INACTIVE)
 }
 
 /// The account fixed when the withdrawal was accepted.

@@ -97,7 +97,7 @@ impl CallStore {
         serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
     }
 
-    /// Whether money may leave at this moment; what relies on it asks [`CallStore::begin_try`].
+    /// Whether money may leave at this moment. It spares questions to Stripe; whether a call is sent [`CallStore::begin_try`] decides.
     pub(super) async fn may_leave(&self) -> Result<bool, DbError> {
         Ok(money_out::state(&self.db).await?.is_open)
     }
@@ -123,9 +123,7 @@ impl CallStore {
     ) -> Result<Begun, DbError> {
         in_transaction!(self.db, conn => {
             // Locked until the try is counted, so that none is counted after a stop.
-            if operation.sends_money_out() && !money_out::may_leave(conn).await? {
-                return Ok(Begun::Stopped);
-            }
+            let may_leave = !operation.sends_money_out() || money_out::may_leave(conn).await?;
             // Locked, so that no other worker can claim the job between this look and the count, and extended, so that none can while the
             // call is sent.
             if let Some(claim) = claim
@@ -152,6 +150,9 @@ impl CallStore {
             }
             if before.state == AttemptState::Prepared && transactions::is_to_be_cancelled(conn, subject).await? {
                 return Ok(Begun::CancelAsked);
+            }
+            if !may_leave {
+                return Ok(Begun::Stopped);
             }
             diesel::update(stripe_calls::table.find(key.as_str()))
                 .set((
