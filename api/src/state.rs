@@ -10,18 +10,17 @@ use tokio_util::task::TaskTracker;
 use wallet_core::accept::{Acceptor, Payees};
 use wallet_core::clock::SharedClock;
 use wallet_core::config::{AllowedOrigins, ApiConfig, TrustedProxies};
-use wallet_core::crypto::{PgKeyStore, Vault};
+use wallet_core::crypto::Vault;
 use wallet_core::db::{self, Db, DbOptions};
 use wallet_core::dispatch::HandOver;
 use wallet_core::feed::Feed;
-use wallet_core::ids::{SharedIds, SystemIds, UserId};
+use wallet_core::foundation::Foundation;
+use wallet_core::ids::{SharedIds, UserId};
 use wallet_core::inbox::Inbox;
 use wallet_core::metrics::{Recorder, upkeep};
 use wallet_core::queue::Carrier;
 use wallet_core::standing::Unfit;
-use wallet_core::stripe::{
-    BreakerSettings, Breakers, ClientOptions, StripeCalls, StripeClient, Verifier, WebhookSecret,
-};
+use wallet_core::stripe::{Verifier, WebhookSecret};
 
 use crate::auth::{Authenticator, LiveSessions};
 use crate::metrics;
@@ -139,27 +138,18 @@ impl App {
             None => None,
         };
         let reads = Reads::new(db.clone(), replica);
-        let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
-        let keys = Arc::new(PgKeyStore::new(db.clone()));
-        let vault = Arc::new(Vault::new(
-            config.encryption.clone(),
-            keys,
-            Arc::clone(&clock),
-            Arc::clone(&ids),
-        ));
+        let foundation = Foundation::new(db, clock, config.encryption.clone());
         let redis_url = config.redis.url.expose_secret();
         let namespace = config.redis.namespace.as_str();
         let carrier = Carrier::connect(redis_url, namespace).await?;
-        let calls = StripeCalls::new(
-            db.clone(),
-            Arc::clone(&vault),
-            StripeClient::new(&ClientOptions::new(
-                config.stripe.secret_key.clone(),
-                config.stripe.api_base.as_str(),
-            ))?,
-            Arc::new(Breakers::new(BreakerSettings::default())),
-            Arc::clone(&clock),
-        );
+        let calls = foundation.stripe_calls(&config.stripe)?;
+        let inbox = foundation.inbox(&config.stripe);
+        let Foundation {
+            db,
+            clock,
+            ids,
+            vault,
+        } = foundation;
         let background = TaskTracker::new();
         let (feed, listening) = Feed::start(config.database.url.clone(), stopped.clone());
         background.spawn(listening);
@@ -198,13 +188,7 @@ impl App {
             .with_limits(config.limits)
             .settling_in(config.stripe.settlement.clone()),
             payees: Payees::new(db.clone(), calls, Arc::clone(&clock), config.stripe.live),
-            inbox: Inbox::new(
-                db.clone(),
-                Arc::clone(&clock),
-                Arc::clone(&vault),
-                config.stripe.live,
-            )
-            .handing_over(hand_over),
+            inbox: inbox.handing_over(hand_over),
             verifier: verifier(&config.webhook_secrets)?,
             wallets,
             transactions,

@@ -21,6 +21,7 @@ pub mod error_chain;
 pub mod feed;
 pub mod fees;
 pub mod flows;
+pub mod foundation;
 pub mod ids;
 pub mod inbox;
 pub mod janitor;

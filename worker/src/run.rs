@@ -13,13 +13,12 @@ use wallet_core::db::{self, Db, DbError, DbOptions};
 use wallet_core::dispatch::Dispatcher;
 use wallet_core::error_chain::chain;
 use wallet_core::feed::Announcer;
+use wallet_core::foundation::Foundation;
 use wallet_core::jobs::QueueName;
 use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::metrics::{RecorderError, recorder, upkeep};
 use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
-use wallet_core::stripe::{
-    BreakerSettings, Breakers, ClientConfigError, ClientOptions, StripeCalls, StripeClient,
-};
+use wallet_core::stripe::ClientConfigError;
 
 use crate::background::redis_fallback::{self, Served};
 use crate::background::{checks, housekeeping, lock_nodes, overdue_locks, platform_account, resume};
@@ -79,24 +78,24 @@ pub async fn run(
         .map(ExposeSecret::expose_secret)
         .collect();
     let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
-    let stripe = ClientOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
-    let client = StripeClient::new(&stripe)?;
+    let foundation = Foundation::new(db, clock, config.encryption.clone());
+    let calls = foundation.stripe_calls(&config.stripe)?;
     let recorder = recorder()?;
     metrics::describe();
-    let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
-    let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
+    let dispatcher = Dispatcher::new(
+        foundation.db.clone(),
+        carrier.clone(),
+        Arc::clone(&foundation.clock),
+    );
     // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
     let drained = CancellationToken::new();
     // However this function ends, its tasks do not outlive it.
     let _end = drained.clone().drop_guard();
-    let (announcer, announcing) = Announcer::start(db.clone(), drained.clone());
+    let (announcer, announcing) = Announcer::start(foundation.db.clone(), drained.clone());
     let worker = Arc::new(Worker::new(
         &config,
-        db,
-        clock,
-        |db, vault, clock| {
-            StripeCalls::new(db.clone(), Arc::clone(vault), client, breakers, Arc::clone(clock))
-        },
+        foundation,
+        calls,
         locks,
         dispatcher.clone(),
         announcer,

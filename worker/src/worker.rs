@@ -8,12 +8,13 @@ use wallet_core::audit::Actor;
 use wallet_core::budget::CallBudget;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
-use wallet_core::crypto::{PgKeyStore, Vault};
+use wallet_core::crypto::Vault;
 use wallet_core::db::Db;
 use wallet_core::debts::AlarmLimits;
 use wallet_core::dispatch::Dispatcher;
 use wallet_core::feed::Announcer;
-use wallet_core::ids::{SharedIds, SystemIds, WalletId};
+use wallet_core::foundation::Foundation;
+use wallet_core::ids::{SharedIds, WalletId};
 use wallet_core::inbox::{self, EventEnd, Inbox};
 use wallet_core::jobs::{self, ClaimedJob};
 use wallet_core::locks::{LockError, WalletLocks};
@@ -78,9 +79,8 @@ impl Worker {
     #[must_use]
     pub fn new(
         config: &WorkerConfig,
-        db: Db,
-        clock: SharedClock,
-        calls: impl FnOnce(&Db, &Arc<Vault>, &SharedClock) -> StripeCalls,
+        foundation: Foundation,
+        calls: StripeCalls,
         locks: WalletLocks,
         dispatcher: Dispatcher,
         announcer: Announcer,
@@ -93,14 +93,13 @@ impl Worker {
             std::process::id(),
             rand::rng().random::<u32>()
         );
-        let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
-        let store = Arc::new(PgKeyStore::new(db.clone()));
-        let vault = Arc::new(Vault::new(
-            config.encryption.clone(),
-            store,
-            Arc::clone(&clock),
-            Arc::clone(&ids),
-        ));
+        let inbox = foundation.inbox(&config.stripe);
+        let Foundation {
+            db,
+            clock,
+            ids,
+            vault,
+        } = foundation;
         let settler = Settler::new(
             db.clone(),
             Arc::clone(&clock),
@@ -109,13 +108,8 @@ impl Worker {
         )
         .announcing(announcer.clone());
         Self {
-            inbox: Inbox::new(
-                db.clone(),
-                Arc::clone(&clock),
-                Arc::clone(&vault),
-                config.stripe.live,
-            ),
-            calls: calls(&db, &vault, &clock),
+            inbox,
+            calls,
             failed_alone: FailedAlone::default(),
             waits: Waits::new(config.job_timeout, locks.ttl()),
             debt_alarms: config.debt_alarms.clone(),

@@ -1,7 +1,6 @@
 //! Creating calls that no job makes: a person waits for them, and their rows are the only memory of them.
 
 use std::ffi::OsString;
-use std::sync::Arc;
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -9,13 +8,11 @@ use serde_json::json;
 use uuid::Uuid;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
-use wallet_core::crypto::{PgKeyStore, Vault};
-use wallet_core::ids::{JobId, SystemIds, UserId};
+use wallet_core::foundation::Foundation;
+use wallet_core::ids::{JobId, UserId};
 use wallet_core::jobs::Claim;
 use wallet_core::money::Currency;
-use wallet_core::stripe::{
-    BreakerSettings, Breakers, CallError, ClientOptions, CreateAccount, ErrorClass, StripeCalls, StripeClient,
-};
+use wallet_core::stripe::{CallError, CreateAccount, ErrorClass, StripeCalls};
 use wallet_tests::TestApp;
 
 /// Calls as a process of its own would make them.
@@ -23,13 +20,8 @@ async fn calls(app: &TestApp) -> StripeCalls {
     let config = WorkerConfig::read(&|name: &str| app.variables.get(name).map(OsString::from)).unwrap();
     let db = app.db.pool().await.clone();
     let clock: SharedClock = app.clock.clone();
-    let ids = Arc::new(SystemIds::new(Arc::clone(&clock)));
-    let keys = Arc::new(PgKeyStore::new(db.clone()));
-    let vault = Arc::new(Vault::new(config.encryption, keys, Arc::clone(&clock), ids));
-    let options = ClientOptions::new(config.stripe.secret_key, config.stripe.api_base.as_str());
-    let client = StripeClient::new(&options).unwrap();
-    let breakers = Arc::new(Breakers::new(BreakerSettings::default()));
-    StripeCalls::new(db, vault, client, breakers, clock)
+    let foundation = Foundation::new(db, clock, config.encryption);
+    foundation.stripe_calls(&config.stripe).unwrap()
 }
 
 fn account(person: Uuid) -> CreateAccount {

@@ -1,7 +1,6 @@
 //! `reconcile`.
 
 use std::str::FromStr;
-use std::sync::Arc;
 
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,14 +9,10 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use wallet_core::budget::CallBudget;
 use wallet_core::config::ReconcileConfig;
-use wallet_core::crypto::{PgKeyStore, Vault};
-use wallet_core::ids::SystemIds;
 use wallet_core::money::{Currency, Money};
 use wallet_core::reason::Reason;
 use wallet_core::reconcile::{self as books, Difference, Explanation, Figure, Reconciliation};
-use wallet_core::stripe::{
-    BalanceTransactionId, BreakerSettings, Breakers, ClientOptions, StripeCalls, StripeClient,
-};
+use wallet_core::stripe::BalanceTransactionId;
 
 use super::moment;
 use super::{Session, Verdict};
@@ -79,7 +74,9 @@ pub(crate) async fn reconcile(
     how: Reconcile,
 ) -> anyhow::Result<()> {
     let (db, actor, now) = (&session.db, &session.actor, session.now());
-    let calls = calls(session, config)?;
+    let calls = session
+        .foundation(&config.encryption)
+        .stripe_calls(&config.stripe)?;
     match how.record {
         Some(Record::Explain {
             movement,
@@ -169,23 +166,6 @@ async fn show_opening(session: &Session, currency: Currency) -> anyhow::Result<(
     };
     let object = json!({ "opening": amount.map(|amount| amount.amount()), "currency": currency });
     session.answer(&object, [line])
-}
-
-fn calls(session: &Session, config: &ReconcileConfig) -> anyhow::Result<StripeCalls> {
-    let options = ClientOptions::new(config.stripe.secret_key.clone(), config.stripe.api_base.as_str());
-    let vault = Vault::new(
-        config.encryption.clone(),
-        Arc::new(PgKeyStore::new(session.db.clone())),
-        Arc::clone(&session.clock),
-        Arc::new(SystemIds::new(Arc::clone(&session.clock))),
-    );
-    Ok(StripeCalls::new(
-        session.db.clone(),
-        Arc::new(vault),
-        StripeClient::new(&options)?,
-        Arc::new(Breakers::new(BreakerSettings::default())),
-        Arc::clone(&session.clock),
-    ))
 }
 
 fn in_words(found: &Reconciliation) -> Vec<String> {

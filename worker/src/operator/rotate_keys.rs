@@ -1,13 +1,11 @@
 //! `rotate-keys`.
 
-use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
 use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::KeysConfig;
-use wallet_core::crypto::{PgKeyStore, RewrapReport, Vault};
-use wallet_core::ids::SystemIds;
+use wallet_core::crypto::RewrapReport;
 use wallet_core::reason::Reason;
 
 use super::{Session, Verdict};
@@ -29,12 +27,7 @@ pub(crate) async fn rotate_keys(
     config: &KeysConfig,
     how: &RotateKeys,
 ) -> anyhow::Result<()> {
-    let vault = Vault::new(
-        config.encryption.clone(),
-        Arc::new(PgKeyStore::new(session.db.clone())),
-        Arc::clone(&session.clock),
-        Arc::new(SystemIds::new(Arc::clone(&session.clock))),
-    );
+    let vault = session.foundation(&config.encryption).vault;
     record(
         session,
         "begin_key_rotation",

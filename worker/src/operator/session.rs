@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use wallet_core::audit::{Actor, OperatorName};
 use wallet_core::clock::{SharedClock, SystemClock};
 use wallet_core::config::DatabaseConfig;
+use wallet_core::crypto::WrappingKeys;
 use wallet_core::db::{Db, DbOptions};
+use wallet_core::foundation::Foundation;
 use wallet_core::standing;
 
 /// What every command understands.
@@ -58,6 +60,11 @@ impl Session {
             actor,
             json: manner.json,
         })
+    }
+
+    /// What commands stand on that open personal details or ask Stripe.
+    pub(super) fn foundation(&self, keys: &WrappingKeys) -> Foundation {
+        Foundation::new(self.db.clone(), Arc::clone(&self.clock), keys.clone())
     }
 
     /// Whether the commands can find in the database what they look for.

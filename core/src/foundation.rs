@@ -1,0 +1,75 @@
+//! What every program stands on, put together in one place: PostgreSQL, the clock, ids, sealing, and Stripe with the record of our calls.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::SharedClock;
+use crate::config::StripeConfig;
+use crate::crypto::{PgKeyStore, Vault, WrappingKeys};
+use crate::db::Db;
+use crate::ids::{SharedIds, SystemIds};
+use crate::inbox::Inbox;
+use crate::stripe::{BreakerSettings, Breakers, ClientConfigError, ClientOptions, StripeCalls, StripeClient};
+
+/// What the API, the workers and the operators' commands stand on; cheap to clone.
+#[derive(Clone)]
+pub struct Foundation {
+    /// PostgreSQL.
+    pub db: Db,
+    /// Now.
+    pub clock: SharedClock,
+    /// New ids.
+    pub ids: SharedIds,
+    /// Sealing and opening.
+    pub vault: Arc<Vault>,
+}
+
+impl fmt::Debug for Foundation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Foundation")
+            .field("db", &self.db)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Foundation {
+    /// Puts it together; nothing is asked yet.
+    #[must_use]
+    pub fn new(db: Db, clock: SharedClock, keys: WrappingKeys) -> Self {
+        let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
+        let store = Arc::new(PgKeyStore::new(db.clone()));
+        let vault = Vault::new(keys, store, Arc::clone(&clock), Arc::clone(&ids));
+        Self {
+            db,
+            clock,
+            ids,
+            vault: Arc::new(vault),
+        }
+    }
+
+    /// Stripe, with the record of our calls and breakers of this process's own.
+    ///
+    /// # Errors
+    /// When the configuration cannot be put to use.
+    pub fn stripe_calls(&self, stripe: &StripeConfig) -> Result<StripeCalls, ClientConfigError> {
+        let options = ClientOptions::new(stripe.secret_key.clone(), stripe.api_base.as_str());
+        Ok(StripeCalls::new(
+            self.db.clone(),
+            Arc::clone(&self.vault),
+            StripeClient::new(&options)?,
+            Arc::new(Breakers::new(BreakerSettings::default())),
+            Arc::clone(&self.clock),
+        ))
+    }
+
+    /// The inbox of Stripe's events.
+    #[must_use]
+    pub fn inbox(&self, stripe: &StripeConfig) -> Inbox {
+        Inbox::new(
+            self.db.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.vault),
+            stripe.live,
+        )
+    }
+}
