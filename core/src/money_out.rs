@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
@@ -44,12 +44,6 @@ struct Open {
     is_open: bool,
 }
 
-#[derive(QueryableByName)]
-struct Waiting {
-    #[diesel(sql_type = BigInt)]
-    jobs: i64,
-}
-
 /// How the switch stands; somebody who needs to rely on it asks `may_leave`.
 ///
 /// # Errors
@@ -67,11 +61,7 @@ pub async fn state(db: &Db) -> Result<MoneyOut, DbError> {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn waiting(db: &Db) -> Result<i64, DbError> {
-    let row: Waiting = sql("SELECT count(*) AS jobs FROM jobs WHERE waits_for = $1 AND parked_at IS NULL")
-        .bind::<Text, _>(WaitsFor::MoneyOut)
-        .get_result(&mut db.conn().await?)
-        .await?;
-    Ok(row.jobs)
+    jobs::count_waiting_for(db, WaitsFor::MoneyOut).await
 }
 
 /// Whether money may leave: true until the caller's transaction ends. A switch that is gone is off.

@@ -4,15 +4,12 @@ use serde_json::json;
 
 use crate::audit::{self, Actor, AuditRecord};
 use crate::clock::Clock;
-use crate::db::schema::external_refs;
 use crate::db::{Db, DbError, PgConn, in_transaction};
 use crate::ids::{IdSource, TransactionId};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::money::Money;
 use crate::transactions::{self, ExternalRef, Flow, TimelineKind, Transaction};
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 /// What was found.
 #[derive(Debug, Clone)]
@@ -82,44 +79,15 @@ async fn take_references(
         Some(also) => transactions::find_by_external_ref(conn, also).await?,
         None => None,
     };
-    // Whoever comes second waits here for the first one's commit.
-    let holder = take_reference(conn, &found.reference, also.unwrap_or(new), now).await?;
+    let holder = transactions::take_reference(conn, &found.reference, also.unwrap_or(new), now).await?;
     if let Some(also) = &found.also {
-        let second = take_reference(conn, also, holder, now).await?;
+        let second = transactions::take_reference(conn, also, holder, now).await?;
         if second != holder {
             // Somebody else has booked it by the second object meanwhile: again, now that both can be seen.
             return Err(DbError::Overtaken);
         }
     }
     Ok((holder != new).then_some(holder))
-}
-
-/// Lets a reference lead to this transaction, unless it leads to one already; gives the one that it leads to.
-async fn take_reference(
-    conn: &mut PgConn,
-    reference: &ExternalRef,
-    transaction: TransactionId,
-    now: DateTime<Utc>,
-) -> Result<TransactionId, DbError> {
-    let taken = diesel::insert_into(external_refs::table)
-        .values((
-            external_refs::kind.eq(reference.kind()),
-            external_refs::external_id.eq(reference.id()),
-            external_refs::transaction_id.eq(transaction.uuid()),
-            external_refs::created_at.eq(now),
-        ))
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
-    if taken == 1 {
-        return Ok(transaction);
-    }
-    let known = transactions::find_by_external_ref(conn, reference).await?;
-    known.ok_or_else(|| DbError::Inconsistent {
-        table: "external_refs",
-        column: "transaction_id",
-        row: reference.id().to_owned(),
-    })
 }
 
 /// What carries the transaction on.

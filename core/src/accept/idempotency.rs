@@ -47,7 +47,7 @@ impl IdempotencyKey {
 }
 
 /// The purpose of the digests' key.
-pub(crate) const DIGESTS: &str = "idempotency_keys.fingerprint v1";
+pub(super) const DIGESTS: &str = "idempotency_keys.fingerprint v1";
 
 /// What a stored digest begins with. A bare SHA-256, which earlier versions stored, has 32 bytes and no such mark.
 pub(crate) const KEYED: u8 = 1;
@@ -89,7 +89,7 @@ impl<'a> Fingerprint<'a> {
 }
 
 /// The digest that is stored for a bare one.
-pub(crate) fn keyed(digester: &Digester, bare: &[u8]) -> Vec<u8> {
+pub(super) fn keyed(digester: &Digester, bare: &[u8]) -> Vec<u8> {
     [&[KEYED], digester.digest(bare).as_slice()].concat()
 }
 

@@ -1,6 +1,7 @@
 //! Accepting a request: check it, then write the pending transaction, its job, its first timeline line, its idempotency key and
 //! its audit record in one transaction. Nothing here changes a balance.
 
+mod bare_digests;
 mod caller;
 mod cancel;
 mod checks;
@@ -21,11 +22,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use serde_json::json;
 
+pub use bare_digests::key_bare_digests;
 pub use caller::{Caller, Role};
 pub use deposit::DepositInput;
 pub use error::AcceptError;
 pub use found::{Found, open_found};
-pub(crate) use idempotency::{DIGESTS, keyed};
 pub use idempotency::{IdempotencyKey, InvalidKey};
 pub use onboarding::{LONGEST_URL, OnboardInput, Onboarding, PayeeError, Payees};
 pub use refund::RefundInput;

@@ -101,6 +101,30 @@ pub async fn close(
         == 1)
 }
 
+/// Closes the open alarms of this kind about any of these subjects.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn close_all(
+    conn: &mut PgConn,
+    kind: AlarmKind,
+    subjects: &[String],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let open = alarms::table
+        .filter(alarms::kind.eq(kind))
+        .filter(alarms::subject.eq_any(subjects))
+        .filter(alarms::closed_at.is_null());
+    diesel::update(open)
+        .set(alarms::closed_at.eq(now))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Closes an alarm that was listed before, unless it was raised again since.
 ///
 /// # Errors

@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 pub use end::{EventEnd, close};
 pub use state::{EventSource, EventState};
-pub use store::{Replay, StoredEvent, find, is_parked, replay, unknown_of};
+pub(crate) use store::mark_processed;
+pub use store::{BODIES_KEPT, Replay, StoredEvent, drop_bodies, find, is_parked, replay, unknown_of};
 
 use crate::alarms::{self, AlarmKind};
 use crate::chaos::{self, Point};

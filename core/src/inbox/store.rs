@@ -2,15 +2,22 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Interval, Timestamptz};
 use diesel_async::RunQueryDsl;
 
 use super::{Arrived, EventSource, EventState, Obstacle, job_of};
+use crate::alarms::{self, AlarmKind};
 use crate::db::schema::stripe_events;
 use crate::db::{Db, DbError, PgConn, sql};
 use crate::jobs;
+
+/// How long the body of an event is kept: as long as Stripe itself lists the event (<https://docs.stripe.com/api/events>).
+pub const BODIES_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// Most bodies that are dropped at once, so that nothing is locked for long.
+const MOST_DROPPED: i64 = 500;
 
 /// A stored event, without its body.
 #[derive(Debug, Clone)]
@@ -140,11 +147,7 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
     }
     let ids: Vec<String> = query.load(conn).await?;
     // What was parked is tried again; should it end so once more, its alarm is raised anew.
-    sql("UPDATE alarms SET closed_at = $2 WHERE kind = 'event_parked' AND subject = ANY($1) AND closed_at IS NULL")
-        .bind::<Array<Text>, _>(&ids)
-        .bind::<Timestamptz, _>(now)
-        .execute(conn)
-        .await?;
+    alarms::close_all(conn, AlarmKind::EventParked, &ids, now).await?;
     diesel::update(stripe_events::table.filter(stripe_events::id.eq_any(&ids)))
         .set((
             stripe_events::state.eq(EventState::Received),
@@ -156,6 +159,48 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
         jobs::insert(conn, &job_of(id, now)).await?;
     }
     Ok(ids)
+}
+
+/// Writes down that these events are processed; one that is already stays as it is.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub(crate) async fn mark_processed(
+    conn: &mut PgConn,
+    ids: &[String],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let open = stripe_events::table
+        .filter(stripe_events::id.eq_any(ids))
+        .filter(stripe_events::state.ne(EventState::Processed));
+    diesel::update(open)
+        .set((
+            stripe_events::state.eq(EventState::Processed),
+            stripe_events::processed_at.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Drops the bodies of events that are old enough; gives how many. What an event was about, and the digest by which another body under its
+/// id is noticed, stay.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn drop_bodies(db: &Db, now: DateTime<Utc>) -> Result<usize, DbError> {
+    let conn = &mut db.conn().await?;
+    Ok(sql("UPDATE stripe_events SET encrypted_body = NULL WHERE id IN
+             (SELECT id FROM stripe_events WHERE encrypted_body IS NOT NULL AND received_at < $1 - $2
+               ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED)")
+    .bind::<Timestamptz, _>(now)
+    .bind::<Interval, _>(BODIES_KEPT)
+    .bind::<BigInt, _>(MOST_DROPPED)
+    .execute(conn)
+    .await?)
 }
 
 /// A text in which LIKE sees no signs of its own.

@@ -147,6 +147,18 @@ pub async fn hand_over_anew(db: &Db, queue: QueueName, older_than: Duration) -> 
     .await?)
 }
 
+/// How many jobs wait for this.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn count_waiting_for(db: &Db, what: WaitsFor) -> Result<i64, DbError> {
+    let row: CountRow = sql("SELECT count(*) AS count FROM jobs WHERE waits_for = $1 AND parked_at IS NULL")
+        .bind::<Text, _>(what)
+        .get_result(&mut db.conn().await?)
+        .await?;
+    Ok(row.count)
+}
+
 /// How many jobs of a queue are not parked.
 ///
 /// # Errors

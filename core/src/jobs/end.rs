@@ -97,15 +97,15 @@ pub async fn drop_of(
         return Ok(());
     }
     let ids: Vec<Uuid> = transactions.iter().map(|id| id.uuid()).collect();
-    sql("WITH done AS (DELETE FROM jobs WHERE transaction_id = ANY($1) AND ($2 IS NULL OR kind = $2) RETURNING id, parked_at)
-         UPDATE alarms SET closed_at = $3 FROM done
-          WHERE done.parked_at IS NOT NULL AND alarms.kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL")
-        .bind::<Array<SqlUuid>, _>(ids)
-        .bind::<Nullable<Text>, _>(kind.map(JobKind::as_str))
-        .bind::<Timestamptz, _>(now)
-        .execute(conn)
-        .await?;
-    Ok(())
+    let ended: Vec<EndedRow> = sql(
+        "DELETE FROM jobs WHERE transaction_id = ANY($1) AND ($2 IS NULL OR kind = $2)
+         RETURNING id, parked_at IS NOT NULL AS was_parked",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Nullable<Text>, _>(kind.map(JobKind::as_str))
+    .load(conn)
+    .await?;
+    close_alarms(conn, &ended, now).await
 }
 
 /// Drops the job of a unique key if it is parked, with its alarm: another one takes its place.
@@ -113,16 +113,20 @@ pub async fn drop_of(
 /// # Errors
 /// When the database cannot be reached.
 pub async fn drop_parked(conn: &mut PgConn, unique_key: &str, now: DateTime<Utc>) -> Result<(), DbError> {
-    sql(
-        "WITH done AS (DELETE FROM jobs WHERE unique_key = $1 AND parked_at IS NOT NULL RETURNING id)
-         UPDATE alarms SET closed_at = $2 FROM done
-          WHERE alarms.kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL",
+    let ended: Vec<EndedRow> = sql(
+        "DELETE FROM jobs WHERE unique_key = $1 AND parked_at IS NOT NULL RETURNING id, true AS was_parked",
     )
     .bind::<Text, _>(unique_key)
-    .bind::<Timestamptz, _>(now)
-    .execute(conn)
+    .load(conn)
     .await?;
-    Ok(())
+    close_alarms(conn, &ended, now).await
+}
+
+/// Nobody has to look any more at what was parked and is gone.
+async fn close_alarms(conn: &mut PgConn, ended: &[EndedRow], now: DateTime<Utc>) -> Result<(), DbError> {
+    let parked = ended.iter().filter(|row| row.was_parked);
+    let subjects: Vec<String> = parked.map(|row| row.id.to_string()).collect();
+    alarms::close_all(conn, AlarmKind::JobParked, &subjects, now).await
 }
 
 /// Whether no worker has, or may still have, the jobs of a kind of a transaction; if so none begins one until the end of the database's
@@ -199,9 +203,11 @@ pub async fn park(db: &Db, claim: Claim, now: DateTime<Utc>, reason: &str) -> Re
 }
 
 #[derive(QueryableByName)]
-struct Ended {
+struct EndedRow {
     #[diesel(sql_type = BigInt)]
-    jobs: i64,
+    id: i64,
+    #[diesel(sql_type = Bool)]
+    was_parked: bool,
 }
 
 #[derive(QueryableByName)]
@@ -239,17 +245,12 @@ pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Resul
 /// # Errors
 /// When the database cannot be reached.
 pub async fn finish(conn: &mut PgConn, claims: &[Claim], now: DateTime<Utc>) -> Result<usize, DbError> {
-    let ended: Ended = sql(
-        "WITH done AS (DELETE FROM jobs USING unnest($1, $2) AS held (id, fence)
-                        WHERE jobs.id = held.id AND jobs.fence = held.fence RETURNING jobs.id, jobs.parked_at),
-              closed AS (UPDATE alarms SET closed_at = $3 FROM done
-                          WHERE done.parked_at IS NOT NULL AND kind = 'job_parked' AND subject = done.id::text AND closed_at IS NULL)
-         SELECT count(*) AS jobs FROM done",
-    )
+    let ended: Vec<EndedRow> = sql("DELETE FROM jobs USING unnest($1, $2) AS held (id, fence)
+          WHERE jobs.id = held.id AND jobs.fence = held.fence RETURNING jobs.id, jobs.parked_at IS NOT NULL AS was_parked")
     .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.job.0).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(claims.iter().map(|claim| claim.fence).collect::<Vec<_>>())
-    .bind::<Timestamptz, _>(now)
-    .get_result(conn)
+    .load(conn)
     .await?;
-    Ok(usize::try_from(ended.jobs).unwrap_or(0))
+    close_alarms(conn, &ended, now).await?;
+    Ok(ended.len())
 }

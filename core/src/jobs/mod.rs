@@ -8,6 +8,7 @@ mod claim;
 mod dispatch;
 mod end;
 mod kind;
+mod lock;
 mod new;
 mod parked;
 mod waits_for;
@@ -15,14 +16,16 @@ mod waits_for;
 pub use backlog::{Backlog, backlog};
 pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, extend, renew};
 pub use dispatch::{
-    Forward, bring_forward, count_waiting, forget_hand_over, hand_over_anew, queues_due, take_due,
+    Forward, bring_forward, count_waiting, count_waiting_for, forget_hand_over, hand_over_anew, queues_due,
+    take_due,
 };
 pub use end::{
     HandBack, MAX_STARTS, drop_of, drop_parked, finish, hand_back, lock_at_rest, park, park_crashed,
     record_payload, record_progress, retry_later,
 };
 pub use kind::{JobKind, QueueName, UnknownQueue};
-pub use new::{NewJob, insert};
+pub(crate) use lock::{lock_fences, lock_of};
+pub use new::{NewJob, insert, insert_all};
 pub use parked::{
     MOST_OF_WALLET, ParkedJob, UniqueJob, find_unique, is_parked, list_parked, parked_of, requeue,
 };

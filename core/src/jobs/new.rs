@@ -80,3 +80,35 @@ pub async fn insert(conn: &mut PgConn, job: &NewJob) -> Result<Option<JobId>, Db
     .await?;
     Ok(rows.into_iter().next().map(|row| JobId(row.id)))
 }
+
+/// Queues jobs by one statement; gives how many there are more, without those whose unique key is queued already.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn insert_all(conn: &mut PgConn, jobs: &[NewJob]) -> Result<usize, DbError> {
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    let rows: Vec<Value> = jobs
+        .iter()
+        .map(|job| {
+            json!({
+                "queue": job.kind.queue().as_str(), "kind": job.kind.as_str(), "transaction_id": job.transaction.map(TransactionId::uuid),
+                "wallet_ids": job.wallets.iter().map(|id| id.uuid()).collect::<Vec<_>>(), "payload": job.payload, "unique_key": job.unique_key,
+                "run_at": job.run_at,
+            })
+        })
+        .collect();
+    Ok(sql(
+        "INSERT INTO jobs (queue, kind, transaction_id, wallet_ids, payload, unique_key, run_at, created_at)
+         SELECT queue, kind, transaction_id, wallet_ids, payload, unique_key, run_at, run_at
+           FROM ROWS FROM (jsonb_to_recordset($1) AS (queue text, kind text, transaction_id uuid, wallet_ids uuid[], payload jsonb,
+                                                      unique_key text, run_at timestamptz))
+                WITH ORDINALITY AS n (queue, kind, transaction_id, wallet_ids, payload, unique_key, run_at, place)
+          ORDER BY place
+         ON CONFLICT (unique_key) DO NOTHING",
+    )
+    .bind::<Jsonb, _>(Value::Array(rows))
+    .execute(conn)
+    .await?)
+}

@@ -5,21 +5,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt};
-use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Patience, Step};
-use crate::db::schema::{external_refs, jobs, stripe_calls, wallet_transactions};
-use crate::db::{DbError, PgConn, sql};
+use super::Step;
+use crate::db::{self, DbError, Patience, PgConn};
 use crate::debts::{self, Cause};
 use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, WalletId};
+use crate::jobs;
 use crate::ledger::{Books, suspended_of};
 use crate::money::Money;
-use crate::stripe::{CallOutcome, Operation};
-use crate::transactions::{ExternalRef, RefKind, Transaction, TransactionRow, returns_of};
+use crate::stripe;
+use crate::transactions::{self, ExternalRef, RefKind, Transaction, returns_of};
+use crate::wallets;
 
 /// What the batch has locked.
 pub(super) struct Locked {
@@ -43,17 +41,21 @@ pub(super) struct Locked {
     pub(super) money_sent: HashSet<TransactionId>,
 }
 
-/// How long a batch that passes by what is held waits for a row that it could not name beforehand.
-const SHORT_WAIT: &str = "SET LOCAL lock_timeout = '250ms'";
-
 pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) -> Result<Locked, DbError> {
     if patience == Patience::PassBy {
-        sql(SHORT_WAIT).execute(conn).await?;
+        db::wait_briefly(conn).await?;
     }
-    let (fences, mut held) = lock_jobs(conn, steps, patience).await?;
+    let jobs_of_steps: Vec<JobId> = steps.iter().map(|step| step.claim.job).collect();
+    let (fences, mut held) = jobs::lock_fences(conn, &jobs_of_steps, patience).await?;
     let alive = |step: &&Step| is_valid(&fences, step);
     let mut live: Vec<&Step> = steps.iter().filter(alive).collect();
-    let (books, held_wallets) = super::wallets::lock(conn, &live, patience).await?;
+    let wallets_of = |steps: &mut dyn Iterator<Item = &&Step>| -> HashSet<WalletId> {
+        steps.flat_map(|step| step.wallets.iter().copied()).collect()
+    };
+    let named = wallets_of(&mut live.iter());
+    let may_owe = wallets_of(&mut live.iter().filter(|step| step.command.may_owe()));
+    let (balances, held_wallets) = wallets::lock_balances(conn, &named, &may_owe, patience).await?;
+    let books = Books::new(balances);
     let causes = causes(conn, &books).await?;
     let mut leave_out = |live: &mut Vec<&Step>, is_held: &dyn Fn(&Step) -> bool| {
         live.retain(|step| {
@@ -68,10 +70,13 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
         step.wallets.iter().any(|wallet| held_wallets.contains(wallet))
     });
     let wanted: HashSet<TransactionId> = live.iter().map(|step| step.transaction).collect();
-    let mut transactions = lock_transactions(conn, wanted.clone(), patience).await?;
+    let mut transactions = transactions::lock(conn, &wanted, patience).await?;
     let held_transactions = match patience {
         Patience::Wait => HashSet::new(),
-        Patience::PassBy => held_of(conn, &wanted, &transactions).await?,
+        Patience::PassBy => {
+            let missing = wanted.iter().filter(|id| !transactions.contains_key(id));
+            transactions::existing(conn, missing.copied()).await?
+        }
     };
     leave_out(&mut live, &|step| held_transactions.contains(&step.transaction));
     // After their own transactions, against the order of ids: all of a family share the wallet that is locked before them.
@@ -89,74 +94,9 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
     })
 }
 
-/// Those of the wanted transactions that exist and could not be locked.
-async fn held_of(
-    conn: &mut PgConn,
-    wanted: &HashSet<TransactionId>,
-    locked: &HashMap<TransactionId, Transaction>,
-) -> Result<HashSet<TransactionId>, DbError> {
-    let missing: Vec<Uuid> = wanted
-        .iter()
-        .filter(|id| !locked.contains_key(id))
-        .map(|id| id.uuid())
-        .collect();
-    if missing.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let there: Vec<Uuid> = wallet_transactions::table
-        .filter(wallet_transactions::id.eq_any(missing))
-        .select(wallet_transactions::id)
-        .load(conn)
-        .await?;
-    Ok(there.into_iter().map(TransactionId::from_uuid).collect())
-}
-
 /// Whether nobody else has claimed the job of this step since.
 pub(super) fn is_valid(fences: &HashMap<JobId, i64>, step: &Step) -> bool {
     fences.get(&step.claim.job) == Some(&step.claim.fence)
-}
-
-#[derive(QueryableByName)]
-struct FenceRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = BigInt)]
-    fence: i64,
-}
-
-/// The fences of the jobs that could be locked, and the jobs that somebody else holds.
-async fn lock_jobs(
-    conn: &mut PgConn,
-    steps: &[Step],
-    patience: Patience,
-) -> Result<(HashMap<JobId, i64>, HashSet<JobId>), DbError> {
-    let ids: Vec<i64> = steps.iter().map(|step| step.claim.job.0).collect();
-    if ids.is_empty() {
-        return Ok((HashMap::new(), HashSet::new()));
-    }
-    let waiting =
-        "SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE";
-    let passing = "SELECT id, fence FROM jobs WHERE id = ANY($1) AND parked_at IS NULL ORDER BY id FOR UPDATE SKIP LOCKED";
-    let statement = match patience {
-        Patience::Wait => waiting,
-        Patience::PassBy => passing,
-    };
-    let rows: Vec<FenceRow> = sql(statement).bind::<Array<BigInt>, _>(&ids).load(conn).await?;
-    let fences: HashMap<JobId, i64> = rows.into_iter().map(|row| (JobId(row.id), row.fence)).collect();
-    let missing: Vec<i64> = ids
-        .into_iter()
-        .filter(|id| !fences.contains_key(&JobId(*id)))
-        .collect();
-    if patience == Patience::Wait || missing.is_empty() {
-        return Ok((fences, HashSet::new()));
-    }
-    let there: Vec<i64> = jobs::table
-        .filter(jobs::id.eq_any(missing))
-        .filter(jobs::parked_at.is_null())
-        .select(jobs::id)
-        .load(conn)
-        .await?;
-    Ok((fences, there.into_iter().map(JobId).collect()))
 }
 
 /// What caused the debts of these wallets; nothing is asked when nobody owes.
@@ -165,38 +105,6 @@ async fn causes(conn: &mut PgConn, books: &Books) -> Result<HashMap<WalletId, Tr
     let causes = debts::causes(conn, &owing).await?;
     let oldest = |(wallet, of_it): (WalletId, Vec<Cause>)| Some((wallet, of_it.last()?.transaction));
     Ok(causes.into_iter().filter_map(oldest).collect())
-}
-
-async fn lock_transactions(
-    conn: &mut PgConn,
-    wanted: HashSet<TransactionId>,
-    patience: Patience,
-) -> Result<HashMap<TransactionId, Transaction>, DbError> {
-    let ids: Vec<Uuid> = wanted.into_iter().map(TransactionId::uuid).collect();
-    let (Some(least), Some(most)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
-        return Ok(HashMap::new());
-    };
-    let all = wallet_transactions::table
-        .filter(wallet_transactions::id.eq_any(ids))
-        // Without the bounds the list would not prune partitions.
-        .filter(wallet_transactions::id.between(least, most))
-        .order(wallet_transactions::id.asc())
-        .select(TransactionRow::as_select())
-        .for_no_key_update();
-    let rows: Vec<TransactionRow> = match patience {
-        Patience::Wait => all.load(conn).await?,
-        Patience::PassBy => all.skip_locked().load(conn).await?,
-    };
-    by_id(rows)
-}
-
-fn by_id(rows: Vec<TransactionRow>) -> Result<HashMap<TransactionId, Transaction>, DbError> {
-    rows.into_iter()
-        .map(|row| {
-            let transaction = Transaction::try_from(row)?;
-            Ok((transaction.id, transaction))
-        })
-        .collect()
 }
 
 /// The transactions that the locked ones give back, what else gives those back, and what brought that back to the giver.
@@ -211,18 +119,10 @@ async fn lock_families(
     if originals.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = originals.iter().map(|id| id.uuid()).collect();
-    let siblings: Vec<TransactionRow> = wallet_transactions::table
-        .filter(wallet_transactions::related_transaction_id.eq_any(ids))
-        .order(wallet_transactions::id.asc())
-        .select(TransactionRow::as_select())
-        .for_no_key_update()
-        .load(conn)
-        .await?;
-    let siblings = by_id(siblings)?;
+    let siblings = transactions::lock_related_to(conn, &originals).await?;
     // One that comes after this look is not counted yet, which grants less and never more.
     let returns = returns_of(conn, siblings.values()).await?;
-    for (id, transaction) in lock_transactions(conn, originals, Patience::Wait)
+    for (id, transaction) in transactions::lock(conn, &originals, Patience::Wait)
         .await?
         .into_iter()
         .chain(siblings)
@@ -235,23 +135,14 @@ async fn lock_families(
 
 async fn booked(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<(RefKind, String)>, DbError> {
     let refs: Vec<ExternalRef> = steps.iter().filter_map(|step| step.command.reference()).collect();
-    if refs.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let depends_on = steps.iter().flat_map(|step| step.command.depends_on());
-    let kinds: Vec<RefKind> = refs
-        .iter()
-        .map(ExternalRef::kind)
-        .chain(depends_on.copied())
-        .collect();
+    let depends_on = steps.iter().flat_map(|step| step.command.depends_on()).copied();
+    let kinds: Vec<RefKind> = refs.iter().map(ExternalRef::kind).chain(depends_on).collect();
     let ids: Vec<&str> = refs.iter().map(ExternalRef::id).collect();
-    let found: Vec<(RefKind, String)> = external_refs::table
-        .filter(external_refs::kind.eq_any(kinds))
-        .filter(external_refs::external_id.eq_any(ids))
-        .select((external_refs::kind, external_refs::external_id))
-        .load(conn)
-        .await?;
-    Ok(found.into_iter().collect())
+    let found = transactions::leading(conn, &kinds, &ids).await?;
+    Ok(found
+        .into_iter()
+        .map(|(kind, object, _)| (kind, object))
+        .collect())
 }
 
 async fn owners(
@@ -259,24 +150,12 @@ async fn owners(
     steps: &[&Step],
 ) -> Result<HashMap<(RefKind, String), TransactionId>, DbError> {
     let refs: Vec<ExternalRef> = steps.iter().filter_map(|step| step.command.object()).collect();
-    if refs.is_empty() {
-        return Ok(HashMap::new());
-    }
     let kinds: Vec<RefKind> = refs.iter().map(ExternalRef::kind).collect();
     let ids: Vec<&str> = refs.iter().map(ExternalRef::id).collect();
-    let found: Vec<(RefKind, String, Uuid)> = external_refs::table
-        .filter(external_refs::kind.eq_any(kinds))
-        .filter(external_refs::external_id.eq_any(ids))
-        .select((
-            external_refs::kind,
-            external_refs::external_id,
-            external_refs::transaction_id,
-        ))
-        .load(conn)
-        .await?;
+    let found = transactions::leading(conn, &kinds, &ids).await?;
     Ok(found
         .into_iter()
-        .map(|(kind, id, owner)| ((kind, id), TransactionId::from_uuid(owner)))
+        .map(|(kind, object, owner)| ((kind, object), owner))
         .collect())
 }
 
@@ -304,20 +183,7 @@ async fn money_sent(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<Transa
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let _jobs: Vec<i64> = jobs::table
-        .filter(jobs::transaction_id.eq_any(&ids))
-        .order(jobs::id.asc())
-        .select(jobs::id)
-        .for_update()
-        .load(conn)
-        .await?;
-    let sent: Vec<Uuid> = stripe_calls::table
-        // The index begins with it.
-        .filter(stripe_calls::operation.eq_any(Operation::ALL))
-        .filter(stripe_calls::subject_id.eq_any(&ids))
-        .filter(stripe_calls::outcome.eq_any(CallOutcome::MAY_EXIST))
-        .select(stripe_calls::subject_id)
-        .load(conn)
-        .await?;
+    jobs::lock_of(conn, &ids).await?;
+    let sent = stripe::may_have_sent(conn, &ids).await?;
     Ok(sent.into_iter().map(TransactionId::from_uuid).collect())
 }

@@ -8,7 +8,6 @@
 
 mod lock;
 mod plan;
-mod wallets;
 mod write;
 
 #[cfg(test)]
@@ -19,7 +18,7 @@ use uuid::Uuid;
 use crate::audit::Actor;
 use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
-use crate::db::{Db, DbError, in_transaction};
+use crate::db::{Db, DbError, Patience, in_transaction};
 use crate::feed::Announcer;
 use crate::flows::{Command, FailureReason};
 use crate::ids::{SharedIds, TransactionId, WalletId};
@@ -118,15 +117,6 @@ pub enum Outcome {
     /// Somebody else holds one of its rows at this moment: nothing changed, and it is to be tried again. Only of
     /// [`Settler::settle_what_is_free`].
     Held,
-}
-
-/// What is done about a row that somebody else holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    /// It is waited for, as long as the session waits for locks.
-    Wait,
-    /// The step is left out, so that its neighbours do not wait with it.
-    PassBy,
 }
 
 /// What a settlement did.

@@ -12,6 +12,7 @@ use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::{IdSource, TransactionId, WalletId};
+use crate::inbox;
 use crate::jobs;
 use crate::ledger;
 use crate::money::Money;
@@ -60,7 +61,7 @@ pub(super) async fn write(
             alarms::close(conn, *kind, &planned.transaction.to_string(), now).await?;
         }
     }
-    write_events(conn, now, &plan.processed_events).await?;
+    inbox::mark_processed(conn, &plan.processed_events, now).await?;
     write_audit(conn, actor, now, plan).await?;
     if !plan.finished.is_empty() {
         jobs::finish(conn, &plan.finished, now).await?;
@@ -256,37 +257,7 @@ async fn write_refs(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Resul
                 .map(move |object| (object, planned.transaction))
         })
         .collect();
-    if refs.is_empty() {
-        return Ok(());
-    }
-    // A violation of the primary key ends the batch: one Stripe object never belongs to two transactions.
-    sql(
-        "INSERT INTO external_refs (kind, external_id, transaction_id, created_at)
-         SELECT r.*, $4 FROM unnest($1, $2, $3) AS r",
-    )
-    .bind::<Array<Text>, _>(refs.iter().map(|(object, _)| object.kind()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(refs.iter().map(|(object, _)| object.id()).collect::<Vec<_>>())
-    .bind::<Array<SqlUuid>, _>(
-        refs.iter()
-            .map(|(_, transaction)| transaction.uuid())
-            .collect::<Vec<_>>(),
-    )
-    .bind::<Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-async fn write_events(conn: &mut PgConn, now: DateTime<Utc>, events: &[String]) -> Result<(), DbError> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    sql("UPDATE stripe_events SET state = 'processed', processed_at = $2 WHERE id = ANY($1) AND state <> 'processed'")
-        .bind::<Array<Text>, _>(events)
-        .bind::<Timestamptz, _>(now)
-        .execute(conn)
-        .await?;
-    Ok(())
+    transactions::record_references(conn, &refs, now).await
 }
 
 async fn write_audit(

@@ -23,6 +23,7 @@ pub use crate::ids::stripe::{
     StripeTransferId,
 };
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
+pub(crate) use calls::may_have_sent;
 pub use calls::{
     Author, CLOCKS_DIFFER, CallError, CallOutcome, Made, Operation, StripeCall, StripeCalls, is_undecided,
     made,

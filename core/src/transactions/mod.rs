@@ -5,6 +5,8 @@ mod external_ref;
 mod flow;
 mod given_back;
 mod kinds;
+mod lock;
+mod references;
 mod row;
 mod stage;
 mod store;
@@ -15,14 +17,18 @@ pub use external_ref::{ExternalRef, RefKind, Returned};
 pub use flow::Flow;
 pub use given_back::{Requests, left_of};
 pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};
+pub(crate) use lock::{existing, lock, lock_related_to};
+pub use references::{
+    booked_movements, external_refs_of, find_by_external_ref, find_by_object, has_external_refs,
+};
+pub(crate) use references::{leading, record_references, take_reference};
 pub use row::{Transaction, TransactionRow};
 pub use stage::Stage;
-pub(crate) use store::returns_of;
 pub use store::{
-    HistoryFilter, HistoryPage, booked_movements, count_quiet, external_refs_of, find, find_by_external_ref,
-    find_by_object, find_visible, has_external_refs, has_open_payments, history, insert, is_to_be_cancelled,
-    load_many, related_to, request_cancel, sent_after,
+    HistoryFilter, HistoryPage, count_quiet, find, find_visible, has_open_payments, history, insert,
+    is_to_be_cancelled, load_many, related_to, request_cancel, sent_after,
 };
+pub(crate) use store::{returns_of, take_quiet};
 pub use timeline::{
     MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, record_waiting, timeline, timelines,
 };

@@ -1,23 +1,15 @@
 //! Reading transactions and adding accepted ones. Their status is written by [`crate::settle`] alone.
 
-use std::collections::HashSet;
-
-use chrono::{DateTime, Utc};
-use diesel::deserialize::FromSqlRow;
-use diesel::pg::Pg;
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Numeric, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Interval, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{
-    CancelRequest, ExternalRef, Flow, RefKind, Stage, Transaction, TransactionRow, TransactionStatus,
-    TransactionType,
-};
-use crate::db::schema::{external_refs, wallet_transactions, wallets};
+use super::{CancelRequest, Flow, Stage, Transaction, TransactionRow, TransactionStatus, TransactionType};
+use crate::db::schema::{wallet_transactions, wallets};
 use crate::db::{DbError, PgConn, sql};
-use crate::ids::stripe::BalanceTransactionId;
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::ledger::Account;
 
@@ -187,40 +179,6 @@ pub async fn find_visible(
     Ok((owner == Some(viewer.uuid())).then_some(found))
 }
 
-/// The transaction that a Stripe object belongs to.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn find_by_external_ref(
-    conn: &mut PgConn,
-    reference: &ExternalRef,
-) -> Result<Option<TransactionId>, DbError> {
-    let id: Option<Uuid> = external_refs::table
-        .find((reference.kind(), reference.id()))
-        .select(external_refs::transaction_id)
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(id.map(TransactionId::from_uuid))
-}
-
-/// Of these movements of a Stripe balance those that are booked.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn booked_movements(
-    conn: &mut PgConn,
-    ids: &[&BalanceTransactionId],
-) -> Result<HashSet<BalanceTransactionId>, DbError> {
-    let booked: Vec<BalanceTransactionId> = external_refs::table
-        .filter(external_refs::kind.eq(RefKind::BalanceTransaction))
-        .filter(external_refs::external_id.eq_any(ids))
-        .select(external_refs::external_id)
-        .load(conn)
-        .await?;
-    Ok(booked.into_iter().collect())
-}
-
 /// Whether somebody has asked to cancel a transaction that holds its money: then nothing is sent for it before that is decided.
 ///
 /// # Errors
@@ -259,60 +217,6 @@ pub async fn sent_after(conn: &mut PgConn, withdrawal: &Transaction) -> Result<D
     .get_result(conn)
     .await?;
     Ok(row.sum.unwrap_or_default())
-}
-
-/// The transaction that a Stripe object of whatever kind leads to.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn find_by_object(conn: &mut PgConn, external_id: &str) -> Result<Option<TransactionId>, DbError> {
-    let id: Option<Uuid> = external_refs::table
-        // The key begins with the kind.
-        .filter(external_refs::kind.eq_any(RefKind::OBJECTS))
-        .filter(external_refs::external_id.eq(external_id))
-        .select(external_refs::transaction_id)
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(id.map(TransactionId::from_uuid))
-}
-
-/// Whether any object leads to a transaction in this way.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn has_external_refs(
-    conn: &mut PgConn,
-    transaction: TransactionId,
-    kind: RefKind,
-) -> Result<bool, DbError> {
-    let leading = external_refs::table
-        .filter(external_refs::transaction_id.eq(transaction.uuid()))
-        .filter(external_refs::kind.eq(kind));
-    Ok(diesel::select(diesel::dsl::exists(leading))
-        .get_result(conn)
-        .await?)
-}
-
-/// The objects that lead to a transaction in this way.
-///
-/// # Errors
-/// When the database cannot be reached, or one of them has another kind of id.
-pub async fn external_refs_of<Id>(
-    conn: &mut PgConn,
-    transaction: TransactionId,
-    kind: RefKind,
-) -> Result<Vec<Id>, DbError>
-where
-    Id: FromSqlRow<Text, Pg> + Send + 'static,
-{
-    Ok(external_refs::table
-        .filter(external_refs::transaction_id.eq(transaction.uuid()))
-        .filter(external_refs::kind.eq(kind))
-        .select(external_refs::external_id)
-        .order(external_refs::external_id)
-        .load(conn)
-        .await?)
 }
 
 /// Which of a wallet's transactions to show.
@@ -403,6 +307,51 @@ pub async fn has_open_payments(conn: &mut PgConn, wallet: WalletId, most: u32) -
         .await
         .optional()?;
     Ok(last.is_some())
+}
+
+/// Transactions that are at one of these stages, and disputes, of which nothing was heard for the first time and that were not asked about lately:
+/// as long again as they have been quiet, and at most the second time. They are marked as asked about; the quietest come first.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub(crate) async fn take_quiet(
+    conn: &mut PgConn,
+    stages: &[Stage],
+    (quiet, rarest): (TimeDelta, TimeDelta),
+    most: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<(TransactionId, WalletId)>, DbError> {
+    let stages: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+    let rows: Vec<QuietRow> = sql(
+        "WITH quiet AS (
+            SELECT id FROM wallet_transactions
+             WHERE status IN ('pending', 'processing') AND updated_at < $1 - $2 AND (stage = ANY($4) OR flow = 'dispute')
+               AND (checked_at IS NULL OR checked_at > $1 + interval '1 hour' OR checked_at < $1 - LEAST(GREATEST(checked_at - updated_at, $2), $3))
+             ORDER BY updated_at LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)
+         UPDATE wallet_transactions t SET checked_at = $1 FROM quiet WHERE t.id = quiet.id RETURNING t.id, t.wallet_id",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<Interval, _>(quiet)
+    .bind::<Interval, _>(rarest)
+    .bind::<Array<Text>, _>(stages)
+    .bind::<BigInt, _>(most)
+    .load(conn)
+    .await?;
+    let typed = |row: QuietRow| {
+        (
+            TransactionId::from_uuid(row.id),
+            WalletId::from_uuid(row.wallet_id),
+        )
+    };
+    Ok(rows.into_iter().map(typed).collect())
+}
+
+#[derive(QueryableByName)]
+struct QuietRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    wallet_id: Uuid,
 }
 
 /// How many transactions are not final and have not changed since `before`.

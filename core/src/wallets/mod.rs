@@ -1,11 +1,13 @@
 //! Wallets: who owns them, what they hold, where they pay out to.
 
 mod activity;
+mod balances;
 mod payout_account;
 mod row;
 mod store;
 
 pub use activity::{Wish, set_active};
+pub(crate) use balances::lock_balances;
 pub use payout_account::{
     DISCONNECTED, account_of_person, change_account, note_account, payout_account_changed, record_account,
 };

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use wallet_core::clock::{Clock, SharedClock};
 use wallet_core::crypto::{KeyMaterial, PgKeyStore, Vault, WrappingKeys};
 use wallet_core::ids::{SharedIds, SystemIds};
-use wallet_core::janitor;
+use wallet_core::inbox;
 use wallet_tests::app::id_of;
 use wallet_tests::system::ENCRYPTION_KEY;
 use wallet_tests::{Answer, Database, TestApp, User, eventually};
@@ -148,7 +148,7 @@ async fn bodies_of_events_are_dropped_after_thirty_days_a_bounded_number_at_a_ti
     let with_body = "stripe_events WHERE encrypted_body IS NOT NULL";
     let dropped = {
         let db = app.db.pool().await;
-        janitor::drop_event_bodies(db, app.clock.now()).await.unwrap()
+        inbox::drop_bodies(db, app.clock.now()).await.unwrap()
     };
     assert_eq!((dropped, app.db.count(with_body).await), (500, 708));
     app.start_worker();

@@ -92,6 +92,7 @@ mod suspense_disputes;
 mod suspense_ends;
 mod suspense_turns;
 mod sweeps;
+mod tables;
 mod told_early;
 mod transfers;
 mod unclaimed_calls;

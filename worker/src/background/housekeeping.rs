@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use wallet_core::accept::{self, AcceptError};
 use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::crypto::Covered;
 use wallet_core::db::{self, DbError};
 use wallet_core::debts;
 use wallet_core::error_chain::chain;
-use wallet_core::janitor::{self, TidyError};
+use wallet_core::inbox;
+use wallet_core::janitor;
 use wallet_core::jobs;
 use wallet_core::standing::StandingError;
 
@@ -89,9 +91,9 @@ async fn look_at_keys(worker: &Worker, key_alarms: &mut KeyAlarms) -> Result<(),
 }
 
 /// Drops what serves no longer, a bounded number of rows each time.
-async fn keep_less(worker: &Worker) -> Result<(), TidyError> {
-    let bodies = janitor::drop_event_bodies(&worker.db, worker.clock.now()).await?;
-    let digests = janitor::key_bare_digests(&worker.db, &worker.vault).await?;
+async fn keep_less(worker: &Worker) -> Result<(), AcceptError> {
+    let bodies = inbox::drop_bodies(&worker.db, worker.clock.now()).await?;
+    let digests = accept::key_bare_digests(&worker.db, &worker.vault).await?;
     if bodies + digests > 0 {
         tracing::info!(
             bodies,

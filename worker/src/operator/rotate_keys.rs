@@ -1,6 +1,5 @@
 //! `rotate-keys`.
 
-
 use clap::Args;
 use serde_json::{Value, json};
 use wallet_core::audit::{self, AuditRecord};

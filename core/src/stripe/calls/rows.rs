@@ -1,5 +1,6 @@
 //! What the rows of `stripe_calls` say of a subject.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::attempt::{Attempt, AttemptState, Row, TABLE};
+use super::attempt::{Attempt, AttemptState, CallOutcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
 use crate::db::schema::stripe_calls;
 use crate::db::{DbError, PgConn};
@@ -41,6 +42,22 @@ pub async fn made<C: StripeCall>(
         AttemptState::Succeeded { object_id } => id_of(&attempt.key, &object_id).map(Some),
         _ => Ok(None),
     }
+}
+
+/// Of these subjects those for which some call may have been sent, or has made its object.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub(crate) async fn may_have_sent(conn: &mut PgConn, subjects: &[Uuid]) -> Result<HashSet<Uuid>, DbError> {
+    let sent: Vec<Uuid> = stripe_calls::table
+        // The index begins with it.
+        .filter(stripe_calls::operation.eq_any(Operation::ALL))
+        .filter(stripe_calls::subject_id.eq_any(subjects))
+        .filter(stripe_calls::outcome.eq_any(CallOutcome::MAY_EXIST))
+        .select(stripe_calls::subject_id)
+        .load(conn)
+        .await?;
+    Ok(sent.into_iter().collect())
 }
 
 /// The id of what an attempt has made.

@@ -1,7 +1,8 @@
 //! When a key is spent, and what each failure asks for; the rows themselves are tested against PostgreSQL.
 
+use super::attempt::{LookUp, code_of, look_up};
 use super::*;
-use crate::stripe::{Disposition, LaneClosed};
+use crate::stripe::{Disposition, ErrorClass, LaneClosed};
 
 fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap()

@@ -1,4 +1,4 @@
-//! Locking wallets: those of the steps, and those that the debts of their owners make part of it.
+//! Locking the balances of wallets for a settlement: those that it names, and those that the debts of their owners make part of it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,11 +8,10 @@ use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{Patience, Step};
 use crate::db::schema::wallets;
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{DbError, Patience, PgConn, sql};
 use crate::ids::{UserId, WalletId};
-use crate::ledger::{Balance, Books};
+use crate::ledger::Balance;
 use crate::money::{Currency, Money};
 
 #[derive(QueryableByName)]
@@ -59,23 +58,21 @@ macro_rules! read_wallets {
     };
 }
 
-/// Locks and reads the wallets of these steps, in the order of their ids; gives also those of the steps that have to be left out, because
-/// somebody else holds them or a wallet with a debt of their owner.
-pub(super) async fn lock(
+/// Locks and reads these wallets, in the order of their ids, and of whoever may come to owe all wallets; gives also those of the first that have
+/// to be left out, because somebody else holds them or a wallet with a debt of their owner.
+///
+/// # Errors
+/// When the database cannot be reached or a row is inconsistent; [`DbError::Overtaken`] when a debt came to be meanwhile.
+pub(crate) async fn lock_balances(
     conn: &mut PgConn,
-    steps: &[&Step],
+    wallets: &HashSet<WalletId>,
+    may_owe: &HashSet<WalletId>,
     patience: Patience,
-) -> Result<(Books, HashSet<WalletId>), DbError> {
-    let uuids = |steps: &mut dyn Iterator<Item = &&Step>| -> Vec<Uuid> {
-        let ids: HashSet<Uuid> = steps
-            .flat_map(|step| step.wallets.iter().map(|wallet| wallet.uuid()))
-            .collect();
-        ids.into_iter().collect()
-    };
-    let ids = uuids(&mut steps.iter());
-    let may_owe = uuids(&mut steps.iter().filter(|step| step.command.may_owe()));
+) -> Result<(HashMap<WalletId, Balance>, HashSet<WalletId>), DbError> {
+    let uuids = |ids: &HashSet<WalletId>| -> Vec<Uuid> { ids.iter().map(|id| id.uuid()).collect() };
+    let (ids, may_owe) = (uuids(wallets), uuids(may_owe));
     if ids.is_empty() {
-        return Ok((Books::default(), HashSet::new()));
+        return Ok((HashMap::new(), HashSet::new()));
     }
     // Not FOR UPDATE: accepting a request reads the wallet's key for its foreign key and must not wait for a posting.
     let statement = if patience == Patience::PassBy {
@@ -99,7 +96,7 @@ pub(super) async fn lock(
     } else if !missed.is_empty() {
         return Err(DbError::Overtaken);
     }
-    Ok((Books::new(balances(rows)?), held))
+    Ok((balances(rows)?, held))
 }
 
 /// Whoever made a debt, or a wallet, between the look and the lock is seen now; then all of it is done again. A debt is written with all
@@ -129,7 +126,7 @@ async fn missed(
         .collect())
 }
 
-/// Of the wallets of the steps, those that are there and could not be locked.
+/// Of the wallets, those that are there and could not be locked.
 async fn passed_by(conn: &mut PgConn, ids: &[Uuid], rows: &[WalletRow]) -> Result<Vec<WalletId>, DbError> {
     let missing: Vec<Uuid> = ids
         .iter()
