@@ -117,27 +117,7 @@ impl App {
         clock: SharedClock,
         stopped: CancellationToken,
     ) -> Result<Arc<Self>, ServeError> {
-        let options = DbOptions {
-            application_name: "wallet-api",
-            pool_size: config.database.pool_size.get(),
-            get_timeout: CONNECTION_WITHIN,
-            statement_timeout: Duration::from_secs(10),
-            ..DbOptions::default()
-        };
-        let db = Db::connect(config.database.url.expose_secret(), &options).await?;
-        // While PostgreSQL is away nothing is accepted anyway; then the background tells the clock.
-        let _ = db::set_clock(&db, &clock).await;
-        let replica = match &config.database.replica_url {
-            Some(url) => {
-                let options = DbOptions {
-                    writes: false,
-                    ..options
-                };
-                Some(Db::connect(url.expose_secret(), &options).await?)
-            }
-            None => None,
-        };
-        let reads = Reads::new(db.clone(), replica);
+        let (db, reads) = databases(config, &clock).await?;
         let foundation = Foundation::new(db, clock, config.encryption.clone());
         let redis_url = config.redis.url.expose_secret();
         let namespace = config.redis.namespace.as_str();
@@ -235,6 +215,32 @@ impl App {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+/// The primary, and where lists are read.
+async fn databases(config: &ApiConfig, clock: &SharedClock) -> Result<(Db, Reads), ServeError> {
+    let options = DbOptions {
+        application_name: "wallet-api",
+        pool_size: config.database.pool_size.get(),
+        get_timeout: CONNECTION_WITHIN,
+        statement_timeout: Duration::from_secs(10),
+        ..DbOptions::default()
+    };
+    let db = Db::connect(config.database.url.expose_secret(), &options).await?;
+    // While PostgreSQL is away nothing is accepted anyway; then the background tells the clock.
+    let _ = db::set_clock(&db, clock).await;
+    let replica = match &config.database.replica_url {
+        Some(url) => {
+            let options = DbOptions {
+                writes: false,
+                ..options
+            };
+            Some(Db::connect(url.expose_secret(), &options).await?)
+        }
+        None => None,
+    };
+    let reads = Reads::new(db.clone(), replica);
+    Ok((db, reads))
 }
 
 fn verifier(secrets: &[SecretString]) -> Result<Verifier, ServeError> {

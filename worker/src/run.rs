@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::{ConfigError, WorkerConfig};
@@ -62,44 +63,13 @@ pub async fn run(
     clock: SharedClock,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let options = DbOptions {
-        application_name: "wallet-worker",
-        pool_size: config.database.pool_size.get(),
-        ..DbOptions::default()
-    };
-    let db = Db::connect(config.database.url.expose_secret(), &options).await?;
-    // While PostgreSQL is away nothing is done anyway; then the first task below tells the clock.
-    let _ = db::set_clock(&db, &clock).await;
-    let carrier = Carrier::connect(config.redis.url.expose_secret(), &config.redis.namespace).await?;
-    let lock_urls: Vec<&str> = config
-        .redis
-        .lock_urls
-        .iter()
-        .map(ExposeSecret::expose_secret)
-        .collect();
-    let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
-    let foundation = Foundation::new(db, clock, config.encryption.clone());
-    let calls = foundation.stripe_calls(&config.stripe)?;
     let recorder = recorder()?;
     metrics::describe();
-    let dispatcher = Dispatcher::new(
-        foundation.db.clone(),
-        carrier.clone(),
-        Arc::clone(&foundation.clock),
-    );
     // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
     let drained = CancellationToken::new();
     // However this function ends, its tasks do not outlive it.
     let _end = drained.clone().drop_guard();
-    let (announcer, announcing) = Announcer::start(foundation.db.clone(), drained.clone());
-    let worker = Arc::new(Worker::new(
-        &config,
-        foundation,
-        calls,
-        locks,
-        dispatcher.clone(),
-        announcer,
-    ));
+    let (worker, carrier, announcing) = assemble(&config, clock, &drained).await?;
     let leases = Leases::new(worker.db.clone(), worker.job_timeout);
     let (batcher, batching) = Batcher::start(
         Arc::clone(&worker),
@@ -148,28 +118,7 @@ pub async fn run(
         tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
     }
 
-    let asks = config.queues.contains(&QueueName::Maintenance);
-    background.extend([
-        tokio::spawn(db::keep_clock(
-            worker.db.clone(),
-            Arc::clone(&worker.clock),
-            drained.clone(),
-        )),
-        tokio::spawn(dispatcher.run(drained.clone())),
-        tokio::spawn(leases.run(drained.clone())),
-        tokio::spawn(overdue_locks::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(lock_nodes::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(resume::run(Arc::clone(&worker), drained.clone())),
-        tokio::spawn(housekeeping::run(Arc::clone(&worker), asks, drained.clone())),
-        tokio::spawn(platform_account::run(Arc::clone(&worker), asks, drained.clone())),
-    ]);
-    if asks {
-        background.push(tokio::spawn(checks::run(
-            Arc::clone(&worker),
-            config.checks,
-            drained.clone(),
-        )));
-    }
+    background.extend(background_tasks(&config, &worker, leases, &drained));
     let directly = tokio::spawn(redis_fallback::run(
         Arc::clone(&worker),
         carrier.clone(),
@@ -191,6 +140,65 @@ pub async fn run(
     join_all(background).await;
     tracing::info!("drained");
     Ok(())
+}
+
+/// The worker's tools and the way to its queues; the task tells whoever watches what has changed, until `drained`.
+async fn assemble(
+    config: &WorkerConfig,
+    clock: SharedClock,
+    drained: &CancellationToken,
+) -> Result<(Arc<Worker>, Carrier, JoinHandle<()>), RunError> {
+    let options = DbOptions {
+        application_name: "wallet-worker",
+        pool_size: config.database.pool_size.get(),
+        ..DbOptions::default()
+    };
+    let db = Db::connect(config.database.url.expose_secret(), &options).await?;
+    // While PostgreSQL is away nothing is done anyway; then a task of the background tells the clock.
+    let _ = db::set_clock(&db, &clock).await;
+    let carrier = Carrier::connect(config.redis.url.expose_secret(), &config.redis.namespace).await?;
+    let lock_urls: Vec<&str> = config
+        .redis
+        .lock_urls
+        .iter()
+        .map(ExposeSecret::expose_secret)
+        .collect();
+    let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
+    let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
+    let (announcer, announcing) = Announcer::start(db.clone(), drained.clone());
+    let foundation = Foundation::new(db, clock, config.encryption.clone());
+    let calls = foundation.stripe_calls(&config.stripe)?;
+    let worker = Worker::new(config, foundation, calls, locks, dispatcher, announcer);
+    Ok((Arc::new(worker), carrier, announcing))
+}
+
+/// What goes on beside the jobs, until `drained`.
+fn background_tasks(
+    config: &WorkerConfig,
+    worker: &Arc<Worker>,
+    leases: Leases,
+    drained: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let asks = config.queues.contains(&QueueName::Maintenance);
+    let (db, clock) = (worker.db.clone(), Arc::clone(&worker.clock));
+    let mut tasks = vec![
+        tokio::spawn(db::keep_clock(db, clock, drained.clone())),
+        tokio::spawn(worker.dispatcher.clone().run(drained.clone())),
+        tokio::spawn(leases.run(drained.clone())),
+        tokio::spawn(overdue_locks::run(Arc::clone(worker), drained.clone())),
+        tokio::spawn(lock_nodes::run(Arc::clone(worker), drained.clone())),
+        tokio::spawn(resume::run(Arc::clone(worker), drained.clone())),
+        tokio::spawn(housekeeping::run(Arc::clone(worker), asks, drained.clone())),
+        tokio::spawn(platform_account::run(Arc::clone(worker), asks, drained.clone())),
+    ];
+    if asks {
+        tasks.push(tokio::spawn(checks::run(
+            Arc::clone(worker),
+            config.checks,
+            drained.clone(),
+        )));
+    }
+    tasks
 }
 
 /// What is done with the jobs of each queue that this worker serves.

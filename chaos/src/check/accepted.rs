@@ -11,42 +11,13 @@ use crate::world::World;
 
 /// Checks all of it.
 pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
-    let client = world.database.connect().await?;
-    let rows = "SELECT id, user_id, wallet_id, counterparty_wallet_id, (100 * amount)::bigint, transaction_type::text, status::text,
-                       coalesce(flow, transaction_type::text), stripe_refund_id FROM wallet_transactions";
-    let mut found = HashMap::new();
-    for row in client.query(rows, &[]).await? {
-        let id: Uuid = row.get(0);
-        found.insert(
-            id,
-            Row {
-                wallets: [row.get(2), row.get(3)],
-                cents: row.get(4),
-                kind: row.get(5),
-                status: row.get(6),
-                flow: row.get(7),
-                stripe_refund: row.get(8),
-            },
-        );
-    }
+    let found = transactions(world).await?;
     for row in found.values() {
         // So that nobody takes a flow for tested that the load no longer reaches.
         world.tally.count(&format!("{} {}", row.flow, row.status), 1);
     }
-    let mut keys: HashMap<(Uuid, String), Uuid> = HashMap::new();
-    let kept = "SELECT user_id, key, transaction_id FROM idempotency_keys WHERE transaction_id IS NOT NULL";
-    for row in client.query(kept, &[]).await? {
-        keys.insert((row.get(0), row.get(1)), row.get(2));
-    }
-    let mut outside = HashSet::new();
-    for effect in world.stripe.effects().await? {
-        let text = |name: &str| effect.get(name).and_then(Value::as_str);
-        if let (Some("refund.create"), Some(id), None) =
-            (text("operation"), text("object"), text("request_id"))
-        {
-            outside.insert(id.to_owned());
-        }
-    }
+    let keys = keys(world).await?;
+    let outside = refunds_made_outside(world).await?;
     let book = journal.book();
     let mut lost = Vec::new();
     for (place, asked) in &book.asked {
@@ -126,6 +97,48 @@ pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
         .tally
         .checked("I21 what is final stays", turned.collect::<Vec<_>>());
     Ok(())
+}
+
+/// Every transaction of the books.
+async fn transactions(world: &World) -> Result<HashMap<Uuid, Row>> {
+    let client = world.database.connect().await?;
+    let rows = "SELECT id, user_id, wallet_id, counterparty_wallet_id, (100 * amount)::bigint, transaction_type::text, status::text,
+                       coalesce(flow, transaction_type::text), stripe_refund_id FROM wallet_transactions";
+    let row = |row: &tokio_postgres::Row| Row {
+        wallets: [row.get(2), row.get(3)],
+        cents: row.get(4),
+        kind: row.get(5),
+        status: row.get(6),
+        flow: row.get(7),
+        stripe_refund: row.get(8),
+    };
+    let rows = client.query(rows, &[]).await?;
+    Ok(rows.iter().map(|found| (found.get(0), row(found))).collect())
+}
+
+/// The transaction of every key.
+async fn keys(world: &World) -> Result<HashMap<(Uuid, String), Uuid>> {
+    let client = world.database.connect().await?;
+    let kept = "SELECT user_id, key, transaction_id FROM idempotency_keys WHERE transaction_id IS NOT NULL";
+    let rows = client.query(kept, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| ((row.get(0), row.get(1)), row.get(2)))
+        .collect())
+}
+
+/// The refunds that somebody has made at Stripe itself.
+async fn refunds_made_outside(world: &World) -> Result<HashSet<String>> {
+    let mut outside = HashSet::new();
+    for effect in world.stripe.effects().await? {
+        let text = |name: &str| effect.get(name).and_then(Value::as_str);
+        if let (Some("refund.create"), Some(id), None) =
+            (text("operation"), text("object"), text("request_id"))
+        {
+            outside.insert(id.to_owned());
+        }
+    }
+    Ok(outside)
 }
 
 #[derive(Debug)]

@@ -108,21 +108,7 @@ impl World {
         let api_ports = (0..APIS).map(|_| port::free()).collect::<Result<Vec<_>>>()?;
         let webhooks = Link::open("simulator to the APIs", &api_ports).await?;
         let simulator = start_simulator(seed, &secrets, webhooks.port(), folder, wanted.simulator).await?;
-        let mut base = Env::new()
-            .with("STRIPE_SECRET_KEY", secrets.stripe_key.as_str())
-            .with(
-                "STRIPE_WEBHOOK_SECRET",
-                format!("{},{}", secrets.webhook_platform, secrets.webhook_connect),
-            )
-            .with("ENCRYPTION_SECRET_KEY", secrets.encryption_key.as_str())
-            .with("JWT_SECRET", secrets.jwt_secret.as_str())
-            .with("RATE_LIMIT_PER_MINUTE", "0")
-            // The simulator answers as fast as it can.
-            .with("STRIPE_CALLS_PER_SECOND", "1000")
-            .with("LOG_FORMAT", "json")
-            // The campaign makes the checks itself, and must see what happens when nobody stops money-out.
-            .with("MONEY_OUT_STOPS_ON", "nothing");
-        base = base.overlaid(&wanted.env);
+        let base = settings(&secrets).overlaid(&wanted.env);
         migrate(&database, &file, &base, folder).await?;
         database.execute(include_str!("witness.sql")).await?;
         database.follow().await?;
@@ -334,6 +320,24 @@ async fn care(member: Arc<Member>) {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
+}
+
+/// What every program of ours is told.
+fn settings(secrets: &Secrets) -> Env {
+    Env::new()
+        .with("STRIPE_SECRET_KEY", secrets.stripe_key.as_str())
+        .with(
+            "STRIPE_WEBHOOK_SECRET",
+            format!("{},{}", secrets.webhook_platform, secrets.webhook_connect),
+        )
+        .with("ENCRYPTION_SECRET_KEY", secrets.encryption_key.as_str())
+        .with("JWT_SECRET", secrets.jwt_secret.as_str())
+        .with("RATE_LIMIT_PER_MINUTE", "0")
+        // The simulator answers as fast as it can.
+        .with("STRIPE_CALLS_PER_SECOND", "1000")
+        .with("LOG_FORMAT", "json")
+        // The campaign makes the checks itself, and must see what happens when nobody stops money-out.
+        .with("MONEY_OUT_STOPS_ON", "nothing")
 }
 
 async fn start_simulator(

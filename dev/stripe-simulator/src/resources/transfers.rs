@@ -2,11 +2,13 @@
 
 use super::balance::{Posting, available, post};
 use super::{Answer, Call, Route, allow_list};
+use crate::clock::Moment;
 use crate::effects::NewEffect;
 use crate::errors::ApiError;
-use crate::money::LARGEST_MOVEMENT;
+use crate::money::{Currency, LARGEST_MOVEMENT};
 use crate::objects::{
-    Account, Charge, ChargeStatus, GroupBy, Id, Owner, Resource, TransactionKind, Transfer, group, random_id,
+    Account, BalanceTransaction, Charge, ChargeStatus, GroupBy, Id, Owner, Resource, TransactionKind,
+    Transfer, group, random_id,
 };
 use crate::state::State;
 
@@ -40,32 +42,10 @@ fn create(state: &mut State, call: &Call) -> Answer {
         .filter(|account| !account.deleted)
         .cloned()
         .ok_or_else(|| ApiError::no_such("destination", destination, "destination"))?;
-    let source = params
-        .text("source_transaction")
-        .map(|id| {
-            state
-                .find_param::<Charge>(&call.owner, id, "source_transaction")
-                .cloned()
-        })
-        .transpose()?;
+    let source = source_of(state, call)?;
     let amount = params.amount(LARGEST_MOVEMENT)?;
     let metadata = params.metadata()?;
-    if !account.transfers_active {
-        return Err(ApiError::refused(
-            "insufficient_capabilities_for_transfer",
-            "Your destination account needs to have at least one of the following capabilities enabled: transfers, crypto_transfers, legacy_payments",
-        ));
-    }
-    let pending_ms = match &source {
-        Some(charge) => check_source(state, charge, amount)?,
-        None if available(state, &call.owner, currency) < amount => {
-            return Err(ApiError::refused(
-                "balance_insufficient",
-                "You have insufficient available funds in your Stripe account. Try adding funds directly to your available balance by creating Charges using the 4000000000000077 test card. See: https://stripe.com/docs/testing#available-balance",
-            ));
-        }
-        None => 0,
-    };
+    let pending_ms = check_money(state, call, &account, source.as_ref(), (amount, currency))?;
 
     let id = Id::generate();
     let payment = Id::from_text(&random_id("py_"));
@@ -97,28 +77,15 @@ fn create(state: &mut State, call: &Call) -> Answer {
     let transfer_group = params
         .owned("transfer_group")
         .or_else(|| source.as_ref().and_then(|charge| charge.transfer_group.clone()));
-    state.charges.insert(Charge {
-        id: Id::clone(&payment),
-        owner: owner.clone(),
-        created,
+    let payment_made = Received {
+        id: &payment,
+        owner: &owner,
+        transfer: &id,
         amount,
-        amount_captured: amount,
-        amount_refunded: 0,
         currency,
-        status: ChargeStatus::Succeeded,
-        captured: true,
-        disputed: false,
-        payment_intent: None,
-        payment_method: None,
-        method: None,
-        customer: None,
-        balance_transaction: Some(received),
-        source_transfer: Some(Id::clone(&id)),
-        failure: None,
-        description: None,
-        transfer_group: None,
-        metadata: std::collections::BTreeMap::new(),
-    });
+        balance_transaction: received,
+    };
+    payment_made.insert(state, created);
     state.transfers.insert(Transfer {
         id: Id::clone(&id),
         owner: call.owner.clone(),
@@ -150,6 +117,74 @@ fn create(state: &mut State, call: &Call) -> Answer {
     let payment = state.rendered(&payment);
     state.emit(&call.origin, &owner, "payment.created", &payment, None);
     Ok(rendered)
+}
+
+/// The charge that a transfer is made from, if it names one.
+fn source_of(state: &State, call: &Call) -> Result<Option<Charge>, ApiError> {
+    let named = call.params.text("source_transaction");
+    let find = |id| state.find_param::<Charge>(&call.owner, id, "source_transaction");
+    named.map(|id| find(id).cloned()).transpose()
+}
+
+/// Checks that the account may receive, and that the money is there; says for how long it is still pending.
+fn check_money(
+    state: &State,
+    call: &Call,
+    account: &Account,
+    source: Option<&Charge>,
+    (amount, currency): (i64, Currency),
+) -> Result<u64, ApiError> {
+    if !account.transfers_active {
+        return Err(ApiError::refused(
+            "insufficient_capabilities_for_transfer",
+            "Your destination account needs to have at least one of the following capabilities enabled: transfers, crypto_transfers, legacy_payments",
+        ));
+    }
+    match source {
+        Some(charge) => check_source(state, charge, amount),
+        None if available(state, &call.owner, currency) < amount => Err(ApiError::refused(
+            "balance_insufficient",
+            "You have insufficient available funds in your Stripe account. Try adding funds directly to your available balance by creating Charges using the 4000000000000077 test card. See: https://stripe.com/docs/testing#available-balance",
+        )),
+        None => Ok(0),
+    }
+}
+
+/// The payment by which a transfer arrives on the connected account.
+struct Received<'a> {
+    id: &'a Id<Charge>,
+    owner: &'a Owner,
+    transfer: &'a Id<Transfer>,
+    amount: i64,
+    currency: Currency,
+    balance_transaction: Id<BalanceTransaction>,
+}
+
+impl Received<'_> {
+    fn insert(self, state: &mut State, created: Moment) {
+        state.charges.insert(Charge {
+            id: Id::clone(self.id),
+            owner: self.owner.clone(),
+            created,
+            amount: self.amount,
+            amount_captured: self.amount,
+            amount_refunded: 0,
+            currency: self.currency,
+            status: ChargeStatus::Succeeded,
+            captured: true,
+            disputed: false,
+            payment_intent: None,
+            payment_method: None,
+            method: None,
+            customer: None,
+            balance_transaction: Some(self.balance_transaction),
+            source_transfer: Some(Id::clone(self.transfer)),
+            failure: None,
+            description: None,
+            transfer_group: None,
+            metadata: std::collections::BTreeMap::new(),
+        });
+    }
 }
 
 /// Checks a transfer against the charge it is made from, and says for how long the charge's money is still pending.
