@@ -1,6 +1,6 @@
 //! The flows of money as pure state machines.
 //!
-//! Each [`Flow`] is one constant table of edges ([`edges`]) and one pure function that decides what a
+//! Each [`Flow`](crate::transactions::Flow) is one constant table of edges ([`edges`]) and one pure function that decides what a
 //! command means for a transaction at its stage: which edge, which ledger legs, which words for the owner, which job next.
 //! Nothing here reads a clock, a database or Stripe; [`crate::settle`] carries the decisions out.
 //! `docs/FLOWS.md` draws them all.
