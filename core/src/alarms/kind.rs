@@ -86,19 +86,10 @@ pub enum AlarmKind {
 column_of!(AlarmKind, Text);
 
 impl AlarmKind {
-    /// Every kind.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
     /// Those about a withdrawal that goes no further by itself, whose end a person finds out: its subject is the withdrawal.
     pub const ABOUT_PAYOUTS: [Self; 3] = [
         Self::PayoutUnreachable,
         Self::PayoutByOthers,
         Self::PayoutUnfunded,
     ];
-
-    /// Its name in SQL and for operators.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }

@@ -15,9 +15,20 @@ pub struct TransactionStatus;
 #[diesel(postgres_type(name = "payment_method"))]
 pub struct PaymentMethod;
 
-/// Reads and writes an enum, by the names that it derives, as a column of this SQL type.
+/// Makes an enum whose words strum derives a column of this SQL type, and gives it the list of its values and their words.
 macro_rules! column_of {
     ($rust:ty, $sql:ty) => {
+        impl $rust {
+            /// Every value.
+            pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+
+            /// Its word in SQL and everywhere else.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+
         impl diesel::serialize::ToSql<$sql, diesel::pg::Pg> for $rust {
             fn to_sql<'b>(
                 &'b self,

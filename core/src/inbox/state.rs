@@ -26,17 +26,6 @@ pub enum EventState {
 
 column_of!(EventState, Text);
 
-impl EventState {
-    /// Every state.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// Its name in SQL and in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// How an event came, as the row keeps it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray,
@@ -51,14 +40,3 @@ pub enum EventSource {
 }
 
 column_of!(EventSource, Text);
-
-impl EventSource {
-    /// Every one.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// Its name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}

@@ -1,11 +1,30 @@
 //! The kinds of jobs and the queues that serve them.
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
+use crate::db::types::column_of;
 
 /// A queue: work of one nature, served by workers of its own so that a slow Stripe never delays a transfer.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumString, IntoStaticStr, VariantArray,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    AsExpression,
+    FromSqlRow,
 )]
+#[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case", parse_err_ty = UnknownQueue, parse_err_fn = unknown_queue)]
 pub enum QueueName {
     /// Wallet to wallet, no Stripe.
@@ -20,16 +39,7 @@ pub enum QueueName {
     Maintenance,
 }
 
-impl QueueName {
-    /// Every queue.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// Its name in SQL, Redis, metrics and `WORKER_QUEUES`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
+column_of!(QueueName, Text);
 
 /// A name that is no queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +51,10 @@ fn unknown_queue(text: &str) -> UnknownQueue {
 }
 
 /// What a job does; `worker/src/jobs` does it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray, AsExpression, FromSqlRow,
+)]
+#[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum JobKind {
     /// Moves money by one posting without Stripe (transfers, payments, their refunds, returned refunds), in batches.
@@ -82,10 +95,9 @@ pub enum JobKind {
     StripeEvent,
 }
 
-impl JobKind {
-    /// Every kind.
-    pub const ALL: &[Self] = Self::VARIANTS;
+column_of!(JobKind, Text);
 
+impl JobKind {
     /// What operators decide about a transaction.
     pub const DECISIONS: [Self; 5] = [
         Self::CreditReview,
@@ -94,12 +106,6 @@ impl JobKind {
         Self::WithdrawalPaid,
         Self::WithdrawalTakenBack,
     ];
-
-    /// Its name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 
     /// The queue that serves it.
     #[must_use]

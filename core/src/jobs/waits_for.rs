@@ -55,15 +55,6 @@ pub enum WaitsFor {
 column_of!(WaitsFor, Text);
 
 impl WaitsFor {
-    /// All of it.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
     /// What passes as soon as Stripe answers again, and by nothing else.
     pub const STRIPE: [Self; 2] = [Self::ProviderAway, Self::Provider];
-
-    /// Its word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }

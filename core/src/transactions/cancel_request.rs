@@ -1,7 +1,12 @@
 //! The wish to undo a transaction.
 
 use chrono::{DateTime, Utc};
-use strum::{EnumString, IntoStaticStr};
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use crate::db::types::column_of;
 
 /// That somebody asks to cancel a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +18,10 @@ pub struct CancelRequest {
 }
 
 /// Who wants a transaction undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, AsExpression, FromSqlRow, VariantArray,
+)]
+#[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Canceller {
     /// The owner of its wallet.
@@ -22,10 +30,4 @@ pub enum Canceller {
     Operator,
 }
 
-impl Canceller {
-    /// Its name in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
+column_of!(Canceller, Text);

@@ -93,9 +93,6 @@ pub enum RefKind {
 column_of!(RefKind, Text);
 
 impl RefKind {
-    /// Every kind.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
     /// Those that are objects of their own, each of one transaction.
     pub const OBJECTS: [Self; 6] = [
         Self::PaymentIntent,
@@ -105,12 +102,6 @@ impl RefKind {
         Self::Refund,
         Self::Dispute,
     ];
-
-    /// Its name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 impl ExternalRef {

@@ -1,11 +1,30 @@
 //! The flows: each has one table of edges and belongs to one type of transaction.
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
+use crate::db::types::column_of;
 
 use super::TransactionType;
 
 /// Which state machine a transaction walks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumMessage, EnumString, IntoStaticStr, VariantArray)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    AsExpression,
+    FromSqlRow,
+)]
+#[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Flow {
     /// Money from outside into a wallet.
@@ -36,16 +55,9 @@ pub enum Flow {
     DebtPayment,
 }
 
+column_of!(Flow, Text);
+
 impl Flow {
-    /// Every flow.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// Its name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
     /// What it is to clients.
     #[must_use]
     pub const fn transaction_type(self) -> TransactionType {

@@ -38,17 +38,6 @@ pub enum TransactionType {
 
 column_of!(TransactionType, types::TransactionType);
 
-impl TransactionType {
-    /// Every label.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// The label in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// How far a transaction is; the last three are final.
 #[derive(
     Debug,
@@ -80,17 +69,6 @@ pub enum TransactionStatus {
 }
 
 column_of!(TransactionStatus, types::TransactionStatus);
-
-impl TransactionStatus {
-    /// Every label.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// The label in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
 
 impl TransactionStatus {
     /// Whether it never changes again.
@@ -129,14 +107,3 @@ pub enum PaymentMethod {
 }
 
 column_of!(PaymentMethod, types::PaymentMethod);
-
-impl PaymentMethod {
-    /// Every label.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// The label in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}

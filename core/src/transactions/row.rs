@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{CancelRequest, Flow, PaymentMethod, Stage, TransactionStatus, TransactionType};
+use super::{CancelRequest, Canceller, Flow, PaymentMethod, Stage, TransactionStatus, TransactionType};
 use crate::db::DbError;
 use crate::db::schema::wallet_transactions;
 use crate::ids::stripe::{
@@ -166,7 +166,7 @@ pub struct TransactionRow {
     user_id: Uuid,
     transaction_type: TransactionType,
     status: TransactionStatus,
-    stage: String,
+    stage: Stage,
     amount: Decimal,
     fee: Option<Decimal>,
     currency: String,
@@ -189,7 +189,7 @@ pub struct TransactionRow {
     failure_reason: Option<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    flow: Option<String>,
+    flow: Option<Flow>,
     held_amount: Option<Decimal>,
     stripe_refund_id: Option<RefundId>,
     stripe_dispute_id: Option<DisputeId>,
@@ -197,7 +197,7 @@ pub struct TransactionRow {
     claimed_amount: Option<Decimal>,
     requested_amount: Option<Decimal>,
     cancel_requested_at: Option<DateTime<Utc>>,
-    cancel_requested_by: Option<String>,
+    cancel_requested_by: Option<Canceller>,
 }
 
 impl TryFrom<TransactionRow> for Transaction {
@@ -210,16 +210,13 @@ impl TryFrom<TransactionRow> for Transaction {
             row: row.id.to_string(),
         };
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
-        let stage: Stage = row.stage.parse().map_err(|_| wrong("stage"))?;
-        if stage.status() != row.status {
+        if row.stage.status() != row.status {
             return Err(wrong("status"));
         }
-        let flow = match row.flow.as_deref() {
-            Some(name) => name.parse().ok(),
-            None => Flow::of_type(row.transaction_type),
-        };
-        let flow = flow
-            .filter(|flow: &Flow| flow.transaction_type() == row.transaction_type)
+        let flow = row
+            .flow
+            .or_else(|| Flow::of_type(row.transaction_type))
+            .filter(|flow| flow.transaction_type() == row.transaction_type)
             .ok_or_else(|| wrong("flow"))?;
         let money = |amount: Option<Decimal>, column| {
             amount
@@ -227,13 +224,10 @@ impl TryFrom<TransactionRow> for Transaction {
                 .transpose()
                 .map_err(|_| wrong(column))
         };
-        let cancel_request = match (row.cancel_requested_at, row.cancel_requested_by.as_deref()) {
-            (Some(at), Some(by)) => Some(CancelRequest {
-                at,
-                by: by.parse().map_err(|_| wrong("cancel_requested_by"))?,
-            }),
-            _ => None,
-        };
+        let cancel_request = row
+            .cancel_requested_at
+            .zip(row.cancel_requested_by)
+            .map(|(at, by)| CancelRequest { at, by });
         Ok(Self {
             id: TransactionId::from_uuid(row.id),
             wallet_id: WalletId::from_uuid(row.wallet_id),
@@ -241,7 +235,7 @@ impl TryFrom<TransactionRow> for Transaction {
             transaction_type: row.transaction_type,
             flow,
             status: row.status,
-            stage,
+            stage: row.stage,
             amount: Money::new(row.amount, currency).map_err(|_| wrong("amount"))?,
             fee: money(row.fee, "fee")?,
             held: money(row.held_amount, "held_amount")?,

@@ -1,11 +1,30 @@
 //! Where a transaction can be.
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::sql_types::Text;
 use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
+use crate::db::types::column_of;
 
 use super::TransactionStatus;
 
 /// Where exactly a transaction is; the status is what this means to a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumMessage, EnumString, IntoStaticStr, VariantArray)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    EnumMessage,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    AsExpression,
+    FromSqlRow,
+)]
+#[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Stage {
     /// Stored, nothing has happened yet.
@@ -34,16 +53,9 @@ pub enum Stage {
     Cancelled,
 }
 
+column_of!(Stage, Text);
+
 impl Stage {
-    /// Every stage.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// Its name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
     /// The status it means.
     #[must_use]
     pub const fn status(self) -> TransactionStatus {

@@ -3,20 +3,26 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use crate::db::schema::transaction_events;
+use crate::db::types::column_of;
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::TransactionId;
 use crate::told::{MOST_MESSAGE, bounded, shortened};
 
 /// What an entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, AsExpression, FromSqlRow, EnumString, VariantArray,
+)]
+#[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum TimelineKind {
     /// The request was accepted.
@@ -43,13 +49,7 @@ pub enum TimelineKind {
     Shortened,
 }
 
-impl TimelineKind {
-    /// Its name in SQL and GraphQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
+column_of!(TimelineKind, Text);
 
 /// Most lines of a timeline. What happens again and again (attempts, answers, waits) is written up to a number below it and then left
 /// out, which one line says; what moves money or calls a person is written up to this number, and the end in any case.

@@ -2,18 +2,24 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::QueryableByName;
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
 use diesel::sql_types::{BigInt, Interval, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::{Seen, Window};
+use crate::db::types::column_of;
 use crate::db::{Db, DbError, sql};
 
 /// One that was begun and has not ended is begun again after this time: its worker is gone.
 const INTERRUPTED: TimeDelta = TimeDelta::minutes(30);
 
 /// What runs by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, AsExpression, FromSqlRow, EnumString, VariantArray,
+)]
+#[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Scheduled {
     /// The quick set.
@@ -26,13 +32,7 @@ pub enum Scheduled {
     Backing,
 }
 
-impl Scheduled {
-    /// Its name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
+column_of!(Scheduled, Text);
 
 #[derive(QueryableByName)]
 struct Begun {

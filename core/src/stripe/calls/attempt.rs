@@ -46,20 +46,11 @@ pub enum CallOutcome {
 column_of!(CallOutcome, Text);
 
 impl CallOutcome {
-    /// Every outcome.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
     /// Those that a later try may still change.
     pub(super) const OPEN: [Self; 2] = [Self::Prepared, Self::Unknown];
 
     /// Those of which Stripe may have the object.
     pub const MAY_EXIST: [Self; 2] = [Self::Unknown, Self::Succeeded];
-
-    /// Its name in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// How an attempt stands.

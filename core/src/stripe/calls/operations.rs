@@ -50,15 +50,6 @@ pub enum Operation {
 column_of!(Operation, Text);
 
 impl Operation {
-    /// Every one.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// Its name in keys and in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
     /// Whether money leaves by it, so that the switch of [`crate::money_out`] holds it back.
     #[must_use]
     pub const fn sends_money_out(self) -> bool {
