@@ -3,7 +3,7 @@
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use diesel::sql_types::Text;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use strum::{Display, EnumDiscriminants, EnumString, IntoStaticStr, VariantArray};
 
 use crate::db::types::column_of;
 use crate::ids::stripe::{
@@ -11,7 +11,14 @@ use crate::ids::stripe::{
 };
 
 /// A Stripe object that leads to one transaction, and by what: the same object can lead there in several ways.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EnumDiscriminants)]
+#[strum_discriminants(
+    name(RefKind),
+    doc = "In which way an object leads to its transaction.",
+    derive(Hash, AsExpression, FromSqlRow, Display, EnumString, IntoStaticStr, VariantArray),
+    diesel(sql_type = Text),
+    strum(serialize_all = "snake_case")
+)]
 pub enum ExternalRef {
     /// The payment intent of a deposit.
     PaymentIntent(PaymentIntentId),
@@ -48,48 +55,6 @@ pub enum Returned {
     Payout(PayoutId),
 }
 
-/// In which way an object leads to its transaction.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    AsExpression,
-    FromSqlRow,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
-#[diesel(sql_type = Text)]
-#[strum(serialize_all = "snake_case")]
-pub enum RefKind {
-    /// [`ExternalRef::PaymentIntent`]
-    PaymentIntent,
-    /// [`ExternalRef::LatePayment`]
-    LatePayment,
-    /// [`ExternalRef::Transfer`]
-    Transfer,
-    /// [`ExternalRef::TransferReversal`]
-    TransferReversal,
-    /// [`ExternalRef::Payout`]
-    Payout,
-    /// [`ExternalRef::PayoutSent`]
-    PayoutSent,
-    /// [`ExternalRef::Refund`]
-    Refund,
-    /// [`ExternalRef::RefundBegun`]
-    RefundBegun,
-    /// [`ExternalRef::Dispute`]
-    Dispute,
-    /// [`ExternalRef::BalanceTransaction`]
-    BalanceTransaction,
-    /// [`ExternalRef::Return`]
-    Return,
-}
-
 column_of!(RefKind, Text);
 
 impl RefKind {
@@ -107,20 +72,8 @@ impl RefKind {
 impl ExternalRef {
     /// In which way it leads there.
     #[must_use]
-    pub const fn kind(&self) -> RefKind {
-        match self {
-            Self::PaymentIntent(_) => RefKind::PaymentIntent,
-            Self::LatePayment(_) => RefKind::LatePayment,
-            Self::Transfer(_) => RefKind::Transfer,
-            Self::TransferReversal(_) => RefKind::TransferReversal,
-            Self::Payout(_) => RefKind::Payout,
-            Self::PayoutSent(_) => RefKind::PayoutSent,
-            Self::Refund(_) => RefKind::Refund,
-            Self::RefundBegun(_) => RefKind::RefundBegun,
-            Self::Dispute(_) => RefKind::Dispute,
-            Self::BalanceTransaction(_) => RefKind::BalanceTransaction,
-            Self::Return(_) => RefKind::Return,
-        }
+    pub fn kind(&self) -> RefKind {
+        self.into()
     }
 
     /// Its id at Stripe.

@@ -5,7 +5,7 @@ use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use diesel::sql_types::Text;
 use diesel::{Queryable, Selectable};
-use strum::{EnumString, IntoStaticStr, VariantArray};
+use strum::{EnumDiscriminants, EnumString, IntoStaticStr, VariantArray};
 
 use crate::crypto::Sealed;
 use crate::db::DbError;
@@ -26,23 +26,6 @@ const REPLAYS: i32 = 3;
 /// [`StripeError::code`] kept for a 500, which Stripe stores under the key.
 const STORED_FAILURE: &str = "http_500";
 
-/// The outcome of a call, as the table has it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray,
-)]
-#[diesel(sql_type = Text)]
-#[strum(serialize_all = "snake_case")]
-pub enum CallOutcome {
-    /// Never sent.
-    Prepared,
-    /// Sent, without a trustworthy answer.
-    Unknown,
-    /// Made an object.
-    Succeeded,
-    /// Made nothing and never will.
-    Refused,
-}
-
 column_of!(CallOutcome, Text);
 
 impl CallOutcome {
@@ -54,7 +37,15 @@ impl CallOutcome {
 }
 
 /// How an attempt stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, EnumDiscriminants)]
+#[strum_discriminants(
+    name(CallOutcome),
+    vis(pub),
+    doc = "The outcome of a call, as the table has it.",
+    derive(AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray),
+    diesel(sql_type = Text),
+    strum(serialize_all = "snake_case")
+)]
 pub(super) enum AttemptState {
     /// Never sent.
     Prepared,
