@@ -139,18 +139,18 @@ impl Decision {
         self
     }
 
-    pub(super) fn changes(mut self, changes: Changes) -> Self {
-        self.changes = changes;
+    pub(super) fn sets(mut self, set: impl FnOnce(&mut Changes)) -> Self {
+        set(&mut self.changes);
         self
+    }
+
+    pub(super) fn because(self, reason: &FailureReason) -> Self {
+        self.sets(|changes| changes.failure_reason = Some(reason.clone()))
     }
 
     /// The end without effect, for this reason.
     pub(super) fn failed(reason: &FailureReason) -> Self {
-        let changes = Changes {
-            failure_reason: Some(reason.clone()),
-            ..Changes::default()
-        };
-        Self::to(Stage::Failed).changes(changes).says_with(
+        Self::to(Stage::Failed).because(reason).says_with(
             TimelineKind::Failed,
             reason.sentence.clone(),
             json!({ "code": reason.code.as_str() }),
@@ -262,12 +262,8 @@ pub(super) fn cancel(
     };
     let reason = FailureReason::cancelled(by, before);
     Ok(step(transaction, Event::Cancelled)?.map(|stage| {
-        let changes = Changes {
-            failure_reason: Some(reason.clone()),
-            ..Changes::default()
-        };
         Decision::to(stage)
-            .changes(changes)
+            .because(&reason)
             .says(TimelineKind::Cancelled, reason.sentence.clone())
     }))
 }

@@ -7,7 +7,7 @@
 
 use serde_json::json;
 
-use super::decide::{Changes, Decided, Decision, cancel, foreign, step};
+use super::decide::{Decided, Decision, cancel, foreign, step};
 use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, suspense_return};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::PaymentIntentId;
@@ -69,21 +69,16 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let Some(stage) = step(transaction, Event::IntentCreated)? else {
                 return Ok(None);
             };
-            let changes = Changes {
-                payment_intent: Some(intent.clone()),
-                sealed_client_secret: sealed_client_secret.clone(),
-                ..Changes::default()
-            };
-            Ok(Some(
-                Decision::to(stage)
-                    .changes(changes)
-                    .refers(ExternalRef::PaymentIntent(intent.clone()))
-                    .says_with(
-                        TimelineKind::StripeAnswer,
-                        message.clone(),
-                        json!({ "paymentIntent": intent }),
-                    ),
-            ))
+            let decision = Decision::to(stage)
+                .refers(ExternalRef::PaymentIntent(intent.clone()))
+                .sets(|changes| changes.payment_intent = Some(intent.clone()))
+                .sets(|changes| changes.sealed_client_secret.clone_from(sealed_client_secret));
+            let detail = json!({ "paymentIntent": intent });
+            Ok(Some(decision.says_with(
+                TimelineKind::StripeAnswer,
+                message.clone(),
+                detail,
+            )))
         }
         Command::SettlePayment { intent, received } => {
             check_intent(transaction, intent)?;
@@ -111,12 +106,8 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         Command::CancelIntent { intent, reason } => {
             check_intent(transaction, intent)?;
             Ok(end_unpaid(transaction, Event::IntentCanceled)?.map(|stage| {
-                let changes = Changes {
-                    failure_reason: Some(reason.clone()),
-                    ..intent_change(transaction, intent)
-                };
                 known_intent(transaction, Decision::to(stage), intent)
-                    .changes(changes)
+                    .because(reason)
                     .says(TimelineKind::Cancelled, reason.sentence.clone())
             }))
         }
@@ -158,13 +149,9 @@ fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money)
         return Err(format!("{suspended} lies in suspense, not {amount}"));
     }
     let asked = transaction.amount;
-    let changes = Changes {
-        credited: (amount != asked).then_some(amount),
-        ..Changes::default()
-    };
     Ok(Some(
         Decision::to(stage)
-            .changes(changes)
+            .sets(|changes| changes.credited = (amount != asked).then_some(amount))
             .leaves_suspense()
             .legs(Leg::pair(
                 Account::SUSPENSE,
@@ -253,20 +240,16 @@ fn late(transaction: &Transaction, intent: &PaymentIntentId, received: Money) ->
 
 /// Stripe's fee is the platform's cost; the wallet was credited the gross amount, and pays no more back by a refund than that.
 pub(super) fn fee(entry: &BalanceEntry) -> Decision {
-    let changes = Changes {
-        // What goes back says nothing of when the payment can be spent.
-        available_on: entry.amount.is_positive().then_some(entry.available_on),
-        ..Changes::default()
-    };
+    // What goes back says nothing of when the payment can be spent.
+    let available_on = entry.amount.is_positive().then_some(entry.available_on);
     Decision::default()
-        .changes(changes)
+        .sets(|changes| changes.available_on = available_on)
         .refers(ExternalRef::BalanceTransaction(entry.id.clone()))
         .legs(Leg::pair(Account::STRIPE_FEES, Account::CLEARING, entry.fee))
 }
 
 fn credit(transaction: &Transaction, stage: Stage, intent: &PaymentIntentId, received: Money) -> Decision {
     known_intent(transaction, Decision::to(stage), intent)
-        .changes(intent_change(transaction, intent))
         .legs(Leg::pair(
             Account::CLEARING,
             Account::Available(transaction.wallet_id),
@@ -288,7 +271,6 @@ fn suspend(
     what: &str,
 ) -> Decision {
     known_intent(transaction, Decision::to(stage), intent)
-        .changes(intent_change(transaction, intent))
         // Told again after it was returned, it would look like money that came too late.
         .refers(ExternalRef::LatePayment(intent.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
@@ -309,21 +291,11 @@ fn check_intent(transaction: &Transaction, intent: &PaymentIntentId) -> Result<(
     }
 }
 
-fn intent_change(transaction: &Transaction, intent: &PaymentIntentId) -> Changes {
-    let new = transaction
-        .stripe_payment_intent_id
-        .is_none()
-        .then(|| intent.clone());
-    Changes {
-        payment_intent: new,
-        ..Changes::default()
+/// The intent leads to the deposit from now on, which records it unless it has ended without.
+fn known_intent(transaction: &Transaction, mut decision: Decision, intent: &PaymentIntentId) -> Decision {
+    if transaction.stripe_payment_intent_id.is_some() {
+        return decision;
     }
-}
-
-fn known_intent(transaction: &Transaction, decision: Decision, intent: &PaymentIntentId) -> Decision {
-    if transaction.stripe_payment_intent_id.is_none() {
-        decision.refers(ExternalRef::PaymentIntent(intent.clone()))
-    } else {
-        decision
-    }
+    decision.changes.payment_intent = decision.to.map(|_| intent.clone());
+    decision.refers(ExternalRef::PaymentIntent(intent.clone()))
 }

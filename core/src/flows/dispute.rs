@@ -6,7 +6,7 @@
 //! withdraws and gives back goes through the receivables; its fee is the platform's cost. An inquiry (`warning_…`) withdraws nothing,
 //! so nothing is frozen for it. What moves after the end is a transaction of its own.
 
-use super::decide::{Changes, Decided, Decision, foreign, step};
+use super::decide::{Decided, Decision, foreign, step};
 use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason};
 use super::{owing, suspense_return};
 use crate::alarms::AlarmKind;
@@ -98,13 +98,9 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
         ),
     };
     let reason = FailureReason::new(code, words);
-    let changes = Changes {
-        failure_reason: Some(reason.clone()),
-        ..Changes::default()
-    };
     let nothing = Money::zero(transaction.amount.currency());
     let mut decision =
-        claiming(Decision::to(stage).changes(changes), nothing).says(TimelineKind::Cancelled, words);
+        claiming(Decision::to(stage).because(&reason), nothing).says(TimelineKind::Cancelled, words);
     // What was refunded before is not withdrawn once more.
     let is_given_back = match context.original {
         Some(deposit) => context
@@ -173,9 +169,8 @@ fn lost(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, taken
     Ok(Some(decision))
 }
 
-fn claiming(mut decision: Decision, claimed: Money) -> Decision {
-    decision.changes.claimed = Some(claimed);
-    decision
+fn claiming(decision: Decision, claimed: Money) -> Decision {
+    decision.sets(|changes| changes.claimed = Some(claimed))
 }
 
 /// Raises an alarm when more is claimed than the payer has not got back yet: the bank takes it all the same.

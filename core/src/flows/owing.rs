@@ -4,7 +4,7 @@
 //! ([`crate::ledger::Books::book`]); if Stripe gives the money back, what is still owed is forgiven and what was caught returned.
 
 use super::Context;
-use super::decide::{Changes, Decision};
+use super::decide::Decision;
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
 use crate::transactions::Transaction;
@@ -28,12 +28,8 @@ pub(super) fn take(
         Ok((held, amount.checked_sub(held)?))
     };
     let (held, owed) = part().map_err(|error| error.to_string())?;
-    let changes = Changes {
-        held: Some(held),
-        ..decision.changes.clone()
-    };
     let decision = decision
-        .changes(changes)
+        .sets(|changes| changes.held = Some(held))
         .legs(Leg::pair(Account::Available(wallet), to, held))
         .owes(wallet, owed);
     Ok((decision, owed))

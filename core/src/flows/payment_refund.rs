@@ -4,7 +4,7 @@
 //! the refund that completes the payment completes the fee. The payee never gives back more than the payee received, and the payer
 //! gets the whole amount.
 
-use super::decide::{Changes, Decided, Decision, answer, cancel, foreign, step};
+use super::decide::{Decided, Decision, answer, cancel, foreign, step};
 use super::transfer::obstacle;
 use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::ledger::{Account, Leg};
@@ -31,13 +31,9 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let fee = fee_part(payment, context, amount, left).map_err(|error| error.to_string())?;
             let given = amount.checked_sub(fee).map_err(|error| error.to_string())?;
             let payer = Account::Available(payer);
-            let changes = Changes {
-                fee: Some(fee),
-                ..Changes::default()
-            };
             Ok(Some(
                 Decision::to(stage)
-                    .changes(changes)
+                    .sets(|changes| changes.fee = Some(fee))
                     .legs(Leg::pair(Account::Available(transaction.wallet_id), payer, given))
                     .legs(Leg::pair(Account::PLATFORM_FEES, payer, fee))
                     .says(

@@ -10,7 +10,7 @@
 
 use serde_json::json;
 
-use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
+use super::decide::{Decided, Decision, cancel, foreign, step, step_with};
 use super::deposit::fee;
 use super::owing;
 use super::payment_refund::exceeds;
@@ -71,10 +71,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             if step(transaction, Event::RefundFailed)?.is_none() {
                 return Ok(None);
             }
-            let decision = Decision::failed(reason);
-            let changes = decision.changes.clone();
-            let mut decision = known_refund(transaction, decision, refund);
-            decision.changes.failure_reason = changes.failure_reason;
+            let decision = known_refund(transaction, Decision::failed(reason), refund);
             let decision = given_back(transaction, context, decision)?;
             Ok(Some(decision.then(JobKind::DepositFee)))
         }
@@ -178,11 +175,7 @@ fn known_refund(transaction: &Transaction, decision: Decision, refund: &RefundId
     if transaction.stripe_refund_id.is_some() {
         return decision;
     }
-    let changes = Changes {
-        refund: Some(refund.clone()),
-        ..Changes::default()
-    };
     decision
-        .changes(changes)
+        .sets(|changes| changes.refund = Some(refund.clone()))
         .refers(ExternalRef::Refund(refund.clone()))
 }

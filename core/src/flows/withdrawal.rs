@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::decide::{Changes, Decided, Decision, cancel, foreign, step, step_with};
+use super::decide::{Decided, Decision, cancel, foreign, step, step_with};
 use super::{Command, Context, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::{PayoutId, ReversalId};
@@ -46,10 +46,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
         )?
         .map(|stage| {
             Decision::to(stage)
-                .changes(Changes {
-                    transfer: Some(transfer.clone()),
-                    ..Changes::default()
-                })
+                .sets(|changes| changes.transfer = Some(transfer.clone()))
                 .refers(ExternalRef::Transfer(transfer.clone()))
                 .legs(Leg::pair(Account::IN_TRANSIT, Account::CLEARING, amount))
                 .says_with(
@@ -90,10 +87,9 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
                 // Somebody looks after it until the money is back, which can take weeks.
-                let mut decision = with_payout(transaction, stage, payout);
-                decision.changes.failure_reason = Some(reason.clone());
                 let detail = json!({ "code": reason.code.as_str(), "payout": payout });
-                decision
+                with_payout(transaction, stage, payout)
+                    .because(reason)
                     .says_with(TimelineKind::StripeAnswer, reason.sentence.clone(), detail)
                     .then(JobKind::WithdrawalReversal)
             }))
