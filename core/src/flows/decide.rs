@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Command, Context, Event, FailureReason, Next, debt_payment, deposit, dispute, dispute_turn, edges, next,
-    payment_refund, refund, returned, transfer, withdrawal,
+    Command, Context, Contradiction, Event, FailureReason, Next, debt_payment, deposit, dispute,
+    dispute_turn, edges, next, payment_refund, refund, returned, transfer, withdrawal,
 };
 use crate::alarms::AlarmKind;
 use crate::ids::WalletId;
@@ -15,16 +15,8 @@ use crate::ledger::Leg;
 use crate::money::Money;
 use crate::transactions::{Canceller, ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
-/// What a command means for a transaction at its stage.
-#[derive(Debug, Clone)]
-pub enum Verdict {
-    /// Write this.
-    Apply(Box<Decision>),
-    /// It has happened before.
-    Already,
-    /// It cannot follow what has happened: nothing is written, somebody has to look.
-    Contradiction(String),
-}
+/// What a flow makes of a command: a decision, nothing because it has happened before, or why it cannot be.
+pub type Decided = Result<Option<Decision>, Contradiction>;
 
 /// Columns that change with the stage; `None` leaves them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -159,8 +151,10 @@ impl Decision {
 }
 
 /// What `command` means for `transaction`, given what is locked with it. Pure.
-#[must_use]
-pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Verdict {
+///
+/// # Errors
+/// When it cannot follow what has happened, or is another flow's.
+pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     if let Command::Note {
         kind,
         message,
@@ -170,14 +164,14 @@ pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command
     } = command
     {
         if transaction.stage != *at || context.booked {
-            return Verdict::Already;
+            return Ok(None);
         }
         let mut decision = Decision::default();
         decision.refs.extend(once.clone());
         decision.timeline.push((*kind, message.clone(), detail.clone()));
-        return Verdict::Apply(Box::new(decision));
+        return Ok(Some(decision));
     }
-    let decided = match transaction.flow {
+    match transaction.flow {
         Flow::Transfer | Flow::Payment => transfer::decide(transaction, context, command),
         Flow::Deposit => deposit::decide(transaction, context, command),
         Flow::Withdrawal => withdrawal::decide(transaction, context, command),
@@ -187,28 +181,23 @@ pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command
         Flow::Dispute => dispute::decide(transaction, context, command),
         Flow::DisputeReturn | Flow::DisputeLoss => dispute_turn::decide(transaction, context, command),
         Flow::DebtPayment => debt_payment::decide(transaction, command),
-    };
-    match decided {
-        Ok(Some(decision)) => Verdict::Apply(Box::new(decision)),
-        Ok(None) => Verdict::Already,
-        Err(contradiction) => Verdict::Contradiction(contradiction),
     }
 }
 
-/// What a flow makes of a command: a decision, nothing because it has happened, or words for the contradiction.
-pub(super) type Decided = Result<Option<Decision>, String>;
-
 /// Takes the edge of `event`: `Ok(Some(stage))` to go on with, or what [`Decided`] says instead.
-pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
+pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Stage>, Contradiction> {
     match next(edges(transaction.flow), transaction.stage, event) {
         Next::To(stage) => Ok(Some(stage)),
         Next::Already => Ok(None),
-        Next::Contradiction => Err(format!("{event:?} cannot follow {}", transaction.stage.as_str())),
+        Next::Contradiction => {
+            let stage = transaction.stage;
+            Err(Contradiction::CannotFollow { event, stage })
+        }
     }
 }
 
 /// [`step`] of what is asked for, not told: what has ended has been answered.
-pub(super) fn answer(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
+pub(super) fn answer(transaction: &Transaction, event: Event) -> Result<Option<Stage>, Contradiction> {
     if transaction.stage.status().is_final() {
         return Ok(None);
     }
@@ -221,27 +210,41 @@ pub(super) fn step_with<Id: PartialEq + std::fmt::Display>(
     event: Event,
     recorded: Option<&Id>,
     object: &Id,
-) -> Result<Option<Stage>, String> {
+) -> Result<Option<Stage>, Contradiction> {
     let stage = step(transaction, event)?;
     if stage.is_none() && recorded != Some(object) {
-        let at = transaction.stage.as_str();
-        let recorded = recorded.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        return Err(format!("{object} cannot follow {at}: {recorded} is recorded"));
+        return Err(Contradiction::ByAnother {
+            told: object.to_string(),
+            stage: transaction.stage,
+            recorded: recorded.map(ToString::to_string),
+        });
     }
     Ok(stage)
 }
 
+/// Another object of Stripe than the recorded one is never the transaction's, whatever its metadata says.
+pub(super) fn check_object<Id: PartialEq + std::fmt::Display>(
+    what: &'static str,
+    recorded: Option<&Id>,
+    told: &Id,
+) -> Result<(), Contradiction> {
+    match recorded {
+        Some(recorded) if recorded != told => Err(Contradiction::AnotherObject {
+            what,
+            told: told.to_string(),
+            recorded: recorded.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// A command that does not belong to the flow.
 pub(super) fn foreign(command: &Command) -> Decided {
-    Err(format!("the flow does not know {:?}", command.event()))
+    Err(Contradiction::WrongFlow(command.event()))
 }
 
 /// Taking back what has not become irreversible; too late is told in the timeline and changes nothing.
-pub(super) fn cancel(
-    transaction: &Transaction,
-    context: Context<'_>,
-    by: Canceller,
-) -> Result<Option<Decision>, String> {
+pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Canceller) -> Decided {
     let next = next(edges(transaction.flow), transaction.stage, Event::Cancelled);
     if next == Next::Already {
         return Ok(None);

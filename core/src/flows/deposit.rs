@@ -7,8 +7,10 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, cancel, foreign, step};
-use super::{BalanceEntry, Command, Context, Event, FailureCode, FailureReason, suspense_return};
+use super::decide::{Decided, Decision, cancel, check_object, foreign, step};
+use super::{
+    BalanceEntry, Command, Context, Contradiction, Event, FailureCode, FailureReason, suspense_return,
+};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::PaymentIntentId;
 use crate::jobs::JobKind;
@@ -146,7 +148,7 @@ fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money)
     };
     let suspended = context.suspended_in(amount.currency());
     if suspended != amount {
-        return Err(format!("{suspended} lies in suspense, not {amount}"));
+        return Err(Contradiction::AnotherAmount(suspended, amount));
     }
     let asked = transaction.amount;
     Ok(Some(
@@ -185,7 +187,7 @@ fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntr
         );
     decision.leaves_suspense = has_ended;
     let suspended = context.suspended_in(amount.currency());
-    let left = suspended.checked_add(amount).map_err(|error| error.to_string())?;
+    let left = suspended.checked_add(amount)?;
     if left.is_negative() {
         let message = format!("{message}, more than the {suspended} in suspense");
         decision = decision.alarms(AlarmKind::DisputeExceedsPayment, message);
@@ -215,7 +217,7 @@ fn is_being_made(transaction: &Transaction, context: Context<'_>) -> bool {
 }
 
 /// [`step`] of an end without money. Its owner may cancel a deposit while the bank declines it: both end it, and the first names why.
-fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, String> {
+fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, Contradiction> {
     if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
         return Ok(None);
     }
@@ -283,12 +285,8 @@ fn suspend(
         .then(JobKind::DepositFee)
 }
 
-/// Another intent than the one recorded is never this deposit's, whatever its metadata says.
-fn check_intent(transaction: &Transaction, intent: &PaymentIntentId) -> Result<(), String> {
-    match &transaction.stripe_payment_intent_id {
-        Some(known) if known != intent => Err(format!("intent {intent} is not the recorded {known}")),
-        _ => Ok(()),
-    }
+fn check_intent(transaction: &Transaction, intent: &PaymentIntentId) -> Result<(), Contradiction> {
+    check_object("intent", transaction.stripe_payment_intent_id.as_ref(), intent)
 }
 
 /// The intent leads to the deposit from now on, which records it unless it has ended without.

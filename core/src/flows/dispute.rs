@@ -11,7 +11,7 @@ use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, Fail
 use super::{owing, suspense_return};
 use crate::alarms::AlarmKind;
 use crate::ledger::{Account, Leg};
-use crate::money::Money;
+use crate::money::{Money, MoneyError};
 use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
 use rust_decimal::Decimal;
 
@@ -62,16 +62,19 @@ fn open(transaction: &Transaction, context: Context<'_>, taken: Option<Money>) -
 
 /// What is claimed while the bank decides: what Stripe took; before it has told of that, what is disputed and was not given back: of a
 /// payment that was refunded no more is withdrawn (<https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable>).
-fn claimed(transaction: &Transaction, context: Context<'_>, taken: Option<Money>) -> Result<Money, String> {
+fn claimed(
+    transaction: &Transaction,
+    context: Context<'_>,
+    taken: Option<Money>,
+) -> Result<Money, MoneyError> {
     let amount = transaction.amount;
-    let claimed = match (taken, context.original) {
+    match (taken, context.original) {
         (Some(taken), _) if taken.is_negative() => Ok(Money::zero(amount.currency())),
         // More than the disputed amount is not held; the end takes what was taken.
         (Some(taken), _) => taken.at_most(amount),
-        (None, Some(deposit)) => context.left(deposit).and_then(|left| amount.at_most(left)),
+        (None, Some(deposit)) => amount.at_most(context.left(deposit)?),
         (None, None) => Ok(amount),
-    };
-    claimed.map_err(|error| error.to_string())
+    }
 }
 
 /// It has ended and nothing is gone: what is held is given back. Should more have come than was taken, a person decides whose it is.
@@ -103,10 +106,7 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
         claiming(Decision::to(stage).because(&reason), nothing).says(TimelineKind::Cancelled, words);
     // What was refunded before is not withdrawn once more.
     let is_given_back = match context.original {
-        Some(deposit) => context
-            .left(deposit)
-            .map_err(|error| error.to_string())?
-            .is_zero(),
+        Some(deposit) => context.left(deposit)?.is_zero(),
         None => false,
     };
     if !said.fits(nothing) && !is_given_back {
@@ -159,13 +159,9 @@ fn lost(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, taken
         decision = owing::lose(transaction, context, decision, taken)?;
     }
     // What was held of it stays on record: the rest was owed.
-    decision.changes.held = match decision.changes.held {
-        Some(held) => Some(
-            held.at_most(transaction.amount)
-                .map_err(|error| error.to_string())?,
-        ),
-        None => None,
-    };
+    if let Some(held) = &mut decision.changes.held {
+        *held = held.at_most(transaction.amount)?;
+    }
     Ok(Some(decision))
 }
 
@@ -179,11 +175,11 @@ fn compared(
     context: Context<'_>,
     decision: Decision,
     claimed: Money,
-) -> Result<Decision, String> {
+) -> Result<Decision, MoneyError> {
     let Some(deposit) = context.original else {
         return Ok(decision);
     };
-    let left = context.left(deposit).map_err(|error| error.to_string())?;
+    let left = context.left(deposit)?;
     if claimed.amount() <= left.amount() {
         return Ok(decision);
     }

@@ -6,9 +6,8 @@
 use serde_json::json;
 
 use super::decide::{Decided, Decision, foreign, step};
-use super::{BalanceEntry, Command, Context, Event, owing};
+use super::{BalanceEntry, Command, Context, Contradiction, Event, owing};
 use crate::ledger::{Account, Leg};
-use crate::money::Money;
 use crate::transactions::{Flow, TimelineKind, Transaction};
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
@@ -47,17 +46,18 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
 }
 
 /// Another movement than the one it was opened for is never this one.
-fn check(transaction: &Transaction, entry: &BalanceEntry) -> Result<(), String> {
-    let moved: Money = match transaction.flow {
+fn check(transaction: &Transaction, entry: &BalanceEntry) -> Result<(), Contradiction> {
+    let moved = match transaction.flow {
         Flow::DisputeReturn => entry.amount,
         _ => entry.amount.negated(),
     };
     if moved == transaction.amount {
-        Ok(())
-    } else {
-        Err(format!(
-            "{} moved {}, not {}",
-            entry.id, entry.amount, transaction.amount
-        ))
+        return Ok(());
     }
+    let (movement, moved) = (entry.id.clone(), entry.amount);
+    Err(Contradiction::AnotherMovement(
+        movement,
+        moved,
+        transaction.amount,
+    ))
 }

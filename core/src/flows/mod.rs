@@ -7,6 +7,7 @@
 
 mod command;
 mod context;
+mod contradiction;
 mod debt_payment;
 mod decide;
 mod deposit;
@@ -24,7 +25,8 @@ mod withdrawal;
 
 pub use command::{BalanceEntry, Command, DisputeEnd};
 pub use context::Context;
-pub use decide::{Changes, Decision, Verdict, decide};
+pub use contradiction::Contradiction;
+pub use decide::{Changes, Decided, Decision, decide};
 pub use failure::{FailureCode, FailureReason};
 pub use machine::{Edge, Event, Next, edges, next};
 

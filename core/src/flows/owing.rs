@@ -3,8 +3,8 @@
 //! What the wallet has is frozen; the rest is owed. Every later credit of any wallet of its owner in that currency pays the debt first
 //! ([`crate::ledger::Books::book`]); if Stripe gives the money back, what is still owed is forgiven and what was caught returned.
 
-use super::Context;
 use super::decide::Decision;
+use super::{Context, Contradiction};
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
 use crate::transactions::Transaction;
@@ -17,17 +17,14 @@ pub(super) fn take(
     decision: Decision,
     to: Account,
     amount: Money,
-) -> Result<(Decision, Money), String> {
+) -> Result<(Decision, Money), Contradiction> {
     let wallet = transaction.wallet_id;
     let balance = context
         .books
         .wallet(wallet)
-        .ok_or_else(|| format!("wallet {wallet} is not locked"))?;
-    let part = || -> Result<(Money, Money), MoneyError> {
-        let held = balance.available.at_most(amount)?;
-        Ok((held, amount.checked_sub(held)?))
-    };
-    let (held, owed) = part().map_err(|error| error.to_string())?;
+        .ok_or(Contradiction::NotLocked(wallet))?;
+    let held = balance.available.at_most(amount)?;
+    let owed = amount.checked_sub(held)?;
     let decision = decision
         .sets(|changes| changes.held = Some(held))
         .legs(Leg::pair(Account::Available(wallet), to, held))
@@ -36,15 +33,14 @@ pub(super) fn take(
 }
 
 /// What is held of the transaction, and what was owed for it.
-pub(super) fn parts(transaction: &Transaction) -> Result<(Money, Money), String> {
+pub(super) fn parts(transaction: &Transaction) -> Result<(Money, Money), MoneyError> {
     let held = transaction
         .held
         .unwrap_or_else(|| Money::zero(transaction.amount.currency()));
     let owed = transaction
         .claimed
         .unwrap_or(transaction.amount)
-        .checked_sub(held)
-        .map_err(|error| error.to_string())?;
+        .checked_sub(held)?;
     Ok((held, owed))
 }
 
@@ -53,7 +49,7 @@ pub(super) fn release(
     transaction: &Transaction,
     context: Context<'_>,
     decision: Decision,
-) -> Result<Decision, String> {
+) -> Result<Decision, Contradiction> {
     lose(
         transaction,
         context,
@@ -69,40 +65,29 @@ pub(super) fn lose(
     context: Context<'_>,
     decision: Decision,
     loss: Money,
-) -> Result<Decision, String> {
+) -> Result<Decision, Contradiction> {
     let wallet = transaction.wallet_id;
     let (held, owed) = parts(transaction)?;
-    let shares = || -> Result<(Money, Money, Money, Money), MoneyError> {
-        let kept = held.at_most(loss)?;
-        let rest = loss.checked_sub(kept)?;
-        let still_owed = rest.at_most(owed)?;
-        Ok((
-            kept,
-            held.checked_sub(kept)?,
-            owed.checked_sub(still_owed)?,
-            rest.checked_sub(still_owed)?,
-        ))
-    };
-    let (kept, held, owed, above) = shares().map_err(|error| error.to_string())?;
+    let kept = held.at_most(loss)?;
+    let rest = loss.checked_sub(kept)?;
+    let still_owed = rest.at_most(owed)?;
+    let above = rest.checked_sub(still_owed)?;
+    let (held, owed) = (held.checked_sub(kept)?, owed.checked_sub(still_owed)?);
     if above.is_positive() {
         // All that was held and owed is kept, so nothing is given back.
         let legs = Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept);
         let decision = decision.legs(legs);
         let (mut decision, owed) = take(transaction, context, decision, Account::RECEIVABLE, above)?;
-        let covered = || kept.checked_add(above)?.checked_sub(owed);
-        decision.changes.held = Some(covered().map_err(|error: MoneyError| error.to_string())?);
+        decision.changes.held = Some(kept.checked_add(above)?.checked_sub(owed)?);
         return Ok(decision);
     }
     let debt = context
         .books
         .wallet(wallet)
-        .ok_or_else(|| format!("wallet {wallet} is not locked"))?
+        .ok_or(Contradiction::NotLocked(wallet))?
         .owed;
-    let split = || -> Result<(Money, Money), MoneyError> {
-        let forgiven = owed.at_most(debt)?;
-        Ok((forgiven, owed.checked_sub(forgiven)?))
-    };
-    let (forgiven, caught) = split().map_err(|error| error.to_string())?;
+    let forgiven = owed.at_most(debt)?;
+    let caught = owed.checked_sub(forgiven)?;
     let available = Account::Available(wallet);
     Ok(decision
         .legs(Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept))

@@ -6,7 +6,7 @@
 
 use super::decide::{Decided, Decision, answer, cancel, foreign, step};
 use super::transfer::obstacle;
-use super::{Command, Context, Event, FailureCode, FailureReason};
+use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
 use crate::transactions::{Stage, TimelineKind, Transaction};
@@ -18,18 +18,18 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 return Ok(None);
             };
             let (Some(payment), Some(payer)) = (context.original, transaction.counterparty_wallet_id) else {
-                return Err("a refund without its payment".to_owned());
+                return Err(Contradiction::NoPayment);
             };
             if let Some(reason) = obstacle(transaction, context) {
                 return Ok(Some(Decision::failed(&reason)));
             }
             let amount = transaction.amount;
-            let left = context.left(payment).map_err(|error| error.to_string())?;
+            let left = context.left(payment)?;
             if let Some(reason) = exceeds(payment, amount, left) {
                 return Ok(Some(Decision::failed(&reason)));
             }
-            let fee = fee_part(payment, context, amount, left).map_err(|error| error.to_string())?;
-            let given = amount.checked_sub(fee).map_err(|error| error.to_string())?;
+            let fee = fee_part(payment, context, amount, left)?;
+            let given = amount.checked_sub(fee)?;
             let payer = Account::Available(payer);
             Ok(Some(
                 Decision::to(stage)

@@ -10,13 +10,13 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, cancel, foreign, step, step_with};
+use super::decide::{Decided, Decision, cancel, check_object, foreign, step, step_with};
 use super::deposit::fee;
 use super::owing;
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
 use super::withdrawal::release;
-use super::{Command, Context, Event, FailureCode, FailureReason};
+use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::ids::stripe::RefundId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
@@ -95,9 +95,9 @@ fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
         return Ok(None);
     };
     let Some(deposit) = context.original else {
-        return Err("a refund without its deposit".to_owned());
+        return Err(Contradiction::NoDeposit);
     };
-    let left = context.left(deposit).map_err(|error| error.to_string())?;
+    let left = context.left(deposit)?;
     let reason = if context.is_disputed(deposit) {
         let sentence = "the payer's bank disputes this payment: its decision comes first";
         Some(FailureReason::new(FailureCode::Disputed, sentence))
@@ -121,7 +121,11 @@ fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
 }
 
 /// The money has left the platform's balance at Stripe.
-fn paid(transaction: &Transaction, context: Context<'_>, decision: Decision) -> Result<Decision, String> {
+fn paid(
+    transaction: &Transaction,
+    context: Context<'_>,
+    decision: Decision,
+) -> Result<Decision, Contradiction> {
     let wallet = transaction.wallet_id;
     if transaction.flow == Flow::DepositRefund {
         return Ok(decision.legs(Leg::pair(
@@ -151,7 +155,7 @@ fn given_back(
     transaction: &Transaction,
     context: Context<'_>,
     decision: Decision,
-) -> Result<Decision, String> {
+) -> Result<Decision, Contradiction> {
     let (wallet, amount) = (transaction.wallet_id, transaction.amount);
     match (transaction.flow, transaction.stage) {
         (Flow::DepositRefund, _) => {
@@ -163,12 +167,8 @@ fn given_back(
     }
 }
 
-/// Another refund than the one recorded is never this one.
-fn check_refund(transaction: &Transaction, refund: &RefundId) -> Result<(), String> {
-    match &transaction.stripe_refund_id {
-        Some(known) if known != refund => Err(format!("refund {refund} is not the recorded {known}")),
-        _ => Ok(()),
-    }
+fn check_refund(transaction: &Transaction, refund: &RefundId) -> Result<(), Contradiction> {
+    check_object("refund", transaction.stripe_refund_id.as_ref(), refund)
 }
 
 fn known_refund(transaction: &Transaction, decision: Decision, refund: &RefundId) -> Decision {

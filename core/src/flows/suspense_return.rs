@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::decide::{Decided, Decision, foreign, step};
 use super::deposit::{DECIDES, to_return};
-use super::{Command, Context, Event, FailureCode, FailureReason};
+use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::RefundId;
 use crate::ledger::{Account, Leg};
@@ -93,7 +93,7 @@ fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Deci
         return Ok(None);
     }
     if lies != amount {
-        return Err(format!("{lies} lies in suspense, not {amount}"));
+        return Err(Contradiction::AnotherAmount(lies, amount));
     }
     let is_all = context
         .suspended

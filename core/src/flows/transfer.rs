@@ -3,7 +3,7 @@
 //! `amount` is what leaves the payer; the payee of a payment receives `amount` − `fee`, the platform the fee.
 
 use super::decide::{Decided, Decision, answer, cancel, foreign, step};
-use super::{Command, Context, Event, FailureCode, FailureReason};
+use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction};
@@ -15,14 +15,14 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 return Ok(None);
             };
             let Some(to) = transaction.counterparty_wallet_id else {
-                return Err("a transfer without a counterparty".to_owned());
+                return Err(Contradiction::NoCounterparty);
             };
             if let Some(reason) = obstacle(transaction, context) {
                 return Ok(Some(Decision::failed(&reason)));
             }
             let (amount, payer) = (transaction.amount, Account::Available(transaction.wallet_id));
             let fee = transaction.fee.unwrap_or_else(|| Money::zero(amount.currency()));
-            let received = amount.checked_sub(fee).map_err(|error| error.to_string())?;
+            let received = amount.checked_sub(fee)?;
             let words = if fee.is_zero() {
                 format!("{amount} moved")
             } else {

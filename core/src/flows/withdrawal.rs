@@ -5,8 +5,8 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, cancel, foreign, step, step_with};
-use super::{Command, Context, Event, FailureCode, FailureReason};
+use super::decide::{Decided, Decision, cancel, check_object, foreign, step, step_with};
+use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::{PayoutId, ReversalId};
 use crate::jobs::JobKind;
@@ -153,14 +153,9 @@ pub(super) fn taken_back(decision: Decision, reversal: &ReversalId, amount: Mone
         .legs(Leg::pair(Account::CLEARING, Account::IN_TRANSIT, amount))
 }
 
-/// Another payout than the one recorded is never this withdrawal's.
-fn check_payout(transaction: &Transaction, payout: Option<&PayoutId>) -> Result<(), String> {
-    match (&transaction.stripe_payout_id, payout) {
-        (Some(known), Some(payout)) if known != payout => {
-            Err(format!("payout {payout} is not the recorded {known}"))
-        }
-        _ => Ok(()),
-    }
+fn check_payout(transaction: &Transaction, payout: Option<&PayoutId>) -> Result<(), Contradiction> {
+    let recorded = transaction.stripe_payout_id.as_ref();
+    payout.map_or(Ok(()), |payout| check_object("payout", recorded, payout))
 }
 
 /// It is known where the money is: nobody has to find out any more.

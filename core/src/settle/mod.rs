@@ -20,7 +20,7 @@ use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, Patience, in_transaction};
 use crate::feed::Announcer;
-use crate::flows::{Command, FailureReason};
+use crate::flows::{Command, Contradiction, FailureReason};
 use crate::ids::{SharedIds, TransactionId, WalletId};
 use crate::jobs::{Claim, QueueName};
 use crate::transactions::Stage;
@@ -102,7 +102,7 @@ pub enum Outcome {
     /// Somebody else has claimed the job since: nothing changed.
     StaleFence,
     /// It cannot follow what has happened: an alarm was raised, the job ended, nothing else changed.
-    Contradiction(String),
+    Contradiction(Contradiction),
     /// The transaction has gone on since it was looked at, and the step, which was decided by that look, no longer follows: nothing changed,
     /// neither by this step nor by those of its job after it. Whoever looks again decides anew.
     Overtaken,

@@ -8,7 +8,7 @@ use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
 use crate::alarms::AlarmKind;
 use crate::db::DbError;
-use crate::flows::{Command, Context, Decision, FailureCode, FailureReason, Verdict, decide};
+use crate::flows::{Command, Context, Contradiction, Decided, Decision, FailureCode, FailureReason, decide};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
 use crate::ledger::{Account, Books, Caught, Leg, PostingError};
@@ -185,12 +185,12 @@ fn plan_one(
         return Ok(Outcome::ForeignObject(message));
     }
     let mut decision = match plan.ask(transactions, transaction, &step.command) {
-        Verdict::Apply(decision) => *decision,
-        Verdict::Already => return Ok(Outcome::AlreadyApplied),
-        Verdict::Contradiction(_) if step.seen_at.is_some_and(|seen| seen != transaction.stage) => {
+        Ok(Some(decision)) => decision,
+        Ok(None) => return Ok(Outcome::AlreadyApplied),
+        Err(_) if step.seen_at.is_some_and(|seen| seen != transaction.stage) => {
             return Ok(Outcome::Overtaken);
         }
-        Verdict::Contradiction(message) => return Ok(contradiction(plan, step, message)),
+        Err(why) => return Ok(contradiction(plan, step, why)),
     };
     if step.keeps_refusals
         && decision.to == Some(Stage::Failed)
@@ -202,19 +202,19 @@ fn plan_one(
     if let Err(error) = caught {
         // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
         let Some(reason) = refusal(&step.command, error) else {
-            return Ok(contradiction(plan, step, error.to_string()));
+            return Ok(contradiction(plan, step, error.into()));
         };
         let refused = plan.ask(transactions, transaction, &Command::Refuse(reason.clone()));
-        let Verdict::Apply(instead) = refused else {
-            return Ok(contradiction(plan, step, error.to_string()));
+        let Ok(Some(instead)) = refused else {
+            return Ok(contradiction(plan, step, error.into()));
         };
         if step.keeps_refusals {
             return Ok(Outcome::Refused(reason));
         }
-        decision = *instead;
+        decision = instead;
         caught = plan.books.book(&decision.legs, decision.owes);
         if caught.is_err() {
-            return Ok(contradiction(plan, step, error.to_string()));
+            return Ok(contradiction(plan, step, error.into()));
         }
     }
     let (id, from, wallets) = (transaction.id, transaction.stage, transaction.wallets());
@@ -281,7 +281,7 @@ impl Plan {
             booked: false,
             known_as: &[],
         };
-        let Verdict::Apply(decision) = decide(&payment, no_relatives, &Command::Execute) else {
+        let Ok(Some(decision)) = decide(&payment, no_relatives, &Command::Execute) else {
             return Err(impossible("wallet_transactions", "flow", id.to_string()));
         };
         self.planned.push(Planned {
@@ -289,7 +289,7 @@ impl Plan {
             transaction: id,
             wallets: payment.wallets(),
             from: Stage::Accepted,
-            decision: *decision,
+            decision,
         });
         self.opened.push(payment);
         Ok(())
@@ -313,7 +313,7 @@ impl Plan {
         transactions: &HashMap<TransactionId, Transaction>,
         transaction: &Transaction,
         command: &Command,
-    ) -> Verdict {
+    ) -> Decided {
         let original = transaction
             .related_transaction_id
             .and_then(|id| transactions.get(&id));
@@ -345,13 +345,13 @@ impl Plan {
     }
 }
 
-fn contradiction(plan: &mut Plan, step: &Step, message: String) -> Outcome {
+fn contradiction(plan: &mut Plan, step: &Step, why: Contradiction) -> Outcome {
     plan.alarms.push((
         AlarmKind::Contradiction,
         step.transaction.to_string(),
-        message.clone(),
+        why.to_string(),
     ));
-    Outcome::Contradiction(message)
+    Outcome::Contradiction(why)
 }
 
 /// What the owner reads when a posting is impossible; none for commands that report what has already happened outside.

@@ -1,7 +1,7 @@
 //! Lines of the timeline alone.
 
 use crate::flows::testing::{at, transaction, usd};
-use crate::flows::{Command, Context, Verdict, decide};
+use crate::flows::{Command, Context, decide};
 use crate::ledger::Books;
 use crate::transactions::{Flow, Stage, TimelineKind};
 
@@ -26,7 +26,7 @@ fn a_note_about_a_stage_that_is_passed_is_left_out() {
     };
     let withdrawal = || transaction(1, Flow::Withdrawal, usd(500));
     let under_way = decide(&at(Stage::PayingOut, withdrawal()), context, &note);
-    assert!(matches!(under_way, Verdict::Apply(_)), "{under_way:?}");
+    assert!(matches!(under_way, Ok(Some(_))), "{under_way:?}");
     let paid = decide(&at(Stage::Completed, withdrawal()), context, &note);
-    assert!(matches!(paid, Verdict::Already), "{paid:?}");
+    assert!(matches!(paid, Ok(None)), "{paid:?}");
 }

@@ -10,7 +10,7 @@ mod withdrawal;
 use std::collections::HashMap;
 
 use crate::flows::testing::{OTHER, WALLET, at, balance, transaction, usd};
-use crate::flows::{Command, Context, Decision, Event, Verdict, decide};
+use crate::flows::{Command, Context, Decision, Event, decide};
 use crate::ledger::{Account, Books, Leg};
 use crate::money::Money;
 use crate::transactions::{Flow, RefKind, Stage, Transaction};
@@ -167,7 +167,7 @@ impl Case {
             known_as: &self.known_as,
         };
         match decide(&self.transaction, context, &self.command) {
-            Verdict::Apply(decision) => *decision,
+            Ok(Some(decision)) => decision,
             other => panic!("{} {:?}: {other:?}", self.name(), self.event()),
         }
     }
