@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{Event, FailureReason};
-use crate::ids::stripe::{
-    BalanceTransactionId, PaymentIntentId, PayoutId, RefundId, ReversalId, StripeTransferId,
+use super::{
+    DepositCommand, DisputeCommand, Event, FailureReason, RefundCommand, SuspenseReturnCommand,
+    WithdrawalCommand,
 };
+use crate::ids::stripe::{BalanceTransactionId, ReversalId};
 use crate::money::Money;
 use crate::transactions::{Canceller, ExternalRef, RefKind, Returned, Stage, TimelineKind};
 
@@ -53,152 +54,6 @@ impl DisputeEnd {
 /// What a worker asks of a transaction. Each is idempotent: asked again, it finds that it has happened.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Transfer, payment, refund of a payment, returned refund: move the money.
-    Execute,
-    /// Any flow: somebody wants it undone, if nothing irreversible has happened.
-    Cancel(Canceller),
-    /// Any flow: it can definitely not be done; what is held is given back.
-    Refuse(FailureReason),
-    /// Deposit: the payment intent exists.
-    RecordIntent {
-        /// `pi_…`
-        intent: PaymentIntentId,
-        /// Sealed secret for the payer's client.
-        sealed_client_secret: Option<String>,
-        /// What the payer has to do, for the timeline.
-        message: String,
-    },
-    /// Deposit: Stripe received money.
-    SettlePayment {
-        /// `pi_…`
-        intent: PaymentIntentId,
-        /// What was received.
-        received: Money,
-    },
-    /// Deposit: Stripe received money by an intent that names the deposit, and that no call of ours has made.
-    SuspendPayment {
-        /// `pi_…`
-        intent: PaymentIntentId,
-        /// What was received.
-        received: Money,
-    },
-    /// Deposit: the intent was cancelled at Stripe.
-    CancelIntent {
-        /// `pi_…`
-        intent: PaymentIntentId,
-        /// Why.
-        reason: FailureReason,
-    },
-    /// Deposit in review: credit what was received instead.
-    CreditReview {
-        /// How much of what lies in suspense.
-        amount: Money,
-    },
-    /// Deposit: a refund of what lies in suspense has been made at Stripe, which has taken its money from the balance, and is not final.
-    BeginReturn {
-        /// `re_…`
-        refund: RefundId,
-        /// How much.
-        amount: Money,
-        /// What is waited for, for the timeline.
-        message: String,
-    },
-    /// Deposit: what lies in suspense was refunded at Stripe.
-    ReturnSuspense {
-        /// `re_…`
-        refund: RefundId,
-        /// How much.
-        amount: Money,
-    },
-    /// Deposit: a refund of what lies in suspense failed or was cancelled, perhaps after it had succeeded.
-    FailReturn {
-        /// `re_…`
-        refund: RefundId,
-        /// How much.
-        amount: Money,
-        /// Why, for the timeline.
-        message: String,
-    },
-    /// Deposit: what is left in suspense when nothing of its payment can be given back any more, such as what Stripe's other rate leaves of a
-    /// payment that it has converted, is the platform's; below zero, its loss.
-    CloseSuspense {
-        /// All that lies there in this currency.
-        amount: Money,
-    },
-    /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform. Refund of a deposit, or of what lies in
-    /// suspense for one: what Stripe charged for it.
-    BookFee(BalanceEntry),
-    /// Withdrawal, refund of a deposit: freeze the amount.
-    Hold,
-    /// Withdrawal: the transfer to the connected account was made.
-    RecordTransfer {
-        /// `tr_…`
-        transfer: StripeTransferId,
-    },
-    /// Withdrawal: the payout was started.
-    RecordPayout {
-        /// `po_…`
-        payout: PayoutId,
-    },
-    /// Withdrawal: the bank has the money.
-    SettlePayout {
-        /// `po_…`, when it is one of ours.
-        payout: Option<PayoutId>,
-    },
-    /// Withdrawal: the payout was refused, failed or was cancelled.
-    FailPayout {
-        /// `po_…`, when there is one.
-        payout: Option<PayoutId>,
-        /// Why.
-        reason: FailureReason,
-    },
-    /// Withdrawal, returned payout: of the transfer nothing is left to take back; what others took of it is booked for itself.
-    RecordReversal {
-        /// `trr_…`
-        reversal: ReversalId,
-        /// How much this reversal took.
-        amount: Money,
-    },
-    /// Withdrawal: somebody else took the transfer, or a part of it, back.
-    RecordOutsideReversal {
-        /// `trr_…`
-        reversal: ReversalId,
-        /// How much.
-        amount: Money,
-    },
-    /// Refund of a deposit: it exists at Stripe and is not final.
-    RecordRefund {
-        /// `re_…`
-        refund: RefundId,
-        /// What is waited for, for the timeline.
-        message: String,
-    },
-    /// Refund of a deposit: the payer has the money.
-    SettleRefund {
-        /// `re_…`
-        refund: RefundId,
-    },
-    /// Refund of a deposit: it failed or was cancelled.
-    FailRefund {
-        /// `re_…`
-        refund: RefundId,
-        /// Why.
-        reason: FailureReason,
-    },
-    /// Dispute: the bank has taken it up.
-    OpenDispute {
-        /// What Stripe has taken for it so far, all its movements together; none before it has told of any.
-        taken: Option<Money>,
-    },
-    /// Dispute: it has ended.
-    EndDispute {
-        /// What is said of it.
-        said: DisputeEnd,
-        /// What Stripe took for it, all its movements together: this decides, whatever is said.
-        taken: Money,
-    },
-    /// Dispute, and what a dispute moves after its end: a movement of the platform's balance that Stripe made for it.
-    BookDispute(BalanceEntry),
     /// Any flow: only a line of the timeline.
     Note {
         /// What it is about.
@@ -212,41 +67,93 @@ pub enum Command {
         /// The reference under which it is told once, whoever else comes to tell it.
         once: Option<ExternalRef>,
     },
+    /// Any flow that somebody has asked for: somebody wants it undone, if nothing irreversible has happened.
+    Cancel(Canceller),
+    /// The same flows: it can definitely not be done; what is held is given back.
+    Refuse(FailureReason),
+    /// Transfer, payment, refund of a payment, returned refund, payment of a debt: move the money.
+    Execute,
+    /// Withdrawal, refund of a deposit: freeze the amount.
+    Hold,
+    /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform. Refund of a deposit, or of what lies in
+    /// suspense for one: what Stripe charged for it.
+    BookFee(BalanceEntry),
+    /// Deposit, dispute, and what a dispute moves after its end: a movement of the platform's balance that Stripe made for a dispute.
+    BookDispute(BalanceEntry),
+    /// Deposit, dispute: what is left in suspense when nothing of its payment can be given back any more, such as what Stripe's other rate
+    /// leaves of a payment that it has converted, is the platform's; below zero, its loss. It is all that lies there in this currency.
+    CloseSuspense(Money),
+    /// Returned payout: the money is on the connected account, for this reason, and is taken back from there.
+    BeginPayoutReturn(FailureReason),
+    /// Withdrawal, returned payout: this reversal took so much of the transfer, and nothing is left to take back; what others took of it is
+    /// booked for itself.
+    RecordReversal(ReversalId, Money),
+    /// A deposit's own.
+    Deposit(DepositCommand),
+    /// A deposit's: a refund of what lies in suspense for it.
+    SuspenseReturn(SuspenseReturnCommand),
+    /// A withdrawal's own.
+    Withdrawal(WithdrawalCommand),
+    /// A refund's of a deposit, by us or by others.
+    Refund(RefundCommand),
+    /// A dispute's own.
+    Dispute(DisputeCommand),
 }
+
+/// Whoever tells something to one flow names only what that is told.
+macro_rules! of_one_flow {
+    ($($flow:ident: $own:ident),+) => {
+        $(impl From<$own> for Command {
+            fn from(own: $own) -> Self {
+                Self::$flow(own)
+            }
+        })+
+    };
+}
+
+of_one_flow!(
+    Deposit: DepositCommand,
+    SuspenseReturn: SuspenseReturnCommand,
+    Withdrawal: WithdrawalCommand,
+    Refund: RefundCommand,
+    Dispute: DisputeCommand
+);
 
 impl Command {
     /// The event of the state machine that the command is, if it is one whatever the transaction says.
     #[must_use]
     pub fn event(&self) -> Option<Event> {
         match self {
-            Self::Execute => Some(Event::Executed),
-            Self::Cancel(_) => Some(Event::Cancelled),
-            Self::Refuse(_) => Some(Event::Refused),
-            Self::RecordIntent { .. } => Some(Event::IntentCreated),
             // Which of two events a payment is depends on what was asked for; the others move no stage.
-            Self::SettlePayment { .. }
-            | Self::SuspendPayment { .. }
+            Self::Deposit(DepositCommand::SettlePayment(..) | DepositCommand::SuspendPayment(..))
             | Self::BookFee(_)
             | Self::BookDispute(_)
-            | Self::RecordOutsideReversal { .. }
-            | Self::BeginReturn { .. }
-            | Self::FailReturn { .. }
+            | Self::Withdrawal(WithdrawalCommand::RecordOutsideReversal(..))
+            | Self::SuspenseReturn(SuspenseReturnCommand::Begin(..) | SuspenseReturnCommand::Fail(..))
             | Self::Note { .. } => None,
-            Self::CreditReview { .. } => Some(Event::ReviewCredited),
-            Self::ReturnSuspense { .. } | Self::CloseSuspense { .. } => Some(Event::ReviewReturned),
-            Self::CancelIntent { .. } => Some(Event::IntentCanceled),
+            Self::Cancel(_) => Some(Event::Cancelled),
+            Self::Refuse(_) => Some(Event::Refused),
+            Self::Execute => Some(Event::Executed),
             Self::Hold => Some(Event::HoldPlaced),
-            Self::RecordTransfer { .. } => Some(Event::TransferCreated),
-            Self::RecordPayout { .. } => Some(Event::PayoutCreated),
-            Self::SettlePayout { .. } => Some(Event::PayoutPaid),
-            Self::FailPayout { .. } => Some(Event::PayoutFailed),
-            Self::RecordReversal { .. } => Some(Event::TransferReversed),
-            Self::RecordRefund { .. } => Some(Event::RefundCreated),
-            Self::SettleRefund { .. } => Some(Event::RefundSucceeded),
-            Self::FailRefund { .. } => Some(Event::RefundFailed),
-            Self::OpenDispute { .. } => Some(Event::DisputeOpened),
-            Self::EndDispute { taken, .. } if taken.is_positive() => Some(Event::DisputeLost),
-            Self::EndDispute { .. } => Some(Event::DisputeWon),
+            Self::Deposit(DepositCommand::RecordIntent { .. }) => Some(Event::IntentCreated),
+            Self::Deposit(DepositCommand::CancelIntent(..)) => Some(Event::IntentCanceled),
+            Self::Deposit(DepositCommand::CreditReview(..)) => Some(Event::ReviewCredited),
+            Self::Deposit(DepositCommand::EndDispute(..))
+            | Self::SuspenseReturn(SuspenseReturnCommand::Succeed(..))
+            | Self::CloseSuspense(_) => Some(Event::ReviewReturned),
+            Self::Withdrawal(WithdrawalCommand::RecordTransfer(..)) => Some(Event::TransferCreated),
+            Self::Withdrawal(WithdrawalCommand::RecordPayout(..)) => Some(Event::PayoutCreated),
+            Self::Withdrawal(WithdrawalCommand::SettlePayout(..)) => Some(Event::PayoutPaid),
+            Self::Withdrawal(WithdrawalCommand::FailPayout(..)) | Self::BeginPayoutReturn(_) => {
+                Some(Event::PayoutFailed)
+            }
+            Self::RecordReversal(..) => Some(Event::TransferReversed),
+            Self::Refund(RefundCommand::Record(..)) => Some(Event::RefundCreated),
+            Self::Refund(RefundCommand::Settle(..)) => Some(Event::RefundSucceeded),
+            Self::Refund(RefundCommand::Fail(..)) => Some(Event::RefundFailed),
+            Self::Dispute(DisputeCommand::Open(..)) => Some(Event::DisputeOpened),
+            Self::Dispute(DisputeCommand::End(_, taken)) if taken.is_positive() => Some(Event::DisputeLost),
+            Self::Dispute(DisputeCommand::End(..)) => Some(Event::DisputeWon),
         }
     }
 
@@ -255,11 +162,9 @@ impl Command {
     pub const fn may_owe(&self) -> bool {
         matches!(
             self,
-            Self::OpenDispute { .. }
-                | Self::EndDispute { .. }
+            Self::Dispute(_)
                 | Self::BookDispute(_)
-                | Self::RecordRefund { .. }
-                | Self::SettleRefund { .. }
+                | Self::Refund(RefundCommand::Record(..) | RefundCommand::Settle(..))
         )
     }
 
@@ -268,13 +173,10 @@ impl Command {
     pub const fn concerns_suspense(&self) -> bool {
         matches!(
             self,
-            Self::CreditReview { .. }
-                | Self::BeginReturn { .. }
-                | Self::ReturnSuspense { .. }
-                | Self::CloseSuspense { .. }
-                | Self::FailReturn { .. }
+            Self::Deposit(DepositCommand::CreditReview(..) | DepositCommand::EndDispute(..))
+                | Self::SuspenseReturn(_)
+                | Self::CloseSuspense(_)
                 | Self::BookDispute(_)
-                | Self::EndDispute { .. }
         )
     }
 
@@ -282,19 +184,25 @@ impl Command {
     #[must_use]
     pub fn object(&self) -> Option<ExternalRef> {
         match self {
-            Self::RecordIntent { intent, .. }
-            | Self::SettlePayment { intent, .. }
-            | Self::SuspendPayment { intent, .. }
-            | Self::CancelIntent { intent, .. } => Some(ExternalRef::PaymentIntent(intent.clone())),
-            Self::RecordTransfer { transfer } => Some(ExternalRef::Transfer(transfer.clone())),
-            Self::RecordPayout { payout }
-            | Self::SettlePayout { payout: Some(payout) }
-            | Self::FailPayout {
-                payout: Some(payout), ..
-            } => Some(ExternalRef::Payout(payout.clone())),
-            Self::RecordRefund { refund, .. }
-            | Self::SettleRefund { refund }
-            | Self::FailRefund { refund, .. } => Some(ExternalRef::Refund(refund.clone())),
+            Self::Deposit(
+                DepositCommand::RecordIntent { intent, .. }
+                | DepositCommand::SettlePayment(intent, _)
+                | DepositCommand::SuspendPayment(intent, _)
+                | DepositCommand::CancelIntent(intent, _),
+            ) => Some(ExternalRef::PaymentIntent(intent.clone())),
+            Self::Withdrawal(WithdrawalCommand::RecordTransfer(transfer)) => {
+                Some(ExternalRef::Transfer(transfer.clone()))
+            }
+            Self::Withdrawal(
+                WithdrawalCommand::RecordPayout(payout)
+                | WithdrawalCommand::SettlePayout(Some(payout))
+                | WithdrawalCommand::FailPayout(Some(payout), _),
+            ) => Some(ExternalRef::Payout(payout.clone())),
+            Self::Refund(
+                RefundCommand::Record(refund, _)
+                | RefundCommand::Settle(refund)
+                | RefundCommand::Fail(refund, _),
+            ) => Some(ExternalRef::Refund(refund.clone())),
             _ => None,
         }
     }
@@ -304,16 +212,23 @@ impl Command {
     pub fn reference(&self) -> Option<ExternalRef> {
         match self {
             // Only money that goes to suspense is booked under this reference.
-            Self::SettlePayment { intent, .. } | Self::SuspendPayment { intent, .. } => {
-                Some(ExternalRef::LatePayment(intent.clone()))
+            Self::Deposit(
+                DepositCommand::SettlePayment(intent, _) | DepositCommand::SuspendPayment(intent, _),
+            ) => Some(ExternalRef::LatePayment(intent.clone())),
+            Self::SuspenseReturn(SuspenseReturnCommand::Begin(refund, ..)) => {
+                Some(ExternalRef::RefundBegun(refund.clone()))
             }
-            Self::BeginReturn { refund, .. } => Some(ExternalRef::RefundBegun(refund.clone())),
-            Self::ReturnSuspense { refund, .. } => Some(ExternalRef::Refund(refund.clone())),
-            Self::FailReturn { refund, .. } => Some(ExternalRef::Return(Returned::Refund(refund.clone()))),
+            Self::SuspenseReturn(SuspenseReturnCommand::Succeed(refund, _)) => {
+                Some(ExternalRef::Refund(refund.clone()))
+            }
+            Self::SuspenseReturn(SuspenseReturnCommand::Fail(refund, ..)) => {
+                Some(ExternalRef::Return(Returned::Refund(refund.clone())))
+            }
             Self::BookFee(entry) | Self::BookDispute(entry) => {
                 Some(ExternalRef::BalanceTransaction(entry.id.clone()))
             }
-            Self::RecordReversal { reversal, .. } | Self::RecordOutsideReversal { reversal, .. } => {
+            Self::RecordReversal(reversal, _)
+            | Self::Withdrawal(WithdrawalCommand::RecordOutsideReversal(reversal, _)) => {
                 Some(ExternalRef::TransferReversal(reversal.clone()))
             }
             Self::Note { once, .. } => once.clone(),
@@ -326,9 +241,7 @@ impl Command {
     #[must_use]
     pub const fn depends_on(&self) -> &'static [RefKind] {
         match self {
-            Self::BeginReturn { .. } | Self::ReturnSuspense { .. } | Self::FailReturn { .. } => {
-                &[RefKind::RefundBegun, RefKind::Refund, RefKind::Return]
-            }
+            Self::SuspenseReturn(_) => &[RefKind::RefundBegun, RefKind::Refund, RefKind::Return],
             _ => &[],
         }
     }

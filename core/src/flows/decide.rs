@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Command, Context, Contradiction, Event, FailureReason, Next, debt_payment, deposit, dispute,
-    dispute_turn, edges, next, payment_refund, refund, returned, transfer, withdrawal,
+    dispute_turn, edges, next, payment_refund, refund, returned, suspense_return, transfer, undo, withdrawal,
 };
 use crate::alarms::AlarmKind;
 use crate::ids::WalletId;
@@ -13,7 +13,7 @@ use crate::ids::stripe::{PaymentIntentId, PayoutId, RefundId, StripeTransferId};
 use crate::jobs::JobKind;
 use crate::ledger::Leg;
 use crate::money::Money;
-use crate::transactions::{Canceller, ExternalRef, Flow, Stage, TimelineKind, Transaction};
+use crate::transactions::{ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
 /// What a flow makes of a command: a decision, nothing because it has happened before, or why it cannot be.
 pub type Decided = Result<Option<Decision>, Contradiction>;
@@ -153,34 +153,70 @@ impl Decision {
 /// What `command` means for `transaction`, given what is locked with it. Pure.
 ///
 /// # Errors
-/// When it cannot follow what has happened, or is another flow's.
+/// When it cannot follow what has happened, or is another flow's. A flow is read from the row of its transaction, so no type can rule that
+/// out: it is found here and nowhere else.
 pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
-    if let Command::Note {
-        kind,
-        message,
-        detail,
-        at,
-        once,
-    } = command
-    {
-        if transaction.stage != *at || context.booked {
-            return Ok(None);
+    match (transaction.flow, command) {
+        (
+            _,
+            Command::Note {
+                kind,
+                message,
+                detail,
+                at,
+                once,
+            },
+        ) => {
+            if transaction.stage != *at || context.booked {
+                return Ok(None);
+            }
+            let mut decision = Decision::default();
+            decision.refs.extend(once.clone());
+            decision.timeline.push((*kind, message.clone(), detail.clone()));
+            Ok(Some(decision))
         }
-        let mut decision = Decision::default();
-        decision.refs.extend(once.clone());
-        decision.timeline.push((*kind, message.clone(), detail.clone()));
-        return Ok(Some(decision));
-    }
-    match transaction.flow {
-        Flow::Transfer | Flow::Payment => transfer::decide(transaction, context, command),
-        Flow::Deposit => deposit::decide(transaction, context, command),
-        Flow::Withdrawal => withdrawal::decide(transaction, context, command),
-        Flow::PaymentRefund => payment_refund::decide(transaction, context, command),
-        Flow::DepositRefund | Flow::OutsideRefund => refund::decide(transaction, context, command),
-        Flow::RefundReturn | Flow::PayoutReturn => returned::decide(transaction, context, command),
-        Flow::Dispute => dispute::decide(transaction, context, command),
-        Flow::DisputeReturn | Flow::DisputeLoss => dispute_turn::decide(transaction, context, command),
-        Flow::DebtPayment => debt_payment::decide(transaction, command),
+        (Flow::Deposit, Command::Deposit(told)) => deposit::decide(transaction, context, told),
+        (Flow::Deposit, Command::SuspenseReturn(told)) => suspense_return::decide(transaction, context, told),
+        (Flow::Deposit, Command::BookDispute(entry)) => deposit::book_dispute(transaction, context, entry),
+        (Flow::Deposit, Command::Cancel(by)) => deposit::cancel(transaction, context, *by),
+        (Flow::Deposit, Command::Refuse(reason)) => deposit::refuse(transaction, reason),
+        (Flow::Transfer | Flow::Payment, Command::Execute) => transfer::execute(transaction, context),
+        (Flow::PaymentRefund, Command::Execute) => payment_refund::execute(transaction, context),
+        (Flow::Withdrawal, Command::Withdrawal(told)) => withdrawal::decide(transaction, context, told),
+        (Flow::Withdrawal, Command::RecordReversal(reversal, taken)) => {
+            withdrawal::reversed(transaction, context, reversal, *taken)
+        }
+        (Flow::Withdrawal, Command::Hold) => withdrawal::hold(transaction, context),
+        (Flow::DepositRefund, Command::Hold) => refund::hold(transaction, context),
+        (Flow::DepositRefund | Flow::OutsideRefund, Command::Refund(told)) => {
+            refund::decide(transaction, context, told)
+        }
+        (Flow::RefundReturn, Command::Execute) => returned::execute(transaction),
+        (Flow::PayoutReturn, Command::BeginPayoutReturn(reason)) => returned::begin(transaction, reason),
+        (Flow::PayoutReturn, Command::RecordReversal(reversal, taken)) => {
+            returned::reversed(transaction, context, reversal, *taken)
+        }
+        (Flow::Dispute, Command::Dispute(told)) => dispute::decide(transaction, context, told),
+        (Flow::Dispute, Command::BookDispute(entry)) => Ok(dispute::book(transaction, context, entry)),
+        (Flow::DisputeReturn | Flow::DisputeLoss, Command::BookDispute(entry)) => {
+            dispute_turn::book(transaction, context, entry)
+        }
+        (Flow::DebtPayment, Command::Execute) => debt_payment::execute(transaction),
+        (
+            Flow::Transfer | Flow::Payment | Flow::PaymentRefund | Flow::Withdrawal | Flow::DepositRefund,
+            Command::Cancel(by),
+        ) => undo::cancel(transaction, context, *by),
+        (
+            Flow::Transfer | Flow::Payment | Flow::PaymentRefund | Flow::Withdrawal | Flow::DepositRefund,
+            Command::Refuse(reason),
+        ) => undo::refuse(transaction, reason),
+        (Flow::Deposit | Flow::DepositRefund | Flow::OutsideRefund, Command::BookFee(entry)) => {
+            Ok((!context.booked).then(|| deposit::fee(entry)))
+        }
+        (Flow::Deposit | Flow::Dispute, Command::CloseSuspense(amount)) => {
+            suspense_return::close(transaction, context, *amount)
+        }
+        (_, other) => Err(Contradiction::WrongFlow(other.event())),
     }
 }
 
@@ -236,37 +272,4 @@ pub(super) fn check_object<Id: PartialEq + std::fmt::Display>(
         }),
         _ => Ok(()),
     }
-}
-
-/// A command that does not belong to the flow.
-pub(super) fn foreign(command: &Command) -> Decided {
-    Err(Contradiction::WrongFlow(command.event()))
-}
-
-/// Taking back what has not become irreversible; too late is told in the timeline and changes nothing.
-pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Canceller) -> Decided {
-    let next = next(edges(transaction.flow), transaction.stage, Event::Cancelled);
-    if next == Next::Already {
-        return Ok(None);
-    }
-    if next == Next::Contradiction {
-        let late = "it was too late to cancel it";
-        return Ok(Some(Decision::default().says(TimelineKind::Waiting, late)));
-    }
-    if context.money_sent {
-        let perhaps = "the money may have been sent already: it is cancelled only if that comes to nothing";
-        return Ok(Some(Decision::default().says(TimelineKind::Waiting, perhaps)));
-    }
-    // A deposit takes in: what it is cancelled before is its payment, whether there was an intent yet or not.
-    let before = if transaction.flow == Flow::Deposit {
-        "it was paid"
-    } else {
-        "any money had left"
-    };
-    let reason = FailureReason::cancelled(by, before);
-    Ok(step(transaction, Event::Cancelled)?.map(|stage| {
-        Decision::to(stage)
-            .because(&reason)
-            .says(TimelineKind::Cancelled, reason.sentence.clone())
-    }))
 }

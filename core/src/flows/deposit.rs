@@ -7,16 +7,38 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, cancel, check_object, foreign, step};
-use super::{
-    BalanceEntry, Command, Context, Contradiction, Event, FailureCode, FailureReason, suspense_return,
-};
+use super::decide::{Decided, Decision, check_object, step};
+use super::{BalanceEntry, Context, Contradiction, Event, FailureCode, FailureReason, undo};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::PaymentIntentId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
+use crate::transactions::{Canceller, ExternalRef, Stage, TimelineKind, Transaction};
+
+/// What is told of a deposit, or decided about it.
+#[derive(Debug, Clone)]
+pub enum DepositCommand {
+    /// The payment intent exists.
+    RecordIntent {
+        /// `pi_…`
+        intent: PaymentIntentId,
+        /// Sealed secret for the payer's client.
+        sealed_client_secret: Option<String>,
+        /// What the payer has to do, for the timeline.
+        message: String,
+    },
+    /// Stripe received so much.
+    SettlePayment(PaymentIntentId, Money),
+    /// Stripe received so much by an intent that names the deposit, and that no call of ours has made.
+    SuspendPayment(PaymentIntentId, Money),
+    /// The intent was cancelled at Stripe, for this reason.
+    CancelIntent(PaymentIntentId, FailureReason),
+    /// In review: credit what was received instead, which is so much of what lies in suspense.
+    CreditReview(Money),
+    /// In review: a dispute of its payment has ended, for which Stripe took so much, all its movements together.
+    EndDispute(Money),
+}
 
 /// What the owner reads of money that waits for a person; that person reads which commands decide.
 pub(super) const DECIDES: &str = "support has been told and will decide";
@@ -60,9 +82,9 @@ fn to_decide_of_disputed(transaction: &Transaction, left: Money, has_come_back: 
     }
 }
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &DepositCommand) -> Decided {
     match command {
-        Command::RecordIntent {
+        DepositCommand::RecordIntent {
             intent,
             sealed_client_secret,
             message,
@@ -82,7 +104,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 detail,
             )))
         }
-        Command::SettlePayment { intent, received } => {
+        DepositCommand::SettlePayment(intent, received) => {
             check_intent(transaction, intent)?;
             if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
                 return Ok((!context.booked).then(|| late(transaction, intent, *received)));
@@ -96,7 +118,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .map(|stage| suspend(transaction, stage, intent, *received, &what)))
             }
         }
-        Command::SuspendPayment { intent, received } => {
+        DepositCommand::SuspendPayment(intent, received) => {
             check_intent(transaction, intent)?;
             if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
                 return Ok((!context.booked).then(|| late(transaction, intent, *received)));
@@ -105,7 +127,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             Ok(step(transaction, Event::PaymentMismatched)?
                 .map(|stage| suspend(transaction, stage, intent, *received, &what)))
         }
-        Command::CancelIntent { intent, reason } => {
+        DepositCommand::CancelIntent(intent, reason) => {
             check_intent(transaction, intent)?;
             Ok(end_unpaid(transaction, Event::IntentCanceled)?.map(|stage| {
                 known_intent(transaction, Decision::to(stage), intent)
@@ -113,31 +135,34 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .says(TimelineKind::Cancelled, reason.sentence.clone())
             }))
         }
-        Command::CreditReview { amount } => credit_review(transaction, context, *amount),
-        Command::BeginReturn { .. }
-        | Command::ReturnSuspense { .. }
-        | Command::CloseSuspense { .. }
-        | Command::FailReturn { .. } => suspense_return::decide(transaction, context, command),
-        Command::BookDispute(_) if context.booked => Ok(None),
-        Command::BookDispute(entry) if transaction.stage != Stage::Completed => {
-            disputed(transaction, context, entry)
-        }
-        // Of what was credited only a fee is the platform's; money that moves then is a transaction of its own.
-        Command::BookDispute(entry) if entry.amount.is_zero() => Ok(Some(fee(entry))),
-        Command::EndDispute { taken, .. } if !taken.is_positive() => Ok(None),
-        Command::EndDispute { .. } => end_dispute(transaction, context),
-        Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
-        // Its intent is there or being made: it is cancelled at Stripe first, by whoever asks again.
-        Command::Cancel(_)
-            if transaction.stage == Stage::AwaitingPayment || is_being_made(transaction, context) =>
-        {
-            Ok(None)
-        }
-        Command::Cancel(by) => cancel(transaction, context, *by),
-        Command::Refuse(reason) => {
-            Ok(end_unpaid(transaction, Event::Refused)?.map(|_| Decision::failed(reason)))
-        }
-        other => foreign(other),
+        DepositCommand::CreditReview(amount) => credit_review(transaction, context, *amount),
+        DepositCommand::EndDispute(taken) if taken.is_positive() => end_dispute(transaction, context),
+        DepositCommand::EndDispute(_) => Ok(None),
+    }
+}
+
+/// Its intent is there or being made: then it is cancelled at Stripe first, by whoever asks again.
+pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Canceller) -> Decided {
+    let is_being_made = transaction.stage == Stage::Accepted && context.money_sent;
+    if transaction.stage == Stage::AwaitingPayment || is_being_made {
+        return Ok(None);
+    }
+    undo::cancel(transaction, context, by)
+}
+
+pub(super) fn refuse(transaction: &Transaction, reason: &FailureReason) -> Decided {
+    Ok(end_unpaid(transaction, Event::Refused)?.map(|_| Decision::failed(reason)))
+}
+
+/// Of what was credited only a fee is the platform's; money that moves then is a transaction of its own.
+pub(super) fn book_dispute(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> Decided {
+    if context.booked {
+        return Ok(None);
+    }
+    match transaction.stage {
+        Stage::Completed if entry.amount.is_zero() => Ok(Some(fee(entry))),
+        Stage::Completed => Err(Contradiction::Credited(entry.id.clone(), entry.amount)),
+        _ => disputed(transaction, context, entry).map(Some),
     }
 }
 
@@ -168,7 +193,11 @@ fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money)
 }
 
 /// The payer's bank takes, or gives back, what lies in suspense: it was nobody's yet.
-fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> Decided {
+fn disputed(
+    transaction: &Transaction,
+    context: Context<'_>,
+    entry: &BalanceEntry,
+) -> Result<Decision, Contradiction> {
     let (amount, has_ended) = (entry.amount, transaction.stage != Stage::InReview);
     let message = if amount.is_negative() {
         let taken = amount.negated();
@@ -199,7 +228,7 @@ fn disputed(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntr
         let message = to_decide_of_disputed(transaction, left, amount.is_positive(), &message);
         decision = decision.alarms(AlarmKind::PaymentMismatch, message);
     }
-    Ok(Some(decision))
+    Ok(decision)
 }
 
 /// A deposit in review ends with a dispute that left nothing of it.
@@ -210,10 +239,6 @@ fn end_dispute(transaction: &Transaction, context: Context<'_>) -> Decided {
     }
     let reason = FailureReason::new(FailureCode::Disputed, "the payer's bank took the payment back");
     Ok(step(transaction, Event::ReviewReturned)?.map(|_| Decision::failed(&reason).leaves_suspense()))
-}
-
-fn is_being_made(transaction: &Transaction, context: Context<'_>) -> bool {
-    transaction.stage == Stage::Accepted && context.money_sent
 }
 
 /// [`step`] of an end without money. Its owner may cancel a deposit while the bank declines it: both end it, and the first names why.

@@ -6,35 +6,48 @@
 //! withdraws and gives back goes through the receivables; its fee is the platform's cost. An inquiry (`warning_…`) withdraws nothing,
 //! so nothing is frozen for it. What moves after the end is a transaction of its own.
 
-use super::decide::{Decided, Decision, foreign, step};
-use super::{BalanceEntry, Command, Context, DisputeEnd, Event, FailureCode, FailureReason};
-use super::{owing, suspense_return};
+use super::decide::{Decided, Decision, step};
+use super::owing;
+use super::{BalanceEntry, Context, DisputeEnd, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
 use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
 use rust_decimal::Decimal;
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+/// What is told of a dispute, its movements apart.
+#[derive(Debug, Clone)]
+pub enum DisputeCommand {
+    /// The bank has taken it up. What Stripe has taken for it so far, all its movements together; none before it has told of any.
+    Open(Option<Money>),
+    /// It has ended. What is said of it, and what Stripe took for it, all its movements together: this decides, whatever is said.
+    End(DisputeEnd, Money),
+}
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &DisputeCommand) -> Decided {
     match command {
-        Command::OpenDispute { taken } => open(transaction, context, *taken),
+        DisputeCommand::Open(taken) => open(transaction, context, *taken),
         // How it has ended was said by whoever came first; what moves since is a transaction of its own.
-        Command::EndDispute { .. } if transaction.stage.status().is_final() => Ok(None),
-        Command::EndDispute { said, taken } if taken.is_positive() => {
-            lost(transaction, context, *said, *taken)
-        }
-        Command::EndDispute { said, taken } => won(transaction, context, *said, taken.negated()),
-        Command::BookDispute(_) if context.booked => Ok(None),
-        Command::BookDispute(entry) if takes_surplus_back(transaction, context, entry) => {
-            Ok(Some(surplus_taken(entry)))
-        }
-        Command::CloseSuspense { .. } => suspense_return::decide(transaction, context, command),
-        // A fee alone is the platform's cost, whenever it comes; money that moves after the end is a transaction of its own.
-        Command::BookDispute(entry) if transaction.stage.status().is_final() && !entry.amount.is_zero() => {
-            Ok(None)
-        }
-        Command::BookDispute(entry) => Ok(Some(moved(entry))),
-        other => foreign(other),
+        DisputeCommand::End(..) if transaction.stage.status().is_final() => Ok(None),
+        DisputeCommand::End(said, taken) if taken.is_positive() => lost(transaction, context, *said, *taken),
+        DisputeCommand::End(said, taken) => won(transaction, context, *said, taken.negated()),
+    }
+}
+
+/// A fee alone is the platform's cost, whenever it comes; money that moves after the end is a transaction of its own.
+pub(super) fn book(
+    transaction: &Transaction,
+    context: Context<'_>,
+    entry: &BalanceEntry,
+) -> Option<Decision> {
+    if context.booked {
+        None
+    } else if takes_surplus_back(transaction, context, entry) {
+        Some(surplus_taken(entry))
+    } else if transaction.stage.status().is_final() && !entry.amount.is_zero() {
+        None
+    } else {
+        Some(moved(entry))
     }
 }
 

@@ -5,15 +5,12 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, foreign, step};
-use super::{BalanceEntry, Command, Context, Contradiction, Event, owing};
+use super::decide::{Decided, Decision, step};
+use super::{BalanceEntry, Context, Contradiction, Event, owing};
 use crate::ledger::{Account, Leg};
 use crate::transactions::{Flow, TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
-    let Command::BookDispute(entry) = command else {
-        return foreign(command);
-    };
+pub(super) fn book(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> Decided {
     let Some(stage) = step(transaction, Event::Executed)? else {
         return Ok(None);
     };

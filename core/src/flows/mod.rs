@@ -1,7 +1,8 @@
 //! The flows of money as pure state machines.
 //!
-//! Each [`Flow`](crate::transactions::Flow) is one constant table of edges ([`edges`]) and one pure function that decides what a
+//! Each [`Flow`](crate::transactions::Flow) is one constant table of edges ([`edges`]) and pure functions that decide what a
 //! command means for a transaction at its stage: which edge, which ledger legs, which words for the owner, which job next.
+//! What only one flow is told is an enum in its file; [`decide`] says which flow knows which command.
 //! Nothing here reads a clock, a database or Stripe; [`crate::settle`] carries the decisions out.
 //! `docs/FLOWS.md` draws them all.
 
@@ -21,14 +22,20 @@ mod refund;
 mod returned;
 mod suspense_return;
 mod transfer;
+mod undo;
 mod withdrawal;
 
 pub use command::{BalanceEntry, Command, DisputeEnd};
 pub use context::Context;
 pub use contradiction::Contradiction;
 pub use decide::{Changes, Decided, Decision, decide};
+pub use deposit::DepositCommand;
+pub use dispute::DisputeCommand;
 pub use failure::{FailureCode, FailureReason};
 pub use machine::{Edge, Event, Next, edges, next};
+pub use refund::RefundCommand;
+pub use suspense_return::SuspenseReturnCommand;
+pub use withdrawal::WithdrawalCommand;
 
 #[cfg(test)]
 pub(crate) mod testing;

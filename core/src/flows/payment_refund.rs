@@ -4,48 +4,41 @@
 //! the refund that completes the payment completes the fee. The payee never gives back more than the payee received, and the payer
 //! gets the whole amount.
 
-use super::decide::{Decided, Decision, answer, cancel, foreign, step};
+use super::decide::{Decided, Decision, answer};
 use super::transfer::obstacle;
-use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
 use crate::transactions::{Stage, TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
-    match command {
-        Command::Execute => {
-            let Some(stage) = answer(transaction, Event::Executed)? else {
-                return Ok(None);
-            };
-            let (Some(payment), Some(payer)) = (context.original, transaction.counterparty_wallet_id) else {
-                return Err(Contradiction::NoPayment);
-            };
-            if let Some(reason) = obstacle(transaction, context) {
-                return Ok(Some(Decision::failed(&reason)));
-            }
-            let amount = transaction.amount;
-            let left = context.left(payment)?;
-            if let Some(reason) = exceeds(payment, amount, left) {
-                return Ok(Some(Decision::failed(&reason)));
-            }
-            let fee = fee_part(payment, context, amount, left)?;
-            let given = amount.checked_sub(fee)?;
-            let payer = Account::Available(payer);
-            Ok(Some(
-                Decision::to(stage)
-                    .sets(|changes| changes.fee = Some(fee))
-                    .legs(Leg::pair(Account::Available(transaction.wallet_id), payer, given))
-                    .legs(Leg::pair(Account::PLATFORM_FEES, payer, fee))
-                    .says(
-                        TimelineKind::Completed,
-                        format!("{amount} given back to the payer"),
-                    ),
-            ))
-        }
-        Command::Cancel(by) => cancel(transaction, context, *by),
-        Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
-        other => foreign(other),
+pub(super) fn execute(transaction: &Transaction, context: Context<'_>) -> Decided {
+    let Some(stage) = answer(transaction, Event::Executed)? else {
+        return Ok(None);
+    };
+    let (Some(payment), Some(payer)) = (context.original, transaction.counterparty_wallet_id) else {
+        return Err(Contradiction::NoPayment);
+    };
+    if let Some(reason) = obstacle(transaction, context) {
+        return Ok(Some(Decision::failed(&reason)));
     }
+    let amount = transaction.amount;
+    let left = context.left(payment)?;
+    if let Some(reason) = exceeds(payment, amount, left) {
+        return Ok(Some(Decision::failed(&reason)));
+    }
+    let fee = fee_part(payment, context, amount, left)?;
+    let given = amount.checked_sub(fee)?;
+    let payer = Account::Available(payer);
+    Ok(Some(
+        Decision::to(stage)
+            .sets(|changes| changes.fee = Some(fee))
+            .legs(Leg::pair(Account::Available(transaction.wallet_id), payer, given))
+            .legs(Leg::pair(Account::PLATFORM_FEES, payer, fee))
+            .says(
+                TimelineKind::Completed,
+                format!("{amount} given back to the payer"),
+            ),
+    ))
 }
 
 /// Why so much cannot be given back of the original, if it cannot.

@@ -10,30 +10,37 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, cancel, check_object, foreign, step, step_with};
-use super::deposit::fee;
+use super::decide::{Decided, Decision, check_object, step, step_with};
 use super::owing;
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
-use super::withdrawal::release;
-use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::ids::stripe::RefundId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::transactions::{ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
-    let is_outside = transaction.flow == Flow::OutsideRefund;
+/// What is told of a refund of a deposit.
+#[derive(Debug, Clone)]
+pub enum RefundCommand {
+    /// It exists at Stripe and is not final: what is waited for, for the timeline.
+    Record(RefundId, String),
+    /// The payer has the money.
+    Settle(RefundId),
+    /// It failed or was cancelled, for this reason.
+    Fail(RefundId, FailureReason),
+}
+
+pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &RefundCommand) -> Decided {
     match command {
-        Command::Hold => hold(transaction, context),
-        Command::RecordRefund { refund, message } => {
+        RefundCommand::Record(refund, message) => {
             check_refund(transaction, refund)?;
             let recorded = transaction.stripe_refund_id.as_ref();
             let Some(stage) = step_with(transaction, Event::RefundCreated, recorded, refund)? else {
                 return Ok(None);
             };
             let mut decision = known_refund(transaction, Decision::to(stage), refund);
-            if is_outside {
+            if transaction.flow == Flow::OutsideRefund {
                 decision = owing::take(
                     transaction,
                     context,
@@ -53,7 +60,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .then(JobKind::DepositFee),
             ))
         }
-        Command::SettleRefund { refund } => {
+        RefundCommand::Settle(refund) => {
             check_refund(transaction, refund)?;
             let Some(stage) = step(transaction, Event::RefundSucceeded)? else {
                 return Ok(None);
@@ -66,7 +73,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .then(JobKind::DepositFee),
             ))
         }
-        Command::FailRefund { refund, reason } => {
+        RefundCommand::Fail(refund, reason) => {
             check_refund(transaction, refund)?;
             if step(transaction, Event::RefundFailed)?.is_none() {
                 return Ok(None);
@@ -75,22 +82,10 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             let decision = given_back(transaction, context, decision)?;
             Ok(Some(decision.then(JobKind::DepositFee)))
         }
-        Command::BookFee(entry) => Ok((!context.booked).then(|| fee(entry))),
-        Command::Refuse(reason) if !is_outside => {
-            Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
-        }
-        Command::Cancel(by) if !is_outside => Ok(cancel(transaction, context, *by)?.map(|decision| {
-            if decision.to.is_some() {
-                release(transaction, decision)
-            } else {
-                decision
-            }
-        })),
-        other => foreign(other),
     }
 }
 
-fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
+pub(super) fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
     let Some(stage) = step(transaction, Event::HoldPlaced)? else {
         return Ok(None);
     };

@@ -5,54 +5,66 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, foreign, step};
+use super::decide::{Decided, Decision, step};
 use super::withdrawal::taken_back;
-use super::{Command, Context, Event};
+use super::{Context, Event, FailureReason};
+use crate::ids::stripe::ReversalId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
-use crate::transactions::{Flow, TimelineKind, Transaction};
+use crate::money::Money;
+use crate::transactions::{TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+/// Of a refund.
+pub(super) fn execute(transaction: &Transaction) -> Decided {
+    let (amount, available) = (transaction.amount, Account::Available(transaction.wallet_id));
+    Ok(step(transaction, Event::Executed)?.map(|stage| {
+        Decision::to(stage)
+            .legs(Leg::pair(Account::CLEARING, available, amount))
+            .says(
+                TimelineKind::Completed,
+                format!("{amount} is yours again: the refund did not reach the payer"),
+            )
+    }))
+}
+
+/// Of a payout: the money is on the connected account.
+pub(super) fn begin(transaction: &Transaction, reason: &FailureReason) -> Decided {
+    let (amount, frozen) = (transaction.amount, Account::Frozen(transaction.wallet_id));
+    Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
+        Decision::to(stage)
+            .legs(Leg::pair(Account::IN_TRANSIT, frozen, amount))
+            .says_with(
+                TimelineKind::Posted,
+                format!("your bank returned {amount}: {}", reason.sentence),
+                json!({ "code": reason.code.as_str() }),
+            )
+            .then(JobKind::WithdrawalReversal)
+    }))
+}
+
+/// Of a payout: of the transfer behind it nothing is left to take back.
+pub(super) fn reversed(
+    transaction: &Transaction,
+    context: Context<'_>,
+    reversal: &ReversalId,
+    taken: Money,
+) -> Decided {
     let (amount, wallet) = (transaction.amount, transaction.wallet_id);
-    let (available, frozen) = (Account::Available(wallet), Account::Frozen(wallet));
-    match (transaction.flow, command) {
-        (Flow::RefundReturn, Command::Execute) => Ok(step(transaction, Event::Executed)?.map(|stage| {
-            Decision::to(stage)
-                .legs(Leg::pair(Account::CLEARING, available, amount))
-                .says(
-                    TimelineKind::Completed,
-                    format!("{amount} is yours again: the refund did not reach the payer"),
-                )
-        })),
-        (Flow::PayoutReturn, Command::FailPayout { reason, .. }) => {
-            Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
-                Decision::to(stage)
-                    .legs(Leg::pair(Account::IN_TRANSIT, frozen, amount))
-                    .says_with(
-                        TimelineKind::Posted,
-                        format!("your bank returned {amount}: {}", reason.sentence),
-                        json!({ "code": reason.code.as_str() }),
-                    )
-                    .then(JobKind::WithdrawalReversal)
-            }))
+    Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
+        let mut decision = Decision::to(stage);
+        if !context.booked {
+            decision = taken_back(decision, reversal, taken);
         }
-        (
-            Flow::PayoutReturn,
-            Command::RecordReversal {
-                reversal,
-                amount: taken,
-            },
-        ) => Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
-            let mut decision = Decision::to(stage);
-            if !context.booked {
-                decision = taken_back(decision, reversal, *taken);
-            }
-            decision.legs(Leg::pair(frozen, available, amount)).says_with(
+        decision
+            .legs(Leg::pair(
+                Account::Frozen(wallet),
+                Account::Available(wallet),
+                amount,
+            ))
+            .says_with(
                 TimelineKind::Completed,
                 format!("{amount} is yours again"),
                 json!({ "reversal": reversal }),
             )
-        })),
-        (_, other) => foreign(other),
-    }
+    }))
 }

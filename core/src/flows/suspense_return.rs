@@ -6,30 +6,37 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, foreign, step};
+use super::decide::{Decided, Decision, step};
 use super::deposit::{DECIDES, to_return};
-use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::RefundId;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{ExternalRef, RefKind, Returned, Stage, TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+/// What is told of a refund of what lies in suspense for a deposit.
+#[derive(Debug, Clone)]
+pub enum SuspenseReturnCommand {
+    /// It has been made at Stripe, which has taken so much from the balance, and is not final: what is waited for, for the timeline.
+    Begin(RefundId, Money, String),
+    /// It succeeded, of so much.
+    Succeed(RefundId, Money),
+    /// It failed or was cancelled, perhaps after it had succeeded, and so much is back: why, for the timeline.
+    Fail(RefundId, Money, String),
+}
+
+pub(super) fn decide(
+    transaction: &Transaction,
+    context: Context<'_>,
+    command: &SuspenseReturnCommand,
+) -> Decided {
     match command {
-        Command::BeginReturn {
-            refund,
-            amount,
-            message,
-        } => Ok(begin(context, refund, *amount, message)),
-        Command::ReturnSuspense { refund, amount } => succeed(transaction, context, refund, *amount),
-        Command::CloseSuspense { amount } => close(transaction, context, *amount),
-        Command::FailReturn {
-            refund,
-            amount,
-            message,
-        } => Ok(fail(transaction, context, refund, *amount, message)),
-        other => foreign(other),
+        SuspenseReturnCommand::Begin(refund, amount, message) => Ok(begin(context, refund, *amount, message)),
+        SuspenseReturnCommand::Succeed(refund, amount) => succeed(transaction, context, refund, *amount),
+        SuspenseReturnCommand::Fail(refund, amount, message) => {
+            Ok(fail(transaction, context, refund, *amount, message))
+        }
     }
 }
 
@@ -87,7 +94,7 @@ fn succeed(transaction: &Transaction, context: Context<'_>, refund: &RefundId, a
 }
 
 /// Nothing of the payment can be given back any more, so what is left is nobody's but the platform's: its cost, or what lowers it.
-fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Decided {
+pub(super) fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Decided {
     let lies = context.suspended_in(amount.currency());
     if lies.is_zero() {
         return Ok(None);

@@ -2,43 +2,36 @@
 //!
 //! `amount` is what leaves the payer; the payee of a payment receives `amount` − `fee`, the platform the fee.
 
-use super::decide::{Decided, Decision, answer, cancel, foreign, step};
-use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
+use super::decide::{Decided, Decision, answer};
+use super::{Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
-    match command {
-        Command::Execute => {
-            let Some(stage) = answer(transaction, Event::Executed)? else {
-                return Ok(None);
-            };
-            let Some(to) = transaction.counterparty_wallet_id else {
-                return Err(Contradiction::NoCounterparty);
-            };
-            if let Some(reason) = obstacle(transaction, context) {
-                return Ok(Some(Decision::failed(&reason)));
-            }
-            let (amount, payer) = (transaction.amount, Account::Available(transaction.wallet_id));
-            let fee = transaction.fee.unwrap_or_else(|| Money::zero(amount.currency()));
-            let received = amount.checked_sub(fee)?;
-            let words = if fee.is_zero() {
-                format!("{amount} moved")
-            } else {
-                format!("{amount} paid: {received} to the payee, {fee} fee")
-            };
-            Ok(Some(
-                Decision::to(stage)
-                    .legs(Leg::pair(payer, Account::Available(to), received))
-                    .legs(Leg::pair(payer, Account::PLATFORM_FEES, fee))
-                    .says(TimelineKind::Completed, words),
-            ))
-        }
-        Command::Cancel(by) => cancel(transaction, context, *by),
-        Command::Refuse(reason) => Ok(step(transaction, Event::Refused)?.map(|_| Decision::failed(reason))),
-        other => foreign(other),
+pub(super) fn execute(transaction: &Transaction, context: Context<'_>) -> Decided {
+    let Some(stage) = answer(transaction, Event::Executed)? else {
+        return Ok(None);
+    };
+    let Some(to) = transaction.counterparty_wallet_id else {
+        return Err(Contradiction::NoCounterparty);
+    };
+    if let Some(reason) = obstacle(transaction, context) {
+        return Ok(Some(Decision::failed(&reason)));
     }
+    let (amount, payer) = (transaction.amount, Account::Available(transaction.wallet_id));
+    let fee = transaction.fee.unwrap_or_else(|| Money::zero(amount.currency()));
+    let received = amount.checked_sub(fee)?;
+    let words = if fee.is_zero() {
+        format!("{amount} moved")
+    } else {
+        format!("{amount} paid: {received} to the payee, {fee} fee")
+    };
+    Ok(Some(
+        Decision::to(stage)
+            .legs(Leg::pair(payer, Account::Available(to), received))
+            .legs(Leg::pair(payer, Account::PLATFORM_FEES, fee))
+            .says(TimelineKind::Completed, words),
+    ))
 }
 
 /// What became of the wallets since the transfer was accepted.

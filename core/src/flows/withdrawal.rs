@@ -5,40 +5,64 @@
 
 use serde_json::json;
 
-use super::decide::{Decided, Decision, cancel, check_object, foreign, step, step_with};
-use super::{Command, Context, Contradiction, Event, FailureCode, FailureReason};
+use super::decide::{Decided, Decision, check_object, step, step_with};
+use super::{Context, Contradiction, Event, FailureCode, FailureReason};
 use crate::alarms::AlarmKind;
-use crate::ids::stripe::{PayoutId, ReversalId};
+use crate::ids::stripe::{PayoutId, ReversalId, StripeTransferId};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
 
-pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
+/// What is told of a withdrawal.
+#[derive(Debug, Clone)]
+pub enum WithdrawalCommand {
+    /// The transfer to the connected account was made.
+    RecordTransfer(StripeTransferId),
+    /// The payout was started.
+    RecordPayout(PayoutId),
+    /// The bank has the money; by this payout, when it is one of ours.
+    SettlePayout(Option<PayoutId>),
+    /// The payout, when there is one, was refused, failed or was cancelled, for this reason.
+    FailPayout(Option<PayoutId>, FailureReason),
+    /// Somebody else took the transfer, or so much of it, back.
+    RecordOutsideReversal(ReversalId, Money),
+}
+
+pub(super) fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
+    let Some(stage) = step(transaction, Event::HoldPlaced)? else {
+        return Ok(None);
+    };
+    let (amount, wallet) = (transaction.amount, transaction.wallet_id);
+    if context
+        .books
+        .wallet(wallet)
+        .is_some_and(|wallet| !wallet.is_active)
+    {
+        let reason = FailureReason::new(FailureCode::WalletInactive, "the wallet is not active");
+        return Ok(Some(Decision::failed(&reason)));
+    }
+    Ok(Some(
+        Decision::to(stage)
+            .legs(Leg::pair(
+                Account::Available(wallet),
+                Account::Frozen(wallet),
+                amount,
+            ))
+            .says(TimelineKind::Posted, format!("{amount} held for the withdrawal"))
+            .then(JobKind::WithdrawalTransfer),
+    ))
+}
+
+pub(super) fn decide(
+    transaction: &Transaction,
+    context: Context<'_>,
+    command: &WithdrawalCommand,
+) -> Decided {
     let amount = transaction.amount;
-    let available = Account::Available(transaction.wallet_id);
     let frozen = Account::Frozen(transaction.wallet_id);
     match command {
-        Command::Hold => {
-            let Some(stage) = step(transaction, Event::HoldPlaced)? else {
-                return Ok(None);
-            };
-            if context
-                .books
-                .wallet(transaction.wallet_id)
-                .is_some_and(|wallet| !wallet.is_active)
-            {
-                let reason = FailureReason::new(FailureCode::WalletInactive, "the wallet is not active");
-                return Ok(Some(Decision::failed(&reason)));
-            }
-            Ok(Some(
-                Decision::to(stage)
-                    .legs(Leg::pair(available, frozen, amount))
-                    .says(TimelineKind::Posted, format!("{amount} held for the withdrawal"))
-                    .then(JobKind::WithdrawalTransfer),
-            ))
-        }
-        Command::RecordTransfer { transfer } => Ok(step_with(
+        WithdrawalCommand::RecordTransfer(transfer) => Ok(step_with(
             transaction,
             Event::TransferCreated,
             transaction.stripe_transfer_id.as_ref(),
@@ -56,7 +80,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 )
                 .then(JobKind::WithdrawalPayout)
         })),
-        Command::RecordPayout { payout } => {
+        WithdrawalCommand::RecordPayout(payout) => {
             check_payout(transaction, Some(payout))?;
             let recorded = transaction.stripe_payout_id.as_ref();
             Ok(
@@ -69,7 +93,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 }),
             )
         }
-        Command::SettlePayout { payout } => {
+        WithdrawalCommand::SettlePayout(payout) => {
             let payout = payout.as_ref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
@@ -82,7 +106,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     )
             }))
         }
-        Command::FailPayout { payout, reason } => {
+        WithdrawalCommand::FailPayout(payout, reason) => {
             let payout = payout.as_ref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
@@ -94,24 +118,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                     .then(JobKind::WithdrawalReversal)
             }))
         }
-        Command::RecordReversal {
-            reversal,
-            amount: taken,
-        } => {
-            Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
-                let mut decision = decided(Decision::to(stage));
-                // Somebody else's reversal, found before, is on the books already.
-                if !context.booked {
-                    decision = taken_back(decision, reversal, *taken);
-                }
-                decision.legs(Leg::pair(frozen, available, amount)).says_with(
-                    TimelineKind::Failed,
-                    format!("{amount} taken back and available again"),
-                    json!({ "reversal": reversal }),
-                )
-            }))
-        }
-        Command::RecordOutsideReversal { reversal, amount } => Ok((!context.booked).then(|| {
+        WithdrawalCommand::RecordOutsideReversal(reversal, amount) => Ok((!context.booked).then(|| {
             let message =
                 format!("{amount} of the transfer to the payout account was taken back by somebody else");
             taken_back(Decision::default(), reversal, *amount)
@@ -122,28 +129,35 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
                 )
                 .alarms(AlarmKind::TransferReversedOutside, message)
         })),
-        Command::Refuse(reason) => {
-            Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
-        }
-        Command::Cancel(by) => Ok(cancel(transaction, context, *by)?.map(|decision| {
-            if decision.to.is_some() {
-                release(transaction, decision)
-            } else {
-                decision
-            }
-        })),
-        other => foreign(other),
     }
 }
 
-/// What a withdrawal, or a refund of a deposit, holds is given back; before the hold nothing has moved.
-pub(super) fn release(transaction: &Transaction, decision: Decision) -> Decision {
-    if transaction.stage != Stage::Held {
-        return decision;
-    }
-    let frozen = Account::Frozen(transaction.wallet_id);
-    let available = Account::Available(transaction.wallet_id);
-    decision.legs(Leg::pair(frozen, available, transaction.amount))
+/// Of the transfer nothing is left to take back.
+pub(super) fn reversed(
+    transaction: &Transaction,
+    context: Context<'_>,
+    reversal: &ReversalId,
+    taken: Money,
+) -> Decided {
+    let (amount, wallet) = (transaction.amount, transaction.wallet_id);
+    Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
+        let mut decision = decided(Decision::to(stage));
+        // Somebody else's reversal, found before, is on the books already.
+        if !context.booked {
+            decision = taken_back(decision, reversal, taken);
+        }
+        decision
+            .legs(Leg::pair(
+                Account::Frozen(wallet),
+                Account::Available(wallet),
+                amount,
+            ))
+            .says_with(
+                TimelineKind::Failed,
+                format!("{amount} taken back and available again"),
+                json!({ "reversal": reversal }),
+            )
+    }))
 }
 
 /// Money is back from the connected account.

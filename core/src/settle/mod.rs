@@ -49,13 +49,18 @@ pub struct Step {
 impl Step {
     /// A step that is the effect of a job.
     #[must_use]
-    pub fn new(claim: Claim, transaction: TransactionId, wallets: Vec<WalletId>, command: Command) -> Self {
+    pub fn new(
+        claim: Claim,
+        transaction: TransactionId,
+        wallets: Vec<WalletId>,
+        command: impl Into<Command>,
+    ) -> Self {
         Self {
             claim,
             ends_job: true,
             transaction,
             wallets,
-            command,
+            command: command.into(),
             stripe_event: None,
             seen_at: None,
             keeps_refusals: false,

@@ -168,13 +168,8 @@ fn plan_one(
         ));
         return Ok(Outcome::UnknownTransaction);
     };
-    // What came back of a payout is told by the payout of the withdrawal.
-    let comes_back_of = transaction
-        .related_transaction_id
-        .filter(|_| transaction.flow == Flow::PayoutReturn);
     if let Some((object, owner)) = plan.owner_of(&step.command)
         && owner != transaction.id
-        && Some(owner) != comes_back_of
     {
         let message = format!(
             "{object} is of transaction {owner}, and was told of as one of {}",

@@ -36,7 +36,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             return Err(JobError::Park(why));
         }
     }
-    let close = |one: &Suspended| step(job, &transaction, Command::CloseSuspense { amount: one.amount });
+    let close = |one: &Suspended| step(job, &transaction, Command::CloseSuspense(one.amount));
     let Some((last, others)) = suspended.split_last() else {
         return worker.finish(job).await;
     };

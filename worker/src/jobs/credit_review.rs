@@ -1,6 +1,6 @@
 //! Credits what lies in suspense for a deposit in review, as an operator has decided.
 
-use wallet_core::flows::Command;
+use wallet_core::flows::DepositCommand;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger;
 use wallet_core::stripe::{Lane, Operation};
@@ -40,7 +40,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent).await?;
         at_rest(worker, &transaction, &payment).await?;
     }
-    let command = Command::CreditReview { amount: only.amount };
+    let command = DepositCommand::CreditReview(only.amount);
     worker
         .settle_locked(&transaction.wallets(), &[step(job, &transaction, command)])
         .await?;

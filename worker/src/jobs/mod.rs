@@ -20,6 +20,7 @@ mod withdrawal_payout;
 mod withdrawal_reversal;
 mod withdrawal_transfer;
 
+use wallet_core::flows::Command;
 use wallet_core::jobs::{ClaimedJob, JobKind};
 use wallet_core::settle::Step;
 use wallet_core::transactions::Transaction;
@@ -64,6 +65,6 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
 }
 
 /// A step that ends the job with its effect on the transaction.
-fn step(job: &ClaimedJob, transaction: &Transaction, command: wallet_core::flows::Command) -> Step {
+fn step(job: &ClaimedJob, transaction: &Transaction, command: impl Into<Command>) -> Step {
     Step::new(job.claim, transaction.id, transaction.wallets(), command)
 }

@@ -2,7 +2,7 @@
 //! not made because the account does not have the money. Should Stripe show the payout by now, or have made one, that decides.
 
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
 use wallet_core::jobs::{self, ClaimedJob, JobKind};
 use wallet_core::payees;
 use wallet_core::stripe::{CallError, CreatePayout, Lane, Operation, PayoutId, is_undecided, made};
@@ -32,16 +32,14 @@ impl Decided {
         }
     }
 
-    fn command(self, payout: Option<PayoutId>) -> Command {
+    fn command(self, payout: Option<PayoutId>) -> WithdrawalCommand {
         match self {
-            Self::Paid => Command::SettlePayout { payout },
-            Self::TakenBack => Command::FailPayout {
-                payout,
-                reason: FailureReason::new(
-                    FailureCode::PayoutFailed,
-                    "the payout was not paid; the money is taken back from your payout account",
-                ),
-            },
+            Self::Paid => WithdrawalCommand::SettlePayout(payout),
+            Self::TakenBack => {
+                let sentence = "the payout was not paid; the money is taken back from your payout account";
+                let reason = FailureReason::new(FailureCode::PayoutFailed, sentence);
+                WithdrawalCommand::FailPayout(payout, reason)
+            }
         }
     }
 }
@@ -109,9 +107,7 @@ async fn on_record(
     transaction: &Transaction,
     payout: &PayoutId,
 ) -> Result<(), JobError> {
-    let command = Command::RecordPayout {
-        payout: payout.clone(),
-    };
+    let command = WithdrawalCommand::RecordPayout(payout.clone());
     worker
         .settle(&[step(job, transaction, command).before_others()])
         .await?;

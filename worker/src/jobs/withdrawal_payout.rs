@@ -1,7 +1,7 @@
 //! Pays the connected account out to its bank.
 
 use wallet_core::alarms::{self, AlarmKind};
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::{FailureCode, FailureReason, WithdrawalCommand};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{CallError, CreatePayout, Disposition, ReversalStatus, Tags};
 use wallet_core::transactions::{Stage, Transaction};
@@ -52,9 +52,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         }
         Err(error) => return Err(error.into()),
     };
-    worker
-        .settle(&[step(job, &transaction, Command::RecordPayout { payout })])
-        .await?;
+    let record = WithdrawalCommand::RecordPayout(payout);
+    worker.settle(&[step(job, &transaction, record)]).await?;
     Ok(())
 }
 
@@ -81,7 +80,7 @@ async fn give_back(
     if adopt_what_was_sent(worker, transaction).await? {
         return Err(JobError::Again("the payout was found at Stripe"));
     }
-    let command = Command::FailPayout { payout: None, reason };
+    let command = WithdrawalCommand::FailPayout(None, reason);
     worker.settle(&[step(job, transaction, command)]).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Takes the transfer of a withdrawal back after its payout failed; then the amount is available again.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
@@ -35,8 +35,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .collect();
     let left = left_of(transaction.amount, &others)?;
     if let (true, Some(last)) = (left.is_zero(), others.last()) {
-        let (reversal, amount) = (last.id.clone(), last.amount);
-        let command = Command::RecordReversal { reversal, amount };
+        let command = Command::RecordReversal(last.id.clone(), last.amount);
         return record(worker, job, &transaction, &sent, &others, command).await;
     }
     let subject = transaction.id.uuid();
@@ -95,8 +94,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             reversal.amount
         )));
     }
-    let (reversal, amount) = (reversal.id.clone(), reversal.amount);
-    let command = Command::RecordReversal { reversal, amount };
+    let command = Command::RecordReversal(reversal.id, reversal.amount);
     record(worker, job, &transaction, &sent, &others, command).await
 }
 
@@ -127,10 +125,7 @@ async fn record(
     let mut steps: Vec<Step> = others
         .iter()
         .map(|reversal| {
-            let command = Command::RecordOutsideReversal {
-                reversal: reversal.id.clone(),
-                amount: reversal.amount,
-            };
+            let command = WithdrawalCommand::RecordOutsideReversal(reversal.id.clone(), reversal.amount);
             Step::new(job.claim, sent.withdrawal, wallets.clone(), command).before_others()
         })
         .collect();
@@ -141,13 +136,10 @@ async fn record(
 
 /// A payout came back after it was paid: its money is on the connected account and is the wallet's, but cannot be spent yet.
 async fn begin_return(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) -> Result<(), JobError> {
-    let command = Command::FailPayout {
-        payout: None,
-        reason: FailureReason::new(
-            FailureCode::PayoutFailed,
-            "it is taken back from your payout account",
-        ),
-    };
+    let command = Command::BeginPayoutReturn(FailureReason::new(
+        FailureCode::PayoutFailed,
+        "it is taken back from your payout account",
+    ));
     worker
         .settle_locked(&transaction.wallets(), &[step(job, transaction, command)])
         .await?;

@@ -1,6 +1,6 @@
 //! Sends the held amount of a withdrawal to the connected account.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::payees::{self, ProvenAccount};
 use wallet_core::stripe::{
@@ -42,9 +42,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         Err(Obstacle::Unclear(error)) => return Err(error),
         Err(Obstacle::Call(error)) => return not_sent(worker, job, &transaction, error).await,
     };
-    worker
-        .settle(&[step(job, &transaction, Command::RecordTransfer { transfer })])
-        .await?;
+    let record = WithdrawalCommand::RecordTransfer(transfer);
+    worker.settle(&[step(job, &transaction, record)]).await?;
     Ok(())
 }
 
@@ -102,7 +101,7 @@ async fn taken_back(
     if adopt(worker, transaction, Operation::Payout).await?
         || worker.calls.is_undecided(Operation::Payout, id).await?
     {
-        let record = step(job, transaction, Command::RecordTransfer { transfer });
+        let record = step(job, transaction, WithdrawalCommand::RecordTransfer(transfer));
         worker.settle(&[record]).await?;
         return Ok(());
     }
@@ -113,8 +112,8 @@ async fn taken_back(
     }
     let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
     let steps = [
-        step(job, transaction, Command::RecordTransfer { transfer }).before_others(),
-        step(job, transaction, Command::FailPayout { payout: None, reason }),
+        step(job, transaction, WithdrawalCommand::RecordTransfer(transfer)).before_others(),
+        step(job, transaction, WithdrawalCommand::FailPayout(None, reason)),
     ];
     worker.settle(&steps).await?;
     Ok(())

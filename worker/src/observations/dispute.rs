@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::accept::Found;
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::{Command, DisputeEnd};
+use wallet_core::flows::{Command, DepositCommand, DisputeCommand, DisputeEnd};
 use wallet_core::jobs::{self, JobKind, NewJob};
 use wallet_core::money::{Currency, Money, MoneyError};
 use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus};
@@ -41,7 +41,8 @@ pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobEr
     };
     if !transaction.stage.status().is_final() {
         let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
-        commands.extend(state(look, &transaction, &dispute, taken).await?);
+        let state = state(look, &transaction, &dispute, taken).await?;
+        commands.extend(state.map(Command::from));
         look.settle_and_go_on(&transaction, commands).await?;
     }
     let now = look.again(transaction.id).await?;
@@ -128,7 +129,7 @@ async fn has_taken_of(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute)
 /// disputed is held, and a person decides.
 async fn converted(look: &Look<'_>, transaction: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
     if !transaction.stage.status().is_final() {
-        look.settle_and_go_on(transaction, vec![Command::OpenDispute { taken: None }])
+        look.settle_and_go_on(transaction, vec![DisputeCommand::Open(None)])
             .await?;
     }
     let currency = dispute
@@ -158,7 +159,7 @@ async fn of_suspense(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) 
                 "the bank has decided, and the money has not moved yet",
             ));
         }
-        commands.push(Command::EndDispute { said, taken });
+        commands.push(DepositCommand::EndDispute(taken).into());
     }
     look.settle(deposit, commands).await
 }
@@ -204,10 +205,8 @@ async fn state(
     transaction: &Transaction,
     dispute: &Dispute,
     taken: Money,
-) -> Result<Option<Command>, JobError> {
-    let open = Command::OpenDispute {
-        taken: (!dispute.balance_transactions.is_empty()).then_some(taken),
-    };
+) -> Result<Option<DisputeCommand>, JobError> {
+    let open = DisputeCommand::Open((!dispute.balance_transactions.is_empty()).then_some(taken));
     if matches!(
         dispute.status,
         DisputeStatus::NeedsResponse | DisputeStatus::UnderReview
@@ -220,7 +219,7 @@ async fn state(
     };
     let has_waited = look.job.payload.get(WAITED).is_some();
     if said.fits(taken) || has_waited {
-        return Ok(Some(Command::EndDispute { said, taken }));
+        return Ok(Some(DisputeCommand::End(said, taken)));
     }
     wait_for_the_money(look, transaction, said).await?;
     // What is gone meanwhile is held, whatever is said.

@@ -108,7 +108,11 @@ impl<'a> Look<'a> {
     }
 
     /// Carries out the commands in their order; the job, and its event, end with the last one.
-    async fn settle(&self, transaction: &Transaction, mut commands: Vec<Command>) -> Result<(), JobError> {
+    async fn settle(
+        &self,
+        transaction: &Transaction,
+        mut commands: Vec<impl Into<Command>>,
+    ) -> Result<(), JobError> {
         let Some(last) = commands.pop() else {
             return self
                 .close(EventEnd::Processed, "nothing to do at this state")
@@ -128,7 +132,7 @@ impl<'a> Look<'a> {
     async fn settle_and_go_on(
         &self,
         transaction: &Transaction,
-        commands: Vec<Command>,
+        commands: Vec<impl Into<Command>>,
     ) -> Result<(), JobError> {
         if commands.is_empty() {
             return Ok(());
@@ -137,11 +141,11 @@ impl<'a> Look<'a> {
         self.carry_out(transaction, &steps).await
     }
 
-    fn step(&self, transaction: &Transaction, command: Command) -> Step {
+    fn step(&self, transaction: &Transaction, command: impl Into<Command>) -> Step {
         Step::new(self.job.claim, transaction.id, transaction.wallets(), command).seen_at(transaction.stage)
     }
 
-    fn steps(&self, transaction: &Transaction, commands: Vec<Command>) -> Vec<Step> {
+    fn steps(&self, transaction: &Transaction, commands: Vec<impl Into<Command>>) -> Vec<Step> {
         let step = |command| self.step(transaction, command).before_others();
         commands.into_iter().map(step).collect()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use wallet_core::crypto::{KeyOwner, Place};
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::{Command, DepositCommand, FailureCode, FailureReason};
 use wallet_core::jobs::JobKind;
 use wallet_core::money::Money;
 use wallet_core::stripe::{
@@ -99,10 +99,8 @@ async fn foreign(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntent)
         let note = "the payment intent was not made by this system";
         return look.close(EventEnd::Ignored, note).await;
     }
-    let command = Command::SuspendPayment {
-        intent: intent.id.clone(),
-        received: received(look, deposit, intent).await?,
-    };
+    let received = received(look, deposit, intent).await?;
+    let command = DepositCommand::SuspendPayment(intent.id.clone(), received);
     look.settle(deposit, vec![command]).await
 }
 
@@ -151,7 +149,7 @@ pub(crate) async fn apply(
     // Our own call's answer is always recorded; from an event only before a refusal, which names no intent.
     let is_answer = look.job.kind == Some(JobKind::DepositIntent);
     if transaction.stage == Stage::Accepted && (is_answer || matches!(end, Some(Command::Refuse(_)))) {
-        commands.push(recording(look.worker, transaction, &intent).await?);
+        commands.push(recording(look.worker, transaction, &intent).await?.into());
     }
     commands.extend(end);
     look.settle(transaction, commands).await
@@ -167,18 +165,18 @@ pub(crate) async fn give_up(
     let now = cancelled(look, &intent.id, &reason).await?;
     let mut commands = Vec::new();
     if transaction.stage == Stage::Accepted {
-        commands.push(recording(look.worker, transaction, intent).await?);
+        commands.push(recording(look.worker, transaction, intent).await?.into());
     }
     let id = now.id.clone();
     commands.extend(match now.status {
-        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment {
-            intent: id,
-            received: received(look, transaction, &now).await?,
-        }),
+        PaymentIntentStatus::Succeeded => {
+            let received = received(look, transaction, &now).await?;
+            Some(DepositCommand::SettlePayment(id, received).into())
+        }
         PaymentIntentStatus::Canceled if reason.code == FailureCode::PaymentDeclined => {
             Some(Command::Refuse(reason))
         }
-        PaymentIntentStatus::Canceled => Some(Command::CancelIntent { intent: id, reason }),
+        PaymentIntentStatus::Canceled => Some(DepositCommand::CancelIntent(id, reason).into()),
         // Under way meanwhile: what comes of it will be told, and a cancellation that was asked for is carried out then.
         _ => transaction.cancel_request.map(|_| Command::Note {
             kind: TimelineKind::Waiting,
@@ -275,7 +273,7 @@ fn decline_of(intent: &PaymentIntent) -> FailureReason {
 fn ending(transaction: &Transaction, intent: &PaymentIntent, received: Money) -> Option<Command> {
     let id = intent.id.clone();
     match intent.status {
-        PaymentIntentStatus::Succeeded => Some(Command::SettlePayment { intent: id, received }),
+        PaymentIntentStatus::Succeeded => Some(DepositCommand::SettlePayment(id, received).into()),
         PaymentIntentStatus::Canceled => {
             let by_server = transaction.stripe_payment_method_id.is_some();
             let reason = match (transaction.cancel_request, &intent.cancellation_reason) {
@@ -286,7 +284,7 @@ fn ending(transaction: &Transaction, intent: &PaymentIntent, received: Money) ->
                 (None, Some(CancellationReason::Abandoned | CancellationReason::Expired)) => expired(),
                 (None, _) => FailureReason::new(FailureCode::PaymentCancelled, "the payment was cancelled"),
             };
-            Some(Command::CancelIntent { intent: id, reason })
+            Some(DepositCommand::CancelIntent(id, reason).into())
         }
         _ => None,
     }
@@ -318,7 +316,7 @@ async fn recording(
     worker: &Worker,
     transaction: &Transaction,
     intent: &PaymentIntent,
-) -> Result<Command, JobError> {
+) -> Result<DepositCommand, JobError> {
     let sealed_client_secret = match &intent.client_secret {
         Some(secret) => {
             let owner = KeyOwner::User(transaction.user_id);
@@ -348,7 +346,7 @@ async fn recording(
         PaymentIntentStatus::Succeeded | PaymentIntentStatus::Canceled => "payment intent created",
         _ => "waiting for the payer to confirm the payment with the clientSecret",
     };
-    Ok(Command::RecordIntent {
+    Ok(DepositCommand::RecordIntent {
         intent: intent.id.clone(),
         sealed_client_secret,
         message: message.to_owned(),

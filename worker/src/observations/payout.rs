@@ -5,7 +5,7 @@ use wallet_core::accept::Found;
 use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
 use wallet_core::payees;
 use wallet_core::stripe::{
     AccountId, CallError, ExternalAccountId, Operation, Payout, PayoutId, PayoutStatus, StripeError,
@@ -68,7 +68,7 @@ pub(crate) async fn payout(look: &Look<'_>, account: &AccountId, id: &PayoutId) 
     if transaction.stage == Stage::Completed && is_recorded && has_failed {
         return returned(look, &transaction, &payout).await;
     }
-    let command = command_of(&payout).or_else(|| {
+    let command = command_of(&payout).map(Command::from).or_else(|| {
         let told = payout.status == PayoutStatus::InTransit && transaction.stage != Stage::Completed;
         let once = ExternalRef::PayoutSent(id.clone());
         told.then(|| look.note_once(&transaction, "the payout is on its way to your bank", once))
@@ -156,14 +156,14 @@ async fn returned(look: &Look<'_>, withdrawal: &Transaction, payout: &Payout) ->
 }
 
 /// What a payout's state at Stripe asks for; none while it is under way.
-fn command_of(payout: &Payout) -> Option<Command> {
+fn command_of(payout: &Payout) -> Option<WithdrawalCommand> {
     let id = payout.id.clone();
     match payout.status {
-        PayoutStatus::Paid => Some(Command::SettlePayout { payout: Some(id) }),
-        PayoutStatus::Failed | PayoutStatus::Canceled => Some(Command::FailPayout {
-            payout: Some(id),
-            reason: FailureReason::new(FailureCode::PayoutFailed, sentence(payout)),
-        }),
+        PayoutStatus::Paid => Some(WithdrawalCommand::SettlePayout(Some(id))),
+        PayoutStatus::Failed | PayoutStatus::Canceled => {
+            let reason = FailureReason::new(FailureCode::PayoutFailed, sentence(payout));
+            Some(WithdrawalCommand::FailPayout(Some(id), reason))
+        }
         PayoutStatus::Pending | PayoutStatus::InTransit | PayoutStatus::Unknown(_) => None,
     }
 }

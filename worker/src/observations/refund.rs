@@ -1,7 +1,7 @@
 //! A refund of a deposit, made by us or by somebody else at Stripe. It may fail after it has succeeded.
 
 use wallet_core::accept::Found;
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::{Command, FailureCode, FailureReason, RefundCommand};
 use wallet_core::stripe::{Author, BalanceTransaction, Operation, Refund, RefundId, RefundStatus};
 use wallet_core::transactions::{ExternalRef, Flow, Returned, Stage, Transaction};
 
@@ -46,17 +46,14 @@ pub(crate) async fn apply(
         return returned(look, transaction, refund).await;
     }
     let command = match refund.status {
-        RefundStatus::Succeeded => Command::SettleRefund { refund: id },
-        RefundStatus::Failed | RefundStatus::Canceled => Command::FailRefund {
-            refund: id,
-            reason: FailureReason::new(FailureCode::RefundFailed, sentence(refund)),
-        },
+        RefundStatus::Succeeded => RefundCommand::Settle(id),
+        RefundStatus::Failed | RefundStatus::Canceled => {
+            let reason = FailureReason::new(FailureCode::RefundFailed, sentence(refund));
+            RefundCommand::Fail(id, reason)
+        }
         // Of a status of tomorrow only this is known: the refund was made, and it is asked about until it is final.
         RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unknown(_) => {
-            Command::RecordRefund {
-                refund: id,
-                message: waits_for(refund).to_owned(),
-            }
+            RefundCommand::Record(id, waits_for(refund).to_owned())
         }
     };
     look.settle(transaction, vec![command]).await

@@ -2,7 +2,7 @@
 //! than the refund's when Stripe has converted the payment: it converts back at the rate of that day
 //! (<https://docs.stripe.com/currencies/conversions>). What Stripe charges for the refund is booked with it.
 
-use wallet_core::flows::Command;
+use wallet_core::flows::{Command, SuspenseReturnCommand};
 use wallet_core::ledger;
 use wallet_core::money::Money;
 use wallet_core::stripe::{BalanceTransaction, Operation, Refund, RefundStatus};
@@ -43,11 +43,8 @@ pub(super) async fn of_suspense(
             }
             (None, _) => refund.amount,
         };
-        commands.push(Command::FailReturn {
-            refund: id,
-            amount: came_back,
-            message: sentence(refund),
-        });
+        let failed = SuspenseReturnCommand::Fail(id, came_back, sentence(refund));
+        commands.push(failed.into());
         return look.settle(deposit, commands).await;
     }
     let Some(taking) = taking else {
@@ -67,14 +64,11 @@ pub(super) async fn of_suspense(
     };
     let amount = moved(&taking);
     if refund.status != RefundStatus::Succeeded {
-        commands.push(Command::BeginReturn {
-            refund: id,
-            amount,
-            message: waits_for(refund).to_owned(),
-        });
+        let begun = SuspenseReturnCommand::Begin(id, amount, waits_for(refund).to_owned());
+        commands.push(begun.into());
         return look.settle(deposit, commands).await;
     }
-    commands.push(Command::ReturnSuspense { refund: id, amount });
+    commands.push(SuspenseReturnCommand::Succeed(id, amount).into());
     if amount.currency() == refund.amount.currency() {
         return look.settle(deposit, commands).await;
     }
@@ -91,7 +85,7 @@ async fn close(look: &Look<'_>, deposit: &Transaction) -> Result<(), JobError> {
         commands.extend(
             suspended
                 .into_iter()
-                .map(|one| Command::CloseSuspense { amount: one.amount }),
+                .map(|one| Command::CloseSuspense(one.amount)),
         );
     }
     let deposit = look.again(deposit.id).await?;

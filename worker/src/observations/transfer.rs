@@ -1,6 +1,6 @@
 //! A transfer to a connected account. Our own calls record what they made; what is looked for here is what others took back of it.
 
-use wallet_core::flows::Command;
+use wallet_core::flows::WithdrawalCommand;
 use wallet_core::stripe::{Author, Operation, Reversal, ReversalStatus, StripeTransferId, Transfer};
 use wallet_core::transactions::{ExternalRef, Flow, Stage};
 
@@ -52,7 +52,7 @@ async fn is_to_be_recorded(look: &Look<'_>, transfer: &Transfer) -> Result<bool,
 }
 
 /// The reversals of a transfer that this system did not make.
-async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<Command>, JobError> {
+async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<WithdrawalCommand>, JobError> {
     if transfer.amount_reversed.is_zero() {
         return Ok(Vec::new());
     }
@@ -67,10 +67,12 @@ async fn outside_reversals(look: &Look<'_>, transfer: &Transfer) -> Result<Vec<C
             Author::Undecided => {
                 return Err(JobError::AfterCall("a reversal of ours is under way"));
             }
-            Author::Others => outside.push(Command::RecordOutsideReversal {
-                reversal: reversal.id.clone(),
-                amount: reversal.amount,
-            }),
+            Author::Others => {
+                outside.push(WithdrawalCommand::RecordOutsideReversal(
+                    reversal.id,
+                    reversal.amount,
+                ));
+            }
         }
     }
     Ok(outside)

@@ -1,4 +1,5 @@
 mod cases;
+mod contradictions;
 mod edges;
 mod notes;
 mod page;

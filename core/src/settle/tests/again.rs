@@ -4,7 +4,9 @@ use super::lives::Teller;
 use super::world::World;
 use crate::alarms::AlarmKind;
 use crate::flows::testing::{WALLET, reason};
-use crate::flows::{Command, FailureCode};
+use crate::flows::{
+    Command, DepositCommand, FailureCode, RefundCommand, SuspenseReturnCommand, WithdrawalCommand,
+};
 use crate::ids::TransactionId;
 use crate::ids::stripe::PayoutId;
 use crate::jobs::JobKind;
@@ -21,17 +23,21 @@ fn begun(flow: Flow) -> (World, TransactionId) {
     (world, id)
 }
 
-fn paid(minor: i64) -> Command {
-    Command::SettlePayment {
-        intent: "pi_1".parse().unwrap(),
-        received: Money::from_minor(minor, Currency::USD).unwrap(),
-    }
+fn paid(minor: i64) -> DepositCommand {
+    DepositCommand::SettlePayment(
+        "pi_1".parse().unwrap(),
+        Money::from_minor(minor, Currency::USD).unwrap(),
+    )
 }
 
 fn sent(transfer: &str) -> Command {
-    Command::RecordTransfer {
-        transfer: transfer.parse().unwrap(),
-    }
+    let transfer = transfer.parse().unwrap();
+    WithdrawalCommand::RecordTransfer(transfer).into()
+}
+
+fn started(payout: &str) -> Command {
+    let payout = payout.parse().unwrap();
+    WithdrawalCommand::RecordPayout(payout).into()
 }
 
 fn is_contradiction(outcome: &Outcome) -> bool {
@@ -61,7 +67,7 @@ fn a_payment_told_again_after_it_was_returned_is_not_booked_again() {
     let amount = Money::from_minor(9_000, Currency::USD).unwrap();
     let refund = "re_1".parse().unwrap();
     assert_eq!(
-        world.tell(id, Command::ReturnSuspense { refund, amount }),
+        world.tell(id, SuspenseReturnCommand::Succeed(refund, amount)),
         Outcome::Applied(Stage::Failed)
     );
     assert_eq!(world.tell(id, paid(9_000)), Outcome::AlreadyApplied);
@@ -73,21 +79,10 @@ fn a_payment_told_again_after_it_was_returned_is_not_booked_again() {
 fn money_that_was_refunded_lies_in_suspense_again_after_the_refund_failed_in_whatever_order_it_is_told() {
     let amount = Money::from_minor(9_000, Currency::USD).unwrap();
     let refund = || "re_1".parse().unwrap();
-    let begin = || Command::BeginReturn {
-        refund: refund(),
-        amount,
-        message: String::new(),
-    };
-    let succeed = || Command::ReturnSuspense {
-        refund: refund(),
-        amount,
-    };
-    let fail = || Command::FailReturn {
-        refund: refund(),
-        amount,
-        message: String::new(),
-    };
-    let told: [Vec<Command>; 6] = [
+    let begin = || SuspenseReturnCommand::Begin(refund(), amount, String::new());
+    let succeed = || SuspenseReturnCommand::Succeed(refund(), amount);
+    let fail = || SuspenseReturnCommand::Fail(refund(), amount, String::new());
+    let told: [Vec<SuspenseReturnCommand>; 6] = [
         vec![begin(), succeed(), fail()],
         vec![begin(), fail(), succeed()],
         vec![succeed(), begin(), fail()],
@@ -119,14 +114,10 @@ fn while_a_refund_of_it_is_pending_nothing_in_suspense_can_be_credited() {
     world.tell(id, paid(9_000));
     let amount = Money::from_minor(9_000, Currency::USD).unwrap();
     let (refund, message) = ("re_1".parse().unwrap(), String::new());
-    let begin = Command::BeginReturn {
-        refund,
-        amount,
-        message,
-    };
+    let begin = SuspenseReturnCommand::Begin(refund, amount, message);
     assert_eq!(world.tell(id, begin), Outcome::Applied(Stage::InReview));
     assert!(is_contradiction(
-        &world.tell(id, Command::CreditReview { amount })
+        &world.tell(id, DepositCommand::CreditReview(amount))
     ));
     assert_eq!(world.balance(WALLET), [50_000, 0, 0]);
 }
@@ -170,10 +161,10 @@ fn a_payout_after_a_refusal_of_payouts_is_a_contradiction() {
     world.tell(id, Command::Hold);
     world.tell(id, sent("tr_1"));
     let reason = reason(FailureCode::PayoutFailed);
-    world.tell(id, Command::FailPayout { payout: None, reason });
+    world.tell(id, WithdrawalCommand::FailPayout(None, reason));
     let payout: PayoutId = "po_1".parse().unwrap();
     assert!(is_contradiction(
-        &world.tell(id, Command::RecordPayout { payout })
+        &world.tell(id, WithdrawalCommand::RecordPayout(payout))
     ));
 }
 
@@ -190,7 +181,7 @@ fn a_refund_made_for_one_that_was_refused_is_a_contradiction() {
     world.tell(id, Command::Refuse(reason(FailureCode::StripeRefused)));
     let (refund, message) = ("re_1".parse().unwrap(), String::new());
     assert!(is_contradiction(
-        &world.tell(id, Command::RecordRefund { refund, message })
+        &world.tell(id, RefundCommand::Record(refund, message))
     ));
 }
 
@@ -222,10 +213,10 @@ fn what_is_asked_again_after_the_end_changes_nothing_and_alarms_nobody() {
 
 #[test]
 fn a_deposit_cancelled_while_the_bank_declines_it_ends_as_whoever_came_first_says() {
-    let cancel = Command::CancelIntent {
-        intent: "pi_1".parse().unwrap(),
-        reason: reason(FailureCode::CancelledByOwner),
-    };
+    let cancel = Command::from(DepositCommand::CancelIntent(
+        "pi_1".parse().unwrap(),
+        reason(FailureCode::CancelledByOwner),
+    ));
     let decline = Command::Refuse(reason(FailureCode::PaymentDeclined));
     for (first, second, end) in [
         (cancel.clone(), decline.clone(), Stage::Cancelled),
@@ -254,27 +245,14 @@ fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
     world.tell(id, Command::Hold);
     world.tell(id, sent("tr_1"));
     let payout: PayoutId = "po_1".parse().unwrap();
-    world.tell(
-        id,
-        Command::RecordPayout {
-            payout: payout.clone(),
-        },
-    );
+    world.tell(id, WithdrawalCommand::RecordPayout(payout.clone()));
     let seen = world.stage(id);
     let failed = world.step(
         id,
-        Command::FailPayout {
-            payout: Some(payout.clone()),
-            reason: reason(FailureCode::PayoutFailed),
-        },
+        WithdrawalCommand::FailPayout(Some(payout.clone()), reason(FailureCode::PayoutFailed)),
     );
-    let note = world.step(
-        id,
-        Command::SettlePayout {
-            payout: Some(payout.clone()),
-        },
-    );
-    world.tell(id, Command::SettlePayout { payout: Some(payout) });
+    let note = world.step(id, WithdrawalCommand::SettlePayout(Some(payout.clone())));
+    world.tell(id, WithdrawalCommand::SettlePayout(Some(payout)));
     let before = world.balance(WALLET);
     let stale = [failed.clone().seen_at(seen).before_others(), note];
     assert_eq!(world.settle(&stale), [Outcome::Overtaken, Outcome::Overtaken]);
@@ -289,17 +267,10 @@ fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
 fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
     let brought: [(&[Command], Command); 3] = [
         (&[Command::Hold], sent("tr_1")),
+        (&[Command::Hold, sent("tr_2")], started("po_1")),
         (
             &[Command::Hold, sent("tr_2")],
-            Command::RecordPayout {
-                payout: "po_1".parse().unwrap(),
-            },
-        ),
-        (
-            &[Command::Hold, sent("tr_2")],
-            Command::SettlePayout {
-                payout: Some("po_1".parse().unwrap()),
-            },
+            Command::from(WithdrawalCommand::SettlePayout(Some("po_1".parse().unwrap()))),
         ),
     ];
     for (before, command) in brought {
@@ -307,13 +278,7 @@ fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
         let mut world = World::new(Currency::USD, [50_000, 0]);
         let first = teller.begin(Flow::Withdrawal, 10_000, None);
         world.add(teller.last());
-        for command in [
-            Command::Hold,
-            sent("tr_1"),
-            Command::RecordPayout {
-                payout: "po_1".parse().unwrap(),
-            },
-        ] {
+        for command in [Command::Hold, sent("tr_1"), started("po_1")] {
             world.tell(first, command);
         }
         let second = teller.begin(Flow::Withdrawal, 7_000, None);

@@ -8,7 +8,7 @@ mod deposit;
 use uuid::Uuid;
 
 use crate::flows::testing::{OTHER, WALLET, reason, transaction};
-use crate::flows::{Command, FailureCode};
+use crate::flows::{Command, FailureCode, WithdrawalCommand};
 use crate::ids::TransactionId;
 use crate::ids::stripe::{PayoutId, ReversalId};
 use crate::money::{Currency, Money};
@@ -88,20 +88,20 @@ impl Teller {
             .unwrap()
     }
 
-    pub(super) fn job(&mut self, at: Stage, command: Command) {
+    pub(super) fn job(&mut self, at: Stage, command: impl Into<Command>) {
         self.tell(When::At(at), command)
     }
 
-    pub(super) fn fact(&mut self, since: Stage, command: Command) {
+    pub(super) fn fact(&mut self, since: Stage, command: impl Into<Command>) {
         self.tell(When::Since(since), command)
     }
 
-    fn tell(&mut self, when: When, command: Command) {
+    fn tell(&mut self, when: When, command: impl Into<Command>) {
         self.story.acts.push(Act {
             transaction: self.current,
             when,
             after: self.after,
-            command,
+            command: command.into(),
         });
     }
 
@@ -175,32 +175,25 @@ impl Teller {
             _ => {}
         }
         let transfer = self.id("tr");
-        self.job(Stage::Held, Command::RecordTransfer { transfer });
-        let started = Command::RecordPayout {
-            payout: payout.clone(),
-        };
+        self.job(Stage::Held, WithdrawalCommand::RecordTransfer(transfer));
+        let started = WithdrawalCommand::RecordPayout(payout.clone());
         self.fact(Stage::Transferred, started);
-        let failed = Command::FailPayout {
-            payout: Some(payout.clone()),
-            reason: reason(FailureCode::PayoutFailed),
-        };
+        let failed = WithdrawalCommand::FailPayout(Some(payout.clone()), reason(FailureCode::PayoutFailed));
         if fate % 7 == 4 {
             self.fact(Stage::Transferred, failed);
             let amount = self.money(minor);
-            let outside = Command::RecordOutsideReversal {
-                reversal: reversal.clone(),
-                amount,
-            };
+            let outside = WithdrawalCommand::RecordOutsideReversal(reversal.clone(), amount);
             self.fact(Stage::Returning, outside);
-            self.fact(Stage::Returning, Command::RecordReversal { reversal, amount });
+            self.fact(Stage::Returning, Command::RecordReversal(reversal, amount));
             return;
         }
-        self.fact(Stage::Transferred, Command::SettlePayout { payout: Some(payout) });
+        self.fact(Stage::Transferred, WithdrawalCommand::SettlePayout(Some(payout)));
         if fate % 7 == 5 {
             self.begin(Flow::PayoutReturn, minor, Some(withdrawal));
             let (reversal, amount) = (self.id("trr"), self.money(minor));
-            self.fact(Stage::Accepted, failed);
-            self.fact(Stage::Returning, Command::RecordReversal { reversal, amount });
+            let begun = Command::BeginPayoutReturn(reason(FailureCode::PayoutFailed));
+            self.fact(Stage::Accepted, begun);
+            self.fact(Stage::Returning, Command::RecordReversal(reversal, amount));
         }
     }
 }

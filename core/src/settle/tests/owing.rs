@@ -3,7 +3,7 @@
 use super::lives::Teller;
 use super::world::World;
 use crate::flows::testing::{WALLET, usd};
-use crate::flows::{Command, DisputeEnd};
+use crate::flows::{Command, DepositCommand, DisputeCommand, DisputeEnd};
 use crate::ids::TransactionId;
 use crate::ledger::PlatformAccount;
 use crate::money::Currency;
@@ -11,7 +11,7 @@ use crate::settle::Outcome;
 use crate::transactions::{Canceller, Flow, Stage};
 
 /// The bank disputes, and nothing has moved yet.
-const OPEN: Command = Command::OpenDispute { taken: None };
+const OPEN: DisputeCommand = DisputeCommand::Open(None);
 
 /// A wallet with 30.00 to spend and disputes of so many cents.
 fn disputes<const N: usize>(amounts: [i64; N]) -> (World, [TransactionId; N]) {
@@ -29,22 +29,19 @@ fn disputes<const N: usize>(amounts: [i64; N]) -> (World, [TransactionId; N]) {
 fn credit(world: &mut World, n: u128, minor: i64) {
     let deposit = crate::flows::testing::transaction(n, Flow::Deposit, usd(minor));
     world.add(&deposit);
-    let paid = Command::SettlePayment {
-        intent: format!("pi_{n}").parse().unwrap(),
-        received: usd(minor),
-    };
+    let paid = DepositCommand::SettlePayment(format!("pi_{n}").parse().unwrap(), usd(minor));
     assert_eq!(world.tell(deposit.id, paid), Outcome::Applied(Stage::Completed));
 }
 
 fn win(world: &mut World, id: TransactionId) {
     let (said, taken) = (DisputeEnd::Won, usd(0));
-    let outcome = world.tell(id, Command::EndDispute { said, taken });
+    let outcome = world.tell(id, DisputeCommand::End(said, taken));
     assert_eq!(outcome, Outcome::Applied(Stage::Cancelled));
 }
 
 fn lose(world: &mut World, id: TransactionId, minor: i64) {
     let (said, taken) = (DisputeEnd::Lost, usd(minor));
-    let outcome = world.tell(id, Command::EndDispute { said, taken });
+    let outcome = world.tell(id, DisputeCommand::End(said, taken));
     assert_eq!(outcome, Outcome::Applied(Stage::Completed));
 }
 

@@ -6,7 +6,7 @@ use super::lives::Teller;
 use super::world::World;
 use crate::alarms::AlarmKind;
 use crate::flows::testing::{WALLET, usd};
-use crate::flows::{Command, DisputeEnd};
+use crate::flows::{Command, DisputeCommand, DisputeEnd, RefundCommand};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::settle::Outcome;
@@ -98,7 +98,7 @@ fn a_refund_that_came_back_after_it_had_succeeded_leaves_its_part_to_others() {
     let first = another(&mut world, &mut teller, Flow::DepositRefund, 6_000, deposit);
     world.tell(first, Command::Hold);
     let refund = "re_1".parse().unwrap();
-    world.tell(first, Command::SettleRefund { refund });
+    world.tell(first, RefundCommand::Settle(refund));
     let back = another(&mut world, &mut teller, Flow::RefundReturn, 6_000, first);
     world.tell(back, Command::Execute);
     let all = another(&mut world, &mut teller, Flow::DepositRefund, 10_000, deposit);
@@ -111,13 +111,13 @@ fn a_refund_that_came_back_after_it_had_succeeded_leaves_its_part_to_others() {
 fn no_refund_is_granted_while_the_bank_decides() {
     let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
     let dispute = another(&mut world, &mut teller, Flow::Dispute, 4_000, deposit);
-    world.tell(dispute, Command::OpenDispute { taken: None });
+    world.tell(dispute, DisputeCommand::Open(None));
     let refund = another(&mut world, &mut teller, Flow::DepositRefund, 1_000, deposit);
     assert_eq!(world.tell(refund, Command::Hold), Outcome::Applied(Stage::Failed));
     let why = world.transactions[&refund].failure_reason.clone().unwrap();
     assert!(why.starts_with("DISPUTED: "), "{why}");
     let (said, taken) = (DisputeEnd::Won, usd(0));
-    world.tell(dispute, Command::EndDispute { said, taken });
+    world.tell(dispute, DisputeCommand::End(said, taken));
     let refund = another(&mut world, &mut teller, Flow::DepositRefund, 10_000, deposit);
     assert_eq!(world.tell(refund, Command::Hold), Outcome::Applied(Stage::Held));
     assert_eq!(world.balance(WALLET), [990_000, 10_000, 0]);
@@ -125,10 +125,8 @@ fn no_refund_is_granted_while_the_bank_decides() {
 
 #[test]
 fn a_dispute_of_more_than_is_left_raises_an_alarm_and_takes_what_the_bank_takes() {
-    type Minor = fn(i64) -> Command;
-    let open = |minor| Command::OpenDispute {
-        taken: Some(usd(minor)),
-    };
+    type Minor = fn(i64) -> DisputeCommand;
+    let open = |minor| DisputeCommand::Open(Some(usd(minor)));
     let (open, lost): (Minor, Minor) = (open, lost);
     for (command, stage) in [(open, Stage::Disputed), (lost, Stage::Completed)] {
         let (mut world, mut teller, deposit) = completed(Flow::Deposit, 10_000);
@@ -143,9 +141,9 @@ fn a_dispute_of_more_than_is_left_raises_an_alarm_and_takes_what_the_bank_takes(
     }
 }
 
-fn lost(minor: i64) -> Command {
+fn lost(minor: i64) -> DisputeCommand {
     let (said, taken) = (DisputeEnd::Lost, usd(minor));
-    Command::EndDispute { said, taken }
+    DisputeCommand::End(said, taken)
 }
 
 #[test]
@@ -157,8 +155,8 @@ fn what_is_refunded_during_an_inquiry_is_granted_and_not_claimed_again_when_it_b
         let refund = another(&mut world, &mut teller, Flow::DepositRefund, refunded, deposit);
         assert_eq!(world.tell(refund, Command::Hold), Outcome::Applied(Stage::Held));
         let refund_of = "re_1".parse().unwrap();
-        world.tell(refund, Command::SettleRefund { refund: refund_of });
-        world.tell(inquiry, Command::OpenDispute { taken: None });
+        world.tell(refund, RefundCommand::Settle(refund_of));
+        world.tell(inquiry, DisputeCommand::Open(None));
         assert_eq!(
             world.balance(WALLET),
             [1_000_000 - refunded - claimed, claimed, 0]
@@ -177,7 +175,7 @@ proptest! {
         for (minor, kind) in asked {
             let (flow, command) = match kind {
                 // The bank takes back what is left at most.
-                0 if minor <= 10_000 - given => (Flow::Dispute, lost(minor)),
+                0 if minor <= 10_000 - given => (Flow::Dispute, lost(minor).into()),
                 0 => continue,
                 _ => (Flow::DepositRefund, Command::Hold),
             };

@@ -108,12 +108,12 @@ impl World {
         of_account.map(|(_, leg)| minor(leg.amount)).sum()
     }
 
-    pub(super) fn tell(&mut self, id: TransactionId, command: Command) -> Outcome {
+    pub(super) fn tell(&mut self, id: TransactionId, command: impl Into<Command>) -> Outcome {
         let step = self.step(id, command);
         self.settle(&[step]).remove(0)
     }
 
-    pub(super) fn step(&self, id: TransactionId, command: Command) -> Step {
+    pub(super) fn step(&self, id: TransactionId, command: impl Into<Command>) -> Step {
         Step::new(LIVE, id, self.transactions[&id].wallets(), command)
     }
 

@@ -1,50 +1,36 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, entry, reason, usd};
-use crate::flows::{Command, DisputeEnd, FailureCode};
+use crate::flows::{Command, DepositCommand, FailureCode, SuspenseReturnCommand};
 use crate::ledger::Account;
 use crate::transactions::{Canceller, Flow, RefKind, Stage};
 
-fn paid(minor: i64) -> Command {
-    Command::SettlePayment {
-        intent: "pi_1".parse().unwrap(),
-        received: usd(minor),
-    }
+fn paid(minor: i64) -> DepositCommand {
+    DepositCommand::SettlePayment("pi_1".parse().unwrap(), usd(minor))
 }
 
-fn cancelled() -> Command {
-    Command::CancelIntent {
-        intent: "pi_1".parse().unwrap(),
-        reason: reason(FailureCode::PaymentCancelled),
-    }
+fn cancelled() -> DepositCommand {
+    DepositCommand::CancelIntent("pi_1".parse().unwrap(), reason(FailureCode::PaymentCancelled))
 }
 
-fn returned(minor: i64) -> Command {
-    Command::ReturnSuspense {
-        refund: "re_1".parse().unwrap(),
-        amount: usd(minor),
-    }
+fn returned(minor: i64) -> SuspenseReturnCommand {
+    SuspenseReturnCommand::Succeed("re_1".parse().unwrap(), usd(minor))
 }
 
-fn begun(minor: i64) -> Command {
-    Command::BeginReturn {
-        refund: "re_1".parse().unwrap(),
-        amount: usd(minor),
-        message: String::new(),
-    }
+fn begun(minor: i64) -> SuspenseReturnCommand {
+    SuspenseReturnCommand::Begin("re_1".parse().unwrap(), usd(minor), String::new())
 }
 
-fn return_failed(minor: i64) -> Command {
-    Command::FailReturn {
-        refund: "re_1".parse().unwrap(),
-        amount: usd(minor),
-        message: String::new(),
-    }
+fn return_failed(minor: i64) -> SuspenseReturnCommand {
+    SuspenseReturnCommand::Fail("re_1".parse().unwrap(), usd(minor), String::new())
+}
+
+fn case(from: Stage, command: impl Into<Command>) -> Case {
+    Case::new(Flow::Deposit, from, command)
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |from, command| Case::new(Flow::Deposit, from, command);
     let refuse = || Command::Refuse(reason(FailureCode::PaymentDeclined));
-    let intent = Command::RecordIntent {
+    let intent = DepositCommand::RecordIntent {
         intent: "pi_1".parse().unwrap(),
         sealed_client_secret: None,
         message: String::new(),
@@ -67,7 +53,7 @@ pub(super) fn cases() -> Vec<Case> {
         ]);
     }
     cases.extend([
-        case(Stage::InReview, Command::CreditReview { amount: usd(9_000) })
+        case(Stage::InReview, DepositCommand::CreditReview(usd(9_000)))
             .when("90.00 received")
             .suspended(9_000)
             .to(Stage::Completed)
@@ -81,12 +67,12 @@ pub(super) fn cases() -> Vec<Case> {
             .when("90.00 received, a part refunded")
             .suspended(9_000)
             .moves(Account::SUSPENSE, Account::CLEARING, 4_000),
-        case(Stage::InReview, Command::CloseSuspense { amount: usd(20) })
+        case(Stage::InReview, Command::CloseSuspense(usd(20)))
             .when("nothing of the payment is left to give back, and 0.20 by another rate of conversion")
             .suspended(20)
             .to(Stage::Failed)
             .moves(Account::SUSPENSE, Account::PLATFORM_FEES, 20),
-        case(Stage::Failed, Command::CloseSuspense { amount: usd(-1_000) })
+        case(Stage::Failed, Command::CloseSuspense(usd(-1_000)))
             .when("a dispute took 10.00 more than was paid")
             .suspended(-1_000)
             .moves(Account::PLATFORM_FEES, Account::SUSPENSE, 1_000),
@@ -113,15 +99,9 @@ pub(super) fn cases() -> Vec<Case> {
         .suspended(9_000)
         .moves(Account::SUSPENSE, Account::CLEARING, 9_000)
         .moves(Account::STRIPE_FEES, Account::CLEARING, 1_500),
-        case(
-            Stage::InReview,
-            Command::EndDispute {
-                said: DisputeEnd::Lost,
-                taken: usd(9_000),
-            },
-        )
-        .when("the dispute left nothing in suspense")
-        .to(Stage::Failed),
+        case(Stage::InReview, DepositCommand::EndDispute(usd(9_000)))
+            .when("the dispute left nothing in suspense")
+            .to(Stage::Failed),
         case(
             Stage::Completed,
             Command::BookFee(entry("txn_1", usd(10_000), usd(320))),

@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, transaction, usd};
-use crate::flows::{Command, DisputeEnd};
+use crate::flows::{Command, DisputeCommand, DisputeEnd};
 use crate::ledger::Account;
 use crate::transactions::{Flow, Stage};
 
@@ -11,25 +11,23 @@ pub(super) fn cases() -> Vec<Case> {
         .collect()
 }
 
-fn case(from: Stage, command: Command) -> Case {
+fn case(from: Stage, command: impl Into<Command>) -> Case {
     let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(10_000)));
     Case::new(Flow::Dispute, from, command).of(deposit)
 }
 
-fn open() -> Command {
-    Command::OpenDispute { taken: None }
+fn open() -> DisputeCommand {
+    DisputeCommand::Open(None)
 }
 
-fn end(said: DisputeEnd, minor: i64) -> Command {
+fn end(said: DisputeEnd, minor: i64) -> DisputeCommand {
     let taken = usd(minor);
-    Command::EndDispute { said, taken }
+    DisputeCommand::End(said, taken)
 }
 
 fn while_it_is_open() -> Vec<Case> {
     let refund = || at(Stage::Completed, transaction(8, Flow::DepositRefund, usd(6_000)));
-    let taken = |minor| Command::OpenDispute {
-        taken: Some(usd(minor)),
-    };
+    let taken = |minor| DisputeCommand::Open(Some(usd(minor)));
     vec![
         case(Stage::Accepted, open())
             .to(Stage::Disputed)

@@ -10,7 +10,7 @@ mod withdrawal;
 use std::collections::HashMap;
 
 use crate::flows::testing::{OTHER, WALLET, at, balance, transaction, usd};
-use crate::flows::{Command, Context, Decision, Event, decide};
+use crate::flows::{Command, Context, Decision, DepositCommand, Event, decide};
 use crate::ledger::{Account, Books, Leg};
 use crate::money::Money;
 use crate::transactions::{Flow, RefKind, Stage, Transaction};
@@ -35,10 +35,10 @@ pub(super) struct Case {
 }
 
 impl Case {
-    fn new(flow: Flow, from: Stage, command: Command) -> Self {
+    fn new(flow: Flow, from: Stage, command: impl Into<Command>) -> Self {
         Self {
             transaction: at(from, transaction(1, flow, usd(10_000))),
-            command,
+            command: command.into(),
             to: None,
             when: "",
             original: None,
@@ -128,14 +128,15 @@ impl Case {
     /// The event of the edge.
     pub(super) fn event(&self) -> Option<Event> {
         match &self.command {
-            Command::SettlePayment { received, .. } if *received == self.transaction.amount => {
-                Some(Event::PaymentSucceeded)
+            Command::Deposit(DepositCommand::SettlePayment(_, received)) => {
+                let is_all = *received == self.transaction.amount;
+                Some(if is_all {
+                    Event::PaymentSucceeded
+                } else {
+                    Event::PaymentMismatched
+                })
             }
-            Command::SettlePayment { .. } => Some(Event::PaymentMismatched),
             Command::BookDispute(_) if self.transaction.flow.is_dispute_turn() => Some(Event::Executed),
-            Command::EndDispute { .. } if self.transaction.flow == Flow::Deposit => {
-                Some(Event::ReviewReturned)
-            }
             command => command.event(),
         }
     }

@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, reason, transaction, usd};
-use crate::flows::{Command, FailureCode};
+use crate::flows::{Command, FailureCode, RefundCommand};
 use crate::ledger::Account;
 use crate::transactions::{Canceller, Flow, Stage};
 
@@ -10,16 +10,11 @@ fn case(flow: Flow, from: Stage, command: Command) -> Case {
 }
 
 fn created() -> Command {
-    Command::RecordRefund {
-        refund: "re_1".parse().unwrap(),
-        message: String::new(),
-    }
+    RefundCommand::Record("re_1".parse().unwrap(), String::new()).into()
 }
 
 fn paid() -> Command {
-    Command::SettleRefund {
-        refund: "re_1".parse().unwrap(),
-    }
+    RefundCommand::Settle("re_1".parse().unwrap()).into()
 }
 
 fn charged() -> Command {
@@ -27,10 +22,7 @@ fn charged() -> Command {
 }
 
 fn failed() -> Command {
-    Command::FailRefund {
-        refund: "re_1".parse().unwrap(),
-        reason: reason(FailureCode::RefundFailed),
-    }
+    RefundCommand::Fail("re_1".parse().unwrap(), reason(FailureCode::RefundFailed)).into()
 }
 
 pub(super) fn cases() -> Vec<Case> {

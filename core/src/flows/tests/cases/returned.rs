@@ -5,14 +5,8 @@ use crate::ledger::Account;
 use crate::transactions::{Flow, Stage};
 
 pub(super) fn cases() -> Vec<Case> {
-    let failed = Command::FailPayout {
-        payout: Some("po_1".parse().unwrap()),
-        reason: reason(FailureCode::PayoutFailed),
-    };
-    let reversed = |minor| Command::RecordReversal {
-        reversal: "trr_1".parse().unwrap(),
-        amount: usd(minor),
-    };
+    let failed = Command::BeginPayoutReturn(reason(FailureCode::PayoutFailed));
+    let reversed = |minor| Command::RecordReversal("trr_1".parse().unwrap(), usd(minor));
     vec![
         Case::new(Flow::RefundReturn, Stage::Accepted, Command::Execute)
             .to(Stage::Completed)

@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
-use crate::flows::{Command, FailureCode};
+use crate::flows::{Command, FailureCode, WithdrawalCommand};
 use crate::ledger::Account;
 use crate::transactions::{Canceller, Flow, Stage};
 
@@ -9,20 +9,16 @@ fn refuse() -> Command {
 }
 
 fn reversed(minor: i64) -> Command {
-    Command::RecordReversal {
-        reversal: "trr_1".parse().unwrap(),
-        amount: usd(minor),
-    }
+    Command::RecordReversal("trr_1".parse().unwrap(), usd(minor))
+}
+
+fn case(from: Stage, command: impl Into<Command>) -> Case {
+    Case::new(Flow::Withdrawal, from, command)
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |from, command| Case::new(Flow::Withdrawal, from, command);
-    let sent = Command::RecordTransfer {
-        transfer: "tr_1".parse().unwrap(),
-    };
-    let started = Command::RecordPayout {
-        payout: "po_1".parse().unwrap(),
-    };
+    let sent = WithdrawalCommand::RecordTransfer("tr_1".parse().unwrap());
+    let started = WithdrawalCommand::RecordPayout("po_1".parse().unwrap());
     let mut cases = vec![
         case(Stage::Accepted, Command::Hold)
             .to(Stage::Held)
@@ -41,13 +37,9 @@ pub(super) fn cases() -> Vec<Case> {
         case(Stage::Transferred, started).to(Stage::PayingOut),
     ];
     for from in [Stage::Transferred, Stage::PayingOut] {
-        let paid = Command::SettlePayout {
-            payout: Some("po_1".parse().unwrap()),
-        };
-        let failed = Command::FailPayout {
-            payout: Some("po_1".parse().unwrap()),
-            reason: reason(FailureCode::PayoutFailed),
-        };
+        let paid = WithdrawalCommand::SettlePayout(Some("po_1".parse().unwrap()));
+        let failed =
+            WithdrawalCommand::FailPayout(Some("po_1".parse().unwrap()), reason(FailureCode::PayoutFailed));
         cases.extend([
             case(from, paid)
                 .to(Stage::Completed)
@@ -56,15 +48,12 @@ pub(super) fn cases() -> Vec<Case> {
         ]);
     }
     cases.push(
-        case(Stage::Transferred, Command::SettlePayout { payout: None })
+        case(Stage::Transferred, WithdrawalCommand::SettlePayout(None))
             .when("the account has paid itself out, and an operator has found that the bank has the money")
             .to(Stage::Completed)
             .moves(FROZEN, Account::IN_TRANSIT, 10_000),
     );
-    let outside = Command::RecordOutsideReversal {
-        reversal: "trr_1".parse().unwrap(),
-        amount: usd(4_000),
-    };
+    let outside = WithdrawalCommand::RecordOutsideReversal("trr_1".parse().unwrap(), usd(4_000));
     cases.extend([
         case(Stage::Returning, reversed(10_000))
             .to(Stage::Failed)

@@ -2,7 +2,9 @@
 
 use super::{Teller, When};
 use crate::flows::testing::{entry, reason};
-use crate::flows::{Command, DisputeEnd, FailureCode};
+use crate::flows::{
+    Command, DepositCommand, DisputeCommand, DisputeEnd, FailureCode, RefundCommand, SuspenseReturnCommand,
+};
 use crate::ids::TransactionId;
 use crate::ids::stripe::{PaymentIntentId, RefundId};
 use crate::transactions::{Canceller, Flow, Stage};
@@ -17,34 +19,24 @@ impl Teller {
         } else {
             minor
         });
-        let paid = Command::SettlePayment {
-            intent: intent.clone(),
-            received,
-        };
-        let created = Command::RecordIntent {
+        let paid = DepositCommand::SettlePayment(intent.clone(), received);
+        let created = DepositCommand::RecordIntent {
             intent: intent.clone(),
             sealed_client_secret: None,
             message: String::new(),
         };
-        let begun = Command::BeginReturn {
-            refund: refund.clone(),
-            amount: received,
-            message: String::new(),
-        };
-        let returned = Command::ReturnSuspense {
-            refund,
-            amount: received,
-        };
+        let begun = SuspenseReturnCommand::Begin(refund.clone(), received, String::new());
+        let returned = SuspenseReturnCommand::Succeed(refund, received);
         match fate % 7 {
             0 => {
                 let reason = reason(FailureCode::PaymentCancelled);
                 self.fact(Stage::Accepted, created);
-                self.fact(Stage::Accepted, Command::CancelIntent { intent, reason });
+                self.fact(Stage::Accepted, DepositCommand::CancelIntent(intent, reason));
             }
             1 => {
                 self.fact(Stage::Accepted, created);
                 self.fact(Stage::Accepted, paid);
-                self.job(Stage::InReview, Command::CreditReview { amount: received });
+                self.job(Stage::InReview, DepositCommand::CreditReview(received));
                 self.fact(Stage::InReview, Command::BookFee(fee));
             }
             2 => {
@@ -115,15 +107,12 @@ impl Teller {
     fn refund_made(&mut self, since: Stage, refund: &RefundId, fails: bool) {
         let refund = refund.clone();
         let message = String::new();
-        let created = Command::RecordRefund {
-            refund: refund.clone(),
-            message,
-        };
+        let created = RefundCommand::Record(refund.clone(), message);
         let end = if fails {
             let reason = reason(FailureCode::RefundFailed);
-            Command::FailRefund { refund, reason }
+            RefundCommand::Fail(refund, reason)
         } else {
-            Command::SettleRefund { refund }
+            RefundCommand::Settle(refund)
         };
         self.fact(since, created);
         self.fact(since, end);
@@ -135,7 +124,7 @@ impl Teller {
     }
 
     fn dispute(&mut self, fate: u8, minor: i64) {
-        let end = |said, taken| Command::EndDispute { said, taken };
+        let end = |said, taken| DisputeCommand::End(said, taken);
         let (nothing, all) = (self.money(0), self.money(minor));
         if fate.is_multiple_of(4) {
             // An inquiry withdraws nothing.
@@ -143,7 +132,7 @@ impl Teller {
         }
         let taken = entry(&self.movement("out"), self.money(-minor), self.money(15));
         let given = entry(&self.movement("in"), self.money(minor), self.money(0));
-        self.fact(Stage::Accepted, Command::OpenDispute { taken: Some(all) });
+        self.fact(Stage::Accepted, DisputeCommand::Open(Some(all)));
         self.fact(Stage::Accepted, Command::BookDispute(taken));
         if fate % 4 == 1 {
             let said = if fate.is_multiple_of(3) {
