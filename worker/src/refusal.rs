@@ -3,8 +3,8 @@
 //! Stripe's own messages are not shown, since they name keys, ids and parameters; those of declined payments are written for the payer and
 //! are. The codes are those of <https://docs.stripe.com/error-codes>.
 
-use wallet_core::flows::{FailureCode, FailureReason};
 use wallet_core::stripe::{ErrorClass, StripeError};
+use wallet_core::transactions::{FailureCode, FailureReason};
 
 /// One line of the table.
 struct Refusal {

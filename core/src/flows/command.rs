@@ -3,13 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{
-    DepositCommand, DisputeCommand, Event, FailureReason, RefundCommand, SuspenseReturnCommand,
-    WithdrawalCommand,
-};
+use super::{DepositCommand, DisputeCommand, Event, RefundCommand, SuspenseReturnCommand, WithdrawalCommand};
 use crate::ids::stripe::{BalanceTransactionId, ReversalId};
 use crate::money::Money;
-use crate::transactions::{Canceller, ExternalRef, RefKind, Returned, Stage, TimelineKind};
+use crate::transactions::{Canceller, ExternalRef, FailureReason, RefKind, Returned, Stage, TimelineKind};
 
 /// One movement of the platform's Stripe balance, to be booked once
 /// (<https://docs.stripe.com/api/balance_transactions/object>).

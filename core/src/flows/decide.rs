@@ -1,49 +1,20 @@
 //! From a command to what will be written: the entrance to the flows.
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Command, Context, Contradiction, Event, FailureReason, Next, debt_payment, deposit, dispute,
-    dispute_turn, edges, next, payment_refund, refund, returned, suspense_return, transfer, undo, withdrawal,
+    Command, Context, Contradiction, Event, Next, debt_payment, deposit, dispute, dispute_turn, edges, next,
+    payment_refund, refund, returned, suspense_return, transfer, undo, withdrawal,
 };
 use crate::alarms::AlarmKind;
 use crate::ids::WalletId;
-use crate::ids::stripe::{PaymentIntentId, PayoutId, RefundId, StripeTransferId};
 use crate::jobs::JobKind;
 use crate::ledger::Leg;
 use crate::money::Money;
-use crate::transactions::{ExternalRef, Flow, Stage, TimelineKind, Transaction};
+use crate::transactions::{Changes, ExternalRef, FailureReason, Flow, Stage, TimelineKind, Transaction};
 
 /// What a flow makes of a command: a decision, nothing because it has happened before, or why it cannot be.
 pub type Decided = Result<Option<Decision>, Contradiction>;
-
-/// Columns that change with the stage; `None` leaves them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// `stripe_payment_intent_id`
-    pub payment_intent: Option<PaymentIntentId>,
-    /// `encrypted_client_secret`
-    pub sealed_client_secret: Option<String>,
-    /// `stripe_transfer_id`
-    pub transfer: Option<StripeTransferId>,
-    /// `stripe_payout_id`
-    pub payout: Option<PayoutId>,
-    /// `stripe_refund_id`
-    pub refund: Option<RefundId>,
-    /// `failure_reason`
-    pub failure_reason: Option<FailureReason>,
-    /// `fee`
-    pub fee: Option<Money>,
-    /// `held_amount`
-    pub held: Option<Money>,
-    /// `claimed_amount`
-    pub claimed: Option<Money>,
-    /// `amount`: what was credited instead of what was asked for, which becomes `requested_amount`.
-    pub credited: Option<Money>,
-    /// `available_on`
-    pub available_on: Option<DateTime<Utc>>,
-}
 
 /// What will be written, all of it in one database transaction.
 #[derive(Debug, Clone, Default)]

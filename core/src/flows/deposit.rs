@@ -8,13 +8,15 @@
 use serde_json::json;
 
 use super::decide::{Decided, Decision, check_object, step};
-use super::{BalanceEntry, Context, Contradiction, Event, FailureCode, FailureReason, undo};
+use super::{BalanceEntry, Context, Contradiction, Event, undo};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::PaymentIntentId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{Canceller, ExternalRef, Stage, TimelineKind, Transaction};
+use crate::transactions::{
+    Canceller, ExternalRef, FailureCode, FailureReason, Stage, TimelineKind, Transaction,
+};
 
 /// What is told of a deposit, or decided about it.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@
 
 use super::decide::{Decided, Decision, step};
 use super::owing;
-use super::{BalanceEntry, Context, DisputeEnd, Event, FailureCode, FailureReason};
+use super::{BalanceEntry, Context, DisputeEnd, Event};
 use crate::alarms::AlarmKind;
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
-use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
+use crate::transactions::{ExternalRef, FailureCode, FailureReason, Stage, TimelineKind, Transaction};
 use rust_decimal::Decimal;
 
 /// What is told of a dispute, its movements apart.

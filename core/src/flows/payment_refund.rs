@@ -6,10 +6,10 @@
 
 use super::decide::{Decided, Decision, answer};
 use super::transfer::obstacle;
-use super::{Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event};
 use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
-use crate::transactions::{Stage, TimelineKind, Transaction};
+use crate::transactions::{FailureCode, FailureReason, Stage, TimelineKind, Transaction};
 
 pub(super) fn execute(transaction: &Transaction, context: Context<'_>) -> Decided {
     let Some(stage) = answer(transaction, Event::Executed)? else {

@@ -14,11 +14,11 @@ use super::decide::{Decided, Decision, check_object, step, step_with};
 use super::owing;
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
-use super::{Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event};
 use crate::ids::stripe::RefundId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
-use crate::transactions::{ExternalRef, Flow, Stage, TimelineKind, Transaction};
+use crate::transactions::{ExternalRef, FailureCode, FailureReason, Flow, Stage, TimelineKind, Transaction};
 
 /// What is told of a refund of a deposit.
 #[derive(Debug, Clone)]

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::decide::{Decided, Decision, step};
 use super::withdrawal::taken_back;
-use super::{Context, Event, FailureReason};
+use super::{Context, Event};
 use crate::ids::stripe::ReversalId;
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction};
+use crate::transactions::{FailureReason, TimelineKind, Transaction};
 
 /// Of a refund.
 pub(super) fn execute(transaction: &Transaction) -> Decided {

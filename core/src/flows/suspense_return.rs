@@ -8,12 +8,14 @@ use serde_json::json;
 
 use super::decide::{Decided, Decision, step};
 use super::deposit::{DECIDES, to_return};
-use super::{Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::RefundId;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{ExternalRef, RefKind, Returned, Stage, TimelineKind, Transaction};
+use crate::transactions::{
+    ExternalRef, FailureCode, FailureReason, RefKind, Returned, Stage, TimelineKind, Transaction,
+};
 
 /// What is told of a refund of what lies in suspense for a deposit.
 #[derive(Debug, Clone)]

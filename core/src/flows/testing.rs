@@ -3,11 +3,11 @@
 use chrono::DateTime;
 use uuid::Uuid;
 
-use super::{BalanceEntry, FailureCode, FailureReason};
+use super::BalanceEntry;
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::ledger::{Account, Balance};
 use crate::money::{Currency, Money};
-use crate::transactions::{Flow, Stage, Transaction};
+use crate::transactions::{FailureCode, FailureReason, Flow, Stage, Transaction};
 
 /// The wallet of every sample transaction.
 pub(crate) const WALLET: WalletId = WalletId::from_uuid(Uuid::from_u128(1));

@@ -3,10 +3,10 @@
 //! `amount` is what leaves the payer; the payee of a payment receives `amount` − `fee`, the platform the fee.
 
 use super::decide::{Decided, Decision, answer};
-use super::{Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event};
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{TimelineKind, Transaction};
+use crate::transactions::{FailureCode, FailureReason, TimelineKind, Transaction};
 
 pub(super) fn execute(transaction: &Transaction, context: Context<'_>) -> Decided {
     let Some(stage) = answer(transaction, Event::Executed)? else {

@@ -2,9 +2,9 @@
 //! ([`super::deposit`]).
 
 use super::decide::{Decided, Decision, step};
-use super::{Context, Event, FailureReason, Next, edges, next};
+use super::{Context, Event, Next, edges, next};
 use crate::ledger::{Account, Leg};
-use crate::transactions::{Canceller, Flow, Stage, TimelineKind, Transaction};
+use crate::transactions::{Canceller, FailureReason, Flow, Stage, TimelineKind, Transaction};
 
 /// Taking back what has not become irreversible; too late is told in the timeline and changes nothing.
 pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Canceller) -> Decided {

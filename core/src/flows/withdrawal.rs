@@ -6,13 +6,13 @@
 use serde_json::json;
 
 use super::decide::{Decided, Decision, check_object, step, step_with};
-use super::{Context, Contradiction, Event, FailureCode, FailureReason};
+use super::{Context, Contradiction, Event};
 use crate::alarms::AlarmKind;
 use crate::ids::stripe::{PayoutId, ReversalId, StripeTransferId};
 use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::money::Money;
-use crate::transactions::{ExternalRef, Stage, TimelineKind, Transaction};
+use crate::transactions::{ExternalRef, FailureCode, FailureReason, Stage, TimelineKind, Transaction};
 
 /// What is told of a withdrawal.
 #[derive(Debug, Clone)]

@@ -20,10 +20,10 @@ use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, Patience, in_transaction};
 use crate::feed::Announcer;
-use crate::flows::{Command, Contradiction, FailureReason};
+use crate::flows::{Command, Contradiction};
 use crate::ids::{SharedIds, TransactionId, WalletId};
 use crate::jobs::{Claim, QueueName};
-use crate::transactions::Stage;
+use crate::transactions::{FailureReason, Stage};
 
 /// One thing to do to one transaction.
 #[derive(Debug, Clone)]

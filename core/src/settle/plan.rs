@@ -8,12 +8,14 @@ use super::lock::{Locked, is_valid};
 use super::{Outcome, Settled, Step};
 use crate::alarms::AlarmKind;
 use crate::db::DbError;
-use crate::flows::{Command, Context, Contradiction, Decided, Decision, FailureCode, FailureReason, decide};
+use crate::flows::{Command, Context, Contradiction, Decided, Decision, decide};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
 use crate::ledger::{Account, Books, Caught, Leg, PostingError};
 use crate::money::{Money, MoneyError};
-use crate::transactions::{ExternalRef, Flow, RefKind, Stage, Transaction};
+use crate::transactions::{
+    Advance, ExternalRef, FailureCode, FailureReason, Flow, RefKind, Stage, Transaction,
+};
 
 /// A decision to write.
 pub(super) struct Planned {
@@ -24,6 +26,22 @@ pub(super) struct Planned {
     /// The stage it had before; the write is conditional on it.
     pub(super) from: Stage,
     pub(super) decision: Decision,
+}
+
+impl Planned {
+    /// The stage it has after.
+    pub(super) fn to(&self) -> Stage {
+        self.decision.to.unwrap_or(self.from)
+    }
+
+    pub(super) fn advance(&self) -> Advance<'_> {
+        Advance {
+            transaction: self.transaction,
+            from: self.from,
+            to: self.to(),
+            changes: &self.decision.changes,
+        }
+    }
 }
 
 /// Everything that one batch writes.

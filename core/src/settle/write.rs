@@ -1,21 +1,16 @@
 //! Writing a planned batch: one statement for each kind of row.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::RunQueryDsl;
-use rust_decimal::Decimal;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::plan::Plan;
+use super::plan::{Plan, Planned};
 use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{DbError, PgConn};
 use crate::ids::{IdSource, TransactionId, WalletId};
 use crate::inbox;
 use crate::jobs;
 use crate::ledger;
-use crate::money::Money;
 use crate::transactions::{self, NewLine, Stage, TimelineKind};
 
 pub(super) async fn write(
@@ -27,7 +22,11 @@ pub(super) async fn write(
 ) -> Result<(), DbError> {
     open_payments(conn, ids, actor, now, plan).await?;
     ledger::post(conn, ids, now, &plan.books, &plan.postings()).await?;
-    write_transactions(conn, now, plan).await?;
+    let changed = plan
+        .planned
+        .iter()
+        .filter(|planned| planned.decision.changes_row());
+    transactions::advance(conn, now, changed.map(Planned::advance)).await?;
     write_timeline(conn, ids, now, plan).await?;
     write_refs(conn, now, plan).await?;
     for job in plan.follow_ups(now) {
@@ -107,114 +106,6 @@ async fn open_payments(
     Ok(())
 }
 
-async fn write_transactions(conn: &mut PgConn, now: DateTime<Utc>, plan: &Plan) -> Result<(), DbError> {
-    // A transaction with several steps in one batch is written once for each, in their order.
-    let mut rest: Vec<&super::plan::Planned> = plan
-        .planned
-        .iter()
-        .filter(|planned| planned.decision.changes_row())
-        .collect();
-    while !rest.is_empty() {
-        let mut round: Vec<&super::plan::Planned> = Vec::with_capacity(rest.len());
-        let mut later = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        for planned in rest {
-            if seen.insert(planned.transaction) {
-                round.push(planned)
-            } else {
-                later.push(planned)
-            }
-        }
-        write_round(conn, now, &round).await?;
-        rest = later;
-    }
-    Ok(())
-}
-
-async fn write_round(
-    conn: &mut PgConn,
-    now: DateTime<Utc>,
-    round: &[&super::plan::Planned],
-) -> Result<(), DbError> {
-    let ids: Vec<Uuid> = round.iter().map(|planned| planned.transaction.uuid()).collect();
-    let (Some(least), Some(most)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
-        return Ok(());
-    };
-    let stages = |pick: fn(&super::plan::Planned) -> &'static str| {
-        round.iter().map(|planned| pick(planned)).collect::<Vec<_>>()
-    };
-    let column = |pick: fn(&crate::flows::Changes) -> Option<&str>| {
-        round
-            .iter()
-            .map(|planned| pick(&planned.decision.changes))
-            .collect::<Vec<Option<&str>>>()
-    };
-    let money = |pick: fn(&crate::flows::Changes) -> Option<Money>| {
-        round
-            .iter()
-            .map(|planned| pick(&planned.decision.changes).map(Money::amount))
-            .collect::<Vec<Option<Decimal>>>()
-    };
-    let reasons: Vec<Option<String>> = round
-        .iter()
-        .map(|planned| planned.decision.changes.failure_reason.as_ref())
-        .map(|reason| reason.map(ToString::to_string))
-        .collect();
-    let available_on: Vec<Option<DateTime<Utc>>> = round
-        .iter()
-        .map(|planned| planned.decision.changes.available_on)
-        .collect();
-    let written = sql(
-        "UPDATE wallet_transactions AS t
-            SET stage = n.stage, status = n.status::transaction_status, updated_at = $18,
-                stripe_payment_intent_id = COALESCE(n.payment_intent, t.stripe_payment_intent_id),
-                encrypted_client_secret = COALESCE(n.client_secret, t.encrypted_client_secret),
-                stripe_transfer_id = COALESCE(n.transfer, t.stripe_transfer_id),
-                stripe_payout_id = COALESCE(n.payout, t.stripe_payout_id),
-                stripe_refund_id = COALESCE(n.refund, t.stripe_refund_id),
-                failure_reason = COALESCE(n.failure_reason, t.failure_reason),
-                fee = COALESCE(n.fee, t.fee), held_amount = COALESCE(n.held, t.held_amount),
-                claimed_amount = COALESCE(n.claimed, t.claimed_amount),
-                requested_amount = CASE WHEN n.credited IS NULL THEN t.requested_amount ELSE t.amount END,
-                amount = COALESCE(n.credited, t.amount),
-                available_on = COALESCE(n.available_on, t.available_on)
-           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-             AS n (id, from_stage, stage, status, payment_intent, client_secret, transfer, payout, refund, failure_reason,
-                   fee, held, available_on, claimed, credited)
-          WHERE t.id = n.id AND t.stage = n.from_stage AND t.id BETWEEN $16 AND $17",
-    )
-    .bind::<Array<SqlUuid>, _>(&ids)
-    .bind::<Array<Text>, _>(stages(|planned| planned.from.as_str()))
-    .bind::<Array<Text>, _>(stages(|planned| planned.decision.to.unwrap_or(planned.from).as_str()))
-    .bind::<Array<Text>, _>(stages(|planned| planned.decision.to.unwrap_or(planned.from).status().as_str()))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.payment_intent.as_ref().map(AsRef::as_ref)))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.sealed_client_secret.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.transfer.as_ref().map(AsRef::as_ref)))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.payout.as_ref().map(AsRef::as_ref)))
-    .bind::<Array<Nullable<Text>>, _>(column(|changes| changes.refund.as_ref().map(AsRef::as_ref)))
-    .bind::<Array<Nullable<Text>>, _>(reasons)
-    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.fee))
-    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.held))
-    .bind::<Array<Nullable<Timestamptz>>, _>(available_on)
-    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.claimed))
-    .bind::<Array<Nullable<Numeric>>, _>(money(|changes| changes.credited))
-    .bind::<SqlUuid, _>(least)
-    .bind::<SqlUuid, _>(most)
-    .bind::<Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
-    if written == round.len() {
-        Ok(())
-    } else {
-        // The rows are locked and were just read: a difference means that somebody writes past this door.
-        Err(DbError::Inconsistent {
-            table: "wallet_transactions",
-            column: "stage",
-            row: format!("{ids:?}"),
-        })
-    }
-}
-
 async fn write_timeline(
     conn: &mut PgConn,
     ids: &dyn IdSource,
@@ -286,12 +177,7 @@ async fn write_audit(
     let wallets: Vec<WalletId> = plan.books.changed().map(|(id, _)| id).collect();
     let stages: Vec<[&str; 2]> = moved
         .iter()
-        .map(|planned| {
-            [
-                planned.from.as_str(),
-                planned.decision.to.unwrap_or(planned.from).as_str(),
-            ]
-        })
+        .map(|planned| [planned.from.as_str(), planned.to().as_str()])
         .collect();
     let claims: Vec<[i64; 2]> = moved
         .iter()

@@ -1,7 +1,9 @@
 //! Wallet transactions: what was asked for, how far it is, and what is told about it.
 
+mod advance;
 mod cancel_request;
 mod external_ref;
+mod failure;
 mod flow;
 mod given_back;
 mod kinds;
@@ -12,8 +14,11 @@ mod stage;
 mod store;
 mod timeline;
 
+pub use advance::Changes;
+pub(crate) use advance::{Advance, advance};
 pub use cancel_request::{CancelRequest, Canceller};
 pub use external_ref::{ExternalRef, RefKind, Returned};
+pub use failure::{FailureCode, FailureReason};
 pub use flow::Flow;
 pub use given_back::{Requests, left_of};
 pub use kinds::{PaymentMethod, TransactionStatus, TransactionType};

@@ -206,11 +206,18 @@ fn only_the_core_speaks_to_the_database() {
 fn money_has_one_door() {
     assert_only("UPDATE wallets SET balance", &["core/src/ledger/post.rs"]);
     assert_only("INSERT INTO ledger_entries", &["core/src/ledger/post.rs"]);
-    assert_only("UPDATE wallet_transactions AS", &["core/src/settle/write.rs"]);
+    assert_only(
+        "UPDATE wallet_transactions AS",
+        &["core/src/transactions/advance.rs"],
+    );
+    assert_only("transactions::advance(", &["core/src/settle/write.rs"]);
     // When a transaction was last asked about is no part of its state.
     assert_only(
         "UPDATE wallet_transactions",
-        &["core/src/settle/write.rs", "core/src/transactions/store.rs"],
+        &[
+            "core/src/transactions/advance.rs",
+            "core/src/transactions/store.rs",
+        ],
     );
     for word in [
         "wallets::balance.eq",

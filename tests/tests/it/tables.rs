@@ -28,10 +28,7 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ("transaction_events", &["transactions/timeline.rs"]),
     ("user_keys", &["crypto/store.rs"]),
     ("verifications", &["verify/schedule.rs"]),
-    (
-        "wallet_transactions",
-        &["transactions/store.rs", "settle/write.rs"],
-    ),
+    ("wallet_transactions", &["transactions/"]),
     // What a wallet holds is part of a posting.
     ("wallets", &["wallets/", "ledger/post.rs"]),
     // Written by hand, or by whoever ends sessions.

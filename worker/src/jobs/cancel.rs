@@ -1,9 +1,9 @@
 //! Undoes what its owner has cancelled, if nothing irreversible has happened; what was too late is told and changes nothing.
 
-use wallet_core::flows::{Command, FailureReason};
+use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, Operation};
-use wallet_core::transactions::{Canceller, Flow, Stage, Transaction};
+use wallet_core::transactions::{Canceller, FailureReason, Flow, Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::step;

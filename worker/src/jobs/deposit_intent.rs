@@ -3,14 +3,16 @@
 use serde_json::json;
 use wallet_core::audit::{self, Actor, AuditRecord};
 use wallet_core::db::in_transaction;
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::Command;
 use wallet_core::ids::UserId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CreateCustomer, CreatePaymentIntent, CustomerId, Disposition, ErrorClass, Lane, MethodChoice,
     Operation, PaymentIntentId, StripeClient, Tags,
 };
-use wallet_core::transactions::{self, PaymentMethod, Stage, TimelineKind, Transaction};
+use wallet_core::transactions::{
+    self, FailureCode, FailureReason, PaymentMethod, Stage, TimelineKind, Transaction,
+};
 use wallet_core::wallets;
 
 use super::{INACTIVE, step};

@@ -2,11 +2,11 @@
 //! not made because the account does not have the money. Should Stripe show the payout by now, or have made one, that decides.
 
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
+use wallet_core::flows::{Command, WithdrawalCommand};
 use wallet_core::jobs::{self, ClaimedJob, JobKind};
 use wallet_core::payees;
 use wallet_core::stripe::{CallError, CreatePayout, Lane, Operation, PayoutId, is_undecided, made};
-use wallet_core::transactions::{Stage, TimelineKind, Transaction};
+use wallet_core::transactions::{FailureCode, FailureReason, Stage, TimelineKind, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::withdrawal_transfer::account_of;

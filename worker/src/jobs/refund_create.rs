@@ -1,11 +1,11 @@
 //! Creates the refund of a deposit at Stripe.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{
     CallError, CreateRefund, Disposition, DisputeStatus, Lane, Made, PaymentIntentId, Tags,
 };
-use wallet_core::transactions::{self, Stage, Transaction};
+use wallet_core::transactions::{self, FailureCode, FailureReason, Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::{INACTIVE, cancel, step};

@@ -1,9 +1,9 @@
 //! Freezes the amount of a withdrawal, or fails it for want of funds.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason};
+use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::settle::Outcome;
-use wallet_core::transactions::Transaction;
+use wallet_core::transactions::{FailureCode, FailureReason, Transaction};
 use wallet_core::wallets;
 
 use super::lost_call::was_sent;

@@ -1,10 +1,10 @@
 //! Pays the connected account out to its bank.
 
 use wallet_core::alarms::{self, AlarmKind};
-use wallet_core::flows::{FailureCode, FailureReason, WithdrawalCommand};
+use wallet_core::flows::WithdrawalCommand;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{CallError, CreatePayout, Disposition, ReversalStatus, Tags};
-use wallet_core::transactions::{Stage, Transaction};
+use wallet_core::transactions::{FailureCode, FailureReason, Stage, Transaction};
 
 use super::lost_call::adopt_what_was_sent;
 use super::withdrawal_reversal::taken_by_others;

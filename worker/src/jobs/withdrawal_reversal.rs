@@ -1,6 +1,6 @@
 //! Takes the transfer of a withdrawal back after its payout failed; then the amount is available again.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
+use wallet_core::flows::{Command, WithdrawalCommand};
 use wallet_core::ids::TransactionId;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::money::Money;
@@ -9,7 +9,7 @@ use wallet_core::stripe::{
     Author, CallError, CreateReversal, Disposition, Lane, Made, Operation, Reversal, ReversalStatus,
     StripeTransferId, Tags,
 };
-use wallet_core::transactions::{self, Flow, Stage, Transaction};
+use wallet_core::transactions::{self, FailureCode, FailureReason, Flow, Stage, Transaction};
 
 use super::step;
 use crate::job_error::JobError;

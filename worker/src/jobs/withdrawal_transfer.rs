@@ -1,12 +1,12 @@
 //! Sends the held amount of a withdrawal to the connected account.
 
-use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
+use wallet_core::flows::{Command, WithdrawalCommand};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::payees::{self, ProvenAccount};
 use wallet_core::stripe::{
     AccountId, CallError, CreateTransfer, Disposition, Lane, Operation, StripeTransferId, Tags,
 };
-use wallet_core::transactions::{Stage, Transaction};
+use wallet_core::transactions::{FailureCode, FailureReason, Stage, Transaction};
 
 use super::lost_call::{adopt, adopt_what_was_sent, is_taken_back, transfer_that_left};
 use super::{INACTIVE, TAKEN_BACK, cancel, step};

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use wallet_core::crypto::{KeyOwner, Place};
-use wallet_core::flows::{Command, DepositCommand, FailureCode, FailureReason};
+use wallet_core::flows::{Command, DepositCommand};
 use wallet_core::jobs::JobKind;
 use wallet_core::money::Money;
 use wallet_core::stripe::{
     Author, CallError, CancelReason, CancellationReason, Decline, NextAction, Operation, PaymentIntent,
     PaymentIntentId, PaymentIntentStatus,
 };
-use wallet_core::transactions::{ExternalRef, Flow, Stage, TimelineKind, Transaction};
+use wallet_core::transactions::{
+    ExternalRef, FailureCode, FailureReason, Flow, Stage, TimelineKind, Transaction,
+};
 use wallet_core::wallets;
 
 use super::{Claim, Look};

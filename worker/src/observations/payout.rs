@@ -5,12 +5,14 @@ use wallet_core::accept::Found;
 use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::flows::{Command, FailureCode, FailureReason, WithdrawalCommand};
+use wallet_core::flows::{Command, WithdrawalCommand};
 use wallet_core::payees;
 use wallet_core::stripe::{
     AccountId, CallError, ExternalAccountId, Operation, Payout, PayoutId, PayoutStatus, StripeError,
 };
-use wallet_core::transactions::{self, ExternalRef, Flow, Returned, Stage, TimelineKind, Transaction};
+use wallet_core::transactions::{
+    self, ExternalRef, FailureCode, FailureReason, Flow, Returned, Stage, TimelineKind, Transaction,
+};
 
 use super::Look;
 use crate::job_error::JobError;

@@ -1,9 +1,11 @@
 //! A refund of a deposit, made by us or by somebody else at Stripe. It may fail after it has succeeded.
 
 use wallet_core::accept::Found;
-use wallet_core::flows::{Command, FailureCode, FailureReason, RefundCommand};
+use wallet_core::flows::{Command, RefundCommand};
 use wallet_core::stripe::{Author, BalanceTransaction, Operation, Refund, RefundId, RefundStatus};
-use wallet_core::transactions::{ExternalRef, Flow, Returned, Stage, Transaction};
+use wallet_core::transactions::{
+    ExternalRef, FailureCode, FailureReason, Flow, Returned, Stage, Transaction,
+};
 
 use super::payment_intent::deposit_of;
 use super::suspense::of_suspense;

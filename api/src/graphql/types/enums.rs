@@ -68,7 +68,7 @@ pub(crate) enum TransactionStatus {
 
 /// Why a transaction failed or was cancelled: the first word of failureReason. More may be added.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "wallet_core::flows::FailureCode")]
+#[graphql(remote = "wallet_core::transactions::FailureCode")]
 pub(crate) enum FailureCode {
     /// Too little money when it counted.
     InsufficientFunds,

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use crate::flows::testing::{OTHERS, WALLET, at, balance, entry, reason, transaction, usd};
 use crate::flows::{
-    Command, Context, DepositCommand, DisputeCommand, FailureCode, RefundCommand, SuspenseReturnCommand,
+    Command, Context, DepositCommand, DisputeCommand, RefundCommand, SuspenseReturnCommand,
     WithdrawalCommand, decide,
 };
 use crate::ledger::{Books, Leg, PostingError};
 use crate::money::MoneyError;
-use crate::transactions::{Canceller, Flow, Stage, Transaction};
+use crate::transactions::{Canceller, FailureCode, Flow, Stage, Transaction};
 
 /// The sentence that is told of it.
 fn said(transaction: &Transaction, command: impl Into<Command>) -> String {

@@ -4,16 +4,14 @@ use super::lives::Teller;
 use super::world::World;
 use crate::alarms::AlarmKind;
 use crate::flows::testing::{WALLET, reason};
-use crate::flows::{
-    Command, DepositCommand, FailureCode, RefundCommand, SuspenseReturnCommand, WithdrawalCommand,
-};
+use crate::flows::{Command, DepositCommand, RefundCommand, SuspenseReturnCommand, WithdrawalCommand};
 use crate::ids::TransactionId;
 use crate::ids::stripe::PayoutId;
 use crate::jobs::JobKind;
 use crate::ledger::PlatformAccount;
 use crate::money::{Currency, Money};
 use crate::settle::Outcome;
-use crate::transactions::{Canceller, ExternalRef, Flow, Stage, TimelineKind};
+use crate::transactions::{Canceller, ExternalRef, FailureCode, Flow, Stage, TimelineKind};
 
 fn begun(flow: Flow) -> (World, TransactionId) {
     let mut teller = Teller::new(Currency::USD);

@@ -8,11 +8,11 @@ mod deposit;
 use uuid::Uuid;
 
 use crate::flows::testing::{OTHER, WALLET, reason, transaction};
-use crate::flows::{Command, FailureCode, WithdrawalCommand};
+use crate::flows::{Command, WithdrawalCommand};
 use crate::ids::TransactionId;
 use crate::ids::stripe::{PayoutId, ReversalId};
 use crate::money::{Currency, Money};
-use crate::transactions::{Canceller, Flow, Stage, Transaction};
+use crate::transactions::{Canceller, FailureCode, Flow, Stage, Transaction};
 
 /// When something can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

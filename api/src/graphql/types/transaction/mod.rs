@@ -4,7 +4,6 @@ use async_graphql::{Context, Object};
 use secrecy::ExposeSecret;
 use wallet_core::accept::Caller;
 use wallet_core::crypto::{KeyOwner, Place, Sealed};
-use wallet_core::flows::{self};
 use wallet_core::ids::WalletId;
 use wallet_core::transactions::{self, Flow, Stage, TimelineEntry, Transaction};
 
@@ -295,7 +294,7 @@ impl WalletTransaction {
     /// The code of failureReason; for the owner only.
     async fn failure_code(&self) -> Option<FailureCode> {
         let reason = self.row.failure_reason.as_deref().filter(|_| !self.is_hidden())?;
-        flows::FailureCode::of_reason(reason).map(Into::into)
+        transactions::FailureCode::of_reason(reason).map(Into::into)
     }
 
     /// Every step, attempt and answer of Stripe, oldest first; for the owner only.

@@ -1,8 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, entry, reason, usd};
-use crate::flows::{Command, DepositCommand, FailureCode, SuspenseReturnCommand};
+use crate::flows::{Command, DepositCommand, SuspenseReturnCommand};
 use crate::ledger::Account;
-use crate::transactions::{Canceller, Flow, RefKind, Stage};
+use crate::transactions::{Canceller, FailureCode, Flow, RefKind, Stage};
 
 fn paid(minor: i64) -> DepositCommand {
     DepositCommand::SettlePayment("pi_1".parse().unwrap(), usd(minor))

@@ -1,8 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, reason, transaction, usd};
-use crate::flows::{Command, FailureCode, RefundCommand};
+use crate::flows::{Command, RefundCommand};
 use crate::ledger::Account;
-use crate::transactions::{Canceller, Flow, Stage};
+use crate::transactions::{Canceller, FailureCode, Flow, Stage};
 
 fn case(flow: Flow, from: Stage, command: Command) -> Case {
     let deposit = at(Stage::Completed, transaction(9, Flow::Deposit, usd(10_000)));

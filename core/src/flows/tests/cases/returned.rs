@@ -1,8 +1,8 @@
 use super::Case;
+use crate::flows::Command;
 use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
-use crate::flows::{Command, FailureCode};
 use crate::ledger::Account;
-use crate::transactions::{Flow, Stage};
+use crate::transactions::{FailureCode, Flow, Stage};
 
 pub(super) fn cases() -> Vec<Case> {
     let failed = Command::BeginPayoutReturn(reason(FailureCode::PayoutFailed));

@@ -1,8 +1,8 @@
 use super::Case;
+use crate::flows::Command;
 use crate::flows::testing::{AVAILABLE, OTHERS, at, reason, transaction, usd};
-use crate::flows::{Command, FailureCode};
 use crate::ledger::Account;
-use crate::transactions::{Canceller, Flow, Stage};
+use crate::transactions::{Canceller, FailureCode, Flow, Stage};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut payment = at(Stage::Completed, transaction(9, Flow::Payment, usd(10_000)));

@@ -1,8 +1,8 @@
 use super::Case;
 use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
-use crate::flows::{Command, FailureCode, WithdrawalCommand};
+use crate::flows::{Command, WithdrawalCommand};
 use crate::ledger::Account;
-use crate::transactions::{Canceller, Flow, Stage};
+use crate::transactions::{Canceller, FailureCode, Flow, Stage};
 
 fn refuse() -> Command {
     Command::Refuse(reason(FailureCode::PayoutAccountRefused))

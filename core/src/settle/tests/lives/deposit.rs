@@ -3,11 +3,11 @@
 use super::{Teller, When};
 use crate::flows::testing::{entry, reason};
 use crate::flows::{
-    Command, DepositCommand, DisputeCommand, DisputeEnd, FailureCode, RefundCommand, SuspenseReturnCommand,
+    Command, DepositCommand, DisputeCommand, DisputeEnd, RefundCommand, SuspenseReturnCommand,
 };
 use crate::ids::TransactionId;
 use crate::ids::stripe::{PaymentIntentId, RefundId};
-use crate::transactions::{Canceller, Flow, Stage};
+use crate::transactions::{Canceller, FailureCode, Flow, Stage};
 
 impl Teller {
     pub(super) fn deposit(&mut self, fate: u8, more: u8, minor: i64) {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::Canceller;
 use crate::told::{MOST_REASON, shortened};
-use crate::transactions::Canceller;
 
 /// The stable first word of a failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
