@@ -99,14 +99,6 @@ pub(crate) struct App {
     draining: AtomicBool,
 }
 
-impl std::fmt::Debug for App {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App")
-            .field("db", &self.db)
-            .finish_non_exhaustive()
-    }
-}
-
 impl App {
     /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends what runs in the background.
     ///

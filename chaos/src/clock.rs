@@ -20,6 +20,7 @@ pub(crate) fn set(file: &Path, seconds: i64) -> Result<()> {
 }
 
 /// The clock of a file.
+#[derive(Debug)]
 pub(crate) struct Moved(pub(crate) PathBuf);
 
 impl Clock for Moved {

@@ -1,6 +1,5 @@
 //! What every program stands on, put together in one place: PostgreSQL, the clock, ids, sealing, and Stripe with the record of our calls.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::SharedClock;
@@ -12,7 +11,7 @@ use crate::inbox::Inbox;
 use crate::stripe::{BreakerSettings, Breakers, ClientConfigError, ClientOptions, StripeCalls, StripeClient};
 
 /// What the API, the workers and the operators' commands stand on; cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Foundation {
     /// PostgreSQL.
     pub db: Db,
@@ -22,14 +21,6 @@ pub struct Foundation {
     pub ids: SharedIds,
     /// Sealing and opening.
     pub vault: Arc<Vault>,
-}
-
-impl fmt::Debug for Foundation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Foundation")
-            .field("db", &self.db)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Foundation {

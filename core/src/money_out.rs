@@ -160,9 +160,5 @@ async fn record(
 }
 
 fn gone() -> DbError {
-    DbError::Inconsistent {
-        table: "switches",
-        column: "name",
-        row: "money_out".to_owned(),
-    }
+    DbError::inconsistent("switches", "name", "money_out")
 }

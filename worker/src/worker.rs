@@ -29,6 +29,7 @@ use crate::metrics;
 use crate::settlement::Settlement;
 
 /// The tools of a worker process, shared by all its jobs.
+#[derive(Debug)]
 pub struct Worker {
     /// `host:pid:nonce`, in leases and in the audit trail.
     pub name: String,
@@ -64,14 +65,6 @@ pub struct Worker {
     pub(crate) call_budget: CallBudget,
     /// In which currencies the platform is paid.
     pub(crate) settlement: Settlement,
-}
-
-impl std::fmt::Debug for Worker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Worker {

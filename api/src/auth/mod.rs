@@ -45,19 +45,12 @@ pub(crate) struct Principal {
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Turns tokens into people.
+#[derive(Debug)]
 pub(crate) struct Authenticator {
     tokens: Arc<RwLock<Arc<Tokens>>>,
     sessions: Sessions,
     clock: SharedClock,
     told: Told,
-}
-
-impl std::fmt::Debug for Authenticator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authenticator")
-            .field("tokens", &self.tokens)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Authenticator {

@@ -191,11 +191,11 @@ pub(super) async fn known(
 }
 
 fn inconsistent(key: &IdempotencyKey) -> AcceptError {
-    AcceptError::Db(DbError::Inconsistent {
-        table: "idempotency_keys",
-        column: "transaction_id",
-        row: key.as_str().to_owned(),
-    })
+    AcceptError::Db(DbError::inconsistent(
+        "idempotency_keys",
+        "transaction_id",
+        key.as_str(),
+    ))
 }
 
 #[cfg(test)]

@@ -57,6 +57,15 @@ impl From<Error> for DbError {
 }
 
 impl DbError {
+    /// A `row` of `table` whose `column` holds what the code never writes.
+    pub(crate) fn inconsistent(table: &'static str, column: &'static str, row: impl ToString) -> Self {
+        Self::Inconsistent {
+            table,
+            column,
+            row: row.to_string(),
+        }
+    }
+
     /// PostgreSQL's code for what went wrong, where diesel has no kind for it. Its words are in the server's language and decide nothing.
     fn state(&self) -> Option<&SqlState> {
         let Self::Query(error) = self else { return None };

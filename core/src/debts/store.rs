@@ -51,11 +51,7 @@ impl TryFrom<DebtRow> for Debt {
     type Error = DbError;
 
     fn try_from(row: DebtRow) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent {
-            table: "wallets",
-            column,
-            row: row.id.to_string(),
-        };
+        let wrong = |column| DbError::inconsistent("wallets", column, row.id);
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         Ok(Self {
             user: UserId::from_uuid(row.user_id),
@@ -162,11 +158,7 @@ pub async fn causes(
         let Some(left) = left.get_mut(&wallet).filter(|left| left.is_positive()) else {
             continue;
         };
-        let wrong = |_| DbError::Inconsistent {
-            table: "wallet_transactions",
-            column: "amount",
-            row: row.id.to_string(),
-        };
+        let wrong = |_| DbError::inconsistent("wallet_transactions", "amount", row.id);
         let missing = Money::new(row.missing, left.currency()).map_err(wrong)?;
         let amount = missing.at_most(*left).map_err(wrong)?;
         *left = left.checked_sub(amount).map_err(wrong)?;

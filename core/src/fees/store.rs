@@ -29,11 +29,7 @@ impl TryFrom<Row> for FeeRule {
     type Error = DbError;
 
     fn try_from(row: Row) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent {
-            table: "fee_rules",
-            column,
-            row: row.id.to_string(),
-        };
+        let wrong = |column| DbError::inconsistent("fee_rules", column, row.id);
         Ok(Self {
             currency: row
                 .currency

@@ -96,7 +96,7 @@ impl fmt::Display for JobId {
 }
 
 /// Where new ids come from; seeded in tests.
-pub trait IdSource: Send + Sync + 'static {
+pub trait IdSource: std::fmt::Debug + Send + Sync + 'static {
     /// A new UUIDv7, greater than every one made before by this source within the same millisecond.
     fn next(&self) -> Uuid;
 }
@@ -105,6 +105,7 @@ pub trait IdSource: Send + Sync + 'static {
 pub type SharedIds = Arc<dyn IdSource>;
 
 /// UUIDv7 from the injected clock and the system's randomness, counted within a millisecond.
+#[derive(Debug)]
 pub struct SystemIds {
     clock: SharedClock,
     context: Mutex<uuid::ContextV7>,

@@ -134,11 +134,7 @@ impl TryFrom<Row> for Suspended {
     type Error = DbError;
 
     fn try_from(row: Row) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent {
-            table: "ledger_entries",
-            column,
-            row: row.transaction_id.to_string(),
-        };
+        let wrong = |column| DbError::inconsistent("ledger_entries", column, row.transaction_id);
         let currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         Ok(Self {
             transaction: TransactionId::from_uuid(row.transaction_id),

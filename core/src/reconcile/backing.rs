@@ -272,11 +272,10 @@ async fn expected(db: &Db, now: DateTime<Utc>) -> Result<BTreeMap<Currency, (Dec
     .await?;
     rows.into_iter()
         .map(|row| {
-            let currency = row.currency.parse().map_err(|_| DbError::Inconsistent {
-                table: "wallets",
-                column: "currency",
-                row: row.currency.clone(),
-            })?;
+            let currency = row
+                .currency
+                .parse()
+                .map_err(|_| DbError::inconsistent("wallets", "currency", &row.currency))?;
             Ok((currency, (row.wallets, row.booked)))
         })
         .collect()

@@ -297,9 +297,6 @@ async fn in_transit(conn: &mut PgConn) -> Result<InTransits, DbError> {
 }
 
 fn currency(code: &str) -> Result<Currency, DbError> {
-    code.parse().map_err(|_| DbError::Inconsistent {
-        table: "ledger_entries",
-        column: "currency",
-        row: code.to_owned(),
-    })
+    code.parse()
+        .map_err(|_| DbError::inconsistent("ledger_entries", "currency", code))
 }

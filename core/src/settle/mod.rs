@@ -144,21 +144,13 @@ impl Settled {
 }
 
 /// Settles steps on behalf of one process.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Settler {
     db: Db,
     clock: SharedClock,
     ids: SharedIds,
     actor: Actor,
     announcer: Option<Announcer>,
-}
-
-impl std::fmt::Debug for Settler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settler")
-            .field("actor", &self.actor)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Settler {

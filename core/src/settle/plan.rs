@@ -278,10 +278,8 @@ impl Plan {
         id: TransactionId,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
-        let impossible = |table, column, row: String| DbError::Inconsistent { table, column, row };
-        let Some(owner) = self.books.wallet(caught.from).map(|wallet| wallet.user_id) else {
-            return Err(impossible("wallets", "id", caught.from.to_string()));
-        };
+        let owner = self.books.wallet(caught.from).map(|wallet| wallet.user_id);
+        let owner = owner.ok_or_else(|| DbError::inconsistent("wallets", "id", caught.from))?;
         let mut payment =
             Transaction::accepted(id, Flow::DebtPayment, caught.from, owner, caught.amount, now);
         payment.related_transaction_id = self.causes.get(&caught.debtor).copied();
@@ -295,7 +293,7 @@ impl Plan {
             known_as: &[],
         };
         let Ok(Some(decision)) = decide(&payment, no_relatives, &Command::Execute) else {
-            return Err(impossible("wallet_transactions", "flow", id.to_string()));
+            return Err(DbError::inconsistent("wallet_transactions", "flow", id));
         };
         self.planned.push(Planned {
             claim,

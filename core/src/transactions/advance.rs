@@ -121,10 +121,10 @@ async fn write(conn: &mut PgConn, now: DateTime<Utc>, round: &[Advance<'_>]) -> 
         Ok(())
     } else {
         // The rows are locked and were just read: a difference means that somebody writes past settlement.
-        Err(DbError::Inconsistent {
-            table: "wallet_transactions",
-            column: "stage",
-            row: format!("{ids:?}"),
-        })
+        Err(DbError::inconsistent(
+            "wallet_transactions",
+            "stage",
+            format!("{ids:?}"),
+        ))
     }
 }

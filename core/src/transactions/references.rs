@@ -183,9 +183,5 @@ pub(crate) async fn take_reference(
         return Ok(transaction);
     }
     let known = find_by_external_ref(conn, reference).await?;
-    known.ok_or_else(|| DbError::Inconsistent {
-        table: "external_refs",
-        column: "transaction_id",
-        row: reference.id().to_owned(),
-    })
+    known.ok_or_else(|| DbError::inconsistent("external_refs", "transaction_id", reference.id()))
 }

@@ -204,11 +204,7 @@ impl TryFrom<TransactionRow> for Transaction {
     type Error = DbError;
 
     fn try_from(row: TransactionRow) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent {
-            table: "wallet_transactions",
-            column,
-            row: row.id.to_string(),
-        };
+        let wrong = |column| DbError::inconsistent("wallet_transactions", column, row.id);
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         if row.stage.status() != row.status {
             return Err(wrong("status"));

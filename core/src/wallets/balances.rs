@@ -147,11 +147,7 @@ async fn passed_by(conn: &mut PgConn, ids: &[Uuid], rows: &[WalletRow]) -> Resul
 fn balances(rows: Vec<WalletRow>) -> Result<HashMap<WalletId, Balance>, DbError> {
     let mut balances = HashMap::with_capacity(rows.len());
     for row in rows {
-        let wrong = |column| DbError::Inconsistent {
-            table: "wallets",
-            column,
-            row: row.id.to_string(),
-        };
+        let wrong = |column| DbError::inconsistent("wallets", column, row.id);
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         let balance = Balance {
             user_id: UserId::from_uuid(row.user_id),

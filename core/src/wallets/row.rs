@@ -69,11 +69,7 @@ impl TryFrom<WalletRow> for Wallet {
     type Error = DbError;
 
     fn try_from(row: WalletRow) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent {
-            table: "wallets",
-            column,
-            row: row.id.to_string(),
-        };
+        let wrong = |column| DbError::inconsistent("wallets", column, row.id);
         let currency: Currency = row.currency.parse().map_err(|_| wrong("currency"))?;
         Ok(Self {
             id: WalletId::from_uuid(row.id),

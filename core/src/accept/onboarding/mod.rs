@@ -68,7 +68,7 @@ impl fmt::Debug for Onboarding {
 }
 
 /// Opens connected accounts, and says whose they are.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Payees {
     pub(super) db: Db,
     pub(super) calls: StripeCalls,
@@ -91,14 +91,6 @@ fn fits(asked: Option<&Country>, account: &Account) -> Result<(), AcceptError> {
             ),
         )),
         _ => Ok(()),
-    }
-}
-
-impl fmt::Debug for Payees {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Payees")
-            .field("calls", &self.calls)
-            .finish_non_exhaustive()
     }
 }
 

@@ -25,7 +25,7 @@ const LIVE: Claim = Claim {
 };
 
 /// Ids of what settlement opens by itself, far from those of the stories.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counted(AtomicU64);
 
 impl IdSource for Counted {

@@ -96,11 +96,7 @@ impl TryFrom<Row> for Attempt {
     type Error = DbError;
 
     fn try_from(row: Row) -> Result<Self, DbError> {
-        let wrong = |column| DbError::Inconsistent {
-            table: TABLE,
-            column,
-            row: row.idempotency_key.clone(),
-        };
+        let wrong = |column| DbError::inconsistent(TABLE, column, &row.idempotency_key);
         let state = match row.outcome {
             CallOutcome::Prepared => AttemptState::Prepared,
             CallOutcome::Unknown => AttemptState::Unknown,

@@ -62,11 +62,9 @@ pub(crate) async fn may_have_sent(conn: &mut PgConn, subjects: &[Uuid]) -> Resul
 
 /// The id of what an attempt has made.
 pub(super) fn id_of<Id: FromStr>(key: &IdempotencyKey, object_id: &str) -> Result<Id, DbError> {
-    object_id.parse().map_err(|_| DbError::Inconsistent {
-        table: TABLE,
-        column: "stripe_object_id",
-        row: key.to_string(),
-    })
+    object_id
+        .parse()
+        .map_err(|_| DbError::inconsistent(TABLE, "stripe_object_id", key))
 }
 
 pub(super) async fn latest(

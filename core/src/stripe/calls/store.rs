@@ -45,7 +45,7 @@ pub(super) enum Begun {
 }
 
 /// The rows, and the vault that seals their parameters.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct CallStore {
     db: Db,
     vault: Arc<Vault>,
@@ -78,21 +78,15 @@ impl CallStore {
             // Whoever inserts first, this worker or another, decides the parameters: read back what is there.
             self.insert(operation, subject, number, params, now).await?;
         }
-        Err(DbError::Inconsistent {
-            table: TABLE,
-            column: "outcome",
-            row: format!("{}:{subject}", operation.as_str()),
-        }
-        .into())
+        Err(DbError::inconsistent(TABLE, "outcome", format!("{}:{subject}", operation.as_str())).into())
     }
 
     /// The parameters that every try of this attempt sends.
     pub(super) async fn params<C: StripeCall>(&self, attempt: &Attempt) -> Result<C, CallError> {
-        let sealed = attempt.params.as_ref().ok_or_else(|| DbError::Inconsistent {
-            table: TABLE,
-            column: "encrypted_params",
-            row: attempt.key.to_string(),
-        })?;
+        let sealed = attempt
+            .params
+            .as_ref()
+            .ok_or_else(|| DbError::inconsistent(TABLE, "encrypted_params", &attempt.key))?;
         let text = self.vault.open(&place(&attempt.key), sealed).await?;
         serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
     }
@@ -440,11 +434,9 @@ impl CallStore {
         now: DateTime<Utc>,
     ) -> Result<(), CallError> {
         let text = format!("{}:{subject}:{number}", operation.as_str());
-        let key: IdempotencyKey = text.parse().map_err(|_| DbError::Inconsistent {
-            table: TABLE,
-            column: "idempotency_key",
-            row: text,
-        })?;
+        let key: IdempotencyKey = text
+            .parse()
+            .map_err(|_| DbError::inconsistent(TABLE, "idempotency_key", &text))?;
         let params = SecretString::from(serde_json::to_string(params).map_err(CallError::Params)?);
         // Before the connection: the vault may need one of its own.
         let sealed = self.vault.seal(&place(&key), &params).await?;
