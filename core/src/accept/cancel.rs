@@ -6,7 +6,7 @@ use super::{AcceptError, Accepted, Acceptor, Caller, checks};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::db::in_transaction;
 use crate::flows::{Event, Next, edges, next};
-use crate::jobs::{self, JobKind, NewJob};
+use crate::jobs::{JobKind, NewJob};
 use crate::transactions::{
     self, CancelRequest, Canceller, Flow, Stage, TimelineKind, Transaction, TransactionStatus,
 };
@@ -19,7 +19,6 @@ impl Acceptor {
     /// Every reason of [`AcceptError`]; nothing is stored then.
     pub async fn cancel(&self, caller: &Caller, transaction: &str) -> Result<Transaction, AcceptError> {
         let id = checks::transaction_id(transaction)?;
-        let hand_over = self.hand_over.is_open(JobKind::Cancel.queue());
         let accepted = in_transaction!(self.db, conn => {
             let transaction = checks::seen_transaction(conn, caller, id).await?;
             if transaction.user_id != caller.user_id && !caller.role.repairs() {
@@ -27,22 +26,22 @@ impl Acceptor {
                 return Err(AcceptError::Forbidden(who_may));
             }
             if transaction.stage == Stage::Cancelled {
-                return Ok(Accepted { transaction, job: None });
+                return Ok(Accepted { transaction, queued: None });
             }
             check(&transaction)?;
             let now = self.clock.now();
             let by = if transaction.user_id == caller.user_id { Canceller::Owner } else { Canceller::Operator };
             if !transactions::request_cancel(conn, id, CancelRequest { at: now, by }).await? {
-                return Ok(Accepted { transaction, job: None });
+                return Ok(Accepted { transaction, queued: None });
             }
             let job = NewJob {
                 unique_key: Some(format!("cancel:{id}")),
-                handed_over: hand_over,
                 ..NewJob::for_transaction(JobKind::Cancel, id, transaction.wallets(), now)
             };
-            let Some(job) = jobs::insert(conn, &job).await? else {
-                return Ok(Accepted { transaction, job: None });
-            };
+            let queued = self.hand_over.insert(conn, &job).await?;
+            if queued.is_none() {
+                return Ok(Accepted { transaction, queued });
+            }
             let words = "cancellation asked for";
             transactions::record(conn, id, self.ids.next(), now, TimelineKind::Waiting, words, None).await?;
             let entry = AuditRecord {
@@ -55,7 +54,7 @@ impl Acceptor {
                 detail: json!({ "stage": transaction.stage.as_str(), "role": caller.role.as_str() }),
             };
             audit::record(conn, &entry).await?;
-            Ok(Accepted { transaction, job: hand_over.then_some((JobKind::Cancel.queue(), job)) })
+            Ok(Accepted { transaction, queued })
         })?;
         Ok(self.handed_over(accepted).await)
     }

@@ -40,9 +40,9 @@ use crate::clock::SharedClock;
 use crate::config::{PersonLimits, SettlementCurrencies};
 use crate::crypto::{CryptoError, Digester, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
-use crate::dispatch::HandOver;
-use crate::ids::{JobId, SharedIds, TransactionId, UserId};
-use crate::jobs::{self, JobKind, NewJob, QueueName};
+use crate::dispatch::{HandOver, Queued};
+use crate::ids::{SharedIds, TransactionId, UserId};
+use crate::jobs::{JobKind, NewJob};
 use crate::money::Money;
 use crate::transactions::{self, Flow, TimelineKind, Transaction};
 use crate::wallets::Wallet;
@@ -53,12 +53,12 @@ pub const DEFAULT_COOL_OFF: TimeDelta = TimeDelta::hours(24);
 /// A transaction that was accepted, now or before under the same key.
 struct Accepted {
     transaction: Transaction,
-    /// The new job, marked as handed over. `None` for a repeated key, or when the job is left to a dispatcher.
-    job: Option<(QueueName, JobId)>,
+    /// What is left to do once that is committed; nothing where nothing is new.
+    queued: Option<Queued>,
 }
 
 /// Accepts requests.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Acceptor {
     db: Db,
     clock: SharedClock,
@@ -71,12 +71,6 @@ pub struct Acceptor {
     limits: PersonLimits,
     /// In which currencies the platform is paid.
     settlement: SettlementCurrencies,
-}
-
-impl std::fmt::Debug for Acceptor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Acceptor").finish_non_exhaustive()
-    }
 }
 
 impl Acceptor {
@@ -151,22 +145,22 @@ impl Acceptor {
             .ok_or(AcceptError::TransactionNotFound)?;
         Ok(Accepted {
             transaction,
-            job: None,
+            queued: None,
         })
     }
 
     /// What was committed, with its job on its way to the workers. A job that Redis has no room for is found by a dispatcher.
     async fn handed_over(&self, accepted: Accepted) -> Transaction {
         chaos::reach(Point::AcceptCommitSent).await;
-        let Accepted { transaction, job } = accepted;
+        let Accepted { transaction, queued } = accepted;
         tracing::info!(
             transaction_id = %transaction.id,
             kind = transaction.transaction_type.as_str(),
-            job = job.map(|(_, job)| job.0),
+            job = queued.map(|queued| queued.job.0),
             "accepted"
         );
-        if let Some((queue, job)) = job {
-            self.hand_over.submit(queue, job);
+        if let Some(queued) = queued {
+            self.hand_over.submit(queued);
         }
         chaos::reach(Point::AcceptBeforeAnswer).await;
         transaction
@@ -180,13 +174,9 @@ impl Acceptor {
         new: &Transaction,
         kind: JobKind,
     ) -> Result<Accepted, DbError> {
-        let handed_over = self.hand_over.is_open(kind.queue());
         transactions::insert(conn, new).await?;
-        let job = NewJob {
-            handed_over,
-            ..NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at)
-        };
-        let job = jobs::insert(conn, &job).await?;
+        let job = NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at);
+        let queued = self.hand_over.insert(conn, &job).await?;
         let message = format!("{} of {} accepted", new.transaction_type, new.amount);
         transactions::record(
             conn,
@@ -209,10 +199,9 @@ impl Acceptor {
         };
         audit::record(conn, &entry).await?;
         chaos::reach(Point::AcceptBeforeCommit).await;
-        let job = job.filter(|_| handed_over).map(|id| (kind.queue(), id));
         Ok(Accepted {
             transaction: new.clone(),
-            job,
+            queued,
         })
     }
 }

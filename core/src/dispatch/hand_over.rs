@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{OPEN_BELOW, group_size};
 use crate::chaos::{self, Point};
-use crate::db::Db;
+use crate::db::{Db, DbError, PgConn};
 use crate::ids::JobId;
-use crate::jobs::{self, QueueName};
+use crate::jobs::{self, NewJob, QueueName};
 use crate::queue::Carrier;
 
 /// Most ids waiting in this process for the next round trip.
@@ -22,19 +22,23 @@ const BUFFER: usize = 4_096;
 /// How often the window of each queue is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// A job that a database transaction has queued: to be submitted once that is committed.
+#[must_use = "a job that is marked and not submitted waits until a dispatcher finds it lost"]
+#[derive(Debug, Clone, Copy)]
+pub struct Queued {
+    /// Its queue.
+    pub queue: QueueName,
+    /// The job.
+    pub job: JobId,
+    /// Whether it is marked as handed over; one that is not is a dispatcher's.
+    pub is_marked: bool,
+}
+
 /// Collects the ids of freshly committed jobs and pushes them to Redis, all that came during one round trip with the next.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct HandOver {
     ids: mpsc::Sender<(QueueName, JobId)>,
     waiting: Arc<[AtomicU64; QueueName::ALL.len()]>,
-}
-
-impl std::fmt::Debug for HandOver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HandOver")
-            .field("waiting", &self.waiting)
-            .finish_non_exhaustive()
-    }
 }
 
 impl HandOver {
@@ -56,20 +60,38 @@ impl HandOver {
         (handle, task)
     }
 
-    /// Whether a job of this queue may be marked as handed over when it is committed: Redis answers and its window has room. If
-    /// not, it is left to a dispatcher.
-    #[must_use]
-    pub fn is_open(&self, queue: QueueName) -> bool {
+    /// Queues a job in the caller's transaction; `None` when one of the same unique key is queued already.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn insert(&self, conn: &mut PgConn, job: &NewJob) -> Result<Option<Queued>, DbError> {
+        let queue = job.kind.queue();
+        let is_marked = self.is_open(queue);
+        let id = jobs::insert_marked(conn, job, is_marked).await?;
+        Ok(id.map(|job| Queued {
+            queue,
+            job,
+            is_marked,
+        }))
+    }
+
+    /// Whether a job of this queue may be marked as handed over: Redis answers and its window has room.
+    fn is_open(&self, queue: QueueName) -> bool {
         self.ids.capacity() > BUFFER / 2
             && self
                 .slot(queue)
                 .is_some_and(|slot| slot.load(Ordering::Relaxed) < OPEN_BELOW)
     }
 
-    /// Hands over a job that was committed as handed over. Never waits: should the buffer be full, the job is found again by a
-    /// dispatcher.
-    pub fn submit(&self, queue: QueueName, job: JobId) {
-        if self.ids.try_send((queue, job)).is_err() {
+    /// Hands over a job that was committed, unless it is left to a dispatcher. Never waits: should the buffer be full, the job is found
+    /// again by a dispatcher.
+    pub fn submit(&self, queued: Queued) {
+        let Queued {
+            queue,
+            job,
+            is_marked,
+        } = queued;
+        if is_marked && self.ids.try_send((queue, job)).is_err() {
             tracing::warn!(%queue, %job, "hand-over buffer is full; a dispatcher will find the job");
         }
     }

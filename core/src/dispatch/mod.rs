@@ -7,7 +7,7 @@
 mod hand_over;
 mod table;
 
-pub use hand_over::HandOver;
+pub use hand_over::{HandOver, Queued};
 pub use table::Dispatcher;
 
 use crate::jobs::QueueName;

@@ -37,18 +37,12 @@ enum RoundError {
 }
 
 /// Moves due jobs of all queues from the table to Redis. Any number may run at once.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Dispatcher {
     db: Db,
     carrier: Carrier,
     clock: SharedClock,
     wake: Arc<Notify>,
-}
-
-impl std::fmt::Debug for Dispatcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dispatcher").finish_non_exhaustive()
-    }
 }
 
 impl Dispatcher {

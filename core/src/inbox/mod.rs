@@ -23,8 +23,7 @@ use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{AsDbError, Db, DbError, in_transaction};
-use crate::dispatch::HandOver;
-use crate::ids::JobId;
+use crate::dispatch::{HandOver, Queued};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::stripe::{AccountId, Envelope};
 
@@ -90,7 +89,7 @@ impl Obstacle {
 }
 
 /// Stores events.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Inbox {
     db: Db,
     clock: SharedClock,
@@ -98,14 +97,6 @@ pub struct Inbox {
     /// Takes the jobs of what was committed to their queue; none where a dispatcher finds them soon enough.
     hand_over: Option<HandOver>,
     livemode: bool,
-}
-
-impl std::fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbox")
-            .field("livemode", &self.livemode)
-            .finish_non_exhaustive()
-    }
 }
 
 /// How an event came.
@@ -197,25 +188,22 @@ impl Inbox {
     /// When it could not be stored; it must then be delivered, or read, again.
     pub async fn receive(&self, source: Source<'_>, body: &[u8]) -> Result<Received, InboxError> {
         let arrived = self.understand(source, body).await?;
-        let queue = JobKind::StripeEvent.queue();
-        let hand_over = self.hand_over.as_ref().filter(|way| way.is_open(queue));
-        let (received, job) = self.store(source, &arrived, hand_over.is_some()).await?;
+        let (received, queued) = self.store(source, &arrived).await?;
         if received == Received::New && source == Source::Webhook {
             chaos::reach(Point::EventBeforeAnswer).await;
         }
-        if let Some((hand_over, job)) = hand_over.zip(job) {
-            hand_over.submit(queue, job);
+        if let Some((hand_over, queued)) = self.hand_over.as_ref().zip(queued) {
+            hand_over.submit(queued);
         }
         Ok(received)
     }
 
-    /// Writes the event and, if it is to be processed, its job, marked as handed over when it will be.
+    /// Writes the event and, if it is to be processed, its job.
     async fn store(
         &self,
         source: Source<'_>,
         arrived: &Arrived,
-        handed_over: bool,
-    ) -> Result<(Received, Option<JobId>), InboxError> {
+    ) -> Result<(Received, Option<Queued>), InboxError> {
         in_transaction!(self.db, conn => {
             if !store::insert(conn, arrived).await? {
                 if source == Source::Webhook && store::body_differs(conn, arrived).await? {
@@ -233,12 +221,17 @@ impl Inbox {
                 }
                 None => {}
             }
-            let job = NewJob { handed_over, ..job_of(&arrived.id, arrived.at) };
-            let job = jobs::insert(conn, &job).await?;
+            let job = job_of(&arrived.id, arrived.at);
+            let queued = if let Some(hand_over) = &self.hand_over {
+                hand_over.insert(conn, &job).await?
+            } else {
+                jobs::insert(conn, &job).await?;
+                None
+            };
             if source == Source::Webhook {
                 chaos::reach(Point::EventBeforeCommit).await;
             }
-            Ok((Received::New, job))
+            Ok((Received::New, queued))
         })
     }
 
@@ -337,7 +330,6 @@ fn job_of(event: &str, now: DateTime<Utc>) -> NewJob {
         payload: json!({ "v": 1, "event": event }),
         unique_key: Some(unique_key(event)),
         run_at: now,
-        handed_over: false,
     }
 }
 

@@ -68,7 +68,6 @@ pub async fn read_events(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Res
                 unique_key: Some(format!("events:{account}")),
                 payload: json!({ "v": 1, "account": account }),
                 run_at: now,
-                handed_over: false,
             })
             .collect();
         let queued = jobs::insert_all(conn, &readings).await?;

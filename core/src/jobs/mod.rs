@@ -25,6 +25,7 @@ pub use end::{
 };
 pub use kind::{JobKind, QueueName, UnknownQueue};
 pub(crate) use lock::{lock_fences, lock_of};
+pub(crate) use new::insert_marked;
 pub use new::{NewJob, insert, insert_all};
 pub use parked::{
     MOST_OF_WALLET, ParkedJob, UniqueJob, find_unique, is_parked, list_parked, parked_of, requeue,

@@ -26,8 +26,6 @@ pub struct NewJob {
     pub unique_key: Option<String>,
     /// Not before this instant; its age counts from here.
     pub run_at: DateTime<Utc>,
-    /// Whether the caller hands the id to Redis itself right after the commit; otherwise a dispatcher does.
-    pub handed_over: bool,
 }
 
 impl NewJob {
@@ -46,7 +44,6 @@ impl NewJob {
             payload: json!({ "v": 1 }),
             unique_key: None,
             run_at: now,
-            handed_over: false,
         }
     }
 }
@@ -57,11 +54,20 @@ struct NewId {
     id: i64,
 }
 
-/// Queues a job; `None` when one of the same unique key is queued already.
+/// Queues a job, which a dispatcher hands over; `None` when one of the same unique key is queued already.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn insert(conn: &mut PgConn, job: &NewJob) -> Result<Option<JobId>, DbError> {
+    insert_marked(conn, job, false).await
+}
+
+/// The same for a job that is marked as handed over when its id will be handed to Redis right after the commit.
+pub(crate) async fn insert_marked(
+    conn: &mut PgConn,
+    job: &NewJob,
+    is_marked: bool,
+) -> Result<Option<JobId>, DbError> {
     let wallets: Vec<Uuid> = job.wallets.iter().map(|id| id.uuid()).collect();
     let rows: Vec<NewId> = sql(
         "INSERT INTO jobs (queue, kind, transaction_id, wallet_ids, payload, unique_key, run_at, created_at, handed_over_at)
@@ -75,7 +81,7 @@ pub async fn insert(conn: &mut PgConn, job: &NewJob) -> Result<Option<JobId>, Db
     .bind::<Jsonb, _>(job.payload.clone())
     .bind::<Nullable<Text>, _>(job.unique_key.clone())
     .bind::<Timestamptz, _>(job.run_at)
-    .bind::<Bool, _>(job.handed_over)
+    .bind::<Bool, _>(is_marked)
     .load(conn)
     .await?;
     Ok(rows.into_iter().next().map(|row| JobId(row.id)))

@@ -45,7 +45,6 @@ async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
         payload: json!({ "v": 1 }),
         unique_key: None,
         run_at: due,
-        handed_over: false,
     };
     let later = NewJob {
         run_at: now + TimeDelta::minutes(5),

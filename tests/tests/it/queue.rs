@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wallet_core::dispatch::HandOver;
+use wallet_core::dispatch::{HandOver, Queued};
 use wallet_core::ids::JobId;
 use wallet_core::jobs::QueueName;
 use wallet_core::queue::Carrier;
@@ -40,7 +40,11 @@ async fn what_is_to_be_handed_over_when_a_process_ends_is_handed_over() {
     let pool = app.db.pool().await.clone();
     let (hand_over, handing_over) = HandOver::start(pool, carrier.clone(), stopped.clone());
     for job in 0..500 {
-        hand_over.submit(QueueName::Deposits, JobId(job));
+        hand_over.submit(Queued {
+            queue: QueueName::Deposits,
+            job: JobId(job),
+            is_marked: true,
+        });
     }
     stopped.cancel();
     handing_over.await.unwrap();
