@@ -148,13 +148,8 @@ async fn record(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let entry = AuditRecord {
-        at: now,
-        actor,
-        action,
-        request_id: None,
-        transactions: &[],
-        wallets: &[],
         detail: json!({ "reason": reason }),
+        ..AuditRecord::new(now, actor, action)
     };
     audit::record(conn, &entry).await
 }

@@ -44,14 +44,13 @@ impl Acceptor {
             }
             let words = "cancellation asked for";
             transactions::record(conn, id, self.ids.next(), now, TimelineKind::Waiting, words, None).await?;
+            let actor = Actor::User(caller.user_id);
             let entry = AuditRecord {
-                at: now,
-                actor: &Actor::User(caller.user_id),
-                action: "cancel",
                 request_id: caller.request_id.as_deref(),
                 transactions: &[id],
                 wallets: &transaction.wallets(),
                 detail: json!({ "stage": transaction.stage.as_str(), "role": caller.role.as_str() }),
+                ..AuditRecord::new(now, &actor, "cancel")
             };
             audit::record(conn, &entry).await?;
             Ok(Accepted { transaction, queued })

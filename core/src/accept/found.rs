@@ -55,13 +55,10 @@ pub async fn open_found(
         transactions::record(conn, new.id, ids.next(), now, TimelineKind::Accepted, words, detail.clone()).await?;
         transactions::record(conn, original, ids.next(), now, TimelineKind::StripeEvent, words, detail).await?;
         let entry = AuditRecord {
-            at: now,
-            actor,
-            action: "accept",
-            request_id: None,
             transactions: &[new.id],
             wallets: &new.wallets(),
             detail: json!({ "type": new.transaction_type.as_str(), "flow": new.flow.as_str(), kind: external_id }),
+            ..AuditRecord::new(now, actor, "accept")
         };
         audit::record(conn, &entry).await?;
         Ok::<_, DbError>(new.id)

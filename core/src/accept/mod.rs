@@ -188,14 +188,13 @@ impl Acceptor {
             None,
         )
         .await?;
+        let actor = Actor::User(caller.user_id);
         let entry = AuditRecord {
-            at: new.created_at,
-            actor: &Actor::User(caller.user_id),
-            action: "accept",
             request_id: caller.request_id.as_deref(),
             transactions: &[new.id],
             wallets: &new.wallets(),
             detail: json!({ "type": new.transaction_type.as_str(), "flow": new.flow.as_str(), "role": caller.role.as_str() }),
+            ..AuditRecord::new(new.created_at, &actor, "accept")
         };
         audit::record(conn, &entry).await?;
         chaos::reach(Point::AcceptBeforeCommit).await;

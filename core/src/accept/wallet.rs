@@ -186,15 +186,13 @@ impl Acceptor {
                 updated_at: now,
             };
             wallets::insert(conn, &new).await?;
+            let actor = Actor::User(caller.user_id);
             let entry = AuditRecord {
-                at: now,
-                actor: &Actor::User(caller.user_id),
-                action: "create_wallet",
                 request_id: caller.request_id.as_deref(),
-                transactions: &[],
                 wallets: &[id],
                 detail: json!({ "owner": owner, "currency": currency, "account": new.stripe_account_id,
                                 "role": caller.role.as_str() }),
+                ..AuditRecord::new(now, &actor, "create_wallet")
             };
             audit::record(conn, &entry).await?;
             Ok(new)

@@ -80,6 +80,22 @@ pub struct AuditRecord<'a> {
     pub detail: Value,
 }
 
+impl<'a> AuditRecord<'a> {
+    /// A record of nothing but who did what, and when.
+    #[must_use]
+    pub const fn new(at: DateTime<Utc>, actor: &'a Actor, action: &'static str) -> Self {
+        Self {
+            at,
+            actor,
+            action,
+            request_id: None,
+            transactions: &[],
+            wallets: &[],
+            detail: Value::Null,
+        }
+    }
+}
+
 /// Writes a record in the caller's transaction.
 ///
 /// # Errors

@@ -165,13 +165,10 @@ pub async fn requeue(
         let transactions: Vec<TransactionId> = transaction.into_iter().map(TransactionId::from_uuid).collect();
         let wallets: Vec<WalletId> = wallets.into_iter().map(WalletId::from_uuid).collect();
         let entry = AuditRecord {
-            at: now,
-            actor,
-            action: "requeue_job",
-            request_id: None,
             transactions: &transactions,
             wallets: &wallets,
             detail: json!({ "job": id.0, "kind": kind, "reason": reason }),
+            ..AuditRecord::new(now, actor, "requeue_job")
         };
         audit::record(conn, &entry).await?;
         Ok::<bool, DbError>(true)

@@ -291,13 +291,8 @@ pub async fn forget_explained(
             .await?;
         if gone > 0 {
             let entry = AuditRecord {
-                at: now,
-                actor,
-                action: "forget_explained_movement",
-                request_id: None,
-                transactions: &[],
-                wallets: &[],
                 detail: json!({ "id": id.as_str(), "reason": reason }),
+                ..AuditRecord::new(now, actor, "forget_explained_movement")
             };
             audit::record(conn, &entry).await?;
         }
@@ -332,13 +327,9 @@ pub(super) async fn leave_out(
             let is_it = |(id, _): &&(&str, TransactionId)| *id == row.id;
             let of: Vec<TransactionId> = booked.iter().find(is_it).map(|(_, of)| *of).into_iter().collect();
             let entry = AuditRecord {
-                at: now,
-                actor,
-                action: "forget_explained_movement",
-                request_id: None,
                 transactions: &of,
-                wallets: &[],
                 detail: json!({ "id": row.id, "reason": "it is of a transaction by now" }),
+                ..AuditRecord::new(now, actor, "forget_explained_movement")
             };
             audit::record(conn, &entry).await?;
         }
@@ -428,13 +419,8 @@ async fn write(
     .execute(conn)
     .await?;
     let entry = AuditRecord {
-        at: now,
-        actor,
-        action: "explain_movement",
-        request_id: None,
-        transactions: &[],
-        wallets: &[],
         detail: json!({ "id": row.id, "net": row.net.amount(), "currency": row.net.currency(), "reason": reason }),
+        ..AuditRecord::new(now, actor, "explain_movement")
     };
     audit::record(conn, &entry).await
 }

@@ -93,13 +93,10 @@ async fn open_payments(
         )
         .await?;
         let entry = AuditRecord {
-            at: now,
-            actor,
-            action: "accept",
-            request_id: None,
             transactions: &[payment.id],
             wallets: &payment.wallets(),
             detail: json!({ "type": payment.transaction_type.as_str(), "flow": payment.flow.as_str() }),
+            ..AuditRecord::new(now, actor, "accept")
         };
         audit::record(conn, &entry).await?;
     }
@@ -184,13 +181,10 @@ async fn write_audit(
         .map(|planned| [planned.claim.job.0, planned.claim.fence])
         .collect();
     let entry = AuditRecord {
-        at: now,
-        actor,
-        action: "settle",
-        request_id: None,
         transactions: &transactions,
         wallets: &wallets,
         detail: json!({ "stages": stages, "claims": claims }),
+        ..AuditRecord::new(now, actor, "settle")
     };
     audit::record(conn, &entry).await
 }

@@ -44,13 +44,10 @@ pub async fn set_active(
             write_active(conn, id, wish.active, now).await?;
         }
         let entry = AuditRecord {
-            at: now,
-            actor: wish.actor,
-            action: if wish.active { "activate_wallet" } else { "deactivate_wallet" },
             request_id: wish.request_id,
-            transactions: &[],
             wallets: &[id],
             detail: json!({ "reason": wish.reason.as_str(), "was_active": before.is_active }),
+            ..AuditRecord::new(now, wish.actor, if wish.active { "activate_wallet" } else { "deactivate_wallet" })
         };
         audit::record(conn, &entry).await?;
         find(conn, id).await

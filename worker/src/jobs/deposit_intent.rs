@@ -122,13 +122,10 @@ async fn forget_customer(
         if wallets::forget_customer(conn, user, lost.as_str(), now).await? {
             let actor = Actor::Worker(worker.name.clone());
             let entry = AuditRecord {
-                at: now,
-                actor: &actor,
-                action: "forget_customer",
-                request_id: None,
                 transactions: &[transaction.id],
                 wallets: &[transaction.wallet_id],
                 detail: json!({ "lost": lost.as_str() }),
+                ..AuditRecord::new(now, &actor, "forget_customer")
             };
             audit::record(conn, &entry).await?;
         }

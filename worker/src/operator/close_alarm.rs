@@ -61,13 +61,8 @@ pub(crate) async fn close_alarm(
         let is_closed = alarms::close_unless_seen_again(conn, &alarm, now).await?;
         if is_closed {
             let record = AuditRecord {
-                at: now,
-                actor: &session.actor,
-                action: "close_alarm",
-                request_id: None,
-                transactions: &[],
-                wallets: &[],
                 detail: json!({ "kind": kind, "subject": subject, "reason": which.reason.as_str(), "force": which.force }),
+                ..AuditRecord::new(now, &session.actor, "close_alarm")
             };
             audit::record(conn, &record).await?;
         }

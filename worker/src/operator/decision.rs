@@ -75,13 +75,10 @@ pub(super) async fn decide(
         let queued = jobs::insert(conn, &job).await?;
         if queued.is_some() {
             let entry = AuditRecord {
-                at: now,
-                actor: &session.actor,
-                action: kind.as_str(),
-                request_id: None,
                 transactions: &[id],
                 wallets: &transaction.wallets(),
                 detail: json!({ "reason": reason.as_str() }),
+                ..AuditRecord::new(now, &session.actor, kind.as_str())
             };
             audit::record(conn, &entry).await?;
         }

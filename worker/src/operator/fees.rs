@@ -139,13 +139,8 @@ fn entry<'a>(
     detail: serde_json::Value,
 ) -> AuditRecord<'a> {
     AuditRecord {
-        at,
-        actor,
-        action,
-        request_id: None,
-        transactions: &[],
-        wallets: &[],
         detail,
+        ..AuditRecord::new(at, actor, action)
     }
 }
 

@@ -114,13 +114,9 @@ async fn free(
     in_transaction!(session.db, conn => {
         alarms::close(conn, AlarmKind::LockOverdue, &key, now).await?;
         let entry = AuditRecord {
-            at: now,
-            actor: &session.actor,
-            action: "free_lock",
-            request_id: None,
-            transactions: &[],
             wallets: &[wallet],
             detail: json!({ "key": key, "removed": nodes, "reason": reason.as_str() }),
+            ..AuditRecord::new(now, &session.actor, "free_lock")
         };
         audit::record(conn, &entry).await?;
         Ok::<_, DbError>(())

@@ -61,13 +61,8 @@ pub(crate) async fn replay_events(session: &Session, how: ReplayEvents) -> anyho
         // Many at once are one record each thousand: a row has its bounds.
         for events in replayed.chunks(1_000) {
             let entry = AuditRecord {
-                at: now,
-                actor: &session.actor,
-                action: "replay_events",
-                request_id: None,
-                transactions: &[],
-                wallets: &[],
                 detail: json!({ "events": events, "reason": reason.as_ref().map(Reason::as_str) }),
+                ..AuditRecord::new(now, &session.actor, "replay_events")
             };
             audit::record(conn, &entry).await?;
         }

@@ -65,13 +65,8 @@ pub(crate) async fn rotate_keys(
 
 async fn record(session: &Session, action: &'static str, detail: Value) -> anyhow::Result<()> {
     let entry = AuditRecord {
-        at: session.now(),
-        actor: &session.actor,
-        action,
-        request_id: None,
-        transactions: &[],
-        wallets: &[],
         detail,
+        ..AuditRecord::new(session.now(), &session.actor, action)
     };
     Ok(audit::record(&mut *session.db.conn().await?, &entry).await?)
 }

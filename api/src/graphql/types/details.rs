@@ -67,14 +67,13 @@ impl Detail<'_> {
         let _turn = ctx.take_reads(1).await?;
         let (app, caller) = (ctx.app()?, ctx.caller()?);
         let transactions: Vec<TransactionId> = self.transaction.into_iter().collect();
+        let actor = Actor::User(caller.user_id);
         let entry = AuditRecord {
-            at: app.clock.now(),
-            actor: &Actor::User(caller.user_id),
-            action: "read_details",
             request_id: caller.request_id.as_deref(),
             transactions: &transactions,
             wallets: &[self.wallet],
             detail: json!({ "detail": self.column, "role": caller.role.as_str() }),
+            ..AuditRecord::new(app.clock.now(), &actor, "read_details")
         };
         let mut conn = app.db.conn().await?;
         audit::record(&mut conn, &entry).await?;

@@ -44,14 +44,12 @@ impl Payees {
             }
             payees::record(conn, proven).await?;
             wallets::change_account(conn, &before, proven.id(), now).await?;
+            let actor = Actor::User(caller.user_id);
             let entry = AuditRecord {
-                at: now,
-                actor: &Actor::User(caller.user_id),
-                action: "change_payout_account",
                 request_id: caller.request_id.as_deref(),
-                transactions: &[],
                 wallets: &[wallet.id],
                 detail: json!({ "from": before.stripe_account_id, "to": proven.id(), "role": caller.role.as_str() }),
+                ..AuditRecord::new(now, &actor, "change_payout_account")
             };
             audit::record(conn, &entry).await?;
             let after = wallets::find(conn, wallet.id).await?;

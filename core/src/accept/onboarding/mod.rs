@@ -312,15 +312,13 @@ impl Payees {
             if !named.contains(&wallet.id) {
                 named.push(wallet.id);
             }
+            let actor = Actor::User(user);
             let entry = AuditRecord {
-                at: now,
-                actor: &Actor::User(user),
-                action: "onboard_payouts",
                 request_id: caller.request_id.as_deref(),
-                transactions: &[],
                 wallets: &named,
                 detail: json!({ "account": id, "replaced": replaced, "payouts_enabled": account.account().payouts_enabled,
                                 "role": caller.role.as_str() }),
+                ..AuditRecord::new(now, &actor, "onboard_payouts")
             };
             audit::record(conn, &entry).await?;
             Ok::<_, AcceptError>(())
