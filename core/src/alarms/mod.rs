@@ -174,19 +174,6 @@ pub async fn open_of(conn: &mut PgConn, kind: AlarmKind) -> Result<Vec<OpenAlarm
         .await?)
 }
 
-/// The subjects of the open alarms of this kind.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn open_subjects(conn: &mut PgConn, kind: AlarmKind) -> Result<Vec<String>, DbError> {
-    Ok(alarms::table
-        .filter(alarms::kind.eq(kind))
-        .filter(alarms::closed_at.is_null())
-        .select(alarms::subject)
-        .load(conn)
-        .await?)
-}
-
 /// Whether the alarm of this kind and subject is open.
 ///
 /// # Errors

@@ -105,17 +105,6 @@ impl DbError {
             _ => self.asks_for_repeat() || self.state().is_some_and(state::is_of_the_server),
         }
     }
-
-    /// The name of the violated unique constraint or index, if that is what failed.
-    #[must_use]
-    pub fn unique_violation(&self) -> Option<&str> {
-        match self {
-            Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info)) => {
-                info.constraint_name()
-            }
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -158,15 +158,3 @@ pub async fn count_waiting_for(db: &Db, what: WaitsFor) -> Result<i64, DbError> 
         .await?;
     Ok(row.count)
 }
-
-/// How many jobs of a queue are not parked.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn count_waiting(db: &Db, queue: QueueName) -> Result<i64, DbError> {
-    let row: CountRow = sql("SELECT count(*) AS count FROM jobs WHERE queue = $1 AND parked_at IS NULL")
-        .bind::<Text, _>(queue.as_str())
-        .get_result(&mut db.conn().await?)
-        .await?;
-    Ok(row.count)
-}

@@ -16,8 +16,7 @@ mod waits_for;
 pub use backlog::{Backlog, backlog};
 pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, extend, renew};
 pub use dispatch::{
-    Forward, bring_forward, count_waiting, count_waiting_for, forget_hand_over, hand_over_anew, queues_due,
-    take_due,
+    Forward, bring_forward, count_waiting_for, forget_hand_over, hand_over_anew, queues_due, take_due,
 };
 pub use end::{
     HandBack, MAX_STARTS, drop_of, drop_parked, finish, hand_back, lock_at_rest, park, park_crashed,

@@ -30,8 +30,8 @@ pub(crate) use references::{leading, record_references, take_reference};
 pub use row::{Transaction, TransactionRow};
 pub use stage::Stage;
 pub use store::{
-    HistoryFilter, HistoryPage, count_quiet, find, find_visible, has_open_payments, history, insert,
-    is_to_be_cancelled, load_many, related_to, request_cancel, sent_after,
+    HistoryFilter, HistoryPage, find, find_visible, has_open_payments, history, insert, is_to_be_cancelled,
+    load_many, related_to, request_cancel, sent_after,
 };
 pub(crate) use store::{returns_of, take_quiet};
 pub use timeline::{

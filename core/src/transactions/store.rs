@@ -353,18 +353,3 @@ struct QuietRow {
     #[diesel(sql_type = SqlUuid)]
     wallet_id: Uuid,
 }
-
-/// How many transactions are not final and have not changed since `before`.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn count_quiet(conn: &mut PgConn, before: DateTime<Utc>) -> Result<i64, DbError> {
-    Ok(wallet_transactions::table
-        .filter(
-            wallet_transactions::status.eq_any([TransactionStatus::Pending, TransactionStatus::Processing]),
-        )
-        .filter(wallet_transactions::updated_at.lt(before))
-        .count()
-        .get_result(conn)
-        .await?)
-}
