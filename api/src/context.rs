@@ -1,4 +1,4 @@
-//! What a resolver knows of the request it works for.
+//! The data of a request, as resolvers use it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +10,12 @@ use crate::errors::ApiError;
 use crate::places::Turn;
 use crate::state::App;
 
-/// The value of an `Idempotency-Key` header, if there was one; checked where it is used.
+/// The value of the `Idempotency-Key` header, if there is one; it is checked where it is used.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeaderKey(pub(crate) Option<String>);
 
-/// What one request has taken so far: questions to the database beside those of the root, and bytes of its answer. Pages are bounded before
-/// the request runs, but how many wallets a person has is only known while it does, so that the questions have a bound of their own.
+/// What one request has used so far: reads from the database besides those of the root fields, and bytes of its answer. Pages are bounded
+/// before the request runs, but the number of a person's wallets is only known while it runs, so reads have a bound of their own.
 #[derive(Debug, Default)]
 pub(crate) struct Spent {
     reads: AtomicUsize,
@@ -23,20 +23,20 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    /// Most questions: four for each wallet of a person who has as many as one usually may.
+    /// The maximum number of reads: four for each wallet of a person who has as many as one usually may.
     const MOST_READS: usize = 400;
 
-    /// How many questions were asked.
+    /// Returns the number of reads so far.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// How large the answer has become.
+    /// Returns the size of the answer so far, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Notes how large the answer has become.
+    /// Records the size of the answer so far, in bytes.
     pub(crate) fn set_bytes(&self, bytes: usize) {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
@@ -47,29 +47,27 @@ impl Spent {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |reads| {
                 Some(reads.saturating_add(number)).filter(|sum| *sum <= Self::MOST_READS)
             });
-        let mend = "the request reads more histories, timelines and debts than one may; ask for fewer wallets at once";
-        taken
-            .map(|_| ())
-            .map_err(|_| ApiError::LimitExceeded(mend.into()))
+        let fix = "the request reads more histories, timelines and debts than one may; ask for fewer wallets at once";
+        taken.map(|_| ()).map_err(|_| ApiError::LimitExceeded(fix.into()))
     }
 }
 
-/// Typed access to the data of a request. Data that is missing is a fault of ours, never the client's.
+/// Typed access to the data of a request. Missing data is the server's fault, but a request without a token has no caller.
 pub(crate) trait ContextExt<'a> {
-    /// The parts of this process.
+    /// Returns the parts of this process.
     fn app(&self) -> Result<&'a Arc<App>, ApiError>;
 
-    /// Who asks.
+    /// Returns the caller.
     fn caller(&self) -> Result<&'a Caller, ApiError>;
 
-    /// Whether the value at hand is one of a list: then more than was asked about comes with it.
+    /// Returns whether the value at hand is an item of a list, so that it was not requested by its own id.
     fn in_list(&self) -> bool;
 
-    /// Takes so many reads, which follow one another, out of the request's budget. A subscription, whose pages are bounded like any, has
-    /// none; it takes one of its caller's turns for them instead, as a request does for all of it.
+    /// Takes a number of consecutive reads from the request's budget. A subscription has no budget, since its pages are bounded like any
+    /// others; it takes one of its caller's turns for them instead, as a request does for all of its reads.
     async fn take_reads(&self, number: usize) -> Result<Option<Turn>, ApiError>;
 
-    /// The key of a mutation: of the input, of the header, or of both if they are equal.
+    /// Returns the idempotency key of a mutation: from the input, from the header, or from both if they are equal.
     fn idempotency_key(&self, input: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError>;
 }
 

@@ -1,4 +1,4 @@
-//! Every error a client can get, its code in the public contract, and where each internal error belongs.
+//! Every error that a client can receive, its code in the public contract, and the mapping of internal errors to these.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -11,92 +11,92 @@ use wallet_core::inbox::InboxError;
 
 type Cause = Arc<dyn Error + Send + Sync>;
 
-/// What a client is told. The text of each is safe to send: causes are sources, which are logged and never sent.
+/// An error as clients receive it. Every message is safe to send: causes are kept as sources, which are logged and never sent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// Something in the request is wrong.
+    /// A part of the request is wrong.
     #[error("{field} {problem}")]
     Validation {
         /// The field of the input, or the part of the request.
         field: Cow<'static, str>,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what would be right.
         problem: String,
     },
-    /// What changes something does not travel in an address.
+    /// A mutation or a subscription in the address of a GET request.
     #[error(
         "query holds a mutation or a subscription: send it as JSON to POST /graphql, or subscribe at /graphql/ws"
     )]
     OnlyByPost,
-    /// No token, or one that is not believed.
+    /// There is no token, or an invalid one.
     #[error("a valid access token is needed: send Authorization: Bearer …")]
     Unauthenticated,
-    /// A token that was believed once: its time is over, or its session was revoked.
+    /// The token was valid once, but has expired or its session was revoked.
     #[error("the access token has expired or its session was ended: get a new token")]
     TokenEnded,
-    /// Not for this person; the sentence says who may.
+    /// The caller may not do this; the message says who may.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// No such wallet, or somebody else's.
+    /// The wallet does not exist, or belongs to another person.
     #[error("there is no such wallet")]
     WalletNotFound {
-        /// The argument that names it.
+        /// The argument that names the wallet.
         field: &'static str,
     },
-    /// No such wallet to receive.
+    /// The receiving wallet does not exist.
     #[error("toWalletId is the id of no wallet")]
     PayeeNotFound,
-    /// No such transaction, or somebody else's.
+    /// The transaction does not exist, or belongs to another person.
     #[error("there is no such transaction")]
     TransactionNotFound {
-        /// The argument that names it.
+        /// The argument that names the transaction.
         field: &'static str,
     },
     /// The wallet was deactivated.
     #[error("the wallet is not active; ask support to activate it")]
     WalletInactive,
-    /// The wallet that was to receive was deactivated.
+    /// The receiving wallet was deactivated.
     #[error("the receiving wallet takes no money at present; ask its owner for another one")]
     PayeeInactive,
-    /// Less is spendable than asked for.
+    /// The spendable balance is lower than the requested amount.
     #[error("the wallet's balance is too low")]
     InsufficientFunds,
-    /// Two wallets of different currencies.
+    /// The two wallets have different currencies.
     #[error("the wallets hold different currencies")]
     CurrencyMismatch,
-    /// The key stood for another request before.
+    /// The idempotency key was used for another request before.
     #[error("this idempotency key was used for another request; use a new one")]
     IdempotencyConflict,
-    /// The state of things does not allow it.
+    /// The current state does not allow the request.
     #[error("{0}")]
     InvalidState(String),
-    /// More of something at once than is allowed.
+    /// The request exceeds a limit.
     #[error("{0}")]
     LimitExceeded(Cow<'static, str>),
     /// Too many requests in a minute.
     #[error("too many requests; try again in {retry_after} s")]
     RateLimited {
-        /// Seconds until it is worth another try, at least one.
+        /// Seconds until a retry is worthwhile, at least one.
         retry_after: u64,
     },
-    /// Something we need is away; the same request may succeed later.
+    /// Something that we depend on is unavailable; the same request may succeed later.
     #[error("the service is not available at the moment; try again")]
     Unavailable(#[source] Cause),
-    /// The same, of a mutation that takes an idempotency key: it may have been accepted all the same.
+    /// The same for a mutation with an idempotency key: it may have been accepted nevertheless.
     #[error("the service is not available at the moment; try again with the same idempotency key")]
     UnavailableToKey(#[source] Cause),
-    /// Something we need is away, and it is known for how long at least.
+    /// Something that we depend on is unavailable, at least for a known time.
     #[error("the service is not available at the moment; try again in {retry_after} s")]
     Paused {
-        /// Seconds until it is worth another try, at least one.
+        /// Seconds until a retry is worthwhile, at least one.
         retry_after: u64,
     },
-    /// A fault of ours.
+    /// An error inside the server.
     #[error("something went wrong on our side; tell support the request id")]
     Internal(#[source] Cause),
 }
 
 impl ApiError {
-    /// A wrong field or part of the request.
+    /// Creates the error for a wrong field or part of the request.
     pub(crate) fn validation(field: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
         Self::Validation {
             field: field.into(),
@@ -104,7 +104,7 @@ impl ApiError {
         }
     }
 
-    /// As told by what names the caller's wallet by another argument than most mutations do.
+    /// Sets the argument of [`Self::WalletNotFound`], for fields that do not name the caller's wallet by `walletId`.
     pub(crate) fn of_wallet_in(self, argument: &'static str) -> Self {
         match self {
             Self::WalletNotFound { .. } => Self::WalletNotFound { field: argument },
@@ -112,7 +112,7 @@ impl ApiError {
         }
     }
 
-    /// The argument, or the field of the input, that it is about; none when it is about none, or nobody can tell.
+    /// Returns the argument or the field of the input that the error is about, or `None` if there is none or it is unknown.
     pub(crate) fn field(&self) -> Option<&str> {
         match self {
             Self::Validation { field, .. } => Some(field.as_ref()),
@@ -125,12 +125,12 @@ impl ApiError {
         }
     }
 
-    /// A fault of ours.
+    /// Creates an error inside the server.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(cause.into()))
     }
 
-    /// As a mutation tells it to whoever has sent an idempotency key.
+    /// Adds the advice to retry with the same idempotency key, if the service is unavailable and the client has sent a key.
     pub(crate) fn with_key(self, has_key: bool) -> Self {
         match self {
             Self::Unavailable(cause) if has_key => Self::UnavailableToKey(cause),
@@ -138,7 +138,7 @@ impl ApiError {
         }
     }
 
-    /// Its code in the contract.
+    /// Returns the error's code in the contract.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Validation { .. } | Self::OnlyByPost => VALIDATION_ERROR,
@@ -159,9 +159,9 @@ impl ApiError {
     }
 }
 
-/// The code of what GraphQL itself refuses.
+/// The code of a wrong request, including what the GraphQL engine itself refuses.
 pub(crate) const VALIDATION_ERROR: &str = "VALIDATION_ERROR";
-/// The code of a fault of ours.
+/// The code of an error inside the server.
 pub(crate) const INTERNAL: &str = "INTERNAL";
 
 impl From<AcceptError> for ApiError {
@@ -178,10 +178,10 @@ impl From<AcceptError> for ApiError {
             AcceptError::InsufficientFunds => Self::InsufficientFunds,
             AcceptError::CurrencyMismatch => Self::CurrencyMismatch,
             AcceptError::IdempotencyConflict => Self::IdempotencyConflict,
-            AcceptError::InvalidState(mend) | AcceptError::PayoutAccountNotReady { sentence: mend, .. } => {
-                Self::InvalidState(mend)
+            AcceptError::InvalidState(fix) | AcceptError::PayoutAccountNotReady { sentence: fix, .. } => {
+                Self::InvalidState(fix)
             }
-            AcceptError::LimitExceeded(mend) => Self::LimitExceeded(mend.into()),
+            AcceptError::LimitExceeded(fix) => Self::LimitExceeded(fix.into()),
             AcceptError::Forbidden(who_may) => Self::Forbidden(who_may),
             AcceptError::Db(error) => error.into(),
             AcceptError::Crypto(error) => error.into(),
@@ -200,7 +200,7 @@ impl From<DbError> for ApiError {
 }
 
 impl From<Arc<DbError>> for ApiError {
-    /// An error that several were told.
+    /// Converts an error that several readers share.
     fn from(error: Arc<DbError>) -> Self {
         if error.is_transient() {
             Self::Unavailable(error)
@@ -213,7 +213,7 @@ impl From<Arc<DbError>> for ApiError {
 impl From<CryptoError> for ApiError {
     fn from(error: CryptoError) -> Self {
         match error {
-            // The person was erased: their tokens may live a little longer.
+            // The person was erased; their tokens may still be valid for a while.
             CryptoError::Destroyed => {
                 Self::Forbidden("the data of this person was erased, so nothing can be kept for them")
             }
@@ -224,7 +224,7 @@ impl From<CryptoError> for ApiError {
 }
 
 impl From<InboxError> for ApiError {
-    /// Whatever the reason, Stripe is to send it again.
+    /// Whatever the cause, Stripe must send the event again.
     fn from(error: InboxError) -> Self {
         Self::Unavailable(Arc::new(error))
     }

@@ -1,8 +1,8 @@
-//! The public face of the wallet: GraphQL over HTTP, subscriptions over websockets, Stripe's webhooks, health and metrics.
+//! The public API of the wallet: GraphQL over HTTP, subscriptions over websockets, Stripe's webhooks, health and metrics.
 //!
-//! The API decides nothing about money. It finds out who asks, bounds what they may ask for, and hands the
-//! request to [`wallet_core::accept`], which stores it with its job in one transaction; the workers do the rest. [`serve`] is all
-//! a program or a test needs.
+//! The API decides nothing about money. It identifies the caller, bounds what may be requested, and hands the request to
+//! [`wallet_core::accept`], which stores it with its job in one transaction; the workers do the rest. [`serve`] is all that a
+//! program or a test needs.
 
 mod auth;
 mod connections;

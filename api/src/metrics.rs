@@ -1,4 +1,4 @@
-//! What the API counts. Labels have few values: routes, codes and types, never ids.
+//! The metrics of the API. Labels have few values: routes, codes and types, never ids.
 
 use wallet_core::metrics::{Recorder, RecorderError};
 
@@ -10,10 +10,10 @@ pub(crate) const WEBHOOKS: &str = "wallet_webhook_deliveries_total";
 pub(crate) const SOCKETS: &str = "wallet_websockets";
 const REPLICA: &str = "wallet_replica_up";
 
-/// The recorder of this process, told what each name means.
+/// Creates the recorder of this process and describes each metric.
 ///
 /// # Errors
-/// When something else has installed another recorder.
+/// If another recorder is installed already.
 pub(crate) fn recorder() -> Result<Recorder, RecorderError> {
     let recorder = wallet_core::metrics::recorder()?;
     metrics::describe_counter!(REQUESTS, "HTTP requests by route, method and status");
@@ -26,7 +26,7 @@ pub(crate) fn recorder() -> Result<Recorder, RecorderError> {
         ACCEPTED,
         "Accepted requests by type, repeated idempotency keys included"
     );
-    metrics::describe_counter!(ERRORS, "Errors told to clients, by code");
+    metrics::describe_counter!(ERRORS, "Errors returned to clients, by code");
     metrics::describe_counter!(WEBHOOKS, "Deliveries of Stripe's webhooks, by outcome");
     metrics::describe_gauge!(SOCKETS, "Open websockets");
     wallet_core::stripe::describe_metrics();
@@ -34,12 +34,12 @@ pub(crate) fn recorder() -> Result<Recorder, RecorderError> {
     Ok(recorder)
 }
 
-/// Whether the replica answers.
+/// Records whether the replica answers.
 pub(crate) fn set_replica_up(is_up: bool) {
     metrics::gauge!(REPLICA).set(u8::from(is_up));
 }
 
-/// Counts an error that a client is told.
+/// Counts an error that is sent to a client.
 pub(crate) fn count_error(code: &'static str) {
     metrics::counter!(ERRORS, "code" => code).increment(1);
 }

@@ -1,4 +1,4 @@
-//! The program: its configuration, its port, its signals, and the end that an error leads to.
+//! The program: its configuration, its port, its signals, and the exit codes of errors.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,18 +14,18 @@ use wallet_core::clock::{FollowingClock, SystemClock};
 use wallet_core::config::{ApiConfig, CONFIG_EXIT_CODE, ProcessEnv};
 use wallet_core::telemetry;
 
-/// Most threads that serve requests; more gain nothing while PostgreSQL decides the pace.
+/// The maximum number of threads that serve requests; more gain nothing while PostgreSQL is the bottleneck.
 const MOST_THREADS: usize = 4;
 
 /// Serves the wallet's public API: GraphQL, subscriptions, Stripe's webhooks, health and metrics.
 ///
-/// It takes no arguments: every setting is an environment variable, listed in .env.example. SIGTERM or Ctrl-C ends it once open
-/// requests are answered. A missing or unsafe variable ends it with exit code 78.
+/// It takes no arguments: every setting is an environment variable, listed in .env.example. After SIGTERM or Ctrl-C it exits
+/// once open requests are answered. If a variable is missing or unsafe, it exits with code 78.
 #[derive(Parser)]
 #[command(name = "wallet-api", version)]
 struct Cli {}
 
-/// The program of these arguments, the first of which is its name.
+/// Runs the program with these arguments, the first of which is its name.
 pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Cli {} = Cli::parse_from(arguments);
     let config = match ApiConfig::read(&ProcessEnv) {
@@ -92,9 +92,9 @@ fn end_on_signals(shutdown: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Says why the program ends, in one line.
+/// Reports why the program ends, in one line.
 fn complain(why: &str, code: ExitCode) -> ExitCode {
-    // Nobody is left to hear that standard error is closed.
+    // If standard error is closed, there is nowhere to report it.
     let _ = writeln!(std::io::stderr(), "wallet-api: {why}");
     code
 }

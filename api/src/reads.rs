@@ -1,7 +1,7 @@
-//! Where lists and history are read: from the replica while it answers, else from the primary.
+//! Reads lists and histories: from the replica while it answers, else from the primary.
 //!
-//! A replica that is away must not hide what the primary knows, nor slow down whoever asks: the first request that meets it waits once, and
-//! then none asks it any more until a look in the background has had an answer.
+//! A replica that is unavailable must neither hide what the primary holds nor slow requests down: the first request that meets it waits
+//! once, and then none uses it until a check in the background has succeeded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +13,12 @@ use wallet_core::error_chain::chain;
 
 use crate::metrics;
 
-/// How often the replica is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a look may take.
+/// The interval between two checks of the replica.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The database of lists and history; cheap to clone.
+/// The database for lists and histories; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Reads {
     primary: Db,
@@ -32,7 +32,7 @@ struct Replica {
 }
 
 impl Reads {
-    /// Reads of `primary` alone, or of `replica` as long as it answers.
+    /// Reads from `primary` alone, or from `replica` as long as it answers.
     pub(crate) fn new(primary: Db, replica: Option<Db>) -> Self {
         let replica = replica.map(|db| {
             Arc::new(Replica {
@@ -43,7 +43,7 @@ impl Reads {
         Self { primary, replica }
     }
 
-    /// Reads, from the primary when the replica does not answer.
+    /// Runs a query on the replica, or on the primary if the replica does not answer.
     pub(crate) async fn read<T, F>(&self, query: impl Fn(Db) -> F) -> Result<T, DbError>
     where
         F: Future<Output = Result<T, DbError>>,
@@ -61,12 +61,12 @@ impl Reads {
         }
     }
 
-    /// Whether the replica answers; none when there is none.
+    /// Returns whether the replica answers, or `None` if there is none.
     pub(crate) fn replica_answers(&self) -> Option<bool> {
         self.replica.as_ref().map(|replica| !replica.is_away())
     }
 
-    /// Looks at the replica until `stopped`.
+    /// Checks the replica again and again, until `stopped` is cancelled.
     pub(crate) async fn watch(self, stopped: CancellationToken) {
         let Some(replica) = self.replica else { return };
         while !stopped.is_cancelled() {
@@ -77,7 +77,7 @@ impl Reads {
             }
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(CHECK_EVERY) => {}
             }
         }
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use wallet_core::ids::IdSource;
 
-/// The header in which a client or proxy may bring an id, and in which it gets one.
+/// The header in which a client or proxy may send an id, and in which the response returns one.
 pub(crate) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The width of the column in the audit trail.
+/// The maximum length of an id: the width of the column in the audit trail.
 const LONGEST: usize = 64;
 
 /// The id of one request.
@@ -17,7 +17,7 @@ const LONGEST: usize = 64;
 pub(crate) struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// The id that the request brought, if it is harmless to log, or a new one.
+    /// Returns the id that came with the request, if it is safe to log, or a new one.
     pub(crate) fn of(headers: &HeaderMap, ids: &dyn IdSource) -> Self {
         let brought = headers
             .get(REQUEST_ID_HEADER)
@@ -32,7 +32,7 @@ impl RequestId {
         &self.0
     }
 
-    /// For the response.
+    /// Returns the id as a header of the response.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.0).ok()
     }

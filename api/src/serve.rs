@@ -1,4 +1,4 @@
-//! Serving: from a listener to the end of the last request.
+//! Serves the API, from a listener to the end of the last request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use crate::routes::router;
 use crate::serve_error::ServeError;
 use crate::state::App;
 
-/// How long what runs in the background may take to end: the last jobs are handed over.
+/// How long the background tasks may take to end: the last jobs are dispatched.
 const BACKGROUND_WITHIN: Duration = Duration::from_secs(2);
 
-/// Serves the API on `listener` until `shutdown` is cancelled, then lets open requests end within the configured grace.
+/// Serves the API on `listener` until `shutdown` is cancelled, then lets open requests finish within the configured grace.
 ///
-/// Neither PostgreSQL nor Redis has to be there: requests are refused, or accepted without a hand-over, until they are.
+/// Neither PostgreSQL nor Redis has to be available: until they are, requests are refused, or accepted without a dispatch.
 ///
 /// # Errors
-/// When a value of the configuration cannot be used; nothing was served then.
+/// If a value of the configuration cannot be used; nothing was served then.
 pub async fn serve(
     config: ApiConfig,
     clock: SharedClock,
@@ -42,7 +42,7 @@ pub async fn serve(
         shutdown.cancelled().await;
         app.drain();
         tracing::info!("ending: not ready for new requests");
-        // Whoever balances the load sees it before the door is closed.
+        // Load balancers notice this before connections are refused.
         tokio::time::sleep((config.shutdown_grace / 20).min(Duration::from_secs(1))).await;
     };
     tokio::select! {
@@ -60,7 +60,7 @@ pub async fn serve(
         tracing::warn!("some requests did not end within the grace");
     }
     stopped.cancel();
-    // What is not handed over by then is found by a worker's dispatcher.
+    // A worker's dispatcher finds the jobs that are not dispatched by then.
     app.background.close();
     if timeout(BACKGROUND_WITHIN, app.background.wait()).await.is_err() {
         tracing::warn!("what runs in the background did not end");

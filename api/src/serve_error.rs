@@ -1,41 +1,41 @@
-//! Why the API could not be served.
+//! The errors that keep the API from being served.
 
 use wallet_core::config::ConfigError;
 use wallet_core::db::DbError;
 use wallet_core::metrics::RecorderError;
-use wallet_core::queue::CarrierError;
+use wallet_core::queue::TransportError;
 use wallet_core::stripe::{ClientConfigError, InvalidWebhookSecret};
 
 use crate::auth::KeyError;
 
-/// Why the API could not be served.
+/// The reason why the API could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The database's URL is not understood.
+    /// The database's URL is not valid.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
-    /// The data keys of the database are under another key.
+    /// The data keys of the database are wrapped with another key.
     #[error(transparent)]
     Keys(ConfigError),
-    /// The queue's URL is not understood.
+    /// The queue's URL is not valid.
     #[error("the queue cannot be used")]
-    Queue(#[from] CarrierError),
-    /// The URL of Redis is not understood.
+    Queue(#[from] TransportError),
+    /// The URL of Redis is not valid.
     #[error("REDIS_URL is not understood")]
     RedisUrl(#[source] redis::RedisError),
-    /// A key that tokens are checked with cannot be used.
+    /// A key with which tokens are verified cannot be used.
     #[error(transparent)]
     Jwt(#[from] KeyError),
-    /// A webhook secret is none.
+    /// A webhook secret is not valid.
     #[error("STRIPE_WEBHOOK_SECRET cannot be used")]
     WebhookSecret(#[from] InvalidWebhookSecret),
-    /// There is no webhook secret.
+    /// No webhook secret is configured.
     #[error("STRIPE_WEBHOOK_SECRET names no secret")]
     NoWebhookSecret,
-    /// Stripe's client cannot be built of the key and the base URL.
+    /// Stripe's client cannot be built from the key and the base URL.
     #[error("Stripe cannot be used")]
     Stripe(#[from] ClientConfigError),
-    /// The process has another metrics recorder.
+    /// The process has another metrics recorder already.
     #[error("metrics cannot be recorded")]
     Metrics(#[from] RecorderError),
     /// The listener has no address.

@@ -12,14 +12,14 @@ use wallet_core::clock::SharedClock;
 use wallet_core::config::{AllowedOrigins, ApiConfig, TrustedProxies};
 use wallet_core::crypto::Vault;
 use wallet_core::db::{self, Db, DbOptions};
-use wallet_core::dispatch::HandOver;
+use wallet_core::dispatch::Submitter;
 use wallet_core::feed::Feed;
 use wallet_core::foundation::Foundation;
 use wallet_core::ids::{SharedIds, UserId};
 use wallet_core::inbox::Inbox;
 use wallet_core::metrics::{Recorder, upkeep};
-use wallet_core::queue::Carrier;
-use wallet_core::standing::Unfit;
+use wallet_core::queue::QueueTransport;
+use wallet_core::readiness::Unfit;
 use wallet_core::stripe::{Verifier, WebhookSecret};
 
 use crate::auth::{Authenticator, LiveSessions};
@@ -29,24 +29,24 @@ use crate::rate_limit::RateLimiter;
 use crate::reads::Reads;
 use crate::schema_watch::SchemaWatch;
 use crate::serve_error::ServeError;
-use crate::watching::{Lookout, SeenTransaction, SeenWallet};
+use crate::watching::{RowWatcher, SeenTransaction, SeenWallet};
 
-/// The part of the connections to the database that one person's requests may keep busy, as a divisor: others find one free.
+/// The share of the connections to the database that one person's requests may keep busy, as a divisor: others find one free.
 const SHARE_OF_ONE: u32 = 3;
 
-/// How long a request may wait for a connection to the database before it is told to try again later.
+/// How long a request may wait for a connection to the database before it is refused for the moment.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(2);
 
-/// Pieces of memory, 64 KiB each, for webhook deliveries that are being read, and of one address: 32 MiB and 8 MiB.
+/// Pieces of memory, 64 KiB each, for webhook deliveries that are being read: 32 MiB in total, and 8 MiB for one address.
 const DELIVERIES: usize = 512;
 const DELIVERIES_OF_ADDRESS: usize = 128;
-/// Pieces of memory for requests of people that are being read, and of one person: 128 MiB and 4 MiB. A request has one of them.
+/// Pieces of memory for people's requests that are being read: 128 MiB in total, and 4 MiB for one person. A request takes one.
 const REQUESTS: usize = 2_048;
 pub(crate) const REQUESTS_OF_PERSON: usize = 64;
 
 /// Everything a request may need. Shared by all requests of one server.
 pub(crate) struct App {
-    /// PostgreSQL, the primary: everything that decides.
+    /// PostgreSQL, the primary, for everything that decides something.
     pub(crate) db: Db,
     /// Where lists and histories are read: the replica if there is one.
     pub(crate) reads: Reads,
@@ -58,41 +58,41 @@ pub(crate) struct App {
     pub(crate) payees: Payees,
     pub(crate) inbox: Inbox,
     pub(crate) verifier: Verifier,
-    pub(crate) carrier: Carrier,
-    /// The wallets that somebody watches.
-    pub(crate) wallets: Arc<Lookout<SeenWallet>>,
-    /// The transactions that somebody watches.
-    pub(crate) transactions: Arc<Lookout<SeenTransaction>>,
+    pub(crate) transport: QueueTransport,
+    /// The wallets that are watched.
+    pub(crate) wallets: Arc<RowWatcher<SeenWallet>>,
+    /// The transactions that are watched.
+    pub(crate) transactions: Arc<RowWatcher<SeenTransaction>>,
     pub(crate) auth: Authenticator,
     pub(crate) limiter: RateLimiter,
-    /// How many requests that make us ask Stripe a person may send: Stripe's own limit is one for the whole platform.
+    /// How many requests that make us call Stripe a person may send: Stripe's own limit is for the whole platform.
     pub(crate) provider_limiter: RateLimiter,
     pub(crate) metrics: Recorder,
     /// Whether GraphiQL, and with it introspection, is served.
     pub(crate) graphiql: bool,
-    /// Work that must reach its end even when the client that asked for it hangs up.
+    /// Work that must finish even if the client that requested it disconnects.
     pub(crate) tasks: TaskTracker,
     /// Tasks of the process itself, which end when it does.
     pub(crate) background: TaskTracker,
-    /// Places for websockets and what is watched over them.
+    /// Places for websockets and their subscriptions.
     pub(crate) sockets: Sockets,
     /// The sessions of open websockets.
     pub(crate) live_sessions: Arc<LiveSessions>,
-    /// How much one person keeps busy at once.
+    /// How much one person may keep busy at once.
     pub(crate) turns: Arc<Turns>,
-    /// Memory for webhook deliveries, which nobody vouches for before they are read.
+    /// Memory for webhook deliveries, whose senders are not known before they are read.
     pub(crate) deliveries: Bodies<ClientAddress>,
     /// Memory for people's requests while they arrive.
     pub(crate) requests: Bodies<UserId>,
-    /// The answers to those who ask too much.
+    /// The refusals of people who send too many requests.
     pub(crate) refusals: Refusals,
     /// Whether the database has the schema and the keys that are needed.
     pub(crate) schema: Arc<SchemaWatch>,
-    /// Most wallets that a list shows at once.
+    /// The maximum number of wallets in a list.
     pub(crate) most_wallets: u32,
-    /// Whose pages may use the API from a browser.
+    /// The origins whose pages may use the API from a browser.
     pub(crate) allowed_origins: AllowedOrigins,
-    /// The proxies that are believed when they tell a client's address.
+    /// The proxies that are trusted to report a client's address.
     pub(crate) trusted_proxies: TrustedProxies,
     /// Cancelled when open websockets are to end.
     pub(crate) closing: CancellationToken,
@@ -100,10 +100,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Puts the parts together. Neither PostgreSQL nor Redis has to be there yet. `stopped` ends what runs in the background.
+    /// Puts the parts together. Neither PostgreSQL nor Redis has to be available yet. `stopped` ends the background tasks.
     ///
     /// # Errors
-    /// When a value of the configuration cannot be used.
+    /// If a value of the configuration cannot be used.
     pub(crate) async fn new(
         config: &ApiConfig,
         clock: SharedClock,
@@ -113,7 +113,7 @@ impl App {
         let foundation = Foundation::new(db, clock, config.encryption.clone());
         let redis_url = config.redis.url.expose_secret();
         let namespace = config.redis.namespace.as_str();
-        let carrier = Carrier::connect(redis_url, namespace).await?;
+        let transport = QueueTransport::connect(redis_url, namespace).await?;
         let calls = foundation.stripe_calls(&config.stripe)?;
         let inbox = foundation.inbox(&config.stripe);
         let Foundation {
@@ -125,20 +125,20 @@ impl App {
         let background = TaskTracker::new();
         let (feed, listening) = Feed::start(config.database.url.clone(), stopped.clone());
         background.spawn(listening);
-        let (hand_over, handing_over) = HandOver::start(db.clone(), carrier.clone(), stopped.clone());
-        background.spawn(handing_over);
+        let (dispatch, dispatching) = Submitter::start(db.clone(), transport.clone(), stopped.clone());
+        background.spawn(dispatching);
         let metrics = metrics::recorder()?;
         background.spawn(upkeep(metrics.clone(), stopped.clone()));
         background.spawn(reads.clone().watch(stopped.clone()));
         background.spawn(db::keep_clock(db.clone(), Arc::clone(&clock), stopped.clone()));
-        let wallets = Lookout::new(feed.watchlist(), config.subscription_poll);
-        let transactions = Lookout::new(feed.watchlist(), config.subscription_poll);
+        let wallets = RowWatcher::new(feed.watchlist(), config.subscription_poll);
+        let transactions = RowWatcher::new(feed.watchlist(), config.subscription_poll);
         let live_sessions = Arc::<LiveSessions>::default();
         background.spawn(Arc::clone(&wallets).run(db.clone(), stopped.clone()));
         background.spawn(Arc::clone(&transactions).run(db.clone(), stopped.clone()));
         background.spawn(Arc::clone(&live_sessions).run(db.clone(), stopped.clone()));
         let schema = Arc::<SchemaWatch>::default();
-        schema.look(&db, &vault).await;
+        schema.refresh(&db, &vault).await;
         if let Err(Unfit::WrongKey(error)) = schema.missing() {
             return Err(ServeError::Keys(error));
         }
@@ -154,13 +154,13 @@ impl App {
                 Arc::clone(&clock),
                 Arc::clone(&ids),
                 Arc::clone(&vault),
-                hand_over.clone(),
+                dispatch.clone(),
             )
             .cooling_off(config.cool_off)
             .with_limits(config.limits)
-            .settling_in(config.stripe.settlement.clone()),
+            .settling_in(config.stripe.settlement_currencies.clone()),
             payees: Payees::new(db.clone(), calls, Arc::clone(&clock), config.stripe.live),
-            inbox: inbox.handing_over(hand_over),
+            inbox: inbox.dispatching(dispatch),
             verifier: verifier(&config.webhook_secrets)?,
             wallets,
             transactions,
@@ -194,22 +194,22 @@ impl App {
             clock,
             ids,
             vault,
-            carrier,
+            transport,
         }))
     }
 
-    /// From now on the server is not ready for new requests, though it still answers them.
+    /// Makes the server not ready for new requests, though it still answers them.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the server is about to end.
+    /// Returns whether the server is about to end.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 }
 
-/// The primary, and where lists are read.
+/// Connects to the primary, and to the database that lists are read from.
 async fn databases(config: &ApiConfig, clock: &SharedClock) -> Result<(Db, Reads), ServeError> {
     let options = DbOptions {
         application_name: "wallet-api",
@@ -219,7 +219,7 @@ async fn databases(config: &ApiConfig, clock: &SharedClock) -> Result<(Db, Reads
         ..DbOptions::default()
     };
     let db = Db::connect(config.database.url.expose_secret(), &options).await?;
-    // While PostgreSQL is away nothing is accepted anyway; then the background tells the clock.
+    // While PostgreSQL is unavailable nothing is accepted anyway; later a background task sets the clock.
     let _ = db::set_clock(&db, clock).await;
     let replica = match &config.database.replica_url {
         Some(url) => {

@@ -11,7 +11,7 @@ pub(crate) async fn measure(transfers: usize) -> Result<Vec<Line>> {
     let system = System::start().await?;
     let mut first = system.stack.start_worker().await?;
     let funded = system.funded(20, "5000.00").await?;
-    // What finished deposits left goes within seconds.
+    // The finished deposits are purged from Redis within seconds.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (keys_before, bytes_before) = system.queue_size().await?;
     first.stop().await?;

@@ -13,7 +13,7 @@ const DEPOSIT: &str = "mutation ($walletId: String!, $input: DepositInput!) { de
 const TRANSFER: &str = "mutation ($fromWalletId: String!, $input: TransferInput!) { transfer(fromWalletId: $fromWalletId, input: $input) { id } }";
 const STATUS: &str = "query ($id: String!) { transaction(id: $id) { status } }";
 
-/// One person.
+/// The API as one person uses it.
 #[derive(Clone)]
 pub(crate) struct Client {
     url: String,
@@ -22,13 +22,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A person of their own, with a token for an hour.
+    /// Creates a new person, with a token that is valid for an hour.
     pub(crate) fn new(base: &str, jwt_secret: &str) -> Result<Self> {
         let token = token::issue(jwt_secret, Uuid::new_v4(), Role::User, Duration::from_secs(3_600))?;
         Self::with_token(base, &token, None)
     }
 
-    /// Whoever this token names, from this address as a proxy would tell it.
+    /// Returns the client of the token's owner, with `address` as the client's address that a proxy would report.
     pub(crate) fn with_token(base: &str, token: &str, address: Option<&str>) -> Result<Self> {
         let mut headers = HeaderMap::new();
         if let Some(address) = address {
@@ -46,12 +46,12 @@ impl Client {
         })
     }
 
-    /// The token of this person.
+    /// Returns the token of this person.
     pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
-    /// Sends any operation and reads what comes; gives the status.
+    /// Sends any operation and reads the response; returns the status.
     pub(crate) async fn send(&self, document: &str, variables: Value) -> Result<u16> {
         let body = json!({ "query": document, "variables": variables });
         let answer = self
@@ -84,7 +84,7 @@ impl Client {
         found.with_context(|| format!("unexpected answer: {answer}"))
     }
 
-    /// A new, empty wallet.
+    /// Creates an empty wallet and returns its id.
     pub(crate) async fn wallet(&self) -> Result<String> {
         self.ask(
             "/data/createWallet/id",
@@ -94,7 +94,7 @@ impl Client {
         .await
     }
 
-    /// Deposits by a test card that the server confirms, and waits for the money.
+    /// Deposits with a test card that the server confirms, and waits for the money.
     pub(crate) async fn fund(&self, wallet: &str, amount: &str) -> Result<()> {
         let input = json!({ "amount": amount, "paymentMethod": "CREDIT_CARD", "stripePaymentMethodId": "pm_card_visa" });
         let id = self
@@ -108,7 +108,7 @@ impl Client {
             .await
     }
 
-    /// Asks for a deposit that waits for its payer, and returns its id.
+    /// Requests a deposit that waits for its payer, and returns its id.
     pub(crate) async fn deposit(&self, wallet: &str, amount: &str) -> Result<String> {
         self.ask(
             "/data/deposit/id",
@@ -129,7 +129,7 @@ impl Client {
         .await
     }
 
-    /// The status of a transaction.
+    /// Returns the status of a transaction.
     pub(crate) async fn status(&self, id: &str) -> Result<String> {
         self.ask("/data/transaction/status", STATUS, json!({ "id": id }))
             .await

@@ -1,6 +1,6 @@
-//! Measuring documents: how much processor time the worst of many takes before the engine sees it.
+//! Measures documents: how much processor time the worst of many takes before the engine sees it.
 //!
-//! Processor time of the thread, not time on the clock: what else the machine does is no part of the figure.
+//! The figure is the thread's processor time, not wall-clock time, so that other work of the machine does not count.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use wallet_dev::documents::numbered;
 
 use crate::report::{Line, millis};
 
-/// The bar: the most that any document may take, in milliseconds.
+/// The bar: the maximum time for any document, in milliseconds.
 const LONGEST: f64 = 50.0;
-/// The bar of an answer, in MiB.
+/// The bar: the maximum size of a response, in MiB.
 const LARGEST: f64 = 8.0;
 
-/// Measures the documents of these numbers, each three times: the least counts, since a cache that is cold is the machine's.
+/// Measures the documents with these numbers, each three times. The least time counts, since a cold cache is the machine's fault.
 pub(crate) fn measure_documents(documents: u64) -> Result<Vec<Line>> {
-    // The schema is read once in the life of a program.
+    // The schema is read once per process.
     let _ = measure(b"{\"query\":\"{ __typename }\"}");
     let mut longest = (Duration::ZERO, 0);
     let (mut largest, mut taken) = (0, 0);

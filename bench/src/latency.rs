@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::report::{Line, millis};
 use crate::system::System;
 
-/// The poll of the bar.
+/// The poll interval that the bar assumes.
 const POLL: Duration = Duration::from_millis(5);
 
 pub(crate) async fn measure(samples: usize) -> Result<Vec<Line>> {
@@ -22,7 +22,7 @@ pub(crate) async fn measure(samples: usize) -> Result<Vec<Line>> {
         let began = Instant::now();
         let id = client.transfer(from, to, "0.01").await?;
         client.completed(&id, POLL, Duration::from_secs(10)).await?;
-        // The first ones only warm connections and caches.
+        // The first ones only warm up connections and caches.
         if number >= 20 {
             took.push(began.elapsed());
         }

@@ -1,7 +1,7 @@
-//! `bin/bench`: measures the whole system, real servers and release builds, against the figures it promises.
+//! `bin/bench`: measures the whole system, with real servers and release builds, against the figures it promises.
 //!
-//! Each benchmark starts its own stack (PostgreSQL with fsync, queue and lock nodes, simulator), plays its load through the public API and
-//! prints what it measured beside the bar. The machine's noise is not the system's: figures are compared within one run.
+//! Each benchmark starts its own stack (PostgreSQL with fsync, queue and lock nodes, simulator), runs its load through the public API and
+//! prints its figures beside their bars. The machine's noise is not the system's: compare figures of one run only.
 #![expect(
     clippy::disallowed_methods,
     clippy::float_arithmetic,
@@ -29,7 +29,7 @@ use wallet_dev::say::{complain, say};
 #[derive(Parser)]
 #[command(name = "bin/bench", version)]
 struct Arguments {
-    /// Which benchmark; all of them when left out.
+    /// The benchmark to run; all of them by default.
     #[command(subcommand)]
     which: Option<Which>,
 }
@@ -38,55 +38,55 @@ struct Arguments {
 enum Which {
     /// From sending the mutation until a 5 ms poll shows COMPLETED, one transfer at a time on an idle system.
     Latency {
-        /// How many transfers.
+        /// The number of transfers.
         #[arg(long, default_value_t = 1_000)]
         samples: usize,
     },
     /// Many transfers queued while no worker runs, then one worker: time to finish, and what is left in Redis.
     Backlog {
-        /// How many transfers.
+        /// The number of transfers.
         #[arg(long, default_value_t = 20_000)]
         transfers: usize,
     },
     /// FLUSHALL on the queue node while jobs wait: time until all have finished.
     Flush {
-        /// How many transfers wait.
+        /// The number of waiting transfers.
         #[arg(long, default_value_t = 1_000)]
         transfers: usize,
     },
-    /// Resident memory of API and worker with many requests behind them.
+    /// Resident memory of API and worker after many requests.
     Memory {
-        /// How many requests.
+        /// The number of requests.
         #[arg(long, default_value_t = 10_000)]
         requests: usize,
     },
-    /// Processor time of measuring a document of up to 64 KiB: the worst of many that try to be too much. Needs no servers.
+    /// Processor time of measuring a document of up to 64 KiB: the worst of many hostile ones. Needs no servers.
     Documents {
-        /// How many documents.
+        /// The number of documents.
         #[arg(long, default_value_t = 5_000)]
         documents: u64,
     },
-    /// What one person who takes all they can get does to another person's waiting time, as a ratio to an idle system.
+    /// How much longer a person waits while another one uses all they can get, as a ratio to an idle system.
     Fairness {
-        /// How many requests of the other person are measured in each phase.
+        /// The number of the first person's requests that are measured in each phase.
         #[arg(long, default_value_t = 300)]
         samples: usize,
         /// One attack instead of all.
         #[arg(long)]
         only: Option<fairness::Attack>,
     },
-    /// The invariants over transactions that are planted: time of `wallet-worker verify`, whole and quick.
+    /// The invariants over many inserted transactions: time of `wallet-worker verify`, complete and quick.
     Verify {
-        /// How many transfers.
+        /// The number of transfers.
         #[arg(long, default_value_t = 1_000_000)]
         transfers: usize,
     },
     /// The attacker of `fairness`, as a process of its own.
     #[command(hide = true)]
     Attack {
-        /// What it does.
+        /// The attack to run.
         attack: fairness::Attack,
-        /// Whose limits it tries, as JSON.
+        /// The target of the attack, as JSON.
         target: String,
     },
 }

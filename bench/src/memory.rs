@@ -1,4 +1,4 @@
-//! Resident memory with many requests behind the processes.
+//! Resident memory of the processes after many requests.
 
 use anyhow::Result;
 

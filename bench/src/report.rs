@@ -1,4 +1,4 @@
-//! A measured figure beside its bar.
+//! The report: measured figures beside their bars.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,12 +12,12 @@ pub(crate) enum Line {
         bar: String,
         holds: bool,
     },
-    /// What is worth knowing beside the figures.
+    /// Further information beside the figures.
     Note(String),
 }
 
 impl Line {
-    /// A figure that must stay below its bar.
+    /// Returns a figure that must stay below its bar.
     pub(crate) fn below(what: impl Into<String>, measured: f64, bar: f64, unit: &str) -> Self {
         Self::Figure {
             what: what.into(),
@@ -27,7 +27,7 @@ impl Line {
         }
     }
 
-    /// Something that must be so.
+    /// Returns a figure whose bar is met if `holds` is true.
     pub(crate) fn holds(
         what: impl Into<String>,
         measured: impl Into<String>,
@@ -42,7 +42,7 @@ impl Line {
         }
     }
 
-    /// What is worth knowing beside the figures.
+    /// Returns further information beside the figures.
     pub(crate) const fn note(told: String) -> Self {
         Self::Note(told)
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// Milliseconds with a fraction.
+/// Returns a duration in milliseconds, with a fraction.
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }

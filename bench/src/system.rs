@@ -1,4 +1,4 @@
-//! A whole system of its own for one benchmark.
+//! The system of one benchmark.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use wallet_dev::stack::{Env, Payments, Process, Progress, Secrets, SimulatorOpti
 
 use crate::client::Client;
 
-/// Servers, simulator and API; workers are started when the benchmark wants them.
+/// Servers, simulator and API; the benchmark starts workers itself.
 pub(crate) struct System {
-    // Programs end before what they use.
+    // Programs are stopped before what they use.
     pub(crate) api: Process,
     pub(crate) stack: Stack,
     secrets: Secrets,
@@ -25,7 +25,7 @@ pub(crate) struct Funded {
 }
 
 impl System {
-    /// Starts it in a scratch folder, with PostgreSQL's fsync on.
+    /// Starts the system in a scratch folder, with PostgreSQL's fsync on.
     pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("wallet-bench-").tempdir()?;
         let secrets = Secrets::generate();
@@ -48,8 +48,8 @@ impl System {
         })
     }
 
-    /// The same with the API's own limit of requests, without which `bin/bench` runs otherwise, and behind a proxy on this machine that tells
-    /// where requests come from.
+    /// Starts the system with the API's default request limit, which benchmarks otherwise run without, and with trust in a proxy on this machine
+    /// that reports the addresses of clients.
     pub(crate) async fn start_limited() -> Result<Self> {
         let mut system = Self::start().await?;
         system.api.stop().await?;
@@ -60,12 +60,12 @@ impl System {
         Ok(system)
     }
 
-    /// A new person.
+    /// Creates a new person.
     pub(crate) fn client(&self) -> Result<Client> {
         Client::new(self.stack.api_base(), &self.secrets.jwt_secret)
     }
 
-    /// Wallets with this much money each; a worker must be running.
+    /// Creates wallets with this amount of money each; a worker must be running.
     pub(crate) async fn funded(&self, wallets: usize, amount: &str) -> Result<Funded> {
         let making = (0..wallets).map(|_| async {
             let client = self.client()?;
@@ -126,7 +126,7 @@ impl System {
         }
     }
 
-    /// The queue node: number of keys, and bytes of its data set.
+    /// Returns the number of keys on the queue node, and the size of its data set in bytes.
     pub(crate) async fn queue_size(&self) -> Result<(i64, i64)> {
         let mut redis = self.queue().await?;
         let keys: i64 = redis::cmd("DBSIZE").query_async(&mut redis).await?;
@@ -139,7 +139,7 @@ impl System {
         Ok((keys, bytes))
     }
 
-    /// A connection to the queue node.
+    /// Opens a connection to the queue node.
     pub(crate) async fn queue(&self) -> Result<redis::aio::MultiplexedConnection> {
         let url = self.stack.env().get("REDIS_URL").context("no REDIS_URL")?;
         Ok(redis::Client::open(url)?
@@ -165,7 +165,7 @@ impl Funded {
     }
 }
 
-/// Resident memory of a process, in MB (10^6 bytes).
+/// Returns the resident memory of a process, in MB (10^6 bytes).
 pub(crate) fn resident_mb(process: &Process) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
     let kib: u32 = status

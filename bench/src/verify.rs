@@ -1,4 +1,4 @@
-//! The invariants over many transactions that were planted: time of the complete set and of the quick one.
+//! The invariants over many inserted transactions: time of the complete set and of the quick one.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const PLANT: &str = include_str!("verify.sql");
 const WALLETS: usize = 10_000;
 /// The bar of the complete set, in seconds for a million transactions.
 const COMPLETE: f64 = 60.0;
-/// Of what runs every minute.
+/// The bar of the quick set, which runs every minute, in seconds.
 const QUICK: f64 = 5.0;
 
 pub(crate) async fn measure(transfers: usize) -> Result<Vec<Line>> {
@@ -35,7 +35,7 @@ pub(crate) async fn measure(transfers: usize) -> Result<Vec<Line>> {
     ])
 }
 
-/// Runs the command, shows what it says, and gives its time.
+/// Runs the command, prints its output, and returns its duration.
 async fn verify(system: &System, args: &[&str]) -> Result<Duration> {
     let mut command = tokio::process::Command::new(program::find("wallet-worker")?);
     command.args(args).envs(system.stack.env().iter());

@@ -1,4 +1,4 @@
-//! A clock that the campaign moves in running processes: the system's plus the seconds that stand in a file.
+//! A clock that the campaign moves in running processes: the system's clock plus a number of seconds in a file.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +6,20 @@ use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use wallet_core::clock::{Clock, SystemClock};
 
-/// The variable that names the file.
+/// The environment variable that names the file.
 pub(crate) const FILE: &str = "WALLET_CHAOS_CLOCK";
 
-/// The variable that has the clock follow PostgreSQL's, as in the real programs; without it the whole system moves in time.
+/// The environment variable that makes the clock follow PostgreSQL's, as in the real programs; without it the whole system moves in time.
 pub(crate) const FOLLOWS: &str = "WALLET_CHAOS_CLOCK_FOLLOWS";
 
-/// Says how many seconds the clock is to be ahead. In one step: a reader of the file sees it old or new.
+/// Sets how many seconds the clock is ahead. The write is atomic: a reader of the file sees the old or the new value.
 pub(crate) fn set(file: &Path, seconds: i64) -> Result<()> {
     let draft = file.with_extension("new");
     std::fs::write(&draft, seconds.to_string())?;
     Ok(std::fs::rename(&draft, file)?)
 }
 
-/// The clock of a file.
+/// The clock that reads its offset from a file.
 #[derive(Debug)]
 pub(crate) struct Moved(pub(crate) PathBuf);
 

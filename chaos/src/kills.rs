@@ -1,7 +1,7 @@
-//! Every kind of process dies at every failpoint, one by one: our programs by `kill -9` and by SIGTERM, and the servers while one of our
-//! programs stands still there and goes on when they are back.
+//! The kill table: every kind of process dies at every failpoint, one by one. Our programs die by `kill -9` and by SIGTERM; a
+//! server is killed while one of our programs is stopped at a failpoint, and the program continues when the server is back.
 //!
-//! The simulator is not killed: it keeps all in memory, and Stripe forgets nothing. That it is away is a fault of the random part.
+//! The simulator is not killed: it keeps everything in memory, and Stripe forgets nothing. Its absence is a fault of the random part.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::tally::Counts;
 use crate::world::member::Member;
 use crate::world::{Service, Wanted, World};
 
-/// What a killed process held is given to another one so long after its death: a lease, a lock, and what counts as lost last so long by the clock,
-/// however fast the machine is.
+/// How long after its death what a killed process held is taken over: leases, locks and the time until a task
+/// counts as lost are fixed by the clock, however fast the machine is.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(30);
-/// Then it is work like any other, and is given so long.
+/// How long that work, once taken over, then has to be done.
 const DONE_AFTER_THAT: Duration = Duration::from_secs(5);
-/// Or so many times what all the work that is there takes when nobody is killed, where that is longer: on a machine that is busy with other programs.
+/// Or this multiple of the time that all present work takes undisturbed, if that is longer: for a machine busy with other programs.
 const TIMES_UNDISTURBED: u32 = 3;
-/// At most, so that a system that is slow by itself gains little by it.
+/// The limit of that time, so that a slow system gains little by it.
 const LONGEST_AFTER_THAT: Duration = Duration::from_secs(15);
-/// Load leads to every point within this time.
+/// How long the load may take to reach a point.
 const REACHED_WITHIN: Duration = Duration::from_secs(45);
-/// How long a server is away.
+/// How long a killed server stays down.
 const AWAY: Duration = Duration::from_millis(500);
-/// Nobody but this table lets a stopped process go on before then.
+/// How long a stopped process would stay stopped if this table did not continue it earlier.
 const STOPPED: Duration = Duration::from_secs(120);
 
-/// A server that dies.
+/// A server that is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Server {
     Postgres,
@@ -51,14 +51,14 @@ enum Server {
 enum End {
     /// `kill -9`.
     Killed,
-    /// The program stands still while a server is killed (`kill -9`) and started again, then it goes on.
+    /// The program is stopped while a server is killed (`kill -9`) and restarted, then it continues.
     StoppedWhile(Server),
-    /// SIGTERM: it must end in good order.
+    /// SIGTERM: the program must end in an orderly way.
     Terminated,
 }
 
 impl End {
-    /// In words.
+    /// Returns its description.
     const fn name(self) -> &'static str {
         match self {
             Self::Killed => "kill -9",
@@ -69,7 +69,7 @@ impl End {
         }
     }
 
-    /// What is ordered of the failpoint.
+    /// Returns the action of the failpoint.
     const fn action(self) -> &'static str {
         match self {
             Self::Killed => "abort",
@@ -78,7 +78,7 @@ impl End {
     }
 }
 
-/// What happens to each kind of process, and where.
+/// What happens to each kind of process, and at which points.
 const TABLE: [(End, Program, &[&str]); 8] = [
     (
         End::Killed,
@@ -169,28 +169,28 @@ const TABLE: [(End, Program, &[&str]); 8] = [
     ),
 ];
 
-/// The rows of the table that end by `kill -9` of one of our programs.
+/// The description of the rows in which one of our programs ends by `kill -9`.
 pub(crate) const KILLED: &str = End::Killed.name();
 
-/// One row.
+/// The result of one row.
 #[derive(Debug, Serialize)]
 pub(crate) struct Killed {
-    /// Program, place, and what happened there.
+    /// The program, the point, and what happened there.
     pub(crate) name: String,
-    /// Whether it came there.
+    /// Whether the point was reached.
     pub(crate) reached: bool,
-    /// Whether it ended in good order, where that is asked.
+    /// Whether the process ended in an orderly way, for rows that require it.
     pub(crate) orderly: Option<bool>,
-    /// How long until everything that there was before was done.
+    /// How long it took until all earlier work was done.
     pub(crate) done_ms: Option<u128>,
-    /// How long it may take, by how long it took just before, when nobody was killed.
+    /// How long that may take, based on how long it took just before, when nothing was killed.
     pub(crate) allowed_ms: u128,
-    /// What was violated meanwhile.
+    /// The number of violations during the row.
     pub(crate) violations: u64,
 }
 
 impl Killed {
-    /// Whether all is well.
+    /// Whether the row holds.
     pub(crate) fn holds(&self) -> bool {
         self.reached
             && self.orderly != Some(false)
@@ -198,7 +198,7 @@ impl Killed {
             && self.done_ms.is_some_and(|ms| ms <= self.allowed_ms)
     }
 
-    /// What became of it, in words.
+    /// Describes the result.
     pub(crate) fn told(&self) -> String {
         let order = match self.orderly {
             Some(true) => "it ended in good order, ",
@@ -220,7 +220,7 @@ fn name(program: Program, point: &str, end: End) -> String {
     format!("{} at {point}: {}", program.name(), end.name())
 }
 
-/// The names of all rows.
+/// Returns the names of all rows.
 pub(crate) fn names() -> Vec<String> {
     let row = |(end, program, list): (End, Program, &'static [&'static str])| {
         list.iter().map(move |point| name(program, point, end))
@@ -261,7 +261,7 @@ async fn play(
     let members = session.world.members(program);
     let member = members.first().context("no such program")?;
     let reached = lead_to(session, member, point, end).await?;
-    // What was there at its end; of what comes later others have heard nothing from it.
+    // Only work that existed when it ended is measured: it never held any later work.
     let (before, ended) = (Session::now(), Instant::now());
     let mut orderly = None;
     if reached {
@@ -272,7 +272,7 @@ async fn play(
                 member.signal(Signal::SIGCONT).await;
             }
             End::Terminated => {
-                // It finds the signal when it goes on.
+                // The process receives the signal when it continues.
                 member.signal(Signal::SIGTERM).await;
                 orderly = Some(member.stop().await?);
                 member.start().await?;
@@ -298,7 +298,7 @@ async fn play(
     })
 }
 
-/// How long a row may take, by what all that is there takes undisturbed at this moment.
+/// Returns how long a row may take, based on how long all present work takes undisturbed at this moment.
 async fn allowed(session: &Session) -> Duration {
     let undisturbed = session
         .all_drained(&Session::now(), LONGEST_AFTER_THAT)
@@ -308,7 +308,7 @@ async fn allowed(session: &Session) -> Duration {
     pace::scaled(TAKEN_OVER_WITHIN + after)
 }
 
-/// Starts the program anew with an order for this point, and waits until it acts; says whether it did.
+/// Restarts the program with an order for this point, and waits until the failpoint acts; returns whether it did.
 async fn lead_to(session: &Session, member: &Arc<Member>, point: &str, end: End) -> Result<bool> {
     let world = &session.world;
     let place = (point.to_owned(), end.action().to_owned(), member.program());
@@ -322,7 +322,7 @@ async fn lead_to(session: &Session, member: &Arc<Member>, point: &str, end: End)
     while hits()? == before && start.elapsed() < pace::scaled(REACHED_WITHIN) {
         if point.starts_with('H') && turned.elapsed() > Duration::from_secs(1) {
             turned = Instant::now();
-            // Stripe's connections end, so that the next ones lead to the other API too.
+            // Closes Stripe's connections, so that the next ones lead to the other API too.
             for link in world.links(|service| service == Service::Webhooks) {
                 link.set(Mode::Reset);
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -331,11 +331,11 @@ async fn lead_to(session: &Session, member: &Arc<Member>, point: &str, end: End)
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Its next life is an ordinary one.
+    // Its next start is an ordinary one.
     member.order(Env::new());
     let reached = hits()? > before;
     if reached && end != End::Killed {
-        // It wrote its line before it stops.
+        // It writes its line before it stops.
         let start = Instant::now();
         while !member.is_stopped().await && start.elapsed() < Duration::from_secs(5) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -345,7 +345,7 @@ async fn lead_to(session: &Session, member: &Arc<Member>, point: &str, end: End)
     Ok(reached)
 }
 
-/// Kills a server and starts it again.
+/// Kills a server and restarts it.
 async fn restart(world: &World, server: Server) -> Result<()> {
     match server {
         Server::Postgres => {

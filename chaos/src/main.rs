@@ -1,4 +1,4 @@
-//! `bin/chaos`: the fault campaign. Real processes, a proxy on every link, one seed that decides what can be decided, and checkers.
+//! `bin/chaos`: the fault campaign. Real processes, a proxy on every link, one seed for everything that can be decided, and checkers.
 #![expect(
     clippy::disallowed_methods,
     clippy::float_arithmetic,
@@ -36,7 +36,7 @@ use crate::nemesis::Chosen;
 use crate::random::Plan;
 use crate::report::{Bar, Report};
 
-/// Breaks the system in every way it must stand, under load, and checks that no cent is lost or doubled.
+/// Breaks the system in every way that it must withstand, under load, and checks that no cent is lost or doubled.
 #[derive(Debug, Parser)]
 #[command(name = "bin/chaos", version)]
 struct Arguments {
@@ -55,28 +55,28 @@ struct Arguments {
     /// Lists faults, scenarios and planted bugs by name.
     #[arg(long)]
     list: bool,
-    /// Only the parts that are named: this one plants bugs, one at a time, each of which must be noticed.
+    /// Runs only the parts that are named: this one plants bugs, one at a time, each of which must be noticed.
     #[arg(long)]
     bugs: bool,
     /// Ends every kind of process at every failpoint, one by one: by `kill -9`, by SIGTERM, and stopped while a server is killed.
     #[arg(long)]
     kill_table: bool,
-    /// Does every single fault once and measures how fast waiting work resumes.
+    /// Carries out every single fault once and measures how fast waiting work resumes.
     #[arg(long)]
     recovery: bool,
-    /// Plays the scenarios that chance would not reach.
+    /// Runs the scenarios that chance would not reach.
     #[arg(long)]
     scripted: bool,
-    /// Every part.
+    /// Runs every part.
     #[arg(long)]
     all: bool,
-    /// Of bugs, scenarios and rows of the kill table only those whose names contain this text; can be given several times.
+    /// Of bugs, scenarios and rows of the kill table, only those whose names contain this text; can be given several times.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// About a minute in all: for every change.
+    /// Runs for about a minute in all: for every change.
     #[arg(long)]
     quick: bool,
-    /// Where the report and the logs go.
+    /// The folder of the report and the logs.
     #[arg(long, value_name = "FOLDER", default_value = ".chaos")]
     report: PathBuf,
 }
@@ -120,13 +120,13 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let folder = &arguments.report;
     let parts = arguments.bugs || arguments.kill_table || arguments.recovery || arguments.scripted;
     let is_random = !parts || arguments.seeds.is_some() || !arguments.seed.is_empty();
-    // Without arguments: what fits into five minutes.
+    // Without arguments, only what fits into five minutes is run.
     let usual = !parts && !is_narrow(arguments);
     if arguments.all || is_random {
         for outcome in run_seeds(arguments, &chosen, &seeds, minutes).await? {
             report.add_seed(outcome);
         }
-        // A seed that is named is run to see it again, and nothing else.
+        // A named seed is run to repeat a failure, and nothing else is run with it.
         if arguments.seed.is_empty() {
             aim(arguments, &mut report, minutes).await?;
         }
@@ -160,7 +160,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     report.write(folder)
 }
 
-/// Whether a person asked for something in particular.
+/// Whether the arguments narrow the random part.
 fn is_narrow(arguments: &Arguments) -> bool {
     arguments.quick || arguments.seeds.is_some() || !arguments.seed.is_empty() || !arguments.fault.is_empty()
 }
@@ -173,7 +173,7 @@ fn needs_failpoints() -> Result<()> {
     Ok(())
 }
 
-/// What can be chosen: faults, scenarios and bugs.
+/// Lists what can be chosen: faults, scenarios and bugs.
 fn list(chosen: &Chosen) -> Result<()> {
     for fault in chosen.faults() {
         say(fault);
@@ -193,13 +193,13 @@ fn list(chosen: &Chosen) -> Result<()> {
     Ok(())
 }
 
-/// Faults that come only when they are asked for by name.
+/// Returns the faults that occur only when they are named.
 fn asked_for() -> impl Iterator<Item = &'static str> {
     let points = nemesis::points::ON_REQUEST.iter().map(|point| point.fault);
     points.chain(nemesis::stripe::ON_REQUEST.iter().copied())
 }
 
-/// A text that matches nothing would have nothing run, and nothing fail.
+/// Rejects a text that matches nothing: nothing would run, and nothing would fail.
 fn refuse_what_matches_nothing(arguments: &Arguments) -> Result<()> {
     let all_bugs = Bug::all()?;
     let of_points = nemesis::points::FAULTS.iter().map(|point| point.fault);
@@ -265,11 +265,11 @@ fn seeds_of(arguments: &Arguments) -> Vec<u64> {
     (1..=arguments.seeds.unwrap_or(usual)).collect()
 }
 
-/// Runs that aim at what chance has reached too seldom, at most: a slow machine needs some, and a fault that cannot be reached must end them.
+/// The maximum number of runs aimed at what chance reached too seldom: a slow machine needs some, and an unreachable fault must end them.
 const MOST_AIMED: u64 = 8;
 
-/// What a campaign must reach does not depend on how much work the machine does in the given time: it goes on with what is missing, alone and more
-/// often, until all was reached.
+/// Continues with what is missing, alone and more often, until all was reached: what a campaign must reach
+/// does not depend on how much work the machine does in the given time.
 async fn aim(arguments: &Arguments, report: &mut Report, minutes: f64) -> Result<()> {
     for round in 1..=MOST_AIMED {
         let missing = report.missing();

@@ -1,4 +1,4 @@
-//! The programs of the campaign: this very program under another name, so that failpoints are compiled in.
+//! The programs of the campaign: this very executable, run as another program, so that failpoints are compiled in.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,10 +15,10 @@ use wallet_dev::say::complain;
 
 use crate::clock;
 
-/// The variable that makes this program one of ours; its arguments are then theirs.
+/// The environment variable that makes this executable run as one of our programs; its arguments are then that program's.
 pub(crate) const AS: &str = "WALLET_CHAOS_AS";
 
-/// Which of our programs.
+/// One of our programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Program {
     /// wallet-api.
@@ -37,12 +37,12 @@ impl Program {
     }
 }
 
-/// The file to run.
+/// Returns the file to run.
 pub(crate) fn file() -> Result<PathBuf> {
     Ok(std::env::current_exe()?)
 }
 
-/// When this process is to be one of our programs: runs it and gives its exit code.
+/// If this process is to be one of our programs, runs that program and returns its exit code.
 pub(crate) fn impersonate() -> Option<ExitCode> {
     let program = match std::env::var(AS).ok()?.as_str() {
         "wallet-api" => Program::Api,
@@ -76,7 +76,7 @@ fn on_a_moved_clock(program: Program, file: PathBuf) -> ExitCode {
     }
 }
 
-/// Runs a program as its own main function does, on the clock of a file.
+/// Runs a program as its own main function does, on a clock that a file moves.
 async fn run(program: Program, file: PathBuf) -> Result<()> {
     let shared: SharedClock = match std::env::var_os(clock::FOLLOWS) {
         Some(_) => Arc::new(FollowingClock::from(&clock::Moved(file))),

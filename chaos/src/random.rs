@@ -19,21 +19,21 @@ use crate::seed;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
 
-/// Every request must be final so long after everything has healed, on a machine of the usual speed.
+/// How long after healing every request must be final, on a machine of the usual speed.
 pub(crate) const FINAL_WITHIN: Duration = Duration::from_secs(60);
 
-/// What one seed showed.
+/// The result of one seed.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
     /// The seed.
     pub(crate) seed: u64,
-    /// Everything counted.
+    /// Everything that was counted.
     pub(crate) counts: Counts,
     /// How long after healing everything was final, in milliseconds.
     pub(crate) final_after_ms: u128,
-    /// Requests accepted.
+    /// The number of accepted requests.
     pub(crate) accepted: usize,
-    /// Processes that died and were started again.
+    /// The number of processes that died and were restarted.
     pub(crate) deaths: u64,
 }
 
@@ -42,24 +42,24 @@ pub(crate) struct Outcome {
 pub(crate) struct Plan {
     /// How long things are broken.
     pub(crate) faults_for: Duration,
-    /// Which faults.
+    /// The chosen faults.
     pub(crate) chosen: Chosen,
-    /// What to run as our programs: this very program, unless another is named, such as one with a bug.
+    /// The file to run as our programs: this very program, unless another is named, such as one with a bug.
     pub(crate) file: Option<PathBuf>,
     /// Whether the run ends at the first violation.
     pub(crate) until_violated: bool,
-    /// Whether every process may be started anew when everything heals. Every second seed does without: a consumer that hangs, a
-    /// supervisor that died or a breaker that stays open would be hidden by a new process.
+    /// Whether every process may be restarted when everything heals. Every second seed does without restarts:
+    /// a new process would hide a consumer that hangs, a supervisor that died or a breaker that stays open.
     pub(crate) starts_anew: bool,
-    /// Whether it tells how it goes.
+    /// Whether the run reports its progress.
     pub(crate) tells: bool,
 }
 
-/// Runs one seed; logs go to `folder`.
+/// Runs one seed; the logs go to `folder`.
 pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outcome> {
     let tally = Tally::default();
     let mut random = seed::stream(number, "plan");
-    // Some seeds run with few connections, so that pools are exhausted (F36), and all with checks every few seconds.
+    // Some seeds run with few connections, so that pools are exhausted (F36); all run with checks every few seconds.
     let pool = if random.random_bool(0.3) { "4" } else { "10" };
     let env = Env::new()
         .with("DATABASE_POOL_SIZE", pool)
@@ -146,11 +146,11 @@ pub(crate) async fn run(number: u64, plan: &Plan, folder: &Path) -> Result<Outco
     })
 }
 
-/// A person who requeues what three deaths of its workers have parked, as the alarm asks for: here workers die all the time.
+/// An operator who requeues jobs that were parked after three deaths of their workers, as the alarm asks: here workers die all the time.
 async fn operator(world: Arc<World>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // What PostgreSQL keeps from it is tried again.
+        // If PostgreSQL's faults prevent this, it is tried again.
         let _ = world.requeue_crashed().await;
     }
 }

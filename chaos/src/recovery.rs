@@ -1,4 +1,4 @@
-//! How fast waiting work resumes after a single fault has healed.
+//! Measures how fast waiting work resumes after a single fault has healed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,22 +13,22 @@ use crate::session::Session;
 use crate::tally::Counts;
 use crate::world::Wanted;
 
-/// Waiting work goes on so long after a single fault has healed, at most and in the median.
+/// How soon waiting work must resume after a single fault has healed: at most, and in the median.
 const RESUMES_WITHIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
-/// What waited, or was held by a process that died or stood still, goes on and is done so long after.
+/// How soon work that waited, or was held by a process that died or was stopped, must be done.
 const DONE_WITHIN: Duration = Duration::from_secs(35);
-/// Nothing tells of a webhook that was lost: its transaction is asked about when it has been quiet for a minute.
+/// The same for lost webhooks: nothing reports them, and their transaction is polled once it has been quiet for a minute.
 const UNTOLD_DONE_WITHIN: Duration = Duration::from_secs(95);
-/// The locks of a worker that was killed lapse after so long; until then they would be taken for the next fault's.
+/// How long the locks of a killed worker take to lapse; until then they would be attributed to the next fault.
 const LOCKS_LAPSE: Duration = Duration::from_secs(31);
 
-/// A fault that should have made something wait is done again so often, at most.
+/// The maximum number of times that a fault is carried out if it should have made something wait and did not.
 const MOST_TRIES: u32 = 4;
-/// Withdrawals that are under way when a fault comes a second time.
+/// The number of withdrawals under way when a fault is repeated.
 const UNDER_WAY: usize = 6;
 
-/// Why nothing need wait when a fault has healed: the system does not stop for it. Of every other fault something must have waited, or
-/// nothing was measured.
+/// Returns why nothing need wait after a fault has healed: the system does not stop for it. For every other
+/// fault something must have waited, or nothing was measured.
 fn does_not_stop(fault: &str) -> Option<&'static str> {
     Some(match fault {
         "F02 an API's COMMIT is lost" => "what is not committed is not accepted",
@@ -39,13 +39,13 @@ fn does_not_stop(fault: &str) -> Option<&'static str> {
         "F30 leases lapse while their workers work" => "another worker takes over at once",
         "F39 SIGTERM and a new process" => "running jobs end, two workers go on",
         "F41 checks due for every worker, the checking one dies" => "checks hold nobody up",
-        "F25 queue emptied (FLUSHALL)" | "F25 queue restarted empty" => "jobs are handed over again",
+        "F25 queue emptied (FLUSHALL)" | "F25 queue restarted empty" => "jobs are dispatched again",
         "F26 link to the queue" | "F26 queue stalled" | "F27 queue fails over to a replica that lags" => {
             "due jobs are taken from the table"
         }
         "F28 link to a lock node" => "a draw may leave every process two nodes of three",
         "F28 lock node hung" | "F28 lock node restarted empty" => "two nodes of three grant locks",
-        "F31 every job handed over again" => "more deliveries, none fewer",
+        "F31 every job dispatched again" => "more deliveries, none fewer",
         "F18 webhooks ten times" | "F19 webhooks reordered" => "every webhook comes",
         _ => return None,
     })
@@ -59,39 +59,39 @@ fn done_within(fault: &str) -> Duration {
     })
 }
 
-/// Whether a fault ends or stops the process that holds the work: then the work goes on when its lease, and its lock, have lapsed.
+/// Whether a fault ends or stops the process that holds the work: then the work resumes when its lease and its lock have lapsed.
 fn takes_the_holder(fault: &str) -> bool {
     ["F08", "F30 worker stopped", "F41"]
         .iter()
         .any(|name| fault.starts_with(name))
 }
 
-/// One fault.
+/// The result of one fault.
 #[derive(Debug, Serialize)]
 pub(crate) struct Recovered {
-    /// Which.
+    /// The fault.
     pub(crate) fault: &'static str,
-    /// How often it was done.
+    /// How often it was carried out.
     pub(crate) tries: u32,
     /// How often it was really reached.
     pub(crate) reached: u64,
-    /// How many transactions waited when it healed for the last time: not final although they were a second old.
+    /// How many transactions waited when it last healed: older than a second and not final.
     pub(crate) waited: i64,
-    /// Why nothing need wait for it.
+    /// Why nothing need wait for it, if so.
     pub(crate) does_not_stop: Option<&'static str>,
-    /// Until the first of them moved on; none when none waited.
+    /// The time until the first of them moved on, or `None` if none waited or none moved on.
     pub(crate) resumed_ms: Option<u128>,
-    /// Until everything that waited at healing was final.
+    /// The time until everything that waited at healing was final.
     pub(crate) done_ms: Option<u128>,
 }
 
 impl Recovered {
-    /// Whether how fast work goes on was measured, or there is nothing to measure.
+    /// Whether the resumption of work was measured, or there was nothing to measure.
     fn is_measured(&self) -> bool {
         self.reached > 0 && (self.waited > 0 || self.does_not_stop.is_some())
     }
 
-    /// Whether it was fast enough.
+    /// Whether work resumed and was done fast enough.
     fn is_fast(&self) -> bool {
         let within = pace::scaled(if takes_the_holder(self.fault) {
             DONE_WITHIN
@@ -109,7 +109,7 @@ impl Recovered {
         self.is_measured() && self.is_fast()
     }
 
-    /// How fast work went on, in words.
+    /// Describes how fast work resumed.
     pub(crate) fn resumed(&self) -> String {
         match (self.waited, self.does_not_stop) {
             (0, Some(_)) => "-".to_owned(),
@@ -121,7 +121,7 @@ impl Recovered {
     }
 }
 
-/// Does those of the lanes' faults that are `wanted` one at a time, each until something waited for it.
+/// Carries out those of the lanes' faults that are `wanted`, one at a time, each until something waited for it.
 pub(crate) async fn run(folder: &Path, wanted: &[&'static str]) -> Result<(Vec<Recovered>, Counts)> {
     let session = Session::start(8, folder, Wanted::default(), Duration::from_millis(500)).await?;
     let mut rows = Vec::new();
@@ -155,7 +155,7 @@ async fn measure(session: &Session, fault: &'static str, again: u32) -> Result<R
         Ok(reached) => reached,
         Err(error) => {
             say(&format!("    {fault} could not be done: {error:#}"));
-            session.world.mend().await?;
+            session.world.fix().await?;
             0
         }
     };
@@ -177,7 +177,7 @@ async fn measure(session: &Session, fault: &'static str, again: u32) -> Result<R
     })
 }
 
-/// How many transactions waited at healing, and until the first of them moved on.
+/// Returns how many transactions waited at healing, and how long it took until the first of them moved on.
 async fn resumed(session: &Session, healed: &str) -> (i64, Option<Duration>) {
     let start = Instant::now();
     let waiting = format!(
@@ -198,12 +198,12 @@ async fn resumed(session: &Session, healed: &str) -> (i64, Option<Duration>) {
     (at_first.unwrap_or(0), None)
 }
 
-/// A number, if there is one.
+/// Formats a number of milliseconds, if there is one.
 fn known(millis: Option<u128>) -> String {
     millis.map_or_else(|| "-".to_owned(), |millis| millis.to_string())
 }
 
-/// The median of how fast work resumed, and whether that is fast enough; none when no row tells.
+/// Returns the median time until work resumed, and whether that is fast enough; `None` if no row measured it.
 pub(crate) fn median(rows: &[Recovered]) -> Option<(u128, bool)> {
     let mut times: Vec<u128> = rows.iter().filter_map(|row| row.resumed_ms).collect();
     times.sort_unstable();

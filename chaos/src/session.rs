@@ -1,4 +1,4 @@
-//! A system under steady load that somebody reads all the while: what kill table and recovery times work on.
+//! A system under steady load with a continuous reader: the basis of the kill table and of the recovery times.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
 
-/// Under which name accepted requests are counted.
+/// The name under which accepted requests are counted.
 pub(crate) const ACCEPTED: &str = "requests accepted";
 
 /// A world with load and a reader.
 pub(crate) struct Session {
     /// The system.
     pub(crate) world: Arc<World>,
-    /// What is counted.
+    /// The counts.
     pub(crate) tally: Tally,
     load: Load,
     reading: CancellationToken,
@@ -31,7 +31,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts one; `everybody`: with dashboard and rude clients.
+    /// Starts a session, without the dashboard and rude clients.
     pub(crate) async fn start(seed: u64, folder: &Path, wanted: Wanted, pause: Duration) -> Result<Self> {
         let _ = std::fs::remove_dir_all(folder);
         let tally = Tally::default();
@@ -53,23 +53,23 @@ impl Session {
         })
     }
 
-    /// Has so many withdrawals accepted, which are then under way.
+    /// Sends this many withdrawals, which are then under way.
     pub(crate) async fn put_under_way(&self, count: usize) {
         let people = self.load.people.len();
         let sent = (0..count).map(|number| {
             self.load
                 .send(&self.world, Single::Withdrawal, number % people, 150)
         });
-        // One without an answer is in the journal, as every request.
+        // A request without an answer is in the journal, like every request.
         let _ = futures::future::join_all(sent).await;
     }
 
-    /// Now, as SQL takes it.
+    /// Returns the current time in the form that SQL takes.
     pub(crate) fn now() -> String {
         chrono::Utc::now().to_rfc3339()
     }
 
-    /// How long until every transaction that was accepted before is final.
+    /// Waits until every transaction that was accepted before this time is final; returns how long that took.
     pub(crate) async fn drained(&self, before: &str, limit: Duration) -> Option<Duration> {
         let sql = format!(
             "SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing') AND created_at < '{before}'"
@@ -77,7 +77,7 @@ impl Session {
         self.none_left(&sql, limit).await
     }
 
-    /// How long until all that existed before is done: transactions, and jobs and events whether or not a transaction waits for them.
+    /// Waits until all that existed before this time is done, also jobs and events without a waiting transaction; returns how long that took.
     pub(crate) async fn all_drained(&self, before: &str, limit: Duration) -> Option<Duration> {
         let sql = format!(
             "SELECT (SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing') AND created_at < '{before}')
@@ -90,7 +90,7 @@ impl Session {
     async fn none_left(&self, sql: &str, limit: Duration) -> Option<Duration> {
         let start = Instant::now();
         while start.elapsed() < limit {
-            // Nobody can tell while PostgreSQL is away.
+            // While PostgreSQL is away, the query fails and is repeated.
             if self.world.database.number(sql).await.ok() == Some(0) {
                 return Some(start.elapsed());
             }
@@ -99,9 +99,9 @@ impl Session {
         None
     }
 
-    /// Everything heals, ends and is checked.
+    /// Heals everything, lets all work finish, and checks it.
     pub(crate) async fn end(mut self, parked: i64) -> Result<Counts> {
-        self.world.mend().await?;
+        self.world.fix().await?;
         self.world.stripe.heal().await?;
         for member in &self.world.members {
             member.order(Env::new());

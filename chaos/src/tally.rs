@@ -1,32 +1,32 @@
-//! What a campaign counts: faults that were really reached, checks that were made, and what violated them.
+//! The counts of a campaign: faults that were really reached, checks that were made, and what violated them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-/// How often a check was made and what it found.
+/// How often a check was made, and what it found.
 #[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Checked {
-    /// How often it was made.
+    /// How often the check was made.
     pub(crate) times: u64,
-    /// How often it did not hold.
+    /// How many violations it found.
     pub(crate) violated: u64,
-    /// The first things that violated it.
+    /// The first violations.
     pub(crate) found: Vec<String>,
 }
 
 #[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Counts {
-    /// Faults by their name: how often they were ordered, and how often really reached.
+    /// Faults by name: how often each was ordered, and how often it was really reached.
     pub(crate) faults: BTreeMap<String, (u64, u64)>,
-    /// Checks by their name.
+    /// Checks by name.
     pub(crate) checks: BTreeMap<String, Checked>,
-    /// Anything else worth a number.
+    /// Any other number worth reporting.
     pub(crate) numbers: BTreeMap<String, u64>,
 }
 
-/// Shared by everything that runs.
+/// The counts as shared by everything that runs.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally(Arc<Mutex<Counts>>);
 
@@ -35,22 +35,22 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A fault was ordered.
+    /// Counts that a fault was ordered.
     pub(crate) fn ordered(&self, fault: &str) {
         self.lock().faults.entry(fault.to_owned()).or_default().0 += 1;
     }
 
-    /// A fault was really reached so many times more.
+    /// Counts that a fault was really reached this many times more.
     pub(crate) fn reached(&self, fault: &str, times: u64) {
         self.lock().faults.entry(fault.to_owned()).or_default().1 += times;
     }
 
-    /// Something was counted.
+    /// Adds to another number.
     pub(crate) fn count(&self, what: &str, times: u64) {
         *self.lock().numbers.entry(what.to_owned()).or_default() += times;
     }
 
-    /// A check was made; what violates it, if anything.
+    /// Counts that a check was made, with its violations, if any.
     pub(crate) fn checked(&self, check: &str, violations: impl IntoIterator<Item = String>) {
         let mut counts = self.lock();
         let entry = counts.checks.entry(check.to_owned()).or_default();
@@ -63,12 +63,12 @@ impl Tally {
         }
     }
 
-    /// How many violations there are by now.
+    /// Returns the number of violations so far.
     pub(crate) fn violations(&self) -> u64 {
         self.lock().checks.values().map(|check| check.violated).sum()
     }
 
-    /// A copy of everything.
+    /// Returns a copy of all counts.
     pub(crate) fn counts(&self) -> Counts {
         self.lock().clone()
     }
@@ -93,7 +93,7 @@ impl Counts {
         }
     }
 
-    /// What violated a check, each with its name.
+    /// Returns every violation, with the name of its check.
     pub(crate) fn found(&self) -> impl Iterator<Item = String> {
         self.checks
             .iter()

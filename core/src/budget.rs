@@ -1,87 +1,81 @@
-//! How many questions the housekeeping may put to Stripe: token buckets in the table `call_budgets`, which all programs share.
+//! How many requests the housekeeping may send to Stripe: token buckets in the table `call_budgets`, which all programs share.
 //!
-//! Stripe allows a platform so many calls per second, whoever makes them (<https://docs.stripe.com/rate-limits>). What people wait for comes
-//! first, so what nobody waits for has shares of its own, and leaves the rest alone. The sweeps and the comparison with Stripe have a bucket
-//! each: one that asks for hours must not starve the other.
+//! Stripe allows a platform so many calls per second, whichever program makes them (<https://docs.stripe.com/rate-limits>). What people wait for
+//! comes first, so the housekeeping has shares of its own and leaves the rest alone. The polls and the comparison with Stripe have a bucket
+//! each, so that one that sends requests for hours does not starve the other.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::QueryableByName;
 use diesel::sql_types::{Double, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use strum::IntoStaticStr;
 
 use crate::clock::SharedClock;
-use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use crate::db::{Db, DbError, Only, PgConn, in_transaction, sql};
 
-/// The most that may be asked at once after a quiet time, in seconds of the share.
+/// The maximum burst after a quiet time, in seconds of a bucket's rate.
 const BURST_SECONDS: u32 = 10;
 
-/// How often it is looked whether the budget allows one more question.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The interval at which a waiting request checks whether the budget allows it.
+const CHECK_AGAIN: Duration = Duration::from_millis(250);
 
-/// What has a share of the calls.
+/// The kinds of housekeeping that have a share of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Bucket {
-    /// Questions about what is quiet, and lists of events: a quarter.
-    Sweeps,
-    /// The comparison of the books with Stripe: an eighth.
+    /// Polls of quiet transactions, and lists of events: a quarter.
+    #[strum(serialize = "sweeps")]
+    Polls,
+    /// The comparison of the ledger with Stripe: an eighth.
     Comparison,
 }
 
 impl Bucket {
-    /// Its name in the table.
+    /// Returns its name in the table.
     fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// One of so many calls may be its own.
+    /// Returns the divisor of its share: it may make one of this many calls.
     const fn share(self) -> u32 {
         match self {
-            Self::Sweeps => 4,
+            Self::Polls => 4,
             Self::Comparison => 8,
         }
     }
 }
 
-/// How many calls the platform may make, and what of it the housekeeping may use.
+/// The number of calls that the platform may make, and the shares of it that the housekeeping may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallBudget {
     per_second: u32,
 }
 
 impl CallBudget {
-    /// A budget of so many calls per second for everything together.
+    /// Creates a budget of this many calls per second for everything together.
     #[must_use]
     pub const fn new(per_second: u32) -> Self {
         Self { per_second }
     }
 
-    /// Questions per second of a bucket.
+    /// Returns the requests per second of a bucket.
     #[must_use]
     #[expect(clippy::float_arithmetic, reason = "a rate of questions, no money")]
     pub fn per_second(self, bucket: Bucket) -> f64 {
         f64::from(self.per_second) / f64::from(bucket.share())
     }
 
-    /// The most questions of a bucket at once.
+    /// Returns the maximum number of requests of a bucket at once.
     #[must_use]
     pub fn burst(self, bucket: Bucket) -> i64 {
         let burst = self.per_second.saturating_mul(BURST_SECONDS) / bucket.share();
-        // At least one, or nothing would ever be asked.
+        // At least one, or no request would ever be sent.
         i64::from(burst).max(1)
     }
 }
 
-#[derive(QueryableByName)]
-struct Tokens {
-    #[diesel(sql_type = Double)]
-    tokens: f64,
-}
-
-/// Waits until one more question of `bucket` may be asked, whichever program asks.
+/// Waits until one more request of `bucket` may be sent; all programs share the bucket.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -96,11 +90,11 @@ pub(crate) async fn wait(
         if granted > 0 {
             return Ok(());
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(CHECK_AGAIN).await;
     }
 }
 
-/// Takes leave for up to `wanted` questions, in the caller's transaction; gives how many.
+/// Reserves up to `wanted` requests, in the caller's transaction; returns how many.
 pub(crate) async fn take(
     conn: &mut PgConn,
     budget: CallBudget,
@@ -108,7 +102,7 @@ pub(crate) async fn take(
     wanted: i64,
     now: DateTime<Utc>,
 ) -> Result<i64, DbError> {
-    let found: Tokens = sql(
+    let found: Only<Double, f64> = sql(
         "INSERT INTO call_budgets AS b (name, tokens, refilled_at) VALUES ($1, $2, $4)
          ON CONFLICT (name) DO UPDATE
             SET tokens = LEAST($2, b.tokens + GREATEST(0, extract(epoch FROM $4 - b.refilled_at))::float8 * $3), refilled_at = $4
@@ -122,14 +116,14 @@ pub(crate) async fn take(
     .await?;
     let granted = (0..=wanted.max(0))
         .rev()
-        .find(|count| whole(*count) <= found.tokens)
+        .find(|count| whole(*count) <= found.value)
         .unwrap_or_default();
     change(conn, bucket, -granted).await?;
     Ok(granted)
 }
 
-/// Gives back what was not used, in the same transaction.
-pub(crate) async fn give_back(conn: &mut PgConn, bucket: Bucket, unused: i64) -> Result<(), DbError> {
+/// Returns unused requests to the bucket, in the same transaction.
+pub(crate) async fn return_unused(conn: &mut PgConn, bucket: Bucket, unused: i64) -> Result<(), DbError> {
     change(conn, bucket, unused).await
 }
 
@@ -157,13 +151,13 @@ mod tests {
     #[test]
     fn a_quarter_of_the_calls_are_the_sweeps_and_an_eighth_the_comparison_s() {
         let budget = CallBudget::new(20);
-        assert!((budget.per_second(Bucket::Sweeps) - 5.0).abs() < f64::EPSILON);
+        assert!((budget.per_second(Bucket::Polls) - 5.0).abs() < f64::EPSILON);
         assert!((budget.per_second(Bucket::Comparison) - 2.5).abs() < f64::EPSILON);
         assert_eq!(
-            (budget.burst(Bucket::Sweeps), budget.burst(Bucket::Comparison)),
+            (budget.burst(Bucket::Polls), budget.burst(Bucket::Comparison)),
             (50, 25)
         );
-        assert_eq!(CallBudget::new(1).burst(Bucket::Sweeps), 2);
+        assert_eq!(CallBudget::new(1).burst(Bucket::Polls), 2);
         assert_eq!(CallBudget::new(0).burst(Bucket::Comparison), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! Which characters a line of text may hold: whatever a person may write, and nothing that hides or reorders what a person reads.
+//! The characters that a line of text may hold: all that people write, but none that hides or reorders what a reader sees.
 //!
-//! Decided by the properties of Unicode (ICU's data) and by what stands before and after, not by a list of characters: a joiner holds the
-//! members of a family together (👨‍👩‍👧‍👦), parts Persian words (می‌خواهم) and shapes Hindi ones (क्‍ष), and hides in Latin ones.
+//! The decision depends on Unicode properties (ICU's data) and on the neighbouring characters, not on a list of characters: a joiner holds the
+//! members of a family together (👨‍👩‍👧‍👦), separates parts of Persian words (می‌خواهم) and shapes Hindi ones (क्‍ष), but is hidden in Latin ones.
 //! Joiners follow UTS #51 (emoji sequences) and, for letters, the spirit of RFC 5892, appendix A.
 
 use icu_properties::props::{
@@ -16,7 +16,7 @@ const ZERO_WIDTH_JOINER: char = '\u{200D}';
 const BLACK_FLAG: char = '\u{1F3F4}';
 const CANCEL_TAG: char = '\u{E007F}';
 
-/// Whether a text holds something that deceives: controls other than line breaks and tabs, changes of the writing direction, and
+/// Returns whether a text contains something deceptive: controls other than line breaks and tabs, changes of the writing direction, or
 /// invisible characters where no script and no emoji needs them.
 pub(crate) fn deceive(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
@@ -38,7 +38,7 @@ pub(crate) fn deceive(text: &str) -> bool {
     tags == Tags::Open
 }
 
-/// How far the flag of a region is, 🏴 and its code in invisible letters up to the one that ends it.
+/// The state of a region's flag: 🏴, followed by its code in invisible tag letters up to the one that ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tags {
     None,
@@ -59,7 +59,7 @@ fn is_honest(before: &[char], character: char, after: Option<char>) -> bool {
     }
     match character {
         ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER => joins(before, character, after),
-        // Between words of scripts that are written without spaces, such as Khmer.
+        // Allowed between words of scripts that are written without spaces, such as Khmer.
         ZERO_WIDTH_SPACE => before
             .last()
             .is_some_and(|last| CodePointMapData::<LineBreak>::new().get(*last) == LineBreak::ComplexContext),
@@ -69,7 +69,7 @@ fn is_honest(before: &[char], character: char, after: Option<char>) -> bool {
         _ if CodePointSetData::new::<VariationSelector>().contains(character) => before
             .last()
             .is_some_and(|last| !last.is_whitespace() && !is_ignorable(*last)),
-        // Vowel separators belong to Mongolian words.
+        // The vowel separator belongs in Mongolian words.
         '\u{180E}' => before
             .last()
             .is_some_and(|last| CodePointMapData::<Script>::new().get(*last) == Script::Mongolian),
@@ -77,7 +77,7 @@ fn is_honest(before: &[char], character: char, after: Option<char>) -> bool {
     }
 }
 
-/// Whether a joiner stands where one is needed.
+/// Returns whether a joiner stands where one is needed.
 fn joins(before: &[char], joiner: char, after: Option<char>) -> bool {
     if before
         .last()
@@ -85,7 +85,7 @@ fn joins(before: &[char], joiner: char, after: Option<char>) -> bool {
     {
         return false;
     }
-    // What the joiner joins: the letter below its marks, the emoji below its colour of skin.
+    // The character that the joiner follows: the letter below its marks, the emoji below its skin colour.
     let Some(base) = before
         .iter()
         .rev()
@@ -111,7 +111,7 @@ fn joins(before: &[char], joiner: char, after: Option<char>) -> bool {
     is_cursive || is_indic
 }
 
-/// Whether a character sits on the one before it.
+/// Returns whether a character modifies the one before it.
 fn is_mark(character: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(character);
     matches!(

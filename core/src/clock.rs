@@ -11,10 +11,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// The current instant, in UTC.
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
-    /// Now.
+    /// Returns the current instant.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Tells it what PostgreSQL's clock says now; only a [`FollowingClock`] cares.
+    /// Passes the clock the current time of PostgreSQL's; only a [`FollowingClock`] uses it.
     fn observe(&self, _reference: DateTime<Utc>) {}
 }
 
@@ -35,8 +35,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Begins with another clock's time, goes on with the machine's monotonic clock, which nobody sets, and is corrected by PostgreSQL's: so the
-/// programs of several machines agree although the wall clock of one is wrong, or jumps. What is right to a second stays as it is.
+/// A clock that starts at another clock's time, advances with the machine's monotonic clock, which cannot be set, and is corrected by PostgreSQL's
+/// clock: so the programs of several machines agree even if one's wall clock is wrong or jumps. Errors below a second are not corrected.
 #[derive(Debug)]
 pub struct FollowingClock {
     origin: DateTime<Utc>,
@@ -44,11 +44,11 @@ pub struct FollowingClock {
     ahead_ms: AtomicI64,
 }
 
-/// How far apart two clocks may be that count as the same.
+/// The difference from which on the clock is corrected.
 const TOLERATED_MS: u64 = 1_000;
 
 impl FollowingClock {
-    /// Begins with the time of this clock.
+    /// Creates a clock that starts at the current time of `begin`.
     pub fn from(begin: &dyn Clock) -> Self {
         Self {
             origin: begin.now(),

@@ -1,4 +1,4 @@
-//! What every program stands on, put together in one place: PostgreSQL, the clock, ids, sealing, and Stripe with the record of our calls.
+//! What every program is built on, assembled in one place: PostgreSQL, the clock, ids, sealing, and Stripe with the record of our calls.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use crate::ids::{SharedIds, SystemIds};
 use crate::inbox::Inbox;
 use crate::stripe::{BreakerSettings, Breakers, ClientConfigError, ClientOptions, StripeCalls, StripeClient};
 
-/// What the API, the workers and the operators' commands stand on; cheap to clone.
+/// What the API, the workers and the operators' commands are built on; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Foundation {
     /// PostgreSQL.
     pub db: Db,
-    /// Now.
+    /// The clock.
     pub clock: SharedClock,
-    /// New ids.
+    /// The source of new ids.
     pub ids: SharedIds,
-    /// Sealing and opening.
+    /// Seals and opens the encrypted columns.
     pub vault: Arc<Vault>,
 }
 
 impl Foundation {
-    /// Puts it together; nothing is asked yet.
+    /// Assembles the foundation; no connection is made yet.
     #[must_use]
     pub fn new(db: Db, clock: SharedClock, keys: WrappingKeys) -> Self {
         let ids: SharedIds = Arc::new(SystemIds::new(Arc::clone(&clock)));
@@ -38,10 +38,10 @@ impl Foundation {
         }
     }
 
-    /// Stripe, with the record of our calls and breakers of this process's own.
+    /// Creates the client for Stripe, with the record of our calls and with circuit breakers of this process.
     ///
     /// # Errors
-    /// When the configuration cannot be put to use.
+    /// When the configuration is unusable.
     pub fn stripe_calls(&self, stripe: &StripeConfig) -> Result<StripeCalls, ClientConfigError> {
         let options = ClientOptions::new(stripe.secret_key.clone(), stripe.api_base.as_str());
         Ok(StripeCalls::new(
@@ -53,7 +53,7 @@ impl Foundation {
         ))
     }
 
-    /// The inbox of Stripe's events.
+    /// Creates the inbox of Stripe's events.
     #[must_use]
     pub fn inbox(&self, stripe: &StripeConfig) -> Inbox {
         Inbox::new(

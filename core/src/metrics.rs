@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text format: one recorder for each process, whichever programs run in it.
+//! Metrics in Prometheus' text format, with one recorder per process, whichever programs run in it.
 //!
 //! Labels have few values, such as routes, codes and kinds, and never ids.
 
@@ -10,18 +10,18 @@ use tokio_util::sync::CancellationToken;
 
 pub use metrics_exporter_prometheus::{BuildError as RecorderError, PrometheusHandle as Recorder};
 
-/// Upper bounds of every histogram of durations, in seconds; their names end in `_seconds`.
+/// The upper bounds of every histogram of durations, in seconds; such metrics have names that end in `_seconds`.
 const BOUNDS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
 
-/// How often the histograms are emptied into their sums, which bounds their memory.
+/// How often the histograms are drained into their sums, which bounds their memory.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The recorder of this process, installed once: tests run several programs in one process.
 static INSTALLED: Mutex<Option<Recorder>> = Mutex::new(None);
 
-/// The recorder of this process, installed at the first call.
+/// Returns the recorder of this process, and installs it at the first call.
 ///
 /// # Errors
 /// When something else has installed another recorder.

@@ -1,8 +1,8 @@
-//! The switch that keeps money from leaving: thrown by an operator, or by a check of the books that fails.
+//! The switch that keeps money from leaving: turned off by an operator, or by a check of the ledger that fails.
 //!
-//! While it is off, every call that sends money out at Stripe waits: its job stays queued, its attempts are not used up, its
-//! transaction stays as it is. Everything inside goes on, and so does what brings money back. Each such call reads and locks the
-//! switch in the database transaction that counts its try, so no call begins after the stop has committed.
+//! While it is off, every call that sends money out at Stripe waits: its job stays queued, its attempts are not used up, and its
+//! transaction stays as it is. Everything internal continues, and so does what brings money back. Each such call reads and locks the
+//! switch in the database transaction that counts its attempt, so no call begins after the stop has committed.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
@@ -12,42 +12,36 @@ use serde_json::json;
 
 use crate::alarms::{self, AlarmKind};
 use crate::audit::{self, Actor, AuditRecord};
-use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use crate::db::{Db, DbError, Only, PgConn, in_transaction, sql};
 use crate::jobs::{self, QueueName, WaitsFor};
 
-/// The kind and the subject of the alarm that says that a check has stopped it.
+/// The kind and the subject of the alarm that is raised when a check has stopped money.
 pub const ALARM: (AlarmKind, &str) = (AlarmKind::MoneyOutStopped, "money_out");
 
-/// What the owner of a transaction reads while it waits, and what its job remembers.
+/// The text that the owner of a transaction reads while it waits, and that its job records.
 pub const WAITS: &str = "sending money is paused for the moment; it goes on by itself";
 
-/// How the switch stands.
+/// The state of the switch.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct MoneyOut {
-    /// Whether money goes out.
+    /// Whether money may leave.
     #[diesel(sql_type = Bool)]
     pub is_open: bool,
-    /// Why it was changed, if somebody said so.
+    /// The reason for the last change, if one was given.
     #[diesel(sql_type = Nullable<Text>)]
     pub reason: Option<String>,
     /// Who changed it.
     #[diesel(sql_type = Text)]
     pub changed_by: String,
-    /// When.
+    /// When it was changed.
     #[diesel(sql_type = Timestamptz)]
     pub changed_at: DateTime<Utc>,
 }
 
-#[derive(QueryableByName)]
-struct Open {
-    #[diesel(sql_type = Bool)]
-    is_open: bool,
-}
-
-/// How the switch stands; somebody who needs to rely on it asks `may_leave`.
+/// Returns the state of the switch; code that must rely on it calls `may_leave`.
 ///
 /// # Errors
-/// When the database cannot be reached, or the switch is gone.
+/// When the database cannot be reached, or the switch is missing.
 pub async fn state(db: &Db) -> Result<MoneyOut, DbError> {
     let rows: Vec<MoneyOut> =
         sql("SELECT is_open, reason, changed_by, changed_at FROM switches WHERE name = 'money_out'")
@@ -56,28 +50,28 @@ pub async fn state(db: &Db) -> Result<MoneyOut, DbError> {
     rows.into_iter().next().ok_or_else(gone)
 }
 
-/// How many jobs have found it stopped and wait for its start.
+/// Returns how many jobs have found the switch off and wait for it.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn waiting(db: &Db) -> Result<i64, DbError> {
-    jobs::count_waiting_for(db, WaitsFor::MoneyOut).await
+    jobs::count_waiting_for(db, WaitsFor::MoneyOut, WAITS).await
 }
 
-/// Whether money may leave: true until the caller's transaction ends. A switch that is gone is off.
+/// Returns whether money may leave, which stays so until the caller's transaction ends. A missing switch counts as off.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub(crate) async fn may_leave(conn: &mut PgConn) -> Result<bool, DbError> {
-    // A stop waits for this lock, so what has begun has begun before it.
-    let rows: Vec<Open> = sql("SELECT is_open FROM switches WHERE name = 'money_out' FOR SHARE")
+    // A stop waits for this lock, so every call that goes ahead has begun before the stop.
+    let rows: Vec<Only<Bool, bool>> = sql("SELECT is_open FROM switches WHERE name = 'money_out' FOR SHARE")
         .load(conn)
         .await?;
-    Ok(rows.as_slice().first().is_some_and(|row| row.is_open))
+    Ok(rows.as_slice().first().is_some_and(|row| row.value))
 }
 
-/// Keeps money from leaving from now on; false when it was stopped already, which keeps its first reason. What a check has found is told also when
-/// an operator had stopped it before: whoever lets it leave again has to know.
+/// Keeps money from leaving from now on; returns `false` if it was stopped already, which keeps the first reason. What a check has found raises an
+/// alarm even if an operator had stopped it before, since the operator who starts it again has to know.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -88,7 +82,7 @@ pub async fn stop(db: &Db, actor: &Actor, reason: &str, now: DateTime<Utc>) -> R
             record(conn, "stop_money_out", Some(reason), actor, now).await?;
         }
         let (kind, subject) = ALARM;
-        // An operator who stops it knows.
+        // An operator who stops it needs no alarm.
         if !matches!(actor, Actor::Operator(_)) && (stopped || !alarms::is_open_about(conn, kind, subject).await?) {
             alarms::raise(conn, kind, subject, &format!("no money goes out any more: {reason}"), now).await?;
         }
@@ -96,7 +90,7 @@ pub async fn stop(db: &Db, actor: &Actor, reason: &str, now: DateTime<Utc>) -> R
     })
 }
 
-/// Lets money leave again, and what has waited for it at once; gives how many jobs that were, none when it was not stopped.
+/// Lets money leave again and makes the jobs that waited for it due now; returns how many there were, or `None` if it was not stopped.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -113,10 +107,10 @@ pub async fn start(
         record(conn, "start_money_out", reason, actor, now).await?;
         let (kind, subject) = ALARM;
         alarms::close(conn, kind, subject, now).await?;
-        // Whatever its queue: also what an operator gives back is sent out. A job that somebody holds at this moment comes back by itself.
+        // In every queue, since an operator's refunds send money out too. A job whose row another session holds becomes due again by itself.
         let mut woken = 0;
         for &queue in QueueName::ALL {
-            woken += jobs::bring_forward(conn, jobs::Forward::all(queue, &[WaitsFor::MoneyOut]), now).await?;
+            woken += jobs::expedite(conn, jobs::Expedite::all(queue, &[WaitsFor::MoneyOut]), now).await?;
         }
         Ok::<_, DbError>(Some(woken))
     })

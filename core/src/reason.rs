@@ -1,20 +1,20 @@
-//! Why somebody does something, for those who read the audit trail: one rule for the operators' commands and for mutations.
+//! The reason for an action, as the audit trail records it: one rule for the operators' commands and for mutations.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::characters::deceive;
 
-/// The longest, in characters.
+/// The maximum length, in characters.
 const LONGEST: usize = 500;
 
-/// A line that says something: never blank, at most 500 characters, without control characters and without what hides or reorders text. Blanks
-/// around it are not part of it.
+/// A meaningful line of text: it contains a letter or a digit, has at most 500 characters, and contains no control characters and no characters
+/// that hide or reorder text. Surrounding whitespace is trimmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(String);
 
 impl Reason {
-    /// The sentence.
+    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -27,7 +27,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why a text is no reason.
+/// Why a text cannot be a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoReason {
     /// It has neither a letter nor a digit.
@@ -36,7 +36,7 @@ pub enum NoReason {
     /// It is too long.
     #[error("is longer than {LONGEST} characters")]
     Long,
-    /// It has control characters, line breaks among them, or others that deceive its reader.
+    /// It contains control characters (such as line breaks), or other characters that deceive its reader.
     #[error("contains control characters, or invisible ones that nothing in it needs; remove them")]
     Control,
 }

@@ -1,11 +1,11 @@
 //! When to try again: exponential backoff with full jitter, one policy per kind of error.
 //!
-//! Only delays are computed here. Who waits, and how often, is the job's business: attempts and due times are rows of
-//! PostgreSQL. The curve comes from the `backoff` crate, which is unmaintained (RUSTSEC-2025-0012, informational); no other
-//! module may name it, so replacing it means replacing [`RetryPolicy::ceiling`].
+//! Only delays are computed here. Which job waits, and how often it was tried, is kept elsewhere: attempts and due times are columns
+//! of the job's row in PostgreSQL. The curve comes from the `backoff` crate, which is unmaintained (RUSTSEC-2025-0012, informational);
+//! no other module may name it, so replacing it means replacing [`RetryPolicy::ceiling`].
 //!
-//! Full jitter (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>) draws the delay evenly between
-//! nothing and the curve, which spreads a crowd that failed at the same moment over the whole interval.
+//! Full jitter (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>) draws the delay evenly between zero
+//! and the curve, so that many jobs that failed at the same moment are spread over the whole interval.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// A lock or a row that somebody else holds for moments.
+    /// A lock or a row that is held elsewhere for a moment.
     pub const CONTENDED: Self = Self::new(Duration::from_millis(100), Duration::from_secs(5));
-    /// Another job of ours has to come further first: a look costs one query.
+    /// Another of our jobs has to make progress first; checking for it costs one query.
     pub const AFTER_ANOTHER: Self = Self::new(Duration::from_millis(500), Duration::from_secs(15));
     /// The database or Redis is away.
     pub const STORE_AWAY: Self = Self::new(Duration::from_millis(250), Duration::from_secs(30));
@@ -32,34 +32,34 @@ impl RetryPolicy {
     pub const STRIPE_BUSY: Self = Self::new(Duration::from_millis(500), Duration::from_secs(10));
     /// Stripe asked for fewer requests, or could not be reached.
     pub const STRIPE_THROTTLED: Self = Self::new(Duration::from_secs(1), Duration::from_secs(60));
-    /// A call to Stripe whose outcome is unknown: the same key again.
+    /// The outcome of a call to Stripe is unknown: it is sent again with the same key.
     pub const STRIPE_UNKNOWN: Self = Self::new(Duration::from_secs(1), Duration::from_secs(15 * 60));
     /// The platform's balance does not suffice yet; card money becomes available within days.
     pub const FUNDS_MISSING: Self = Self::new(Duration::from_secs(60), Duration::from_secs(6 * 60 * 60));
-    /// Everything else that may pass by itself.
+    /// Every other error that may pass by itself.
     pub const DEFAULT: Self = Self::new(Duration::from_secs(1), Duration::from_secs(5 * 60));
 
-    /// Delays that double from `initial` up to `most`.
+    /// Creates a policy whose delays double from `initial` up to `most`.
     #[must_use]
     pub const fn new(initial: Duration, most: Duration) -> Self {
         Self { initial, most }
     }
 
-    /// The delay before the try that follows `failures` failed ones, drawn from nothing up to [`Self::ceiling`] in whole
-    /// milliseconds. A seeded `rng` gives the same delays again.
+    /// Returns the delay before the try that follows `failures` failed ones, drawn from zero up to [`Self::ceiling`] in whole
+    /// milliseconds. An `rng` with the same seed yields the same delays.
     pub fn delay(&self, failures: u32, rng: &mut (impl Rng + ?Sized)) -> Duration {
         let ceiling = u64::try_from(self.ceiling(failures).as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(rng.random_range(0..=ceiling))
     }
 
-    /// The longest delay after `failures` failed tries: the first delay for 0 and 1, then doubling up to the most.
+    /// Returns the longest delay after `failures` failed tries: `initial` for 0 and 1, then doubling up to `most`.
     #[must_use]
     pub fn ceiling(&self, failures: u32) -> Duration {
         let mut curve: ExponentialBackoff<SystemClock> = ExponentialBackoffBuilder::new()
             .with_initial_interval(self.initial)
             .with_max_interval(self.most)
             .with_multiplier(2.0)
-            // The jitter is ours: the crate's own cannot be seeded.
+            // The jitter is applied in `delay`: the crate's own cannot be seeded.
             .with_randomization_factor(0.0)
             .with_max_elapsed_time(None)
             .build();

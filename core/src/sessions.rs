@@ -1,4 +1,4 @@
-//! Sessions that were revoked: rows of PostgreSQL that end every token with their `sid` before its time.
+//! Revoked sessions: rows in PostgreSQL that invalidate every token with their `sid` before it expires.
 
 use diesel::prelude::*;
 use diesel::{dsl, select};
@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::schema::revoked_sessions;
 use crate::db::{Db, DbError};
 
-/// Whether a session was revoked.
+/// Returns whether a session was revoked.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -18,7 +18,7 @@ pub async fn is_revoked(db: &Db, session: &str) -> Result<bool, DbError> {
         .await?)
 }
 
-/// Which of these sessions were revoked.
+/// Returns which of these sessions were revoked.
 ///
 /// # Errors
 /// When the database cannot be reached.

@@ -1,7 +1,7 @@
-//! Logs: one subscriber for each program, to standard error.
+//! Logs: one subscriber per process, which writes to standard error.
 //!
-//! Log lines carry ids and never secrets or personal data. Libraries that would print request headers, SQL parameters or Redis
-//! commands at their talkative levels are capped at `warn` whatever `RUST_LOG` says, so that turning logs up in an incident
+//! Log lines contain ids, never secrets or personal data. Libraries that would log request headers, SQL parameters or Redis
+//! commands at their verbose levels are capped at `warn` whatever `RUST_LOG` is, so that raising the log level in an incident
 //! does not write keys to a file.
 
 use std::fmt;
@@ -18,10 +18,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// What is logged when `RUST_LOG` is not set.
+/// The filter when `RUST_LOG` is not set.
 pub const DEFAULT_FILTER: &str = "info";
 
-/// Crates that may print what must not be logged: headers with keys, statements with values, commands with payloads.
+/// Crates that may log what must not be logged: headers with keys, statements with values, commands with payloads.
 const CAPPED: [&str; 20] = [
     "apalis",
     "apalis_core",
@@ -45,8 +45,8 @@ const CAPPED: [&str; 20] = [
     "tower",
 ];
 
-/// Crates of Stripe's objects. Their only lines warn of each value of an enum that they do not know, such as a new type of event, every time
-/// it is read: four of five lines of a worker. Such a value is nothing to warn of: it is handled where it is read.
+/// Crates of Stripe's objects, capped at `error`. Their only lines warn of enum values that they do not know, such as a new event type, every
+/// time one is read: four of five lines of a worker. They need no warning, since such values are handled where they are read.
 const NOISY: [&str; 6] = [
     "stripe_billing",
     "stripe_connect",
@@ -56,7 +56,7 @@ const NOISY: [&str; 6] = [
     "stripe_types",
 ];
 
-/// Why logging could not be set up.
+/// The reason why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `RUST_LOG` is not understood.
@@ -67,10 +67,10 @@ pub enum TelemetryError {
     Already(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging for this process; each JSON line names `service`, such as `wallet-api`.
+/// Starts logging for this process. Each JSON line names `service`, such as `wallet-api`.
 ///
 /// # Errors
-/// When the filter is not understood, or at a second call.
+/// When the filter is not understood, or when logging is set up already.
 pub fn init(service: &str, logs: &LogConfig) -> Result<(), TelemetryError> {
     let ansi = std::io::stderr().is_terminal();
     subscriber(service, logs, std::io::stderr, ansi)?
@@ -124,7 +124,7 @@ fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= most
 }
 
-/// JSON lines that begin with the service's name.
+/// Formats events as JSON lines that begin with the service's name.
 struct WithService {
     json: Format<Json>,
     /// The name as a JSON string.

@@ -1,12 +1,12 @@
-//! Requests that try to be too much for whoever reads them: made from choices, so that a seed, a fuzzer or a test can make them again.
+//! Hostile requests, meant to be too much for their reader. They are made from choices, so that a seed, a fuzzer or a test can repeat them.
 //!
-//! Not one of them is meant to be answered. What each kind is after is said beside it.
+//! None of them is meant to be answered. What each kind attacks is documented with its function.
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
-/// The largest body that the API reads.
+/// The maximum size of a body that the API reads, in bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
 
 const KINDS: usize = 9;
@@ -75,9 +75,9 @@ const PIECES: [&str; 24] = [
     "&",
 ];
 
-/// Where choices come from.
+/// A source of choices.
 pub trait Choices {
-    /// A number below `bound`, which is at least one.
+    /// Returns a number below `bound`, which is at least one.
     fn below(&mut self, bound: usize) -> usize;
 }
 
@@ -87,7 +87,7 @@ impl Choices for SmallRng {
     }
 }
 
-/// Choices out of bytes, as a fuzzer hands them; zero once they have come to an end.
+/// Choices from the bytes of a fuzzer; zero once they are used up.
 #[derive(Debug)]
 pub struct Bytes<'a>(pub &'a [u8]);
 
@@ -100,13 +100,13 @@ impl Choices for Bytes<'_> {
     }
 }
 
-/// The body of a request of at most [`MOST_BYTES`], by its number.
+/// Returns the body of a request of at most [`MOST_BYTES`], made from this seed.
 #[must_use]
 pub fn numbered(seed: u64) -> Vec<u8> {
     body(&mut SmallRng::seed_from_u64(seed))
 }
 
-/// The body of a request of at most [`MOST_BYTES`].
+/// Returns the body of a request of at most [`MOST_BYTES`].
 pub fn body(choices: &mut dyn Choices) -> Vec<u8> {
     let variables = variables(choices);
     let mut document = document(choices);
@@ -126,7 +126,7 @@ pub fn body(choices: &mut dyn Choices) -> Vec<u8> {
     }
 }
 
-/// A document, somewhat larger than the bound now and then.
+/// Returns a document, sometimes somewhat larger than the maximum.
 fn document(choices: &mut dyn Choices) -> String {
     match choices.below(KINDS) {
         0 => chain(choices),
@@ -145,7 +145,7 @@ fn pick<'a>(choices: &mut dyn Choices, from: &[&'a str]) -> &'a str {
     from.get(choices.below(from.len())).copied().unwrap_or("x")
 }
 
-/// After whoever follows every spread: each fragment spreads the next one several times.
+/// Attacks code that follows every spread: each fragment spreads the next one several times.
 fn chain(choices: &mut dyn Choices) -> String {
     let (levels, times) = (1 + choices.below(1_200), 1 + choices.below(100));
     let end = pick(
@@ -170,7 +170,7 @@ fn chain(choices: &mut dyn Choices) -> String {
     format!("{text}fragment F{levels} on Query{{{end}}}")
 }
 
-/// After whoever compares every two fields.
+/// Attacks code that compares every two fields.
 fn aliases(choices: &mut dyn Choices) -> String {
     let (field, same) = (pick(choices, &NAMES), choices.below(3));
     let inner = pick(
@@ -198,7 +198,7 @@ fn aliases(choices: &mut dyn Choices) -> String {
     text
 }
 
-/// After the stack of whoever descends.
+/// Attacks the stack of recursive code.
 fn nested(choices: &mut dyn Choices) -> String {
     let levels = 1 + choices.below(20_000);
     let (open, close) = match choices.below(8) {
@@ -215,7 +215,7 @@ fn nested(choices: &mut dyn Choices) -> String {
     format!("{front}{}x{}", open.repeat(levels), close.repeat(levels))
 }
 
-/// After whatever the others leave out: fields, arguments, directives and fragments at random.
+/// Attacks whatever the other kinds leave out, with random fields, arguments, directives and fragments.
 fn tree(choices: &mut dyn Choices) -> String {
     let mut text = pick(
         choices,
@@ -269,7 +269,7 @@ fn selections(choices: &mut dyn Choices, text: &mut String, level: usize) {
     text.push('}');
 }
 
-/// After whoever copies values, or takes numbers and escapes for what they seem.
+/// Attacks code that copies values, or that takes numbers and escapes at face value.
 fn values(choices: &mut dyn Choices) -> String {
     let part = match choices.below(9) {
         0 => "1,".to_owned(),
@@ -289,7 +289,7 @@ fn values(choices: &mut dyn Choices) -> String {
     )
 }
 
-/// After the parser.
+/// Attacks the parser.
 fn soup(choices: &mut dyn Choices) -> String {
     let most = 1 + choices.below(MOST_BYTES);
     let mut text = String::new();
@@ -307,7 +307,7 @@ fn soup(choices: &mut dyn Choices) -> String {
     text
 }
 
-/// After the size of the answer, within what is allowed to be asked.
+/// Attacks the size of the response, within what may be requested.
 fn heavy(choices: &mut dyn Choices) -> String {
     let field = pick(
         choices,
@@ -334,7 +334,7 @@ fn heavy(choices: &mut dyn Choices) -> String {
     format!("{{{roots}}}")
 }
 
-/// After the stack by way of both: fragments in fragments in inline fragments.
+/// Attacks the stack by way of both: fragments in fragments in inline fragments.
 fn nested_fragments(choices: &mut dyn Choices) -> String {
     let (levels, fragments) = (1 + choices.below(62), 1 + choices.below(60));
     let inside = |name: &str| format!("{}{{...{name}}}{}", "{...".repeat(levels), "}".repeat(levels));
@@ -348,7 +348,7 @@ fn nested_fragments(choices: &mut dyn Choices) -> String {
     format!("{text}fragment F{fragments} on Query{{__typename}}")
 }
 
-/// After whoever looks at every definition for every other.
+/// Attacks code that visits every definition for every other one.
 fn definitions(choices: &mut dyn Choices) -> String {
     let part = pick(
         choices,

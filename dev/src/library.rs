@@ -1,5 +1,5 @@
-//! Libraries that others wrote, run by tests as clients: installed as published, in the versions that their lock files pin, into a cache outside
-//! the repository, and handed to a script.
+//! Third-party libraries that tests run as clients. They are installed as published, in the versions that their lock files pin, into a cache
+//! outside the repository, and handed to a script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use anyhow::{Result, ensure};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-/// How long an installation may take; a slower registry counts as one that cannot be reached.
+/// The time limit of an installation; a slower registry counts as unreachable.
 const INSTALL_WITHIN: Duration = Duration::from_secs(150);
 
-/// What package managers say about a network that is not there, a registry that is down, or a proxy that refuses.
+/// What package managers print when there is no network, the registry is down, or a proxy refuses.
 const UNREACHABLE: [&str; 23] = [
     "ENOTFOUND",
     "EAI_AGAIN",
@@ -34,7 +34,7 @@ const UNREACHABLE: [&str; 23] = [
     "Connection refused",
     "ConnectTimeoutError",
     "Could not fetch URL",
-    // pip is silent about why it saw nothing at all.
+    // pip does not say why it found nothing at all.
     "(from versions: none)",
     "Read timed out",
     "Temporary failure in name resolution",
@@ -50,36 +50,36 @@ pub enum Language {
     Python,
 }
 
-/// A library and the script that runs it through everything.
+/// A library and the script that tries out all of it.
 #[derive(Debug, Clone)]
 pub struct Library {
-    /// What it is called.
+    /// The library's name.
     pub name: &'static str,
-    /// The language of both.
+    /// The language of the library and the script.
     pub language: Language,
-    /// Where its lock file and the script are.
+    /// The folder of its lock file and the script.
     pub folder: PathBuf,
 }
 
-/// What became of an installation.
+/// The result of an installation.
 #[derive(Debug)]
 pub enum Installation {
     /// The library is in this folder.
     Ready(PathBuf),
-    /// The machine lacks what it takes, for this reason.
+    /// The machine lacks a requirement, for this reason.
     Impossible(String),
 }
 
-/// A command that came to its end.
+/// A command that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Whether it says that all went well.
+    /// Whether its exit code means success.
     pub success: bool,
     /// Standard output, then standard error.
     pub output: String,
 }
 
-/// Runs a command; nothing when it does not end in time.
+/// Runs a command; returns `None` if it does not end in time.
 pub async fn run(mut command: Command, within: Duration) -> Option<Ended> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let ended = tokio::time::timeout(within, command.output()).await.ok()?;
@@ -96,7 +96,7 @@ pub async fn run(mut command: Command, within: Duration) -> Option<Ended> {
     Some(ended)
 }
 
-/// Where libraries are kept between runs, beside the compiled files of `bin/test`.
+/// Returns the folder where libraries are kept between runs, beside the compiled files of `bin/test`.
 #[must_use]
 pub fn cache_root() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty());
@@ -110,7 +110,7 @@ pub fn cache_root() -> PathBuf {
 }
 
 impl Library {
-    /// Where the library is, once it is installed; another lock file means another folder.
+    /// Returns the folder of the installed library; each version of the lock file has a folder of its own.
     ///
     /// # Errors
     /// When its lock file cannot be read.
@@ -126,7 +126,7 @@ impl Library {
     /// Installs the library below `cache` unless it is there already; `env` is for the package manager.
     ///
     /// # Errors
-    /// When the files cannot be read or written, or the package manager refuses what the lock file says.
+    /// When the files cannot be read or written, or the package manager refuses the lock file.
     pub async fn install(&self, cache: &Path, env: &[(&str, &str)]) -> Result<Installation> {
         if let Err(missing) = self.language.tools().await {
             return Ok(Installation::Impossible(missing));
@@ -163,7 +163,7 @@ impl Library {
         Ok(Installation::Ready(home))
     }
 
-    /// The script that runs the library through everything, with the library from that folder.
+    /// Returns the command of the script, which uses the library from the folder `home`.
     #[must_use]
     pub fn script(&self, home: &Path) -> Command {
         let mut command = match self.language {
@@ -185,7 +185,7 @@ impl Library {
 }
 
 impl Language {
-    /// The files that pin a library, with the hashes of what is to be installed.
+    /// Returns the files that pin a library, with the hashes of what is to be installed.
     const fn locks(self) -> &'static [&'static str] {
         match self {
             Self::Node => &["package.json", "package-lock.json"],
@@ -193,10 +193,10 @@ impl Language {
         }
     }
 
-    /// Whether the interpreter and the package manager are there; otherwise what is missing.
+    /// Checks that the interpreter and the package manager are installed.
     ///
     /// # Errors
-    /// What is missing, in words.
+    /// Returns what is missing, in words.
     pub async fn tools(self) -> std::result::Result<(), String> {
         let (interpreter, version, oldest, manager): (_, &[&str], _, &[&str]) = match self {
             Self::Node => (
@@ -259,7 +259,7 @@ impl Language {
     }
 }
 
-/// What a command says, if it can be run and succeeds.
+/// Returns the output of a command, if it can be run and succeeds.
 async fn ask(program: &str, args: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     command.args(args);

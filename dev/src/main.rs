@@ -1,4 +1,4 @@
-//! wallet-dev: runs the local stack, the Stripe simulator and the demonstration; issues tokens. `wallet-dev --help` tells more.
+//! wallet-dev: runs the local stack, the Stripe simulator and the demonstration; issues tokens. See `wallet-dev --help`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -119,7 +119,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The simulator with what people of a stack do about a state that cannot be read.
+/// Adds the remedy of a stack's developer for a state that cannot be read.
 fn simulator(arguments: Arguments) -> SimulatorConfig {
     SimulatorConfig {
         state_remedy: "`wallet-dev forget` (`bin/dev forget`) forgets it".to_owned(),
@@ -178,7 +178,7 @@ fn environment(folder: &Path) -> Result<String> {
     }
 }
 
-/// Runs the command in the terminal's foreground, where Ctrl-C reaches it directly; we only wait for its end.
+/// Runs the command in the terminal's foreground, where Ctrl-C reaches it directly; this program only waits for its end.
 async fn with_postgres(command: &[String]) -> Result<ExitCode> {
     let (program, args) = command.split_first().context("no command")?;
     let mut signals = Signals::catch()?;

@@ -1,27 +1,27 @@
-//! How fast this machine is at this moment, so that no bar of time depends on it.
+//! Measures how fast this machine is at the moment, so that time limits do not depend on it.
 //!
-//! Bars of time are for two processors of a usual speed that nobody else uses. As many threads as there are processors each do a fixed piece of
-//! work, some times over. What the median piece took longer than it may is what every bar of time is longer by: a machine half as fast, or
-//! shared with as many busy programs, has twice the time. It is measured once for each process: by a campaign before anything of it runs, so
-//! that a system that burdens the machine itself gains nothing by it, and by a test only when a bar is about to be missed.
+//! Time limits are meant for two otherwise idle processors of the usual speed. As many threads as there are processors each do a fixed piece of
+//! work several times. All time limits are lengthened by the factor by which the median piece was too slow: a machine half as fast, or
+//! shared with as many busy programs, gets twice the time. Each process measures once: a campaign before it runs anything, so
+//! that a system that burdens the machine itself gains nothing by it, and a test only when a limit is about to be missed.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-/// What a piece takes on the machine that the bars are for, at most.
+/// The maximum duration of a piece on the machine that the limits are meant for.
 const USUAL: Duration = Duration::from_millis(60);
-/// Pieces of each thread.
+/// The number of pieces per thread.
 const PIECES: usize = 15;
-/// Bytes that are digested for one.
+/// The number of bytes that a piece digests.
 const PIECE: usize = 8 << 20;
-/// A machine slower than this has no use for a campaign; its bars would be none.
+/// The maximum factor. On a slower machine a campaign is useless: its limits would be meaningless.
 const SLOWEST: f64 = 8.0;
 
 static FACTOR: OnceLock<f64> = OnceLock::new();
 
-/// By what factor the bars of time are longer here: 1 or more.
+/// Returns the factor by which time limits are longer here, from 1 to `SLOWEST`.
 #[must_use]
 pub fn factor() -> f64 {
     *FACTOR.get_or_init(|| {
@@ -36,13 +36,13 @@ pub fn factor() -> f64 {
     })
 }
 
-/// A bar of time, as long as this machine needs it.
+/// Returns a time limit, lengthened as this machine needs it.
 #[must_use]
 pub fn scaled(bar: Duration) -> Duration {
     bar.mul_f64(factor())
 }
 
-/// Whether more time has passed than a bar gives, also on this machine, which is measured only then.
+/// Returns whether a time limit is exceeded even on this machine, which is measured only if it is exceeded as it stands.
 #[must_use]
 pub fn is_over(passed: Duration, bar: Duration) -> bool {
     passed > bar && passed > scaled(bar)
@@ -75,7 +75,7 @@ mod tests {
         assert!((of(vec![USUAL / 4; 5]) - 1.0).abs() < 1e-9);
         assert!((of(vec![USUAL * 3; 5]) - 3.0).abs() < 1e-9);
         assert!((of(vec![USUAL * 100; 5]) - SLOWEST).abs() < 1e-9);
-        // One piece that was interrupted says nothing.
+        // One piece that was interrupted does not matter.
         assert!((of(vec![USUAL, USUAL, USUAL * 50]) - 1.0).abs() < 1e-9);
     }
 }

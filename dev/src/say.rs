@@ -1,8 +1,8 @@
-//! Talking to the person at the terminal.
+//! Output to the person at the terminal.
 
 use std::io::Write as _;
 
-/// Prints one line on standard output at once. A reader that went away is no reason to stop.
+/// Prints one line on standard output at once. If its reader has gone away, that is ignored.
 pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! Access tokens for development and tests: what an identity provider would issue.
+//! Access tokens for development and tests, such as an identity provider would issue.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,15 +30,15 @@ struct Claims<'a> {
     sid: Option<&'a str>,
 }
 
-/// An HS256 token of `user`, valid for `ttl` from now. Its claims are `sub`, `exp` and `role`.
+/// Issues an HS256 token of `user`, valid for `ttl` from now. Its claims are `sub`, `exp` and `role`.
 ///
 /// # Errors
-/// When the secret is shorter than the 32 bytes that the API asks for.
+/// When the secret is shorter than the 32 bytes that the API requires.
 pub fn issue(secret: &str, user: Uuid, role: Role, ttl: Duration) -> Result<String> {
     issue_in_session(secret, user, role, ttl, None)
 }
 
-/// As [`issue`], of a session that can be revoked (`sid`).
+/// Does as [`issue`], for a session that can be revoked (`sid`).
 ///
 /// # Errors
 /// As [`issue`].
@@ -70,10 +70,10 @@ pub fn issue_in_session(
     .context("cannot sign the token")
 }
 
-/// A duration as people write it: `90s`, `15m`, `1h`, `7d`.
+/// Parses a duration as people write it: `90s`, `15m`, `1h`, `7d`.
 ///
 /// # Errors
-/// Says what is expected when it is something else.
+/// Describes what is expected.
 pub fn parse_ttl(text: &str) -> Result<Duration, String> {
     let expected = || format!("\"{text}\" is no duration such as 90s, 15m, 1h or 7d");
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());

@@ -1,5 +1,5 @@
-//! The body of a request: as it comes, and as choices out of which a document is made. None may end the program, take long
-//! (libFuzzer's `-timeout`), or be promised a larger answer than there may be.
+//! The body of a request: the input itself, and a document made from the input as choices. None may end the program, take long
+//! (libFuzzer's `-timeout`), or be allowed a larger response than the maximum.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -27,7 +27,7 @@ CREATE TABLE jobs (
     created_at     timestamptz  NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
--- What a dispatcher looks for: not yet handed over, in order of acceptance.
+-- What a dispatcher looks for: not yet dispatched, in order of acceptance.
 CREATE INDEX jobs_to_hand_over ON jobs (queue, id) WHERE handed_over_at IS NULL AND parked_at IS NULL;
 -- What Redis or a worker may have lost.
 CREATE INDEX jobs_handed_over ON jobs (queue, handed_over_at) WHERE handed_over_at IS NOT NULL AND parked_at IS NULL;

@@ -1,4 +1,4 @@
-//! What the API answers.
+//! The answers of the API.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ impl Answer {
     /// The result of the only root field.
     ///
     /// # Panics
-    /// When there are errors or several fields.
+    /// If there are errors or several fields.
     #[must_use]
     pub fn data(self) -> Value {
         assert!(
@@ -31,7 +31,7 @@ impl Answer {
         fields.values().next().cloned().unwrap_or_default()
     }
 
-    /// The code of the first error; none when there is no error.
+    /// The code of the first error, or `None` if there is no error.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.body["errors"][0]["extensions"]["code"].as_str()

@@ -7,7 +7,7 @@ use crate::Database;
 /// Checks everything that holds at every moment, in one snapshot.
 ///
 /// # Panics
-/// When something does not hold: all of it is listed.
+/// If something does not hold: all of it is listed.
 pub async fn assert_balanced(db: &Database) {
     let violations = violations(db).await;
     assert!(
@@ -21,7 +21,7 @@ pub async fn assert_balanced(db: &Database) {
 /// I12: the database transaction that moves money also writes the audit record of it. Only a fresh database can tell: `xmin` does not last.
 ///
 /// # Panics
-/// When money was moved without.
+/// If money was moved without one.
 pub async fn assert_audited(db: &Database) {
     let moved_alone = "SELECT 'I12: an entry of ' || e.transaction_id || ' was not written together with its audit record'
                          FROM ledger_entries e
@@ -32,10 +32,10 @@ pub async fn assert_audited(db: &Database) {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// What violates an invariant now, each with the name of its check.
+/// The current violations of invariants, each with the name of its check.
 ///
 /// # Panics
-/// When PostgreSQL refuses.
+/// If PostgreSQL refuses.
 pub async fn violations(db: &Database) -> Vec<String> {
     let verified = verify(db.pool().await, Scope::Complete, 20, |_, _| {})
         .await

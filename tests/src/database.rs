@@ -1,4 +1,4 @@
-//! A test's own database: SQL for looking and for planting faults, and the core's own pool.
+//! A test's own database: SQL for reading and for planting faults, and the core's own pool.
 
 use std::sync::Arc;
 
@@ -39,20 +39,20 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// A migrated database that nobody else uses.
+    /// Creates a migrated database that no other test uses.
     pub async fn migrated() -> Self {
         Self::named(servers::new_database().await)
     }
 
-    /// A database without any table.
+    /// Creates a database without any table.
     pub async fn empty() -> Self {
         Self::named(servers::empty_database().await)
     }
 
-    /// A copy of it as it is now. Whoever was connected is cut off and has to connect again.
+    /// Makes a copy of its current state. Existing connections are cut and have to be opened again.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn copy(&self) -> Self {
         let cluster = servers::postgres().await;
         let allow = async |yes: bool| {
@@ -98,7 +98,7 @@ impl Database {
     /// A new connection.
     ///
     /// # Panics
-    /// When there is none to be had.
+    /// If there is none available.
     pub async fn connect(&self) -> Client {
         servers::postgres().await.connect(&self.name).await.unwrap()
     }
@@ -108,10 +108,10 @@ impl Database {
         self.client.get_or_init(|| self.connect()).await
     }
 
-    /// A small pool of the core's own, to call its functions with.
+    /// A small pool of the core's type, for calls of its functions.
     ///
     /// # Panics
-    /// When the database cannot be used.
+    /// If the database cannot be used.
     pub async fn pool(&self) -> &Db {
         let open = async || {
             let options = DbOptions {
@@ -127,43 +127,43 @@ impl Database {
     /// The rows of a query.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
         let rows = self.client().await.query(sql, values).await;
         rows.unwrap_or_else(|error| panic!("{sql}: {}", told(&error)))
     }
 
-    /// The one value of a query.
+    /// The only value of a query.
     ///
     /// # Panics
-    /// When PostgreSQL refuses or there is not exactly one row.
+    /// If PostgreSQL refuses or there is not exactly one row.
     pub async fn value<T: FromSqlOwned>(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> T {
         let rows = self.rows(sql, values).await;
         assert_eq!(rows.len(), 1, "one row is expected of {sql}");
         rows[0].get(0)
     }
 
-    /// How many rows a query counts.
+    /// The number of rows that a query counts.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn count(&self, what: &str) -> i64 {
         self.value(&format!("SELECT count(*) FROM {what}"), &[]).await
     }
 
-    /// Runs a statement and says how many rows it changed.
+    /// Runs a statement and returns how many rows it changed.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn execute(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> u64 {
         let done = self.client().await.execute(sql, values).await;
         done.unwrap_or_else(|error| panic!("{sql}: {}", told(&error)))
     }
 
-    /// What PostgreSQL says when it refuses a statement.
+    /// Runs a statement that PostgreSQL must refuse, and returns its message.
     ///
     /// # Panics
-    /// When it does not refuse.
+    /// If it does not refuse.
     pub async fn refusal(&self, sql: &str) -> String {
         match self.client().await.batch_execute(sql).await {
             Ok(()) => panic!("not refused: {sql}"),
@@ -175,7 +175,7 @@ impl Database {
     /// it comes and goes by itself.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn digest(&self) -> Vec<String> {
         let parts: Vec<String> = BUSINESS_TABLES
             .iter()
@@ -193,10 +193,10 @@ impl Database {
             .collect()
     }
 
-    /// Drops it, ending whoever is still connected.
+    /// Drops the database and ends all sessions that are still connected.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn drop(self) {
         servers::postgres().await.drop_database(&self.name).await.unwrap();
     }
@@ -208,10 +208,10 @@ fn told(error: &tokio_postgres::Error) -> String {
         .map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned())
 }
 
-/// What `pg_dump` says of a database, without what differs from run to run.
+/// The output of `pg_dump` for a database, without what differs from run to run.
 ///
 /// # Panics
-/// When `pg_dump` is not installed or fails.
+/// If `pg_dump` is not installed or fails.
 pub async fn dump(url: &str, args: &[&str]) -> String {
     let output = tokio::process::Command::new("pg_dump")
         .args(args)
@@ -232,10 +232,10 @@ pub async fn dump(url: &str, args: &[&str]) -> String {
         .join("\n")
 }
 
-/// Plays a dump into an empty database.
+/// Restores a dump into an empty database.
 ///
 /// # Panics
-/// When `psql` is not installed or a statement fails.
+/// If `psql` is not installed or a statement fails.
 pub async fn restore(url: &str, dump: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), dump).unwrap();

@@ -1,8 +1,8 @@
-//! A wallet's lock in the hands of somebody else: any RedLock client, here a bare `SET NX PX`.
+//! A wallet's lock that another RedLock client holds, here by a bare `SET NX PX`.
 
 use redis::aio::MultiplexedConnection;
 
-/// A lock held on some lock nodes by a stranger.
+/// A lock that another client holds on some lock nodes.
 pub struct HeldLock {
     key: String,
     nodes: Vec<MultiplexedConnection>,
@@ -17,10 +17,10 @@ impl std::fmt::Debug for HeldLock {
 }
 
 impl HeldLock {
-    /// Takes the lock of `wallet` on these nodes for longer than any test.
+    /// Takes the lock of `wallet` on these nodes for longer than any test takes.
     ///
     /// # Panics
-    /// When a node cannot be reached or somebody else holds it.
+    /// If a node cannot be reached or another client holds the lock.
     pub async fn take(wallet: &str, urls: &[String]) -> Self {
         let key = format!("wallet:{wallet}");
         let mut nodes = Vec::new();
@@ -36,10 +36,10 @@ impl HeldLock {
         Self { key, nodes }
     }
 
-    /// Gives it back.
+    /// Releases the lock.
     ///
     /// # Panics
-    /// When a node cannot be reached.
+    /// If a node cannot be reached.
     pub async fn release(mut self) {
         for node in &mut self.nodes {
             redis::cmd("DEL").arg(&self.key).exec_async(node).await.unwrap();

@@ -4,7 +4,7 @@
 //! on a free port and any number of workers, all in this process and on one clock that tests move. [`TestApp::finish`] ends it and
 //! checks what must always hold ([`books`]). The servers behind it are shared by all tests of a run ([`servers`]).
 //!
-//! What fails here panics: it fails the test.
+//! A failure here panics, which fails the test.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -10,7 +10,7 @@ pub fn major(cents: i64) -> String {
 /// `"12.50"` as `1250`, and `"12"` of a currency without decimals as `12`.
 ///
 /// # Panics
-/// When it is no amount with two decimals or none.
+/// If it is no amount with two decimals or none.
 #[must_use]
 pub fn cents(major: &str) -> i64 {
     let (whole, part) = major.split_once('.').unwrap_or((major, ""));

@@ -1,26 +1,26 @@
-//! Waiting for something to become true: by looking again, never by guessing a duration.
+//! Waits until something becomes true, by checking repeatedly, never by a guessed duration.
 
 use std::time::{Duration, Instant};
 
 use wallet_dev::pace;
 
-/// How long anything may take before the test fails: far more than it needs; longer on a machine that is slower or shared.
+/// How long anything may take before the test fails: far more than needed, and longer on a machine that is slower or shared.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
 const LOOK_EVERY: Duration = Duration::from_millis(15);
 
-/// Looks until there is something to return.
+/// Checks repeatedly until there is something to return.
 ///
 /// # Panics
-/// When there is nothing after [`PATIENCE`]; `what` says what was waited for.
+/// If there is nothing after [`PATIENCE`]; `what` says what was waited for.
 pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     until_within(PATIENCE, what, look).await
 }
 
-/// As [`until`], with another deadline.
+/// Like [`until`], with another deadline.
 ///
 /// # Panics
-/// When there is nothing by then.
+/// If there is nothing by then.
 pub async fn until_within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -35,10 +35,10 @@ pub async fn until_within<T>(patience: Duration, what: &str, mut look: impl Asyn
     }
 }
 
-/// Looks until it holds.
+/// Checks repeatedly until the condition holds.
 ///
 /// # Panics
-/// When it does not hold after [`PATIENCE`].
+/// If it does not hold after [`PATIENCE`].
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     until(what, async || holds().await.then_some(())).await;
 }

@@ -1,4 +1,4 @@
-//! Our programs as processes of their own: for starts that are refused and for signals.
+//! Runs our programs as separate processes, to test refused starts and signals.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use wallet_dev::stack::{Env, Process, ProcessSpec, program};
 
 use crate::system::Variables;
 
-/// How long a program that is to end may take.
+/// How long a program may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
-/// What a program said and how it ended.
+/// The output of a program and how it ended.
 #[derive(Debug)]
 pub struct Ended {
     /// Its exit code.
@@ -23,10 +23,10 @@ pub struct Ended {
     pub err: String,
 }
 
-/// Runs one of our programs with these variables and nothing else, until it ends by itself.
+/// Runs one of our programs with only these variables until it ends by itself.
 ///
 /// # Panics
-/// When it has not been built, or does not end.
+/// If it has not been built, or does not end.
 pub async fn run(name: &str, args: &[&str], variables: &Variables) -> Ended {
     let mut command = Command::new(program::find(name).unwrap());
     command
@@ -45,7 +45,7 @@ pub async fn run(name: &str, args: &[&str], variables: &Variables) -> Ended {
     }
 }
 
-/// A program that runs on; its log goes with it.
+/// A running program with its log.
 #[derive(Debug)]
 pub struct Program {
     /// The running program: dropping it kills it.
@@ -56,7 +56,7 @@ pub struct Program {
 /// Starts one of our programs with these variables.
 ///
 /// # Panics
-/// When it has not been built or cannot be run.
+/// If it has not been built or cannot be run.
 #[must_use]
 pub fn start(name: &str, args: &[&str], variables: &Variables) -> Program {
     let mut env = Env::new();

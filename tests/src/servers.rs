@@ -19,23 +19,23 @@ use wallet_dev::stack::{Cluster, LOCK_NODES, Postgres, PostgresOptions, Redis, R
 
 use crate::poll;
 
-/// The migrated database that every test's own is a copy of.
+/// The migrated database of which every test's own database is a copy.
 const TEMPLATE: &str = "wallet_template";
 
 /// The queue's Redis and the lock nodes.
 #[derive(Debug)]
 pub struct RedisNodes {
-    /// Queue, sessions, caches, limits.
+    /// The node for queue, sessions, caches and limits.
     pub queue: Redis,
-    /// RedLock.
+    /// The lock nodes of RedLock.
     pub locks: Vec<Redis>,
 }
 
 impl RedisNodes {
-    /// Starts a queue node and three lock nodes that nobody else uses.
+    /// Starts a queue node and three lock nodes that no other test uses.
     ///
     /// # Panics
-    /// When Redis is not installed or does not come up.
+    /// If Redis is not installed or does not start.
     pub async fn start() -> Self {
         let mut locks = Vec::new();
         for number in 1..=LOCK_NODES {
@@ -69,7 +69,7 @@ pub async fn redis() -> &'static RedisNodes {
 /// The PostgreSQL of this run, with the template database.
 ///
 /// # Panics
-/// When PostgreSQL is not installed, does not come up, or the migrations fail.
+/// If PostgreSQL is not installed, does not start, or the migrations fail.
 pub async fn postgres() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     CLUSTER.get_or_init(async || ready_cluster().await.unwrap()).await
@@ -167,24 +167,24 @@ async fn fill(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The URL for clients that need not ask whether the server speaks TLS.
+/// The URL for clients that do not need to ask whether the server speaks TLS.
 #[must_use]
 pub fn without_tls(url: &str) -> String {
     format!("{url}?sslmode=disable")
 }
 
-/// Makes a database of its own for a test, and returns its name.
+/// Creates a database for one test, and returns its name.
 ///
 /// # Panics
-/// When PostgreSQL refuses.
+/// If PostgreSQL refuses.
 pub async fn new_database() -> String {
     copy_of(TEMPLATE).await
 }
 
-/// Makes a copy of a database that nobody is connected to, and returns its name.
+/// Copies a database without open connections, and returns the copy's name.
 ///
 /// # Panics
-/// When PostgreSQL refuses.
+/// If PostgreSQL refuses.
 pub async fn copy_of(template: &str) -> String {
     let name = format!("t_{}", uuid::Uuid::new_v4().simple());
     let cluster = postgres().await;
@@ -192,10 +192,10 @@ pub async fn copy_of(template: &str) -> String {
     name
 }
 
-/// Makes an empty database, without migrations, and returns its name.
+/// Creates an empty database, without migrations, and returns its name.
 ///
 /// # Panics
-/// When PostgreSQL refuses.
+/// If PostgreSQL refuses.
 pub async fn empty_database() -> String {
     let name = format!("e_{}", uuid::Uuid::new_v4().simple());
     postgres().await.create_database(&name, None).await.unwrap();

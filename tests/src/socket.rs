@@ -13,12 +13,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::User;
 use crate::poll::PATIENCE;
 
-/// What the server sends.
+/// A frame from the server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Frame {
     /// A message of the protocol.
     Message(Value),
-    /// The end, with its close code.
+    /// The end of the connection, with its close code.
     Closed(u16),
 }
 
@@ -29,10 +29,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens one at an API, `http://HOST:PORT`, and says nothing yet.
+    /// Opens a websocket at an API, `http://HOST:PORT`, and sends nothing yet.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn open(base: &str) -> Self {
         let url = format!("{}/graphql/ws", base.replacen("http://", "ws://", 1));
         let mut request = url.into_client_request().unwrap();
@@ -42,10 +42,10 @@ impl Socket {
         Self { stream }
     }
 
-    /// Opens one as `user`.
+    /// Opens a websocket and greets as `user`.
     ///
     /// # Panics
-    /// When the user is not welcome.
+    /// If the greeting is refused.
     pub async fn of(base: &str, user: &User) -> Self {
         let mut socket = Self::open(base).await;
         socket.greet(&user.token).await;
@@ -56,14 +56,14 @@ impl Socket {
         socket
     }
 
-    /// Shows a token.
+    /// Sends the greeting with a token.
     pub async fn greet(&mut self, token: &str) {
         let payload = json!({ "Authorization": format!("Bearer {token}") });
         self.send(json!({ "type": "connection_init", "payload": payload }))
             .await;
     }
 
-    /// Begins an operation with a name of the client's choice.
+    /// Begins an operation with an id of the client's choice.
     pub async fn begin(&mut self, name: &str, query: &str, variables: Value) {
         let payload = json!({ "query": query, "variables": variables });
         self.send(json!({ "id": name, "type": "subscribe", "payload": payload }))
@@ -73,7 +73,7 @@ impl Socket {
     /// Sends a message.
     ///
     /// # Panics
-    /// When nobody takes it.
+    /// If it cannot be sent.
     pub async fn send(&mut self, message: Value) {
         self.say(&message.to_string()).await;
     }
@@ -81,25 +81,25 @@ impl Socket {
     /// Sends any text.
     ///
     /// # Panics
-    /// When nobody takes it.
+    /// If it cannot be sent.
     pub async fn say(&mut self, text: &str) {
         self.stream.send(Message::text(text)).await.unwrap();
     }
 
-    /// What comes next.
+    /// The next frame.
     ///
     /// # Panics
-    /// When nothing comes.
+    /// If none comes.
     pub async fn frame(&mut self) -> Frame {
         self.frame_within(PATIENCE)
             .await
             .expect("nothing came over the websocket")
     }
 
-    /// What comes within this time; none when nothing does.
+    /// The next frame, or `None` if none comes within this time.
     ///
     /// # Panics
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub async fn frame_within(&mut self, patience: Duration) -> Option<Frame> {
         let next = async {
             loop {
@@ -118,7 +118,7 @@ impl Socket {
     /// The payload of the next result, which must be one of this operation.
     ///
     /// # Panics
-    /// When something else comes.
+    /// If another frame comes.
     pub async fn result_of(&mut self, name: &str) -> Value {
         match self.frame().await {
             Frame::Message(message) if message["type"] == "next" && message["id"] == name => {
@@ -131,7 +131,7 @@ impl Socket {
     /// Waits for the end of this operation.
     ///
     /// # Panics
-    /// When something else comes.
+    /// If another frame comes.
     pub async fn end_of(&mut self, name: &str) {
         assert_eq!(
             self.frame().await,

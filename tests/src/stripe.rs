@@ -1,4 +1,4 @@
-//! A test's own Stripe: the simulator in this process, and what tests ask of its control endpoint.
+//! A test's own Stripe: the simulator in this process, and the calls of tests to its control endpoint.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use wallet_stripe_simulator::{Settings, SignatureClock, Simulator, SimulatorConf
 
 use crate::system::{CONNECT_SECRET, PLATFORM_SECRET, STRIPE_KEY};
 
-/// What the platform owns at Stripe when a test begins, in cents.
+/// The platform's own balance at Stripe when a test begins, in cents.
 pub const OPENING: i64 = 100_000_000;
 
 /// A running simulator.
@@ -29,7 +29,7 @@ impl Stripe {
     /// clock, which tests move together with the application's.
     ///
     /// # Panics
-    /// When it cannot listen.
+    /// If it cannot listen.
     pub async fn start(webhook_url: &str, opening: i64) -> Self {
         let settings = Settings {
             fee_basis_points: 0,
@@ -87,35 +87,35 @@ impl Stripe {
         answered(request).await
     }
 
-    /// A control call.
+    /// Makes a control call.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn control(&self, path: &str, body: Value) -> Value {
         self.request(Method::POST, &format!("/_control/{path}"), Some(&body))
             .await
     }
 
-    /// What a `GET` of the API or of the control endpoint brings.
+    /// Sends a `GET` to the API or the control endpoint and returns the answer.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn get(&self, path: &str) -> Value {
         self.request(Method::GET, path, None).await
     }
 
-    /// A `DELETE` of the API, as somebody with the platform's key would send it.
+    /// Sends a `DELETE` to the API, as another holder of the platform's key would.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn delete(&self, path: &str) -> Value {
         self.request(Method::DELETE, path, None).await
     }
 
-    /// What a `GET` of the API brings on behalf of a connected account.
+    /// Sends a `GET` to the API on behalf of a connected account and returns the answer.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn get_as(&self, account: &str, path: &str) -> Value {
         let request = self
             .client
@@ -124,10 +124,10 @@ impl Stripe {
         answered(request.header("stripe-account", account)).await
     }
 
-    /// A `POST` of the API, as somebody with the platform's key would send it.
+    /// Sends a `POST` to the API, as another holder of the platform's key would.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn form(&self, path: &str, params: &[(&str, &str)]) -> Value {
         answered(
             self.client
@@ -141,7 +141,7 @@ impl Stripe {
     /// The same on behalf of a connected account.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn form_as(&self, account: &str, path: &str, params: &[(&str, &str)]) -> Value {
         let request = self
             .client
@@ -161,17 +161,17 @@ impl Stripe {
         self.control("webhook_faults", fault).await;
     }
 
-    /// Calls every fault off.
+    /// Removes every fault.
     pub async fn clear_faults(&self) {
         self.request(Method::DELETE, "/_control/faults", None).await;
         self.request(Method::DELETE, "/_control/webhook_faults", None)
             .await;
     }
 
-    /// How often the faults in force have been hit, in the order of their ordering.
+    /// How often the active faults have been hit, in the order in which they were ordered.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn fault_hits(&self) -> Vec<u64> {
         let faults = self.get("/_control/faults").await;
         faults
@@ -182,10 +182,10 @@ impl Stripe {
             .collect()
     }
 
-    /// Calls off the orders to answer 429 that have been hit: they only had to keep a call waiting.
+    /// Removes the faults with a 429 that have been hit: they only had to keep a call waiting.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn end_waiting_faults(&self) {
         let faults = self.get("/_control/faults").await;
         for rule in faults.as_array().unwrap() {
@@ -202,19 +202,19 @@ impl Stripe {
         self.control("settings", changes).await;
     }
 
-    /// A connected account of `user` that can be paid.
+    /// Creates a connected account of `user` that can be paid.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn account(&self, user: Uuid) -> String {
         let account = self.control("accounts", json!({ "user_id": user })).await;
         account["id"].as_str().unwrap().to_owned()
     }
 
-    /// The payer confirms an intent; gives the status of Stripe's answer, 402 for a decline.
+    /// Confirms an intent as the payer and returns the status of Stripe's answer, 402 for a decline.
     ///
     /// # Panics
-    /// When there is no answer.
+    /// If there is no answer.
     pub async fn confirm(&self, intent: &str, method: &str) -> u16 {
         let url = format!("{}/_control/payment_intents/{intent}/confirm", self.url());
         let request = self.client.post(url).json(&json!({ "payment_method": method }));
@@ -224,7 +224,7 @@ impl Stripe {
     /// The effects of one operation; `*` stands for any text.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn effects(&self, operation: &str) -> Vec<Value> {
         self.get(&format!("/_control/effects?operation={operation}"))
             .await
@@ -236,16 +236,16 @@ impl Stripe {
     /// The effects of one operation for one transaction.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn effects_of(&self, transaction: &str, operation: &str) -> usize {
         let path = format!("/_control/effects?operation={operation}&transaction_id={transaction}");
         self.get(&path).await.as_array().unwrap().len()
     }
 
-    /// Attempts to deliver webhooks: event type and status.
+    /// The attempts to deliver webhooks: event type and status.
     ///
     /// # Panics
-    /// When the simulator refuses it.
+    /// If the simulator refuses it.
     pub async fn deliveries(&self) -> Vec<(String, Option<u64>)> {
         let attempts = self.get("/_control/deliveries").await;
         let one = |attempt: &Value| {

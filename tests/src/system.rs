@@ -24,10 +24,10 @@ pub const ENCRYPTION_KEY: &str = "9c1185a5c5e9fc54612808977ee8f548b2258d31ddadef
 /// `JWT_SECRET`.
 pub const JWT_SECRET: &str = "mD3x8Wq0Zr7Yt2Kp5Vn9Lb4Hs6Jf1Gc3";
 
-/// How long an ending API or worker is waited for: more than their own grace.
+/// How long to wait for an API or worker to end: more than their own grace.
 const END_WITHIN: Duration = Duration::from_secs(20);
 
-/// Variables of a system.
+/// The environment of a system.
 #[derive(Debug, Clone, Default)]
 pub struct Variables(BTreeMap<String, String>);
 
@@ -37,7 +37,7 @@ impl Variables {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    /// The same variables with some set anew.
+    /// The same variables with some replaced.
     #[must_use]
     pub fn with(&self, more: &[(&str, &str)]) -> Self {
         let mut all = self.clone();
@@ -71,7 +71,7 @@ impl Variables {
     }
 }
 
-/// Shows logs when `RUST_LOG` is set: `RUST_LOG=wallet_core=debug cargo test …`.
+/// Shows logs if `RUST_LOG` is set: `RUST_LOG=wallet_core=debug cargo test …`.
 pub fn show_logs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -85,7 +85,7 @@ pub fn show_logs() {
 /// An API that serves in this process.
 #[derive(Debug)]
 pub struct Api {
-    /// Where.
+    /// Its address.
     pub address: SocketAddr,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -95,7 +95,7 @@ impl Api {
     /// Serves on `listener`.
     ///
     /// # Panics
-    /// When the configuration is refused.
+    /// If the configuration is refused.
     pub async fn start(variables: &Variables, clock: SharedClock, listener: TcpListener) -> Self {
         let config = ApiConfig::read(&variables.reader()).unwrap();
         let address = listener.local_addr().unwrap();
@@ -112,7 +112,7 @@ impl Api {
     /// Ends it in good order.
     ///
     /// # Panics
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(END_WITHIN, self.task)
@@ -133,7 +133,7 @@ impl RunningWorker {
     /// Starts one.
     ///
     /// # Panics
-    /// When the configuration is refused.
+    /// If the configuration is refused.
     #[must_use]
     pub fn start(variables: &Variables, clock: SharedClock) -> Self {
         let config = WorkerConfig::read(&variables.reader()).unwrap();
@@ -146,7 +146,7 @@ impl RunningWorker {
     /// Drains it.
     ///
     /// # Panics
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(END_WITHIN, self.task)

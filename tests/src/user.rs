@@ -10,7 +10,7 @@ use crate::system::JWT_SECRET;
 /// Longer than any test moves its clock.
 const VALID_FOR: Duration = Duration::from_secs(400 * 86_400);
 
-/// Somebody who sends requests.
+/// A person who sends requests.
 #[derive(Debug, Clone)]
 pub struct User {
     /// The `sub` of the token.

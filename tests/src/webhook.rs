@@ -1,4 +1,4 @@
-//! Deliveries of events as Stripe makes them, and as it would never make them.
+//! Deliveries of events, both as Stripe makes them and as it never would.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -1,4 +1,4 @@
-//! Calls to Stripe that failed while their lane was open.
+//! Counts the failed calls to Stripe, by queue.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,12 +12,12 @@ pub(crate) const CALLING: [QueueName; 4] = [
     QueueName::Maintenance,
 ];
 
-/// How often jobs had to wait for Stripe, by queue, since this process began.
+/// The number of jobs whose call failed, by queue, since this process began; a refusal about one account or kind, or a lack of funds, does not count.
 #[derive(Debug, Default)]
 pub(crate) struct FailedAlone([AtomicU32; CALLING.len()]);
 
 impl FailedAlone {
-    /// One more, whose end is written.
+    /// Counts one more job whose end is written.
     pub(crate) fn count(&self, queue: QueueName) {
         for (of, count) in CALLING.iter().zip(&self.0) {
             if *of == queue {

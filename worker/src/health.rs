@@ -1,4 +1,4 @@
-//! The worker's own small HTTP server: health for whoever restarts it, metrics for whoever watches it.
+//! The worker's own small HTTP server: health for its supervisor, metrics for monitoring.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,12 +22,12 @@ use crate::metrics;
 use crate::start::Obstacle;
 use crate::worker::Worker;
 
-/// A queue whose worker has not polled for this long stands still.
+/// A queue whose consumer has not polled for this long counts as stalled.
 const STILL: Duration = Duration::from_secs(15);
-/// How many ports are tried, the one that is asked for among them.
+/// The number of ports that are tried, including the configured one.
 const PORTS_TRIED: u16 = 100;
 
-/// What the server tells about.
+/// What the server reports about.
 pub(crate) struct Health {
     pub(crate) worker: Arc<Worker>,
     pub(crate) obstacle: Obstacle,
@@ -35,10 +35,10 @@ pub(crate) struct Health {
     pub(crate) metrics: Recorder,
 }
 
-/// Binds the port that the configuration asks for, or the next free one when another process has it; none when it is off.
+/// Binds the configured port, or the next free one if another process has it; returns `None` if the port is off.
 ///
 /// # Errors
-/// When the port may not be bound, or no port of those that are tried is free.
+/// If the port may not be bound, or none of the ports tried is free.
 pub(crate) async fn bind(port: MetricsPort) -> std::io::Result<Option<TcpListener>> {
     match port {
         MetricsPort::Off => Ok(None),
@@ -47,7 +47,7 @@ pub(crate) async fn bind(port: MetricsPort) -> std::io::Result<Option<TcpListene
             let listener = first_free(asked).await?;
             let bound = listener.local_addr()?.port();
             if bound != asked {
-                // Several workers of one environment file are as good as one each; only whoever asks them has to know where.
+                // Workers that share an environment file work as well as others; only their monitoring has to know the port.
                 tracing::warn!(
                     asked,
                     port = bound,
@@ -60,13 +60,13 @@ pub(crate) async fn bind(port: MetricsPort) -> std::io::Result<Option<TcpListene
     }
 }
 
-/// Binds the first port from this one on that nobody has.
+/// Binds the first free port from this one on.
 async fn first_free(first: u16) -> std::io::Result<TcpListener> {
     let mut taken = None;
     for port in first..=first.saturating_add(PORTS_TRIED - 1) {
         match TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await {
             Ok(listener) => return Ok(listener),
-            // Whatever else is wrong is wrong with the ports above it too.
+            // Any other error would occur with the next ports too.
             Err(error) if error.kind() == ErrorKind::AddrInUse => taken = Some(error),
             Err(error) => return Err(error),
         }
@@ -89,8 +89,8 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, shutdown: 
     }
 }
 
-/// Ready while the database answers and is fit for this program. What else is in the way is told and changes nothing: the work waits, and starting
-/// this process anew would not help.
+/// Ready while the database answers and is fit for this program. Other obstacles are reported but do not
+/// change the status: the work waits, and restarting this process would not help.
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     let database = health.worker.db.ping().await.is_ok();
     let mut report = format!("database {}\n", if database { "ok" } else { "unreachable" });

@@ -1,4 +1,4 @@
-//! Why a job did not come to its end.
+//! Why a job did not finish.
 
 use wallet_core::crypto::CryptoError;
 use wallet_core::db::DbError;
@@ -10,34 +10,34 @@ use wallet_core::stripe::{CallError, Disposition};
 /// What the owner of a transaction reads while its lane is paused.
 const LANE_CLOSED: &str = "the payment provider cannot be reached; waiting until it answers again";
 
-/// Why a job did not come to its end this time.
+/// Why a job did not finish this time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobError {
-    /// A person has to look: the transaction stays as it is, with the funds held.
+    /// An operator must decide: the transaction stays as it is, with the funds held.
     #[error("{0}")]
     Park(String),
-    /// The way is clear again at once, for example after a look-up.
+    /// The job can run again at once, for example after a look-up.
     #[error("{0}")]
     Again(&'static str),
-    /// What it needs has not happened yet outside.
+    /// Something outside this system that the job needs has not happened yet.
     #[error("{0}")]
     NotYet(&'static str),
-    /// Another job of ours has to come further first; the database tells.
+    /// Another job of this system has to progress first; the database shows when.
     #[error("{0}")]
     AfterAnother(&'static str),
-    /// A call of ours to Stripe has to be decided first; its own job tells a person when that does not come.
+    /// One of our own calls to Stripe has to be decided first; if that never happens, the call's own job raises the alarm.
     #[error("{0}")]
     AfterCall(&'static str),
-    /// What it has made at Stripe waits for money that is not ours, for weeks perhaps.
+    /// What the job has made at Stripe waits for money that is not ours, perhaps for weeks.
     #[error("{0}")]
     AfterFunds(&'static str),
     /// The database failed.
     #[error("the database failed")]
     Db(#[from] DbError),
-    /// The wallets are locked by somebody else, or the lock nodes are away.
+    /// The wallets are locked by another holder, or the lock nodes are unreachable.
     #[error("waiting for the lock")]
     Lock(#[from] LockError),
-    /// A call to Stripe brought nothing that the job can decide by.
+    /// A call to Stripe returned nothing that the job can decide by.
     #[error("{}", call_sentence(.0))]
     Call(#[from] CallError),
     /// An event could not be stored.

@@ -1,8 +1,8 @@
 //! The worker: takes jobs, locks wallets, calls Stripe and settles.
 //!
-//! [`run`] starts everything and drains it at the end. The way of a job: a [`wallet_core::queue::Consumer`] brings ids, `execution` claims and
-//! runs them, and one file of `jobs` does what its kind says. What Stripe's objects ask for is settled by `observations`; what a worker does
-//! beside its jobs is in `background`.
+//! [`run`] starts everything and drains it at the end. The path of a job: a [`wallet_core::queue::Consumer`] receives
+//! ids, `execution` claims and runs the jobs, and one module of `jobs` does the work of each kind. `observations`
+//! settles what the state of Stripe's objects asks for; `background` holds what a worker does besides its jobs.
 
 mod background;
 mod execution;
@@ -18,7 +18,7 @@ mod operator;
 mod program;
 mod refusal;
 mod run;
-mod settlement;
+mod settled_currencies;
 mod start;
 mod suspended_payment;
 mod worker;

@@ -1,7 +1,7 @@
-//! Wallets whose lock this worker does not get: since when, and who holds it.
+//! Wallets whose lock this worker cannot acquire: since when, and who holds it.
 //!
-//! A lock of ours lives 30 seconds and is renewed for as long as one run of a job may take. A wallet that was busy all that time, with a key
-//! that never expires, expires later than ours, or has had the same holder all along, is held by somebody who will not let go.
+//! A worker's lock lives 30 seconds and is renewed for as long as one run of a job may take. If a wallet was busy for longer than that,
+//! and its key never expires, expires later than a worker's would, or has had the same holder throughout, the holder will not release it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,11 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use wallet_core::ids::WalletId;
 use wallet_core::locks::Holder;
 
-/// A wallet that was not asked for this long has been free in between for all we know.
+/// A wallet that was not requested for this long counts as free in between.
 const GAP: TimeDelta = TimeDelta::seconds(60);
-/// Wallets watched at once; a worker that meets more waits without a word for the others.
+/// The maximum number of wallets watched at once; further waits are not reported.
 const MOST: usize = 1_000;
-/// What the owner of a transaction reads, and what its job remembers.
+/// What the owner of a transaction reads, and the reason that is stored with its job.
 pub(crate) const OVERDUE: &str =
     "the wallet is locked by something that does not let go; support has been told";
 
@@ -23,16 +23,16 @@ pub(crate) const OVERDUE: &str =
 struct Wait {
     since: DateTime<Utc>,
     last: DateTime<Utc>,
-    /// Who held it when it was first looked at.
+    /// The last known holder, which has been the same since `looked_at`.
     holder: Option<String>,
     looked_at: Option<DateTime<Utc>>,
-    is_told: bool,
+    is_reported: bool,
 }
 
-/// The wallets that this process has found locked and not free since.
+/// The wallets that this process has found locked and that have not been free since.
 #[derive(Debug)]
 pub(crate) struct Waits {
-    /// No lock of a worker lasts longer.
+    /// The longest that a worker's lock can last.
     longest: TimeDelta,
     waiting: Mutex<HashMap<WalletId, Wait>>,
 }
@@ -45,11 +45,11 @@ impl Waits {
         }
     }
 
-    /// Somebody else holds its lock.
+    /// Notes that another holder has the wallet's lock.
     pub(crate) fn busy(&self, wallet: WalletId, now: DateTime<Utc>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !waiting.contains_key(&wallet) && waiting.len() >= MOST {
-            waiting.retain(|_, wait| wait.is_told || now - wait.last <= GAP);
+            waiting.retain(|_, wait| wait.is_reported || now - wait.last <= GAP);
             if waiting.len() >= MOST {
                 return;
             }
@@ -59,41 +59,41 @@ impl Waits {
             last: now,
             holder: None,
             looked_at: None,
-            is_told: false,
+            is_reported: false,
         });
-        if now - wait.last > GAP && !wait.is_told {
+        if now - wait.last > GAP && !wait.is_reported {
             wait.since = now;
             wait.looked_at = None;
         }
         wait.last = now;
     }
 
-    /// It could be locked.
+    /// Notes that the wallet could be locked.
     pub(crate) fn free(&self, wallet: WalletId) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that was told stays until its alarm is closed.
-        if waiting.get(&wallet).is_some_and(|wait| !wait.is_told) {
+        // A wallet with an alarm stays until its alarm is closed.
+        if waiting.get(&wallet).is_some_and(|wait| !wait.is_reported) {
             waiting.remove(&wallet);
         }
     }
 
-    /// Whether somebody has been told that its lock does not come free.
-    pub(crate) fn is_told(&self, wallet: WalletId) -> bool {
+    /// Whether an alarm was raised because the wallet's lock does not come free.
+    pub(crate) fn is_reported(&self, wallet: WalletId) -> bool {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.get(&wallet).is_some_and(|wait| wait.is_told)
+        waiting.get(&wallet).is_some_and(|wait| wait.is_reported)
     }
 
-    /// Those to look at: locked for longer than a worker may, or told.
+    /// Returns the wallets to check: locked for at least half the longest time, or with an alarm.
     pub(crate) fn suspects(&self) -> Vec<(WalletId, DateTime<Utc>, bool)> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting
             .iter()
-            .filter(|(_, wait)| wait.is_told || wait.last - wait.since >= self.longest / 2)
-            .map(|(wallet, wait)| (*wallet, wait.since, wait.is_told))
+            .filter(|(_, wait)| wait.is_reported || wait.last - wait.since >= self.longest / 2)
+            .map(|(wallet, wait)| (*wallet, wait.since, wait.is_reported))
             .collect()
     }
 
-    /// Notes who holds it; says whether that is more than a worker may.
+    /// Notes the holder; returns whether the lock is held for longer than a worker may.
     pub(crate) fn judge(&self, wallet: WalletId, holder: &Holder, ttl: Duration, now: DateTime<Utc>) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(wait) = waiting.get_mut(&wallet) else {
@@ -108,11 +108,11 @@ impl Waits {
         is_long && (holder.is_unlawful(ttl) || is_same)
     }
 
-    pub(crate) fn set_told(&self, wallet: WalletId, is_told: bool) {
+    pub(crate) fn set_told(&self, wallet: WalletId, is_reported: bool) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_told {
+        if is_reported {
             if let Some(wait) = waiting.get_mut(&wallet) {
-                wait.is_told = true;
+                wait.is_reported = true;
             }
         } else {
             waiting.remove(&wallet);
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    /// Busy every ten seconds for so long; the holder is judged at the end.
+    /// Busy every ten seconds for this long; the holder is judged each time, and the last verdict is returned.
     fn after(seconds: i64, holder: &Holder) -> bool {
         let waits = Waits::new(Duration::from_secs(120), TTL);
         let (busy, start) = (wallet(7), DateTime::UNIX_EPOCH);
@@ -174,7 +174,7 @@ mod tests {
         waits.free(busy);
         waits.busy(busy, start + TimeDelta::seconds(30));
         waits.busy(busy, start + TimeDelta::seconds(85));
-        // Nobody asked for it for more than a minute.
+        // The wallet was not requested for more than a minute.
         waits.busy(busy, start + TimeDelta::seconds(160));
         assert!(waits.suspects().is_empty());
     }

@@ -1,4 +1,4 @@
-//! What a worker counts, and what it looks up when it is asked: how much waits, in all of the system.
+//! What a worker counts, and what it reads when its metrics are requested: how much work waits in the whole system.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) const JOBS: &str = "wallet_jobs_total";
 pub(crate) const SETTLEMENTS: &str = "wallet_settlements_total";
 const EVENTS: &str = "wallet_stripe_events_without_effect_total";
 pub(crate) const KEY_REFUSED: &str = "wallet_stripe_key_refused";
-/// Lock nodes that can be written to.
+/// The lock nodes that can be written to.
 pub(crate) const LOCK_NODES_UP: &str = "wallet_lock_nodes_up";
 const WAITING: &str = "wallet_queue_jobs";
 const OLDEST: &str = "wallet_queue_oldest_due_seconds";
@@ -25,10 +25,10 @@ const PARKED: &str = "wallet_parked_jobs";
 const ALARMS: &str = "wallet_open_alarms";
 const STOPPED: &str = "wallet_money_out_stopped";
 
-/// How long the database may take to tell how much waits.
+/// The longest that reading the backlog may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Says what each name means.
+/// Describes each metric.
 pub(crate) fn describe() {
     metrics::describe_counter!(JOBS, "Runs of jobs by kind and outcome");
     metrics::describe_counter!(SETTLEMENTS, "Steps that went through the settlement, by outcome");
@@ -85,7 +85,7 @@ pub(crate) fn count_settled(outcomes: &[Outcome]) {
     }
 }
 
-/// Looks up how much waits, right before it is told; what cannot be looked up keeps its last value.
+/// Reads how much work waits, right before the metrics are rendered; what cannot be read keeps its last value.
 pub(crate) async fn look_up_backlog(db: &Db, now: DateTime<Utc>) {
     match timeout(PATIENCE, look_up(db, now)).await {
         Ok(Ok(())) => {}

@@ -1,4 +1,4 @@
-//! The program: its arguments, its signals, and the end that an error leads to.
+//! The program: its arguments, its signals, and its exit codes.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,13 +16,13 @@ use wallet_core::config::{
 use crate::operator::{self, Manner, Session};
 use crate::run::RunError;
 
-/// The exit code of arguments that are not understood.
+/// The exit code for arguments that cannot be parsed.
 const USAGE_EXIT_CODE: u8 = 2;
 
-/// For what has to be dropped at the end.
+/// How long the runtime may take to drop its remaining tasks at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Takes jobs, locks wallets, calls Stripe and settles. Configured by the environment; `.env.example` lists every variable.
+/// Takes jobs, locks wallets, calls Stripe and settles. It is configured by the environment; `.env.example` lists every variable.
 #[derive(Debug, Parser)]
 #[command(name = "wallet-worker", version)]
 struct Arguments {
@@ -34,7 +34,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Work until SIGTERM or Ctrl-C, then let running jobs end (the default).
+    /// Work until SIGTERM or Ctrl-C, then let running jobs finish (the default).
     Run,
     /// Bring the database to this version's schema and make the partitions of the months ahead.
     Migrate,
@@ -42,43 +42,43 @@ enum Command {
     Parked,
     /// Put parked jobs back into their queues and close their alarms, on record.
     Requeue(operator::Requeue),
-    /// Close an alarm that a person has looked into; should it hold still, it is raised anew.
+    /// Close an alarm whose cause has been examined; if the cause persists, the alarm is raised again.
     CloseAlarm(operator::CloseAlarm),
-    /// Money that was received and not asked for: list it, credit it to the wallet it was meant for, return it to its payer, or close what is left
-    /// of it.
+    /// Money that was received without being requested: list it, credit it to the wallet it was meant for,
+    /// return it to its payer, or close what is left of it.
     #[command(subcommand)]
     Review(operator::Review),
-    /// Withdrawals whose payout comes to no end by itself, because Stripe no longer shows it to us, the account has paid itself out, or the account is
-    /// in the red: list them, and end one as paid or as taken back.
+    /// Withdrawals whose payout does not finish by itself, because Stripe no longer shows it to us, the account has
+    /// paid itself out, or the account has a negative balance: list them, and end one as paid or as taken back.
     #[command(subcommand)]
     Withdrawals(operator::Withdrawals),
-    /// List what people owe the platform, in which wallet, and for which disputes and refunds.
+    /// List what people owe the platform, from which wallets, and because of which disputes and refunds.
     Debts,
-    /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, to stop, and to repeat. Exit code 0: all
-    /// are, and the retired keys may go; 1: some are not, or it could not begin, and no key may go (docs/key-rotation.md).
+    /// Re-wrap every data key that is not under the current ENCRYPTION_SECRET_KEY; safe while serving, to interrupt, and to repeat. Exit code 0:
+    /// all keys are, and the retired ones may be removed; 1: some are not, or it could not begin, and none may be removed (docs/key-rotation.md).
     RotateKeys(operator::RotateKeys),
-    /// Locks of wallets that no worker can hold lawfully: list them, and free one.
+    /// Locks of wallets that no worker can lawfully hold: list them, and free one.
     #[command(subcommand)]
     Locks(operator::Locks),
-    /// What the platform keeps of payments: list, set and remove the rules.
+    /// The fees that the platform keeps of payments: list, set and remove the rules.
     #[command(subcommand)]
     Fees(operator::Fees),
-    /// Have stored Stripe events processed again, for example those that were parked or that a newer version understands; safe to repeat.
+    /// Process stored Stripe events again, for example parked ones or those that a newer version understands; safe to repeat.
     ReplayEvents(operator::ReplayEvents),
-    /// Keep money from leaving, let it leave again, or say how that stands.
+    /// Stop money from leaving, let it leave again, or show the current state.
     #[command(subcommand)]
     MoneyOut(operator::MoneyOut),
     /// Deactivate a wallet, or activate it again.
     #[command(subcommand)]
     Wallets(operator::Wallets),
-    /// Check the books against themselves. Exit code 0: every invariant holds, 1: one is violated, 2: it could not be found out.
+    /// Check the database against its own invariants. Exit code 0: every invariant holds; 1: one is violated; 2: this could not be determined.
     Verify(operator::Verify),
-    /// Check the books against Stripe's balance and its movements. Exit code 0: everything is explained, 1: something is not, 2: it
-    /// could not be found out.
+    /// Check the ledger against Stripe's balance and its movements. Exit code 0: everything is explained; 1:
+    /// something is not; 2: this could not be determined.
     Reconcile(operator::Reconcile),
 }
 
-/// The program of these arguments, the first of which is its name.
+/// Runs the program with these arguments, the first of which is its name.
 pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
@@ -86,9 +86,9 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(told) => {
             if wants_json && told.use_stderr() {
-                operator::tell_failure(&told.to_string(), USAGE_EXIT_CODE);
+                operator::print_failure(&told.to_string(), USAGE_EXIT_CODE);
             }
-            // Help and version are told like this too.
+            // `exit` also prints the help and version texts.
             told.exit()
         }
     };
@@ -108,7 +108,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             command => operate(command, &arguments.manner).await,
         }
     });
-    // Whatever never yields does not hold up the end.
+    // A task that never yields does not delay the exit.
     runtime.shutdown_timeout(LAST_WORDS);
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -116,14 +116,14 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// One line on standard error, and for a program the object that it waits for; 78 when the environment is at fault.
+/// Prints one line on standard error and, with `--json`, the JSON object; the code is 78 if the environment is at fault.
 #[expect(clippy::print_stderr, reason = "a start that fails may have no log yet")]
 fn fail(error: &anyhow::Error, wants_json: bool) -> ExitCode {
     let told = format!("{error:#}");
     eprintln!("wallet-worker: {told}");
     let code = exit_code(error);
     if wants_json {
-        operator::tell_failure(&told, code);
+        operator::print_failure(&told, code);
     }
     ExitCode::from(code)
 }
@@ -137,13 +137,13 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// A command that is not served but answered.
+/// Runs an operator's command, which answers and ends.
 async fn operate(command: Command, manner: &Manner) -> anyhow::Result<()> {
     let config = operator_config()?;
     let session = &Session::open(&config.database, manner).await?;
     if let Err(why) = session.check_schema().await {
         return Err(match command {
-            // Their exit code 1 says that something does not hold.
+            // For these commands, exit code 1 would mean that an invariant is violated or a movement unexplained.
             Command::Verify(_) | Command::Reconcile(_) => operator::Verdict::unknown(why).into(),
             _ => why,
         });

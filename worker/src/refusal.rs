@@ -1,7 +1,7 @@
-//! Why Stripe refuses a request, in words of ours: a table from its codes to what the owner of a transaction reads and can do.
+//! Why Stripe refuses a request, in our words: a table from Stripe's codes to what the owner of a transaction reads and can do.
 //!
-//! Stripe's own messages are not shown, since they name keys, ids and parameters; those of declined payments are written for the payer and
-//! are. The codes are those of <https://docs.stripe.com/error-codes>.
+//! Stripe's own messages are not shown, since they name keys, ids and parameters. Those of declined payments are
+//! shown, since they are written for the payer. The codes are those of <https://docs.stripe.com/error-codes>.
 
 use wallet_core::stripe::{ErrorClass, StripeError};
 use wallet_core::transactions::{FailureCode, FailureReason};
@@ -10,9 +10,9 @@ use wallet_core::transactions::{FailureCode, FailureReason};
 struct Refusal {
     /// Stripe's code.
     code: &'static str,
-    /// Only for this parameter, where the code alone leaves open what is wrong.
+    /// The parameter to which this line is limited, where the code alone does not show what is wrong.
     param: Option<&'static str>,
-    /// Our code; none for that of the step that was refused.
+    /// Our code, or `None` for the code of the refused step.
     ours: Option<FailureCode>,
     /// What is wrong and what to do.
     sentence: &'static str,
@@ -51,7 +51,7 @@ const ACCOUNT_LACKS: &str = "your payout account cannot receive money yet; compl
 const NO_COUNTRY: &str = "the payment provider does not pay to this country; ask support";
 
 const TABLE: &[Refusal] = &[
-    // What is named and does not exist.
+    // Objects that are named and do not exist.
     line("resource_missing", METHOD_UNKNOWN).of("payment_method"),
     line(
         "resource_missing",
@@ -98,7 +98,7 @@ const TABLE: &[Refusal] = &[
         "charge_exceeds_source_limit",
         "this way of paying has reached its limit; use another one or try again later",
     ),
-    // Ways to pay.
+    // Payment methods.
     line("payment_intent_incompatible_payment_method", METHOD_UNFIT),
     line("payment_intent_invalid_parameter", METHOD_UNFIT),
     line("payment_method_currency_mismatch", METHOD_UNFIT),
@@ -129,7 +129,7 @@ const TABLE: &[Refusal] = &[
         "debit_not_authorized",
         "the bank account does not allow debits; use another one",
     ),
-    // Bank accounts that are paid out to.
+    // Bank accounts that receive payouts.
     line("bank_account_unusable", BANK_UNUSABLE),
     line("bank_account_restricted", BANK_UNUSABLE),
     line("bank_account_unverified", BANK_UNUSABLE),
@@ -174,7 +174,7 @@ const TABLE: &[Refusal] = &[
         "charge_not_refundable",
         "the payment can no longer be refunded; pay the payer in another way",
     ),
-    // Caution.
+    // Precautions of Stripe.
     line(
         "request_blocked",
         "the payment provider stopped this for safety; ask support",
@@ -189,7 +189,7 @@ const TABLE: &[Refusal] = &[
     ),
 ];
 
-/// Why a step ended that Stripe has refused; `step` is the code of a step whose refusal has none of its own.
+/// Returns why a step failed that Stripe has refused; `step` is the code for refusals without a code of their own.
 pub(crate) fn reason(error: &StripeError, step: FailureCode) -> FailureReason {
     if error.class == ErrorClass::Declined {
         return FailureReason::new(step, error.message.clone());
@@ -201,7 +201,7 @@ pub(crate) fn reason(error: &StripeError, step: FailureCode) -> FailureReason {
         .find(|line| line.code == code && line.param.is_none_or(|of| param == Some(of)));
     let sentence = line.map_or(error.message.as_str(), |line| line.sentence);
     let ours = line.and_then(|line| line.ours).unwrap_or(step);
-    // For support, and for whoever looks the code up at Stripe.
+    // The code is added for support, and for anyone who looks it up at Stripe.
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if code.is_empty() || !code.bytes().all(is_word) {
         return FailureReason::new(ours, sentence);

@@ -1,4 +1,4 @@
-//! Starting everything, and draining it at the end.
+//! Starts everything, and drains it at the end.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use wallet_core::foundation::Foundation;
 use wallet_core::jobs::QueueName;
 use wallet_core::locks::{LockError, WalletLocks};
 use wallet_core::metrics::{RecorderError, recorder, upkeep};
-use wallet_core::queue::{Carrier, CarrierError, Consumer, TaskHandler};
+use wallet_core::queue::{Consumer, QueueTransport, TaskHandler, TransportError};
 use wallet_core::stripe::ClientConfigError;
 
 use crate::background::redis_fallback::{self, Served};
@@ -31,33 +31,33 @@ use crate::{metrics, start};
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// PostgreSQL.
+    /// PostgreSQL cannot be used.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
-    /// Redis.
+    /// Redis cannot be used.
     #[error("the queue cannot be used")]
-    Carrier(#[from] CarrierError),
-    /// The lock nodes.
+    QueueTransport(#[from] TransportError),
+    /// The lock nodes cannot be used.
     #[error("the lock nodes cannot be used")]
     Locks(#[from] LockError),
-    /// Stripe.
+    /// The Stripe client cannot be configured.
     #[error("the payment provider cannot be used")]
     Stripe(#[from] ClientConfigError),
-    /// The process has another metrics recorder.
+    /// The process already has another metrics recorder.
     #[error("metrics cannot be recorded")]
     Metrics(#[from] RecorderError),
-    /// The data keys of the database are under another key.
+    /// The data keys of the database are wrapped under another key.
     #[error(transparent)]
     Keys(#[from] ConfigError),
-    /// The metrics port.
+    /// No port for metrics can be bound.
     #[error("METRICS_PORT: neither it nor one of the next ports can be bound; set it to another, or to 0")]
     Port(#[source] std::io::Error),
 }
 
-/// Works until `shutdown`, then lets running jobs end within the configured grace.
+/// Works until `shutdown`, then lets running jobs finish within the configured grace.
 ///
 /// # Errors
-/// When the configuration cannot be put to use; a service that is merely away is waited for.
+/// If the configuration cannot be used. A service that is merely unreachable is waited for.
 pub async fn run(
     config: WorkerConfig,
     clock: SharedClock,
@@ -65,11 +65,11 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let recorder = recorder()?;
     metrics::describe();
-    // Serving goes on while jobs drain, so that they keep their leases and their follow-ups are handed over.
+    // These tasks keep running while jobs drain, so that the jobs keep their leases and their follow-ups are dispatched.
     let drained = CancellationToken::new();
     // However this function ends, its tasks do not outlive it.
     let _end = drained.clone().drop_guard();
-    let (worker, carrier, announcing) = assemble(&config, clock, &drained).await?;
+    let (worker, transport, announcing) = assemble(&config, clock, &drained).await?;
     let leases = Leases::new(worker.db.clone(), worker.job_timeout);
     let (batcher, batching) = Batcher::start(
         Arc::clone(&worker),
@@ -79,7 +79,7 @@ pub async fn run(
     );
     let executor = Arc::new(Executor::new(Arc::clone(&worker), leases.clone()));
     let handlers = handlers(&config, &executor, &batcher);
-    let consumers = consumers(&config, &worker, &carrier, handlers.clone());
+    let consumers = consumers(&config, &worker, &transport, handlers.clone());
     let served = handlers
         .into_iter()
         .zip(&consumers)
@@ -87,7 +87,7 @@ pub async fn run(
             Served::new(queue, handler, consumer.health(), config.concurrency.get())
         })
         .collect();
-    let (told, obstacle) = watch::channel(Some("the database was not looked at yet".to_owned()));
+    let (told, obstacle) = watch::channel(Some("the database was not checked yet".to_owned()));
     let mut background = vec![
         announcing,
         batching,
@@ -114,14 +114,14 @@ pub async fn run(
         return Ok(());
     }
     if let Err(error) = db::ensure_partitions(&worker.db, worker.clock.now()).await {
-        // Housekeeping tries again; months are made ahead of time.
+        // Housekeeping tries again; partitions are made months ahead.
         tracing::warn!(error = %chain(&error), "partitions could not be checked at the start");
     }
 
     background.extend(background_tasks(&config, &worker, leases, &drained));
-    let directly = tokio::spawn(redis_fallback::run(
+    let redis_fallback = tokio::spawn(redis_fallback::run(
         Arc::clone(&worker),
-        carrier.clone(),
+        transport.clone(),
         served,
         shutdown.clone(),
     ));
@@ -133,7 +133,7 @@ pub async fn run(
             .map(|(_, consumer)| consumer.run(shutdown.clone(), grace)),
     )
     .await;
-    if tokio::time::timeout(grace, directly).await.is_err() {
+    if tokio::time::timeout(grace, redis_fallback).await.is_err() {
         tracing::warn!("jobs taken from the table still run after the grace");
     }
     drained.cancel();
@@ -142,21 +142,22 @@ pub async fn run(
     Ok(())
 }
 
-/// The worker's tools and the way to its queues; the task tells whoever watches what has changed, until `drained`.
+/// Assembles the worker's tools and the queue transport; the task announces changed transactions until `drained`.
 async fn assemble(
     config: &WorkerConfig,
     clock: SharedClock,
     drained: &CancellationToken,
-) -> Result<(Arc<Worker>, Carrier, JoinHandle<()>), RunError> {
+) -> Result<(Arc<Worker>, QueueTransport, JoinHandle<()>), RunError> {
     let options = DbOptions {
         application_name: "wallet-worker",
         pool_size: config.database.pool_size.get(),
         ..DbOptions::default()
     };
     let db = Db::connect(config.database.url.expose_secret(), &options).await?;
-    // While PostgreSQL is away nothing is done anyway; then a task of the background tells the clock.
+    // Nothing is done while PostgreSQL is away; later, the background task `db::keep_clock` sets the clock.
     let _ = db::set_clock(&db, &clock).await;
-    let carrier = Carrier::connect(config.redis.url.expose_secret(), &config.redis.namespace).await?;
+    let transport =
+        QueueTransport::connect(config.redis.url.expose_secret(), &config.redis.namespace).await?;
     let lock_urls: Vec<&str> = config
         .redis
         .lock_urls
@@ -164,15 +165,15 @@ async fn assemble(
         .map(ExposeSecret::expose_secret)
         .collect();
     let locks = WalletLocks::new(&lock_urls)?.on_loss(config.redis.quorum_loss);
-    let dispatcher = Dispatcher::new(db.clone(), carrier.clone(), Arc::clone(&clock));
+    let dispatcher = Dispatcher::new(db.clone(), transport.clone(), Arc::clone(&clock));
     let (announcer, announcing) = Announcer::start(db.clone(), drained.clone());
     let foundation = Foundation::new(db, clock, config.encryption.clone());
     let calls = foundation.stripe_calls(&config.stripe)?;
     let worker = Worker::new(config, foundation, calls, locks, dispatcher, announcer);
-    Ok((Arc::new(worker), carrier, announcing))
+    Ok((Arc::new(worker), transport, announcing))
 }
 
-/// What goes on beside the jobs, until `drained`.
+/// Starts the tasks that run beside the jobs until `drained`.
 fn background_tasks(
     config: &WorkerConfig,
     worker: &Arc<Worker>,
@@ -201,7 +202,7 @@ fn background_tasks(
     tasks
 }
 
-/// What is done with the jobs of each queue that this worker serves.
+/// Returns the handler of each queue that this worker serves.
 fn handlers(
     config: &WorkerConfig,
     executor: &Arc<Executor>,
@@ -231,12 +232,12 @@ fn handlers(
 fn consumers(
     config: &WorkerConfig,
     worker: &Arc<Worker>,
-    carrier: &Carrier,
+    transport: &QueueTransport,
     handlers: Vec<(QueueName, TaskHandler)>,
 ) -> Vec<(QueueName, Consumer)> {
     let consumer = |queue, handler| {
         Consumer::new(
-            carrier.clone(),
+            transport.clone(),
             queue,
             config.concurrency.get(),
             handler,

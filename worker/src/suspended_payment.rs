@@ -1,4 +1,4 @@
-//! How the payments stand at Stripe whose money lies in suspense for a deposit: what of them is disputed, on its way back, or left to give back.
+//! The state at Stripe of payments whose money lies in suspense for a deposit: what is disputed, being returned, or left to return.
 
 use rust_decimal::Decimal;
 use wallet_core::money::{Money, MoneyError};
@@ -10,7 +10,7 @@ use wallet_core::transactions::{self, ExternalRef, RefKind, Transaction};
 use crate::job_error::JobError;
 use crate::worker::Worker;
 
-/// The payments whose money came to lie in suspense for a deposit.
+/// Returns the payments whose money was put into suspense for a deposit.
 pub(crate) async fn payments_of(
     worker: &Worker,
     deposit: &Transaction,
@@ -19,7 +19,7 @@ pub(crate) async fn payments_of(
     Ok(transactions::external_refs_of(conn, deposit.id, RefKind::LatePayment).await?)
 }
 
-/// A payment as Stripe shows it.
+/// A payment in its current state at Stripe.
 pub(crate) struct SuspendedPayment {
     pub(crate) intent: PaymentIntentId,
     paid: PaymentIntent,
@@ -28,7 +28,7 @@ pub(crate) struct SuspendedPayment {
 }
 
 impl SuspendedPayment {
-    /// Asks Stripe about it.
+    /// Reads the payment, its refunds and its disputes from Stripe.
     pub(crate) async fn ask(worker: &Worker, lane: Lane, intent: PaymentIntentId) -> Result<Self, JobError> {
         let (calls, client) = (&worker.calls, worker.calls.client());
         let paid = calls.ask(lane, client.retrieve_payment_intent(&intent)).await?;
@@ -42,17 +42,17 @@ impl SuspendedPayment {
         })
     }
 
-    /// Whether the payer's bank disputes it and has not decided.
+    /// Whether the payer's bank disputes the payment and has not decided yet.
     pub(crate) fn is_disputed(&self) -> bool {
         self.disputes.iter().any(|dispute| !dispute.status.is_final())
     }
 
-    /// Whether a refund of it may be under way, whoever made it: until it is final, and booked, what lies in suspense may still go.
+    /// Whether a refund of the payment may be under way, whoever made it: until it is final and booked, suspense may still change.
     pub(crate) async fn is_being_returned(&self, worker: &Worker) -> Result<bool, JobError> {
         for refund in &self.refunds {
             let is_settled = match refund.status {
                 RefundStatus::Failed | RefundStatus::Canceled => true,
-                // Its event may still be on its way.
+                // Its event may not have arrived yet.
                 RefundStatus::Succeeded => {
                     let conn = &mut worker.db.conn().await?;
                     transactions::find_by_external_ref(conn, &ExternalRef::Refund(refund.id.clone()))
@@ -68,11 +68,11 @@ impl SuspendedPayment {
         Ok(false)
     }
 
-    /// What of it can still be refunded, in the payment's currency; none when nothing can: all of it went back or is going back, or the payer's bank
-    /// has taken of it for good, after which Stripe refuses every refund (<https://docs.stripe.com/error-codes#charge-disputed>).
+    /// Returns what can still be refunded, in the payment's currency, or `None` if nothing can: all of it was or is being returned, or the payer's
+    /// bank has taken money of it for good, after which Stripe refuses every refund (<https://docs.stripe.com/error-codes#charge-disputed>).
     ///
     /// # Errors
-    /// When the amounts are of several currencies: then nobody here knows.
+    /// If the amounts are in several currencies: then what is left is unknown.
     pub(crate) fn left(&self) -> Result<Option<Money>, MoneyError> {
         if self.disputes.iter().any(took) {
             return Ok(None);
@@ -80,7 +80,7 @@ impl SuspendedPayment {
         self.unreturned()
     }
 
-    /// What of it neither went back, nor is going back, nor was taken by the payer's bank, in the payment's currency.
+    /// Returns what was neither returned, nor is being returned, nor was taken by the payer's bank, in the payment's currency.
     ///
     /// # Errors
     /// As [`SuspendedPayment::left`].
@@ -97,14 +97,14 @@ impl SuspendedPayment {
         Ok(Some(left).filter(|left| left.is_positive()))
     }
 
-    /// Whether what came of it is in another currency than it was paid in.
+    /// Whether the money that arrived is in another currency than the payment.
     pub(crate) fn is_converted_from(&self, came: Money) -> bool {
         self.paid.currency() != came.currency()
     }
 }
 
-/// Whether a dispute has ended with money of the payment gone. One that was prevented may have given it back to the payer by itself
-/// (<https://docs.stripe.com/disputes/prevention>).
+/// Whether a dispute has ended with money of the payment gone. A prevented dispute may have returned the
+/// money to the payer (<https://docs.stripe.com/disputes/prevention>).
 fn took(dispute: &Dispute) -> bool {
     let moved: Decimal = (dispute.balance_transactions.iter())
         .map(|movement| movement.amount.amount())

@@ -1,4 +1,4 @@
-//! What every job may use.
+//! The tools that every job may use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use wallet_core::budget::CallBudget;
 use wallet_core::clock::SharedClock;
 use wallet_core::config::WorkerConfig;
 use wallet_core::crypto::Vault;
-use wallet_core::db::Db;
+use wallet_core::db::{Db, in_transaction};
 use wallet_core::debts::AlarmLimits;
 use wallet_core::dispatch::Dispatcher;
 use wallet_core::feed::Announcer;
 use wallet_core::foundation::Foundation;
-use wallet_core::ids::{SharedIds, WalletId};
+use wallet_core::ids::{SharedIds, TransactionId, WalletId};
 use wallet_core::inbox::{self, EventEnd, Inbox};
 use wallet_core::jobs::{self, ClaimedJob};
 use wallet_core::locks::{LockError, WalletLocks};
@@ -26,49 +26,49 @@ use crate::failed_alone::FailedAlone;
 use crate::job_error::JobError;
 use crate::lock_waits::Waits;
 use crate::metrics;
-use crate::settlement::Settlement;
+use crate::settled_currencies::SettledCurrencies;
 
 /// The tools of a worker process, shared by all its jobs.
 #[derive(Debug)]
 pub struct Worker {
-    /// `host:pid:nonce`, in leases and in the audit trail.
+    /// The worker's name in leases and in the audit trail: `host:pid:nonce`.
     pub name: String,
-    /// PostgreSQL.
+    /// The connections to PostgreSQL.
     pub db: Db,
-    /// Now.
+    /// The clock.
     pub clock: SharedClock,
-    /// New ids.
+    /// The source of new ids.
     pub ids: SharedIds,
-    /// Sealing and opening.
+    /// Seals and opens personal details.
     pub vault: Arc<Vault>,
-    /// Stripe's events.
+    /// The stored events of Stripe.
     pub inbox: Inbox,
-    /// Stripe, with the record of every call.
+    /// The Stripe client, with the record of every call.
     pub calls: StripeCalls,
-    /// RedLock.
+    /// The wallet locks (RedLock).
     pub locks: WalletLocks,
-    /// The door through which money moves.
+    /// Settlement: the one function through which money moves.
     pub settler: Settler,
-    /// Hands follow-up jobs to Redis.
+    /// Dispatches follow-up jobs to Redis.
     pub dispatcher: Dispatcher,
-    /// Tells whoever watches what has changed.
+    /// Announces changed transactions to their subscribers.
     pub announcer: Announcer,
-    /// How often jobs had to wait for Stripe, so that they are not tried before it is quiet.
+    /// The number of jobs whose call to Stripe failed, by queue: waiting jobs are not expedited while this count rises.
     pub(crate) failed_alone: FailedAlone,
-    /// Wallets whose lock does not come free.
+    /// The wallets whose lock does not come free.
     pub(crate) waits: Waits,
-    /// Above which debt of a person somebody is told.
+    /// The debt of a person above which an alarm is raised.
     pub(crate) debt_alarms: AlarmLimits,
     /// The longest that one run of a job may take.
     pub(crate) job_timeout: Duration,
-    /// How many questions the housekeeping may ask Stripe.
+    /// How many requests to Stripe the housekeeping may make.
     pub(crate) call_budget: CallBudget,
-    /// In which currencies the platform is paid.
-    pub(crate) settlement: Settlement,
+    /// The currencies in which the platform is paid.
+    pub(crate) settled_currencies: SettledCurrencies,
 }
 
 impl Worker {
-    /// Puts the tools together.
+    /// Assembles the tools.
     #[must_use]
     pub fn new(
         config: &WorkerConfig,
@@ -108,7 +108,7 @@ impl Worker {
             debt_alarms: config.debt_alarms.clone(),
             job_timeout: config.job_timeout,
             call_budget: CallBudget::new(config.stripe.calls_per_second),
-            settlement: Settlement::new(config.stripe.settlement.clone()),
+            settled_currencies: SettledCurrencies::new(config.stripe.settlement_currencies.clone()),
             name,
             db,
             clock,
@@ -121,18 +121,23 @@ impl Worker {
         }
     }
 
-    /// The job's transaction.
+    /// Returns the job's transaction.
     pub(crate) async fn transaction(&self, job: &ClaimedJob) -> Result<Transaction, JobError> {
         let id = job
             .transaction
             .ok_or_else(|| JobError::Park("the job names no transaction".to_owned()))?;
+        self.find(id).await
+    }
+
+    /// Reads the current state of a transaction.
+    pub(crate) async fn find(&self, id: TransactionId) -> Result<Transaction, JobError> {
         let conn = &mut self.db.conn().await?;
         transactions::find(conn, id)
             .await?
             .ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
     }
 
-    /// The transaction that this one relates to.
+    /// Returns the transaction that this one relates to.
     pub(crate) async fn related(&self, transaction: &Transaction) -> Result<Transaction, JobError> {
         let none = || JobError::Park(format!("{} relates to no transaction", transaction.id));
         let id = transaction.related_transaction_id.ok_or_else(none)?;
@@ -149,13 +154,13 @@ impl Worker {
             _ => None,
         });
         match foreign {
-            // Trying again would find the same: whose it is a person has to find out.
+            // Trying again would find the same: an operator has to find out whose object it is.
             Some(why) => Err(JobError::Park(why)),
             None => Ok(settled),
         }
     }
 
-    /// The same, without those steps of which somebody else holds a row.
+    /// Settles steps like [`Worker::settle`], except those of which another database transaction has locked a row.
     pub(crate) async fn settle_what_is_free(&self, steps: &[Step]) -> Result<Settled, JobError> {
         let settled = self.settler.settle_what_is_free(steps).await?;
         self.note(steps, &settled);
@@ -188,13 +193,13 @@ impl Worker {
             }
         };
         self.note_locks([], wallets.iter().copied());
-        // Should the lock be lost from here on, the fence and the row locks still decide.
+        // If the lock is lost from here on, the fence and the row locks still decide.
         let settled = self.settle(steps).await;
         guard.release().await;
         settled
     }
 
-    /// Notes which wallets could be locked and which not.
+    /// Notes which wallets could be locked and which could not.
     pub(crate) fn note_locks(
         &self,
         busy: impl IntoIterator<Item = WalletId>,
@@ -207,7 +212,7 @@ impl Worker {
 
     /// Ends a job that turned out to have nothing to do.
     pub(crate) async fn finish(&self, job: &ClaimedJob) -> Result<(), JobError> {
-        jobs::finish(&mut *self.db.conn().await?, &[job.claim], self.clock.now()).await?;
+        in_transaction!(self.db, conn => jobs::finish(conn, &[job.claim], self.clock.now()).await)?;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The keys that tokens are checked with: each for exactly one algorithm.
+//! The keys with which tokens are verified, each for exactly one algorithm.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -9,36 +9,36 @@ use wallet_core::config::{JwtConfig, JwtKey};
 
 use super::strength::{self, Unusable};
 
-/// Why a configured key cannot be used: the variable, the problem, the mend.
+/// The reason why a configured key cannot be used. The message names the variable, the problem and the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Not a public key of a kind that tokens are signed for.
-    #[error("JWT_PUBLIC_KEY: is no public key for RS256, ES256 or EdDSA; {MEND}")]
+    /// The text is not a public key of a supported kind.
+    #[error("JWT_PUBLIC_KEY: is no public key for RS256, ES256 or EdDSA; {FIX}")]
     Pem(#[source] jsonwebtoken::errors::Error),
-    /// A key that no signature could ever be verified with.
-    #[error("JWT_PUBLIC_KEY: {0}; {MEND}")]
+    /// The key could never verify a signature.
+    #[error("JWT_PUBLIC_KEY: {0}; {FIX}")]
     Unusable(Unusable),
-    /// Not a JWK set.
+    /// The text is not a JWK set.
     #[error("JWT_JWKS: is not understood; set it to a JWK set of public keys ({{\"keys\":[…]}})")]
     Set(#[source] serde_json::Error),
-    /// A set without a usable key.
+    /// The set holds no usable key.
     #[error("JWT_JWKS: holds no key for RS256, ES256 or EdDSA ({0}); add one to the set")]
     NoUsableKey(String),
 }
 
-const MEND: &str = "set it to an RSA key of 2048 to 8192 bits, a P-256 key or an Ed25519 key";
+const FIX: &str = "set it to an RSA key of 2048 to 8192 bits, a P-256 key or an Ed25519 key";
 
-/// A key and the one algorithm it is for, which keeps a public key from being taken for an HS256 secret.
+/// A key with the one algorithm it is for, so that a public key cannot be used as an HS256 secret.
 struct Key {
     algorithm: Algorithm,
-    /// Its name in a set; a key that stands alone has none and answers to any.
+    /// Its `kid` in a set. A key that was configured alone has none and matches every `kid`.
     kid: Option<String>,
-    /// Whether it came from a set, where names count.
+    /// Whether it came from a set, where the `kid` decides.
     from_set: bool,
     key: DecodingKey,
 }
 
-/// Every key in use.
+/// All keys in use.
 pub(crate) struct KeyRing(Vec<Key>);
 
 impl std::fmt::Debug for KeyRing {
@@ -50,10 +50,10 @@ impl std::fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// The keys of a configuration.
+    /// Creates the key ring of a configuration.
     ///
     /// # Errors
-    /// When one cannot be used.
+    /// If a key cannot be used.
     pub(crate) fn new(config: &JwtConfig) -> Result<Self, KeyError> {
         let mut keys = Vec::new();
         for key in &config.keys {
@@ -74,8 +74,8 @@ impl KeyRing {
         Ok(Self(keys))
     }
 
-    /// The keys that may have signed a token with this header. A token that names a key is checked with that one only, if names
-    /// are known; one that names none, only where there is no choice.
+    /// Returns the keys that may have signed a token with this header. Of the keys from sets, those with the token's `kid`
+    /// qualify; if the token has no `kid`, a key qualifies only if it is the only one of its algorithm.
     pub(crate) fn candidates<'a>(
         &'a self,
         algorithm: Algorithm,
@@ -121,7 +121,7 @@ fn pem(text: &str) -> Result<Key, KeyError> {
     })
 }
 
-/// The usable keys of a set. Sets also hold keys for other purposes, so one that is not for us is passed over, with a warning.
+/// Returns the usable keys of a set. Sets also hold keys for other purposes, so an unusable key is skipped with a warning.
 fn set(text: &str) -> Result<Vec<Key>, KeyError> {
     #[derive(Deserialize)]
     struct Set {
@@ -131,7 +131,7 @@ fn set(text: &str) -> Result<Vec<Key>, KeyError> {
     let mut keys = Vec::new();
     let mut passed_over = Vec::new();
     for entry in &set.keys {
-        // One that is malformed takes none of the others with it (RFC 7517, section 5).
+        // A malformed key does not make the others unusable (RFC 7517, section 5).
         let read = Jwk::deserialize(entry).map_err(|_| Unusable::Malformed);
         match read.and_then(|jwk| of_set(&jwk)) {
             Ok(key) => keys.push(key),
@@ -150,7 +150,7 @@ fn set(text: &str) -> Result<Vec<Key>, KeyError> {
     }
 }
 
-/// A key of a set, if it is for our signatures.
+/// Returns the key of a set's entry, if it is meant for verifying signatures of a supported algorithm.
 fn of_set(jwk: &Jwk) -> Result<Key, Unusable> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::RS256,

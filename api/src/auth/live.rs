@@ -1,4 +1,4 @@
-//! Sessions that something long is open for: a websocket must not outlive the session of its token.
+//! The sessions of open websockets: a websocket must not outlive the session of its token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use wallet_core::db::{Db, DbError};
 use wallet_core::sessions;
 
-/// How often it is asked which of them were revoked: all of them by one statement, or a few.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Most sessions of one statement.
+/// The interval between two checks for revoked sessions; each takes one statement, or a few.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// The maximum number of sessions per statement.
 const MOST_AT_ONCE: usize = 1_000;
 
 /// The sessions that are held open.
@@ -26,7 +26,7 @@ struct Live {
 }
 
 impl LiveSessions {
-    /// Holds a session open.
+    /// Holds a session open until the returned value is dropped.
     pub(crate) fn hold(self: &Arc<Self>, session: String) -> HeldSession {
         let mut held = self.held();
         let live = held.entry(session.clone()).or_insert_with(|| Live {
@@ -41,20 +41,20 @@ impl LiveSessions {
         }
     }
 
-    /// Tells the holders of revoked sessions, until `stopped`.
+    /// Notifies the holders of revoked sessions, until `stopped` is cancelled.
     pub(crate) async fn run(self: Arc<Self>, db: Db, stopped: CancellationToken) {
         loop {
             tokio::select! {
                 () = stopped.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(CHECK_EVERY) => {}
             }
-            if let Err(error) = self.look(&db).await {
+            if let Err(error) = self.check(&db).await {
                 tracing::debug!(%error, "revoked sessions are not known, asking again");
             }
         }
     }
 
-    async fn look(&self, db: &Db) -> Result<(), DbError> {
+    async fn check(&self, db: &Db) -> Result<(), DbError> {
         let sessions: Vec<String> = self.held().keys().cloned().collect();
         for some in sessions.chunks(MOST_AT_ONCE) {
             for session in sessions::revoked_among(db, some).await? {
@@ -71,7 +71,7 @@ impl LiveSessions {
     }
 }
 
-/// A session that is held open, until this is dropped.
+/// A session that is held open until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldSession {
     of: Arc<LiveSessions>,
@@ -80,7 +80,7 @@ pub(crate) struct HeldSession {
 }
 
 impl HeldSession {
-    /// Returns once the session was revoked.
+    /// Waits until the session is revoked.
     pub(crate) async fn revoked(&self) {
         self.revoked.cancelled().await;
     }

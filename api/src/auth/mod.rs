@@ -1,13 +1,13 @@
-//! Who asks: bearer tokens, checked at every request.
+//! Authentication of callers: bearer tokens, checked on every request.
 
 mod keys;
 mod live;
+mod refusal_log;
 mod sessions;
 mod strength;
 #[cfg(test)]
 mod tests;
 mod token;
-mod told;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,47 +23,47 @@ use wallet_core::db::Db;
 
 pub use self::keys::KeyError;
 pub(crate) use self::live::{HeldSession, LiveSessions};
+use self::refusal_log::RefusalLog;
 use self::sessions::Sessions;
 pub use self::strength::Unusable;
 use self::token::{TokenError, Tokens};
-use self::told::Told;
 use crate::errors::ApiError;
 use crate::request_id::RequestId;
 
-/// A person whose token is believed.
+/// A person who has sent a valid token.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
-    /// Who, with which role.
+    /// The person's id and role, with the id of the request.
     pub(crate) caller: Caller,
     /// The session that the token belongs to, if it names one.
     pub(crate) session: Option<String>,
-    /// When the token ends.
+    /// When the token expires.
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// How often the files of keys are looked at. An issuer publishes a new key well before it signs with it.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The interval at which key files are read again. An issuer publishes a new key well before signing with it.
+const CHECK_EVERY: Duration = Duration::from_secs(10);
 
-/// Turns tokens into people.
+/// Authenticates callers by their tokens.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     tokens: Arc<RwLock<Arc<Tokens>>>,
     sessions: Sessions,
     clock: SharedClock,
-    told: Told,
+    refusals: RefusalLog,
 }
 
 impl Authenticator {
-    /// An authenticator.
+    /// Creates an authenticator.
     ///
     /// # Errors
-    /// When a configured key cannot be used.
+    /// If a configured key cannot be used.
     pub(crate) fn new(config: &JwtConfig, db: Db, clock: SharedClock) -> Result<Self, KeyError> {
         Ok(Self {
             tokens: Arc::new(RwLock::new(Arc::new(Tokens::new(config)?))),
             sessions: Sessions::new(db),
             clock,
-            told: Told::default(),
+            refusals: RefusalLog::default(),
         })
     }
 
@@ -71,8 +71,8 @@ impl Authenticator {
         Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Follows the files that keys were read from, until `stopped`: a rotation needs no restart. A file that is broken or gone changes
-    /// nothing, and is told.
+    /// Reads the key files again at intervals, until `stopped` is cancelled, so that a rotation needs no restart. If a file is broken
+    /// or missing, the keys stay as they are and an error is logged.
     pub(crate) fn follow_files(
         &self,
         mut config: JwtConfig,
@@ -84,10 +84,10 @@ impl Authenticator {
             loop {
                 tokio::select! {
                     () = stopped.cancelled() => return,
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = tokio::time::sleep(CHECK_EVERY) => {}
                 }
                 let (shared, known) = (Arc::clone(&tokens), config.clone());
-                // A file may be on a disk that is away.
+                // The read may block: a file may be on a disk that does not respond.
                 let problem = match spawn_blocking(move || reread(&shared, &known)).await {
                     Ok(Ok(renewed)) => {
                         config = renewed.unwrap_or(config);
@@ -104,15 +104,15 @@ impl Authenticator {
         }
     }
 
-    /// The person behind the `Authorization` header.
+    /// Returns the person whose token is in the `Authorization` header.
     ///
     /// # Errors
-    /// [`ApiError::TokenEnded`] for a token that was good once, [`ApiError::Unauthenticated`] for every other reason of the token, [`ApiError::Unavailable`] when its session cannot be looked up.
+    /// [`ApiError::TokenEnded`] for an expired or revoked token, [`ApiError::Unauthenticated`] for any other, or the database's error.
     pub(crate) async fn by_header(&self, headers: &HeaderMap, id: &RequestId) -> Result<Principal, ApiError> {
         self.by_token(bearer(headers), id).await
     }
 
-    /// The person behind a token.
+    /// Returns the person of a token.
     ///
     /// # Errors
     /// As [`Authenticator::by_header`].
@@ -139,7 +139,7 @@ impl Authenticator {
     }
 
     fn refused(&self, reason: TokenError) -> ApiError {
-        self.told.tell(reason);
+        self.refusals.tell(reason);
         match reason {
             TokenError::Expired | TokenError::Revoked => ApiError::TokenEnded,
             _ => ApiError::Unauthenticated,
@@ -147,7 +147,7 @@ impl Authenticator {
     }
 }
 
-/// Puts the keys of changed files in the place of those that are known, and gives what they were read from; nothing when none has changed.
+/// Replaces the keys with those of changed files and returns the new configuration, or `None` if no file has changed.
 fn reread(tokens: &RwLock<Arc<Tokens>>, known: &JwtConfig) -> Result<Option<JwtConfig>, String> {
     let Some(now) = known.read_again().map_err(|error| error.to_string())? else {
         return Ok(None);
@@ -158,7 +158,7 @@ fn reread(tokens: &RwLock<Arc<Tokens>>, known: &JwtConfig) -> Result<Option<JwtC
     Ok(Some(now))
 }
 
-/// The token of the one `Authorization: Bearer` header; two headers would leave open which one a proxy has checked.
+/// Returns the bearer token of the only `Authorization` header. Two headers are refused: a proxy may have checked either.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -167,7 +167,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_token(value.to_str().ok()?)
 }
 
-/// The token behind `Bearer`, in any letter case.
+/// Returns the token after the scheme `Bearer`, whose letter case does not matter.
 pub(crate) fn bearer_token(text: &str) -> Option<&str> {
     let (scheme, token) = text.split_once(' ')?;
     let token = token.trim();

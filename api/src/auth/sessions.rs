@@ -1,4 +1,4 @@
-//! Revoked sessions: rows of PostgreSQL, asked at most every few seconds for each session.
+//! Revoked sessions: rows of PostgreSQL, read at most once every few seconds for each session.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use wallet_core::db::{Db, DbError};
 use wallet_core::sessions;
 
-/// How long an answer counts: a revocation is felt within this time.
+/// How long an answer is cached: a revocation takes effect within this time.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
-/// Most answers kept.
+/// The maximum number of cached answers.
 const MOST_KNOWN: usize = 10_000;
 
-/// Knows which sessions were revoked.
+/// Checks whether sessions were revoked, with a cache.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     db: Db,
@@ -26,7 +26,7 @@ struct Answer {
 }
 
 impl Sessions {
-    /// The sessions of this database.
+    /// Creates the check against this database.
     pub(crate) fn new(db: Db) -> Self {
         Self {
             db,
@@ -34,10 +34,10 @@ impl Sessions {
         }
     }
 
-    /// Whether a session was revoked.
+    /// Returns whether a session was revoked.
     ///
     /// # Errors
-    /// When the database cannot be asked.
+    /// If the database cannot be read.
     pub(crate) async fn is_revoked(&self, session: &str) -> Result<bool, DbError> {
         if let Some(revoked) = self.known(session) {
             return Ok(revoked);

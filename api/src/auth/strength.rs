@@ -1,5 +1,5 @@
-//! Whether a key can verify anything at all. The library takes keys that it refuses at every token later: another curve, an RSA key that
-//! is too short. An API with such a key would be healthy and refuse everybody.
+//! Checks whether a key can verify signatures at all. The library loads keys that it then refuses for every token: another curve, or an
+//! RSA key that is too short. With such a key the API would look healthy and refuse every caller.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
@@ -7,37 +7,37 @@ use aws_lc_rs::signature::{
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use simple_asn1::ASN1Block;
 
-/// The sizes of RSA keys with which signatures are verified (RFC 7518, section 3.3: 2048 bits or larger).
+/// The accepted sizes of RSA keys, in bits (RFC 7518, section 3.3: 2048 bits or larger).
 const RSA_BITS: std::ops::RangeInclusive<u64> = 2_048..=8_192;
 
-/// Why a key verifies nothing.
+/// The reason why a key is unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// A kind of key, or a curve, that no token of ours is signed with.
+    /// The kind of key, or its curve, belongs to no supported algorithm.
     #[error("is of another kind or curve than RS256, ES256 (P-256) and EdDSA (Ed25519) need")]
     OtherKind,
-    /// Marked for something else than verifying signatures.
+    /// The key is marked for a purpose other than verifying signatures.
     #[error("is not for verifying signatures")]
     OtherUse,
-    /// Marked for another algorithm.
+    /// The key is marked for another algorithm.
     #[error("is for another algorithm")]
     OtherAlgorithm,
     /// An RSA key that is too short or too long.
     #[error("is an RSA key of {0} bits")]
     RsaBits(u64),
-    /// Not the numbers of a key.
+    /// The data is not a valid key.
     #[error("is malformed")]
     Malformed,
 }
 
-/// Checks that signatures of this algorithm can be verified with a key.
+/// Checks that a key can verify signatures of this algorithm.
 ///
 /// # Errors
-/// When they cannot.
+/// If it cannot.
 pub(super) fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), Unusable> {
     match (algorithm, key.kind()) {
         (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => {
-            // An uncompressed point of P-256 (SEC 1, section 2.3.3); those of other curves are longer.
+            // An uncompressed point of P-256 has 65 bytes (SEC 1, section 2.3.3); points of other curves are longer.
             if point.len() != 65 {
                 return Err(Unusable::OtherKind);
             }
@@ -72,7 +72,7 @@ fn rsa(bits: u64) -> Result<(), Unusable> {
     }
 }
 
-/// The size of the modulus of an `RSAPublicKey` (RFC 8017, appendix A.1.1).
+/// Returns the size in bits of the modulus of an `RSAPublicKey` (RFC 8017, appendix A.1.1).
 fn modulus_bits(der: &[u8]) -> Option<u64> {
     let blocks = simple_asn1::from_der(der).ok()?;
     let Some(ASN1Block::Sequence(_, numbers)) = blocks.first() else {

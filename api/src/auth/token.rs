@@ -1,7 +1,7 @@
-//! Access tokens: which are believed, and what they say.
+//! Access tokens: which are valid, and what they claim.
 //!
 //! The library checks the signature with a key of exactly one algorithm. Everything else is checked here, strictly and by our
-//! clock: a claim of a wrong type refuses the token instead of counting as absent (GHSA-h395-gr6q-cpjc).
+//! clock: a claim of a wrong type makes the token invalid instead of counting as absent (GHSA-h395-gr6q-cpjc).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::errors::ErrorKind;
@@ -13,27 +13,27 @@ use wallet_core::ids::UserId;
 
 use super::keys::{KeyError, KeyRing};
 
-/// The longest token looked at, in bytes.
+/// The maximum length of a token, in bytes.
 const LONGEST: usize = 8 * 1024;
 /// How far an issuer's clock may be ahead of ours, in seconds. The expiry has no leeway.
 const AHEAD_SECONDS: i64 = 5;
-/// What holds the claims: it has to be an object.
+/// The name in errors of a payload that is not an object and so holds no claims.
 pub(super) const PAYLOAD: &str = "the payload";
 
-/// What a believed token says.
+/// The claims of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claims {
-    /// `sub`
+    /// The claim `sub`.
     pub(crate) user_id: UserId,
-    /// `role`, a user's without one.
+    /// The claim `role`; a user's if it is absent.
     pub(crate) role: Role,
-    /// `sid`
+    /// The claim `sid`.
     pub(crate) session: Option<String>,
-    /// `exp`
+    /// The claim `exp`.
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// Why a token is not believed. For the log, so it names a claim and never what it says; the client hears only whether it has ended.
+/// The reason why a token is refused. For the log, it names a claim but never its value; the response only says whether it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub(crate) enum TokenError {
     #[error("no token")]
@@ -75,10 +75,10 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// A checker.
+    /// Creates the checks of a configuration.
     ///
     /// # Errors
-    /// When a configured key cannot be used.
+    /// If a configured key cannot be used.
     pub(crate) fn new(config: &JwtConfig) -> Result<Self, KeyError> {
         Ok(Self {
             keys: KeyRing::new(config)?,
@@ -87,7 +87,7 @@ impl Tokens {
         })
     }
 
-    /// The claims of a token that is believed at `now`. Whether its session was revoked is for the caller to ask.
+    /// Returns the claims of a token that is valid at `now`. The caller must check whether its session was revoked.
     pub(crate) fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenError> {
         if token.len() > LONGEST {
             return Err(TokenError::TooLong);
@@ -143,7 +143,7 @@ impl Tokens {
                 Ok(data) => return Ok(data.claims),
                 Err(error) => {
                     outcome = Err(if let ErrorKind::Json(_) = error.kind() {
-                        // Read after the signature was found right.
+                        // The claims are parsed only after the signature was verified.
                         TokenError::Claim(PAYLOAD)
                     } else {
                         TokenError::Signature
@@ -172,8 +172,8 @@ impl Tokens {
     }
 }
 
-/// Refuses what could move the trust elsewhere: keys and key addresses in the token, extensions that must be understood, key names
-/// that are paths or code.
+/// Refuses header parameters that could move the trust elsewhere: keys or key addresses in the token, extensions that must be
+/// understood, encryption or compression, and key names that are paths or code.
 fn check_header(header: &Header) -> Result<(), TokenError> {
     let brings_key =
         header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();
@@ -182,7 +182,7 @@ fn check_header(header: &Header) -> Result<(), TokenError> {
     if brings_key || encrypted_or_critical || !name_is_plain {
         return Err(TokenError::Header);
     }
-    // RFC 8725, section 3.11: tokens of other kinds are signed by the same issuer.
+    // RFC 8725, section 3.11: the same issuer also signs tokens of other kinds.
     match header.typ.as_deref().map(str::to_ascii_lowercase).as_deref() {
         None | Some("jwt" | "at+jwt" | "application/at+jwt") => Ok(()),
         Some(_) => Err(TokenError::Kind),
@@ -194,7 +194,7 @@ fn is_plain_name(kid: &str) -> bool {
     (1..=255).contains(&kid.len()) && kid.bytes().all(plain) && !kid.contains("..")
 }
 
-/// Refuses refresh and identity tokens of the issuers that mark them by a claim.
+/// Refuses the refresh and identity tokens of issuers that mark them with a claim.
 fn check_kind(claims: &Map<String, Value>) -> Result<(), TokenError> {
     for name in ["token_use", "token_type", "typ"] {
         let kind = text(claims, name)?.map(str::to_ascii_lowercase);
@@ -216,7 +216,7 @@ fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option
     }
 }
 
-/// A NumericDate (RFC 7519, section 2): seconds, possibly with a fraction, which is cut off.
+/// Reads a NumericDate (RFC 7519, section 2): seconds, possibly with a fraction, which is cut off.
 fn instant(claims: &Map<String, Value>, name: &'static str) -> Result<Option<DateTime<Utc>>, TokenError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! Accepting connections, as many and for as long as is good for all of them.
+//! Accepts connections, with bounds on their number and on how long they may be idle.
 //!
-//! A connection costs its holder nothing, so it must not be worth anything either: one on which nothing happens ends by itself, and
-//! sooner when somebody else needs its place ([`Room`]).
+//! A connection costs its client nothing, so an idle one must not keep others out: a connection on which nothing happens is closed,
+//! and sooner if its place is needed ([`Room`]).
 
 mod descriptors;
 mod service;
@@ -28,16 +28,16 @@ use crate::places::{ClientAddress, Guest, Room};
 
 /// How long a new connection may take to send its first request.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
-/// How long a connection may be silent between two requests: longer than the minute for which load balancers usually keep theirs,
-/// so that it is they who close and no request meets a closing door. Also how long the head of a later request may take.
+/// How long a connection may be idle between two requests: longer than the minute for which load balancers usually keep theirs,
+/// so that it is they who close and no request meets a closing connection. Also the time limit for the head of a later request.
 const SILENT_FOR: Duration = Duration::from_secs(75);
-/// How long a connection that is to end may take to say so.
+/// How long a connection that is to end may take to close, once no request is under way.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
-/// Most connections at once, if the system lends descriptors for as many.
+/// The maximum number of connections, if the system provides enough descriptors.
 const MOST_CONNECTIONS: usize = 4_096;
-/// The part of them that one address may have, as a divisor.
+/// The share of the connections that one address may have, as a divisor.
 const SHARE_OF_ONE: usize = 4;
-/// Most requests at once on a connection that carries several.
+/// The maximum number of simultaneous requests on an HTTP/2 connection.
 const MOST_STREAMS: u32 = 100;
 /// The pause after the system refused to accept, for lack of descriptors for example, or while every connection is busy.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -53,7 +53,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// No connection yet; those of `proxies` are many people's.
+    /// Starts without connections. Those from `proxies` carry the requests of many people.
     pub(crate) fn new(proxies: TrustedProxies) -> Self {
         let most = MOST_CONNECTIONS.min(descriptors::for_connections());
         Self::with_most(most, proxies)
@@ -68,7 +68,7 @@ impl Connections {
         }
     }
 
-    /// Accepts connections for ever.
+    /// Accepts connections; never returns.
     pub(crate) async fn accept(&self, listener: &TcpListener, router: &Router) {
         loop {
             let (stream, peer) = match listener.accept().await {
@@ -90,7 +90,7 @@ impl Connections {
         }
     }
 
-    /// A place, as soon as there is one; none for an address that keeps its whole share busy.
+    /// Waits for a place and returns it, or `None` if the address keeps its whole share busy.
     async fn place(&self, address: ClientAddress) -> Option<Guest> {
         loop {
             if let Some(guest) = self.room.enter(address) {
@@ -99,12 +99,12 @@ impl Connections {
             if self.room.is_share_of(address) {
                 return None;
             }
-            // Whoever leaves says so; somebody may also have become idle in between.
+            // A guest that leaves or becomes idle is announced by `freed`; the timeout covers one that was missed.
             let _ = timeout(PAUSE, self.room.freed()).await;
         }
     }
 
-    /// Lets requests under way end and waits until every connection is closed.
+    /// Lets requests under way finish and waits until every connection is closed.
     pub(crate) async fn end(&self) {
         self.ending.cancel();
         self.open.close();
@@ -121,7 +121,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, guest: Guest
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(SILENT_FOR)
-        // For the answer to the opening of a websocket, see there.
+        // Needed for the answer to the opening of a websocket; see `routes::socket`.
         .preserve_header_case(true);
     builder
         .http2()
@@ -146,7 +146,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, guest: Guest
     }
 }
 
-/// Returns when the connection is of no use: nothing came in time, nothing has come for long, or somebody else needs its place.
+/// Returns when the connection is to be closed: no first request came in time, it was idle for too long, or its place is needed.
 async fn useless(guest: &Guest) {
     tokio::select! {
         () = guest.asked_to_leave() => tracing::debug!("connection closed: its place is needed"),
@@ -168,7 +168,7 @@ async fn forsaken(guest: &Guest) {
     }
 }
 
-/// Waits for the end of a connection that was told to end: as long as a request is under way, and shortly after it.
+/// Waits for a connection to shut down: as long as a request is under way, and for a short time after it.
 async fn leave<C: Future<Output = Result<(), E>>, E>(
     mut connection: Pin<&mut C>,
     guest: &Guest,
@@ -177,7 +177,7 @@ async fn leave<C: Future<Output = Result<(), E>>, E>(
         match timeout(LEAVE_WITHIN, connection.as_mut()).await {
             Ok(outcome) => return outcome,
             Err(_) if guest.idle_since().is_none() => {}
-            // It is dropped, and with it closed.
+            // Dropping the connection closes it.
             Err(_) => return Ok(()),
         }
     }

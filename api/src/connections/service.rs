@@ -1,4 +1,4 @@
-//! The router of one connection.
+//! The service that answers the requests of one connection.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use tower::Service;
 
 use crate::places::{Guest, PeerAddress};
 
-/// Passes requests on to the router, notes that they are under way, and tells it from where they come.
+/// Passes requests on to the router with the address of the peer, and counts them as under way until they are answered.
 #[derive(Clone)]
 pub(super) struct Noting {
     router: Router,

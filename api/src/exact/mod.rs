@@ -1,7 +1,7 @@
-//! Values of JSON and GraphQL that are taken as they were written, or refused: no key given twice, no number that would become another.
+//! Reads values of JSON and GraphQL exactly as they were written, or refuses duplicate keys and numbers that would change.
 //!
-//! JSON leaves both to its readers (RFC 8259, sections 4 and 6); I-JSON (RFC 7493, section 2) asks senders for what is required here:
-//! unique names, and numbers beyond the precision of a double as strings.
+//! JSON leaves both to its readers (RFC 8259, sections 4 and 6). I-JSON (RFC 7493, section 2) requires of senders what is required
+//! here: unique names, and numbers beyond the precision of a double as strings.
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Value};
@@ -10,30 +10,30 @@ use serde_json::value::RawValue;
 
 use crate::errors::ApiError;
 
-/// How deep a value may nest.
+/// The maximum nesting depth of a value.
 const MAX_NESTING: usize = 64;
-/// The fields that are the client's own data: what they hold has no names of ours.
+/// The fields that hold the client's own data, whose keys are not fields of the schema.
 const CLIENTS_OWN: [&str; 3] = ["metadata", "senderDetails", "receiverDetails"];
-/// The field that is an input within the input: what it holds is named with it.
+/// The field that is an input object within the input; errors name its fields together with it.
 const WITHIN: &str = "bankDetails";
 
-/// Why a value was not taken.
+/// The reason why a value was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// A number that has no exact place in what it would be kept as.
+    /// A number that cannot be kept exactly.
     Altered(String),
-    /// A key that is there twice.
+    /// A duplicate key.
     Twice(String),
-    /// Levels upon levels.
+    /// A value that is nested too deeply.
     TooDeep,
-    /// A string that is JSON and no text: half of a surrogate pair stands for no character (RFC 8259, section 8.2).
+    /// A JSON string that is not text: half of a surrogate pair stands for no character (RFC 8259, section 8.2).
     NoText,
-    /// No JSON.
+    /// The text is not JSON.
     Unreadable,
 }
 
 impl Refused {
-    /// The refusal as clients are told, with the field it is about.
+    /// Returns the refusal as an error for the client, with the field it is about.
     pub(crate) fn at(self, label: Label<'_>) -> ApiError {
         let problem = match self {
             Self::Altered(number) => {
@@ -60,14 +60,14 @@ impl Refused {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label<'a> {
     name: &'a str,
-    /// The field of an input within the input.
+    /// The field of the input object within the input, if the value is in one.
     inner: Option<&'a str>,
-    /// Whether what stands there has names of its own.
+    /// Whether the fields directly below are named by their own names.
     is_argument: bool,
 }
 
 impl<'a> Label<'a> {
-    /// The label of an argument or a variable.
+    /// Creates the label of an argument or a variable.
     pub(crate) fn of(name: &'a str) -> Self {
         Self {
             name,
@@ -76,8 +76,8 @@ impl<'a> Label<'a> {
         }
     }
 
-    /// The label of what stands under `name` there: the name itself below an argument, the same for everything deeper, except in an input within
-    /// the input.
+    /// Returns the label of the value under `name`: directly below an argument it is `name` itself; any deeper value keeps the label of its
+    /// parent, except in the input object within the input.
     pub(crate) fn within<'b>(self, name: &'b str) -> Label<'b>
     where
         'a: 'b,
@@ -105,10 +105,10 @@ impl<'a> Label<'a> {
     }
 }
 
-/// A number that is kept as it was written, or not at all. What PostgreSQL's `jsonb` gives back later is written the same.
+/// Parses a number that can be kept with exactly the written value. It is written the same when PostgreSQL's `jsonb` returns it.
 ///
 /// # Errors
-/// [`Refused::Altered`] when another number would be kept: more digits than a double holds, or beyond its range.
+/// [`Refused::Altered`] if another number would be kept: it has more digits than a double holds, or is beyond its range.
 pub(crate) fn number(text: &str) -> Result<Number, Refused> {
     if let Ok(whole) = text.parse::<u64>() {
         return Ok(whole.into());
@@ -127,11 +127,11 @@ pub(crate) fn number(text: &str) -> Result<Number, Refused> {
     if wanted.digits.is_empty() {
         return Ok(Number::from_f64(0.0).unwrap_or(kept));
     }
-    // Whole numbers that are written with an exponent come back from the database as what they are.
+    // The database returns a whole number that was written with an exponent as an integer.
     if let Some(whole) = wanted.whole().filter(|_| written.contains('e')) {
         return Ok(whole);
     }
-    // The quick reader of numbers behind the database is not exact for every number of more than fifteen digits.
+    // The fast parser that reads the database's JSON is not exact for every number of more than fifteen digits.
     let read: f64 = serde_json::from_str(&wanted.plain()).map_err(|_| altered())?;
     if read.to_bits() == double.to_bits() {
         Ok(kept)
@@ -140,7 +140,7 @@ pub(crate) fn number(text: &str) -> Result<Number, Refused> {
     }
 }
 
-/// A decimal number by its digits, so that two spellings of one number are equal: ±0.d₁d₂… × 10^exponent.
+/// A decimal number as its digits, so that two spellings of one number are equal: ±0.d₁d₂… × 10^exponent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Digits {
     negative: bool,
@@ -149,7 +149,7 @@ struct Digits {
 }
 
 impl Digits {
-    /// Reads a number as JSON and GraphQL write them; the caller knows that it is one.
+    /// Reads a number in the notation of JSON and GraphQL; the caller knows that it is one.
     fn of(text: &str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
@@ -174,7 +174,7 @@ impl Digits {
         })
     }
 
-    /// The number without an exponent, as PostgreSQL writes it. It is one that a double holds, so no longer than some hundred digits.
+    /// Returns the number without an exponent, as PostgreSQL writes it: some hundred digits at most, since a double holds it.
     fn plain(&self) -> String {
         let sign = if self.negative { "-" } else { "" };
         let digits = &self.digits;
@@ -190,7 +190,7 @@ impl Digits {
         }
     }
 
-    /// The number as an integer, if it is one and fits.
+    /// Returns the number as an integer, if it is one and fits.
     fn whole(&self) -> Option<Number> {
         let length = usize::try_from(self.exponent)
             .ok()
@@ -205,10 +205,10 @@ impl Digits {
     }
 }
 
-/// The variables of a request: one JSON object, or null.
+/// Reads the variables of a request: one JSON object, or null.
 ///
 /// # Errors
-/// [`ApiError::Validation`] with the field in which something cannot be taken as it is written.
+/// [`ApiError::Validation`] with the field that holds a value that cannot be taken as it is written.
 pub(crate) fn variables(raw: &RawValue) -> Result<async_graphql::Variables, ApiError> {
     let outer = Label::of("variables");
     if raw.get() == "null" {
@@ -231,7 +231,7 @@ pub(crate) fn variables(raw: &RawValue) -> Result<async_graphql::Variables, ApiE
     Ok(found)
 }
 
-/// Reads values in one pass over a text of which `serde_json` has found that it is JSON, so that only its parts are to be told apart.
+/// Reads values in one pass over a text that `serde_json` has already found to be JSON, so it only separates the parts.
 struct Reader<'a> {
     rest: &'a str,
 }
@@ -280,7 +280,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The entries of an object as they stand there, the same key twice too; `each` reads the value.
+    /// Reads the entries of an object in order, including those with a duplicate key; `each` reads the value.
     fn entries(
         &mut self,
         label: Label<'_>,
@@ -302,18 +302,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The first byte of what comes next.
+    /// Skips white space and returns the first byte of what follows.
     fn next(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_ascii_start();
         self.rest.as_bytes().first().copied()
     }
 
-    /// Leaves out one sign of structure.
+    /// Skips one structural character.
     fn skip(&mut self) {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    /// A string, a number or a word.
+    /// Reads a string, a number, `true`, `false` or `null`.
     fn token(&mut self) -> Result<&'a str, Refused> {
         let mut tokens = serde_json::Deserializer::from_str(self.rest).into_iter::<&RawValue>();
         let Some(Ok(token)) = tokens.next() else {

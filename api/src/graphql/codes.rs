@@ -1,4 +1,4 @@
-//! The code of every error that leaves the schema, and the end of every internal text.
+//! Sets the code of every error that leaves the schema, and keeps internal texts inside.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::errors::{ApiError, INTERNAL, VALIDATION_ERROR};
 use crate::metrics::count_error;
 use crate::request_id::RequestId;
 
-/// Gives every error of a response its `extensions.code`.
+/// Sets `extensions.code` of every error of a response.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Codes;
 
@@ -28,12 +28,12 @@ impl ExtensionFactory for Codes {
 
 #[async_trait]
 impl Extension for Codes {
-    /// Errors of parsing and validation; the request's own data is not there yet.
+    /// Handles errors of parsing and validation; the request's own data is not available yet.
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         with_codes(next.run(ctx).await, None)
     }
 
-    /// Errors of resolvers, with the request's id.
+    /// Handles errors of resolvers, with the request's id.
     async fn execute(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -69,20 +69,20 @@ fn with_codes(mut response: Response, id: Option<&RequestId>) -> Response {
     response
 }
 
-/// A response that consists of one error of ours.
+/// Returns a response that consists of one [`ApiError`].
 pub(crate) fn refusal(error: &ApiError, id: Option<&RequestId>) -> Response {
     Response::from_errors(vec![coded(error, id)])
 }
 
-/// An error of ours as GraphQL tells it.
+/// Converts an [`ApiError`] into an error of GraphQL.
 fn coded(error: &ApiError, id: Option<&RequestId>) -> ServerError {
     let mut told = ServerError::new(error.to_string(), None);
     tell(&mut told, error, id);
     told
 }
 
-/// Where an error came from decides its code: ours carry themselves as their source, the engine's own refusals (syntax, types,
-/// limits) carry none, and what carries anything else was never meant to be seen.
+/// Sets the code by the origin of an error: an [`ApiError`] carries itself as its source, the engine's own refusals (syntax,
+/// types, limits) have no source, and an error with any other source was never meant to be seen.
 fn set_code(error: &mut ServerError, id: Option<&RequestId>) {
     if let Some(ours) = error
         .source
@@ -130,13 +130,13 @@ fn tell(told: &mut ServerError, error: &ApiError, id: Option<&RequestId>) {
     count_error(error.code());
 }
 
-/// Whether the engine refuses a value that is neither a text nor a number for an amount: it is told as every other wrong amount is.
+/// Returns whether the engine refuses a value that is no text and no number as an amount; it is reported like other amounts.
 fn is_no_amount(message: &str) -> bool {
     message.starts_with("Invalid value for argument ") && message.ends_with(", expected type \"Decimal\"")
 }
 
-/// The field that one of the engine's messages is about: it is quoted behind `field`, or behind `argument` with its path, and told with the
-/// whole way to it within the input. Other messages are about the document, or about the variables sent with it.
+/// Returns the field that one of the engine's messages is about, with its whole path within the input. The message quotes it after `field`,
+/// or after `argument` with its path. Other messages are about the document, or about the variables sent with it.
 fn field_of(message: &str) -> String {
     let quoted = |label: &str| message.split_once(label)?.1.split_once('"').map(|(name, _)| name);
     let Some(path) = quoted("argument \"") else {

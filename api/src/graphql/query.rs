@@ -1,4 +1,4 @@
-//! `Query`. What the caller may not see looks like what does not exist.
+//! The type `Query`. What the caller may not see looks as if it did not exist.
 
 use async_graphql::{Context, Object};
 use wallet_core::accept::Caller;
@@ -12,21 +12,21 @@ use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::state::App;
 
-/// What can be read.
+/// The data that can be read.
 #[derive(Debug, Default)]
 pub(crate) struct Query;
 
 #[Object]
 impl Query {
-    /// A wallet of the caller's; anybody's for support and above.
+    /// One of the caller's wallets; support and above may read anybody's.
     async fn wallet(&self, ctx: &Context<'_>, id: String) -> Result<Option<WalletNode>, ApiError> {
         Ok(visible_wallet(ctx.app()?, ctx.caller()?, &id)
             .await?
             .map(WalletNode))
     }
 
-    /// The caller's wallets, oldest first; another person's for support and above. Never more than one person may have: of somebody
-    /// who has more, from before there was a limit, the others are shown by `after`.
+    /// The caller's wallets, oldest first; support and above may list another person's. Never more than one person may have: if a
+    /// person has more, from before there was a limit, `after` leads to the others.
     async fn wallets(
         &self,
         ctx: &Context<'_>,
@@ -46,7 +46,7 @@ impl Query {
         Ok(found.into_iter().map(WalletNode).collect())
     }
 
-    /// A transaction of one of the caller's wallets; anybody's for support and above.
+    /// A transaction of one of the caller's wallets; support and above may read anybody's.
     async fn transaction(
         &self,
         ctx: &Context<'_>,
@@ -83,7 +83,7 @@ async fn wallets_of(
     wallets::of_user(&mut *db.conn().await?, user, after, most).await
 }
 
-/// The wallet of an id, if the caller may see it; a text that is no id names none.
+/// Returns the wallet with an id, if the caller may see it; a text that is not an id names none.
 pub(super) async fn visible_wallet(app: &App, caller: &Caller, id: &str) -> Result<Option<Wallet>, DbError> {
     let Ok(id) = id.parse::<WalletId>() else {
         return Ok(None);
@@ -96,7 +96,7 @@ pub(super) async fn visible_wallet(app: &App, caller: &Caller, id: &str) -> Resu
     }
 }
 
-/// The transaction of an id, if the caller may see it; a text that is no id names none.
+/// Returns the transaction with an id, if the caller may see it; a text that is not an id names none.
 pub(super) async fn visible_transaction(
     app: &App,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Putting the schema together, with the engine's own limits as a second line behind [`super::limits`].
+//! Builds the schema, with the engine's own limits as a second line of defence behind [`super::limits`].
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::state::App;
 /// The schema of the API.
 pub(crate) type ApiSchema = Schema<Query, Mutation, Subscription>;
 
-/// How deep selections may nest where introspection is allowed: the usual introspection query is deep and wide.
+/// The maximum nesting depth of selections where introspection is allowed: the usual introspection query is deep and wide.
 const INTROSPECTION_DEPTH: usize = 32;
 
-/// The schema that serves `app`.
+/// Builds the schema that serves `app`.
 pub(crate) fn build(app: Arc<App>) -> ApiSchema {
     let schema = limited(builder(), app.graphiql);
     schema.data(app).finish()
 }
 
-/// The schema in GraphQL's schema definition language, as committed in `schema.graphql`.
+/// Returns the schema in GraphQL's schema definition language, as committed in `schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
     builder().finish().sdl()
@@ -40,7 +40,7 @@ fn limited(
     schema: SchemaBuilder<Query, Mutation, Subscription>,
     introspection: bool,
 ) -> SchemaBuilder<Query, Mutation, Subscription> {
-    // A plan has one field more in each object: it asks whether the object exists.
+    // A plan has one more field in each object, which shows whether the object exists.
     if introspection {
         schema
             .limit_recursive_depth(INTROSPECTION_DEPTH)
@@ -60,7 +60,7 @@ fn limited(
 mod tests {
     use super::*;
 
-    /// `UPDATE_SCHEMA=1 cargo test -p wallet-api schema` writes the file anew.
+    /// `UPDATE_SCHEMA=1 cargo test -p wallet-api schema` rewrites the file.
     #[test]
     #[expect(
         clippy::disallowed_methods,

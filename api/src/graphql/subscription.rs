@@ -1,4 +1,4 @@
-//! `Subscription`: the current row first, then every change.
+//! The type `Subscription`: the current row first, then every change.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::watching::{SeenTransaction, SeenWallet, Watch};
 
-/// What can be watched.
+/// The data that can be watched.
 #[derive(Debug, Default)]
 pub(crate) struct Subscription;
 
 #[Subscription]
 impl Subscription {
-    /// A transaction of the caller's: as it is now, then each change; ends after a final state.
+    /// A transaction that the caller may read: as it is now, then each change; ends after a final state.
     async fn transaction_updated(
         &self,
         ctx: &Context<'_>,
@@ -43,7 +43,7 @@ impl Subscription {
         ))
     }
 
-    /// A wallet of the caller's: as it is now, then each change.
+    /// A wallet that the caller may read: as it is now, then each change.
     async fn wallet_updated(
         &self,
         ctx: &Context<'_>,
@@ -63,7 +63,7 @@ impl Subscription {
     }
 }
 
-/// The transaction at once, or as soon as the caller sees something else than `last`.
+/// Returns the transaction at once, or as soon as it shows the caller something different from `last`.
 async fn next_transaction(
     watch: &mut Watch<SeenTransaction>,
     caller: &Caller,
@@ -74,7 +74,7 @@ async fn next_transaction(
         let now = found
             .filter(|found| found.is_visible_to(caller))
             .ok_or(ApiError::TransactionNotFound { field: "id" })?;
-        // Only those who may read the timeline are told of its lines.
+        // Only a caller who may read the timeline is notified of its lines.
         let shows_lines = WalletTransaction::shows_timeline(&now.row, caller);
         let is_same = |last: &SeenTransaction| {
             (last.row.stage, last.row.updated_at) == (now.row.stage, now.row.updated_at)
@@ -86,7 +86,7 @@ async fn next_transaction(
     }
 }
 
-/// The wallet at once, or as soon as it shows something else than `last`.
+/// Returns the wallet at once, or as soon as it shows something different from `last`.
 async fn next_wallet(
     watch: &mut Watch<SeenWallet>,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The address that a request comes from.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -7,21 +7,21 @@ use wallet_core::config::TrustedProxies;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The other end of a TCP connection.
+/// The address of the other end of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
-/// Whose share of places somebody takes: an IPv4 address, or the /64 network of an IPv6 address, since that is what one customer of
-/// a provider gets (RFC 6177).
+/// The address by which places are shared: an IPv4 address, or the /64 network of an IPv6 address, since that is what one customer
+/// of a provider gets (RFC 6177).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ClientAddress {
     network: IpAddr,
-    /// Whether many people come from it, so that no share counts: this machine itself and proxies that are trusted.
+    /// Whether many people come from it, so that it has no maximum of its own: this machine itself and trusted proxies.
     is_crowd: bool,
 }
 
 impl ClientAddress {
-    /// The address of a connection.
+    /// Returns the address of a connection.
     pub(crate) fn of_peer(peer: IpAddr, proxies: &TrustedProxies) -> Self {
         let peer = peer.to_canonical();
         Self {
@@ -30,7 +30,7 @@ impl ClientAddress {
         }
     }
 
-    /// Whether many people come from it.
+    /// Returns whether many people come from it.
     pub(crate) const fn is_crowd(self) -> bool {
         self.is_crowd
     }
@@ -46,8 +46,8 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The address of the client behind a request: the connection's, or what trusted proxies say. Each proxy adds on the right whom it
-/// heard, so the first from the right that is not trusted itself is the client; further left stands what the client made up.
+/// Returns the address of the client behind a request: the connection's, or the one that trusted proxies report. Each proxy appends
+/// the address that called it, so the rightmost one that is not trusted itself is the client; anything further left may be invented.
 pub(crate) fn client_address(
     peer: Option<PeerAddress>,
     headers: &HeaderMap,
@@ -71,7 +71,7 @@ pub(crate) fn client_address(
     ClientAddress::of_peer(address, proxies)
 }
 
-/// An address as proxies write it, with or without a port.
+/// Parses an address as proxies write it, with or without a port.
 fn address_of(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     text.parse()

@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// How much of a body one place is for.
+/// The bytes of a body that one place is for.
 pub(crate) const PIECE: usize = 64 * 1024;
 
-/// The places of a process for one kind of body. When they are all taken, or a holder's share is, the body that has been on its way longest makes
-/// way: of the holder with most places, or of that holder. So bodies that never end shut nobody out.
+/// The places of a process for one kind of body. If all of them are taken, or all of a holder's share, the oldest body makes way: of the holder
+/// with the most places, or of that holder. So bodies that never end keep no other body out.
 #[derive(Debug)]
 pub(crate) struct Bodies<K> {
     most: usize,
@@ -43,7 +43,7 @@ pub(crate) struct BodyRoom<'a, K: Copy + Eq + Hash> {
 }
 
 impl<K: Copy + Eq + Hash> Bodies<K> {
-    /// So many places of [`PIECE`] bytes, so many of them for one holder.
+    /// Creates `most` places of [`PIECE`] bytes, of which one holder may have `most_of_one`.
     pub(crate) fn new(most: usize, most_of_one: usize) -> Self {
         let rooms = Rooms {
             next: 0,
@@ -58,7 +58,7 @@ impl<K: Copy + Eq + Hash> Bodies<K> {
         }
     }
 
-    /// Room for a body of this holder; nobody's has no share but that of all. No place is taken yet.
+    /// Registers a body of this holder; without a holder, only the total limits it. No place is taken yet.
     pub(crate) fn room(&self, holder: Option<K>) -> BodyRoom<'_, K> {
         let leave = CancellationToken::new();
         let mut rooms = self.rooms();
@@ -73,7 +73,7 @@ impl<K: Copy + Eq + Hash> Bodies<K> {
         BodyRoom { of: self, id, leave }
     }
 
-    /// How many places this holder has.
+    /// Returns how many places this holder has.
     #[cfg(test)]
     pub(crate) fn held_by(&self, holder: &K) -> usize {
         self.rooms().held_by(holder)
@@ -85,7 +85,7 @@ impl<K: Copy + Eq + Hash> Bodies<K> {
 }
 
 impl<K: Copy + Eq + Hash> BodyRoom<'_, K> {
-    /// Makes room for so many bytes in all; false when there is none, or when this body had to make way.
+    /// Makes room for this many bytes in total. Returns false if there is no room, or if this body had to make way.
     pub(crate) fn grow_to(&self, bytes: usize) -> bool {
         let needed = bytes.div_ceil(PIECE).max(1);
         let mut rooms = self.of.rooms();
@@ -140,7 +140,7 @@ impl<K: Copy + Eq + Hash> Rooms<K> {
         }
     }
 
-    /// Ends a body's stay, if it has not ended.
+    /// Removes a body and frees its places, unless it was removed before.
     fn free(&mut self, id: u64) {
         let Some(room) = self.each.remove(&id) else {
             return;
@@ -157,7 +157,7 @@ impl<K: Copy + Eq + Hash> Rooms<K> {
         }
     }
 
-    /// The oldest body of a holder that has places, other than this one.
+    /// Returns the oldest body of a holder that has places, other than this one.
     fn oldest(&self, but: u64, holder: Option<K>) -> Option<u64> {
         let mut others = self
             .each
@@ -166,14 +166,14 @@ impl<K: Copy + Eq + Hash> Rooms<K> {
         others.find(|(_, room)| room.holder == holder).map(|(id, _)| *id)
     }
 
-    /// The oldest body of the holder with most places; what is nobody's counts for itself.
+    /// Returns the oldest body of the holder with the most places; a body without a holder counts by itself.
     fn oldest_of_greatest(&self, but: u64) -> Option<u64> {
         let weight = |room: &Room<K>| room.holder.map_or(room.places, |holder| self.held_by(&holder));
         let others = self
             .each
             .iter()
             .filter(|(id, room)| **id != but && room.places > 0);
-        // Of equals the last of the iterator counts: the oldest.
+        // Of equal elements `max_by_key` returns the last: the oldest.
         others
             .rev()
             .max_by_key(|(_, room)| weight(room))

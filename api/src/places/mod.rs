@@ -1,8 +1,8 @@
-//! Places: what one person, one address and all together may hold at once.
+//! Places: how much one person, one address and all together may hold at once.
 //!
-//! Whatever a client can hold (a connection, a websocket, a subscription, a turn at the database) is taken from a counted pool of
-//! which one holder gets a share only, so that whoever takes all they can get leaves enough for everybody else. Each place is a
-//! guard: it is free again when it is dropped, however its holder ended.
+//! Whatever a client can hold (a connection, a websocket, a subscription, a turn at the database) is taken from a counted pool,
+//! of which one holder gets only a share, so that a holder who takes all they can get leaves enough for everybody else. Each
+//! place is a guard: it is free again when it is dropped, however its holder ended.
 
 mod address;
 mod bodies;

@@ -1,4 +1,4 @@
-//! How often one address may do what costs work before it is known who asks.
+//! How often one address may cause work before the caller is known.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::ClientAddress;
 
-/// Most addresses whose pace is remembered; with more of them about, newcomers are not held back.
+/// The maximum number of addresses that are remembered; beyond it, new addresses are not held back.
 const MOST_REMEMBERED: usize = 10_000;
 
-/// Lets each address through at a pace, and a number of times at once (the generic cell rate algorithm,
+/// Lets each address through at a given rate, with a burst (the generic cell rate algorithm,
 /// <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>).
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -22,12 +22,12 @@ pub(crate) struct Pace {
     used_until: Mutex<HashMap<ClientAddress, Instant>>,
 }
 
-/// It would take longer than anybody should wait.
+/// The wait would be longer than the longest one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooFast;
 
 impl Pace {
-    /// Once in `every`, so many `at_once`; whoever comes sooner waits, but no longer than `longest`.
+    /// Lets an address through once in `every`, and `at_once` times in a burst; else it waits, but no longer than `longest`.
     pub(crate) fn new(every: Duration, at_once: u32, longest: Duration) -> Self {
         Self {
             every,
@@ -37,10 +37,10 @@ impl Pace {
         }
     }
 
-    /// Returns when it is the turn of this address, or after the longest wait when it is not.
+    /// Returns when it is the turn of this address, or after the longest wait if its turn would come later.
     ///
     /// # Errors
-    /// [`TooFast`] when its turn would come later than that.
+    /// [`TooFast`] if its turn would come later than that.
     pub(crate) async fn wait(&self, address: ClientAddress) -> Result<(), TooFast> {
         if address.is_crowd() {
             return Ok(());
@@ -50,7 +50,7 @@ impl Pace {
         turn.map(drop)
     }
 
-    /// How long the address has to wait.
+    /// Returns how long the address has to wait.
     fn turn(&self, address: ClientAddress, now: Instant) -> Result<Duration, TooFast> {
         let mut used_until = self.used_until();
         if used_until.len() >= MOST_REMEMBERED && !used_until.contains_key(&address) {

@@ -1,4 +1,4 @@
-//! How fast somebody is refused who asks too much.
+//! Slows down the refusals of a person who sends too many requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use wallet_core::ids::UserId;
 
 use super::Shares;
 
-/// How long the answer to a request beyond a limit takes. To whoever has stopped asking it makes no difference; whoever asks again at
-/// once, on many connections, is answered less often.
+/// How long the answer to a request beyond a limit takes. A client that has stopped does not notice it; one that tries again at once,
+/// on many connections, is answered less often.
 const ANSWERED_AFTER: Duration = Duration::from_millis(250);
-/// Most refusals that are held back, and how many of one person.
+/// The maximum number of refusals that are held back, in total and for one person.
 const MOST: usize = 4_096;
 const MOST_OF_PERSON: usize = 256;
 

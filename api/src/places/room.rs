@@ -1,7 +1,7 @@
 //! A room whose idle guests make way for newcomers.
 //!
-//! For places that must be given before it is known who asks: a connection, a websocket that has not been greeted yet. Whoever holds
-//! most of them loses one first, so that taking all places shuts nobody else out.
+//! It is for places that must be given before the caller is known: a connection, or a websocket that has not been greeted yet. The
+//! address with the most places loses one first, so that taking all places shuts no other address out.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ClientAddress;
 
-/// The room.
+/// A room for a limited number of guests.
 #[derive(Debug)]
 pub(crate) struct Room {
     most: usize,
@@ -30,14 +30,14 @@ struct Guests {
     of: HashMap<ClientAddress, usize>,
 }
 
-/// What is known of a guest.
+/// The state of a guest.
 #[derive(Debug)]
 struct Presence {
     address: ClientAddress,
     entered: Instant,
-    /// What it does at the moment.
+    /// The number of its tasks at the moment.
     tasks: AtomicUsize,
-    /// Whether it has ever done anything.
+    /// Whether it has ever had a task.
     has_begun: AtomicBool,
     idle_since: Mutex<Instant>,
     leave: CancellationToken,
@@ -51,7 +51,7 @@ impl Presence {
 }
 
 impl Room {
-    /// A room for so many guests, so many of them of one address.
+    /// Creates a room for `most` guests, of which `most_of_one` may be from one address.
     pub(crate) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -61,9 +61,9 @@ impl Room {
         })
     }
 
-    /// Lets somebody in. When the room is full, or the address has its share, an idle guest is asked to leave instead: one that never
-    /// did anything first, then one of the address with the most guests, then the one that has been idle longest. `None` when
-    /// nobody is idle.
+    /// Lets a guest in. If the room is full, or the address has its share, an idle guest is asked to leave instead: first one that
+    /// never had a task, then one of the address with the most guests, then the one that has been idle longest. Returns `None` if no
+    /// guest is idle.
     pub(crate) fn enter(self: &Arc<Self>, address: ClientAddress) -> Option<Guest> {
         let mut guests = self.guests();
         let of_address = guests.of.get(&address).copied().unwrap_or_default();
@@ -90,7 +90,7 @@ impl Room {
         Some(Guest(Arc::new(Stay { room, id, presence })))
     }
 
-    /// Whether this address has all that one address gets.
+    /// Returns whether this address has its full share.
     pub(crate) fn is_share_of(&self, address: ClientAddress) -> bool {
         let of_address = self.guests().of.get(&address).copied().unwrap_or_default();
         !address.is_crowd() && of_address >= self.most_of_one
@@ -136,7 +136,7 @@ impl Guests {
     }
 }
 
-/// One that was let in, until the last copy is dropped.
+/// A guest that was let in, until the last copy is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Guest(Arc<Stay>);
 
@@ -149,34 +149,34 @@ struct Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        // Nobody is there any more if it was sent away.
+        // Removes nothing if the guest was sent away before.
         self.room.guests().remove(self.id);
         self.room.freed.notify_one();
     }
 }
 
 impl Guest {
-    /// Returns when it has to make way.
+    /// Waits until the guest has to make way.
     pub(crate) async fn asked_to_leave(&self) {
         self.0.presence.leave.cancelled().await;
     }
 
-    /// When it came.
+    /// Returns when the guest was let in.
     pub(crate) fn entered(&self) -> Instant {
         self.0.presence.entered
     }
 
-    /// Whether it has ever done anything.
+    /// Returns whether the guest has ever had a task.
     pub(crate) fn has_begun(&self) -> bool {
         self.0.presence.has_begun.load(Ordering::Relaxed)
     }
 
-    /// Since when it has done nothing; `None` while it does something.
+    /// Returns since when the guest has been idle, or `None` while it has a task.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         self.0.presence.idle_since()
     }
 
-    /// Begins to do something, until the guard is dropped.
+    /// Begins a task, which ends when the guard is dropped.
     pub(crate) fn task(&self) -> Task {
         let presence = &self.0.presence;
         presence.has_begun.store(true, Ordering::Relaxed);
@@ -185,7 +185,7 @@ impl Guest {
     }
 }
 
-/// Something that a guest does.
+/// A task of a guest.
 #[derive(Debug)]
 pub(crate) struct Task(Guest);
 

@@ -1,10 +1,10 @@
-//! Counted places of which one holder gets a share only.
+//! Counted places, of which one holder gets only a share.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So many places in all, and so many of them for one holder.
+/// A number of places in total, and a maximum for one holder.
 #[derive(Debug)]
 pub(crate) struct Shares<K> {
     most: usize,
@@ -18,17 +18,17 @@ struct Held<K> {
     of: HashMap<K, usize>,
 }
 
-/// Why there is no place.
+/// The reason why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
     /// All places are taken.
     ForEverybody,
-    /// This holder has its share.
+    /// This holder has its full share.
     ForOne,
 }
 
 impl<K: Copy + Eq + Hash> Shares<K> {
-    /// Places for everybody, and how many of them one holder gets.
+    /// Creates `most` places, of which one holder may have `most_of_one`.
     pub(crate) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         let held = Held {
             all: 0,
@@ -41,10 +41,10 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         })
     }
 
-    /// A place for this holder.
+    /// Takes a place for this holder.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub(crate) fn take(self: &Arc<Self>, holder: K) -> Result<Share<K>, Full> {
         let mut held = self.held();
         if held.of.get(&holder).copied().unwrap_or_default() >= self.most_of_one {

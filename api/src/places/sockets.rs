@@ -1,4 +1,4 @@
-//! The places of websockets and of what is watched over them.
+//! The places of websockets and of their subscriptions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use wallet_core::ids::UserId;
 
 use super::{ClientAddress, Full, Guest, Pace, Room, Share, Shares};
 
-/// Most websockets that have not been greeted, and how many of them one address gets.
+/// The maximum number of websockets that have not been greeted, in total and from one address.
 const MOST_UNGREETED: usize = 256;
 const UNGREETED_OF_ADDRESS: usize = 32;
-/// How often one address may open a websocket, how many times at once, and how long it waits for its turn: whoever loses places by
-/// opening others would keep the process busy with that alone.
+/// How often one address may open a websocket, how many times at once, and how long it waits for its turn: otherwise a client that
+/// loses places by opening others would keep the process busy with that alone.
 const OPENED_EVERY: Duration = Duration::from_millis(20);
 const OPENED_AT_ONCE: u32 = 100;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Most greeted websockets, how many of them one person gets, and how many one address.
+/// The maximum number of greeted websockets: in total, of one person, and from one address.
 const MOST_GREETED: usize = 2_000;
 const GREETED_OF_PERSON: usize = 20;
 const GREETED_OF_ADDRESS: usize = 500;
-/// Most subscriptions of all websockets, and how many of them one person gets, over all their websockets.
+/// The maximum number of subscriptions of all websockets: in total, and of one person over all their websockets.
 const MOST_SUBSCRIPTIONS: usize = 20_000;
 const SUBSCRIPTIONS_OF_PERSON: usize = 100;
 
@@ -51,22 +51,22 @@ impl Sockets {
         }
     }
 
-    /// The same as [`Sockets::open`], when it is the turn of this address.
+    /// The same as [`Sockets::open`], once it is the turn of this address.
     pub(crate) async fn open_in_turn(&self, address: ClientAddress) -> Option<Guest> {
         self.opening.wait(address).await.ok()?;
         self.open(address)
     }
 
-    /// The place of a websocket that nobody has greeted on yet: another one makes way for it. Until then all of them are idle, so
-    /// there always is one.
+    /// Takes the place of a websocket that has not been greeted yet; another one makes way for it. Until they are greeted all of
+    /// them are idle, so there always is one.
     pub(crate) fn open(&self, address: ClientAddress) -> Option<Guest> {
         self.ungreeted.enter(address)
     }
 
-    /// The place of a websocket of this person.
+    /// Takes the place of a greeted websocket of this person.
     ///
     /// # Errors
-    /// When the person, the address or the process has as many as it may.
+    /// If the person, the address or the process has reached its maximum.
     pub(crate) fn greet(&self, person: UserId, address: ClientAddress) -> Result<Seat, Full> {
         let person = self.people.take(person)?;
         let address = if address.is_crowd() {
@@ -80,10 +80,10 @@ impl Sockets {
         })
     }
 
-    /// The place of a subscription of this person.
+    /// Takes the place of a subscription of this person.
     ///
     /// # Errors
-    /// When the person or the process has as many as it may.
+    /// If the person or the process has reached its maximum.
     pub(crate) fn subscribe(&self, person: UserId) -> Result<Share<UserId>, Full> {
         self.subscriptions.take(person)
     }

@@ -1,4 +1,4 @@
-//! Turns: how much of one process one person keeps busy at once.
+//! Turns: how much of one process a person may keep busy at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,12 @@ use wallet_core::ids::UserId;
 
 use crate::errors::ApiError;
 
-/// Most requests of one person that wait for a turn; more are refused.
+/// The maximum number of requests of one person that wait for a turn; further ones are refused.
 const MOST_WAITING: usize = 500;
-/// When it is worth another try, in seconds.
+/// After how many seconds a retry is worthwhile.
 const AGAIN_AFTER: u64 = 1;
 
-/// Lets a few requests of each person run at once. The others of that person wait, in their order, and nobody else does.
+/// Runs a few requests of each person at once. That person's further requests wait in order, and delay nobody else's.
 #[derive(Debug)]
 pub(crate) struct Turns {
     at_once: usize,
@@ -23,12 +23,12 @@ pub(crate) struct Turns {
 #[derive(Debug)]
 struct Person {
     turns: Arc<Semaphore>,
-    /// Those that run and those that wait.
+    /// How many of the person's requests run or wait.
     here: usize,
 }
 
 impl Turns {
-    /// So many turns at once for each person.
+    /// Creates turns of which each person may have `at_once` at a time.
     pub(crate) fn new(at_once: usize) -> Arc<Self> {
         Arc::new(Self {
             at_once,
@@ -36,10 +36,10 @@ impl Turns {
         })
     }
 
-    /// A turn of this person, after those who came before.
+    /// Waits for a turn of this person, after the requests that came before.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`] when too many wait already.
+    /// [`ApiError::RateLimited`] if too many wait already.
     pub(crate) async fn take(self: &Arc<Self>, person: UserId) -> Result<Turn, ApiError> {
         let (turns, here) = self.come(person)?;
         let permit = turns.acquire_owned().await.map_err(ApiError::internal)?;

@@ -1,4 +1,4 @@
-//! The count of this process alone, for as long as Redis is away.
+//! The count of this process alone, as long as Redis is unavailable.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use wallet_core::ids::UserId;
 
 use super::WINDOW;
 
-/// Most people counted at once; beyond it, people nobody counted yet are let through.
+/// The maximum number of people counted at once; beyond it, people who are not counted yet are let through.
 const MOST_COUNTED: usize = 10_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ struct Counter {
 pub(super) struct LocalWindows(Mutex<HashMap<UserId, Counter>>);
 
 impl LocalWindows {
-    /// Takes `cost` of `limit` operations: none if they were taken, else how long to wait.
+    /// Takes `cost` of `limit` operations. Returns `None` if they were taken, else how long to wait.
     pub(super) fn take(&self, user: UserId, cost: u32, limit: u32) -> Option<Duration> {
         self.take_at(user, cost, limit, Instant::now())
     }

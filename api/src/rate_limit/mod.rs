@@ -1,7 +1,7 @@
-//! How many operations a person may send in a minute.
+//! The limit on how many operations a person may send in a minute.
 //!
-//! Counted in Redis for all processes together; while Redis is away each process counts for itself, so that losing Redis loosens
-//! the limit and never closes the door.
+//! Operations are counted in Redis for all processes together. While Redis is unavailable each process counts for itself, so
+//! that losing Redis loosens the limit but refuses nobody.
 
 mod local;
 mod refused;
@@ -17,10 +17,10 @@ use self::refused::Refusals;
 use self::shared::{Away, SharedWindows};
 use crate::errors::ApiError;
 
-/// The time that a limit is for; it begins with a person's first operation.
+/// The period that a limit is for; it begins with a person's first operation.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The limit of all people.
+/// The limit of each person.
 pub(crate) struct RateLimiter(Option<Limited>);
 
 struct Limited {
@@ -39,10 +39,10 @@ impl std::fmt::Debug for RateLimiter {
 }
 
 impl RateLimiter {
-    /// At most `limit` operations a minute for each person, or any number.
+    /// Allows each person `limit` operations a minute, or any number if it is `None`.
     ///
     /// # Errors
-    /// When the URL is no Redis URL.
+    /// If the URL is not a Redis URL.
     pub(crate) fn new(
         limit: Option<NonZeroU32>,
         url: &str,
@@ -57,10 +57,10 @@ impl RateLimiter {
         })))
     }
 
-    /// Takes `cost` operations of a person. What costs more than all of a minute takes all of it: it would never be let in otherwise.
+    /// Takes `cost` operations of a person. A cost above a whole minute's takes the whole minute: it could never be let in otherwise.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`] when they have none left; nothing is taken then.
+    /// [`ApiError::RateLimited`] if too few are left; nothing is taken then.
     pub(crate) async fn take(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
         let Some(limited) = &self.0 else { return Ok(()) };
         let limit = limited.limit.get();
@@ -79,10 +79,10 @@ impl RateLimiter {
         }
     }
 
-    /// Takes the rest of what a request costs, of which one operation was taken before it was read.
+    /// Takes the rest of what a request costs; one operation was taken before it was read.
     ///
     /// # Errors
-    /// As [`RateLimiter::take`].
+    /// The same as for [`RateLimiter::take`].
     pub(crate) async fn take_rest(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
         let most = self.0.as_ref().map_or(0, |limited| limited.limit.get());
         match cost.min(most).saturating_sub(1) {
@@ -91,7 +91,7 @@ impl RateLimiter {
         }
     }
 
-    /// Counts what a request has taken beyond what it was let in for; the next ones wait for it.
+    /// Counts what a request has used beyond what it was let in for; the next requests wait for it.
     pub(crate) async fn charge(&self, user: UserId, cost: u32) {
         let Some(limited) = self.0.as_ref().filter(|_| cost > 0) else {
             return;
@@ -102,10 +102,10 @@ impl RateLimiter {
         }
     }
 
-    /// Whether so much is known to be refused, without asking anybody: for the time before it is known what a request costs.
+    /// Checks whether this cost is known to be refused, without asking Redis.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`] when it is.
+    /// [`ApiError::RateLimited`] if it is.
     fn check(&self, user: UserId, cost: u32) -> Result<(), ApiError> {
         let known = self
             .0
@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// A limit of this process alone: nothing answers where its Redis should be.
+    /// A limit of this process alone: there is no Redis at this address.
     fn limiter(limit: u32) -> RateLimiter {
         RateLimiter::new(NonZeroU32::new(limit), "redis://127.0.0.1:1", "test").unwrap()
     }
@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn whatever_is_read_has_cost_one_before_and_the_rest_never_more_than_a_minute_gives() {
         let (limiter, user) = (limiter(5), UserId::from_uuid(Uuid::from_u128(1)));
-        // One after the other is read, found too dear, and refused: that comes to an end.
+        // Requests that are read, found too expensive and refused, one after the other, run out as well.
         assert!(is_let_in(&limiter, user, 1).await);
         assert!(limiter.take_rest(user, 4).await.is_ok());
         assert!(is_let_in(&limiter, user, 1).await);

@@ -1,4 +1,4 @@
-//! Who was refused, and until when: a flood of requests beyond the limit costs no look-up each.
+//! The people who were refused, and until when: not every request of a flood beyond the limit needs a request to Redis.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use wallet_core::ids::UserId;
 
-/// Most people remembered; those beyond are asked about every time.
+/// The maximum number of people that are remembered; for others Redis is asked every time.
 const MOST_KNOWN: usize = 10_000;
 
 #[derive(Debug, Clone, Copy)]
 struct Refusal {
-    /// What was asked for; less might still be granted.
+    /// The cost that was refused; a lower one might still be granted.
     cost: u32,
     until: Instant,
 }
@@ -21,7 +21,7 @@ struct Refusal {
 pub(super) struct Refusals(Mutex<HashMap<UserId, Refusal>>);
 
 impl Refusals {
-    /// How long this person has to wait for so much, if that is known.
+    /// Returns how long this person has to wait for this cost, if it is known.
     pub(super) fn wait(&self, user: UserId, cost: u32) -> Option<Duration> {
         self.wait_at(user, cost, Instant::now())
     }
@@ -32,7 +32,7 @@ impl Refusals {
         Some(refusal.until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
     }
 
-    /// Remembers that so much was refused for this long.
+    /// Remembers that this cost was refused for this long.
     pub(super) fn remember(&self, user: UserId, cost: u32, wait: Duration) {
         self.remember_at(user, cost, wait, Instant::now());
     }

@@ -1,4 +1,4 @@
-//! The count that all processes share, in Redis.
+//! The count in Redis, which all processes share.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use wallet_core::ids::UserId;
 
 use super::WINDOW;
 
-/// Longest wait for Redis; a request must not be slower for its own limit.
+/// The maximum wait for Redis: the limit must not slow a request down.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// After a failure Redis is left alone for this long.
+/// How long Redis is left alone after a failure.
 const COOL_DOWN: Duration = Duration::from_secs(1);
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
@@ -24,7 +24,7 @@ pub(super) struct SharedWindows {
 }
 
 impl SharedWindows {
-    /// Counters under `namespace`; Redis is connected to when it is needed.
+    /// Creates counters under `namespace`; the connection to Redis is made when it is needed.
     pub(super) fn new(url: &str, namespace: &str) -> Result<Self, redis::RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(0)
@@ -38,7 +38,7 @@ impl SharedWindows {
         })
     }
 
-    /// Takes `cost` of `limit` operations: none if they were taken, else how long to wait. An error when Redis does not answer.
+    /// Takes `cost` of `limit` operations. Returns `None` if they were taken, else how long to wait, or [`Away`].
     pub(super) async fn take(&self, user: UserId, cost: u32, limit: u32) -> Result<Option<Duration>, Away> {
         if self
             .failed
@@ -55,7 +55,7 @@ impl SharedWindows {
         let failure = match asked {
             Ok(Ok(0)) => return Ok(None),
             Ok(Ok(wait)) => return Ok(Some(Duration::from_millis(wait))),
-            // What one person's key holds is no reason to count everybody in this process.
+            // A wrong value in one person's key is no reason to count everybody in this process.
             Ok(Err(error)) if !error.is_io_error() && !error.is_unrecoverable_error() => {
                 tracing::warn!(%error, "a counter of operations could not be used");
                 return Err(Away);

@@ -1,6 +1,6 @@
 -- Takes ARGV[1] operations out of the ARGV[2] that KEYS[1] has for a window of ARGV[3] ms, which begins with the first of them.
 -- Returns 0 if they were taken, else the ms until the window ends; what is refused costs nothing.
--- What lies under the key is input: anything but a whole number that ends within the window is removed and the window begins anew.
+-- What lies under the key is input: anything but a whole number that ends within the window is removed, and a new window begins.
 local cost, limit, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local used = 0
 local kind = redis.call('TYPE', KEYS[1]).ok

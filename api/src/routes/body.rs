@@ -1,4 +1,4 @@
-//! Reading a body of bounded size in bounded time.
+//! Reads a body of bounded size in bounded time.
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use crate::places::BodyRoom;
 
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What is sent beyond the bound is read away for this long and up to this size, so that a client that sends it all before it
-/// listens hears the refusal instead of a broken connection.
+/// A body beyond its bound is still read and discarded for this long and up to this size, so that a client that sends all of
+/// it before it reads gets the refusal instead of a broken connection.
 const DRAINED_FOR: Duration = Duration::from_secs(2);
 const DRAINED_BYTES: usize = 64 * 1024 * 1024;
 
-/// A body of a stranger that is announced to be no larger than this is read away beside the answer, so that the connection can go on.
+/// A stranger's body that is announced as no larger than this is discarded beside the answer, so that the connection can be kept.
 const SMALL: usize = 64 * 1024;
 
-/// Why a body was not read.
+/// The reason why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
     TooLarge,
@@ -49,7 +49,7 @@ impl Unread {
     }
 }
 
-/// Reads a body of at most `most` bytes, within the room that all of its kind have together while they are read.
+/// Reads a body of at most `most` bytes, within the memory that all bodies of its kind share while they are read.
 pub(super) async fn read<K: Copy + Eq + Hash>(
     body: Body,
     most: usize,
@@ -88,18 +88,18 @@ pub(super) async fn read<K: Copy + Eq + Hash>(
     }
 }
 
-/// Reads away a body that is not wanted, within bounds.
+/// Reads and discards a body that is not wanted, within bounds.
 pub(super) async fn drain(body: Body) {
     read_away(&mut body.into_data_stream()).await;
 }
 
-/// Leaves a body alone, because nobody has shown that it is worth reading, and gives whether the connection ends with the answer. One that is
-/// small and on its way is read away meanwhile, which the answer does not wait for; for all others the connection is closed.
+/// Leaves a body unread because its sender is not authenticated, and returns whether the connection ends with the answer. A small body on its
+/// way is discarded in the background, and the answer does not wait for it; for any other the connection is closed.
 pub(super) fn leave(body: Body, headers: &HeaderMap) -> bool {
     if body.is_end_stream() {
         return false;
     }
-    // Whoever waits to be told to go on (RFC 9110, section 10.1.1) has not sent it, and would if it were read.
+    // A client that waits for `100 Continue` (RFC 9110, section 10.1.1) has not sent the body, and would do so if it were read.
     let waits = headers.contains_key(header::EXPECT);
     let announced = headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());

@@ -1,4 +1,4 @@
-//! Which pages may use the API from a browser: those of the configured origins, and those that come from here (GraphiQL).
+//! Which pages may use the API from a browser: those of the configured origins, and those of this server (GraphiQL).
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use wallet_core::config::AllowedOrigins;
 
 use crate::request_id::REQUEST_ID_HEADER;
 
-/// How long a browser may remember what it was allowed.
+/// How long a browser may cache the permission.
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
-/// Answers browsers that ask whether they may; none when no origin is allowed.
+/// Returns the layer that answers the preflight requests of browsers, or `None` if no origin is allowed.
 pub(super) fn layer(allowed: &AllowedOrigins) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = allowed.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
@@ -20,14 +20,14 @@ pub(super) fn layer(allowed: &AllowedOrigins) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::POST, Method::GET])
-        // Clients of GraphQL bring headers of their own; that an origin is allowed is what counts. No cookies: tokens are sent.
+        // GraphQL clients send headers of their own; only the origin decides. There are no cookies: tokens are sent.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([header::RETRY_AFTER, header::WWW_AUTHENTICATE, REQUEST_ID_HEADER])
         .max_age(REMEMBERED_FOR);
     Some(layer)
 }
 
-/// Whether a websocket may be opened: browsers tell the page's origin and ask nobody, other clients tell none.
+/// Returns whether a websocket may be opened. Browsers send the page's origin without asking first; other clients send none.
 pub(super) fn may_open_socket(headers: &HeaderMap, allowed: &AllowedOrigins) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return true;

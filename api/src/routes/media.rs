@@ -1,14 +1,14 @@
-//! Which of the two media types of GraphQL over HTTP an answer has
+//! The media type of an answer, one of the two of GraphQL over HTTP
 //! (<https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types>).
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// The type of an answer.
+/// The media type of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Media {
     /// `application/graphql-response+json`: the status says whether the request was executed, and a client may read every body.
     GraphqlResponse,
-    /// `application/json`, for clients that know nothing else: what was understood is 200.
+    /// `application/json`, for clients that know no other type: a request that was understood is answered with 200.
     Json,
 }
 
@@ -16,19 +16,19 @@ const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
 const PAGE: &str = "text/html";
 
-/// What a client that follows a link wants to see.
+/// The kind of answer that the client of a GET request prefers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// A page, as browsers do.
+pub(super) enum Preference {
+    /// A page, which browsers prefer.
     Page,
     /// An answer of GraphQL.
     Answer,
-    /// It takes whatever there is.
+    /// Any kind.
     Any,
 }
 
-impl Wish {
-    /// The wish that a client states.
+impl Preference {
+    /// Returns the preference that a client states.
     pub(super) fn stated(headers: &HeaderMap) -> Self {
         let answer = named(headers, GRAPHQL_RESPONSE)
             .max(named(headers, JSON))
@@ -41,7 +41,7 @@ impl Wish {
     }
 }
 
-/// How much a client likes a type that it names; none when it does not name it. The last word counts.
+/// Returns the weight that a client gives to a type, or `None` if it does not name the type. The last mention counts.
 fn named(headers: &HeaderMap, wanted: &str) -> Option<u32> {
     headers
         .get_all(header::ACCEPT)
@@ -58,7 +58,7 @@ fn named(headers: &HeaderMap, wanted: &str) -> Option<u32> {
 }
 
 impl Media {
-    /// The type that a client asks for: the newer one where it is named, and not liked less than the other.
+    /// Returns the type that a client prefers: the newer one if it is named, with no less weight than the other.
     pub(super) fn accepted(headers: &HeaderMap) -> Self {
         let newer = named(headers, GRAPHQL_RESPONSE).unwrap_or(0);
         let older = named(headers, JSON).unwrap_or(0);
@@ -69,7 +69,7 @@ impl Media {
         }
     }
 
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub(super) const fn content_type(self) -> HeaderValue {
         match self {
             Self::GraphqlResponse => {
@@ -80,7 +80,7 @@ impl Media {
     }
 }
 
-/// A weight in thousandths (RFC 9110, section 12.4.2); 1 when it is left out.
+/// Returns a weight in thousandths (RFC 9110, section 12.4.2); the weight is 1 if it is omitted.
 fn quality(parameters: &str) -> u32 {
     let weight = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -103,32 +103,32 @@ mod tests {
     #[test]
     fn a_browser_wishes_a_page_and_a_client_of_graphql_an_answer() {
         for (accept, wish) in [
-            (None, Wish::Any),
-            (Some("*/*"), Wish::Any),
-            (Some("image/png"), Wish::Any),
+            (None, Preference::Any),
+            (Some("*/*"), Preference::Any),
+            (Some("image/png"), Preference::Any),
             // Firefox and Chrome, when an address is typed.
             (
                 Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-                Wish::Page,
+                Preference::Page,
             ),
-            (Some("text/html"), Wish::Page),
-            (Some("text/html;q=0.5, application/json;q=0.4"), Wish::Page),
-            (Some("text/html;q=0.5, application/json"), Wish::Answer),
-            (Some("text/html;q=0, */*"), Wish::Any),
-            (Some("application/json"), Wish::Answer),
-            // urql asks like this.
+            (Some("text/html"), Preference::Page),
+            (Some("text/html;q=0.5, application/json;q=0.4"), Preference::Page),
+            (Some("text/html;q=0.5, application/json"), Preference::Answer),
+            (Some("text/html;q=0, */*"), Preference::Any),
+            (Some("application/json"), Preference::Answer),
+            // What urql sends.
             (
                 Some(
                     "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed",
                 ),
-                Wish::Answer,
+                Preference::Answer,
             ),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(accept) = accept {
                 headers.insert(header::ACCEPT, accept.parse().unwrap());
             }
-            assert_eq!(Wish::stated(&headers), wish, "{accept:?}");
+            assert_eq!(Preference::stated(&headers), wish, "{accept:?}");
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
                 Some("Application/GraphQL-Response+JSON;charset=utf-8"),
                 Media::GraphqlResponse,
             ),
-            // Apollo Client, urql and Relay ask like this.
+            // What Apollo Client, urql and Relay send.
             (
                 Some("application/graphql-response+json,application/json;q=0.9"),
                 Media::GraphqlResponse,

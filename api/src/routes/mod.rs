@@ -1,4 +1,4 @@
-//! HTTP: which route does what, and what every response has in common.
+//! HTTP: the routes, and what all responses have in common.
 
 mod body;
 mod cors;
@@ -28,7 +28,7 @@ use self::readiness::Readiness;
 use crate::graphql::{ApiSchema, build};
 use crate::state::App;
 
-/// What handlers share.
+/// The state that handlers share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) app: Arc<App>,
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     readiness: Arc<Readiness>,
 }
 
-/// All routes of the API.
+/// Creates the router with all routes of the API.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let shared = Shared {
         app: Arc::clone(&app),

@@ -1,4 +1,4 @@
-//! Around every request: its id, its span, its metrics, and the headers of its response.
+//! The frame of every request: its id, its span, its metrics, and the headers of its response.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     response
 }
 
-/// The answer to a request whose handler panicked. What it said goes to the log alone.
+/// Answers a request whose handler panicked. The panic's message is logged, and not sent.
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> HttpResponse<Body> {
     let said = panic
         .downcast_ref::<String>()
@@ -69,7 +69,7 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> HttpResponse<Body> {
     reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, told).into_response()
 }
 
-/// Methods are the client's words; only the usual ones become labels.
+/// Returns the label of a method. Clients may send any word as a method; only the usual ones become labels.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

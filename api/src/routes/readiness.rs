@@ -1,4 +1,4 @@
-//! Whether this process can serve: looked at for all who ask at once, so that asking often costs nobody a connection.
+//! Whether this process can serve. One check answers all who ask at once, so that asking often costs no further connections.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use wallet_core::error_chain::chain;
 
 use crate::state::App;
 
-/// How long the database may take to show that it is there.
+/// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a look counts.
+/// How long the result of a check is valid.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// What a look has found.
+/// The result of a check.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) status: StatusCode,
     pub(super) body: Value,
 }
 
-/// The latest look.
+/// The latest check.
 #[derive(Debug, Default)]
 pub(super) struct Readiness(Mutex<Option<(Instant, Found)>>);
 
 impl Readiness {
-    /// What the latest look has found, or one that is made now; those who ask meanwhile wait for the same one.
+    /// Returns the result of the latest check, or of a new one; those who ask in the meantime wait for the same one.
     pub(super) async fn of(&self, app: &App) -> Found {
         let mut latest = self.0.lock().await;
         if let Some((at, found)) = latest.as_ref()
@@ -37,19 +37,19 @@ impl Readiness {
         {
             return found.clone();
         }
-        let found = look(app).await;
+        let found = check(app).await;
         *latest = Some((Instant::now(), found.clone()));
         found
     }
 }
 
-async fn look(app: &App) -> Found {
-    let (database, redis) = tokio::join!(database_answers(app), app.carrier.ping());
+async fn check(app: &App) -> Found {
+    let (database, redis) = tokio::join!(database_answers(app), app.transport.check_writable());
     let draining = app.is_draining();
     let missing = app.schema.missing().err().map(|why| why.to_string());
     let serves = database && missing.is_none();
     let told = |answers| if answers { "ok" } else { "unavailable" };
-    // What the workers, who ask all the time, have found out.
+    // The workers, which call Stripe all the time, have found this out.
     let key_refused = database && key_is_refused(app).await;
     let mut body = json!({
         "status": if draining { "draining" } else if serves { "ready" } else { "unavailable" },

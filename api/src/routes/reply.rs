@@ -1,4 +1,4 @@
-//! Answers that are not GraphQL's own.
+//! The answers of routes, and those of `/graphql` that the GraphQL engine does not give itself.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,7 +11,7 @@ use crate::graphql;
 use crate::metrics::count_error;
 use crate::request_id::RequestId;
 
-/// A refusal of a route that is not GraphQL: `{"error": {"code", "message"}}`.
+/// Returns a refusal of a route that is not GraphQL: `{"error": {"code", "message"}}`.
 pub(super) fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
     (
         status,
@@ -20,8 +20,8 @@ pub(super) fn refusal(status: StatusCode, code: &str, message: &str) -> Response
         .into_response()
 }
 
-/// What GraphQL answers. A request that was not executed (syntax, types, limits) is a refusal of the request: 400 and no `data` where
-/// the client reads that.
+/// Returns GraphQL's answer. A request that was not executed (syntax, types, limits) is refused: with 400 and no `data` if the client
+/// reads that.
 pub(super) fn graphql_answer(media: Media, response: async_graphql::Response) -> Response {
     let is_refused = response.data == async_graphql::Value::Null
         && !response.errors.is_empty()
@@ -36,7 +36,7 @@ pub(super) fn graphql_answer(media: Media, response: async_graphql::Response) ->
     answer
 }
 
-/// A refusal of `/graphql` before GraphQL: a body of GraphQL's shape under a status that says why.
+/// Returns a refusal of `/graphql` before GraphQL: a body of GraphQL's shape, with a status that says why.
 pub(super) fn graphql_refusal(
     media: Media,
     status: StatusCode,
@@ -77,18 +77,17 @@ fn refused(media: Media, status: StatusCode, errors: &[async_graphql::ServerErro
     (status, kind, json!({ "errors": errors }).to_string()).into_response()
 }
 
-/// The answer to a client that sends the name of a document instead of the document: it sends the document then. The words are those
-/// that such clients look for, and stand in no table of ours
-/// (<https://www.apollographql.com/docs/apollo-server/performance/apq>).
+/// Answers a client that sends the name of a document instead of the document; it sends the document then. Such clients look for
+/// exactly these words, which are not in our table of codes (<https://www.apollographql.com/docs/apollo-server/performance/apq>).
 pub(super) fn no_persisted_queries(media: Media) -> Response {
     without_query(media, "PersistedQueryNotSupported")
 }
 
-/// The answer to whoever has left the query out and asks for none by its digest: a person reads it, and no program looks for its words.
+/// Answers a client that has sent neither a query nor the digest of one: a person reads the message, and no program looks for its words.
 pub(super) fn no_query(media: Media) -> Response {
-    let mend =
+    let fix =
         "the request has no query: send the document in the field query; persisted queries are not supported";
-    without_query(media, mend)
+    without_query(media, fix)
 }
 
 fn without_query(media: Media, message: &str) -> Response {
@@ -103,7 +102,7 @@ fn without_query(media: Media, message: &str) -> Response {
 
 const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
 
-/// The status of an error that ends a request before GraphQL.
+/// Returns the status of an error that ends a request before GraphQL.
 pub(super) const fn status_of(error: &ApiError) -> StatusCode {
     match error {
         ApiError::Unauthenticated | ApiError::TokenEnded => StatusCode::UNAUTHORIZED,
@@ -113,7 +112,7 @@ pub(super) const fn status_of(error: &ApiError) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        // What GraphQL refuses is a result of GraphQL.
+        // A refusal by GraphQL is a result of GraphQL.
         _ => StatusCode::OK,
     }
 }

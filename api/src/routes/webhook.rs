@@ -1,4 +1,4 @@
-//! `POST /wallet/webhook`: Stripe's events. Verified over the raw bytes, stored, then acknowledged.
+//! `POST /wallet/webhook`: Stripe's events, which are verified over the raw bytes, stored, and then acknowledged.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::metrics::WEBHOOKS;
 use crate::places::{PeerAddress, client_address};
 use crate::state::App;
 
-/// Stripe's largest events are far below it.
+/// The maximum size of a delivery, in bytes; Stripe's largest events are far below it.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// Takes a delivery: 200 once it is stored, 400 when it is not Stripe's, 503 when Stripe is to send it again.
+/// Receives a delivery: 200 once it is stored, 400 if it is not Stripe's, 503 if Stripe is to send it again.
 pub(super) async fn receive(
     State(Shared { app, .. }): State<Shared>,
     peer: Option<Extension<PeerAddress>>,
@@ -33,7 +33,7 @@ pub(super) async fn receive(
         &parts.headers,
         &app.trusted_proxies,
     );
-    // Behind trusted proxies are many.
+    // An address that many share is not counted as one holder.
     let holder = (!address.is_crowd()).then_some(address);
     let bytes = match body::read(sent, MOST_BYTES, app.deliveries.room(holder)).await {
         Ok(bytes) => bytes,
@@ -57,7 +57,7 @@ pub(super) async fn receive(
     if let Err(why) = app.schema.missing() {
         return unstored(&why.to_string());
     }
-    // In a task of its own: what is being stored is stored, even if Stripe hangs up.
+    // In a task of its own, so that the event is stored even if Stripe disconnects.
     let storing = app.tasks.spawn(store(Arc::clone(&app), bytes).in_current_span());
     match storing.await {
         Ok(Ok(outcome)) => {
@@ -78,7 +78,7 @@ async fn store(app: Arc<App>, bytes: axum::body::Bytes) -> Result<&'static str, 
     })
 }
 
-/// The one signature header; of two nobody could say which is Stripe's.
+/// Returns the only signature header; of two it would be unclear which is Stripe's.
 fn signature(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(SIGNATURE_HEADER).iter();
     match (values.next(), values.next()) {

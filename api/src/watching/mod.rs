@@ -1,9 +1,9 @@
-//! Looking at watched rows: once for all who watch a row, and for all rows in few statements.
+//! Reads watched rows: once for all who watch a row, and all rows in few statements.
 //!
-//! Who watches a row waits for the next look at it. Looks are made by one loop for each kind of row, with one connection, so that
-//! watching costs the same share of the database however many people do it. A row is looked at when somebody begins to watch it,
-//! when it was announced to have changed, and now and then in case an announcement was lost. Who may see what was found is decided
-//! by each watcher for itself.
+//! A watcher waits until its row is read the next time. Rows are read by one loop for each kind of row, with one connection, so that
+//! watching uses the same share of the database however many people do it. A row is read when somebody begins to watch it, when a
+//! change of it was announced, and at intervals in case an announcement was lost. Each watcher decides for itself who may see what was
+//! found.
 
 mod rows;
 mod schedule;
@@ -21,37 +21,37 @@ use wallet_core::feed::Watchlist;
 pub(crate) use self::rows::{SeenTransaction, SeenWallet, Watchable};
 use self::schedule::{AGAIN_AFTER, Schedule};
 
-/// Most rows of one look.
+/// The maximum number of rows per read.
 const MOST_AT_ONCE: usize = 500;
 
-/// What a look found: the row if there is one, or why it could not be looked at.
+/// The result of a read: the row if there is one, or why it could not be read.
 type Found<R> = Result<Option<Arc<R>>, Arc<DbError>>;
 
-/// What those who watch a row are told.
+/// What the watchers of a row receive.
 struct Told<R> {
-    /// The how manieth look at the row it was.
-    look: u64,
+    /// The sequence number of the read.
+    read: u64,
     found: Found<R>,
 }
 
 impl<R> Clone for Told<R> {
     fn clone(&self) -> Self {
         Self {
-            look: self.look,
+            read: self.read,
             found: self.found.clone(),
         }
     }
 }
 
 /// The watched rows of one kind.
-pub(crate) struct Lookout<R> {
+pub(crate) struct RowWatcher<R> {
     schedule: Mutex<Schedule<R>>,
     changes: Watchlist,
     joined: Notify,
 }
 
-impl<R: Watchable> Lookout<R> {
-    /// Nobody watches yet; `poll` is the longest time without a look.
+impl<R: Watchable> RowWatcher<R> {
+    /// Starts without watchers; `poll` is the longest time without a read of a watched row.
     pub(crate) fn new(changes: Watchlist, poll: Duration) -> Arc<Self> {
         Arc::new(Self {
             schedule: Mutex::new(Schedule::new(poll)),
@@ -63,15 +63,15 @@ impl<R: Watchable> Lookout<R> {
     /// Watches the row of an id from now on.
     pub(crate) fn watch(self: &Arc<Self>, id: Uuid) -> Watch<R> {
         let (told, first) = {
-            // Both under one lock, as the last who leaves takes the row off both lists.
+            // Both under one lock, since the last watcher that leaves removes the row from both lists.
             let mut schedule = self.schedule();
-            // Before the first look, so that nothing is missed between the two.
+            // Before the first read, so that no change between the two is missed.
             self.changes.add(id);
             schedule.join(id, Instant::now())
         };
         self.joined.notify_one();
         Watch {
-            lookout: Arc::clone(self),
+            watcher: Arc::clone(self),
             id,
             told,
             first,
@@ -79,20 +79,20 @@ impl<R: Watchable> Lookout<R> {
         }
     }
 
-    /// Looks, until `stopped`.
+    /// Reads rows, until `stopped` is cancelled.
     pub(crate) async fn run(self: Arc<Self>, db: Db, stopped: CancellationToken) {
         loop {
             let due = {
                 let mut schedule = self.schedule();
                 let now = Instant::now();
                 for id in self.changes.take_woken() {
-                    schedule.look_at(id, now);
+                    schedule.read_at(id, now);
                 }
                 schedule.take_due(now, MOST_AT_ONCE)
             };
             let work = async {
                 match due {
-                    Ok(ids) => self.look(&db, ids).await,
+                    Ok(ids) => self.read_rows(&db, ids).await,
                     Err(next) => self.rest(next).await,
                 }
             };
@@ -103,7 +103,7 @@ impl<R: Watchable> Lookout<R> {
         }
     }
 
-    /// Waits until there may be something to look at.
+    /// Waits until there may be something to read.
     async fn rest(&self, next: Option<Instant>) {
         let due = async {
             match next {
@@ -118,7 +118,7 @@ impl<R: Watchable> Lookout<R> {
         }
     }
 
-    async fn look(&self, db: &Db, ids: Vec<Uuid>) {
+    async fn read_rows(&self, db: &Db, ids: Vec<Uuid>) {
         match R::load(db, &ids).await {
             Ok(mut found) => {
                 let mut schedule = self.schedule();
@@ -129,7 +129,7 @@ impl<R: Watchable> Lookout<R> {
             // One row that cannot be read must not hide the others.
             Err(error) if !error.is_transient() && ids.len() > 1 => {
                 for id in ids {
-                    Box::pin(self.look(db, vec![id])).await;
+                    Box::pin(self.read_rows(db, vec![id])).await;
                 }
             }
             Err(error) => {
@@ -138,7 +138,7 @@ impl<R: Watchable> Lookout<R> {
                 let mut schedule = self.schedule();
                 for id in ids {
                     schedule.tell(id, Err(Arc::clone(&error)), now);
-                    schedule.look_at(id, now + AGAIN_AFTER);
+                    schedule.read_at(id, now + AGAIN_AFTER);
                 }
             }
         }
@@ -149,30 +149,30 @@ impl<R: Watchable> Lookout<R> {
     }
 }
 
-/// One who watches a row, until it is dropped.
+/// One watcher of a row, until it is dropped.
 pub(crate) struct Watch<R: Watchable> {
-    lookout: Arc<Lookout<R>>,
+    watcher: Arc<RowWatcher<R>>,
     id: Uuid,
     told: watch::Receiver<Option<Told<R>>>,
-    /// The first look that began after this watch.
+    /// The number of the first read that began after this watch.
     first: u64,
     has_seen: bool,
 }
 
 impl<R: Watchable> Watch<R> {
-    /// What the next look finds; none when there is no such row. A database that is away for a moment does not end what somebody
-    /// is watching already.
+    /// Returns what the next read finds, or `None` if there is no such row. A database that is unavailable for a moment does not
+    /// end a watch that has seen its row.
     ///
     /// # Errors
-    /// When the first look fails, or the row can never be read.
+    /// If the first read fails, or a later one with an error that is not transient.
     pub(crate) async fn next(&mut self) -> Result<Option<Arc<R>>, Arc<DbError>> {
         loop {
             if self.told.changed().await.is_err() {
-                // The schedule keeps the sender as long as anybody watches.
+                // The schedule keeps the sender as long as the row is watched.
                 std::future::pending::<()>().await;
             }
             let told = self.told.borrow_and_update().clone();
-            match told.filter(|told| told.look >= self.first).map(|told| told.found) {
+            match told.filter(|told| told.read >= self.first).map(|told| told.found) {
                 Some(Ok(found)) => {
                     self.has_seen = true;
                     return Ok(found);
@@ -186,9 +186,9 @@ impl<R: Watchable> Watch<R> {
 
 impl<R: Watchable> Drop for Watch<R> {
     fn drop(&mut self) {
-        let mut schedule = self.lookout.schedule();
+        let mut schedule = self.watcher.schedule();
         if schedule.leave(self.id) {
-            self.lookout.changes.remove(self.id);
+            self.watcher.changes.remove(self.id);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The kinds of rows that can be watched, and how many of a kind are read at once.
+//! The kinds of rows that can be watched, and how several rows of a kind are read at once.
 
 use std::collections::HashMap;
 
@@ -17,22 +17,22 @@ pub(crate) trait Watchable: Sized + Send + Sync + 'static {
     fn load(db: &Db, ids: &[Uuid]) -> impl Future<Output = Result<HashMap<Uuid, Self>, DbError>> + Send;
 }
 
-/// A wallet with what its owner owes: that also changes by what happens to the owner's other wallets.
+/// A wallet with what its owner owes, which also changes by what happens to the owner's other wallets.
 #[derive(Debug, Clone)]
 pub(crate) struct SeenWallet {
     /// Its row.
     pub(crate) row: Wallet,
-    /// What its owner owes in its currency; none for nothing.
+    /// What its owner owes in its currency, or `None` for nothing.
     owed: Option<Money>,
 }
 
 impl SeenWallet {
-    /// Whether somebody may see it.
+    /// Returns whether the caller may see it.
     pub(crate) fn is_visible_to(&self, caller: &Caller) -> bool {
         caller.role.reads_others() || self.row.user_id == caller.user_id
     }
 
-    /// Whether it shows the same as an earlier look.
+    /// Returns whether it shows the same as an earlier read.
     pub(crate) fn is_as(&self, last: &Self) -> bool {
         let shown = |seen: &Self| {
             let row = &seen.row;
@@ -62,7 +62,7 @@ impl Watchable for SeenWallet {
     }
 }
 
-/// A transaction with what decides who may see it and whether something is new.
+/// A transaction, with the data that decides who may see it and whether something is new.
 #[derive(Debug, Clone)]
 pub(crate) struct SeenTransaction {
     /// Its row.
@@ -73,7 +73,7 @@ pub(crate) struct SeenTransaction {
 }
 
 impl SeenTransaction {
-    /// Whether somebody may see it.
+    /// Returns whether the caller may see it.
     pub(crate) fn is_visible_to(&self, caller: &Caller) -> bool {
         caller.role.reads_others()
             || self.row.user_id == caller.user_id

@@ -1,4 +1,4 @@
-//! When which row is looked at, and who is told.
+//! When each row is read, and who is notified.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::{Found, Told};
 
-/// The pause between two looks at one row at least: a wallet that hundreds pay into changes more often than anybody can read.
+/// The minimum pause between two reads of one row: a wallet that hundreds pay into changes more often than anybody can read.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
-/// The pause after a look that failed.
+/// The pause after a read that failed.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// Rows, those who watch them, and the order of the looks.
+/// The watched rows, their watchers, and the order of the reads.
 pub(super) struct Schedule<R> {
     poll: Duration,
     rows: HashMap<Uuid, Row<R>>,
@@ -24,11 +24,11 @@ pub(super) struct Schedule<R> {
 struct Row<R> {
     told: watch::Sender<Option<Told<R>>>,
     watchers: usize,
-    /// When it is looked at next; none while a look is under way.
+    /// When it is read next; `None` while a read is under way.
     due: Option<Instant>,
-    looked_at: Option<Instant>,
-    /// How many looks have begun.
-    looks: u64,
+    last_read: Option<Instant>,
+    /// How many reads of it have begun.
+    reads: u64,
 }
 
 impl<R> Schedule<R> {
@@ -40,22 +40,22 @@ impl<R> Schedule<R> {
         }
     }
 
-    /// One more who watches a row, and the number of the first look that begins after this: what one tells that is under way may be older.
+    /// Adds a watcher. Returns its receiver, and the number of the first read that begins after this: one under way may find less.
     pub(super) fn join(&mut self, id: Uuid, now: Instant) -> (watch::Receiver<Option<Told<R>>>, u64) {
         let row = self.rows.entry(id).or_insert_with(|| Row {
             told: watch::Sender::new(None),
             watchers: 0,
             due: None,
-            looked_at: None,
-            looks: 0,
+            last_read: None,
+            reads: 0,
         });
         row.watchers += 1;
-        let joined = (row.told.subscribe(), row.looks + 1);
-        self.look_at(id, now);
+        let joined = (row.told.subscribe(), row.reads + 1);
+        self.read_at(id, now);
         joined
     }
 
-    /// One less; whether nobody watches the row any more.
+    /// Removes a watcher of a row and returns whether it was the last.
     pub(super) fn leave(&mut self, id: Uuid) -> bool {
         let Some(row) = self.rows.get_mut(&id) else {
             return true;
@@ -68,10 +68,10 @@ impl<R> Schedule<R> {
         is_alone
     }
 
-    /// Looks at a row at this instant, or earlier if that was planned, but not too soon after the last look.
-    pub(super) fn look_at(&mut self, id: Uuid, at: Instant) {
+    /// Plans a read of a row at this instant, or earlier if that was planned, but not too soon after the last read.
+    pub(super) fn read_at(&mut self, id: Uuid, at: Instant) {
         let Some(row) = self.rows.get_mut(&id) else { return };
-        let at = row.looked_at.map_or(at, |last| at.max(last + LEAST_PAUSE));
+        let at = row.last_read.map_or(at, |last| at.max(last + LEAST_PAUSE));
         if let Some(due) = row.due {
             if due <= at {
                 return;
@@ -82,7 +82,7 @@ impl<R> Schedule<R> {
         self.order.insert((at, id));
     }
 
-    /// Takes the rows that are due, the longest waiting first; the next instant at which one is when none is now.
+    /// Takes the rows that are due, the longest waiting first. If none is due, returns the instant at which the next one is.
     pub(super) fn take_due(&mut self, now: Instant, most: usize) -> Result<Vec<Uuid>, Option<Instant>> {
         let mut taken = Vec::new();
         while taken.len() < most
@@ -92,8 +92,8 @@ impl<R> Schedule<R> {
             self.order.remove(&(due, id));
             if let Some(row) = self.rows.get_mut(&id) {
                 row.due = None;
-                row.looked_at = Some(now);
-                row.looks += 1;
+                row.last_read = Some(now);
+                row.reads += 1;
             }
             taken.push(id);
         }
@@ -104,11 +104,11 @@ impl<R> Schedule<R> {
         }
     }
 
-    /// Tells all who watch a row what was found, and plans the next look.
+    /// Notifies the watchers of a row of what was found, and plans the next read.
     pub(super) fn tell(&mut self, id: Uuid, found: Found<R>, now: Instant) {
         if let Some(row) = self.rows.get_mut(&id) {
-            let look = row.looks;
-            row.told.send_replace(Some(Told { look, found }));
+            let read = row.reads;
+            row.told.send_replace(Some(Told { read, found }));
             if row.due.is_none() {
                 let due = now + self.poll;
                 row.due = Some(due);
@@ -130,12 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_looked_at_once_however_many_watch_it() {
+    fn a_row_is_read_once_however_many_watch_it() {
         let mut schedule = Schedule::<u8>::new(POLL);
         let (id, now) = (Uuid::from_u128(1), Instant::now());
         let mut watchers: Vec<_> = (0..1_000).map(|_| schedule.join(id, now)).collect();
         assert_eq!(ids(&mut schedule, now), [1]);
-        assert!(ids(&mut schedule, now + POLL).is_empty(), "a look is under way");
+        assert!(ids(&mut schedule, now + POLL).is_empty(), "a read is under way");
         schedule.tell(id, Ok(None), now);
         assert!(watchers.iter_mut().all(|(told, _)| told.has_changed().unwrap()));
         assert!(ids(&mut schedule, now + POLL / 2).is_empty());
@@ -146,12 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn news_are_looked_at_soon_but_not_more_often_than_anybody_can_read() {
+    fn news_are_read_soon_but_not_more_often_than_anybody_can_read() {
         let mut schedule = Schedule::<u8>::new(POLL);
         let (id, now) = (Uuid::from_u128(1), Instant::now());
         let (told, _) = schedule.join(id, now);
         assert_eq!(ids(&mut schedule, now), [1]);
-        schedule.look_at(id, now);
+        schedule.read_at(id, now);
         assert!(ids(&mut schedule, now).is_empty());
         schedule.tell(id, Ok(None), now);
         assert!(told.has_changed().unwrap());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_waits_for_a_look_of_their_own() {
+    fn who_joins_waits_for_a_read_of_their_own() {
         let mut schedule = Schedule::<u8>::new(Duration::from_secs(3_600));
         let (id, now) = (Uuid::from_u128(1), Instant::now());
         let _first = schedule.join(id, now);
@@ -177,25 +177,25 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_while_a_look_is_under_way_waits_for_the_next_one() {
+    fn who_joins_while_a_read_is_under_way_waits_for_the_next_one() {
         let mut schedule = Schedule::<u8>::new(Duration::from_secs(3_600));
         let (id, now) = (Uuid::from_u128(1), Instant::now());
         let (_first, _) = schedule.join(id, now);
         assert_eq!(ids(&mut schedule, now), [1]);
-        let (second, first_look) = schedule.join(id, now);
-        // Also when all others leave meanwhile.
+        let (second, first_read) = schedule.join(id, now);
+        // Also if all other watchers leave in the meantime.
         schedule.leave(id);
         schedule.tell(id, Ok(None), now);
-        let look = |told: &watch::Receiver<Option<Told<u8>>>| told.borrow().as_ref().map(|told| told.look);
-        assert!(look(&second).unwrap() < first_look, "it began before");
+        let read = |told: &watch::Receiver<Option<Told<u8>>>| told.borrow().as_ref().map(|told| told.read);
+        assert!(read(&second).unwrap() < first_read, "it began before");
         assert_eq!(ids(&mut schedule, now + LEAST_PAUSE), [1]);
         schedule.tell(id, Ok(None), now + LEAST_PAUSE);
-        assert_eq!(look(&second), Some(first_look));
-        // And for a row that was forgotten and is watched anew.
+        assert_eq!(read(&second), Some(first_read));
+        // The same for a row that was forgotten and is watched again.
         assert_eq!(ids(&mut schedule, now + Duration::from_secs(7_200)), [1]);
         assert!(schedule.leave(id));
-        let (third, first_look) = schedule.join(id, now);
+        let (third, first_read) = schedule.join(id, now);
         schedule.tell(id, Ok(None), now);
-        assert!(look(&third).unwrap() < first_look);
+        assert!(read(&third).unwrap() < first_read);
     }
 }

@@ -1,5 +1,5 @@
-//! The attacker as a process of its own. In life it runs on the attacker's machine; here it gets what the processors have left, so
-//! that what is measured is the wallet and not the attacker's own work.
+//! The attacker, in a process of its own. A real one runs on the attacker's machine; here it runs at the lowest priority, so
+//! that the figures measure the wallet and not the attacker's own work.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -15,14 +15,14 @@ use super::attacks::{ADDRESS, Attack, Target};
 use crate::client::Client;
 use crate::report::Line;
 
-/// The pause after something failed, so that the attack does not starve itself.
+/// The pause after a failure, so that the attack does not starve itself.
 const AFTER_FAILURE: Duration = Duration::from_millis(5);
 
-/// An attack that runs until it is ended.
+/// A process that attacks until it is ended.
 pub(super) struct Attacker(Child);
 
 impl Attacker {
-    /// Begins it in a process that runs when nobody else wants to.
+    /// Starts the attack in a process of the lowest priority.
     pub(super) fn begin(attack: Attack, target: &Target) -> Result<Self> {
         let child = Command::new("nice")
             .args(["-n", "19"])
@@ -37,7 +37,7 @@ impl Attacker {
         Ok(Self(child))
     }
 
-    /// Ends it, and tells how often it was answered what.
+    /// Ends the attack, and returns how often it got each kind of answer.
     pub(super) async fn end(mut self) -> Result<String> {
         drop(self.0.stdin.take());
         let mut told = String::new();
@@ -50,7 +50,7 @@ impl Attacker {
     }
 }
 
-/// The attacker's process: attacks until its input ends, then tells how often it was answered what.
+/// Runs the attacker's process: attacks until its input ends, then reports how often it got each kind of answer.
 pub(crate) async fn run(attack: Attack, target: &str) -> Result<Vec<Line>> {
     let target: Arc<Target> = Arc::new(serde_json::from_str(target)?);
     let client = Client::with_token(&target.base, &target.token, Some(ADDRESS))?;

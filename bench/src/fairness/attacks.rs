@@ -1,4 +1,4 @@
-//! What one person with tokens of their own can do to everybody else.
+//! What one person can do to everybody else with their own tokens.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use tokio::net::TcpStream;
 use super::socket::Socket;
 use crate::client::Client;
 
-/// The preface of a client that speaks HTTP/2 and its empty settings (RFC 9113, section 3.4).
+/// The preface of an HTTP/2 client, with empty settings (RFC 9113, section 3.4).
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-/// The attacker's address, as the proxy before the API tells it.
+/// The attacker's address, as the proxy in front of the API reports it.
 pub(super) const ADDRESS: &str = "203.0.113.66";
-/// How long somebody waits who was closed out before coming back.
+/// How long an attacker whose connection was closed waits before the next one.
 const BACK_AFTER: Duration = Duration::from_secs(1);
 
 const LIST: &str = "query($id: String!) { wallet(id: $id) { transactions(first: 100) { nodes { id timeline { message } } } } }";
@@ -25,7 +25,7 @@ const CREATE: &str = "mutation { createWallet(input: {}) { id } }";
 const WALLETS: &str = "{ a: wallets { id balance } b: wallets { id balance } c: wallets { id balance } d: wallets { id balance } }";
 const CANCEL: &str = "mutation($id: String!) { cancelTransaction(transactionId: $id) { id } }";
 
-/// Whose limits are tried, and with what.
+/// The person whose limits are tried, and the objects that the attacks use.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Target {
     pub(super) base: String,
@@ -35,7 +35,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// The attacker's wallet and a deposit that can be cancelled for ever.
+    /// Creates the attacker's wallet and a deposit whose cancellation can be requested again and again.
     pub(super) async fn prepare(base: &str, attacker: &Client) -> Result<Self> {
         let wallet = attacker.wallet().await?;
         let deposit = attacker.deposit(&wallet, "10.00").await?;
@@ -48,7 +48,7 @@ impl Target {
     }
 }
 
-/// One way to take all one can get.
+/// A way to use all one can get.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Attack {
     Requests,
@@ -82,7 +82,7 @@ impl Attack {
         Self::Connections,
     ];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -94,7 +94,7 @@ impl Attack {
         }
     }
 
-    /// How many do it at once.
+    /// Returns the number of concurrent attackers.
     pub(super) const fn at_once(self) -> usize {
         match self {
             Self::Requests => 200,
@@ -104,7 +104,7 @@ impl Attack {
         }
     }
 
-    /// Does it once, and tells what was answered. `number` is which of those at once it is.
+    /// Attacks once, and returns the kind of answer. `number` distinguishes the concurrent attackers.
     pub(super) async fn once(self, number: usize, attacker: &Client, target: &Target) -> Result<String> {
         let of_wallet = || json!({ "id": target.wallet });
         match self {

@@ -1,4 +1,4 @@
-//! One person takes all they can get; another one's waiting time, as a ratio to an idle system.
+//! One person uses all they can get; measured is another person's waiting time, as a ratio to an idle system.
 
 mod attacker;
 mod attacks;
@@ -17,9 +17,9 @@ use crate::client::Client;
 use crate::report::{Line, millis};
 use crate::system::System;
 
-/// The bar: how many times the idle value the other person's p99 may be.
+/// The bar: the maximum ratio of the other person's p99 to its value on an idle system.
 const MOST: f64 = 3.0;
-/// The other person asks no more often than a person with an app does, within their own limit of requests.
+/// The pause between the other person's requests: as a person with an app sends them, within their own request limit.
 const PAUSE: Duration = Duration::from_millis(110);
 /// How long an attack runs before the other person is measured.
 const BEFORE: Duration = Duration::from_secs(2);
@@ -29,14 +29,14 @@ const AFTER: Duration = Duration::from_secs(2);
 const WALLET: &str =
     "query($id: String!) { wallet(id: $id) { id balance transactions(first: 5) { nodes { id status } } } }";
 
-/// Measures every attack, or one.
+/// Measures every attack, or only one.
 pub(crate) async fn measure(samples: usize, only: Option<Attack>) -> Result<Vec<Line>> {
     let system = System::start_limited().await?;
     let _worker = system.stack.start_worker().await?;
     let (other, attacker) = (system.client()?, system.client()?);
     let wallet = other.wallet().await?;
     let target = Target::prepare(system.stack.api_base(), &attacker).await?;
-    // Warms connections and caches.
+    // Warms up connections and caches.
     p99(&other, &wallet, 30).await?;
     let idle = p99(&other, &wallet, samples).await?;
     let mut lines = vec![Line::holds(
@@ -63,7 +63,7 @@ pub(crate) async fn measure(samples: usize, only: Option<Attack>) -> Result<Vec<
     Ok(lines)
 }
 
-/// The 99th hundredth of the waiting times of so many requests.
+/// Returns the 99th percentile of the waiting times of this many requests.
 async fn p99(person: &Client, wallet: &str, samples: usize) -> Result<Duration> {
     let mut took = Vec::with_capacity(samples);
     for _ in 0..samples {

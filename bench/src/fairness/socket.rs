@@ -12,7 +12,7 @@ use super::attacks::ADDRESS;
 
 pub(super) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// The code with which the other side has closed it.
+    /// The code with which the API closed it.
     closed: Option<u16>,
 }
 
@@ -29,7 +29,7 @@ impl Socket {
         })
     }
 
-    /// Greets, and says whether it was let in.
+    /// Sends the greeting, and returns whether it was accepted.
     pub(super) async fn greet(&mut self, token: &str) -> Result<bool> {
         self.say(&json!({ "type": "connection_init", "payload": { "token": token } }))
             .await?;
@@ -51,7 +51,7 @@ impl Socket {
         Ok(self.stream.send(Message::text(message.to_string())).await?)
     }
 
-    /// Reads until the other side closes, and tells with which code.
+    /// Reads until the API closes the socket, and returns the code.
     pub(super) async fn until_closed(&mut self) -> String {
         while let Some(Ok(message)) = self.stream.next().await {
             if let Message::Close(Some(frame)) = message {

@@ -1,4 +1,4 @@
-//! A planted bug: a patch that breaks one guard of the source, with what it says of itself before its first file.
+//! A planted bug: a patch that breaks one guard of the source, with a description before its first file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,24 +7,24 @@ use anyhow::{Context as _, Result, ensure};
 /// The folder of the patches.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bugs");
 
-/// A patch, and the lines of its head: which guard it breaks, under which faults that shows, which checks are meant for it, and whether every
-/// program may be started anew when everything heals.
+/// A patch and the lines of its head: which guard it breaks, under which faults the bug shows, which checks
+/// are meant to find it, and whether every program may be restarted when everything heals.
 #[derive(Debug, Clone)]
 pub(crate) struct Bug {
-    /// The name of its file, without the ending.
+    /// The name of its file, without the extension.
     pub(crate) name: String,
-    /// `Faults:` texts that choose faults, between semicolons.
+    /// `Faults:` the texts that choose faults, separated by semicolons.
     pub(super) faults: Vec<String>,
-    /// `Told by:` how the findings of its checks begin, between semicolons.
+    /// `Told by:` how the findings of its checks begin, separated by semicolons.
     pub(super) told_by: Vec<String>,
-    /// No line `Heals: in place, …`, for what is in the memory of a process.
+    /// False if there is a line `Heals: in place, …`, for a bug that lives in the memory of a process.
     pub(super) starts_anew: bool,
     /// The patch.
     pub(super) file: PathBuf,
 }
 
 impl Bug {
-    /// All of them, by their names.
+    /// Reads all planted bugs, sorted by name.
     pub(crate) fn all() -> Result<Vec<Self>> {
         let folder = std::fs::read_dir(FOLDER).with_context(|| format!("cannot read {FOLDER}"))?;
         let mut bugs = Vec::new();
@@ -69,7 +69,7 @@ impl Bug {
         })
     }
 
-    /// Whether this finding is one of the checks that are meant for it.
+    /// Whether this finding comes from one of the checks that are meant to find the bug.
     pub(super) fn is_told_by(&self, found: &str) -> bool {
         let begins = |check: &String| {
             let rest = found.strip_prefix(check.as_str());

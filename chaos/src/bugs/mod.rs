@@ -1,6 +1,6 @@
-//! Planted bugs: one guard broken at a time. A campaign that does not notice would not notice a real one either.
+//! Planted bugs: one guard broken at a time. A campaign that does not notice it would not notice a real bug either.
 //!
-//! Each is a patch in `chaos/bugs`, which is applied to a copy of the source and built; the campaign runs the programs of that build.
+//! Each bug is a patch in `chaos/bugs`, applied to a copy of the source and built; the campaign runs the programs of that build.
 
 mod bug;
 mod scratch;
@@ -19,45 +19,45 @@ use crate::check::rest;
 use crate::nemesis::Chosen;
 use crate::random::{self, Plan};
 
-/// How long a bug has to show.
+/// How long a bug has to show itself.
 const PLANTED_FOR: Duration = Duration::from_secs(40);
-/// How long its faults are tried without it.
+/// How long its faults run without it.
 const CONTROL_FOR: Duration = Duration::from_secs(20);
-/// The seed of both.
+/// The seed of both runs.
 const SEED: u64 = 9;
-/// A slow machine gets less done in that time: a bug that has not shown is planted again, with another seed and for longer, so often at most.
+/// The maximum number of rounds: a slow machine gets less done, so a bug that has not shown is planted again, with another seed and for longer.
 const MOST_ROUNDS: u32 = 4;
 
 /// A bug and whether it was noticed.
 #[derive(Debug, Serialize)]
-pub(crate) struct Caught {
-    /// Its name.
+pub(crate) struct Collected {
+    /// The name of the bug.
     pub(crate) bug: String,
-    /// What told it.
+    /// The finding that revealed it.
     pub(crate) by: Option<String>,
-    /// What was violated that does not tell it, if nothing did.
+    /// If nothing revealed it: the violations that do not count as revealing it.
     pub(crate) others: Vec<String>,
-    /// How long that took, with the start of the system and without the build.
+    /// How long that took, including the start of the system but not the build.
     pub(crate) seconds: u64,
 }
 
-/// The faults of some bugs, without any bug: nothing may be violated, or a violation under the bug would not tell it.
+/// The faults of some bugs, run without any bug: nothing may be violated, or a violation under the bug would prove nothing.
 #[derive(Debug, Serialize)]
 pub(crate) struct Control {
-    /// Which faults.
+    /// The faults.
     pub(crate) faults: Vec<String>,
-    /// What was violated.
+    /// The violations.
     pub(crate) found: Vec<String>,
-    /// How long it took.
+    /// How long the run took.
     pub(crate) seconds: u64,
 }
 
-/// A slow machine is late without any bug: what came to its end after all proves nothing.
+/// Whether a finding counts: a slow machine is late without any bug, so a late request that did finish proves nothing.
 fn tells_something(found: &str) -> bool {
     !found.contains(rest::LATE)
 }
 
-/// What Stripe refuses for no reason is parked with an alarm, as it should be.
+/// Whether a finding is due to refusals: what Stripe refuses for no reason is rightly parked with an alarm.
 fn is_due_to_refusals(found: &str) -> bool {
     ["no alarm but about poison", "I3 nothing is parked but poison"]
         .iter()
@@ -75,8 +75,8 @@ fn plan(bug: &Bug, length: Duration) -> Plan {
     }
 }
 
-/// Plants every bug in turn, or those whose names contain one of these texts, each set of faults once without a bug first.
-pub(crate) async fn run(folder: &Path, named: &[String]) -> Result<(Vec<Caught>, Vec<Control>)> {
+/// Plants every bug in turn, or those whose names contain one of these texts; each set of faults first runs once without a bug.
+pub(crate) async fn run(folder: &Path, named: &[String]) -> Result<(Vec<Collected>, Vec<Control>)> {
     let mut all = Vec::new();
     let mut controls: Vec<Control> = Vec::new();
     let scratch = Scratch::make().await?;
@@ -121,7 +121,7 @@ async fn control(bug: &Bug, folder: &Path) -> Control {
 }
 
 /// Runs the programs with the bug until it is noticed.
-async fn plant(bug: Bug, file: PathBuf, folder: &Path) -> Caught {
+async fn plant(bug: Bug, file: PathBuf, folder: &Path) -> Collected {
     let began = Instant::now();
     let tells = |found: &&String| bug.is_told_by(found);
     let name = bug.name.as_str();
@@ -132,7 +132,7 @@ async fn plant(bug: Bug, file: PathBuf, folder: &Path) -> Caught {
         let seed = SEED + u64::from(round) - 1;
         found = match random::run(seed, &plan, &folder.join(name)).await {
             Ok(outcome) => (outcome.counts.found().filter(|found| tells_something(found))).collect(),
-            // Under a bug anything may go wrong; what is only broken and not seen is not caught.
+            // Under a bug anything may go wrong; a run that merely breaks has not caught the bug.
             Err(error) => {
                 say(&format!("    {name}: {error:#}"));
                 Vec::new()
@@ -153,7 +153,7 @@ async fn plant(bug: Bug, file: PathBuf, folder: &Path) -> Caught {
             format!("    {name}: NOT CAUGHT after {seconds} s; what was seen does not tell it: {other}")
         }
     });
-    Caught {
+    Collected {
         bug: bug.name,
         by,
         others,

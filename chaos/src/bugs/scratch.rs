@@ -1,4 +1,4 @@
-//! A copy of the repository in which the bugs are planted and built, one at a time: the source itself has none.
+//! A copy of the repository in which the bugs are planted and built, one at a time, so that the source itself stays clean.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::bug::Bug;
 /// The root of the repository.
 pub(super) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The copy.
+/// The copy of the repository.
 #[derive(Debug)]
 pub(super) struct Scratch {
     folder: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// A fresh copy in the cache of this project.
+    /// Makes a fresh copy in the project's cache folder.
     pub(super) async fn make() -> Result<Self> {
         let folder = cache()?.join("wallet").join("bugs");
         let source = folder.join("source");
@@ -32,7 +32,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Plants the bug and builds the programs; gives the file to run.
+    /// Plants the bug and builds the programs; returns the file to run.
     pub(super) async fn build(&self, bug: &Bug) -> Result<PathBuf> {
         self.restore().await?;
         let mut apply = git(&self.source);
@@ -52,7 +52,7 @@ impl Scratch {
             ])
             .args(["--features", "wallet-chaos/campaign"])
             .env("CARGO_TARGET_DIR", self.folder.join("target"));
-        // What the dependencies were compiled to serves here too; the finished programs stay apart.
+        // Compiled dependencies are shared; the finished programs are kept apart.
         if let Some(shared) = std::env::var_os("CARGO_TARGET_DIR") {
             build.env("CARGO_BUILD_BUILD_DIR", shared);
         }
@@ -63,7 +63,7 @@ impl Scratch {
         Ok(kept)
     }
 
-    /// Makes every file what it is in the repository; what is the same keeps its time, so that little is compiled again.
+    /// Makes every file what it is in the repository; identical files keep their modification time, so that little is recompiled.
     async fn restore(&self) -> Result<()> {
         let mut list = git(Path::new(ROOT));
         list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -94,7 +94,7 @@ fn cache() -> Result<PathBuf> {
         .context("neither XDG_CACHE_HOME nor HOME is set")
 }
 
-/// `git` in a folder, which does not look for a repository around it.
+/// Returns a `git` command for a folder, which does not search for a repository in the folders above it.
 fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder);
@@ -104,7 +104,7 @@ fn git(folder: &Path) -> Command {
     command
 }
 
-/// What a command that must succeed wrote.
+/// Runs a command that must succeed, and returns its output.
 async fn said(command: &mut Command) -> Result<String> {
     let told = |part: &OsStr| part.to_string_lossy().into_owned();
     let name: Vec<String> = std::iter::once(command.as_std().get_program())

@@ -1,4 +1,4 @@
-//! I4, I5 and I9: what was answered exists as it was asked for, and nothing exists that nobody asked for.
+//! I4, I5 and I9: what was answered exists as it was requested, and nothing exists that was not requested.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,11 +9,11 @@ use uuid::Uuid;
 use crate::load::journal::Journal;
 use crate::world::World;
 
-/// Checks all of it.
+/// Checks all three invariants.
 pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
     let found = transactions(world).await?;
     for row in found.values() {
-        // So that nobody takes a flow for tested that the load no longer reaches.
+        // Counted, so that a flow that the load no longer reaches does not pass as tested.
         world.tally.count(&format!("{} {}", row.flow, row.status), 1);
     }
     let keys = keys(world).await?;
@@ -99,7 +99,7 @@ pub(super) async fn check(world: &World, journal: &Journal) -> Result<()> {
     Ok(())
 }
 
-/// Every transaction of the books.
+/// Reads every transaction in the database.
 async fn transactions(world: &World) -> Result<HashMap<Uuid, Row>> {
     let client = world.database.connect().await?;
     let rows = "SELECT id, user_id, wallet_id, counterparty_wallet_id, (100 * amount)::bigint, transaction_type::text, status::text,
@@ -116,7 +116,7 @@ async fn transactions(world: &World) -> Result<HashMap<Uuid, Row>> {
     Ok(rows.iter().map(|found| (found.get(0), row(found))).collect())
 }
 
-/// The transaction of every key.
+/// Reads the transaction of every idempotency key.
 async fn keys(world: &World) -> Result<HashMap<(Uuid, String), Uuid>> {
     let client = world.database.connect().await?;
     let kept = "SELECT user_id, key, transaction_id FROM idempotency_keys WHERE transaction_id IS NOT NULL";
@@ -127,7 +127,7 @@ async fn keys(world: &World) -> Result<HashMap<(Uuid, String), Uuid>> {
         .collect())
 }
 
-/// The refunds that somebody has made at Stripe itself.
+/// Returns the refunds that were made at Stripe itself, not by this system.
 async fn refunds_made_outside(world: &World) -> Result<HashSet<String>> {
     let mut outside = HashSet::new();
     for effect in world.stripe.effects().await? {
@@ -152,7 +152,7 @@ struct Row {
 }
 
 impl Row {
-    /// Whether it is there since Stripe told of it, and not by a request of ours; `outside`: the refunds that others made there.
+    /// Whether the transaction began with a report from Stripe, not with a request here; `outside`: the refunds that others made there.
     fn began_at_stripe(&self, outside: &HashSet<String>) -> bool {
         match self.flow.as_str() {
             "outside_refund" => self.stripe_refund.as_ref().is_some_and(|id| outside.contains(id)),

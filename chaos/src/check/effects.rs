@@ -1,4 +1,4 @@
-//! I1 and I2: what Stripe really did, held against what our rows say.
+//! I1 and I2: compares what Stripe really did with what our rows say.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::world::{OPENING, World};
 
-/// What our requests do at most once for a transaction.
+/// The operations that our requests do at most once per transaction.
 const ONCE: [&str; 6] = [
     "payment_intent.create",
     "payment_intent.succeed",
@@ -17,7 +17,7 @@ const ONCE: [&str; 6] = [
     "refund.create",
 ];
 
-/// Checks all of it.
+/// Checks both invariants.
 pub(super) async fn check(world: &World) -> Result<()> {
     let effects = world.stripe.effects().await?;
     let mut done: HashMap<(&str, &str), u64> = HashMap::new();
@@ -26,7 +26,7 @@ pub(super) async fn check(world: &World) -> Result<()> {
         let (Some(id), Some(operation)) = (text("transaction_id"), text("operation")) else {
             continue;
         };
-        // Refunds and reversals that others made came by no request of ours.
+        // Refunds and reversals that others made came from no request of ours.
         let undoes = matches!(operation, "refund.create" | "transfer_reversal.create");
         if !undoes || text("request_id").is_some() {
             *done.entry((id, operation)).or_default() += 1;
@@ -59,7 +59,7 @@ pub(super) async fn check(world: &World) -> Result<()> {
             ("withdrawal", "failed" | "cancelled") => {
                 did("transfer.create") == did("transfer_reversal.create")
             }
-            // Asked for by a client: what Stripe's side began is an outside_refund.
+            // These were requested by a client: a refund that began at Stripe is an outside_refund.
             ("deposit_refund", "completed") => did("refund.create") == 1,
             ("deposit_refund", "failed" | "cancelled") => did("refund.create") == 0 || did("refund.fail") > 0,
             ("transfer" | "payment" | "payment_refund", _) => {

@@ -1,4 +1,4 @@
-//! I8 and I22: nothing is left behind, and every event that was taken is there.
+//! I8 and I22: nothing is left behind, and every event that was received is stored.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::load::{DASHBOARD_REFUNDS, DISPUTES};
 use crate::nemesis::CHECKERS;
 use crate::world::World;
 
-/// Most keys of the queue's Redis at rest: names of workers, counters, caches; no tasks.
+/// The maximum number of keys in the queue's Redis at rest: names of workers, counters, caches; no tasks.
 const MOST_KEYS: u64 = 400;
 
-/// Checks all of it.
+/// Checks both invariants.
 pub(super) async fn check(world: &World, parked: i64) -> Result<()> {
     let database = &world.database;
     let count = async |sql: &str| database.number(sql).await;
@@ -22,7 +22,7 @@ pub(super) async fn check(world: &World, parked: i64) -> Result<()> {
     let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
     let mut open = count(idle).await?;
     for _ in 0..20 {
-        // One that is about to commit is no leak.
+        // A transaction that is about to commit is no leak.
         if open == 0 {
             break;
         }
@@ -64,7 +64,7 @@ pub(super) async fn check(world: &World, parked: i64) -> Result<()> {
     let start = Instant::now();
     let keys = loop {
         let keys = world.queue.keys().await?;
-        // Finished tasks leave within seconds.
+        // Finished tasks are removed within seconds.
         if keys <= MOST_KEYS || start.elapsed() > Duration::from_secs(15) {
             break keys;
         }
@@ -96,9 +96,9 @@ pub(super) async fn check(world: &World, parked: i64) -> Result<()> {
     Ok(())
 }
 
-/// No alarm is open but those whose cause was really there.
+/// Checks that no alarm is open except those with a real cause.
 async fn alarms(world: &World, parked: i64) -> Result<()> {
-    // A check that PostgreSQL's faults kept from being made closes its alarm when it is made again, which for most is a day later.
+    // A check that PostgreSQL's faults prevented closes its alarm when it is next made, which for most checks is a day later.
     let unmade = "SELECT count(*) FROM alarms WHERE closed_at IS NULL AND kind = 'check_not_made'";
     if world.database.number(unmade).await? > 0 {
         world
@@ -114,8 +114,8 @@ async fn alarms(world: &World, parked: i64) -> Result<()> {
     let counts = world.tally.counts();
     let disputed = counts.numbers.contains_key(DISPUTES);
     let refunded_outside = counts.numbers.contains_key(DASHBOARD_REFUNDS);
-    // Reconciliation is due once a day: in the midst of faults only where one makes it so, or where a scenario moves the clock. What it
-    // found there it is asked again at the end.
+    // Reconciliation is due once a day, so it runs amid faults only if a fault makes it due or a scenario
+    // moves the clock. What it found then is checked again at the end.
     let reconciled = counts.faults.contains_key(CHECKERS)
         || world
             .members
@@ -124,7 +124,7 @@ async fn alarms(world: &World, parked: i64) -> Result<()> {
     let has_cause = |kind: &str| match kind {
         "job_parked" => parked > 0,
         "dispute_exceeds_payment" => disputed,
-        // What payers took back after it was spent; the books say whether it is as much.
+        // These are debts for money that payers took back after it was spent; the ledger's invariants check the amount.
         "debt_above_limit" => disputed || refunded_outside,
         "reconciliation_differs" => reconciled,
         _ => false,

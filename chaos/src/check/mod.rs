@@ -1,4 +1,4 @@
-//! The checkers: during the run and at its end. Each check is counted, whether or not it finds anything.
+//! The checkers, during the run and at its end. Each check is counted, whether or not it finds anything.
 
 mod accepted;
 mod effects;
@@ -16,7 +16,7 @@ use wallet_core::verify::{Scope, verify};
 use crate::load::journal::Journal;
 use crate::world::World;
 
-/// Everything that must hold once all has healed and all is done.
+/// Checks everything that must hold once all has healed and finished.
 pub(crate) async fn all(world: &Arc<World>, journal: &Journal, parked: i64) -> Result<()> {
     books(world).await?;
     effects::check(world).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn all(world: &Arc<World>, journal: &Journal, parked: i64) -> R
     secrets::check(world).await
 }
 
-/// The complete set of the product's own invariants, in one snapshot.
+/// Checks all of the product's own invariants, in one snapshot.
 pub(crate) async fn books(world: &World) -> Result<()> {
     let options = DbOptions {
         application_name: "chaos-checker",
@@ -46,7 +46,7 @@ async fn books_in(db: &Db, world: &World) -> Result<()> {
     witnessed(world).await
 }
 
-/// What PostgreSQL itself noticed (`world/witness.sql`).
+/// Checks what PostgreSQL itself recorded (`world/witness.sql`).
 async fn witnessed(world: &World) -> Result<()> {
     let told = async |sql: &str| -> Result<Vec<String>> {
         let rows = world.database.connect().await?.query(sql, &[]).await?;

@@ -1,4 +1,4 @@
-//! A reader that checks the invariants all the while, past every proxy.
+//! A reader that checks the invariants throughout the run, bypassing every proxy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use wallet_core::db::{Db, DbOptions};
 use super::books_in;
 use crate::world::World;
 
-/// Under which name complete snapshots are counted.
+/// The name under which complete snapshots are counted.
 pub(crate) const SNAPSHOTS: &str = "snapshots checked during the run";
 
-/// Reads until `stop`.
+/// Starts the reader, which reads until `stop`.
 pub(crate) fn start(world: &Arc<World>, every: Duration, stop: CancellationToken) -> JoinHandle<()> {
     let world = Arc::clone(world);
     tokio::spawn(async move {

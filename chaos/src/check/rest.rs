@@ -1,4 +1,4 @@
-//! I3: after everything has healed, every request is final in time.
+//! I3: after everything has healed, every request becomes final in time.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::world::World;
 
-/// Said of what was late and came to its end after all.
+/// Marks findings that were late but did become final.
 pub(crate) const LATE: &str = "all was final";
 
 const OPEN: &str =
@@ -29,7 +29,7 @@ const WHICH: &str = "SELECT t.id || ' ' || coalesce(t.flow, t.transaction_type::
                      UNION ALL
                      SELECT 'event ' || id || ' ' || type || ' ' || state FROM stripe_events WHERE state = 'received' LIMIT 20";
 
-/// Waits until all is done. What is not done within `limit` is a violation; waits on for twice as long, to tell whether it ends at all.
+/// Waits until all is done. What is not done within `limit` is a violation; then waits for twice as long again, to see whether it ends at all.
 pub(crate) async fn wait(world: &World, began: Instant, limit: Duration) -> Result<Duration> {
     let name = format!("I3 every request is final {} s after healing", limit.as_secs());
     let mut late: Option<Vec<String>> = None;

@@ -1,4 +1,4 @@
-//! I23: no secret and no detail of a person is in the log of any process or in its metrics.
+//! I23: neither the logs nor the metrics of any process contain a secret or a personal detail.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::load::SENDER;
 use crate::programs::Program;
 use crate::world::World;
 
-/// Logs that are not ours: the simulator may tell what it likes.
+/// Logs that are not ours: the simulator may log anything.
 const OTHERS: [&str; 1] = ["simulator.log"];
 
-/// What begins like this is a key of Stripe's, whosever it is.
+/// The prefixes of Stripe's keys, of whatever account.
 const KEYS: [&str; 5] = ["sk_test_", "sk_live_", "rk_test_", "rk_live_", "whsec_"];
 
-/// Looks at all of them.
+/// Searches all logs and metrics.
 pub(super) async fn check(world: &World) -> Result<()> {
     let secrets = &world.secrets;
     let known = [
@@ -66,7 +66,7 @@ pub(super) async fn check(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Where which secret is; never the secret itself, which would then be in the report.
+/// Describes which secret is where; never the secret itself, which would then be in the report.
 fn secrets_in(place: &str, text: &str, known: &[(&'static str, &str)]) -> Vec<String> {
     let mut found = Vec::new();
     for (line, number) in text.lines().zip(1_usize..) {
@@ -84,7 +84,7 @@ fn secrets_in(place: &str, text: &str, known: &[(&'static str, &str)]) -> Vec<St
     found
 }
 
-/// What a word is by its shape, if that is a secret.
+/// Returns the kind of secret that a word is by its shape, if it is one.
 fn secret_of_shape(word: &str) -> Option<&'static str> {
     let is_token = word.starts_with("eyJ") && word.len() > 40 && word.matches('.').count() == 2;
     if word.contains("_secret_") && (word.starts_with("pi_") || word.starts_with("seti_")) {

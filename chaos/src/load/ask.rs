@@ -1,4 +1,4 @@
-//! One request to one of the APIs, and what can come of it.
+//! One request to one of the APIs, and its possible results.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Told {
     /// The data.
     Data(Value),
     /// A definite refusal, by its code.
     Refused(String),
-    /// Nobody knows: ask again with the same key.
+    /// The outcome is unknown: repeat the request with the same key.
     Unknown,
 }
 
-/// Sends a GraphQL document; `patience` of a client that hangs up.
+/// Sends a GraphQL document; the client hangs up after `patience`.
 pub(crate) async fn ask(
     client: &reqwest::Client,
     api: &str,
@@ -47,12 +47,12 @@ pub(crate) async fn ask(
             _ => Told::Unknown,
         },
         Some("SERVICE_UNAVAILABLE" | "RATE_LIMITED") => Told::Unknown,
-        // A fault of the product's, counted by the caller, and no answer to the request.
+        // INTERNAL is a fault of the product, counted by the caller, and no answer to the request.
         Some(code) => Told::Refused(code.to_owned()),
     }
 }
 
-/// Sends the whole of a GraphQL request and hangs up after `patience`; whether that was before any of the answer came.
+/// Sends the whole of a GraphQL request and hangs up after `patience`; returns whether that was before any of the answer came.
 pub(super) async fn hang_up(
     api: &str,
     token: &str,
@@ -70,7 +70,7 @@ pub(super) async fn hang_up(
     let mut stream = TcpStream::connect(host).await?;
     stream.write_all(request.as_bytes()).await?;
     tokio::time::sleep(patience).await;
-    // An answer, or the end of an API that has died, is there to be read; of one that works there is nothing.
+    // If the API has answered or died, there is something to read; while it still works on the request, there is nothing.
     let nothing = stream.try_read(&mut [0; 16]);
     Ok(nothing.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock))
 }

@@ -15,15 +15,15 @@ use super::person::{Person, SENDER, http, id_at, major};
 use crate::seed;
 use crate::world::World;
 
-/// F04: what a client began goes on without it.
+/// F04: the work that a client requested continues without the client.
 pub(super) const HANGS_UP: &str = "F04 client hangs up";
 
-/// Clients wait while so many requests are not final.
+/// Clients wait while this many requests are not final.
 const MOST_UNFINISHED: usize = 120;
-/// A person asks for nothing more while so many of theirs are not final.
+/// A person makes no further request while this many of theirs are not final.
 const MOST_UNFINISHED_OF_ONE: usize = 5;
 
-/// One client; it speaks for all people in turn.
+/// One client; it makes requests for all people in turn.
 pub(super) struct Client {
     world: Arc<World>,
     people: Arc<Vec<Person>>,
@@ -34,7 +34,7 @@ pub(super) struct Client {
     http: reqwest::Client,
 }
 
-/// A request ready to be sent, and again.
+/// A request that can be sent repeatedly.
 struct Request {
     kind: &'static str,
     field: &'static str,
@@ -65,11 +65,11 @@ impl Client {
         }
     }
 
-    /// Asks until told to stop; what was asked is repeated until it is answered, even then.
+    /// Makes requests until told to stop; a keyed request is repeated until it is answered, even after that.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut count = 0_u32;
         while !stop.is_cancelled() {
-            // A slow machine gets less to do, rather than a backlog that has nothing to do with faults.
+            // A slow machine gets less to do, so that no backlog forms that has nothing to do with faults.
             if self.journal.unfinished() >= MOST_UNFINISHED {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -92,7 +92,7 @@ impl Client {
     fn choose(&mut self) -> Option<Request> {
         let random = &mut self.random;
         let person = random.random_range(0..self.people.len());
-        // Two people get half of all transfers, both ways, so that rows and locks are fought for.
+        // Half of all transfers are between pairs of people, in both directions, so that rows and locks are contended.
         let other = if random.random_bool(0.5) {
             person ^ 1
         } else {
@@ -190,7 +190,7 @@ impl Client {
             let paid = pick(&mut self.random, &book.paid)?;
             (book.seen.get(&paid.transaction)?.person, paid.transaction)
         };
-        // Often more than is left of it, and several at once.
+        // This is often more than is left of it, and several refunds run at once.
         let cents = self.random.random_range(100..1_500);
         Some(self.refund(person, of, cents))
     }
@@ -199,7 +199,7 @@ impl Client {
         let often = self.random.random_bool(0.5);
         let (payee, of) = {
             let book = self.journal.book();
-            // Every other time one of the first, of which soon nothing is left.
+            // Every other time, one of the first payments is chosen, of which soon nothing is left.
             let among = if often {
                 book.payments.get(..3).unwrap_or(&book.payments)
             } else {
@@ -286,7 +286,7 @@ impl Client {
                 Told::Refused(code) => {
                     tally.count(&format!("refused: {code}"), 1);
                     if code == "INTERNAL" {
-                        // Not an answer: it may have been accepted.
+                        // This is no answer: the request may have been accepted.
                         tally.count("answers INTERNAL", 1);
                     } else {
                         if let Some(asked) = self.journal.book().asked.get_mut(&place) {
@@ -319,7 +319,7 @@ impl Client {
         .await
     }
 
-    /// Asks and hangs up. Reached when the API had all of the request and was still at it.
+    /// Sends a request and hangs up. Reached if the API had the whole request and was still processing it.
     async fn hang_up(&mut self, person: &Person, request: &Request) {
         let patience = Duration::from_millis(self.random.random_range(1..25));
         let Some(api) = pick(&mut self.random, &self.world.apis).cloned() else {
@@ -343,7 +343,7 @@ impl Client {
         seen.to_be_paid = request.to_be_paid;
     }
 
-    /// I9: the same key and body give the same transaction, another body is refused.
+    /// I9: repeats a request; the same key and body must return the same transaction, and another body must be refused.
     async fn repeat(&mut self, person: &Person, mut request: Request, id: Uuid) {
         let differs = self.random.random_bool(0.3);
         if differs && let Some(input) = request.variables.get_mut("i").and_then(Value::as_object_mut) {
@@ -369,7 +369,7 @@ impl Client {
     }
 }
 
-/// One of several.
+/// Draws one of several, or returns `None` if there are none.
 pub(super) fn pick<'a, T>(random: &mut ChaCha8Rng, from: &'a [T]) -> Option<&'a T> {
     if from.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! The people at Stripe's dashboard, and payers' banks: refunds and disputes that no request of ours asked for.
+//! The users of Stripe's dashboard and the payers' banks: refunds and disputes that no request of ours caused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::journal::Journal;
 use crate::seed;
 use crate::world::World;
 
-/// How their number is called.
+/// The name under which the disputes are counted.
 pub(crate) const DISPUTES: &str = "disputes";
-/// The refunds that somebody makes there, in the tally.
+/// The name under which the refunds made in the dashboard are counted.
 pub(crate) const DASHBOARD_REFUNDS: &str = "dashboard refunds";
 
-/// Works until `stop`, then ends every dispute.
+/// Works until `stop`, then decides every open dispute.
 pub(super) async fn run(world: Arc<World>, journal: Arc<Journal>, stop: CancellationToken) {
     let mut random = seed::stream(world.seed, "dashboard");
     let mut disputes: Vec<String> = Vec::new();
@@ -71,7 +71,7 @@ async fn decide(world: &World, id: &str, won: bool) {
         if decided.is_ok() {
             return;
         }
-        // The simulator is out.
+        // The simulator is unreachable at the moment.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Clients that create load of every kind of transaction, payers, the people at the dashboard, and rude clients.
+//! Clients that create load of every kind of transaction, payers, the users of Stripe's dashboard, and rude clients.
 
 mod ask;
 mod client;
@@ -24,15 +24,15 @@ pub(crate) use self::person::SENDER;
 pub(crate) use self::single::Single;
 use crate::world::World;
 
-/// Faults that are part of the load, whatever else is wanted.
+/// The faults that are part of the load, whatever faults are chosen.
 pub(crate) const FAULTS: &[&str] = &[client::HANGS_UP, rude::FAULT];
 
-/// How much load there is to be.
+/// The amount of load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Amount {
-    /// Clients at once.
+    /// The number of clients at once.
     pub(crate) clients: usize,
-    /// Longest pause between two requests of one.
+    /// The longest pause between two requests of one client.
     pub(crate) pause: Duration,
     /// Whether the dashboard, disputes and rude clients take part.
     pub(crate) everybody: bool,
@@ -41,9 +41,9 @@ pub(crate) struct Amount {
 /// Running load.
 #[derive(Debug)]
 pub(crate) struct Load {
-    /// What was asked and answered.
+    /// The requests and their answers.
     pub(crate) journal: Arc<Journal>,
-    /// Who asks.
+    /// The people who make requests.
     pub(crate) people: Arc<Vec<Person>>,
     asking: CancellationToken,
     watching: CancellationToken,
@@ -52,7 +52,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Makes people with money, and begins.
+    /// Makes people with money, and starts the load.
     pub(crate) async fn start(world: &Arc<World>, amount: Amount) -> Result<Self> {
         let journal = Arc::new(Journal::default());
         let people = Arc::new(person::crowd(world, &journal).await?);
@@ -96,7 +96,7 @@ impl Load {
         })
     }
 
-    /// No new requests; those without an answer are repeated until they have one.
+    /// Stops new requests; those without an answer are repeated until they have one.
     pub(crate) async fn stop_asking(&mut self, patience: Duration) -> Result<()> {
         self.asking.cancel();
         let start = Instant::now();

@@ -13,24 +13,24 @@ use super::ask::{Told, ask};
 use super::journal::{Asked, Journal, Seen};
 use crate::world::World;
 
-/// How many there are: the wallets of a job whose worker dies stay locked for half a minute, and the others go on meanwhile.
+/// The number of people: if a worker dies, the wallets of its job stay locked for half a minute, and the others must still be usable.
 const PEOPLE: usize = 32;
-/// What each begins with, in cents.
+/// The initial balance of each person, in cents.
 const BEGINS_WITH: i64 = 500_000;
 
-/// Nothing is measured before the load runs, and a busy machine may need its time for all of these at once.
+/// Generous, since nothing is measured before the load runs, and a busy machine may need this long for all first deposits at once.
 const FIRST_DEPOSIT: Duration = Duration::from_secs(90);
 
-/// Who sends a deposit: details that only the database may have, encrypted.
+/// The sender of a deposit: details that may exist only in the database, encrypted.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    /// As on an account.
+    /// The name as on the account.
     pub(crate) name: &'static str,
-    /// Of the account.
+    /// The account's IBAN.
     pub(crate) iban: &'static str,
 }
 
-/// The same for all: what is searched for at the end.
+/// The same sender for all deposits: the checks search for these details at the end.
 pub(crate) const SENDER: Sender = Sender {
     name: "Wilhelmina Kanarienvogel",
     iban: "DE02120300000000202051",
@@ -47,7 +47,7 @@ pub(crate) struct Person {
     pub(crate) wallet: Uuid,
 }
 
-/// Makes all of them; each deposits first.
+/// Makes all people; each makes a deposit first.
 pub(crate) async fn crowd(world: &Arc<World>, journal: &Arc<Journal>) -> Result<Vec<Person>> {
     try_join_all((0..PEOPLE).map(|number| person(world, journal, number))).await
 }
@@ -68,7 +68,7 @@ async fn person(world: &World, journal: &Journal, number: usize) -> Result<Perso
             let patience = Duration::from_secs(30);
             match ask(&client, api, &token, document, &variables, patience).await {
                 Told::Data(data) => return Ok(data),
-                // All come at once: with few connections on a slow machine some are told to come again.
+                // All people are made at once: with few connections on a slow machine, some requests have to be repeated.
                 Told::Unknown if start.elapsed() < patience => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -132,19 +132,19 @@ async fn person(world: &World, journal: &Journal, number: usize) -> Result<Perso
     Ok(Person { id, token, wallet })
 }
 
-/// The id at a place of an answer.
+/// Returns the id at a place in an answer.
 pub(super) fn id_at(answer: &Value, pointer: &str) -> Result<Uuid> {
     let text = answer.pointer(pointer).and_then(Value::as_str);
     let id = text.and_then(|text| text.parse().ok());
     id.with_context(|| format!("no id at {pointer} in {answer}"))
 }
 
-/// Cents as the API takes them.
+/// Formats cents as the API takes amounts.
 pub(super) fn major(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-/// A client whose patience is set by each request.
+/// Makes an HTTP client; each request sets its own timeout.
 pub(super) fn http() -> Result<reqwest::Client> {
     Ok(reqwest::Client::builder().no_proxy().build()?)
 }

@@ -1,4 +1,4 @@
-//! F46: clients that send their request a byte at a time, huge bodies and bombs of GraphQL, while others pay.
+//! F46: clients that send their request a byte at a time, huge bodies and GraphQL bombs, while others pay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::world::World;
 
 pub(super) const FAULT: &str = "F46 rude client";
 
-/// Is rude until `stop`.
+/// Sends rude requests until `stop`.
 pub(super) async fn run(world: Arc<World>, people: Arc<Vec<Person>>, stop: CancellationToken) {
     let mut random = seed::stream(world.seed, "rude");
     let Ok(http) = http() else { return };
@@ -59,8 +59,8 @@ pub(super) async fn run(world: Arc<World>, people: Arc<Vec<Person>>, stop: Cance
     }
 }
 
-/// Whether it was refused for what it is: 4xx, or an error of GraphQL without any data. A program that is away at the moment proves
-/// nothing, nor does one that has no database.
+/// Whether the request was refused for what it is: 4xx, or a GraphQL error without any data. An API that is
+/// down or has no database proves nothing.
 async fn refused(answer: reqwest::Result<reqwest::Response>) -> bool {
     let Ok(answer) = answer else { return false };
     if answer.status().is_client_error() {
@@ -76,7 +76,7 @@ async fn refused(answer: reqwest::Result<reqwest::Response>) -> bool {
         && !is_away
 }
 
-/// Reached once it has kept an API waiting for a second.
+/// Sends a request a byte at a time. Reached once it has kept an API waiting for a second.
 async fn loris(world: Arc<World>, address: String) {
     let Ok(mut stream) = TcpStream::connect(address).await else {
         return;

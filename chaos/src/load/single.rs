@@ -1,4 +1,4 @@
-//! Single requests, for scripted scenarios: kept in the journal like all others.
+//! Single requests for scripted scenarios, recorded in the journal like all others.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use super::journal::Asked;
 use super::person::{http, id_at, major};
 use crate::world::World;
 
-/// What one request is for.
+/// The kind of a single request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Single {
-    /// To the next person.
+    /// A transfer to the next person.
     Transfer,
-    /// To the bank.
+    /// A withdrawal to the bank.
     Withdrawal,
-    /// By a card that the server confirms.
+    /// A deposit by a card that the server confirms.
     Deposit,
 }
 
 impl Load {
-    /// Sends one request of a person until it is answered, and gives its transaction.
+    /// Sends one request of a person until it is answered, and returns its transaction.
     pub(crate) async fn send(&self, world: &World, what: Single, person: usize, cents: i64) -> Result<Uuid> {
         let from = self.people.get(person).context("no such person")?;
         let to = self

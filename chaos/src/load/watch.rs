@@ -1,4 +1,4 @@
-//! A person who watches their transactions, and the payer of their deposits: I21, what was seen as final never changes.
+//! A person who watches their transactions and pays their deposits: I21, what was seen as final never changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::person::{Person, http};
 use crate::seed;
 use crate::world::World;
 
-/// Transactions looked at in one request.
+/// The maximum number of unfinished transactions read in one request.
 const AT_ONCE: usize = 10;
 
-/// Watches until `stop`.
+/// Watches one person's transactions until `stop`.
 pub(super) async fn run(
     world: Arc<World>,
     people: Arc<Vec<Person>>,
@@ -46,7 +46,7 @@ pub(super) async fn run(
                     .take(AT_ONCE)
                     .map(|(id, _)| **id),
             );
-            // And some that have ended: they must not come back to life.
+            // Some finished ones are included: their status must not change.
             for _ in 0..3 {
                 if let Some((id, true)) = pick(&mut random, &ours) {
                     ids.push(**id);
@@ -131,7 +131,7 @@ async fn look(
                     seen.paid = true;
                     to_pay.extend(intent.map(|intent| (*id, intent.to_owned())));
                 }
-                // A payer who is late: a cancelled intent takes no money.
+                // This is a late payer: a cancelled intent must take no money.
                 Some(end) if end == "CANCELLED" && seen.to_be_paid && !seen.paid && intent.is_some() => {
                     seen.paid = true;
                     to_pay.extend(intent.map(|intent| (*id, intent.to_owned())));
@@ -146,7 +146,7 @@ async fn look(
             let _ = world.stripe.pay(&intent, "pm_card_chargeDeclined").await;
         }
         let paid = world.stripe.pay(&intent, "pm_card_visa").await;
-        // 400: it was cancelled meanwhile.
+        // 400: the intent was cancelled in the meantime.
         if !matches!(paid, Ok(200 | 400 | 402))
             && let Some(seen) = journal.book().seen.get_mut(&id)
         {
@@ -155,7 +155,7 @@ async fn look(
     }
 }
 
-/// What can be refunded later.
+/// Remembers what can be refunded later.
 fn remember(book: &mut super::journal::Book, people: &[Person], id: Uuid, found: &Value) {
     let text = |name: &str| found.get(name).and_then(Value::as_str);
     match (text("transactionType"), text("stripePaymentIntentId")) {
@@ -164,7 +164,7 @@ fn remember(book: &mut super::journal::Book, people: &[Person], id: Uuid, found:
             transaction: id,
         }),
         (Some("PAYMENT"), _) => {
-            // Only the payee can give it back. A payment is seen by its payer too, whose counterparty the payee is.
+            // Only the payee can refund a payment. Its payer sees it too, with the payee as the counterparty.
             let other = text("counterpartyWalletId").and_then(|wallet| wallet.parse::<Uuid>().ok());
             let payee = people.iter().position(|person| Some(person.wallet) == other);
             book.payments.extend(payee.map(|payee| (payee, id)));

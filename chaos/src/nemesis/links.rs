@@ -1,4 +1,4 @@
-//! Faults of links. Reached is what a proxy did to live connections.
+//! Faults of links. A fault counts as reached when a proxy affected live connections.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const TO_LOCK: &str = "F28 link to a lock node";
 const TO_STRIPE: &str = "F15 link to Stripe";
 const OF_WEBHOOKS: &str = "F23 link of the webhooks";
 
-/// All of them.
+/// All faults of links.
 pub(super) const FAULTS: &[&str] = &[
     COMMIT_LOST,
     ANSWER_LOST,
@@ -31,10 +31,10 @@ pub(super) const FAULTS: &[&str] = &[
     OF_WEBHOOKS,
 ];
 
-/// Those that are done in one of several ways.
+/// The faults that are carried out in one of several ways.
 pub(super) const IN_SOME_WAY: &[&str] = &[TO_DATABASE, TO_QUEUE, TO_LOCK, TO_STRIPE, OF_WEBHOOKS];
 
-/// What is done to a link, by name: each is a fault of its own, whatever the link.
+/// What can be done to a link, by name: each counts as a fault of its own, whatever the link.
 pub(super) const MODES: [(&str, Mode); 6] = [
     ("link delayed", Mode::Delay(Duration::from_millis(120))),
     ("link black hole", Mode::BlackHole),
@@ -44,7 +44,7 @@ pub(super) const MODES: [(&str, Mode); 6] = [
     ("link cut after some bytes", Mode::CutAfter(200)),
 ];
 
-/// Breaks some links for a while, in one of the `ways` where there are several.
+/// Breaks some links for a while, in one of the `ways` if the fault has several.
 pub(super) async fn carry_out(
     world: &World,
     fault: &str,
@@ -76,7 +76,7 @@ pub(super) async fn carry_out(
     }
 }
 
-/// Some links to one thing, in one drawn way.
+/// Breaks some of the links to one service, in one way drawn by chance.
 async fn some(
     world: &World,
     ways: &[(&'static str, Mode)],

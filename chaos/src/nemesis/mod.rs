@@ -1,4 +1,4 @@
-//! Who breaks things: four lanes at once, each drawing its next fault from a bag that the seed shuffles, and failpoints all the while.
+//! The nemesis, which breaks things: four lanes at once, each drawing its next fault from a bag that the seed shuffles, and failpoints throughout.
 
 mod links;
 pub(crate) mod points;
@@ -24,17 +24,17 @@ use crate::seed;
 use crate::world::World;
 use crate::world::failpoints::off;
 
-/// A lost webhook is made good by a question after a quiet minute: one lost later than this would be answered after the minute in which
-/// everything must be final.
+/// The last webhooks may be lost this long before healing. A lost webhook is made good by a poll after a
+/// quiet minute; one lost later would be made good only after the minute in which everything must be final.
 const LAST_LOSS_BEFORE_HEALING: Duration = Duration::from_secs(20);
 
-/// What breaks things of one sort, one after the other.
+/// A lane carries out faults of one sort, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lane {
     Links,
     /// PostgreSQL and our own processes.
     Servers,
-    /// Queue and lock nodes.
+    /// The queue and the lock nodes.
     Redis,
     Stripe,
 }
@@ -52,16 +52,16 @@ impl Lane {
     }
 }
 
-/// Which faults are wanted.
+/// The faults that are wanted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chosen {
     texts: Vec<String>,
-    /// Whether these are all that is left to reach, and are to be met often.
+    /// Whether these are all that is left to reach, and are to occur often.
     is_aimed: bool,
 }
 
 impl Chosen {
-    /// Those whose names contain one of these texts; all when there are none.
+    /// Chooses the faults whose names contain one of these texts; all if there are no texts.
     pub(crate) fn named(texts: &[String]) -> Self {
         Self {
             texts: texts.iter().map(|text| text.to_lowercase()).collect(),
@@ -69,7 +69,7 @@ impl Chosen {
         }
     }
 
-    /// These and no others, as often as they can be met.
+    /// Chooses these faults and no others, as often as they can occur.
     pub(crate) fn aimed_at(faults: &[&'static str]) -> Self {
         Self {
             texts: faults.iter().map(|fault| fault.to_lowercase()).collect(),
@@ -82,18 +82,18 @@ impl Chosen {
         self.texts.is_empty() || self.texts.iter().any(|text| fault.contains(text.as_str()))
     }
 
-    /// Whether it was asked for by name.
+    /// Whether the fault was chosen by name.
     fn names(&self, fault: &str) -> bool {
         !self.texts.is_empty() && self.has(fault)
     }
 
-    /// Whether a fault of a lane is to be done: also one of links that is done in a way which was asked for by name.
+    /// Whether a lane carries out this fault: a fault of links is also carried out if one of its ways was chosen by name.
     fn wants(&self, fault: &str) -> bool {
         self.has(fault)
             || (links::IN_SOME_WAY.contains(&fault) && links::MODES.iter().any(|(way, _)| self.names(way)))
     }
 
-    /// In which ways links are broken: in those that were asked for by name, or in any.
+    /// Returns the ways in which links are broken: those that were chosen by name, or else all.
     fn ways(&self) -> Vec<(&'static str, Mode)> {
         let named: Vec<_> = (links::MODES.iter().copied())
             .filter(|(way, _)| self.names(way))
@@ -105,7 +105,7 @@ impl Chosen {
         }
     }
 
-    /// Every wanted fault of the random part.
+    /// Returns every wanted fault of the random part.
     pub(crate) fn faults(&self) -> Vec<&'static str> {
         let failpoints = if cfg!(feature = "campaign") {
             points::FAULTS
@@ -131,7 +131,7 @@ impl Chosen {
     }
 }
 
-/// Everything that breaks things, until it is called off.
+/// Everything that breaks things, until it is stopped.
 #[derive(Debug)]
 pub(crate) struct Nemesis {
     stop: CancellationToken,
@@ -140,7 +140,7 @@ pub(crate) struct Nemesis {
 }
 
 impl Nemesis {
-    /// Begins.
+    /// Starts breaking things.
     pub(crate) async fn start(world: &Arc<World>, chosen: &Chosen, length: Duration) -> Self {
         let late = Instant::now() + length.saturating_sub(LAST_LOSS_BEFORE_HEALING);
         points::begin(world, chosen).await;
@@ -161,14 +161,14 @@ impl Nemesis {
         }
     }
 
-    /// Stops breaking, mends everything, and ends every failpoint: either every program starts `anew`, or those that live go on as they
-    /// are, with whatever the faults have left in them, and only the dead are started.
+    /// Stops breaking things, repairs everything, and disables every failpoint. Either every program is restarted (`anew`),
+    /// or the living ones continue with whatever the faults have left in them, and only the dead ones are started.
     pub(crate) async fn heal(self, world: &Arc<World>, anew: bool) -> anyhow::Result<()> {
         self.stop.cancel();
         for lane in self.lanes {
             let _ = lane.await;
         }
-        world.mend().await?;
+        world.fix().await?;
         world.stripe.heal().await?;
         if !anew {
             std::fs::write(off(world.folder()), "")?;
@@ -245,7 +245,7 @@ async fn carry_out(
     }
 }
 
-/// Does one fault, drawn anew each time `again`, and mends it; gives how often it was really reached.
+/// Carries out one fault, drawn differently for each `again`, and repairs it; returns how often it was really reached.
 pub(crate) async fn once(world: &World, fault: &'static str, again: u32) -> anyhow::Result<u64> {
     let lane = Lane::ALL.into_iter().find(|lane| lane.faults().contains(&fault));
     let lane = lane.ok_or_else(|| anyhow::anyhow!("there is no fault {fault}"))?;
@@ -253,24 +253,24 @@ pub(crate) async fn once(world: &World, fault: &'static str, again: u32) -> anyh
     carry_out(world, lane, fault, &links::MODES, &mut random).await
 }
 
-/// Every fault of the lanes.
+/// Returns every fault of the lanes.
 pub(crate) fn singles() -> impl Iterator<Item = &'static str> {
     Lane::ALL
         .into_iter()
         .flat_map(|lane| lane.faults().iter().copied())
 }
 
-/// The faults of each lane.
+/// Returns the faults of each lane.
 pub(crate) fn lanes() -> [&'static [&'static str]; 4] {
     Lane::ALL.map(Lane::faults)
 }
 
-/// A while, drawn.
+/// Waits for a time drawn by chance.
 async fn hold(random: &mut ChaCha8Rng, millis: std::ops::Range<u64>) {
     tokio::time::sleep(Duration::from_millis(random.random_range(millis))).await;
 }
 
-/// One of several, or an error.
+/// Draws one of several; an error if there are none.
 fn one_of<'a, T>(random: &mut ChaCha8Rng, from: &'a [T]) -> anyhow::Result<&'a T> {
     let at = if from.is_empty() {
         0
@@ -285,7 +285,7 @@ fn one_of<'a, T>(random: &mut ChaCha8Rng, from: &'a [T]) -> anyhow::Result<&'a T
 mod tests {
     use super::*;
 
-    /// What chance has not reached is aimed at by its name, or a campaign on a slow machine could never end well.
+    /// What chance has not reached is aimed at by name; otherwise a campaign on a slow machine might never succeed.
     #[test]
     fn a_way_of_breaking_links_that_is_aimed_at_is_done_to_every_link_and_no_other_way_is() {
         for (way, mode) in links::MODES {

@@ -1,4 +1,4 @@
-//! Failpoints inside our programs, all the while, with small probabilities. Reached is what they wrote before they acted.
+//! Failpoints inside our programs, active throughout with small probabilities. They count as reached by what they log before they act.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,9 +23,9 @@ pub(crate) struct FailPoint {
     point: &'static str,
     action: &'static str,
     program: Program,
-    /// Only in the last process of the kind, instead of what the others do there.
+    /// Whether only the last process of the kind has it, in place of the other failpoint at the same point.
     last: bool,
-    /// How probable, in thousandths.
+    /// Its probability, in thousandths.
     per_mille: u32,
 }
 
@@ -58,7 +58,7 @@ const fn waits(
 
 const WEBHOOK_FIRST: &str = "F20 webhook before our commit (CallAnswered waits)";
 
-/// All of them.
+/// All failpoints of the random part.
 pub(crate) const FAULTS: &[FailPoint] = &[
     dies(
         "F01 API dies at AcceptBeforeCommit",
@@ -167,7 +167,7 @@ pub(crate) const FAULTS: &[FailPoint] = &[
     ),
 ];
 
-/// Those that are only done when they are asked for by name: a stopped process is let go on after longer than a lease.
+/// The failpoints that occur only if they are chosen by name: a stopped process is continued only after longer than a lease.
 pub(crate) const ON_REQUEST: &[FailPoint] = &[
     stops("stopped beyond its lease at JobsClaimed", "JobsClaimed", 60),
     stops("stopped beyond its lease at CallBeforeSend", "CallBeforeSend", 60),
@@ -203,15 +203,15 @@ const fn often(fault: &'static str, point: &'static str, program: Program) -> Fa
     }
 }
 
-/// How probable a point is that is aimed at, in thousandths: a few passes reach it, and its program still gets work done.
+/// The least probability of a point that is aimed at, in thousandths: a few passes reach it, and its program still gets work done.
 const AIMED: u32 = 250;
 
-/// A point ends so many processes of a kind at most: many die in two minutes, and each of the others needs its turn.
+/// The maximum number of processes of a kind that a point ends: many die in two minutes, and the other points need their turn.
 const MOST_DEATHS: u64 = 4;
 
-/// Starts every program anew with the failpoints that are wanted.
+/// Restarts every program with the wanted failpoints.
 pub(super) async fn begin(world: &World, chosen: &Chosen) {
-    // One of an earlier run in the same folder would end them before they begin.
+    // A file of an earlier run in the same folder would disable the failpoints before they begin.
     let _ = std::fs::remove_file(off(world.folder()));
     order(world, chosen, &Hits::new());
     if cfg!(feature = "campaign") {
@@ -222,7 +222,7 @@ pub(super) async fn begin(world: &World, chosen: &Chosen) {
     }
 }
 
-/// Takes points that have had their share from processes that are started later.
+/// Removes points that have ended enough processes from later starts.
 pub(super) async fn ration(world: Arc<World>, chosen: Chosen, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(hits) = hits(world.folder()) {
@@ -235,7 +235,7 @@ pub(super) async fn ration(world: Arc<World>, chosen: Chosen, stop: Cancellation
     }
 }
 
-/// Has every program started with the failpoints that are wanted, without those that have had their share.
+/// Orders the wanted failpoints for the next start of every program, without those that have ended enough processes.
 fn order(world: &World, chosen: &Chosen, hits: &Hits) {
     for program in [Program::Api, Program::Worker] {
         let has_room = |fault: &&FailPoint| {
@@ -256,7 +256,7 @@ fn order(world: &World, chosen: &Chosen, hits: &Hits) {
                 if fault.last && !is_last || fault.action == "stop" && is_last {
                     continue;
                 }
-                // Of two for one point, the one of the last process comes later in the list and wins.
+                // If two apply to one point, that of the last process comes later in the list and replaces the other.
                 let share = if chosen.is_aimed {
                     fault.per_mille.max(AIMED)
                 } else {
@@ -277,10 +277,10 @@ fn order(world: &World, chosen: &Chosen, hits: &Hits) {
     }
 }
 
-/// Counts what was reached.
+/// Counts which failpoints were reached.
 pub(super) async fn count(world: &World, chosen: &Chosen) -> Result<()> {
     let hits = hits(world.folder())?;
-    // A worker that waits at CallAnswered only makes room for the webhook: PostgreSQL tells whether it came.
+    // A worker that waits at CallAnswered only gives the webhook time to come first: PostgreSQL records whether it did.
     let ahead = "SELECT count(*) FROM campaign.ahead";
     let ahead = u64::try_from(world.database.number(ahead).await.unwrap_or(0))?;
     for fault in FAULTS
@@ -300,10 +300,10 @@ pub(super) async fn count(world: &World, chosen: &Chosen) -> Result<()> {
     Ok(())
 }
 
-/// How often points acted, by point, verb and program.
+/// How often failpoints acted, by point, verb and program.
 pub(crate) type Hits = HashMap<(String, String, Program), u64>;
 
-/// How often each point acted in each program.
+/// Reads how often each point acted in each program.
 pub(crate) fn hits(folder: &Path) -> Result<Hits> {
     let mut hits = Hits::new();
     for program in [Program::Api, Program::Worker] {
@@ -325,7 +325,7 @@ pub(crate) fn hits(folder: &Path) -> Result<Hits> {
     Ok(hits)
 }
 
-/// Whether a failpoint ended or stopped the process of this id.
+/// Whether a failpoint ended or stopped the process with this id.
 pub(super) fn struck(folder: &Path, pid: u32) -> bool {
     let end = format!(" {pid}");
     [Program::Api, Program::Worker].into_iter().any(|program| {

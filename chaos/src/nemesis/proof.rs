@@ -1,6 +1,6 @@
-//! What proves that a fault met somebody: requests that a stalled server had not read, leases of a stopped worker, and the like.
+//! Proof that a fault affected something: requests that a stalled server had not read, leases of a stopped worker, and the like.
 //!
-//! Each is cheap, and one that cannot be had (PostgreSQL may be away) proves nothing.
+//! Each proof is cheap, and one that cannot be obtained (PostgreSQL may be away) proves nothing.
 
 use std::collections::HashSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -16,10 +16,10 @@ use crate::programs::Program;
 use crate::world::member::Member;
 use crate::world::{Service, World};
 
-/// For so long a fault waits for somebody whom it can meet.
+/// How long a fault waits for something that it can affect.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How many of our programs' requests a server at this port has not read: they came by the links that lead to `to`.
+/// Returns how many of our programs' requests the server at this port has not read; they came by the links that lead to `to`.
 fn unread(world: &World, to: Service, port: u16) -> usize {
     let ours: HashSet<u16> = world
         .links(|service| service == to)
@@ -34,7 +34,7 @@ fn unread(world: &World, to: Service, port: u16) -> usize {
         .count()
 }
 
-/// Of a line of /proc/net/tcp: its port, the other end's, and how many bytes its program has not read.
+/// Parses a line of /proc/net/tcp: the socket's port, the other end's port, and how many bytes the program has not read.
 fn socket(line: &str) -> Option<(u16, u16, u64)> {
     let mut words = line.split_whitespace().skip(1);
     let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
@@ -47,8 +47,8 @@ fn socket(line: &str) -> Option<(u16, u16, u64)> {
     ))
 }
 
-/// Lets `time` pass while the servers at these ports do not read; of each, how many requests waited at once at most. Goes on a little
-/// while nobody has asked one of them.
+/// Waits for `time` while the servers at these ports do not read; returns for each the largest number of
+/// requests waiting at once. Waits a little longer if one of them has received no request yet.
 pub(super) async fn stalled(world: &World, servers: &[(Service, u16)], time: Duration) -> Vec<usize> {
     let mut most = vec![0; servers.len()];
     let start = Instant::now();
@@ -61,7 +61,7 @@ pub(super) async fn stalled(world: &World, servers: &[(Service, u16)], time: Dur
     most
 }
 
-/// Stops a worker (SIGSTOP) that holds the lease of a job at that moment, if there is one soon.
+/// Stops a worker (SIGSTOP) that holds the lease of a job at that moment, if one can be found soon.
 pub(super) async fn stop_at_work<'a>(
     world: &'a World,
     random: &mut ChaCha8Rng,
@@ -75,7 +75,7 @@ pub(super) async fn stop_at_work<'a>(
         for worker in workers {
             let Some(pid) = worker.pid().await else { continue };
             worker.signal(Signal::SIGSTOP).await;
-            // It cannot give its lease back now: what is seen is so until it goes on.
+            // The stopped worker cannot give its lease back, so what is found stays true until it continues.
             let found = database.query_opt(held, &[&pid.to_string()]).await;
             if matches!(found, Ok(Some(_))) {
                 return Ok(Some(worker));
@@ -88,7 +88,7 @@ pub(super) async fn stop_at_work<'a>(
     Ok(None)
 }
 
-/// Stops a worker (SIGSTOP) that is in the middle of a check of the books, if there is one soon.
+/// Stops a worker (SIGSTOP) that is in the middle of a check of the database, if one can be found soon.
 pub(super) async fn stop_at_check(world: &World) -> Result<Option<&Member>> {
     let database = world.database.connect().await?;
     let checking = "SELECT client_port FROM pg_stat_activity
@@ -127,14 +127,14 @@ pub(super) async fn stop_at_check(world: &World) -> Result<Option<&Member>> {
     Ok(None)
 }
 
-/// A log that is read from where it ends now.
+/// A log that is read from its current end on.
 pub(super) struct Tail {
     log: PathBuf,
     from: u64,
 }
 
 impl Tail {
-    /// From now on.
+    /// Makes a tail that begins at the current end of the log.
     pub(super) fn of(log: &Path) -> Self {
         Self {
             log: log.to_owned(),
@@ -142,7 +142,7 @@ impl Tail {
         }
     }
 
-    /// How many of its new lines have all of these texts.
+    /// Returns how many of the new lines contain all of these texts.
     pub(super) fn lines(&self, texts: &[&str]) -> usize {
         let read = || -> std::io::Result<String> {
             let mut file = std::fs::File::open(&self.log)?;
@@ -156,7 +156,7 @@ impl Tail {
         text.lines().filter(has_all).count()
     }
 
-    /// Waits until there is such a line, for a while.
+    /// Waits for a while until there is such a line; returns how many there are.
     pub(super) async fn wait(&self, texts: &[&str]) -> usize {
         let start = Instant::now();
         loop {

@@ -1,5 +1,5 @@
-//! Faults of the queue and of the lock nodes. Reached is what met somebody: tasks that were lost, locks that were held,
-//! requests that waited.
+//! Faults of the queue and of the lock nodes. A fault counts as reached if it affected something: tasks that
+//! were lost, locks that were held, requests that waited.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::{hold, one_of, proof};
 use crate::world::queue::{connect, hold_writers, release_writers};
 use crate::world::{Service, World};
 
-/// For so long a fault waits for somebody whom it can meet.
+/// How long a fault waits for something that it can affect.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 const EMPTIED: &str = "F25 queue emptied (FLUSHALL)";
@@ -21,9 +21,9 @@ const FAILED_OVER: &str = "F27 queue fails over to a replica that lags";
 const LOCK_HUNG: &str = "F28 lock node hung";
 const LOCK_EMPTIED: &str = "F28 lock node restarted empty";
 const QUORUM_LOST: &str = "F29 lock quorum lost";
-const TWICE: &str = "F31 every job handed over again";
+const TWICE: &str = "F31 every job dispatched again";
 
-/// All of them.
+/// All faults of the queue and the lock nodes.
 pub(super) const FAULTS: &[&str] = &[
     EMPTIED,
     RESTARTED_EMPTY,
@@ -35,7 +35,7 @@ pub(super) const FAULTS: &[&str] = &[
     TWICE,
 ];
 
-/// Breaks one and mends it.
+/// Carries out one fault and repairs it.
 pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
     match fault {
         EMPTIED => Ok(u64::from(world.queue.flush().await? > 0)),
@@ -47,13 +47,13 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             let server = [(Service::Queue, world.queue.port())];
             let nodes = world.queue.nodes().await;
             let waited = if random.random() {
-                // Busy with one thing, as a slow script keeps it.
+                // The server is busy with one command, as a slow script would keep it.
                 let mut busy = world.queue.connect().await?;
                 let sleep = async move {
                     let mut sleep = ::redis::cmd("DEBUG");
                     sleep.arg("SLEEP").arg("2.5").query_async::<()>(&mut busy).await
                 };
-                // It is over when the sleep is, whether or not its answer is waited for.
+                // The stall ends with the sleep, whether or not its answer is read.
                 let watch = proof::stalled(world, &server, Duration::from_millis(1_500));
                 let (_, waited) = tokio::join!(sleep, watch);
                 waited
@@ -87,7 +87,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
     }
 }
 
-/// One lock node.
+/// Hangs one lock node, or restarts it empty.
 async fn lock_node(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
     let nodes: Vec<_> = (1..).zip(&world.locks).collect();
     let (number, lock) = one_of(random, &nodes)?;
@@ -118,7 +118,7 @@ async fn lock_node(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Resul
     Ok(u64::from(held > 0))
 }
 
-/// All lock nodes but one; reached when somebody asked each of those that were lost.
+/// Takes down all lock nodes but one; reached if each of those received a request.
 async fn quorum(world: &World, random: &mut ChaCha8Rng) -> Result<u64> {
     let spared = random.random_range(0..world.locks.len());
     let time = Duration::from_millis(random.random_range(800..2_500));

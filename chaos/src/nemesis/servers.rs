@@ -1,4 +1,4 @@
-//! Faults of PostgreSQL and of our processes. Reached is what really went down while it was working.
+//! Faults of PostgreSQL and of our processes. A fault counts as reached if something went down while it was working.
 
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,10 @@ const KILLED_WORKER: &str = "F08-F12 kill -9 of a worker";
 const FROZEN: &str = "F30 worker stopped for a while with a job";
 const LAPSED: &str = "F30 leases lapse while their workers work";
 const DEPLOYED: &str = "F39 SIGTERM and a new process";
-/// Checks of the books, reconciliation too, in the midst of faults.
+/// Makes all checks due, also reconciliation, in the midst of faults.
 pub(crate) const CHECKERS: &str = "F41 checks due for every worker, the checking one dies";
 
-/// All of them.
+/// All faults of servers.
 pub(super) const FAULTS: &[&str] = &[
     PG_FAST,
     PG_IMMEDIATE,
@@ -43,7 +43,7 @@ pub(super) const FAULTS: &[&str] = &[
     CHECKERS,
 ];
 
-/// Breaks one and mends it.
+/// Carries out one fault and repairs it.
 pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
     if !matches!(fault, KILLED_API | KILLED_WORKER | DEPLOYED) {
         world.database.settled().await;
@@ -90,10 +90,10 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             Ok(1)
         }
         LAPSED => {
-            // As for a worker that could not renew them: others take the jobs over while it still works, and what it writes is refused.
+            // As with a worker that could not renew its leases: others take its jobs over while it still works, and what it writes is refused.
             let mut lapsed = 0;
             for _ in 0..4 {
-                // A job of three starts would be parked, although its workers live.
+                // A job with three starts would be parked although its workers live.
                 let update = "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second', handed_over_at = NULL
                                WHERE lease_until > clock_timestamp() AND starts < 3";
                 lapsed += world.database.connect().await?.execute(update, &[]).await?;
@@ -102,7 +102,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
             Ok(lapsed)
         }
         DEPLOYED => {
-            // Many die young here, or at a failpoint while they end their work: then it is another one's turn.
+            // Many processes die young here, or at a failpoint while they finish their work: then another one is tried.
             for _ in 0..4 {
                 if drained(world, random).await? {
                     return Ok(1);
@@ -122,7 +122,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
     }
 }
 
-/// A process gets SIGTERM and a new one takes its place; whether it ended its work, rather than at a failpoint.
+/// Ends a process by SIGTERM and replaces it; returns whether it finished its work, rather than ending at a failpoint.
 async fn drained(world: &World, random: &mut ChaCha8Rng) -> Result<bool> {
     let mut members: Vec<_> = world.members.iter().collect();
     members.shuffle(random);
@@ -133,19 +133,19 @@ async fn drained(world: &World, random: &mut ChaCha8Rng) -> Result<bool> {
         let unclean = match member.deploy().await? {
             Drained::HadNoWork => return Ok(false),
             Drained::Orderly => None,
-            // Nobody else kills it meanwhile, but a failpoint may, at the work that it ends.
+            // Nothing else kills it during that time, but a failpoint may, in the work that it finishes.
             Drained::Otherwise { pid, .. } if points::struck(world.folder(), pid) => return Ok(false),
             Drained::Otherwise { pid, how } => Some(format!("{} ({pid}) ended by {how}", member.name())),
         };
         world.tally.checked("F39 SIGTERM ends in good order", unclean);
         return Ok(true);
     }
-    // All are young.
+    // All processes are too young.
     hold(random, 500..1_000).await;
     Ok(false)
 }
 
-/// Sessions of our programs; waits a little until there are some, as after a restart.
+/// Counts the sessions of our programs; waits a little until there are some, as after a restart.
 async fn sessions(world: &World) -> Result<i64> {
     let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'wallet-%' AND datname = current_database()";
     let start = Instant::now();
@@ -178,7 +178,7 @@ async fn kill_backends(world: &World) -> Result<u64> {
         let found = world.database.connect().await?.query_opt(pids, &[]).await?;
         if let Some(row) = found {
             let pid: i32 = row.get(0);
-            // The whole server ends all sessions and recovers, as after a crash.
+            // PostgreSQL ends all sessions and recovers, as after a crash.
             return Ok(u64::from(
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).is_ok(),
             ));

@@ -1,5 +1,5 @@
-//! Faults of Stripe and its webhooks. Reached is how often the simulator's rules were hit, and for another order of
-//! events that they were taken in it.
+//! Faults of Stripe and its webhooks. Reached is the number of times that the simulator's rules were hit; for
+//! reordered events, the number of events that were received out of order.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::world::{Service, World};
 
 const OUTAGE: &str = "F15 connections to Stripe are refused";
 
-/// A fault that nobody has met so often goes on for so long.
+/// The number of hits until which a fault continues, for at most the longest time.
 const ENOUGH: u64 = 2;
 const LONGEST: Duration = Duration::from_secs(8);
 
@@ -23,7 +23,7 @@ pub(super) const LOST: &str = "F22 webhooks lost";
 
 const REORDERED: &str = "F19 webhooks reordered";
 
-/// All of them.
+/// All faults of Stripe.
 pub(super) const FAULTS: &[&str] = &[
     "F13 answer lost after the effect",
     "F13 no answer after the effect",
@@ -41,7 +41,7 @@ pub(super) const FAULTS: &[&str] = &[
     "F36 Stripe is slow",
 ];
 
-/// Those that are only done when they are asked for by name: what Stripe refuses for no reason raises alarms, as it should.
+/// Faults that occur only if they are chosen by name: what Stripe refuses for no reason rightly raises alarms.
 pub(crate) const ON_REQUEST: &[&str] = &["F17 Stripe refuses transfers and refunds"];
 
 fn rule(fault: &str) -> Option<(&'static str, Value)> {
@@ -74,7 +74,7 @@ fn rule(fault: &str) -> Option<(&'static str, Value)> {
     }
 }
 
-/// Lets Stripe misbehave for a while.
+/// Makes Stripe misbehave for a while.
 pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rng) -> Result<u64> {
     if fault == OUTAGE {
         let refused = || {
@@ -101,7 +101,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
     }
     let id = world.stripe.fault(list, rule).await?;
     hold(random, 500..2_000).await;
-    // While PostgreSQL is away nobody calls Stripe: it goes on until somebody has met it.
+    // While PostgreSQL is away, Stripe receives no calls: the fault continues until it has affected some.
     let start = Instant::now();
     while start.elapsed() < LONGEST && world.stripe.hits(list, id).await? < ENOUGH {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -109,7 +109,7 @@ pub(super) async fn carry_out(world: &World, fault: &str, random: &mut ChaCha8Rn
     world.stripe.call_off(list, id).await
 }
 
-/// Reached when events of one payment, or of one other object, were taken by us in another order than Stripe made them.
+/// Reached if events of one payment, or of one other object, were received in another order than Stripe made them.
 async fn reordered(world: &World, rule: Value, random: &mut ChaCha8Rng) -> Result<u64> {
     let key = &world.secrets.stripe_key;
     let newest = world.stripe.events(key, None).await?;
@@ -130,7 +130,7 @@ async fn reordered(world: &World, rule: Value, random: &mut ChaCha8Rng) -> Resul
     Ok(found)
 }
 
-/// How many of these events, in the order in which they were made, were first taken after a later one of the same object.
+/// Counts those of these events, given in the order in which they were made, that were first received after a later one of the same object.
 fn overtaken(made: &[(String, String)], deliveries: &Value) -> u64 {
     let order: HashMap<&str, (usize, &str)> = made
         .iter()

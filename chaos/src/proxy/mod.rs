@@ -1,4 +1,4 @@
-//! A TCP proxy on every link of the system: it passes bytes on, or does to them what networks do.
+//! A TCP proxy on every link of the system: it passes bytes on, or treats them as faulty networks do.
 
 mod pump;
 
@@ -19,31 +19,31 @@ use wallet_dev::stack::port;
 pub(crate) enum Mode {
     /// Passes everything on.
     Pass,
-    /// Passes everything on, this much later.
+    /// Passes everything on with this delay.
     Delay(Duration),
-    /// Takes everything and passes nothing on, both ways.
+    /// Accepts everything and passes nothing on, in both directions.
     BlackHole,
     /// Passes requests on and loses the answers.
     OneWay,
-    /// Ends every connection at once by a reset, new ones too.
+    /// Resets every connection at once, new ones too.
     Reset,
-    /// Ends the client's direction in good order and keeps the other one open.
+    /// Closes the client's direction in an orderly way and keeps the other one open.
     HalfClose,
-    /// Ends a connection by a reset once so many more bytes have come from the client.
+    /// Resets a connection once this many more bytes have come from the client.
     CutAfter(u64),
-    /// Ends a connection by a reset at the client's COMMIT: before the server gets it, or when it has and its answer is lost.
+    /// Resets a connection at the client's COMMIT: before the server receives it, or after, so that its answer is lost.
     CutAtCommit {
-        /// Whether the server gets it.
+        /// Whether the server receives it.
         delivered: bool,
     },
 }
 
-/// How often a link really did something to live connections.
+/// How often a link really affected live connections.
 #[derive(Debug, Default)]
 pub(crate) struct Hits {
     pub(super) changed: AtomicU64,
     pub(super) refused: AtomicU64,
-    /// The ports from which it speaks to the other end at the moment.
+    /// The ports from which it currently speaks to the other end.
     speaking: Mutex<HashSet<u16>>,
 }
 
@@ -53,7 +53,7 @@ impl Hits {
     }
 }
 
-/// One link: a port of ours, and where it leads.
+/// One link: a listening port, and where it leads.
 #[derive(Debug)]
 pub(crate) struct Link {
     name: String,
@@ -65,7 +65,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A link that leads to a port of this machine; to the first of several that takes the connection.
+    /// Opens a link to a port of this machine; given several, to the first that accepts the connection.
     pub(crate) async fn open(name: impl Into<String>, to: &[u16]) -> Result<Self> {
         let port = port::free()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
@@ -90,39 +90,39 @@ impl Link {
         })
     }
 
-    /// Its name: who talks to what.
+    /// Returns its name: who talks to what.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The port that the client is told of.
+    /// Returns the port that the client connects to.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Does this to its connections from now on.
+    /// Treats its connections in this mode from now on.
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
 
-    /// New connections lead there.
+    /// Leads new connections to these ports.
     pub(crate) fn lead_to(&self, to: &[u16]) {
         *self.upstreams.lock().unwrap_or_else(PoisonError::into_inner) = addresses(to);
     }
 
-    /// How often it has done to a connection what was ordered, rather than passing on.
+    /// Returns how many times it did to a connection what the mode orders, rather than passing bytes on.
     pub(crate) fn hits(&self) -> u64 {
         self.hits.changed.load(Ordering::Relaxed)
     }
 }
 
 impl Link {
-    /// How often a client found nobody at the other end.
+    /// Returns how many times a client could not be connected to the other end.
     pub(crate) fn refused(&self) -> u64 {
         self.hits.refused.load(Ordering::Relaxed)
     }
 
-    /// The ports from which it speaks to the other end at the moment: by them a server's sessions tell whose they are.
+    /// Returns the ports from which it currently speaks to the other end: they identify a server's sessions.
     pub(crate) fn speaking(&self) -> HashSet<u16> {
         self.hits.speaking().clone()
     }

@@ -1,4 +1,4 @@
-//! One connection through the proxy: two directions, each with its own bytes, under one mode that can change at any time.
+//! One connection through the proxy: two directions, each with its own bytes, in one mode that can change at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{Hits, Mode};
 
-/// Which way bytes go.
+/// The direction in which bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     ToServer,
@@ -20,33 +20,33 @@ enum Way {
 
 /// How one direction ended.
 enum End {
-    /// Its reader is done: its writer is told.
+    /// Its reader reached the end, and its writer was closed.
     Closed,
-    /// Both are ended by a reset.
+    /// Both directions are ended by a reset.
     Reset,
 }
 
-/// What becomes of some bytes.
+/// What happens to some bytes.
 enum Fate {
     Passed,
     Late(Duration),
     Held,
     Lost,
     Cut {
-        /// So many of them arrive before.
+        /// How many of the bytes are passed on first.
         passing: usize,
     },
 }
 
-/// What both directions know of their connection.
+/// What both directions share about their connection.
 #[derive(Default)]
 struct Shared {
-    /// Whether this connection was counted under the mode in force.
+    /// Whether this connection was counted under the current mode.
     counted: AtomicBool,
     from_client: AtomicU64,
 }
 
-/// Passes bytes both ways until one side ends, or the mode ends it.
+/// Passes bytes in both directions until both have ended, or the mode ends the connection.
 pub(super) async fn run(client: TcpStream, server: TcpStream, mode: watch::Receiver<Mode>, hits: &Hits) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let shared = Arc::new(Shared::default());
@@ -79,14 +79,14 @@ pub(super) async fn run(client: TcpStream, server: TcpStream, mode: watch::Recei
             return;
         }
     }
-    // Dropping the halves with a linger of zero sends the reset; what still runs goes with this task.
+    // Dropping the halves with a linger of zero sends the reset; a direction that still runs ends with this task.
     for stream in [&halves.0, &halves.1].into_iter().flatten() {
         reset(stream.0.as_ref());
         reset(stream.1.as_ref());
     }
 }
 
-/// The next close of this socket is a reset.
+/// Makes the next close of this socket a reset.
 pub(super) fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
@@ -118,7 +118,7 @@ async fn direction(
                 let _ = to.shutdown().await;
                 closed_half = true;
             }
-            // What was lost meanwhile cannot be made good.
+            // The bytes lost in the meantime cannot be recovered.
             _ if closed_half && now != Mode::HalfClose => return (End::Reset, from, to),
             _ => {}
         }
@@ -162,7 +162,7 @@ async fn direction(
             Fate::Passed => {}
             Fate::Late(time) => tokio::time::sleep(time).await,
             Fate::Lost => continue,
-            // As a network does that drops packets: they arrive once it is whole again.
+            // As in a network that drops packets: they arrive once the link works again.
             Fate::Held => {
                 let held = *mode.borrow_and_update();
                 while *mode.borrow_and_update() == held {
@@ -173,7 +173,7 @@ async fn direction(
             }
             Fate::Cut { passing } => {
                 let _ = to.write_all(bytes.get(..passing).unwrap_or_default()).await;
-                // The server has them before the reset can overtake them.
+                // The pause lets the server read them before the reset can overtake them.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 return (End::Reset, from, to);
             }

@@ -1,4 +1,4 @@
-//! What is told at the end: tables for people, JSON for programs, and whether everything held.
+//! The report at the end: tables for people, JSON for programs, and whether everything held.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use wallet_dev::say::say;
 
-use crate::bugs::{Caught, Control};
+use crate::bugs::{Collected, Control};
 use crate::check::reader;
 use crate::kills::Killed;
 use crate::nemesis::{self, Chosen};
@@ -17,18 +17,18 @@ use crate::scripted::Played;
 use crate::session;
 use crate::tally::Counts;
 
-/// Everything that was run.
+/// The results of everything that was run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     seeds: Vec<Outcome>,
     kills: Vec<Killed>,
     recovery: Vec<Recovered>,
     scenarios: Vec<Played>,
-    bugs: Vec<Caught>,
+    bugs: Vec<Collected>,
     controls: Vec<Control>,
-    /// What was checked beside the seeds.
+    /// What was counted apart from the seeds.
     other: Counts,
-    /// Where nobody asked or nobody looked.
+    /// Parts without an accepted request or without a snapshot.
     unseen: Vec<String>,
     /// Faults of the random part that must have been reached.
     wanted: Vec<&'static str>,
@@ -38,14 +38,14 @@ pub(crate) struct Report {
 /// How often the random part must reach its faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Bar {
-    /// Each so often at least.
+    /// Each fault at least this often.
     Each(u64),
     /// One of each lane: a short run cannot reach them all.
     OneOfEachLane,
 }
 
 impl Bar {
-    /// The bar of a campaign of so many seeds with so many minutes each.
+    /// Returns the bar for a campaign of this many seeds with this many minutes each.
     pub(crate) fn of(seeds: usize, minutes: f64, quick: bool) -> Self {
         let seeds = u32::try_from(seeds).unwrap_or(u32::MAX);
         match f64::from(seeds) * minutes {
@@ -55,7 +55,7 @@ impl Bar {
         }
     }
 
-    /// What was reached too seldom, in words.
+    /// Describes what was reached too seldom.
     fn missed(self, wanted: &[&'static str], counts: &Counts) -> Vec<String> {
         match self {
             Self::Each(least) => self
@@ -72,7 +72,7 @@ impl Bar {
         }
     }
 
-    /// The faults of which more must be reached.
+    /// Returns the faults that must be reached more often.
     fn missing(self, wanted: &[&'static str], counts: &Counts) -> Vec<&'static str> {
         match self {
             Self::Each(least) => {
@@ -83,7 +83,7 @@ impl Bar {
         }
     }
 
-    /// The wanted faults of each lane of which none was reached.
+    /// Returns the wanted faults of each lane of which none was reached.
     fn missing_lanes(self, wanted: &[&'static str], counts: &Counts) -> Vec<Vec<&'static str>> {
         let lanes = nemesis::lanes().into_iter().map(|lane| {
             let of_lane = lane.iter().copied().filter(|fault| wanted.contains(fault));
@@ -99,7 +99,7 @@ fn reached(counts: &Counts, fault: &str) -> u64 {
     counts.faults.get(fault).map_or(0, |(_, reached)| *reached)
 }
 
-/// A campaign that nobody used, or at which nobody looked, proves nothing.
+/// Lists what was missing: a campaign without an accepted request or without a snapshot proves nothing.
 fn unseen(accepted: u64, counts: &Counts, of: &str) -> Vec<String> {
     let seen = counts.numbers.get(reader::SNAPSHOTS).copied().unwrap_or(0);
     [
@@ -112,7 +112,7 @@ fn unseen(accepted: u64, counts: &Counts, of: &str) -> Vec<String> {
     .collect()
 }
 
-/// A seed in one line.
+/// Describes the result of a seed in one line.
 pub(crate) fn one_line(outcome: &Outcome) -> String {
     let counts = &outcome.counts;
     format!(
@@ -128,7 +128,7 @@ pub(crate) fn one_line(outcome: &Outcome) -> String {
 }
 
 impl Report {
-    /// An empty one.
+    /// Makes an empty report.
     pub(crate) fn new(chosen: &Chosen, bar: Bar) -> Self {
         Self {
             seeds: Vec::new(),
@@ -144,12 +144,12 @@ impl Report {
         }
     }
 
-    /// One more seed.
+    /// Adds the result of a seed.
     pub(crate) fn add_seed(&mut self, outcome: Outcome) {
         self.seeds.push(outcome);
     }
 
-    /// The faults of which the seeds have not reached enough.
+    /// Returns the faults that the seeds have not reached often enough.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let mut counts = Counts::default();
         for outcome in &self.seeds {
@@ -158,13 +158,13 @@ impl Report {
         self.bar.missing(&self.wanted, &counts)
     }
 
-    /// The kill table.
+    /// Adds the kill table.
     pub(crate) fn add_kills(&mut self, (rows, counts): (Vec<Killed>, Counts)) {
         self.kills = rows;
         self.add_session(&counts, "the kill table");
     }
 
-    /// How fast work resumed.
+    /// Adds the recovery times.
     pub(crate) fn add_recovery(&mut self, (rows, counts): (Vec<Recovered>, Counts)) {
         self.recovery = rows;
         self.add_session(&counts, "the recovery times");
@@ -176,18 +176,18 @@ impl Report {
         self.other.add(counts);
     }
 
-    /// The scenarios; what their checks found is in their own words.
+    /// Adds the scenarios; each describes what its checks found in its own words.
     pub(crate) fn add_scenarios(&mut self, (rows, _): (Vec<Played>, Counts)) {
         self.scenarios = rows;
     }
 
-    /// The planted bugs, and their faults without them.
-    pub(crate) fn add_bugs(&mut self, (rows, controls): (Vec<Caught>, Vec<Control>)) {
+    /// Adds the planted bugs, and the runs of their faults without them.
+    pub(crate) fn add_bugs(&mut self, (rows, controls): (Vec<Collected>, Vec<Control>)) {
         self.bugs = rows;
         self.controls = controls;
     }
 
-    /// Writes it to the folder and to the terminal, and says whether everything held.
+    /// Writes the report to the folder and to the terminal, and returns whether everything held.
     pub(crate) fn write(&self, folder: &Path) -> Result<bool> {
         let mut counts = Counts::default();
         for outcome in &self.seeds {

@@ -1,4 +1,4 @@
-//! F13 and F15 over hours: the clocks of our programs and of Stripe are moved while they run.
+//! F13 and F15 over hours: moves the clocks of our programs and of Stripe while they run.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ impl Moved {
         Ok(())
     }
 
-    /// Lets minutes pass until everything is final.
+    /// Lets minutes pass until everything is final; returns how many.
     async fn until_final(&mut self, most: u32) -> Result<u32> {
         for minute in 0..most {
             let open = "SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing')";
@@ -70,7 +70,7 @@ impl Moved {
     }
 }
 
-/// Stripe does everything and no answer comes back, for longer than it remembers keys.
+/// Stripe carries out every call and no answer comes back, for longer than Stripe remembers keys.
 pub(super) async fn answers_lost(folder: &Path, tally: &Tally) -> Result<String> {
     let mut moved = Moved::set(folder, tally).await?;
     let world = std::sync::Arc::clone(&moved.stage.world);
@@ -91,7 +91,7 @@ pub(super) async fn answers_lost(folder: &Path, tally: &Tally) -> Result<String>
                 .await?,
         );
     }
-    // Nor does anybody tell otherwise: no webhooks, no lists.
+    // Nothing else reveals the outcome either: no webhooks, no lists.
     for list in [
         "payment_intents",
         "transfers",

@@ -1,4 +1,4 @@
-//! F45: bad configurations are refused at the start, by one line that names the variable.
+//! F45: bad configurations are refused at the start, in one line that names the variable.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::programs::{self, Program};
 use crate::tally::Tally;
 use crate::world::Wanted;
 
-/// The exit code of a configuration at fault.
+/// The exit code for a bad configuration.
 const REFUSED: i32 = 78;
 
-/// Program, variable, bad value.
+/// The program, the variable, and its bad value.
 const BAD: [(Program, &str, &str); 14] = [
     (Program::Api, "STRIPE_WEBHOOK_SECRET", ""),
     (Program::Api, "STRIPE_WEBHOOK_SECRET", "change-me"),

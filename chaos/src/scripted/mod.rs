@@ -1,4 +1,4 @@
-//! Scenarios that chance would not reach: each once, by a script.
+//! Scenarios that chance would not reach: each is run once, by a script.
 
 mod clock;
 mod configs;
@@ -23,12 +23,12 @@ use crate::random::FINAL_WITHIN;
 use crate::tally::{Counts, Tally};
 use crate::world::{Wanted, World};
 
-/// One scenario and what became of it.
+/// The result of one scenario.
 #[derive(Debug, Serialize)]
 pub(crate) struct Played {
-    /// Which.
+    /// Its name.
     pub(crate) name: &'static str,
-    /// What was seen, or why it does not hold.
+    /// What was observed, or why it does not hold.
     pub(crate) told: String,
     /// Whether it holds.
     pub(crate) holds: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Played {
     pub(crate) seconds: u64,
 }
 
-/// Their names.
+/// The names of the scenarios.
 pub(crate) const NAMES: [&str; 10] = [
     "F13 answers lost for 25 hours",
     "F15 429 for ten minutes",
@@ -50,7 +50,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "F45 bad configurations",
 ];
 
-/// Plays all scenarios whose names contain one of the texts, or all.
+/// Runs all scenarios whose names contain one of the texts, or all if there are no texts.
 pub(crate) async fn run(folder: &Path, named: &[String]) -> Result<(Vec<Played>, Counts)> {
     let mut all = Vec::new();
     let mut counts = Counts::default();
@@ -105,7 +105,7 @@ async fn play(name: &str, folder: &Path, tally: &Tally) -> Result<String> {
     }
 }
 
-/// A world in which people have money, and no load but the script's unless `clients` says so.
+/// A world in which people have money, and without any load but the script's unless `clients` is above zero.
 struct Stage {
     world: Arc<World>,
     load: Load,
@@ -123,7 +123,7 @@ impl Stage {
         Ok(Self { world, load })
     }
 
-    /// Ends the load, waits for the end of everything, and checks it.
+    /// Stops the load, waits until everything is final, checks it, and ends the world.
     async fn strike(mut self, parked: i64) -> Result<()> {
         let healed = Instant::now();
         self.load.stop_asking(pace::scaled(FINAL_WITHIN)).await?;
@@ -131,7 +131,7 @@ impl Stage {
         self.check(parked).await
     }
 
-    /// Checks everything as it is, and ends it.
+    /// Checks everything as it is, and ends the world.
     async fn check(self, parked: i64) -> Result<()> {
         check::all(&self.world, &self.load.journal, parked).await?;
         self.load.end().await;
@@ -145,7 +145,7 @@ impl Stage {
         Ok(client.query_one(sql, &[&id]).await?.get(0))
     }
 
-    /// How many of these transactions have this status.
+    /// Returns how many of these transactions have this status.
     async fn with_status(&self, ids: &[uuid::Uuid], status: &str) -> Result<usize> {
         let mut found = 0;
         for id in ids {
@@ -157,7 +157,7 @@ impl Stage {
     }
 }
 
-/// Waits until it holds, for as long as the limit is on this machine.
+/// Waits until a condition holds, for at most the limit scaled to this machine; returns how long that took.
 async fn until(
     what: &str,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! F37: a job that ends its worker every time is parked, others go on, and an operator can have it done.
+//! F37: a job that ends its worker every time is parked, other jobs continue, and an operator can have it run again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::programs::Program;
 use crate::tally::Tally;
 use crate::world::Wanted;
 
-/// After so many seconds the lease of a run is no longer renewed.
+/// The seconds after which the lease of a run is no longer renewed.
 const SHORT_RUN: &str = "5";
-/// Three starts, each with a lease that runs out.
+/// Enough for three starts, each with a lease that runs out.
 const PARKED_WITHIN: Duration = Duration::from_secs(120);
 
 pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<String> {
@@ -22,12 +22,12 @@ pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<S
     let world = &stage.world;
     let mut orders = Env::new().with("FAILPOINTS", format!("CallBeforeSend:{action}"));
     if action == "spin" {
-        // A spinning job takes a thread of its program for good, on any number of processors; housekeeping that calls Stripe does so too.
+        // A spinning job occupies a thread of its program for good, however many processors there are; so does housekeeping that calls Stripe.
         orders.set("TOKIO_WORKER_THREADS", "8");
         orders.set("JOB_TIMEOUT_SECONDS", SHORT_RUN);
     }
     for worker in world.members(Program::Worker) {
-        // Of all that is sent now, only the withdrawal calls Stripe.
+        // Of everything sent now, only the withdrawal calls Stripe.
         worker.order(orders.clone());
         worker.replace().await?;
     }
@@ -56,7 +56,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<S
         .database
         .number(&format!("SELECT starts::bigint FROM jobs WHERE id = {number}"))
         .await?;
-    // Parked by housekeeping after the third start, or by the claim of a fourth, which does not run.
+    // Housekeeping parks it after the third start, or the claim of a fourth does, which does not run.
     ensure!((3..=4).contains(&starts), "it was parked after {starts} starts");
     let alarms = format!(
         "SELECT count(*) FROM alarms WHERE kind = 'job_parked' AND subject = '{number}' AND closed_at IS NULL"
@@ -78,7 +78,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally, action: &str) -> Result<S
         worker.order(Env::new());
         worker.kill().await?;
     }
-    // Housekeeping of Stripe's lists may have met the failpoint too.
+    // Housekeeping that reads Stripe's lists may have reached the failpoint too.
     let all = "SELECT id FROM jobs WHERE parked_at IS NOT NULL";
     for row in world.database.connect().await?.query(all, &[]).await? {
         let id: i64 = row.get(0);

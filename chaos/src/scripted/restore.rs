@@ -1,5 +1,5 @@
-//! F44: the database comes back from a backup, and Stripe has done more since. The difference must be seen before money goes out, and what
-//! these books hold must come to its end without a second effect.
+//! F44: the database is restored from a backup, and Stripe has done more since. The difference must be found
+//! before money goes out, and what the restored database holds must finish without a second effect.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -18,14 +18,14 @@ use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;
 use crate::world::{Service, Wanted, World};
 
-/// What no webhook brings is asked for after a quiet minute.
+/// Transactions without a webhook are polled after a quiet minute.
 const HEALED_WITHIN: Duration = Duration::from_secs(150);
-/// Money that leaves.
+/// The operations by which money leaves.
 const OUT: [&str; 3] = ["transfer.create", "payout.create", "refund.create"];
-/// What reconciliation says of what only Stripe knows.
+/// What reconciliation reports about objects that only Stripe knows.
 const NOT_OURS: &str = "ours, but not in these books";
 const OPEN: &str = "SELECT count(*) FROM wallet_transactions WHERE status IN ('pending', 'processing')";
-/// Those of them that do not wait for money-out.
+/// Limits `OPEN` to transactions that do not wait for money-out.
 const NOT_OUT: &str = " AND coalesce(flow, transaction_type::text) NOT IN ('withdrawal', 'deposit_refund')";
 
 pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
@@ -147,7 +147,7 @@ async fn verified(world: &World, when: &str) -> Result<()> {
     Ok(())
 }
 
-/// Books and Stripe agree, or will have restored nothing to find.
+/// Waits until the ledger and Stripe agree; otherwise the differences after the restore would prove nothing.
 async fn agreed(world: &World) -> Result<()> {
     until(
         "books and Stripe agree before the restore",
@@ -158,7 +158,7 @@ async fn agreed(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Waits until every difference that is left is about what these books do not hold; gives how many there are.
+/// Waits until every remaining difference is about something that the restored database does not hold; returns how many there are.
 async fn only_not_in_books(world: &World) -> Result<usize> {
     let start = Instant::now();
     loop {
@@ -176,7 +176,7 @@ async fn only_not_in_books(world: &World) -> Result<usize> {
     }
 }
 
-/// What our requests did more than once for a transaction.
+/// Returns what our requests did more than once for a transaction.
 fn done_twice(effects: &[Value]) -> Vec<String> {
     let mut done: HashMap<(&str, &str), u64> = HashMap::new();
     for effect in effects {

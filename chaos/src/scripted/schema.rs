@@ -1,4 +1,4 @@
-//! F40: a newer version's migration runs while programs of this version work on.
+//! F40: a newer version's migration runs while programs of this version keep working.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::Stage;
 use crate::tally::Tally;
 use crate::world::Wanted;
 
-/// What a release may do first: add, and nothing else.
+/// What a release may do first: only add.
 const EXPANDING: [&str; 6] = [
     "ALTER TABLE wallet_transactions ADD COLUMN later_note text",
     "ALTER TABLE jobs ADD COLUMN later_priority smallint NOT NULL DEFAULT 0",
@@ -23,7 +23,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
     let stage = Stage::set(folder, tally, Wanted::default(), 6).await?;
     let before = stage.load.journal.accepted();
     for statement in EXPANDING {
-        // As a careful release does: a lock that is not to be had at once is asked for again, so that nobody queues up behind it.
+        // As in a careful release: a lock that cannot be had at once is requested again later, so that nothing queues up behind it.
         let mut tries = 0;
         loop {
             let client = stage.world.database.connect().await?;

@@ -1,4 +1,4 @@
-//! F32: the clocks of two workers are ten minutes wrong, one fast and one slow, and are set back while they work.
+//! F32: the clocks of two workers are ten minutes wrong, one fast and one slow, and are set back while the workers run.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use crate::random::FINAL_WITHIN;
 use crate::tally::Tally;
 use crate::world::Wanted;
 
-/// How wrong the clock of each worker is, in seconds: at first, and later.
+/// The error of each worker's clock in seconds: at first, and later.
 const WRONG: [(i64, i64); 3] = [(600, 300), (-600, -660), (0, 0)];
-/// How long it stays so.
+/// How long each error lasts.
 const EACH: Duration = Duration::from_secs(10);
 
 pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {

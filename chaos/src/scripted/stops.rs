@@ -1,4 +1,4 @@
-//! F30: workers that are stopped for longer than their leases and locks live, in the middle of their work, and then go on.
+//! F30: workers are stopped for longer than their leases and locks last, in the middle of their work, and then continue.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::world::member::Member;
 const POINTS: [&str; 3] = ["JobsClaimed", "CallBeforeSend", "CallAnswered"];
 /// Longer than the 30 s of a lock and the 15 s of a lease.
 const STOPPED: Duration = Duration::from_secs(45);
-/// Others have done the work of a stopped process by then.
+/// How long other processes may take to do the work of a stopped one.
 const TAKEN_OVER: Duration = Duration::from_secs(35);
 
 pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
@@ -56,7 +56,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
     }
     anyhow::ensure!(hits()? == POINTS.len(), "only {} of the workers stopped", hits()?);
     for worker in &workers {
-        // Whoever is started anew is ordinary; the stopped ones still have their orders, which are used up.
+        // A worker that is restarted is an ordinary one; the stopped ones still have their orders, which are used up.
         worker.order(Env::new());
     }
     let took = until(
@@ -74,7 +74,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
         Ok(true)
     })
     .await?;
-    // What they held, they now write; it must count for nothing, and be counted as that.
+    // They now write the results of what they held; these writes must be refused, and counted as refused.
     let refused = ["wallet_settlements_total{", "outcome=\"stale_fence\""];
     counted(&workers, &refused).await?;
     until(
@@ -94,7 +94,7 @@ pub(super) async fn play(folder: &Path, tally: &Tally) -> Result<String> {
     Ok(text)
 }
 
-/// What workers count in their metrics in the lines with these parts, all together.
+/// Returns the sum of the workers' metrics in the lines that contain all these parts.
 async fn counted(workers: &[Arc<Member>], name: &[&str]) -> Result<u64> {
     let client = reqwest::Client::builder()
         .no_proxy()

@@ -1,4 +1,4 @@
-//! PostgreSQL with a streaming replica that has every commit before its client hears of it.
+//! PostgreSQL with a streaming replica that has every commit before the client's answer.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 use wallet_dev::stack::{Postgres, PostgresOptions};
 
-/// The database.
+/// The name of the database.
 pub(crate) const NAME: &str = "wallet";
 
-/// The two servers.
+/// The primary and its replica.
 #[derive(Debug)]
 pub(crate) struct Database {
     servers: Mutex<Pair>,
@@ -20,7 +20,7 @@ pub(crate) struct Database {
 
 #[derive(Debug)]
 pub(crate) struct Pair {
-    /// Takes writes.
+    /// The server that takes writes.
     pub(crate) primary: Postgres,
     replica: Option<Postgres>,
 }
@@ -31,11 +31,11 @@ fn options() -> PostgresOptions {
         max_connections: 300,
         settings: vec![
             ("wal_sender_timeout".to_owned(), "5s".to_owned()),
-            // Whose statement was refused.
+            // Shows which program's statement was refused.
             ("log_line_prefix".to_owned(), "%m [%p] %a ".to_owned()),
             ("deadlock_timeout".to_owned(), "200ms".to_owned()),
             ("max_wal_size".to_owned(), "256MB".to_owned()),
-            // No commit counts before the replica has it: it comes back to a primary that restarts at once, and not after 5 s.
+            // No commit returns before the replica has it, so the replica must reconnect to a restarted primary at once, and not after 5 s.
             ("wal_retrieve_retry_interval".to_owned(), "250ms".to_owned()),
         ],
         ..PostgresOptions::default()
@@ -43,7 +43,7 @@ fn options() -> PostgresOptions {
 }
 
 impl Database {
-    /// A server with an empty database; its replica comes with [`Self::follow`].
+    /// Starts a server with an empty database; [`Self::follow`] adds the replica.
     pub(crate) async fn start() -> Result<Self> {
         let primary = Postgres::start(options()).await?;
         primary.create_database(NAME, None).await?;
@@ -56,12 +56,12 @@ impl Database {
         })
     }
 
-    /// The port of the server that takes writes.
+    /// Returns the port of the server that takes writes.
     pub(crate) fn port(&self) -> u16 {
         self.port.load(Ordering::Relaxed)
     }
 
-    /// The URL of the database, past every proxy.
+    /// Returns the URL of the database, bypassing every proxy.
     pub(crate) fn url(&self) -> String {
         format!(
             "postgres://postgres@127.0.0.1:{}/{NAME}?sslmode=disable",
@@ -69,7 +69,7 @@ impl Database {
         )
     }
 
-    /// A connection past every proxy.
+    /// Opens a connection that bypasses every proxy.
     pub(crate) async fn connect(&self) -> Result<Client> {
         let url = self.url();
         let connecting = tokio_postgres::connect(&url, NoTls);
@@ -80,7 +80,7 @@ impl Database {
         Ok(client)
     }
 
-    /// Waits a little until it takes sessions again, as it does not while it recovers from the fault before.
+    /// Waits a little until PostgreSQL accepts sessions again, which it does not while it recovers from the previous fault.
     pub(crate) async fn settled(&self) {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(4) && self.number("SELECT 1::bigint").await.is_err() {
@@ -88,23 +88,23 @@ impl Database {
         }
     }
 
-    /// The first column of the only row.
+    /// Returns the first column of the only row.
     pub(crate) async fn number(&self, sql: &str) -> Result<i64> {
         let client = self.connect().await?;
         Ok(client.query_one(sql, &[]).await?.get(0))
     }
 
-    /// Runs statements.
+    /// Executes statements.
     pub(crate) async fn execute(&self, sql: &str) -> Result<()> {
         Ok(self.connect().await?.batch_execute(sql).await?)
     }
 
-    /// Both servers, to stop and start them.
+    /// Returns both servers, to stop and start them.
     pub(crate) async fn servers(&self) -> tokio::sync::MutexGuard<'_, Pair> {
         self.servers.lock().await
     }
 
-    /// Gives the primary a replica, without which no commit counts any more.
+    /// Gives the primary a replica; from then on no commit returns without it.
     pub(crate) async fn follow(&self) -> Result<()> {
         let mut servers = self.servers.lock().await;
         if servers.replica.is_none() {
@@ -114,7 +114,7 @@ impl Database {
         require(&servers.primary, "'ANY 1 (*)'").await
     }
 
-    /// The primary dies and the replica takes its place; gives the new port.
+    /// Kills the primary and promotes the replica; returns the new port.
     pub(crate) async fn fail_over(&self) -> Result<u16> {
         let mut servers = self.servers.lock().await;
         let replica = servers.replica.take().context("there is no replica")?;
@@ -129,7 +129,7 @@ impl Database {
 }
 
 impl Database {
-    /// Another server takes the place of both; gives its port.
+    /// Puts another server in the place of both; returns its port.
     pub(crate) async fn replace(&self, by: Postgres) -> Result<u16> {
         let mut servers = self.servers.lock().await;
         servers.replica = None;
@@ -141,7 +141,7 @@ impl Database {
     }
 }
 
-/// Says which replicas a commit waits for.
+/// Sets which replicas a commit waits for.
 async fn require(server: &Postgres, standbys: &str) -> Result<()> {
     let cluster = server.cluster();
     cluster

@@ -1,15 +1,15 @@
-//! The files by which failpoints tell what they reached, and by which they are ended.
+//! The files in which failpoints record what they reached, and by which they are disabled.
 
 use std::path::{Path, PathBuf};
 
 use crate::programs::Program;
 
-/// Where the processes of one kind write what they reached.
+/// Returns the file in which the processes of one kind record the failpoints that they reached.
 pub(crate) fn log(folder: &Path, program: Program) -> PathBuf {
     folder.join(format!("failpoints-{}.log", program.name()))
 }
 
-/// The file whose existence ends every failpoint in the processes that run.
+/// Returns the file whose existence disables every failpoint in the running processes.
 pub(crate) fn off(folder: &Path) -> PathBuf {
     folder.join("failpoints.off")
 }

@@ -1,4 +1,4 @@
-//! One of our programs, kept up as a platform would: started again a moment after it dies.
+//! One of our programs, kept running as a platform would: restarted a moment after it dies.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use wallet_dev::stack::{Env, Process, ProcessSpec};
 
 use crate::programs::{AS, Program};
 
-/// How long a platform takes to start a dead process again.
+/// How long a platform takes to restart a dead process.
 const RESTART_AFTER: Duration = Duration::from_millis(250);
 
-/// A younger process has hardly any work yet.
+/// The age below which a process has hardly any work yet.
 const GROWN_UP: Duration = Duration::from_secs(2);
 
 /// A supervised process.
@@ -38,16 +38,16 @@ pub(crate) struct Member {
     born: Plain<Option<Instant>>,
 }
 
-/// How a process took SIGTERM.
+/// How a process reacted to SIGTERM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Drained {
-    /// It was gone, or had not begun: a program that works has a handler for SIGTERM, and does not die by it.
+    /// It was gone, or had not begun: a working program handles SIGTERM and is not killed by it.
     HadNoWork,
-    /// It ended in good order.
+    /// It ended in an orderly way.
     Orderly,
     /// It ended otherwise, or had to be killed.
     Otherwise {
-        /// Which process it was.
+        /// The id of the process.
         pid: u32,
         /// How it ended, and after how long.
         how: String,
@@ -55,7 +55,7 @@ pub(crate) enum Drained {
 }
 
 impl Member {
-    /// A program that is not started yet.
+    /// Makes a member whose program is not started yet.
     pub(crate) fn new(
         name: impl Into<String>,
         program: Program,
@@ -77,43 +77,43 @@ impl Member {
             kept_up: AtomicBool::new(true),
             starts: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
-            // Longer than a lease.
+            // This is longer than a lease.
             stopped_for: AtomicU64::new(17_000),
             born: Plain::new(None),
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Which program it is.
+    /// Returns which program it is.
     pub(crate) fn program(&self) -> Program {
         self.program
     }
 
-    /// Its variables, without what was ordered.
+    /// Returns its environment variables, without those that were ordered.
     pub(crate) fn env(&self) -> &Env {
         &self.env
     }
 
-    /// Variables of its next starts, such as failpoints.
+    /// Sets further variables for its next starts, such as failpoints.
     pub(crate) fn order(&self, orders: Env) {
         *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = orders;
     }
 
-    /// How often it died without having been asked to end.
+    /// Returns how often it died without having been told to end.
     pub(crate) fn deaths(&self) -> u64 {
         self.deaths.load(Ordering::Relaxed)
     }
 
-    /// How long it stays stopped before somebody lets it go on.
+    /// Returns how long it stays stopped before it is continued.
     pub(crate) fn stopped_for(&self) -> Duration {
         Duration::from_millis(self.stopped_for.load(Ordering::Relaxed))
     }
 
-    /// Lets it stay stopped for so long.
+    /// Sets how long it stays stopped.
     pub(crate) fn stay_stopped_for(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.stopped_for.store(millis, Ordering::Relaxed);
@@ -132,7 +132,7 @@ impl Member {
             .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
     }
 
-    /// Its process id, while it runs.
+    /// Returns its process id while it runs.
     pub(crate) async fn pid(&self) -> Option<u32> {
         let mut process = self.process.lock().await;
         let running = process.as_mut()?;
@@ -147,7 +147,7 @@ impl Member {
             .get("FAILPOINTS_SEED")
             .and_then(|seed| seed.parse::<u64>().ok())
         {
-            // Another stream for each life, or each would die at the same place.
+            // Each run of the process gets another stream, or each would die at the same place.
             env.set("FAILPOINTS_SEED", seed.wrapping_add(start).to_string());
         }
         *self.born.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -158,7 +158,7 @@ impl Member {
             .spawn()
     }
 
-    /// Starts it when it does not run.
+    /// Starts it if it does not run.
     pub(crate) async fn start(&self) -> Result<()> {
         let mut process = self.process.lock().await;
         let runs = match process.as_mut() {
@@ -172,7 +172,7 @@ impl Member {
         Ok(())
     }
 
-    /// Ends it by SIGTERM and does not start it again; says whether it ended in good order.
+    /// Ends it by SIGTERM and does not restart it; returns whether it ended in an orderly way.
     pub(crate) async fn stop(&self) -> Result<bool> {
         self.kept_up.store(false, Ordering::Relaxed);
         match self.process.lock().await.as_mut() {
@@ -184,7 +184,7 @@ impl Member {
         }
     }
 
-    /// Kills it (`kill -9`); it is started again. Says whether it ran.
+    /// Kills it (`kill -9`); it is restarted later. Returns whether it was running.
     pub(crate) async fn kill(&self) -> Result<bool> {
         match self.process.lock().await.as_mut() {
             Some(running) => {
@@ -196,20 +196,20 @@ impl Member {
         }
     }
 
-    /// Sends a signal.
+    /// Sends it a signal.
     pub(crate) async fn signal(&self, signal: Signal) {
         if let Some(running) = self.process.lock().await.as_ref() {
             running.signal(signal);
         }
     }
 
-    /// Whether it runs and is no longer young.
+    /// Whether it runs and is old enough to have work.
     pub(crate) async fn is_grown_up(&self) -> bool {
         let born = *self.born.lock().unwrap_or_else(PoisonError::into_inner);
         born.is_some_and(|born| born.elapsed() > GROWN_UP) && self.pid().await.is_some()
     }
 
-    /// Ends it by SIGTERM as a deployment does, and starts it anew; tells how it took that.
+    /// Ends it by SIGTERM as a deployment does, and restarts it; returns how it reacted.
     pub(crate) async fn deploy(&self) -> Result<Drained> {
         self.kept_up.store(false, Ordering::Relaxed);
         let drained = self.drain().await;
@@ -241,14 +241,14 @@ impl Member {
         })
     }
 
-    /// Ends it by SIGTERM as a deployment does, and starts it anew; says whether it ended in good order.
+    /// Ends it by SIGTERM as a deployment does, and restarts it; returns whether it ended in an orderly way.
     pub(crate) async fn replace(&self) -> Result<bool> {
         let orderly = self.stop().await?;
         self.start().await?;
         Ok(orderly)
     }
 
-    /// Starts it again when it died; called all the time.
+    /// Restarts it if it has died; called all the time.
     pub(crate) async fn look_after(&self) -> Result<()> {
         if !self.kept_up.load(Ordering::Relaxed) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A whole system of real processes with a proxy on every link, and everything the campaign may do to it.
+//! A whole system of real processes with a proxy on every link, and the operations that the campaign performs on it.
 
 pub(crate) mod database;
 pub(crate) mod failpoints;
@@ -28,10 +28,10 @@ use crate::tally::Tally;
 
 const APIS: usize = 2;
 const WORKERS: usize = 3;
-/// What the platform owns at Stripe at the beginning, in cents.
+/// What the platform owns at Stripe at the start, in cents.
 pub(crate) const OPENING: i64 = 1_000_000_000;
 
-/// What a link leads to.
+/// The server that a link leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     /// PostgreSQL.
@@ -40,7 +40,7 @@ pub(crate) enum Service {
     Queue,
     /// A lock node.
     Lock(u16),
-    /// The simulator.
+    /// The Stripe simulator.
     Stripe,
     /// Webhooks from the simulator to the APIs.
     Webhooks,
@@ -49,23 +49,23 @@ pub(crate) enum Service {
 /// A running system.
 #[derive(Debug)]
 pub(crate) struct World {
-    /// What decides every draw.
+    /// The seed of every draw.
     pub(crate) seed: u64,
-    /// What is counted.
+    /// The counts.
     pub(crate) tally: Tally,
     /// PostgreSQL.
     pub(crate) database: Database,
     /// The queue's Redis.
     pub(crate) queue: Queue,
-    /// RedLock's nodes.
+    /// The lock nodes (RedLock).
     pub(crate) locks: Vec<Mutex<Redis>>,
-    /// The simulator.
+    /// The Stripe simulator.
     pub(crate) stripe: Stripe,
     /// Our programs.
     pub(crate) members: Vec<Arc<Member>>,
     /// The addresses of the APIs.
     pub(crate) apis: Vec<String>,
-    /// Signs tokens.
+    /// The secrets of the programs, also for signing tokens.
     pub(crate) secrets: Secrets,
     links: Vec<(Service, Link)>,
     folder: PathBuf,
@@ -74,16 +74,16 @@ pub(crate) struct World {
     _simulator: Mutex<Simulator>,
 }
 
-/// What a world is to be like.
+/// How a world is to be set up.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
-    /// Variables of every program beside the usual ones.
+    /// Environment variables of every program besides the usual ones.
     pub(crate) env: Env,
     /// Arguments of the simulator.
     pub(crate) simulator: Vec<String>,
-    /// Workers beside the usual three.
+    /// Workers besides the usual three.
     pub(crate) more_workers: usize,
-    /// What to run as our programs: this very program, unless another is named.
+    /// The file to run as our programs: this very program, unless another is named.
     pub(crate) file: Option<PathBuf>,
 }
 
@@ -181,28 +181,28 @@ impl World {
         Ok(world)
     }
 
-    /// What runs as our programs.
+    /// Returns the file that runs as our programs.
     pub(crate) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Notes what was done to the system, with the time, for whoever reads the logs.
+    /// Records what was done to the system, with the time, for the reader of the logs.
     pub(crate) fn note(&self, what: &str) {
         let line = format!("{} {what}\n", chrono::Utc::now().to_rfc3339());
         let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.folder.join("faults.log"));
-        // A line that cannot be written is missing for the reader, and for nobody else.
+        // A line that cannot be written is missing for the reader, and has no other effect.
         let _ = file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()));
     }
 
-    /// Where logs go.
+    /// Returns the folder of the logs.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The links that lead to this.
+    /// Returns the links that lead to these services.
     pub(crate) fn links(&self, to: impl Fn(Service) -> bool) -> Vec<&Link> {
         self.links
             .iter()
@@ -211,7 +211,7 @@ impl World {
             .collect()
     }
 
-    /// The programs of one kind.
+    /// Returns the programs of one kind.
     pub(crate) fn members(&self, program: Program) -> Vec<&Arc<Member>> {
         self.members
             .iter()
@@ -219,8 +219,8 @@ impl World {
             .collect()
     }
 
-    /// Every server runs again, as does every program that was stopped.
-    pub(crate) async fn mend(&self) -> Result<()> {
+    /// Makes every server run again and every link pass traffic, and gives the primary a replica.
+    pub(crate) async fn fix(&self) -> Result<()> {
         self.heal_links();
         for lock in &self.locks {
             let mut lock = lock.lock().await;
@@ -245,21 +245,21 @@ impl World {
         self.database.follow().await
     }
 
-    /// Every link passes everything on again.
+    /// Makes every link pass all traffic again.
     pub(crate) fn heal_links(&self) {
         for (_, link) in &self.links {
             link.set(Mode::Pass);
         }
     }
 
-    /// New connections to this lead to that port.
+    /// Leads new connections to this service to that port.
     pub(crate) fn redirect(&self, to: Service, port: u16) {
         for link in self.links(|service| service == to) {
             link.lead_to(&[port]);
         }
     }
 
-    /// Waits until both APIs take requests.
+    /// Waits until every API takes requests.
     pub(crate) async fn ready(&self, patience: Duration) -> Result<()> {
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -284,7 +284,7 @@ impl World {
         Ok(())
     }
 
-    /// Stops the programs; the servers go with the value.
+    /// Stops the programs; the servers stop when the value is dropped.
     pub(crate) async fn end(&self) {
         for task in &self.caring {
             task.abort();
@@ -307,9 +307,9 @@ impl Drop for World {
 async fn care(member: Arc<Member>) {
     let mut stopped_since = None;
     loop {
-        // What cannot be started now is tried again.
+        // A failed start is tried again.
         let _ = member.look_after().await;
-        // A failpoint that stops its process has nobody else to let it go on.
+        // A process that a failpoint has stopped is continued only from here.
         if member.is_stopped().await {
             let since = *stopped_since.get_or_insert_with(std::time::Instant::now);
             if since.elapsed() > member.stopped_for() {
@@ -322,7 +322,7 @@ async fn care(member: Arc<Member>) {
     }
 }
 
-/// What every program of ours is told.
+/// Returns the settings of every program.
 fn settings(secrets: &Secrets) -> Env {
     Env::new()
         .with("STRIPE_SECRET_KEY", secrets.stripe_key.as_str())
@@ -336,7 +336,7 @@ fn settings(secrets: &Secrets) -> Env {
         // The simulator answers as fast as it can.
         .with("STRIPE_CALLS_PER_SECOND", "1000")
         .with("LOG_FORMAT", "json")
-        // The campaign makes the checks itself, and must see what happens when nobody stops money-out.
+        // The campaign makes the checks itself, and must see what happens when no check stops money-out.
         .with("MONEY_OUT_STOPS_ON", "nothing")
 }
 

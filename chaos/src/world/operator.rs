@@ -1,4 +1,4 @@
-//! What an operator does by the commands of wallet-worker.
+//! What an operator does with the commands of wallet-worker.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::World;
 use crate::programs::Program;
 
 impl World {
-    /// Runs a command of wallet-worker past every proxy: its exit code and what it said.
+    /// Runs a command of wallet-worker, bypassing every proxy; returns its exit code and its output.
     pub(crate) async fn operate(&self, args: &[&str]) -> Result<(i32, String)> {
         let workers = self.members(Program::Worker);
         let env = workers.first().context("no worker")?.env().clone();
@@ -24,7 +24,7 @@ impl World {
         Ok((code.unwrap_or(-1), std::fs::read_to_string(&log)?))
     }
 
-    /// Puts every job back that was parked since its workers died three times.
+    /// Requeues every job that was parked because its workers died three times.
     pub(crate) async fn requeue_crashed(&self) -> Result<()> {
         let crashed =
             "SELECT id FROM jobs WHERE parked_at IS NOT NULL AND last_error LIKE 'started%without an end%'";

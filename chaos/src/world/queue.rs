@@ -1,4 +1,4 @@
-//! The queue's Redis with a replica that may lag, and the lock nodes.
+//! The queue's Redis with a replica that may lag, and operations that also serve for the lock nodes.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::{Mutex, MutexGuard};
 use wallet_dev::stack::{Redis, RedisOptions};
 
-/// The two nodes.
+/// The primary and its replica.
 #[derive(Debug)]
 pub(crate) struct Queue {
     nodes: Mutex<Nodes>,
@@ -18,20 +18,20 @@ pub(crate) struct Queue {
 
 #[derive(Debug)]
 pub(crate) struct Nodes {
-    /// Takes writes.
+    /// The node that takes writes.
     pub(crate) primary: Redis,
     replica: Redis,
 }
 
-/// For so long a fault waits for tasks that it can meet: while PostgreSQL is away there are none.
+/// How long a fault waits for tasks that it can affect: while PostgreSQL is away there are none.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// For so long writers wait at most while it is looked what a fault would meet.
+/// The longest that writers are held while the affected tasks are counted.
 const HELD_MILLIS: u64 = 2_000;
 
 fn options(name: &str) -> RedisOptions {
     let args = [
         ["--repl-diskless-sync-delay", "0"],
-        // For DEBUG SLEEP: a server that is busy with one thing.
+        // For DEBUG SLEEP, which simulates a server busy with one command.
         ["--enable-debug-command", "local"],
     ];
     RedisOptions {
@@ -43,7 +43,7 @@ fn options(name: &str) -> RedisOptions {
 
 async fn replica_of(port: u16) -> Result<Redis> {
     let replica = Redis::start(options("queue replica")).await?;
-    // By a command and not by an argument: once it is the primary, a restart must not make it a replica again.
+    // Set by a command and not by an argument: once this node is the primary, a restart must not make it a replica again.
     let _: () = redis::cmd("REPLICAOF")
         .arg("127.0.0.1")
         .arg(port)
@@ -65,7 +65,7 @@ async fn replica_of(port: u16) -> Result<Redis> {
     }
 }
 
-/// A connection past every proxy.
+/// Opens a connection that bypasses every proxy.
 pub(crate) async fn connect(port: u16) -> Result<MultiplexedConnection> {
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}/"))?;
     client
@@ -74,7 +74,7 @@ pub(crate) async fn connect(port: u16) -> Result<MultiplexedConnection> {
         .context("Redis does not answer")
 }
 
-/// The tasks that a node holds: those that wait, and those under way.
+/// Returns the tasks that a node holds: those that wait and those under way.
 async fn tasks(port: u16) -> Result<HashSet<String>> {
     let mut node = connect(port).await?;
     let hashes: Vec<String> = redis::cmd("KEYS").arg("*:data").query_async(&mut node).await?;
@@ -86,14 +86,14 @@ async fn tasks(port: u16) -> Result<HashSet<String>> {
     Ok(tasks)
 }
 
-/// Keeps every writer of a node waiting for a moment, so that what is seen now is what a fault meets.
+/// Makes every writer of a node wait for a moment, so that what is counted now is what a fault affects.
 pub(crate) async fn hold_writers(port: u16) -> Result<()> {
     let mut pause = redis::cmd("CLIENT");
     pause.arg("PAUSE").arg(HELD_MILLIS).arg("WRITE");
     Ok(pause.query_async(&mut connect(port).await?).await?)
 }
 
-/// Lets them go on.
+/// Lets the writers continue.
 pub(crate) async fn release_writers(port: u16) -> Result<()> {
     let mut unpause = redis::cmd("CLIENT");
     unpause.arg("UNPAUSE");
@@ -101,7 +101,7 @@ pub(crate) async fn release_writers(port: u16) -> Result<()> {
 }
 
 impl Queue {
-    /// Starts both.
+    /// Starts both nodes.
     pub(crate) async fn start() -> Result<Self> {
         let primary = Redis::start(options("queue")).await?;
         let replica = replica_of(primary.port()).await?;
@@ -111,29 +111,29 @@ impl Queue {
         })
     }
 
-    /// The port of the node that takes writes.
+    /// Returns the port of the node that takes writes.
     pub(crate) fn port(&self) -> u16 {
         self.port.load(Ordering::Relaxed)
     }
 
-    /// A connection to it, past every proxy.
+    /// Opens a connection to that node, bypassing every proxy.
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection> {
         connect(self.port()).await
     }
 
-    /// Both nodes, to stop and start them.
+    /// Returns both nodes, to stop and start them.
     pub(crate) async fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().await
     }
 
-    /// How many keys it has.
+    /// Returns how many keys it has.
     pub(crate) async fn keys(&self) -> Result<u64> {
         Ok(redis::cmd("DBSIZE")
             .query_async(&mut self.connect().await?)
             .await?)
     }
 
-    /// Loses everything at a moment at which it holds tasks, if there is one soon; gives how many it lost.
+    /// Deletes everything at a moment at which it holds tasks, if one comes soon; returns how many tasks were lost.
     pub(crate) async fn flush(&self) -> Result<u64> {
         const FLUSH: &str = "local tasks = 0
             for _, hash in ipairs(redis.call('KEYS', '*:data')) do tasks = tasks + redis.call('HLEN', hash) end
@@ -153,8 +153,8 @@ impl Queue {
         }
     }
 
-    /// Dies at a moment at which it holds tasks, if there is one soon, and is empty when it starts again after `pause`; gives how many
-    /// tasks it held.
+    /// Kills the primary at a moment at which it holds tasks, if one comes soon, and restarts it empty after
+    /// `pause`; returns how many tasks were lost.
     pub(crate) async fn restart_empty(&self, pause: Duration) -> Result<u64> {
         let mut nodes = self.nodes.lock().await;
         let port = nodes.primary.port();
@@ -174,12 +174,12 @@ impl Queue {
         Ok(u64::try_from(lost)?)
     }
 
-    /// The replica hears nothing for `lag` and until the two differ in their tasks, if they do so soon; then the primary dies and the
-    /// replica takes its place. Gives the new port, and in how many tasks they differed: lost, or done and there again.
+    /// Cuts the replica off for `lag` and until the two nodes differ in their tasks, if they do so soon; then kills the primary and puts
+    /// the replica in its place. Returns the new port, and in how many tasks the nodes differed: lost ones, or finished ones that are back.
     pub(crate) async fn fail_over(&self, lag: Duration) -> Result<(u16, u64)> {
         let mut nodes = self.nodes.lock().await;
         let (old, port) = (nodes.primary.port(), nodes.replica.port());
-        // Cut off, and not only stopped: a stopped one would find all it missed in its socket.
+        // Cut off, not merely stopped: a stopped replica would find everything that it missed in its socket.
         let _: () = redis::cmd("REPLICAOF")
             .arg("NO")
             .arg("ONE")

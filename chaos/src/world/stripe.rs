@@ -1,4 +1,4 @@
-//! What the campaign asks of the simulator's control endpoint.
+//! Requests to the simulator's control endpoint.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-/// The simulator seen past every proxy.
+/// The simulator, reached without a proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Stripe {
     base: String,
@@ -14,7 +14,7 @@ pub(crate) struct Stripe {
 }
 
 impl Stripe {
-    /// The simulator at this address.
+    /// Makes a client of the simulator at this address.
     pub(crate) fn at(base: &str) -> Result<Self> {
         let client = Client::builder()
             .no_proxy()
@@ -42,17 +42,17 @@ impl Stripe {
         Ok(answer)
     }
 
-    /// Orders something.
+    /// Sends an order.
     pub(crate) async fn control(&self, path: &str, body: Value) -> Result<Value> {
         self.ask(Method::POST, path, Some(&body)).await
     }
 
-    /// Looks at something.
+    /// Reads something.
     pub(crate) async fn look(&self, path: &str) -> Result<Value> {
         self.ask(Method::GET, path, None).await
     }
 
-    /// Orders a fault of requests (`faults`) or webhooks (`webhook_faults`) and gives its number.
+    /// Orders a fault of requests (`faults`) or webhooks (`webhook_faults`) and returns its number.
     pub(crate) async fn fault(&self, list: &str, rule: Value) -> Result<u64> {
         let made = self.control(list, rule).await?;
         made.get("id")
@@ -60,7 +60,7 @@ impl Stripe {
             .with_context(|| format!("a rule without a number: {made}"))
     }
 
-    /// How often a fault was hit so far.
+    /// Returns how often a fault was hit so far.
     pub(crate) async fn hits(&self, list: &str, id: u64) -> Result<u64> {
         let rules = self.look(list).await?;
         Ok(rules
@@ -73,28 +73,28 @@ impl Stripe {
             .unwrap_or(0))
     }
 
-    /// How often a fault was hit; it is called off.
+    /// Cancels a fault and returns how often it was hit.
     pub(crate) async fn call_off(&self, list: &str, id: u64) -> Result<u64> {
         let hit = self.hits(list, id).await?;
         self.ask(Method::DELETE, &format!("{list}/{id}"), None).await?;
         Ok(hit)
     }
 
-    /// Calls every fault off.
+    /// Cancels every fault.
     pub(crate) async fn heal(&self) -> Result<()> {
         self.ask(Method::DELETE, "faults", None).await?;
         self.ask(Method::DELETE, "webhook_faults", None).await?;
         Ok(())
     }
 
-    /// The payer pays an intent with this method.
+    /// Pays an intent as the payer, with this payment method.
     pub(crate) async fn pay(&self, intent: &str, method: &str) -> Result<u16> {
         let url = format!("{}/_control/payment_intents/{intent}/confirm", self.base);
         let request = self.client.post(url).json(&json!({ "payment_method": method }));
         Ok(request.send().await?.status().as_u16())
     }
 
-    /// The platform's events, newest first, down to one that is known: each with its payment intent, or with its object.
+    /// Returns the platform's events, newest first, down to a known one: each with its payment intent, or with its object.
     pub(crate) async fn events(&self, key: &str, known: Option<&str>) -> Result<Vec<(String, String)>> {
         let mut events: Vec<(String, String)> = Vec::new();
         loop {
@@ -121,7 +121,7 @@ impl Stripe {
         }
     }
 
-    /// Everything that really happened.
+    /// Returns everything that really happened at Stripe.
     pub(crate) async fn effects(&self) -> Result<Vec<Value>> {
         let found = self.look("effects").await?;
         Ok(found.as_array().cloned().unwrap_or_default())

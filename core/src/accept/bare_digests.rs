@@ -1,4 +1,4 @@
-//! Digests of requests that an earlier version stored bare, which say too much.
+//! Request digests that an earlier version stored without a key: such a bare digest lets its reader guess the request.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bytea, Text, Uuid as SqlUuid};
@@ -10,7 +10,7 @@ use super::idempotency::{DIGESTS, keyed};
 use crate::crypto::Vault;
 use crate::db::{Db, DbError, in_transaction, sql};
 
-/// Most rows that one round changes, so that it locks nothing for long.
+/// The maximum number of rows that one call changes, so that it does not hold locks for long.
 const MOST: i64 = 500;
 
 #[derive(QueryableByName)]
@@ -23,10 +23,10 @@ struct Bare {
     fingerprint: Vec<u8>,
 }
 
-/// Keys the digests of requests that an earlier version stored bare; gives how many. They go on to match their requests.
+/// Keys a batch of the request digests that an earlier version stored bare, and returns how many. They still match their requests.
 ///
 /// # Errors
-/// When the database or the key cannot be reached.
+/// If the database or the digests' key cannot be reached.
 pub async fn key_bare_digests(db: &Db, vault: &Vault) -> Result<usize, AcceptError> {
     let digester = vault.digester(DIGESTS).await?;
     let changed: Result<usize, DbError> = in_transaction!(db, conn => {

@@ -1,25 +1,25 @@
-//! Who asks.
+//! The person who makes a request.
 
 use strum::{EnumString, IntoStaticStr};
 
 use crate::ids::UserId;
 
-/// What a token lets its holder do.
+/// The role in a token, which determines what its holder may do. Each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
-    /// Their own wallets.
+    /// Uses only their own wallets.
     User,
-    /// Reads other people's.
+    /// Also reads what belongs to others.
     Support,
-    /// Also watches and repairs.
+    /// Also monitors the system, and repairs what belongs to others.
     Operator,
-    /// Everything.
+    /// May do everything.
     Admin,
 }
 
 impl Role {
-    /// Its name in the token.
+    /// The role's name in the token.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()

@@ -1,4 +1,4 @@
-//! Accepting that a transaction is to be undone: a worker does it, if nothing irreversible has happened by then.
+//! Accepting the request to cancel a transaction: a worker cancels it, if nothing irreversible has happened by then.
 
 use serde_json::json;
 
@@ -12,11 +12,11 @@ use crate::transactions::{
 };
 
 impl Acceptor {
-    /// Accepts the wish to undo `transaction` and gives it as it is now. Asked again, or of one that is cancelled already, it changes
-    /// nothing: the first wish is remembered until it is carried out or too late..
+    /// Accepts the request to cancel `transaction`, and returns the transaction as it is now. Nothing changes if it was requested before or the
+    /// transaction is cancelled already: the first request is kept until it is carried out or too late.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
+    /// Any [`AcceptError`]; nothing is stored in that case.
     pub async fn cancel(&self, caller: &Caller, transaction: &str) -> Result<Transaction, AcceptError> {
         let id = checks::transaction_id(transaction)?;
         let accepted = in_transaction!(self.db, conn => {
@@ -38,7 +38,7 @@ impl Acceptor {
                 unique_key: Some(format!("cancel:{id}")),
                 ..NewJob::for_transaction(JobKind::Cancel, id, transaction.wallets(), now)
             };
-            let queued = self.hand_over.insert(conn, &job).await?;
+            let queued = self.submitter.insert(conn, &job).await?;
             if queued.is_none() {
                 return Ok(Accepted { transaction, queued });
             }
@@ -55,7 +55,7 @@ impl Acceptor {
             audit::record(conn, &entry).await?;
             Ok(Accepted { transaction, queued })
         })?;
-        Ok(self.handed_over(accepted).await)
+        Ok(self.dispatched(accepted).await)
     }
 }
 

@@ -10,18 +10,18 @@ use crate::money::{Currency, Money, parse_amount};
 use crate::transactions::{self, Transaction};
 use crate::wallets::{self, Wallet};
 
-/// Reads an id that a client sent; one that cannot be read names nothing.
+/// Parses the id of a wallet that a client sent. A malformed id is treated like one that does not exist.
 pub(super) fn wallet_id(text: &str) -> Result<WalletId, AcceptError> {
     text.parse().map_err(|_| AcceptError::WalletNotFound)
 }
 
-/// As [`wallet_id`], of a transaction.
+/// Parses the id of a transaction, in the same way as [`wallet_id`].
 pub(super) fn transaction_id(text: &str) -> Result<TransactionId, AcceptError> {
     text.parse().map_err(|_| AcceptError::TransactionNotFound)
 }
 
-/// A transaction that the caller may see: of one of the caller's wallets, or any for those who read others'. Who may change it is for the
-/// caller of this to say.
+/// Returns a transaction that the caller may see: any, for a role that reads other people's data; otherwise only one of the caller's own
+/// wallets. Whether the caller may also change it is for the calling function to check.
 pub(super) async fn seen_transaction(
     conn: &mut PgConn,
     caller: &Caller,
@@ -35,8 +35,8 @@ pub(super) async fn seen_transaction(
     found.ok_or(AcceptError::TransactionNotFound)
 }
 
-/// The caller's own wallet. Whoever may read somebody else's is told `who_may` do this with it; to all others it looks like one that does
-/// not exist.
+/// Returns the caller's own wallet. If it is somebody else's, a caller who may read other people's data is refused with `who_may`; to all
+/// others it looks like a wallet that does not exist.
 pub(crate) async fn own_wallet(
     conn: &mut PgConn,
     caller: &Caller,
@@ -50,7 +50,7 @@ pub(crate) async fn own_wallet(
     }
 }
 
-/// Refuses a wallet that was deactivated. Asked only of new requests: a repeated key gets its old answer.
+/// Refuses a wallet that was deactivated. Only new requests are checked: a repeated key gets its old answer.
 pub(super) fn active(wallet: &Wallet) -> Result<(), AcceptError> {
     if wallet.is_active {
         Ok(())
@@ -59,8 +59,8 @@ pub(super) fn active(wallet: &Wallet) -> Result<(), AcceptError> {
     }
 }
 
-/// Refuses one more wallet than a person may have. Whoever creates another one for the same person at the same time waits until this
-/// transaction ends, so that two cannot both be the last.
+/// Refuses one more wallet than a person may have. A concurrent request for another wallet of the same person waits until this
+/// database transaction ends, so that two requests cannot both take the last place.
 pub(super) async fn room_for_wallet(
     conn: &mut PgConn,
     owner: UserId,
@@ -83,7 +83,7 @@ pub(super) async fn room_for_wallet(
 }
 
 /// Refuses one more deposit or withdrawal than a wallet may have under way. Requests that are accepted at the same moment do not see
-/// each other, so it may be exceeded by as many as one person sends at once.
+/// each other, so the limit may be exceeded by as many requests as one person sends at once.
 pub(super) async fn room_for_payment(
     conn: &mut PgConn,
     wallet: &Wallet,
@@ -98,12 +98,12 @@ pub(super) async fn room_for_payment(
     Ok(())
 }
 
-/// Reads the amount of a request.
+/// Parses the amount of a request.
 pub(super) fn amount(text: &str, currency: Currency) -> Result<Money, AcceptError> {
     parse_amount(text, currency).map_err(|error| AcceptError::validation("amount", error.to_string()))
 }
 
-/// Refuses what can already be seen to fail; the worker checks again when it counts.
+/// Refuses an amount above the wallet's balance. The worker checks this again when the money moves.
 pub(super) fn spendable(wallet: &Wallet, amount: Money) -> Result<(), AcceptError> {
     match wallet.balance.checked_sub(amount) {
         Ok(rest) if !rest.is_negative() => Ok(()),
@@ -111,7 +111,7 @@ pub(super) fn spendable(wallet: &Wallet, amount: Money) -> Result<(), AcceptErro
     }
 }
 
-/// An id of a Stripe object that a client sent.
+/// Parses the id of a Stripe object that a client sent, which must begin with one of `prefixes`.
 pub(super) fn stripe_id<Id: FromStr>(
     field: &'static str,
     text: Option<&str>,

@@ -13,19 +13,19 @@ use crate::money::{AmountError, Money};
 use crate::stripe::MethodChoice;
 use crate::transactions::{Flow, PaymentMethod, Transaction};
 
-/// What a client asks for.
+/// A client's request for a deposit.
 #[derive(Debug, Clone, Serialize)]
 pub struct DepositInput {
-    /// Major units, as written by the client.
+    /// The amount in major units, as written by the client.
     pub amount: String,
-    /// How it is paid.
+    /// The payment method.
     #[serde(serialize_with = "label")]
     pub payment_method: PaymentMethod,
-    /// `pm_…`: confirm on the server, off session; without it the client confirms with the client secret.
+    /// `pm_…` with which the server confirms off session; without it, the client confirms with the client secret.
     pub stripe_payment_method_id: Option<String>,
-    /// About the sender; sealed.
+    /// Details about the sender; stored sealed.
     pub sender_details: Option<Value>,
-    /// The client's own words.
+    /// The client's own description.
     pub description: Option<String>,
     /// The client's own reference.
     pub reference: Option<String>,
@@ -45,7 +45,7 @@ impl Acceptor {
     /// Accepts a deposit into `wallet`.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
+    /// Any [`AcceptError`]; nothing is stored in that case.
     pub async fn deposit(
         &self,
         caller: &Caller,
@@ -88,13 +88,13 @@ impl Acceptor {
                 return Self::repeated(conn, subject).await;
             }
             checks::active(&wallet)?;
-            if !self.settlement.offer(amount.currency()) {
-                let mend = format!("must be of a wallet in {}: this platform is paid in no other currency", self.settlement);
-                return Err(AcceptError::validation("walletId", mend));
+            if !self.settlement_currencies.offer(amount.currency()) {
+                let fix = format!("must be of a wallet in {}: this platform is paid in no other currency", self.settlement_currencies);
+                return Err(AcceptError::validation("walletId", fix));
             }
             if let Some(new) = amount.currency().replaced_by() {
-                let mend = format!("must be of a wallet in {new}, which has replaced {}", amount.currency());
-                return Err(AcceptError::validation("walletId", mend));
+                let fix = format!("must be of a wallet in {new}, which has replaced {}", amount.currency());
+                return Err(AcceptError::validation("walletId", fix));
             }
             chargeable(amount, input.payment_method)?;
             checks::room_for_payment(conn, &wallet, &self.limits).await?;
@@ -107,11 +107,11 @@ impl Acceptor {
             new.metadata.clone_from(&input.metadata);
             Ok(self.write(conn, caller, &new, JobKind::DepositIntent).await?)
         })?;
-        Ok(self.handed_over(accepted).await)
+        Ok(self.dispatched(accepted).await)
     }
 }
 
-/// What Stripe would refuse is refused here, with the mend.
+/// Refuses what Stripe would refuse to charge; the error names the fix.
 fn chargeable(amount: Money, method: PaymentMethod) -> Result<(), AcceptError> {
     let currency = amount.currency();
     let wrong = |error| AcceptError::validation("amount", AmountError::from(error).to_string());

@@ -1,10 +1,10 @@
-//! Why a request is not accepted; each is a code of the public contract.
+//! The reasons why a request is not accepted; each is a code of the public contract.
 
 use crate::crypto::CryptoError;
 use crate::db::{AsDbError, DbError};
 use crate::ids::stripe::AccountId;
 
-/// Why a request is not accepted. Nothing was stored.
+/// The reason why a request is not accepted. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// A field of the input is wrong.
@@ -15,45 +15,45 @@ pub enum AcceptError {
         /// What is wrong with it and what would be right.
         problem: String,
     },
-    /// No such wallet, or somebody else's.
+    /// The wallet does not exist, or is somebody else's.
     #[error("there is no such wallet")]
     WalletNotFound,
-    /// No such wallet to receive.
+    /// The receiving wallet does not exist.
     #[error("toWalletId is the id of no wallet")]
     PayeeNotFound,
-    /// No such transaction, or somebody else's.
+    /// The transaction does not exist, or is somebody else's.
     #[error("there is no such transaction")]
     TransactionNotFound,
     /// The wallet was deactivated.
     #[error("the wallet is not active; ask support to activate it")]
     WalletInactive,
-    /// The wallet that was to receive was deactivated: its owner's affair, and not the sender's to mend.
+    /// The receiving wallet was deactivated; only its owner can do something about that, not the sender.
     #[error("the receiving wallet takes no money at present; ask its owner for another one")]
     PayeeInactive,
-    /// Less is spendable than asked for.
+    /// The spendable balance is below the requested amount.
     #[error("the wallet's balance is too low")]
     InsufficientFunds,
-    /// Two wallets of different currencies.
+    /// The two wallets hold different currencies.
     #[error("the wallets hold different currencies")]
     CurrencyMismatch,
-    /// The key stood for another request before.
+    /// The idempotency key was used for another request before.
     #[error("this idempotency key was used for another request; use a new one")]
     IdempotencyConflict,
-    /// The state of things does not allow it.
+    /// The current state does not allow the request; the sentence says why.
     #[error("{0}")]
     InvalidState(String),
-    /// By what Stripe has told of the wallet's payout account, nothing can be paid out there; it may have changed since.
+    /// By Stripe's last report about the wallet's payout account, nothing can be paid out there; that may have changed since.
     #[error("{sentence}")]
     PayoutAccountNotReady {
         /// `acct_…`
         account: AccountId,
-        /// Why, and what would help.
+        /// The reason and the fix.
         sentence: String,
     },
-    /// The person holds as much as one may.
+    /// A limit of the person or of the wallet is reached.
     #[error("{0}")]
     LimitExceeded(String),
-    /// Not for this person; the sentence says who may.
+    /// The caller may not do this; the sentence says who may.
     #[error("{0}")]
     Forbidden(&'static str),
     /// The database failed.
@@ -65,7 +65,7 @@ pub enum AcceptError {
 }
 
 impl AcceptError {
-    /// A wrong field.
+    /// Creates the error for a wrong field.
     pub fn validation(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Validation {
             field,

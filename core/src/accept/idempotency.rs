@@ -1,7 +1,7 @@
-//! Idempotency keys: the same key and input give the same transaction, another input is refused.
+//! Idempotency keys: the same key and input return the same object; the same key with other input is refused.
 //!
-//! The key is a row, written in the transaction of what it stands for. A request that is refused leaves no key, so it may be
-//! repeated under the same key once its cause is mended. Keys of two people never meet.
+//! The key is a row, written in the database transaction that creates what it stands for. A refused request leaves no key, so it may
+//! be repeated under the same key once the cause is fixed. The keys of different people are independent of each other.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -26,10 +26,10 @@ pub struct IdempotencyKey(String);
 pub struct InvalidKey;
 
 impl IdempotencyKey {
-    /// Takes a client's text.
+    /// Checks a client's text.
     ///
     /// # Errors
-    /// When it is empty, longer than 255 characters or has others than visible ASCII.
+    /// If it is empty, longer than 255 characters, or contains anything but visible ASCII characters.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         if fits {
@@ -46,16 +46,16 @@ impl IdempotencyKey {
     }
 }
 
-/// The purpose of the digests' key.
+/// The purpose for which the key of the digests is derived.
 pub(super) const DIGESTS: &str = "idempotency_keys.fingerprint v1";
 
-/// What a stored digest begins with. A bare SHA-256, which earlier versions stored, has 32 bytes and no such mark.
+/// The first byte of a keyed digest as it is stored. A bare SHA-256, which earlier versions stored, has 32 bytes and no such mark.
 pub(crate) const KEYED: u8 = 1;
 
-/// Bytes of a bare SHA-256.
+/// The length of a bare SHA-256, in bytes.
 const BARE: usize = 32;
 
-/// A keyed digest of what was asked for; equal for equal requests.
+/// A keyed digest of a request; equal for equal requests.
 #[derive(Debug, Clone)]
 pub(super) struct Fingerprint<'a> {
     stored: Vec<u8>,
@@ -63,7 +63,7 @@ pub(super) struct Fingerprint<'a> {
 }
 
 impl<'a> Fingerprint<'a> {
-    /// The digest of an operation and its input.
+    /// Computes the digest of an operation and its input.
     pub(super) fn of(digester: &'a Digester, operation: &str, input: &impl Serialize) -> Self {
         let mut hash = Sha256::new();
         hash.update(operation.as_bytes());
@@ -78,7 +78,7 @@ impl<'a> Fingerprint<'a> {
         }
     }
 
-    /// Whether a stored digest is of an equal request; one of an earlier version that is not keyed yet is keyed first.
+    /// Whether a stored digest is that of an equal request; one that an earlier version stored bare is keyed before the comparison.
     fn is(&self, stored: &[u8]) -> bool {
         if stored.len() == BARE {
             keyed(self.digester, stored) == self.stored
@@ -88,12 +88,12 @@ impl<'a> Fingerprint<'a> {
     }
 }
 
-/// The digest that is stored for a bare one.
+/// Returns the keyed digest that is stored for a bare one.
 pub(super) fn keyed(digester: &Digester, bare: &[u8]) -> Vec<u8> {
     [&[KEYED], digester.digest(bare).as_slice()].concat()
 }
 
-/// Writes equal numbers in one way: 1.0 as 1. Other spellings of a number end when it is read.
+/// Writes equal numbers in one way: 1.0 as 1. Other differences of spelling disappear when a number is parsed.
 fn spell_alike(value: &mut Value) {
     match value {
         Value::Number(number) => {
@@ -111,22 +111,22 @@ fn spell_alike(value: &mut Value) {
     }
 }
 
-/// What a key stands for.
+/// The object that a key stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     Wallet(WalletId),
     Transaction(TransactionId),
 }
 
-/// What became of a key that a request brought.
+/// The result of using the key of a request.
 pub(super) enum KeyUse {
-    /// It is this request's now.
+    /// The key now stands for this request, or the request has no key.
     New,
-    /// It stood for an equal request before.
+    /// The key already stands for an equal request.
     Repeated(Subject),
 }
 
-/// Takes a key for a new subject, or finds what it stood for. Waits for a request that is just taking the same key.
+/// Takes a key for a new subject, or finds the subject that it already stands for. Waits for a concurrent request that is taking the same key.
 pub(super) async fn take(
     conn: &mut PgConn,
     user: UserId,
@@ -162,7 +162,7 @@ pub(super) async fn take(
     }
 }
 
-/// What a key stands for already, if it does.
+/// Returns the subject that a key already stands for, if any.
 pub(super) async fn known(
     conn: &mut PgConn,
     user: UserId,

@@ -1,5 +1,5 @@
 //! Accepting a request: check it, then write the pending transaction, its job, its first timeline line, its idempotency key and
-//! its audit record in one transaction. Nothing here changes a balance.
+//! its audit record in one database transaction. Nothing here changes a balance.
 
 mod bare_digests;
 mod caller;
@@ -7,11 +7,11 @@ mod cancel;
 mod checks;
 mod deposit;
 mod error;
-mod found;
-mod freeze;
+mod external_movement;
 mod idempotency;
 mod onboarding;
 mod refund;
+mod set_active;
 mod text;
 mod transfer;
 mod wallet;
@@ -26,7 +26,7 @@ pub use bare_digests::key_bare_digests;
 pub use caller::{Caller, Role};
 pub use deposit::DepositInput;
 pub use error::AcceptError;
-pub use found::{Found, open_found};
+pub use external_movement::{ExternalMovement, open_external_movement};
 pub use idempotency::{IdempotencyKey, InvalidKey};
 pub use onboarding::{LONGEST_URL, OnboardInput, Onboarding, PayeeError, Payees};
 pub use refund::RefundInput;
@@ -35,25 +35,25 @@ pub use wallet::{BankDetails, CreateWalletInput, NewWallet};
 pub use withdraw::WithdrawInput;
 
 use crate::audit::{self, Actor, AuditRecord};
-use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::config::{PersonLimits, SettlementCurrencies};
 use crate::crypto::{CryptoError, Digester, KeyOwner, Place, Vault};
 use crate::db::{Db, DbError, PgConn};
-use crate::dispatch::{HandOver, Queued};
+use crate::dispatch::{Queued, Submitter};
+use crate::failpoints::{self, Point};
 use crate::ids::{SharedIds, TransactionId, UserId};
 use crate::jobs::{JobKind, NewJob};
 use crate::money::Money;
 use crate::transactions::{self, Flow, TimelineKind, Transaction};
 use crate::wallets::Wallet;
 
-/// How long withdrawals wait after a wallet's payout account was changed, unless configured.
+/// How long withdrawals are refused after a change of the payout account, unless configured otherwise.
 pub const DEFAULT_COOL_OFF: TimeDelta = TimeDelta::hours(24);
 
-/// A transaction that was accepted, now or before under the same key.
+/// A transaction that was accepted by this request, or by an earlier one with the same key.
 struct Accepted {
     transaction: Transaction,
-    /// What is left to do once that is committed; nothing where nothing is new.
+    /// The job to submit once the database transaction is committed; `None` if nothing new was written.
     queued: Option<Queued>,
 }
 
@@ -64,58 +64,58 @@ pub struct Acceptor {
     clock: SharedClock,
     ids: SharedIds,
     vault: Arc<Vault>,
-    /// Takes the jobs of what was committed to their queue.
-    hand_over: HandOver,
-    /// How long withdrawals wait after the payout account was changed.
+    /// Submits the jobs of committed transactions to their queues.
+    submitter: Submitter,
+    /// How long withdrawals are refused after a change of the payout account.
     cool_off: TimeDelta,
     limits: PersonLimits,
-    /// In which currencies the platform is paid.
-    settlement: SettlementCurrencies,
+    /// The currencies that Stripe settles to the platform.
+    settlement_currencies: SettlementCurrencies,
 }
 
 impl Acceptor {
-    /// An acceptor on this database, whose jobs go to their queues by `hand_over`.
+    /// Creates an acceptor on this database, which submits its jobs through `submitter`.
     #[must_use]
-    pub fn new(db: Db, clock: SharedClock, ids: SharedIds, vault: Arc<Vault>, hand_over: HandOver) -> Self {
+    pub fn new(db: Db, clock: SharedClock, ids: SharedIds, vault: Arc<Vault>, submitter: Submitter) -> Self {
         Self {
             db,
             clock,
             ids,
             vault,
-            hand_over,
+            submitter,
             cool_off: DEFAULT_COOL_OFF,
             limits: PersonLimits::default(),
-            settlement: SettlementCurrencies::default(),
+            settlement_currencies: SettlementCurrencies::default(),
         }
     }
 
-    /// The same acceptor, which lets one person hold no more than this.
+    /// Returns the same acceptor with these limits for each person.
     #[must_use]
     pub const fn with_limits(mut self, limits: PersonLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The same acceptor, which offers no currency but those in which the platform is paid.
+    /// Returns the same acceptor, which offers only these settlement currencies.
     #[must_use]
-    pub fn settling_in(mut self, settlement: SettlementCurrencies) -> Self {
-        self.settlement = settlement;
+    pub fn settling_in(mut self, currencies: SettlementCurrencies) -> Self {
+        self.settlement_currencies = currencies;
         self
     }
 
-    /// The same acceptor, which lets withdrawals wait so long after a wallet's payout account was changed.
+    /// Returns the same acceptor, which refuses withdrawals for this long after a change of the payout account.
     #[must_use]
     pub const fn cooling_off(mut self, cool_off: TimeDelta) -> Self {
         self.cool_off = cool_off;
         self
     }
 
-    /// The maker of the digests by which repeated requests are known. Asked for before a transaction begins: it may need a connection.
+    /// Returns the digester by which repeated requests are recognised. Call it before a database transaction begins: it may need a connection.
     async fn digester(&self) -> Result<Digester, CryptoError> {
         self.vault.digester(idempotency::DIGESTS).await
     }
 
-    /// Seals a value for a column of a row, or leaves it out.
+    /// Seals a value for a column of a row; returns `None` if there is no value.
     async fn seal(
         &self,
         table: &'static str,
@@ -129,12 +129,12 @@ impl Acceptor {
         Ok(Some(self.vault.seal(&place, &value.into()).await?.into_string()))
     }
 
-    /// A new, pending transaction of `wallet`; the caller fills in what its type needs.
+    /// Creates a pending transaction of `wallet`; the caller fills in what its type needs.
     fn pending(&self, id: TransactionId, flow: Flow, wallet: &Wallet, amount: Money) -> Transaction {
         Transaction::accepted(id, flow, wallet.id, wallet.user_id, amount, self.clock.now())
     }
 
-    /// The transaction that a repeated key stands for.
+    /// Returns the transaction that a repeated key stands for.
     async fn repeated(conn: &mut PgConn, subject: idempotency::Subject) -> Result<Accepted, AcceptError> {
         // The fingerprint names the operation, so a transaction's key never stands for a wallet.
         let idempotency::Subject::Transaction(id) = subject else {
@@ -149,9 +149,9 @@ impl Acceptor {
         })
     }
 
-    /// What was committed, with its job on its way to the workers. A job that Redis has no room for is found by a dispatcher.
-    async fn handed_over(&self, accepted: Accepted) -> Transaction {
-        chaos::reach(Point::AcceptCommitSent).await;
+    /// Submits the job of what was committed, and returns the transaction. A job that cannot be submitted now is found later by a dispatcher.
+    async fn dispatched(&self, accepted: Accepted) -> Transaction {
+        failpoints::reach(Point::AcceptCommitSent).await;
         let Accepted { transaction, queued } = accepted;
         tracing::info!(
             transaction_id = %transaction.id,
@@ -160,13 +160,13 @@ impl Acceptor {
             "accepted"
         );
         if let Some(queued) = queued {
-            self.hand_over.submit(queued);
+            self.submitter.submit(queued);
         }
-        chaos::reach(Point::AcceptBeforeAnswer).await;
+        failpoints::reach(Point::AcceptBeforeAnswer).await;
         transaction
     }
 
-    /// Writes everything that makes a request accepted; the idempotency key is already there.
+    /// Writes everything that makes a request accepted, except the idempotency key, which is written already.
     async fn write(
         &self,
         conn: &mut PgConn,
@@ -176,7 +176,7 @@ impl Acceptor {
     ) -> Result<Accepted, DbError> {
         transactions::insert(conn, new).await?;
         let job = NewJob::for_transaction(kind, new.id, new.wallets(), new.created_at);
-        let queued = self.hand_over.insert(conn, &job).await?;
+        let queued = self.submitter.insert(conn, &job).await?;
         let message = format!("{} of {} accepted", new.transaction_type, new.amount);
         transactions::record(
             conn,
@@ -197,7 +197,7 @@ impl Acceptor {
             ..AuditRecord::new(new.created_at, &actor, "accept")
         };
         audit::record(conn, &entry).await?;
-        chaos::reach(Point::AcceptBeforeCommit).await;
+        failpoints::reach(Point::AcceptBeforeCommit).await;
         Ok(Accepted {
             transaction: new.clone(),
             queued,

@@ -1,4 +1,4 @@
-//! Accepting a refund, all or a part, of a payment by its payee or of a deposit by its owner.
+//! Accepting a full or partial refund: of a payment, requested by its payee, or of a deposit, requested by its owner.
 
 use serde::Serialize;
 
@@ -11,12 +11,12 @@ use crate::money::Money;
 use crate::transactions::{self, Flow, Requests, Stage, Transaction, left_of};
 use crate::wallets;
 
-/// What a client asks for.
+/// A client's request for a refund.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RefundInput {
-    /// Major units, as written by the client; all that is left when left out.
+    /// The amount in major units, as written by the client; if left out, all that is left to refund.
     pub amount: Option<String>,
-    /// The client's own words.
+    /// The reason, in the client's own words.
     pub reason: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl Acceptor {
     /// Accepts a refund of `transaction`.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
+    /// Any [`AcceptError`]; nothing is stored in that case.
     pub async fn refund(
         &self,
         caller: &Caller,
@@ -68,11 +68,11 @@ impl Acceptor {
             let job = if flow == Flow::PaymentRefund { JobKind::Transfer } else { JobKind::RefundHold };
             Ok(self.write(conn, caller, &new, job).await?)
         })?;
-        Ok(self.handed_over(accepted).await)
+        Ok(self.dispatched(accepted).await)
     }
 }
 
-/// Who may ask for a refund of this kind, for somebody who may not.
+/// The refusal of a caller who may not request this kind of refund: it says who may.
 const fn who_may(flow: Flow) -> &'static str {
     match flow {
         Flow::PaymentRefund => "only the payee of a payment, or an operator, may refund it",
@@ -80,7 +80,7 @@ const fn who_may(flow: Flow) -> &'static str {
     }
 }
 
-/// Whose wallet gives the money back: the payee's of a payment, the deposit's own.
+/// Returns the refund's flow and the wallet that pays it: that of a payment's payee, or the deposit's own.
 fn giver(original: &Transaction) -> Result<(Flow, WalletId), AcceptError> {
     match (original.flow, original.counterparty_wallet_id) {
         (Flow::Deposit, _) => Ok((Flow::DepositRefund, original.wallet_id)),
@@ -91,7 +91,7 @@ fn giver(original: &Transaction) -> Result<(Flow, WalletId), AcceptError> {
     }
 }
 
-/// The amount, if so much is left; the worker looks again when it counts.
+/// Returns the amount to refund, if that much is left; the worker checks this again when the money moves.
 async fn refundable(
     conn: &mut PgConn,
     original: &Transaction,
@@ -127,7 +127,7 @@ async fn refundable(
     Ok(amount)
 }
 
-/// What the giver must at least have: a payment's payee got its fee never.
+/// The minimum that the refunding wallet must have: the payee of a payment never received the fee.
 fn given_at_least(original: &Transaction, amount: Money) -> Result<Money, AcceptError> {
     let fee = original.fee.unwrap_or_else(|| Money::zero(amount.currency()));
     let given = amount.at_most(fee).and_then(|part| amount.checked_sub(part));

@@ -1,20 +1,20 @@
-//! Bounds of what a client may attach to a request.
+//! Limits on what a client may attach to a request.
 
 use serde_json::Value;
 
 use super::AcceptError;
 use crate::characters;
 
-/// Most characters of a reference, the column's width.
+/// The maximum length of a reference in characters, which is the column's width.
 const REFERENCE_CHARS: usize = 255;
-/// Most characters of a description.
+/// The maximum length of a description in characters.
 const DESCRIPTION_CHARS: usize = 1000;
-/// Most bytes of a JSON value, written out.
+/// The maximum size of a JSON value in bytes, as it is written out.
 const JSON_BYTES: usize = 16 * 1024;
-/// Most levels of a JSON value.
+/// The maximum nesting depth of a JSON value.
 const JSON_DEPTH: usize = 16;
 
-/// Checks a line of text: its length, and no characters that hide or reorder what a person reads.
+/// Checks the length of a line of text, and that no characters hide or reorder what a person reads.
 pub(super) fn line(field: &'static str, text: Option<&str>, most: usize) -> Result<(), AcceptError> {
     let Some(text) = text else { return Ok(()) };
     if text.chars().count() > most {
@@ -40,7 +40,7 @@ pub(super) fn description(text: Option<&str>) -> Result<(), AcceptError> {
     line("description", text, DESCRIPTION_CHARS)
 }
 
-/// Checks a JSON value: an object, small, shallow, without NUL, which PostgreSQL cannot store.
+/// Checks a JSON value: it must be an object, small, shallow, and without NUL, which PostgreSQL cannot store.
 pub(super) fn object(field: &'static str, value: Option<&Value>) -> Result<(), AcceptError> {
     let Some(value) = value else { return Ok(()) };
     if !value.is_object() {

@@ -13,16 +13,16 @@ use crate::money::Money;
 use crate::transactions::{Flow, Transaction};
 use crate::wallets;
 
-/// What a client asks for.
+/// A client's request for a transfer or a payment.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TransferInput {
     /// The receiving wallet.
     pub to_wallet_id: String,
-    /// Major units, as written by the client.
+    /// The amount in major units, as written by the client.
     pub amount: String,
-    /// About the receiver; sealed.
+    /// Details about the receiver; stored sealed.
     pub receiver_details: Option<Value>,
-    /// The client's own words.
+    /// The client's own description.
     pub description: Option<String>,
     /// The client's own reference.
     pub reference: Option<String>,
@@ -34,7 +34,7 @@ impl Acceptor {
     /// Accepts a transfer out of `from`.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
+    /// Any [`AcceptError`]; nothing is stored in that case.
     pub async fn transfer(
         &self,
         caller: &Caller,
@@ -45,10 +45,10 @@ impl Acceptor {
         self.send(caller, Flow::Transfer, from, input, key).await
     }
 
-    /// Accepts a payment out of `from`: a transfer of which the platform keeps the fee of its [`crate::fees`] rule.
+    /// Accepts a payment out of `from`: a transfer from which the platform keeps a fee, by the payee's rule in [`crate::fees`].
     ///
     /// # Errors
-    /// As [`Acceptor::transfer`].
+    /// See [`Acceptor::transfer`].
     pub async fn pay(
         &self,
         caller: &Caller,
@@ -124,16 +124,16 @@ impl Acceptor {
             new.metadata.clone_from(&input.metadata);
             Ok(self.write(conn, caller, &new, JobKind::Transfer).await?)
         })?;
-        Ok(self.handed_over(accepted).await)
+        Ok(self.dispatched(accepted).await)
     }
 }
 
-/// The wallet that is to receive; one that cannot be read names nothing.
+/// Parses the id of the receiving wallet. A malformed id is treated like one that does not exist.
 fn payee_id(input: &TransferInput) -> Result<WalletId, AcceptError> {
     input.to_wallet_id.parse().map_err(|_| AcceptError::PayeeNotFound)
 }
 
-/// What the platform will keep; a payment that would leave the payee nothing is refused.
+/// Returns the fee that the platform will keep; refuses a payment that would leave nothing for the payee.
 async fn fee(conn: &mut PgConn, amount: Money, payee: UserId) -> Result<Money, AcceptError> {
     let Some(rule) = fees::rule_for(conn, amount.currency(), payee).await? else {
         return Ok(Money::zero(amount.currency()));

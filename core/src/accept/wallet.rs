@@ -1,4 +1,4 @@
-//! Creating a wallet: the only request that is done when it is accepted.
+//! Creating a wallet: there is no job for it, so it is done as soon as it is accepted.
 
 use crate::crypto::Digester;
 use crate::db::{PgConn, in_transaction};
@@ -14,10 +14,10 @@ use crate::money::{Currency, Money};
 use crate::payees::{self, ProvenAccount};
 use crate::wallets::{self, Wallet};
 
-/// Where a person is paid; sealed as a whole.
+/// The bank account to which a person is paid; sealed as a whole.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BankDetails {
-    /// The holder.
+    /// The account holder's name.
     pub account_name: String,
     /// The account's number or IBAN.
     pub account_number: String,
@@ -25,37 +25,37 @@ pub struct BankDetails {
     pub routing_number: Option<String>,
     /// The bank's name.
     pub bank_name: Option<String>,
-    /// Two letters.
+    /// The bank's country, as a code of two letters.
     pub country: Option<String>,
 }
 
-/// What a client asks for.
+/// A client's request for a wallet.
 #[derive(Debug, Clone, Serialize)]
 pub struct CreateWalletInput {
-    /// The owner, when it is not the caller.
+    /// The owner, if that is not the caller.
     pub user_id: Option<String>,
-    /// The currency's code, in any case.
+    /// The currency's code, in upper or lower case.
     pub currency: String,
-    /// Where the owner is paid.
+    /// The bank account to which the owner is paid.
     pub bank_details: Option<BankDetails>,
-    /// `acct_…` that withdrawals go to.
+    /// `acct_…`: the connected account that withdrawals go to.
     pub stripe_account_id: Option<String>,
 }
 
-/// A wallet that may be created: its input was checked, and its owner is one for whom the caller may create it.
+/// A checked request for a wallet: its input is valid, and the caller may create a wallet for this owner.
 #[derive(Debug, Clone)]
 pub struct NewWallet {
     owner: UserId,
     currency: Currency,
-    /// As it is compared with a repetition: with the owner and the currency's one spelling.
+    /// The input as it is compared with that of a repeated request: with the owner and a normalised currency code.
     input: CreateWalletInput,
 }
 
 impl NewWallet {
-    /// Checks what a client asks for.
+    /// Checks a client's request.
     ///
     /// # Errors
-    /// A wrong field, or somebody else's wallet without the role for it.
+    /// If a field is wrong, or the wallet is for somebody else and the caller's role does not allow that.
     pub fn checked(caller: &Caller, input: CreateWalletInput) -> Result<Self, AcceptError> {
         let owner = owner(caller, input.user_id.as_deref())?;
         let currency: Currency =
@@ -86,13 +86,13 @@ impl NewWallet {
         })
     }
 
-    /// Whose it will be.
+    /// The owner of the new wallet.
     #[must_use]
     pub const fn owner(&self) -> UserId {
         self.owner
     }
 
-    /// The connected account that it names, of which Stripe has to say first that it is the owner's.
+    /// The connected account that it names, if any; Stripe must first confirm that it is the owner's.
     #[must_use]
     pub fn names_account(&self) -> Option<&str> {
         self.input.stripe_account_id.as_deref()
@@ -104,10 +104,10 @@ impl NewWallet {
 }
 
 impl Acceptor {
-    /// The wallet that `key` stands for already, if it does: whoever asks again waits for nobody else.
+    /// Returns the wallet that `key` already stands for, if any, so that a repeated request is answered without Stripe.
     ///
     /// # Errors
-    /// When the key stands for something else, or the database cannot be reached.
+    /// If the key stands for something else, or the database cannot be reached.
     pub async fn wallet_of_key(
         &self,
         caller: &Caller,
@@ -122,10 +122,10 @@ impl Acceptor {
         }
     }
 
-    /// Creates a wallet, active and empty. `account`: the one that `new` names, if it names one.
+    /// Creates a wallet, active and empty. `account` is the account that `new` names, if it names one.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
+    /// Any [`AcceptError`]; nothing is stored in that case.
     pub async fn create_wallet(
         &self,
         caller: &Caller,
@@ -159,15 +159,15 @@ impl Acceptor {
             if let KeyUse::Repeated(subject) = taken {
                 return Self::repeated_wallet(conn, subject).await;
             }
-            if !self.settlement.offer(currency) {
-                let mend = format!("must be one of {}: this platform is paid in no other", self.settlement);
-                return Err(AcceptError::validation("currency", mend));
+            if !self.settlement_currencies.offer(currency) {
+                let fix = format!("must be one of {}: this platform is paid in no other", self.settlement_currencies);
+                return Err(AcceptError::validation("currency", fix));
             }
             checks::room_for_wallet(conn, owner, currency, &self.limits).await?;
             if let Some(account) = account {
                 payees::record(conn, account).await?;
             }
-            // Another account than the person is paid to until now is a change, also when a new wallet names it.
+            // An account other than the one that the person has been paid to is a change, even if a new wallet names it.
             let is_change = match account {
                 Some(account) => wallets::note_account(conn, owner, account.id(), now).await?,
                 None => false,

@@ -15,16 +15,16 @@ use crate::payees::{self, PayeeAccount};
 use crate::transactions::{Flow, Transaction};
 use crate::wallets::{self, Wallet};
 
-/// What a client asks for.
+/// A client's request for a withdrawal.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct WithdrawInput {
-    /// Major units, as written by the client.
+    /// The amount in major units, as written by the client.
     pub amount: String,
-    /// `ba_…` or `card_…`: the external account of the connected account to pay out to; its default when left out. Sealed.
+    /// `ba_…` or `card_…`: the external account of the connected account to pay out to; if left out, its default one. Stored sealed.
     pub bank_id: Option<String>,
-    /// The holder's name, for the record. Sealed.
+    /// The account holder's name, for the record. Stored sealed.
     pub account_name: Option<String>,
-    /// The client's own words.
+    /// The client's own description.
     pub description: Option<String>,
     /// The client's own reference.
     pub reference: Option<String>,
@@ -36,7 +36,7 @@ impl Acceptor {
     /// Accepts a withdrawal from `wallet`.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
+    /// Any [`AcceptError`]; nothing is stored in that case.
     pub async fn withdraw(
         &self,
         caller: &Caller,
@@ -92,14 +92,14 @@ impl Acceptor {
             new.metadata.clone_from(&input.metadata);
             Ok(self.write(conn, caller, &new, JobKind::WithdrawalHold).await?)
         })?;
-        Ok(self.handed_over(accepted).await)
+        Ok(self.dispatched(accepted).await)
     }
 }
 
-/// Whether Stripe pays the account out, as far as it has told; when it does not, whoever asks for this may have Stripe asked again
-/// ([`crate::accept::Payees::ask_again`]), since what it tells by itself can be missed.
+/// Checks that Stripe pays the account out, by what it has reported so far. A caller who is refused may read the account from Stripe again
+/// ([`crate::accept::Payees::ask_again`]), since a report can be missed.
 async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &AccountId) -> Result<(), AcceptError> {
-    // One that was named by an earlier version, and of which Stripe has not told yet: the worker asks before it sends anything.
+    // No report of Stripe is stored for an account that an earlier version named: the worker reads it before it sends anything.
     let Some(known) = payees::find(conn, account).await? else {
         return Ok(());
     };
@@ -118,7 +118,7 @@ async fn paid_out(conn: &mut PgConn, wallet: &Wallet, account: &AccountId) -> Re
     })
 }
 
-/// Why nothing of the wallet can be paid out to the account, as Stripe last described it.
+/// Returns why nothing of the wallet can be paid out to the account, as Stripe last described it, or `None` if it can.
 fn not_ready(wallet: &Wallet, known: &PayeeAccount) -> Option<String> {
     if known.payouts_enabled {
         return not_payable_in(wallet, known.bank_currencies.as_deref());
@@ -133,8 +133,8 @@ fn not_ready(wallet: &Wallet, known: &PayeeAccount) -> Option<String> {
     ))
 }
 
-/// Whether the account lacks somewhere to be paid in the wallet's currency: one account serves all wallets of a person, and Stripe pays out in a
-/// currency to a bank account of that currency alone (<https://docs.stripe.com/payouts/multicurrency-settlement>).
+/// Returns the refusal if the account has no bank account in the wallet's currency. One account serves all wallets of a person, and Stripe pays
+/// out in a currency only to a bank account of that currency (<https://docs.stripe.com/payouts/multicurrency-settlement>).
 fn not_payable_in(wallet: &Wallet, banks: Option<&[String]>) -> Option<String> {
     let currency = wallet.currency();
     let is_lacking = banks.is_some_and(|banks| !banks.iter().any(|code| code == currency.code()));
@@ -146,8 +146,8 @@ fn not_payable_in(wallet: &Wallet, banks: Option<&[String]>) -> Option<String> {
     })
 }
 
-/// Whether enough time has passed since the person changed to this payout account, in whichever wallet, for its owner to see it and to
-/// object.
+/// Checks that enough time has passed since the person changed to this payout account, in any of their wallets, for the owner to notice
+/// the change and object.
 fn cooled_off(
     changed: Option<DateTime<Utc>>,
     cool_off: TimeDelta,
@@ -163,7 +163,7 @@ fn cooled_off(
     }
 }
 
-/// What a bank could not receive is refused here, with the mend.
+/// Refuses an amount that a bank could not receive; the error names the fix.
 fn payable(amount: Money) -> Result<(), AcceptError> {
     let currency = amount.currency();
     if currency.whole_payouts_only() && !amount.amount().fract().is_zero() {

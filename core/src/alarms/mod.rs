@@ -1,4 +1,4 @@
-//! Alarms: contradictions and parked work, open until somebody closes them.
+//! Alarms: conditions that need an operator, open until they are closed.
 
 mod kind;
 
@@ -12,24 +12,24 @@ pub use kind::AlarmKind;
 use crate::db::schema::alarms;
 use crate::db::{Db, DbError, PgConn, sql};
 
-/// An alarm that nobody has closed.
+/// An alarm that has not been closed.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = alarms)]
 pub struct OpenAlarm {
-    /// What kind of trouble: an [`AlarmKind`], or one of a newer version.
+    /// Its kind: an [`AlarmKind`], or one of a newer version.
     pub kind: String,
-    /// With what.
+    /// What it is about.
     pub subject: String,
-    /// In words.
+    /// Its description, in words.
     pub message: String,
     /// How often it was raised.
     pub seen: i32,
-    /// When first.
+    /// When it was first raised.
     pub raised_at: DateTime<Utc>,
 }
 
 impl OpenAlarm {
-    /// Its kind; none of a newer version's.
+    /// Returns its kind, or `None` for a kind of a newer version.
     #[must_use]
     pub fn known_kind(&self) -> Option<AlarmKind> {
         self.kind.parse().ok()
@@ -59,8 +59,8 @@ pub async fn raise(
     Ok(())
 }
 
-/// Opens the newest alarm of this kind and subject again if it was closed after `closed_after` and none is open: what comes and goes is one
-/// alarm, and not a row each time.
+/// Reopens the newest alarm of this kind and subject if it was closed after `closed_after` and none is open, so that trouble that comes and goes is
+/// one alarm and not a row each time.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -80,7 +80,7 @@ pub async fn reopen(
     Ok(())
 }
 
-/// Closes the open alarm of this kind and subject, if there is one.
+/// Closes the open alarm of this kind and subject; returns whether there was one.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -125,7 +125,7 @@ pub async fn close_all(
     Ok(())
 }
 
-/// Closes an alarm that was listed before, unless it was raised again since.
+/// Closes an alarm that was listed before, unless it was raised again since; returns whether it was closed.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -147,7 +147,7 @@ pub async fn close_unless_seen_again(
         == 1)
 }
 
-/// Whether an alarm of this kind is open, with whatever subject.
+/// Returns whether an alarm of this kind is open, whatever its subject.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -160,7 +160,7 @@ pub async fn is_open(db: &Db, kind: AlarmKind) -> Result<bool, DbError> {
         .await?)
 }
 
-/// The open alarms of this kind.
+/// Returns the open alarms of this kind, oldest first.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -174,7 +174,7 @@ pub async fn open_of(conn: &mut PgConn, kind: AlarmKind) -> Result<Vec<OpenAlarm
         .await?)
 }
 
-/// Whether the alarm of this kind and subject is open.
+/// Returns whether the alarm of this kind and subject is open.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -186,7 +186,7 @@ pub async fn is_open_about(conn: &mut PgConn, kind: AlarmKind, subject: &str) ->
     Ok(diesel::select(diesel::dsl::exists(open)).get_result(conn).await?)
 }
 
-/// How many alarms are open.
+/// Returns how many alarms are open.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -198,7 +198,7 @@ pub async fn count_open(db: &Db) -> Result<i64, DbError> {
         .await?)
 }
 
-/// The open alarm of this kind, as an operator names it, and subject.
+/// Returns the open alarm of this kind, as an operator writes it, and subject.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -213,7 +213,7 @@ pub async fn find_open(conn: &mut PgConn, kind: &str, subject: &str) -> Result<O
         .optional()?)
 }
 
-/// Every open alarm, oldest first.
+/// Returns every open alarm, oldest first.
 ///
 /// # Errors
 /// When the database cannot be reached.

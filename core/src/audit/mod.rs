@@ -12,11 +12,11 @@ use uuid::Uuid;
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::{TransactionId, UserId, WalletId};
 
-/// What an operator is called in the audit trail.
+/// The name of an operator in the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorName(String);
 
-/// Why a text is no name of an operator.
+/// The error for a text that cannot be the name of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name of an operator has 1 to 64 characters, none of them a control character")]
 pub struct InvalidOperatorName;
@@ -37,7 +37,7 @@ impl fmt::Display for OperatorName {
     }
 }
 
-/// Who acts.
+/// The actor of something that is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// A person with a token.
@@ -61,27 +61,27 @@ impl fmt::Display for Actor {
     }
 }
 
-/// One record; it may cover a batch.
+/// One record of the audit trail; it may cover a batch.
 #[derive(Debug, Clone)]
 pub struct AuditRecord<'a> {
-    /// When.
+    /// When it was done.
     pub at: DateTime<Utc>,
-    /// Who.
+    /// Who did it.
     pub actor: &'a Actor,
-    /// What.
+    /// What was done.
     pub action: &'static str,
-    /// In which request.
+    /// The id of the API request, if there was one.
     pub request_id: Option<&'a str>,
-    /// To which transactions.
+    /// The transactions to which it was done.
     pub transactions: &'a [TransactionId],
-    /// To which wallets.
+    /// The wallets to which it was done.
     pub wallets: &'a [WalletId],
-    /// More, in ids and codes only.
+    /// Further details, as ids and codes only.
     pub detail: Value,
 }
 
 impl<'a> AuditRecord<'a> {
-    /// A record of nothing but who did what, and when.
+    /// Creates a record of nothing but who did what, and when.
     #[must_use]
     pub const fn new(at: DateTime<Utc>, actor: &'a Actor, action: &'static str) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What only the API needs: its port, whom it believes, its limits.
+//! The configuration of the API alone: its port, whose tokens it accepts, its limits.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -24,50 +24,50 @@ const COOL_OFF: &str = "PAYOUT_CHANGE_COOL_OFF_HOURS";
 const DEFAULT_COOL_OFF_HOURS: u16 = 24;
 const LONGEST_COOL_OFF_HOURS: u16 = 720;
 
-/// Everything `wallet-api` needs.
+/// The configuration of `wallet-api`.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
     /// PostgreSQL.
     pub database: DatabaseConfig,
     /// Redis.
     pub redis: RedisConfig,
-    /// Stripe: the API asks itself about payout accounts, and opens them.
+    /// Stripe: the API itself reads payout accounts and opens them.
     pub stripe: StripeConfig,
     /// `STRIPE_WEBHOOK_SECRET`: one or more, each `whsec_…`.
     pub webhook_secrets: Vec<SecretString>,
     /// The keys that wrap data keys.
     pub encryption: WrappingKeys,
-    /// Whom it believes.
+    /// The keys and claims by which tokens are accepted.
     pub jwt: JwtConfig,
-    /// `PORT`; 0 lets the system choose.
+    /// `PORT`; with 0 the system chooses one.
     pub port: u16,
-    /// `RATE_LIMIT_PER_MINUTE`: requests a user may send; none for no limit.
+    /// `RATE_LIMIT_PER_MINUTE`: the requests that a user may send; `None` for no limit.
     pub rate_limit_per_minute: Option<NonZeroU32>,
-    /// `STRIPE_REQUESTS_PER_MINUTE`: of those, the ones for which Stripe is asked while the user waits; none for no limit of their own.
+    /// `STRIPE_REQUESTS_PER_MINUTE`: of those, the ones that call Stripe while the user waits; `None` for no limit of their own.
     pub stripe_requests_per_minute: Option<NonZeroU32>,
-    /// `SUBSCRIPTION_POLL_SECONDS`: how long a watched row is not looked at when no change of it was announced.
+    /// `SUBSCRIPTION_POLL_SECONDS`: how often a watched row is read when no change of it was announced.
     pub subscription_poll: Duration,
     /// `PAYOUT_CHANGE_COOL_OFF_HOURS`: how long withdrawals wait after a wallet's payout account was changed.
     pub cool_off: TimeDelta,
-    /// What one person may hold.
+    /// How many wallets and open payments one person may have.
     pub limits: PersonLimits,
-    /// `TRUSTED_PROXIES`: who may tell a client's address.
+    /// `TRUSTED_PROXIES`: the proxies that are trusted for a client's address.
     pub trusted_proxies: TrustedProxies,
-    /// `CORS_ALLOWED_ORIGINS`: whose pages may use the API from a browser.
+    /// `CORS_ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser.
     pub allowed_origins: AllowedOrigins,
     /// `GRAPHIQL`: whether `GET /graphql` serves GraphiQL.
     pub graphiql: bool,
     /// Logs and traces.
     pub logs: LogConfig,
-    /// `SHUTDOWN_GRACE_SECONDS`: how long open requests may take to end after SIGTERM.
+    /// `SHUTDOWN_GRACE_SECONDS`: how long open requests may take to finish after SIGTERM.
     pub shutdown_grace: Duration,
 }
 
 impl ApiConfig {
-    /// Reads all of it.
+    /// Reads all variables of the API.
     ///
     /// # Errors
-    /// The first variable that is missing or unsafe.
+    /// Returns an error that names the first missing or unsafe variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         let config = Self {
             database: DatabaseConfig::read(env)?,
@@ -104,27 +104,27 @@ impl ApiConfig {
 }
 
 fn cool_off(env: &dyn Env) -> Result<TimeDelta, ConfigError> {
-    const MEND: &str = "set it to a number of hours from 0 to 720";
-    let hours: u16 = parsed(env, COOL_OFF, DEFAULT_COOL_OFF_HOURS, MEND)?;
+    const FIX: &str = "set it to a number of hours from 0 to 720";
+    let hours: u16 = parsed(env, COOL_OFF, DEFAULT_COOL_OFF_HOURS, FIX)?;
     if hours > LONGEST_COOL_OFF_HOURS {
-        return Err(ConfigError::new(COOL_OFF, "is more than thirty days", MEND));
+        return Err(ConfigError::new(COOL_OFF, "is more than thirty days", FIX));
     }
     Ok(TimeDelta::hours(hours.into()))
 }
 
 fn subscription_poll(env: &dyn Env) -> Result<Duration, ConfigError> {
-    const MEND: &str = "set it to a number of seconds from 1 to 3600";
-    let seconds = parsed(env, POLL, DEFAULT_POLL, MEND)?.get();
+    const FIX: &str = "set it to a number of seconds from 1 to 3600";
+    let seconds = parsed(env, POLL, DEFAULT_POLL, FIX)?.get();
     if seconds > LONGEST_POLL {
-        return Err(ConfigError::new(POLL, "is more than an hour", MEND));
+        return Err(ConfigError::new(POLL, "is more than an hour", FIX));
     }
     Ok(Duration::from_secs(seconds.into()))
 }
 
-/// A secret that serves two purposes is lost for both when it is lost for one.
+/// Refuses a secret that serves two purposes: if it leaks from one use, it is lost for both.
 fn one_secret_one_use(env: &dyn Env, config: &ApiConfig) -> Result<(), ConfigError> {
-    let mend = "give each its own (`openssl rand -base64 48`)";
-    let encryption = SecretString::from(required(env, encryption::KEY, KeyProblem::MEND)?);
+    let fix = "give each its own (`openssl rand -base64 48`)";
+    let encryption = SecretString::from(required(env, encryption::KEY, KeyProblem::FIX)?);
     for key in &config.jwt.keys {
         let JwtKey::Hs256(secret) = key else { continue };
         let secret = secret.expose_secret();
@@ -132,7 +132,7 @@ fn one_secret_one_use(env: &dyn Env, config: &ApiConfig) -> Result<(), ConfigErr
             return Err(ConfigError::new(
                 "JWT_SECRET",
                 "is the same as ENCRYPTION_SECRET_KEY",
-                mend,
+                fix,
             ));
         }
         if config
@@ -143,7 +143,7 @@ fn one_secret_one_use(env: &dyn Env, config: &ApiConfig) -> Result<(), ConfigErr
             return Err(ConfigError::new(
                 "JWT_SECRET",
                 "is the same as STRIPE_WEBHOOK_SECRET",
-                mend,
+                fix,
             ));
         }
     }

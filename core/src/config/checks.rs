@@ -1,4 +1,4 @@
-//! What the worker checks by itself and what it does about it: `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`,
+//! The worker's own checks of the ledger and their consequences: `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`,
 //! `RECONCILE_SECONDS`, `PLATFORM_BALANCE_SECONDS`, `MONEY_OUT_STOPS_ON`.
 
 use chrono::TimeDelta;
@@ -7,34 +7,34 @@ use super::env::{items, optional, parsed};
 use super::{ConfigError, Env};
 
 const STOPS_ON: &str = "MONEY_OUT_STOPS_ON";
-/// A week.
+/// The longest interval in seconds: a week.
 const RAREST: u32 = 604_800;
 
-/// How often the books are checked, and which findings stop money from going out.
+/// How often the ledger is checked, and which findings stop money-out. An interval is `None` when its check is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChecksConfig {
-    /// `VERIFY_QUICK_SECONDS`: the quick set of invariants; none when it is off.
+    /// `VERIFY_QUICK_SECONDS`: the interval between checks of the quick set of invariants.
     pub quick: Option<TimeDelta>,
-    /// `VERIFY_COMPLETE_SECONDS`: all of them.
+    /// `VERIFY_COMPLETE_SECONDS`: the interval between checks of all invariants.
     pub complete: Option<TimeDelta>,
-    /// `RECONCILE_SECONDS`: the books against Stripe.
+    /// `RECONCILE_SECONDS`: the interval between comparisons of the ledger with Stripe.
     pub reconcile: Option<TimeDelta>,
-    /// `PLATFORM_BALANCE_SECONDS`: whether Stripe holds what the wallets hold.
+    /// `PLATFORM_BALANCE_SECONDS`: the interval between checks that Stripe holds what the wallets hold.
     pub backing: Option<TimeDelta>,
     /// Whether a violated invariant of money stops money-out.
     pub stops_on_violations: bool,
-    /// Whether an unexplained difference from Stripe does.
+    /// Whether an unexplained difference from Stripe stops money-out.
     pub stops_on_differences: bool,
-    /// Whether a balance at Stripe that only fees and debts have made smaller than what the wallets hold does. One from which money was taken
-    /// is a violation.
+    /// Whether money-out stops when the balance at Stripe is less than what the wallets hold because of fees and debts alone. A balance
+    /// from which money was taken is a violation.
     pub stops_on_shortages: bool,
 }
 
 impl ChecksConfig {
-    /// Reads them.
+    /// Reads the five variables.
     ///
     /// # Errors
-    /// The first that is not understood.
+    /// Returns an error that names the first variable that is not understood.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         let stops_on = stops_on(env)?;
         Ok(Self {
@@ -50,15 +50,15 @@ impl ChecksConfig {
 }
 
 fn every(env: &dyn Env, name: &'static str, default: u32) -> Result<Option<TimeDelta>, ConfigError> {
-    const MEND: &str = "set it to a number of seconds up to 604800, or to 0 for never";
-    let seconds: u32 = parsed(env, name, default, MEND)?;
+    const FIX: &str = "set it to a number of seconds up to 604800, or to 0 for never";
+    let seconds: u32 = parsed(env, name, default, FIX)?;
     if seconds > RAREST {
-        return Err(ConfigError::new(name, "is more than a week", MEND));
+        return Err(ConfigError::new(name, "is more than a week", FIX));
     }
     Ok((seconds > 0).then(|| TimeDelta::seconds(seconds.into())))
 }
 
-/// The findings that are named.
+/// The findings that `MONEY_OUT_STOPS_ON` names.
 #[derive(Debug, Default)]
 struct StopsOn {
     violations: bool,

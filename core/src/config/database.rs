@@ -1,4 +1,4 @@
-//! `DATABASE_URL` and what goes with it.
+//! `DATABASE_URL`, `DATABASE_REPLICA_URL` and `DATABASE_POOL_SIZE`.
 
 use std::num::NonZeroU32;
 
@@ -9,15 +9,15 @@ use super::{ConfigError, Env};
 
 const POOL_SIZE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
-/// PostgreSQL.
+/// The connection to PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// `DATABASE_URL`. Every option in it is followed, or the URL is refused. `sslmode` is `disable`, `prefer` (as when absent) or `require`; `verify-ca` and `verify-full` have become
-    /// `require`, since a server's certificate is always verified here.
+    /// `DATABASE_URL`. Every option in it is applied, or the URL is refused. `sslmode` is `disable`, `prefer` (the default) or `require`;
+    /// `verify-ca` and `verify-full` have been replaced by `require`, since a server's certificate is always verified here.
     pub url: SecretString,
     /// `DATABASE_REPLICA_URL`: where list and history reads may go.
     pub replica_url: Option<SecretString>,
-    /// `DATABASE_POOL_SIZE`: most connections of one process to each of the two.
+    /// `DATABASE_POOL_SIZE`: the maximum number of connections per process to each of the two.
     pub pool_size: NonZeroU32,
 }
 
@@ -25,10 +25,10 @@ impl DatabaseConfig {
     /// Reads the three variables.
     ///
     /// # Errors
-    /// The first that is missing or wrong.
+    /// Returns an error that names the first missing or wrong variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
-        const MEND: &str = "set it to postgres://user:password@host:5432/database";
-        let url = checked("DATABASE_URL", &required(env, "DATABASE_URL", MEND)?)?;
+        const FIX: &str = "set it to postgres://user:password@host:5432/database";
+        let url = checked("DATABASE_URL", &required(env, "DATABASE_URL", FIX)?)?;
         let replica_url = optional(env, "DATABASE_REPLICA_URL")?
             .map(|url| checked("DATABASE_REPLICA_URL", &url))
             .transpose()?;
@@ -75,7 +75,7 @@ fn checked(name: &'static str, text: &str) -> Result<SecretString, ConfigError> 
     Ok(SecretString::from(url))
 }
 
-/// The driver knows `require` but not the two stricter words of libpq, which mean here what `require` does.
+/// Replaces libpq's `verify-ca` and `verify-full`, which the driver does not know, by `require`, which does the same here.
 fn with_known_sslmode(url: &str) -> String {
     let Some((before, query)) = url.split_once('?') else {
         return url.to_owned();
@@ -135,7 +135,7 @@ mod tests {
             "postgres://u:hunter2@db/w?sslmode=maybe",
             "postgres:///w",
             "postgres://u:hunter2@db:x/w",
-            // Nothing that would be dropped is taken.
+            // An option that the driver would drop is refused.
             "postgres://u:hunter2@db/w?search_path=ours",
             "postgres://u:hunter2@db/w?sslrootcert=/etc/ca.pem",
             "postgres://u:hunter2@db/w?target_session_attrs=primary",

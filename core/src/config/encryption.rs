@@ -12,11 +12,11 @@ const PREVIOUS: &str = "ENCRYPTION_PREVIOUS_KEYS";
 /// Reads the current wrapping key and the retired ones.
 ///
 /// # Errors
-/// When the current one is missing, or one of them is not 32 bytes or one nobody should use.
+/// When the current key is missing, or a key is not 32 bytes long or is too weak to use.
 pub(super) fn wrapping_keys(env: &dyn Env) -> Result<WrappingKeys, ConfigError> {
-    let current = required(env, KEY, KeyProblem::MEND)?;
+    let current = required(env, KEY, KeyProblem::FIX)?;
     let current = KeyMaterial::parse(&current)
-        .map_err(|problem| ConfigError::new(KEY, problem.to_string(), KeyProblem::MEND))?;
+        .map_err(|problem| ConfigError::new(KEY, problem.to_string(), KeyProblem::FIX))?;
     let previous = secret_list(env, PREVIOUS)?
         .iter()
         .map(|key| KeyMaterial::parse(key.expose_secret()))

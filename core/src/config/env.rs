@@ -1,4 +1,4 @@
-//! Reading variables through a look-up, so that tests need no process environment.
+//! Reads variables through a look-up function, so that tests need no process environment.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -8,9 +8,9 @@ use secrecy::SecretString;
 
 use super::ConfigError;
 
-/// Where variables come from.
+/// The source of variables.
 pub trait Env {
-    /// The value of a variable, if it is set.
+    /// Returns the value of a variable, if it is set.
     fn get(&self, name: &str) -> Option<OsString>;
 }
 
@@ -34,7 +34,7 @@ impl Env for ProcessEnv {
     }
 }
 
-/// The value as text. An empty value counts as not set, except to [`required`], which tells the two apart.
+/// Returns the value as text. An empty value counts as not set, except in [`required`], which distinguishes the two.
 fn text(env: &dyn Env, name: &'static str) -> Result<Option<String>, ConfigError> {
     let Some(value) = env.get(name) else {
         return Ok(None);
@@ -49,26 +49,26 @@ pub(super) fn optional(env: &dyn Env, name: &'static str) -> Result<Option<Strin
     Ok(text(env, name)?.filter(|value| !value.is_empty()))
 }
 
-pub(super) fn required(env: &dyn Env, name: &'static str, mend: &str) -> Result<String, ConfigError> {
+pub(super) fn required(env: &dyn Env, name: &'static str, fix: &str) -> Result<String, ConfigError> {
     match text(env, name)? {
-        Some(value) if value.is_empty() => Err(ConfigError::new(name, "is empty", mend)),
+        Some(value) if value.is_empty() => Err(ConfigError::new(name, "is empty", fix)),
         Some(value) => Ok(value),
-        None => Err(ConfigError::new(name, "is not set", mend)),
+        None => Err(ConfigError::new(name, "is not set", fix)),
     }
 }
 
-/// A value of a type that reads itself from text; `default` when not set.
-pub(super) fn parsed<T>(env: &dyn Env, name: &'static str, default: T, mend: &str) -> Result<T, ConfigError>
+/// Returns the parsed value of a variable, or `default` if it is not set.
+pub(super) fn parsed<T>(env: &dyn Env, name: &'static str, default: T, fix: &str) -> Result<T, ConfigError>
 where
     T: FromStr,
     T::Err: Display,
 {
     match optional(env, name)? {
         None => Ok(default),
-        // {:?} keeps the message in one line whatever the value holds.
+        // {:?} keeps the message on one line whatever the value is.
         Some(value) => value
             .parse()
-            .map_err(|_| ConfigError::new(name, format!("{value:?} is not understood"), mend)),
+            .map_err(|_| ConfigError::new(name, format!("{value:?} is not understood"), fix)),
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn flag(env: &dyn Env, name: &'static str) -> Result<bool, ConfigErro
     }
 }
 
-/// A comma-separated list of secrets; blanks around items and empty items are dropped.
+/// Reads a comma-separated list of secrets; spaces around items and empty items are dropped.
 pub(super) fn secret_list(env: &dyn Env, name: &'static str) -> Result<Vec<SecretString>, ConfigError> {
     let text = optional(env, name)?.unwrap_or_default();
     Ok(items(&text).map(SecretString::from).collect())

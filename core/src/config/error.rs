@@ -1,26 +1,26 @@
-//! A variable that stops the start.
+//! The error of a missing or unsafe variable, with which a program does not start.
 
-/// The exit code of a program that was given a configuration it refuses (`EX_CONFIG` of sysexits.h).
+/// The exit code of a program that refuses its configuration (`EX_CONFIG` of sysexits.h).
 pub const CONFIG_EXIT_CODE: u8 = 78;
 
-/// A missing or unsafe variable, in one line: which, what is wrong, what to do. Never holds the value of a secret.
+/// A missing or unsafe variable, described in one line: its name, the problem, the fix. Never holds the value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{variable}: {problem}; {mend}")]
+#[error("{variable}: {problem}; {fix}")]
 pub struct ConfigError {
     /// The variable's name.
     pub variable: &'static str,
-    /// What is wrong with it, such as `is empty`.
+    /// The problem, such as `is empty`.
     pub problem: String,
-    /// What to do, in the imperative.
-    pub mend: String,
+    /// What the operator must do, in the imperative.
+    pub fix: String,
 }
 
 impl ConfigError {
-    pub(super) fn new(variable: &'static str, problem: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(super) fn new(variable: &'static str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             variable,
             problem: problem.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         }
     }
 }

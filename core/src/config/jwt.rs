@@ -12,10 +12,10 @@ const SECRET: &str = "JWT_SECRET";
 const PUBLIC_KEY: &str = "JWT_PUBLIC_KEY";
 const JWKS: &str = "JWT_JWKS";
 
-/// Fewest bytes of an HS256 secret: those of its hash (RFC 7518, section 3.2).
+/// The minimum length of an HS256 secret in bytes: the size of the hash (RFC 7518, section 3.2).
 const SHORTEST_SECRET: usize = 32;
 
-/// A key that tokens may be signed for. The kind fixes the algorithms: a secret is for HS256 only, the others never are.
+/// A key that verifies tokens. Its kind fixes the algorithms: a secret is for HS256 only, and no other key is.
 #[derive(Debug, Clone)]
 pub enum JwtKey {
     /// A shared secret, for HS256.
@@ -26,20 +26,20 @@ pub enum JwtKey {
     Jwks(String),
 }
 
-/// Whom the API believes.
+/// The keys and claims by which the API accepts tokens.
 #[derive(Debug, Clone)]
 pub struct JwtConfig {
-    /// The keys, one or more: whoever moves from one kind to another names both for a while.
+    /// The keys, at least one. While an operator moves from one kind of key to another, both are configured.
     pub keys: Vec<JwtKey>,
     /// `JWT_ISSUER`: when set, `iss` must be equal.
     pub issuer: Option<String>,
-    /// `JWT_AUDIENCE`: when set, `aud` must hold it.
+    /// `JWT_AUDIENCE`: when set, `aud` must contain it.
     pub audience: Option<String>,
-    /// Where the texts of the keys came from, if from files: those are replaced while the program runs.
+    /// The files that the texts of the keys came from, if any; they may be replaced while the program runs.
     pub files: JwtFiles,
 }
 
-/// The files that variables name instead of holding the text itself.
+/// The files that the variables name, where they do not hold the text itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JwtFiles {
     pem: Option<String>,
@@ -71,8 +71,8 @@ impl JwtConfig {
             } else {
                 "is not set"
             };
-            let mend = "set it to at least 32 random bytes (`openssl rand -base64 48`), or set JWT_PUBLIC_KEY or JWT_JWKS";
-            return Err(ConfigError::new(SECRET, problem, mend));
+            let fix = "set it to at least 32 random bytes (`openssl rand -base64 48`), or set JWT_PUBLIC_KEY or JWT_JWKS";
+            return Err(ConfigError::new(SECRET, problem, fix));
         }
         Ok(Self {
             keys,
@@ -82,10 +82,10 @@ impl JwtConfig {
         })
     }
 
-    /// The same with the files as they are now; none when they are as they were.
+    /// Returns the configuration with the current contents of its files, or `None` if they have not changed.
     ///
     /// # Errors
-    /// When a file cannot be read, or holds what no start would take.
+    /// When a file cannot be read, or has contents with which the program would not start.
     pub fn read_again(&self) -> Result<Option<Self>, ConfigError> {
         let mut again = self.clone();
         let mut has_changed = false;
@@ -115,7 +115,7 @@ fn is_jwks_file(value: &str) -> bool {
 }
 
 fn secret(env: &dyn Env) -> Result<Option<SecretString>, ConfigError> {
-    let mend = "make one with `openssl rand -base64 48`";
+    let fix = "make one with `openssl rand -base64 48`";
     let Some(value) = optional(env, SECRET)? else {
         return Ok(None);
     };
@@ -128,44 +128,44 @@ fn secret(env: &dyn Env) -> Result<Option<SecretString>, ConfigError> {
     } else {
         return Ok(Some(SecretString::from(value)));
     };
-    Err(ConfigError::new(SECRET, problem, mend))
+    Err(ConfigError::new(SECRET, problem, fix))
 }
 
 fn pem(value: String) -> Result<String, ConfigError> {
-    let mend = "set it to a PEM public key (RS256, ES256 or EdDSA), or to the path of one";
-    // Line ends are often written as \n where a variable can only hold one line.
+    let fix = "set it to a PEM public key (RS256, ES256 or EdDSA), or to the path of one";
+    // Line breaks are often written as \n where a variable can hold only one line.
     let text = if is_pem_file(&value) {
         file(PUBLIC_KEY, &value)?
     } else {
         value.replace("\\n", "\n")
     };
     if text.contains("PRIVATE KEY-----") {
-        return Err(ConfigError::new(PUBLIC_KEY, "holds a private key", mend));
+        return Err(ConfigError::new(PUBLIC_KEY, "holds a private key", fix));
     }
     if !text.contains("-----BEGIN") {
-        return Err(ConfigError::new(PUBLIC_KEY, "is not PEM", mend));
+        return Err(ConfigError::new(PUBLIC_KEY, "is not PEM", fix));
     }
     Ok(text)
 }
 
 fn jwks(value: String) -> Result<String, ConfigError> {
-    let mend = "set it to a JWK set of public keys ({\"keys\":[…]}), or to the path of one";
+    let fix = "set it to a JWK set of public keys ({\"keys\":[…]}), or to the path of one";
     let text = if is_jwks_file(&value) {
         file(JWKS, &value)?
     } else {
         value
     };
     let set: serde_json::Value =
-        serde_json::from_str(&text).map_err(|_| ConfigError::new(JWKS, "is not JSON", mend))?;
+        serde_json::from_str(&text).map_err(|_| ConfigError::new(JWKS, "is not JSON", fix))?;
     let keys = set
         .get("keys")
         .and_then(serde_json::Value::as_array)
         .filter(|keys| !keys.is_empty());
-    let keys = keys.ok_or_else(|| ConfigError::new(JWKS, "holds no keys", mend))?;
+    let keys = keys.ok_or_else(|| ConfigError::new(JWKS, "holds no keys", fix))?;
     let is_symmetric =
         |key: &serde_json::Value| key.get("kty").and_then(serde_json::Value::as_str) == Some("oct");
     if keys.iter().any(|key| key.get("d").is_some() || is_symmetric(key)) {
-        return Err(ConfigError::new(JWKS, "holds a private or symmetric key", mend));
+        return Err(ConfigError::new(JWKS, "holds a private or symmetric key", fix));
     }
     Ok(text)
 }

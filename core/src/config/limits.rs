@@ -1,4 +1,4 @@
-//! What one person may hold: `WALLETS_PER_PERSON`, `WALLETS_PER_CURRENCY` and `OPEN_PAYMENTS_PER_WALLET`.
+//! The limits per person: `WALLETS_PER_PERSON`, `WALLETS_PER_CURRENCY` and `OPEN_PAYMENTS_PER_WALLET`.
 
 use std::num::NonZeroU32;
 
@@ -9,14 +9,14 @@ const WALLETS: &str = "WALLETS_PER_PERSON";
 const WALLETS_OF_CURRENCY: &str = "WALLETS_PER_CURRENCY";
 const OPEN_PAYMENTS: &str = "OPEN_PAYMENTS_PER_WALLET";
 
-/// How much of each thing one person may hold. What is more is refused where it would be written.
+/// How many wallets and open payments one person may have. A write that would exceed a limit is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PersonLimits {
-    /// Wallets of a person; also the most that a list of them shows at once.
+    /// The maximum number of wallets per person, and of wallets in one list.
     pub wallets: NonZeroU32,
-    /// Wallets of a person in one currency.
+    /// The maximum number of a person's wallets in one currency.
     pub wallets_of_currency: NonZeroU32,
-    /// Deposits and withdrawals of a wallet that have not ended: each is something at Stripe that is watched.
+    /// The maximum number of unfinished deposits and withdrawals per wallet; each is an object at Stripe that is polled.
     pub open_payments: NonZeroU32,
 }
 
@@ -32,7 +32,7 @@ impl Default for PersonLimits {
 }
 
 impl PersonLimits {
-    /// The largest list of wallets that anybody is given at once.
+    /// The maximum value of `WALLETS_PER_PERSON`, since it is also the length of a list.
     const MOST_WALLETS: u32 = 1_000;
 
     pub(super) fn read(env: &dyn Env) -> Result<Self, ConfigError> {

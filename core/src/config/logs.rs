@@ -6,24 +6,24 @@ use url::Url;
 use super::env::optional;
 use super::{ConfigError, Env};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     #[default]
     Json,
-    /// For people.
+    /// Text for people.
     Pretty,
 }
 
-/// Logs and traces.
+/// The configuration of logs and traces.
 #[derive(Debug, Clone, Default)]
 pub struct LogConfig {
     /// `LOG_FORMAT`: `json` (default) or `pretty`.
     pub format: LogFormat,
-    /// `RUST_LOG`: which lines; [`crate::telemetry::DEFAULT_FILTER`] when not set.
+    /// `RUST_LOG`: which lines are logged; [`crate::telemetry::DEFAULT_FILTER`] when not set.
     pub filter: Option<String>,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces will go. It is checked at the start, and a warning says that this version
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces will go. It is checked at the start, and a warning is logged that this version
     /// does not export them yet.
     pub otlp_endpoint: Option<Url>,
 }
@@ -31,16 +31,16 @@ pub struct LogConfig {
 impl LogConfig {
     /// Reads the three variables.
     ///
-    /// # Errors
+    /// Returns an error that names the first wrong variable.
     /// The first that is wrong.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         Self::read_with(env, LogFormat::Json)
     }
 
-    /// The same for a command at a terminal: what is not set is for a person, and only errors are told amid the answer.
+    /// Reads them for a command at a terminal: by default the format is for people, and only errors are logged.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// Returns an error that names the first wrong variable.
     pub fn read_for_a_person(env: &dyn Env) -> Result<Self, ConfigError> {
         let read = Self::read_with(env, LogFormat::Pretty)?;
         Ok(Self {

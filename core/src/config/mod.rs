@@ -1,26 +1,30 @@
-//! Configuration: read once at the start, from the environment, into one struct per concern.
+//! Configuration: read once at the start from the environment, into one struct per concern.
 //!
-//! A missing or unsafe variable is a [`ConfigError`], one line that names the variable and the mend; programs print it to
+//! A missing or unsafe variable is a [`ConfigError`], one line that names the variable and the fix; programs print it to
 //! standard error and exit with [`CONFIG_EXIT_CODE`]. Each program reads only what it needs: [`ApiConfig`], [`WorkerConfig`],
-//! [`OperatorConfig`]. Secrets do not print. An empty value counts as not set.
+//! [`OperatorConfig`]. Secrets are never printed. An empty value counts as not set.
 //!
-//! Beside the variables every operator knows there are some of our own, all with safe defaults:
+//! Besides the variables that every operator knows, these are our own, all with safe defaults:
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `DATABASE_POOL_SIZE` | 10 | most database connections of one process |
-//! | `REDIS_NAMESPACE` | `wallet` | begins every key of ours but the locks', so that several systems can share one Redis |
-//! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how long a watched row is not looked at when no change of it was announced, up to 3600 |
-//! | `STRIPE_REQUESTS_PER_MINUTE` | 20 | requests of one person for which Stripe is asked while the person waits; 0 for no limit of their own |
-//! | `WALLETS_PER_PERSON`, `WALLETS_PER_CURRENCY` | 100, 25 | most wallets of one person, and of those in one currency |
-//! | `OPEN_PAYMENTS_PER_WALLET` | 1000 | most deposits and withdrawals of one wallet that have not ended |
-//! | `STRIPE_SETTLEMENT_CURRENCIES` | not said | in which currencies the platform is paid; no others are offered |
-//! | `TRUSTED_PROXIES` | nobody | proxies whose `X-Forwarded-For` tells a client's address |
-//! | `JOB_TIMEOUT_SECONDS` | 120 | the longest that one run of a job may take, from 5 to 3600 |
-//! | `DEBT_ALARM_ABOVE` | 100 | above which debt of a person an alarm is raised, in major units; `100,jpy:15000` for some currencies |
-//! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long what runs may take to end after SIGTERM, up to 3600 |
-//! | `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`, `RECONCILE_SECONDS` | 60, 86400, 86400 | how often the books are checked; 0 = never |
-//! | `MONEY_OUT_STOPS_ON` | `violations` | which findings stop money from going out: `violations`, `differences`, `shortages`, `nothing` |
+//! | `DATABASE_POOL_SIZE` | 10 | the maximum number of database connections per process |
+//! | `REDIS_NAMESPACE` | `wallet` | the prefix of all our keys except the locks', so that several systems can share one Redis |
+//! | `SUBSCRIPTION_POLL_SECONDS` | 2 | how often a watched row is read when no change of it was announced, up to 3600 |
+//! | `STRIPE_REQUESTS_PER_MINUTE` | 20 | a person's requests that call Stripe while the person waits; 0 for no limit of their own |
+//! | `WALLETS_PER_PERSON`, `WALLETS_PER_CURRENCY` | 100, 25 | the maximum number of wallets per person, in all and in one currency |
+//! | `OPEN_PAYMENTS_PER_WALLET` | 1000 | the maximum number of unfinished deposits and withdrawals per wallet |
+//! | `STRIPE_SETTLEMENT_CURRENCIES` | not set | the currencies that Stripe settles to the platform; no others are offered |
+//! | `TRUSTED_PROXIES` | none | the proxies whose `X-Forwarded-For` is trusted for a client's address |
+//! | `JOB_TIMEOUT_SECONDS` | 120 | the maximum duration of one run of a job, from 5 to 3600 |
+//! | `DEBT_ALARM_ABOVE` | 100 | a person's debt above which an alarm is raised, in major units; `100,jpy:15000` for some currencies |
+//! | `SHUTDOWN_GRACE_SECONDS` | 25 | how long running work may take to finish after SIGTERM, up to 3600 |
+//! | `VERIFY_QUICK_SECONDS`, `VERIFY_COMPLETE_SECONDS`, `RECONCILE_SECONDS` | 60, 86400, 86400 | how often the ledger is checked; 0 = never |
+//! | `PLATFORM_BALANCE_SECONDS` | 300 | how often Stripe's balance is compared with the wallets; 0 = never |
+//! | `PAYOUT_CHANGE_COOL_OFF_HOURS` | 24 | how long withdrawals are refused after a change of the payout account |
+//! | `STRIPE_CALLS_PER_SECOND` | 20 | the maximum rate of calls to Stripe, over all programs together |
+//! | `REDLOCK_QUORUM_LOSS` | `wait` | without a majority of lock nodes, work waits, or proceeds (`proceed`) under row locks and fences |
+//! | `MONEY_OUT_STOPS_ON` | `violations` | the findings that stop money-out: `violations`, `differences`, `shortages`, `nothing` |
 
 mod api;
 mod checks;
@@ -33,7 +37,7 @@ mod limits;
 mod logs;
 mod network;
 mod redis;
-mod settlement;
+mod settlement_currencies;
 mod stripe;
 mod worker;
 
@@ -54,12 +58,12 @@ pub use limits::PersonLimits;
 pub use logs::{LogConfig, LogFormat};
 pub use network::{AllowedOrigins, TrustedProxies};
 pub use redis::RedisConfig;
-pub use settlement::SettlementCurrencies;
+pub use settlement_currencies::SettlementCurrencies;
 pub use stripe::StripeConfig;
 pub(crate) use stripe::is_loopback;
 pub use worker::{MetricsPort, WorkerConfig};
 
-/// What `wallet-worker migrate` and most operators' commands need: the database and nothing else.
+/// The configuration of `wallet-worker migrate` and most operator commands: the database and nothing else.
 #[derive(Debug, Clone)]
 pub struct OperatorConfig {
     /// PostgreSQL.
@@ -69,10 +73,10 @@ pub struct OperatorConfig {
 }
 
 impl OperatorConfig {
-    /// Reads it.
+    /// Reads the variables.
     ///
     /// # Errors
-    /// The first variable that is missing or wrong.
+    /// Returns an error that names the first missing or wrong variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         Ok(Self {
             database: DatabaseConfig::read(env)?,
@@ -81,7 +85,7 @@ impl OperatorConfig {
     }
 }
 
-/// What `wallet-worker rotate-keys` needs beside the database.
+/// The configuration that `wallet-worker rotate-keys` needs besides the database.
 #[derive(Debug, Clone)]
 pub struct KeysConfig {
     /// The keys that wrap data keys.
@@ -89,10 +93,10 @@ pub struct KeysConfig {
 }
 
 impl KeysConfig {
-    /// Reads it.
+    /// Reads the variables.
     ///
     /// # Errors
-    /// The first variable that is missing or wrong.
+    /// Returns an error that names the first missing or wrong variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         Ok(Self {
             encryption: encryption::wrapping_keys(env)?,
@@ -100,7 +104,7 @@ impl KeysConfig {
     }
 }
 
-/// What `wallet-worker reconcile` needs beside the database.
+/// The configuration that `wallet-worker reconcile` needs besides the database.
 #[derive(Debug, Clone)]
 pub struct ReconcileConfig {
     /// Stripe.
@@ -110,10 +114,10 @@ pub struct ReconcileConfig {
 }
 
 impl ReconcileConfig {
-    /// Reads it.
+    /// Reads the variables.
     ///
     /// # Errors
-    /// The first variable that is missing or wrong.
+    /// Returns an error that names the first missing or wrong variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         Ok(Self {
             stripe: StripeConfig::read(env)?,
@@ -124,10 +128,10 @@ impl ReconcileConfig {
 
 fn grace(env: &dyn Env) -> Result<Duration, ConfigError> {
     const NAME: &str = "SHUTDOWN_GRACE_SECONDS";
-    const MEND: &str = "set it to a number of seconds from 0 to 3600";
-    let seconds: u32 = env::parsed(env, NAME, 25, MEND)?;
+    const FIX: &str = "set it to a number of seconds from 0 to 3600";
+    let seconds: u32 = env::parsed(env, NAME, 25, FIX)?;
     if seconds > 3_600 {
-        return Err(ConfigError::new(NAME, "is more than an hour", MEND));
+        return Err(ConfigError::new(NAME, "is more than an hour", FIX));
     }
     Ok(Duration::from_secs(seconds.into()))
 }

@@ -1,4 +1,4 @@
-//! Who stands between the API and its clients, and from where they come: `TRUSTED_PROXIES` and `CORS_ALLOWED_ORIGINS`.
+//! The proxies between the API and its clients, and the clients' origins: `TRUSTED_PROXIES` and `CORS_ALLOWED_ORIGINS`.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -18,12 +18,12 @@ pub struct AllowedOrigins(Vec<String>);
 
 impl AllowedOrigins {
     pub(super) fn read(env: &dyn Env) -> Result<Self, ConfigError> {
-        const MEND: &str =
+        const FIX: &str =
             "set it to origins, comma-separated, such as https://app.example.com,http://localhost:3000";
         let text = optional(env, ALLOWED_ORIGINS)?.unwrap_or_default();
         let origins = items(&text).map(|item| {
             let refused =
-                |problem: &str| ConfigError::new(ALLOWED_ORIGINS, format!("{item:?} {problem}"), MEND);
+                |problem: &str| ConfigError::new(ALLOWED_ORIGINS, format!("{item:?} {problem}"), FIX);
             if item == "*" {
                 return Err(refused("would allow every page"));
             }
@@ -31,7 +31,7 @@ impl AllowedOrigins {
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(refused("is neither https nor http"));
             }
-            // A browser writes no port where it is the usual one, and the host in lower case.
+            // A browser leaves out the port if it is the default one, and writes the host in lower case.
             let origin = url.origin().ascii_serialization();
             if item.trim_end_matches('/').eq_ignore_ascii_case(&origin) {
                 Ok(origin)
@@ -42,19 +42,19 @@ impl AllowedOrigins {
         origins.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether pages of this origin may, as a browser writes it in `Origin`.
+    /// Returns whether pages of this origin, as a browser writes it in `Origin`, may use the API.
     #[must_use]
     pub fn contains(&self, origin: &str) -> bool {
         self.0.iter().any(|allowed| allowed == origin)
     }
 
-    /// Each of them.
+    /// Iterates over the origins.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
-/// The proxies whose `X-Forwarded-For` is believed. Whoever else sends that header could pretend to be anybody.
+/// The proxies whose `X-Forwarded-For` is trusted. Any other sender of that header could pretend to have any address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -62,7 +62,7 @@ impl FromStr for TrustedProxies {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        const MEND: &str = "set it to addresses or networks, comma-separated, such as 10.0.0.0/8,192.168.1.5";
+        const FIX: &str = "set it to addresses or networks, comma-separated, such as 10.0.0.0/8,192.168.1.5";
         let networks = items(text).map(|item| {
             let network = item
                 .parse::<IpNet>()
@@ -71,13 +71,13 @@ impl FromStr for TrustedProxies {
                 Ok(network) if network.prefix_len() == 0 => Err(ConfigError::new(
                     TRUSTED_PROXIES,
                     format!("{item:?} would believe everybody"),
-                    MEND,
+                    FIX,
                 )),
                 Ok(network) => Ok(network.trunc()),
                 Err(_) => Err(ConfigError::new(
                     TRUSTED_PROXIES,
                     format!("{item:?} is no address"),
-                    MEND,
+                    FIX,
                 )),
             }
         });
@@ -90,7 +90,7 @@ impl TrustedProxies {
         optional(env, TRUSTED_PROXIES)?.unwrap_or_default().parse()
     }
 
-    /// Whether the proxy at this address is believed.
+    /// Returns whether the proxy at this address is trusted.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -1,4 +1,4 @@
-//! `REDIS_URL` and `REDLOCK_URLS`.
+//! `REDIS_URL`, `REDIS_NAMESPACE`, `REDLOCK_URLS` and `REDLOCK_QUORUM_LOSS`.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -10,21 +10,21 @@ use crate::locks::QuorumLoss;
 /// Redis: the queue's node and the lock nodes.
 #[derive(Debug, Clone)]
 pub struct RedisConfig {
-    /// `REDIS_URL`: queue, sessions, caches, rate limits.
+    /// `REDIS_URL`: the node of the queue, sessions, caches and rate limits.
     pub url: SecretString,
-    /// `REDIS_NAMESPACE`: begins every key of ours but the locks', so that several systems can share one Redis.
+    /// `REDIS_NAMESPACE`: the prefix of all our keys except the locks', so that several systems can share one Redis.
     pub namespace: String,
-    /// `REDLOCK_URLS`: independent lock nodes, each named once; [`RedisConfig::url`] alone when not set.
+    /// `REDLOCK_URLS`: the independent lock nodes, each named once; only [`RedisConfig::url`] when not set.
     pub lock_urls: Vec<SecretString>,
     /// `REDLOCK_QUORUM_LOSS`: what workers do while fewer than a majority of the lock nodes answer.
     pub quorum_loss: QuorumLoss,
 }
 
 impl RedisConfig {
-    /// Reads the variables.
+    /// Reads the four variables.
     ///
     /// # Errors
-    /// The first that is missing or wrong.
+    /// Returns an error that names the first missing or wrong variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         let url = SecretString::from(required(env, "REDIS_URL", "set it to redis://host:6379")?);
         check("REDIS_URL", &url)?;
@@ -33,7 +33,7 @@ impl RedisConfig {
         for lock_url in &lock_urls {
             check("REDLOCK_URLS", lock_url)?;
             if seen.contains(&lock_url.expose_secret()) {
-                // One node that votes twice would be a quorum by itself.
+                // A node that votes twice would be a quorum by itself.
                 return Err(ConfigError::new(
                     "REDLOCK_URLS",
                     "names a node twice",
@@ -86,8 +86,8 @@ fn namespace(env: &dyn Env) -> Result<String, ConfigError> {
 }
 
 fn check(name: &'static str, text: &SecretString) -> Result<(), ConfigError> {
-    let mend = "use redis://host:6379/0, rediss:// with TLS, or redis+unix:///path?db=0";
-    let refused = |problem: String| ConfigError::new(name, problem, mend);
+    let fix = "use redis://host:6379/0, rediss:// with TLS, or redis+unix:///path?db=0";
+    let refused = |problem: String| ConfigError::new(name, problem, fix);
     let url = Url::parse(text.expose_secret()).map_err(|error| refused(format!("is not a URL ({error})")))?;
     let known: &[&str] = match url.scheme() {
         "redis" | "rediss" if url.host_str().is_some_and(|host| !host.is_empty()) => &["protocol"],
@@ -95,7 +95,7 @@ fn check(name: &'static str, text: &SecretString) -> Result<(), ConfigError> {
         "redis+unix" | "unix" => &["db", "user", "pass", "protocol"],
         _ => return Err(refused("is not a Redis URL".to_owned())),
     };
-    // The client would drop what it does not know without a word, such as a timeout.
+    // The client would silently drop an option that it does not know, such as a timeout.
     if let Some((option, _)) = url
         .query_pairs()
         .find(|(option, _)| !known.contains(&option.as_ref()))
@@ -110,7 +110,7 @@ fn check(name: &'static str, text: &SecretString) -> Result<(), ConfigError> {
     {
         return Err(refused("has a part after # that is not followed".to_owned()));
     }
-    // The number of the database and the rest, as the client reads them; its message has no value.
+    // Checks the database number and the rest as the client parses them; its message contains no value.
     redis::Client::open(url).map_err(|error| {
         refused(format!(
             "cannot be read ({})",

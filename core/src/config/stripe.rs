@@ -11,12 +11,12 @@ const KEY: &str = "STRIPE_SECRET_KEY";
 const BASE: &str = "STRIPE_API_BASE";
 const WEBHOOK: &str = "STRIPE_WEBHOOK_SECRET";
 const CALLS: &str = "STRIPE_CALLS_PER_SECOND";
-/// Below the 25 of Stripe's sandboxes, and far below the 100 of live mode (<https://docs.stripe.com/rate-limits>).
+/// Below the limit of 25 in Stripe's sandboxes, and far below the 100 of live mode (<https://docs.stripe.com/rate-limits>).
 const DEFAULT_CALLS: u32 = 20;
 const MOST_CALLS: u32 = 1_000;
 const VENDOR_HOST: &str = "api.stripe.com";
 
-/// How Stripe is reached.
+/// The connection to Stripe.
 #[derive(Debug, Clone)]
 pub struct StripeConfig {
     /// `STRIPE_SECRET_KEY`.
@@ -25,17 +25,17 @@ pub struct StripeConfig {
     pub api_base: Url,
     /// Whether the key moves real money.
     pub live: bool,
-    /// `STRIPE_CALLS_PER_SECOND`: how many calls the platform may make, all programs together. Housekeeping keeps to a quarter of it.
+    /// `STRIPE_CALLS_PER_SECOND`: the maximum for the platform, over all programs together. Housekeeping keeps to a quarter of it.
     pub calls_per_second: u32,
-    /// `STRIPE_SETTLEMENT_CURRENCIES`: in which currencies the platform is paid.
-    pub settlement: SettlementCurrencies,
+    /// `STRIPE_SETTLEMENT_CURRENCIES`: the currencies that Stripe settles to the platform.
+    pub settlement_currencies: SettlementCurrencies,
 }
 
 impl StripeConfig {
-    /// Reads the key and the base URL, and refuses combinations that would show a key to strangers.
+    /// Reads the variables, and refuses combinations that would show a key to strangers.
     ///
     /// # Errors
-    /// The first that is missing or unsafe.
+    /// Returns an error that names the first missing or unsafe variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         let secret_key = required(
             env,
@@ -60,19 +60,19 @@ impl StripeConfig {
             api_base,
             live,
             calls_per_second: calls_per_second(env)?,
-            settlement: SettlementCurrencies::read(env)?,
+            settlement_currencies: SettlementCurrencies::read(env)?,
         })
     }
 }
 
-/// Whether it is a live key; an error when it is no secret key at all.
+/// Returns whether a secret key is a live key, or an error if it is no secret key at all.
 fn is_live(key: &str) -> Result<bool, ConfigError> {
-    let mend = "set it to the secret key from the Stripe dashboard (sk_test_… or sk_live_…)";
+    let fix = "set it to the secret key from the Stripe dashboard (sk_test_… or sk_live_…)";
     if is_placeholder(key) {
-        return Err(ConfigError::new(KEY, "is a placeholder", mend));
+        return Err(ConfigError::new(KEY, "is a placeholder", fix));
     }
     if key.starts_with("pk_") {
-        return Err(ConfigError::new(KEY, "is a publishable key", mend));
+        return Err(ConfigError::new(KEY, "is a publishable key", fix));
     }
     let kinds = [
         ("sk_test_", false),
@@ -92,30 +92,30 @@ fn is_live(key: &str) -> Result<bool, ConfigError> {
         {
             Ok(live)
         }
-        _ => Err(ConfigError::new(KEY, "is not a Stripe secret key", mend)),
+        _ => Err(ConfigError::new(KEY, "is not a Stripe secret key", fix)),
     }
 }
 
 fn calls_per_second(env: &dyn Env) -> Result<u32, ConfigError> {
-    let mend = "set it to a number from 1 to 1000";
-    let calls = parsed(env, CALLS, DEFAULT_CALLS, mend)?;
+    let fix = "set it to a number from 1 to 1000";
+    let calls = parsed(env, CALLS, DEFAULT_CALLS, fix)?;
     if !(1..=MOST_CALLS).contains(&calls) {
-        return Err(ConfigError::new(CALLS, format!("is {calls}"), mend));
+        return Err(ConfigError::new(CALLS, format!("is {calls}"), fix));
     }
     Ok(calls)
 }
 
 fn api_base(env: &dyn Env) -> Result<Url, ConfigError> {
-    let mend = "remove it for Stripe itself, or set it to the simulator's http://127.0.0.1:<port>";
+    let fix = "remove it for Stripe itself, or set it to the simulator's http://127.0.0.1:<port>";
     let text = optional(env, BASE)?.unwrap_or_else(|| format!("https://{VENDOR_HOST}"));
     let url =
-        Url::parse(&text).map_err(|error| ConfigError::new(BASE, format!("is not a URL ({error})"), mend))?;
+        Url::parse(&text).map_err(|error| ConfigError::new(BASE, format!("is not a URL ({error})"), fix))?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     if !bare || !url.username().is_empty() || url.password().is_some() {
         return Err(ConfigError::new(
             BASE,
             "has more than a scheme, a host and a port",
-            mend,
+            fix,
         ));
     }
     match url.scheme() {
@@ -126,11 +126,11 @@ fn api_base(env: &dyn Env) -> Result<Url, ConfigError> {
             "is plain http to another machine",
             "use https",
         )),
-        _ => Err(ConfigError::new(BASE, "is not an http(s) URL", mend)),
+        _ => Err(ConfigError::new(BASE, "is not an http(s) URL", fix)),
     }
 }
 
-/// Whether a URL leads to this machine.
+/// Returns whether a URL leads to this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -140,19 +140,19 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Fewest characters behind `whsec_`.
+/// The minimum number of characters after `whsec_`.
 const SHORTEST_SIGNING_SECRET: usize = 8;
 
 /// Reads `STRIPE_WEBHOOK_SECRET`: one signing secret or several (rotation, the Connect endpoint), each `whsec_…`.
 ///
 /// # Errors
-/// When there is none, or one of them is not a signing secret.
+/// Returns an error if there is none, or one of them is not a signing secret.
 pub(super) fn webhook_secrets(env: &dyn Env) -> Result<Vec<SecretString>, ConfigError> {
-    let mend = "set it to the endpoint's signing secret (whsec_…), several separated by commas";
-    required(env, WEBHOOK, mend)?;
+    let fix = "set it to the endpoint's signing secret (whsec_…), several separated by commas";
+    required(env, WEBHOOK, fix)?;
     let secrets = secret_list(env, WEBHOOK)?;
     if secrets.is_empty() {
-        return Err(ConfigError::new(WEBHOOK, "is empty", mend));
+        return Err(ConfigError::new(WEBHOOK, "is empty", fix));
     }
     for secret in &secrets {
         let problem = match secret.expose_secret().strip_prefix("whsec_") {
@@ -163,7 +163,7 @@ pub(super) fn webhook_secrets(env: &dyn Env) -> Result<Vec<SecretString>, Config
             Some(rest) if is_pattern(rest.as_bytes()) => "holds a signing secret anyone would guess",
             Some(_) => continue,
         };
-        return Err(ConfigError::new(WEBHOOK, problem, mend));
+        return Err(ConfigError::new(WEBHOOK, problem, fix));
     }
     Ok(secrets)
 }

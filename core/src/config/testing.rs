@@ -1,13 +1,13 @@
-//! Environments for the tests of this module.
+//! Environments for the tests of the configuration.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 
 use super::{ConfigError, Env};
 
-/// A good encryption key.
+/// A valid encryption key.
 pub(super) const KEY: &str = "9c1185a5c5e9fc54612808977ee8f548b2258d31ddadef707ba7a2b8b7e1f0a3";
-/// A good token secret.
+/// A valid token secret.
 pub(super) const JWT: &str = "mD3x8Wq0Zr7Yt2Kp5Vn9Lb4Hs6Jf1Gc3";
 
 const GOOD: [(&str, &str); 6] = [
@@ -19,7 +19,7 @@ const GOOD: [(&str, &str); 6] = [
     ("JWT_SECRET", JWT),
 ];
 
-/// Only these variables.
+/// An environment of these variables only.
 pub(super) fn with(values: &[(&str, &str)]) -> impl Env + use<> {
     let values: HashMap<String, OsString> = values
         .iter()
@@ -28,17 +28,17 @@ pub(super) fn with(values: &[(&str, &str)]) -> impl Env + use<> {
     move |name: &str| values.get(name).cloned()
 }
 
-/// All that is required.
+/// An environment of all required variables.
 pub(super) fn good() -> impl Env + use<> {
     with(&GOOD)
 }
 
-/// All that is required, with some added or replaced.
+/// An environment of all required variables, with some added or replaced.
 pub(super) fn good_with(values: &[(&str, &str)]) -> impl Env + use<> {
     with(&[GOOD.as_slice(), values].concat())
 }
 
-/// All that is required, but for some.
+/// An environment of all required variables but for some.
 pub(super) fn without(names: &[&str]) -> impl Env + use<> {
     let kept: Vec<_> = GOOD
         .into_iter()
@@ -47,7 +47,7 @@ pub(super) fn without(names: &[&str]) -> impl Env + use<> {
     with(&kept)
 }
 
-/// The one line with which a program would stop.
+/// Returns the one line with which a program would stop.
 pub(super) fn error_of<T>(result: Result<T, ConfigError>) -> String {
     let line = result.err().expect("a configuration that is refused").to_string();
     assert_eq!(line.lines().count(), 1, "{line}");

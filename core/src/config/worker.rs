@@ -1,4 +1,4 @@
-//! What only the worker needs: `WORKER_QUEUES`, `WORKER_CONCURRENCY`, `METRICS_PORT`.
+//! The configuration of the worker alone: `WORKER_QUEUES`, `WORKER_CONCURRENCY`, `JOB_TIMEOUT_SECONDS` and others.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -22,16 +22,16 @@ const MOST_CONCURRENCY: usize = 1_000;
 /// Where the worker serves metrics and health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricsPort {
-    /// Not set: this port, or the next free one, logged.
+    /// Not set: this port, or the next free one, which is logged.
     FirstFreeFrom(u16),
-    /// Set: this port; when another process has it, the next free one, with a warning, because a worker that is scaled by a number shares
-    /// its variables with others.
+    /// Set: this port. If another process has it, the next free one, with a warning, because workers that are scaled by a replica count
+    /// share their variables.
     Asked(u16),
-    /// `0`: nowhere.
+    /// `0`: they are not served.
     Off,
 }
 
-/// Everything `wallet-worker run` needs.
+/// The configuration of `wallet-worker run`.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     /// PostgreSQL.
@@ -42,29 +42,29 @@ pub struct WorkerConfig {
     pub stripe: StripeConfig,
     /// The keys that wrap data keys.
     pub encryption: WrappingKeys,
-    /// `WORKER_QUEUES`: each once, in the order of [`QueueName::ALL`]; never empty.
+    /// `WORKER_QUEUES`: each queue once, in the order of [`QueueName::ALL`]; never empty.
     pub queues: Vec<QueueName>,
-    /// `WORKER_CONCURRENCY`: jobs at once per queue.
+    /// `WORKER_CONCURRENCY`: the number of concurrent jobs per queue.
     pub concurrency: NonZeroUsize,
-    /// `JOB_TIMEOUT_SECONDS`: the longest that one run of a job may take; then it is dropped, or its lease no longer renewed.
+    /// `JOB_TIMEOUT_SECONDS`: the maximum duration of one run of a job. After it the run is dropped, or its lease is no longer renewed.
     pub job_timeout: Duration,
     /// `METRICS_PORT`.
     pub metrics_port: MetricsPort,
-    /// How often the books are checked.
+    /// How often the ledger is checked, and which findings stop money-out.
     pub checks: ChecksConfig,
-    /// `DEBT_ALARM_ABOVE`: above which debt of a person somebody is told.
+    /// `DEBT_ALARM_ABOVE`: a person's debt above which an alarm is raised.
     pub debt_alarms: AlarmLimits,
     /// Logs and traces.
     pub logs: LogConfig,
-    /// `SHUTDOWN_GRACE_SECONDS`: how long running jobs may take to end after SIGTERM.
+    /// `SHUTDOWN_GRACE_SECONDS`: how long running jobs may take to finish after SIGTERM.
     pub shutdown_grace: Duration,
 }
 
 impl WorkerConfig {
-    /// Reads all of it.
+    /// Reads all variables of the worker.
     ///
     /// # Errors
-    /// The first variable that is missing or unsafe.
+    /// Returns an error that names the first missing or unsafe variable.
     pub fn read(env: &dyn Env) -> Result<Self, ConfigError> {
         Ok(Self {
             database: DatabaseConfig::read(env)?,
@@ -85,15 +85,15 @@ impl WorkerConfig {
 
 fn debt_alarms(env: &dyn Env) -> Result<AlarmLimits, ConfigError> {
     const NAME: &str = "DEBT_ALARM_ABOVE";
-    let mend = "set it to an amount in major units for every currency, such as 100, or 100,jpy:15000 with others for some";
+    let fix = "set it to an amount in major units for every currency, such as 100, or 100,jpy:15000 with others for some";
     let text = optional(env, NAME)?.unwrap_or_else(|| DEFAULT_DEBT_ALARM.to_owned());
     text.parse()
-        .map_err(|error: InvalidLimits| ConfigError::new(NAME, error.to_string(), mend))
+        .map_err(|error: InvalidLimits| ConfigError::new(NAME, error.to_string(), fix))
 }
 
 fn queues(env: &dyn Env) -> Result<Vec<QueueName>, ConfigError> {
     const NAME: &str = "WORKER_QUEUES";
-    let mend =
+    let fix =
         "list some of transfers, deposits, withdrawals, webhooks, maintenance, or remove it to serve all";
     let Some(text) = optional(env, NAME)? else {
         return Ok(QueueName::ALL.to_vec());
@@ -102,11 +102,11 @@ fn queues(env: &dyn Env) -> Result<Vec<QueueName>, ConfigError> {
     for item in items(&text) {
         let queue: QueueName = item
             .parse()
-            .map_err(|_| ConfigError::new(NAME, format!("names the unknown queue {item:?}"), mend))?;
+            .map_err(|_| ConfigError::new(NAME, format!("names the unknown queue {item:?}"), fix))?;
         named.push(queue);
     }
     if named.is_empty() {
-        return Err(ConfigError::new(NAME, "names no queue", mend));
+        return Err(ConfigError::new(NAME, "names no queue", fix));
     }
     Ok(QueueName::ALL
         .iter()
@@ -116,19 +116,19 @@ fn queues(env: &dyn Env) -> Result<Vec<QueueName>, ConfigError> {
 }
 
 fn concurrency(env: &dyn Env) -> Result<NonZeroUsize, ConfigError> {
-    let mend = "set it to a number from 1 to 1000";
-    let jobs = parsed(env, CONCURRENCY, DEFAULT_CONCURRENCY, mend)?;
+    let fix = "set it to a number from 1 to 1000";
+    let jobs = parsed(env, CONCURRENCY, DEFAULT_CONCURRENCY, fix)?;
     if jobs.get() > MOST_CONCURRENCY {
-        return Err(ConfigError::new(CONCURRENCY, "is more than 1000", mend));
+        return Err(ConfigError::new(CONCURRENCY, "is more than 1000", fix));
     }
     Ok(jobs)
 }
 
 fn job_timeout(env: &dyn Env) -> Result<Duration, ConfigError> {
-    let mend = "set it to a number of seconds from 5 to 3600";
-    let seconds: u32 = parsed(env, JOB_TIMEOUT, 120, mend)?;
+    let fix = "set it to a number of seconds from 5 to 3600";
+    let seconds: u32 = parsed(env, JOB_TIMEOUT, 120, fix)?;
     if !(5..=3_600).contains(&seconds) {
-        return Err(ConfigError::new(JOB_TIMEOUT, format!("is {seconds}"), mend));
+        return Err(ConfigError::new(JOB_TIMEOUT, format!("is {seconds}"), fix));
     }
     Ok(Duration::from_secs(seconds.into()))
 }

@@ -1,4 +1,4 @@
-//! Data keys in the clear, for a short while.
+//! A cache of unwrapped data keys, for a short time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use super::data_key::DataKey;
 
-/// How long an unwrapped key may be used. Another process may have destroyed it meanwhile, so this bounds how long an
-/// erased person can still be read.
+/// How long an unwrapped key may be used. Another process may have destroyed it in the meantime, so this bounds how long an
+/// erased person's data can still be read.
 const TIME_TO_LIVE: TimeDelta = TimeDelta::minutes(5);
 
-/// Most keys in memory.
+/// The maximum number of keys in memory.
 const CAPACITY: usize = 10_000;
 
-/// A bounded cache in two generations: the young one takes new keys until it is half the capacity or one lifetime old, then
-/// becomes the old one, and the old one is wiped. No bookkeeping on a hit, and nothing stays past two lifetimes while keys come.
+/// A bounded cache of two generations: the young one takes new keys until it has half the capacity or is one lifetime old, then
+/// becomes the old one, which is wiped. A hit needs no bookkeeping, and no key stays past two lifetimes while new keys arrive.
 pub(super) struct KeyCache {
     generations: Mutex<Generations>,
 }
@@ -35,7 +35,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// A clock that was set back makes an entry stale rather than immortal.
+    /// Returns whether the key may be used. A clock that was set back makes an entry stale rather than immortal.
     fn is_fresh(&self, now: DateTime<Utc>) -> bool {
         (TimeDelta::zero()..TIME_TO_LIVE).contains(&(now - self.loaded_at))
     }

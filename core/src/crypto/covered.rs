@@ -1,15 +1,15 @@
-//! Whether the configured wrapping keys are those that the data keys are under.
+//! Checks whether the configured wrapping keys are those that wrap the stored data keys.
 
 use super::{CryptoError, Fingerprint, KeyOwner, Vault};
 
-/// How the configured wrapping keys and the stored data keys go together.
+/// How many of the stored data keys the configured wrapping keys can unwrap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Covered {
     /// Every data key can be unwrapped.
     Wholly,
-    /// Those under these keys cannot: a rotation whose retired key was taken away before it was done.
+    /// Data keys under these keys cannot be unwrapped: a retired key was removed before its rotation was complete.
     Partly(Vec<Fingerprint>),
-    /// The system's own data key is under this one, or all of them are, and it is not configured: nothing can be sealed or opened.
+    /// Nothing can be sealed or opened: the key of the system's own data key, or every key in use (the first is named), is not configured.
     Not(Fingerprint),
 }
 
@@ -92,7 +92,7 @@ mod tests {
             "retired keys unwrap"
         );
 
-        // The new key is the current one, and both were in use when the old one was taken away.
+        // The new key is the current one, and both were in use when the old one was removed.
         seal(&both, user(2)).await;
         assert_eq!(
             two.covered().await.unwrap(),
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(two.covered().await.unwrap(), Covered::Wholly);
         assert_eq!(one.covered().await.unwrap(), Covered::Not(name(&two)));
 
-        // What was destroyed needs no key.
+        // A destroyed data key needs no wrapping key.
         seal(&vault(3, &[2]), user(3)).await;
         assert_eq!(
             two.covered().await.unwrap(),

@@ -9,21 +9,21 @@ use super::material::KEY_BYTES;
 use super::sealed::{NONCE_BYTES, TAG_BYTES};
 use super::{CryptoError, Place, Sealed, UnreadableKind};
 
-/// A data key in the clear: lives in memory only, wiped when dropped, never printed.
+/// An unwrapped data key: it exists in memory only, is wiped when dropped and never printed.
 pub(super) struct DataKey {
     id: Uuid,
     bytes: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 impl DataKey {
-    /// A new random key named `id`.
+    /// Generates a random key named `id`.
     pub(super) fn generate(id: Uuid) -> Result<Self, CryptoError> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(bytes.as_mut_slice()).map_err(CryptoError::Randomness)?;
         Ok(Self { id, bytes })
     }
 
-    /// The key `id` as it came out of its wrapping.
+    /// Takes the unwrapped bytes of the key `id`.
     pub(super) fn from_unwrapped(id: Uuid, bytes: &[u8]) -> Result<Self, CryptoError> {
         let bytes = bytes
             .try_into()
@@ -42,11 +42,11 @@ impl DataKey {
         &self.bytes
     }
 
-    /// Seals a value for its place, with a fresh nonce.
+    /// Seals a value for its place, with a new nonce.
     pub(super) fn seal(&self, place: &Place, value: &[u8]) -> Result<Sealed, CryptoError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(CryptoError::Randomness)?;
-        // Room for the tag from the start: the plaintext is overwritten in place and leaves no copy behind.
+        // The capacity includes the tag, so that the plaintext is overwritten in place and leaves no copy behind.
         let mut body = Vec::with_capacity(value.len() + TAG_BYTES);
         body.extend_from_slice(value);
         self.cipher()

@@ -1,7 +1,7 @@
-//! Keyed digests of what people have sent: equal for equal messages, and worth nothing to whoever has the rows alone.
+//! Keyed digests of what people have sent: equal for equal messages, and worthless to a reader of the rows alone.
 //!
-//! A bare digest of an account number is found by trying all account numbers. The key is derived (HKDF-SHA256, RFC 5869) from the system's
-//! data key, which `ENCRYPTION_SECRET_KEY` wraps: rotation re-wraps it, so digests go on to match under new and previous keys alike.
+//! An unkeyed digest of an account number could be reversed by trying all account numbers. The key is derived (HKDF-SHA256, RFC 5869) from the
+//! system's data key, which `ENCRYPTION_SECRET_KEY` wraps: a rotation only re-wraps that, so digests match before and after it.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,17 +11,17 @@ use zeroize::Zeroizing;
 use super::data_key::DataKey;
 use super::{CryptoError, UnreadableKind};
 
-/// Bytes of a digest, and of its key.
+/// The length of a digest, and of its key, in bytes.
 const BYTES: usize = 32;
 
-/// Makes digests for one purpose.
+/// Computes the digests of one purpose.
 #[derive(Clone)]
 pub struct Digester {
     key: Zeroizing<[u8; BYTES]>,
 }
 
 impl Digester {
-    /// The digester of a purpose: others have other keys.
+    /// Returns the digester of a purpose; each purpose has a key of its own.
     pub(super) fn derived(from: &DataKey, purpose: &str) -> Result<Self, CryptoError> {
         let mut key = Zeroizing::new([0; BYTES]);
         Hkdf::<Sha256>::new(None, from.bytes())
@@ -30,7 +30,7 @@ impl Digester {
         Ok(Self { key })
     }
 
-    /// A digester of a test's own.
+    /// Returns a digester with a sample key.
     #[cfg(test)]
     pub(crate) fn sample(byte: u8) -> Self {
         Self {
@@ -38,10 +38,10 @@ impl Digester {
         }
     }
 
-    /// HMAC-SHA256 of a message.
+    /// Returns the HMAC-SHA256 of a message.
     #[must_use]
     pub fn digest(&self, message: &[u8]) -> Vec<u8> {
-        // A key of any length is one (RFC 2104).
+        // HMAC accepts a key of any length (RFC 2104).
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.as_slice()) else {
             return Vec::new();
         };

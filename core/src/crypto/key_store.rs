@@ -1,4 +1,4 @@
-//! The port to where wrapped data keys are kept.
+//! The interface of the store of wrapped data keys.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,13 +11,13 @@ use super::Fingerprint;
 pub struct WrappedKey(String);
 
 impl WrappedKey {
-    /// The text of `user_keys.wrapped_key`.
+    /// Takes the text of `user_keys.wrapped_key`.
     #[must_use]
     pub fn from_column(text: String) -> Self {
         Self(text)
     }
 
-    /// The text for `user_keys.wrapped_key`.
+    /// Returns the text for `user_keys.wrapped_key`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -31,43 +31,43 @@ pub struct StoredKey {
     pub owner: Uuid,
     /// The id that sealed values name.
     pub key_id: Uuid,
-    /// Which wrapping key wraps it.
+    /// The fingerprint of the key that wraps it.
     pub wrapping_key: Fingerprint,
-    /// The wrapped key; none once destroyed.
+    /// The wrapped key, or `None` once it is destroyed.
     pub wrapped: Option<WrappedKey>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// One data key wrapped anew.
+/// A data key with its old and its new wrapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrapping {
-    /// Whose key.
+    /// The key's owner.
     pub owner: Uuid,
-    /// The wrapping it replaces: another one found in the row is left alone.
+    /// The wrapping to replace; a row that holds another one is left unchanged.
     pub replaces: WrappedKey,
     /// The new wrapping.
     pub wrapped: WrappedKey,
 }
 
-/// The keys could not be read or written; what was asked may be tried again.
+/// The keys could not be read or written; the operation may be tried again.
 #[derive(Debug, thiserror::Error)]
 #[error("the data keys cannot be reached")]
 pub struct KeyStoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Keeps one data key for each owner.
+/// Stores one data key for each owner.
 #[async_trait]
 pub trait KeyStore: Send + Sync + 'static {
-    /// The owner's key, destroyed or not.
+    /// Returns the owner's key, destroyed or not.
     async fn load(&self, owner: Uuid) -> Result<Option<StoredKey>, KeyStoreError>;
 
-    /// Stores a key unless its owner has one already, and gives the one that is there afterwards.
+    /// Stores a key unless its owner has one already, and returns the one that is stored afterwards.
     async fn insert_if_absent(&self, key: StoredKey) -> Result<StoredKey, KeyStoreError>;
 
-    /// The wrapping keys that data keys are under, each once; those of destroyed ones do not count.
+    /// Returns the fingerprints of the keys that wrap data keys, each once; destroyed data keys do not count.
     async fn wrapping_keys(&self) -> Result<Vec<Fingerprint>, KeyStoreError>;
 
-    /// Up to `limit` keys, in the order of their owners and after `after`, that another key than `current` wraps.
+    /// Returns up to `limit` keys that a key other than `current` wraps, ordered by owner and after `after`.
     async fn wrapped_otherwise(
         &self,
         current: &Fingerprint,
@@ -75,7 +75,7 @@ pub trait KeyStore: Send + Sync + 'static {
         limit: i64,
     ) -> Result<Vec<StoredKey>, KeyStoreError>;
 
-    /// Puts new wrappings in the place of those they replace; gives how many rows changed.
+    /// Replaces old wrappings by new ones; returns how many rows changed.
     async fn replace_wrappings(
         &self,
         current: &Fingerprint,
@@ -83,6 +83,6 @@ pub trait KeyStore: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<usize, KeyStoreError>;
 
-    /// Destroys the owner's key and keeps the row; false when there was none left to destroy.
+    /// Destroys the owner's key but keeps the row; returns `false` if there was no key left to destroy.
     async fn destroy(&self, owner: Uuid, now: DateTime<Utc>) -> Result<bool, KeyStoreError>;
 }

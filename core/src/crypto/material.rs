@@ -1,4 +1,4 @@
-//! The bytes of a wrapping key, as an operator gives them.
+//! The bytes of a wrapping key, as an operator configures them.
 
 use base64::Engine;
 use base64::alphabet;
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::weakness::{is_pattern, is_placeholder};
 
-/// How long a wrapping key is, in bytes.
+/// The length of a wrapping key in bytes.
 pub(super) const KEY_BYTES: usize = 32;
 
 const LENIENT: GeneralPurposeConfig =
@@ -15,40 +15,40 @@ const LENIENT: GeneralPurposeConfig =
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// 32 bytes fit to wrap data keys: not a placeholder, not a pattern. Wiped from memory when dropped; never printed.
+/// 32 bytes fit to wrap data keys: neither a placeholder nor a pattern. Wiped from memory when dropped; never printed.
 #[derive(Clone)]
 pub struct KeyMaterial(Zeroizing<[u8; KEY_BYTES]>);
 
-/// Why a text or bytes are no wrapping key.
+/// The reason why a text or bytes cannot be a wrapping key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
-    /// Nothing there.
+    /// It is empty.
     #[error("is empty")]
     Empty,
-    /// A sample out of a guide.
+    /// A sample from a guide.
     #[error("is a placeholder, not a key")]
     Placeholder,
-    /// All bytes zero.
+    /// All bytes are zero.
     #[error("is all zeros")]
     AllZero,
     /// A repeated or counted pattern.
     #[error("follows a pattern anyone would guess")]
     Pattern,
-    /// Neither of the three forms.
+    /// In none of the three forms.
     #[error("is not 32 bytes (64 hex digits, base64, or 32 characters)")]
     WrongLength,
 }
 
 impl KeyProblem {
-    /// What an operator does about it: the same for every problem.
-    pub const MEND: &str = "make a new one with `openssl rand -hex 32`";
+    /// The fix for an operator, the same for every problem.
+    pub const FIX: &str = "make a new one with `openssl rand -hex 32`";
 }
 
 impl KeyMaterial {
     /// Reads 64 hex digits, base64 (standard or URL-safe, with or without padding), or exactly 32 characters.
     ///
     /// # Errors
-    /// When the text is not 32 bytes in one of these forms, or is a key nobody should use.
+    /// When the text is not 32 bytes in one of these forms, or is too weak to use as a key.
     pub fn parse(text: &str) -> Result<Self, KeyProblem> {
         if text.is_empty() {
             return Err(KeyProblem::Empty);
@@ -75,7 +75,7 @@ impl KeyMaterial {
         Self::from_bytes(bytes)
     }
 
-    /// Takes 32 bytes as they are.
+    /// Takes the 32 bytes themselves as the key.
     ///
     /// # Errors
     /// [`KeyProblem::AllZero`] and [`KeyProblem::Pattern`].

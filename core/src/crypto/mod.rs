@@ -1,17 +1,17 @@
-//! Encryption of personal data and of what Stripe was told: envelope encryption, bound to the place of the value.
+//! Encryption of personal data and of what is sent to and comes from Stripe: envelope encryption, bound to the value's place.
 //!
-//! `ENCRYPTION_SECRET_KEY` never touches a field. It wraps ([`WrappingKeys`], XChaCha20-Poly1305) one random data key for each
-//! person, kept in `user_keys`; the fields are sealed under that data key (AES-256-GCM, random 96-bit nonce). So rotation
-//! re-wraps small rows while the system serves ([`Vault::rewrap_all`]), and erasing a person is destroying one key
+//! `ENCRYPTION_SECRET_KEY` never encrypts a field. It wraps ([`WrappingKeys`], XChaCha20-Poly1305) one random data key for each
+//! person, kept in `user_keys`; the fields are sealed under that data key (AES-256-GCM, random 96-bit nonce). A rotation therefore
+//! re-wraps small rows while the system serves ([`Vault::rewrap_all`]), and a person is erased by destroying one key
 //! ([`Vault::destroy_key`]): the ledger and the audit trail cover ciphertext and still verify.
 //!
 //! A sealed value is the text `v1.<key id>.<base64url of nonce, ciphertext and tag>` ([`Sealed`]). Its associated data names
-//! the table, column, row and owner it was made for ([`Place`]), so it opens nowhere else. Every reason for which it does not
-//! open reads the same ([`CryptoError::Unreadable`]); the kind is for logs.
+//! the table, column, row and owner that it was made for ([`Place`]), so it opens nowhere else. Whatever the reason for which it
+//! does not open, the error message is the same ([`CryptoError::Unreadable`]); the kind is for logs.
 //!
-//! Nonces and keys come from the operating system and nowhere else: here randomness is not injected, because a seeded source
-//! that reached production would repeat nonces, and AES-GCM does not survive that. Random 96-bit nonces are good for 2^32
-//! values under one key (NIST SP 800-38D, section 8.3); a person stays far below it, and the system's own key is used
+//! Nonces and keys come from the operating system only. Randomness is not injected here, because a seeded source that
+//! reached production would repeat nonces, and AES-GCM does not survive that. Random 96-bit nonces are safe for 2^32
+//! values under one key (NIST SP 800-38D, section 8.3); a person stays far below that, and the system's own key is used
 //! only for Stripe's event bodies and call parameters, and to derive the key of digests ([`Vault::digester`]).
 
 mod cache;

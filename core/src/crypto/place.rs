@@ -1,20 +1,20 @@
-//! Where a sealed value belongs: the associated data that keeps it there.
+//! The place of a sealed value: the associated data that binds the value to it.
 
 use uuid::Uuid;
 
 use crate::ids::UserId;
 
-/// Whose data key seals a value.
+/// The owner of the data key that seals a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyOwner {
-    /// A person: erased when their key is destroyed.
+    /// A person, who is erased when their key is destroyed.
     User(UserId),
-    /// The system itself, for what belongs to no person yet: Stripe's event bodies, call parameters.
+    /// The system itself, for data that belongs to no person yet: Stripe's event bodies, call parameters.
     System,
 }
 
 impl KeyOwner {
-    /// The primary key of its row in `user_keys`; the system's is the nil UUID.
+    /// Returns the primary key of the owner's row in `user_keys`; the system's is the nil UUID.
     #[must_use]
     pub const fn uuid(self) -> Uuid {
         match self {
@@ -31,21 +31,21 @@ impl KeyOwner {
     }
 }
 
-/// The one place where a sealed value may stand. It opens only with an equal place.
+/// The only place where a sealed value may be stored. The value opens only with an equal place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The table.
     pub table: &'static str,
     /// The column.
     pub column: &'static str,
-    /// The row's primary key, in its one spelling.
+    /// The row's primary key, in its canonical spelling.
     pub row: String,
-    /// Whose key seals it.
+    /// The owner of the key that seals the value.
     pub owner: KeyOwner,
 }
 
 impl Place {
-    /// The place of `column` in the row of `table` that `row` names.
+    /// Returns the place in `column` of `table`, in the row with the primary key `row`.
     pub fn new(table: &'static str, column: &'static str, row: impl ToString, owner: KeyOwner) -> Self {
         Self {
             table,
@@ -55,8 +55,8 @@ impl Place {
         }
     }
 
-    /// The associated data under `key_id`: version, table, column, row, owner and key id, each behind its length, so that no two
-    /// places are written alike.
+    /// Returns the associated data under `key_id`: version, table, column, row, owner and key id, each preceded by its length, so that
+    /// no two places have the same encoding.
     pub(super) fn associated_data(&self, key_id: Uuid) -> Vec<u8> {
         join(&[
             b"wallet field",
@@ -71,11 +71,11 @@ impl Place {
     }
 }
 
-/// Joins parts so that they can be told apart again: each behind its length as eight bytes.
+/// Joins parts unambiguously: each is preceded by its length as eight bytes.
 pub(super) fn join(parts: &[&[u8]]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
     for part in parts {
-        // A length is below 2^64 on every machine Rust knows.
+        // A length is below 2^64 on every machine that Rust supports.
         joined.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         joined.extend_from_slice(part);
     }

@@ -1,27 +1,27 @@
-//! Rotation: wrapping every data key with the current wrapping key, while the system serves.
+//! Rotation: every data key is wrapped with the current wrapping key, while the system serves.
 
 use std::collections::BTreeMap;
 
 use super::{CryptoError, Fingerprint, Rewrapping, Vault};
 
-/// Keys re-wrapped by one statement.
+/// The number of keys that one statement re-wraps.
 const BATCH: i64 = 500;
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RewrapReport {
     /// Data keys now under the current wrapping key.
     pub rewrapped: usize,
-    /// Data keys that changed or were destroyed meanwhile; a second run finds what is left of them.
+    /// Data keys that were changed or destroyed during the run; another run finds those that are left.
     pub overtaken: usize,
-    /// Wrapping keys that are not configured, and how many data keys each of them wraps: none of them may be thrown away yet.
+    /// Wrapping keys that are not configured, with the number of data keys that each wraps: none of them may be discarded yet.
     pub missing: BTreeMap<Fingerprint, usize>,
-    /// Data keys that do not unwrap although their wrapping key is there: damaged.
+    /// Data keys that cannot be unwrapped although their wrapping key is configured: damaged.
     pub damaged: usize,
 }
 
 impl RewrapReport {
-    /// Whether no retired wrapping key is needed any more.
+    /// Returns whether retired wrapping keys are no longer needed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.overtaken == 0 && self.missing.is_empty() && self.damaged == 0
@@ -29,13 +29,13 @@ impl RewrapReport {
 }
 
 impl Vault {
-    /// Wraps every data key that another key wraps with the current one.
+    /// Wraps every data key that is under another key with the current one.
     ///
-    /// Give the new key to all processes in `ENCRYPTION_PREVIOUS_KEYS` first, then make it the current one and keep the old one
-    /// as previous, then run this; retire the old key when the report is complete. It can be stopped and run again at any
-    /// time: each batch is one statement, and what is done is not done twice.
+    /// First add the new key to `ENCRYPTION_PREVIOUS_KEYS` of all processes, then make it the current key and keep the old one
+    /// as a previous key, then run this; retire the old key when the report is complete. A run can be stopped and repeated at any
+    /// time: each batch is one statement, and finished work is not repeated.
     ///
-    /// `progress` is told after each batch.
+    /// `progress` is called after each batch.
     ///
     /// # Errors
     /// When the store fails. A key that cannot be unwrapped is counted and does not stop the others.

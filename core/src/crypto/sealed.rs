@@ -1,4 +1,4 @@
-//! A sealed value as the text that stands in a column.
+//! A sealed value, as the text that is stored in a column.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,26 +7,26 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-/// The nonce of AES-GCM, in bytes.
+/// The length of AES-GCM's nonce in bytes.
 pub(super) const NONCE_BYTES: usize = 12;
-/// The tag of AES-GCM, in bytes.
+/// The length of AES-GCM's tag in bytes.
 pub(super) const TAG_BYTES: usize = 16;
 
 const VERSION: &str = "v1";
 
 /// `v1.<key id>.<base64url of nonce, ciphertext and tag>`: safe to store, copy and print, readable only through the vault.
 ///
-/// There is exactly one spelling of each value: other letter cases, padding or stray bits are refused when parsing.
+/// Each value has exactly one spelling: other letter cases, padding or stray bits are refused by the parser.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sealed(String);
 
-/// Why a text is not a sealed value.
+/// The reason why a text is not a sealed value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotSealed {
-    /// Not three parts with dots between.
+    /// It is not three parts separated by dots.
     #[error("not a sealed value")]
     Form,
-    /// A version this program does not know.
+    /// The version is unknown to this program.
     #[error("sealed value of an unknown version")]
     Version,
     /// The key id is not a hyphenated lower-case UUID.
@@ -41,34 +41,34 @@ pub enum NotSealed {
 }
 
 impl Sealed {
-    /// Puts the parts together; `body` is nonce, ciphertext and tag.
+    /// Assembles a value from its parts; `body` is nonce, ciphertext and tag.
     pub(super) fn assemble(key_id: Uuid, body: &[u8]) -> Self {
         Self(format!("{VERSION}.{key_id}.{}", URL_SAFE_NO_PAD.encode(body)))
     }
 
-    /// Takes the text of a column.
+    /// Parses the text of a column.
     ///
     /// # Errors
-    /// What is wrong with its form; whether it opens, only the vault can tell.
+    /// When the form is wrong. Only the vault can determine whether the value opens.
     pub fn parse(text: impl Into<String>) -> Result<Self, NotSealed> {
         let text = text.into();
         take_apart(&text)?;
         Ok(Self(text))
     }
 
-    /// The text for the column.
+    /// Returns the text for the column.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text for the column.
+    /// Returns the text for the column.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }
 
-    /// The key id and the body.
+    /// Returns the key id and the body.
     pub(super) fn parts(&self) -> Result<(Uuid, Vec<u8>), NotSealed> {
         take_apart(&self.0)
     }

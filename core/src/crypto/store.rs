@@ -1,4 +1,4 @@
-//! Wrapped data keys in PostgreSQL, table `user_keys`.
+//! Stores wrapped data keys in PostgreSQL, in the table `user_keys`.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,26 +9,20 @@ use uuid::Uuid;
 
 use super::{Fingerprint, KeyStore, KeyStoreError, Rewrapping, StoredKey, WrappedKey};
 use crate::db::schema::user_keys;
-use crate::db::{Db, DbError, sql};
+use crate::db::{Db, DbError, Only, sql};
 
-/// The key store of the running system.
+/// The key store of a running system.
 #[derive(Debug, Clone)]
 pub struct PgKeyStore {
     db: Db,
 }
 
 impl PgKeyStore {
-    /// Keys in this database: the primary, never a replica.
+    /// Returns the store of this database, which must be the primary, never a replica.
     #[must_use]
     pub const fn new(db: Db) -> Self {
         Self { db }
     }
-}
-
-#[derive(QueryableByName)]
-struct UsedRow {
-    #[diesel(sql_type = Text)]
-    wrapping_key: String,
 }
 
 type Row = (Uuid, Uuid, String, Option<String>, DateTime<Utc>);
@@ -96,7 +90,7 @@ impl KeyStore for PgKeyStore {
             .do_nothing()
             .execute(&mut *conn)
             .await?;
-        // Whoever came first: rows are never deleted.
+        // The row may be another process's that came first. Rows are never deleted.
         let row = user_keys::table
             .find(key.owner)
             .select(COLUMNS)
@@ -106,7 +100,7 @@ impl KeyStore for PgKeyStore {
     }
 
     async fn wrapping_keys(&self) -> Result<Vec<Fingerprint>, KeyStoreError> {
-        // From one key of the index to the next: there are few of them and may be millions of rows.
+        // Jumps from one key of the index to the next: there are few keys, but there may be millions of rows.
         const USED: &str = "\
             WITH RECURSIVE used AS (
                 (SELECT wrapping_key::text FROM user_keys WHERE destroyed_at IS NULL ORDER BY wrapping_key LIMIT 1)
@@ -117,10 +111,10 @@ impl KeyStore for PgKeyStore {
                         ORDER BY user_keys.wrapping_key LIMIT 1) AS next)
             SELECT wrapping_key FROM used";
         let mut conn = self.db.conn().await?;
-        let rows: Vec<UsedRow> = sql(USED).load(&mut *conn).await?;
+        let rows: Vec<Only<Text, String>> = sql(USED).load(&mut *conn).await?;
         Ok(rows
             .into_iter()
-            .map(|row| Fingerprint::from_column(row.wrapping_key))
+            .map(|row| Fingerprint::from_column(row.value))
             .collect())
     }
 

@@ -12,7 +12,7 @@ use super::{Fingerprint, KeyMaterial, KeyStore, KeyStoreError, Rewrapping, Store
 use crate::clock::MovableClock;
 use crate::ids::SystemIds;
 
-/// Data keys in a map, with the rules of the table.
+/// A map of data keys that follows the rules of the table.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryKeyStore {
     pub(crate) rows: Mutex<BTreeMap<Uuid, StoredKey>>,
@@ -79,21 +79,21 @@ impl KeyStore for MemoryKeyStore {
     }
 }
 
-/// A good wrapping key; another number, another key.
+/// Returns a valid wrapping key, a different one for each number.
 pub(crate) fn material(number: u8) -> KeyMaterial {
     let mut bytes = Zeroizing::new(*b"Zk7\x01\xffq9!mW\x80e2p\x10\xa7Lr4~vN6c\x90Ys1^gT\xee");
     bytes[0] = number;
     KeyMaterial::from_bytes(bytes).unwrap()
 }
 
-/// A vault with its own clock over `store`.
+/// Returns a vault over `store`, and the vault's own clock.
 pub(crate) fn vault_over(store: &Arc<MemoryKeyStore>, keys: WrappingKeys) -> (Vault, Arc<MovableClock>) {
     let clock = Arc::new(MovableClock::default());
     let ids = Arc::new(SystemIds::new(clock.clone()));
     (Vault::new(keys, store.clone(), clock.clone(), ids), clock)
 }
 
-/// A vault over an empty store.
+/// Returns a vault over an empty store.
 pub(crate) fn vault() -> Vault {
     vault_over(&Arc::default(), WrappingKeys::new(material(1), Vec::new())).0
 }

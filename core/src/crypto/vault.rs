@@ -1,4 +1,4 @@
-//! The one door to sealed values.
+//! The vault: sealed values are made and opened here and nowhere else.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::{
 use crate::clock::SharedClock;
 use crate::ids::SharedIds;
 
-/// Seals and opens values for their owners, making a data key at an owner's first use.
+/// Seals and opens values for their owners, and creates an owner's data key at its first use.
 ///
-/// Share it in an `Arc`. A call may ask the key store, over a connection of its own: seal and open outside database transactions.
+/// Share it in an `Arc`. A call may query the key store over its own connection: seal and open outside database transactions.
 pub struct Vault {
     pub(super) wrapping: WrappingKeys,
     pub(super) store: Arc<dyn KeyStore>,
@@ -25,7 +25,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// A vault over the keys in `store`.
+    /// Returns a vault over the keys in `store`.
     #[must_use]
     pub fn new(wrapping: WrappingKeys, store: Arc<dyn KeyStore>, clock: SharedClock, ids: SharedIds) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Vault {
     /// Seals a text for its place.
     ///
     /// # Errors
-    /// [`CryptoError::Destroyed`] when the owner was erased; otherwise when the owner's key cannot be had.
+    /// [`CryptoError::Destroyed`] when the owner was erased; another error when the owner's key cannot be obtained.
     pub async fn seal(&self, place: &Place, text: &SecretString) -> Result<Sealed, CryptoError> {
         self.seal_bytes(place, text.expose_secret().as_bytes()).await
     }
@@ -57,7 +57,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`CryptoError::Unreadable`] when it was changed or belongs elsewhere, [`CryptoError::Destroyed`] when the owner was
-    /// erased; otherwise when the owner's key cannot be had.
+    /// erased; another error when the owner's key cannot be obtained.
     pub async fn open(&self, place: &Place, sealed: &Sealed) -> Result<SecretString, CryptoError> {
         let bytes = self.open_bytes(place, sealed).await?;
         let text =
@@ -65,7 +65,7 @@ impl Vault {
         Ok(SecretString::from(text))
     }
 
-    /// Opens bytes at their place; wiped when dropped.
+    /// Opens bytes at their place. The bytes are wiped when dropped.
     ///
     /// # Errors
     /// As [`Vault::open`].
@@ -84,19 +84,19 @@ impl Vault {
         key.open(place, body)
     }
 
-    /// The maker of digests for a purpose, under a key derived from the system's own.
+    /// Returns the digester of a purpose, whose key is derived from the system's own.
     ///
     /// # Errors
-    /// When the system's key cannot be had.
+    /// When the system's key cannot be obtained.
     pub async fn digester(&self, purpose: &'static str) -> Result<Digester, CryptoError> {
         Digester::derived(&*self.sealing_key(KeyOwner::System).await?, purpose)
     }
 
-    /// Destroys a person's data key: everything sealed for them is gone for good, here at once and in other processes within
-    /// five minutes. False when there was no key left to destroy.
+    /// Destroys a person's data key: everything sealed for them is lost for good, in this process at once and in others within
+    /// five minutes. Returns `false` if there was no key left to destroy.
     ///
     /// # Errors
-    /// [`CryptoError::ReservedOwner`] for the system's key, and when the store fails.
+    /// [`CryptoError::ReservedOwner`] for the system's key; another error when the store fails.
     pub async fn destroy_key(&self, owner: KeyOwner) -> Result<bool, CryptoError> {
         if owner.uuid().is_nil() {
             return Err(CryptoError::ReservedOwner);
@@ -120,8 +120,8 @@ impl Vault {
         self.keep(owner, &stored)
     }
 
-    /// A process that cannot open the system's own key was given another system's wrapping key. A person's key that it made would stay
-    /// closed to the processes that were given the right one.
+    /// Returns an error if the system's own key cannot be opened. This process then has another system's wrapping key, and a person's
+    /// key that it created would be unreadable to the processes that have the right one.
     async fn opens_the_system_key(&self) -> Result<(), CryptoError> {
         if self.cached(KeyOwner::System)?.is_none()
             && let Some(stored) = self.store.load(KeyOwner::System.uuid()).await?

@@ -1,6 +1,6 @@
-//! Secrets that are none: placeholders from documentation, and values anyone would guess.
+//! Recognises secrets that are not secret: placeholders from documentation, and values that anyone would guess.
 
-/// Words that stand in documentation where a secret should be.
+/// Words by which documentation marks the place of a secret.
 const SIGNS: [&str; 9] = [
     "your_",
     "your-",
@@ -13,17 +13,17 @@ const SIGNS: [&str; 9] = [
     "encryption_key",
 ];
 
-/// Whether a text is what a guide prints in place of a secret, such as `your_32_character_encryption_key_here`.
+/// Returns whether a text is what a guide prints in place of a secret, such as `your_32_character_encryption_key_here`.
 pub(crate) fn is_placeholder(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     lower.ends_with("_here") || lower.contains('<') || SIGNS.iter().any(|sign| lower.contains(sign))
 }
 
-/// Fewest different bytes that 32 bytes of a real key have; random ones have fewer once in 10^20 times or less,
-/// even when they are the characters of hex digits.
+/// The minimum number of different bytes among the 32 of a real key. Random bytes have fewer less than once in 10^40 times,
+/// and the characters of 32 random hex digits less than once in 10^12 times.
 const FEWEST_DIFFERENT: usize = 6;
 
-/// Whether bytes follow a pattern: one value, few values, a short period, or an even step such as 0, 1, 2, 3.
+/// Returns whether bytes follow a pattern: one value, few values, a short period, or an even step such as 0, 1, 2, 3.
 pub(crate) fn is_pattern(bytes: &[u8]) -> bool {
     let mut seen = [false; 256];
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! The keys of the environment, which wrap data keys and nothing else.
+//! The wrapping keys, which come from the environment and encrypt nothing but data keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::data_key::DataKey;
 use super::place::join;
 use super::{CryptoError, KeyMaterial, StoredKey, UnreadableKind, WrappedKey};
 
-/// The nonce of XChaCha20-Poly1305, in bytes: long enough to be random for as many keys as anyone makes.
+/// The length of XChaCha20-Poly1305's nonce in bytes, enough for random nonces whatever the number of keys.
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const VERSION: &str = "v1";
 
-/// Names a wrapping key without revealing it: the first eight bytes of a SHA-256, as 16 hex digits. It stands beside every
-/// wrapped key, so that rotation finds what is left to do.
+/// Identifies a wrapping key without revealing it: the first eight bytes of a SHA-256, as 16 hex digits. It is stored with every
+/// wrapped key, so that a rotation finds the keys that it still has to re-wrap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(String);
 
@@ -31,13 +31,13 @@ impl Fingerprint {
         Self(hex::encode(digest.iter().take(8).copied().collect::<Vec<u8>>()))
     }
 
-    /// A fingerprint read from `user_keys.wrapping_key`.
+    /// Takes the text of `user_keys.wrapping_key`.
     #[must_use]
     pub fn from_column(text: String) -> Self {
         Self(text)
     }
 
-    /// The 16 hex digits.
+    /// Returns the 16 hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -68,7 +68,7 @@ impl WrappingKey {
     }
 }
 
-/// The current wrapping key and the retired ones, which only unwrap. Cheap to clone; prints fingerprints.
+/// The current wrapping key and the retired ones, which only unwrap. Cheap to clone; prints as fingerprints.
 #[derive(Clone)]
 pub struct WrappingKeys {
     current: Arc<WrappingKey>,
@@ -76,7 +76,7 @@ pub struct WrappingKeys {
 }
 
 impl WrappingKeys {
-    /// Wraps with `current`; unwraps with it and with `previous`.
+    /// Returns keys that wrap with `current`, and unwrap with it and with `previous`.
     #[must_use]
     pub fn new(current: KeyMaterial, previous: Vec<KeyMaterial>) -> Self {
         Self {
@@ -85,13 +85,13 @@ impl WrappingKeys {
         }
     }
 
-    /// The fingerprint of the key that wraps new data keys.
+    /// Returns the fingerprint of the key that wraps new data keys.
     #[must_use]
     pub fn current(&self) -> &Fingerprint {
         &self.current.fingerprint
     }
 
-    /// Whether data keys under this wrapping key can be unwrapped.
+    /// Returns whether data keys under this wrapping key can be unwrapped.
     pub(super) fn has(&self, fingerprint: &Fingerprint) -> bool {
         self.all().any(|key| key.fingerprint == *fingerprint)
     }
@@ -153,7 +153,7 @@ impl fmt::Debug for WrappingKeys {
     }
 }
 
-/// Binds a wrapped key to its owner and its id.
+/// Returns the associated data that binds a wrapped key to its owner and its id.
 fn associated_data(owner: Uuid, key_id: Uuid) -> Vec<u8> {
     join(&[b"wallet data key", b"v1", owner.as_bytes(), key_id.as_bytes()])
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with PostgreSQL, sorted by what a caller can do about it.
+//! The errors of PostgreSQL, classified by what a caller can do about them.
 
 use diesel::result::{DatabaseErrorKind, Error};
 use tokio_postgres::error::SqlState;
@@ -8,13 +8,13 @@ use super::state;
 /// A failed use of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// No connection within the time allowed: the database is away or every connection is taken.
+    /// No connection in time: the database is away or every connection is taken.
     #[error("no database connection available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The statement failed.
     #[error("database statement failed")]
     Query(#[source] Error),
-    /// A row holds what the code never writes.
+    /// A row holds a value that the code never writes.
     #[error("inconsistent row in {table}: {column} of {row}")]
     Inconsistent {
         /// The table.
@@ -24,18 +24,18 @@ pub enum DbError {
         /// The row's key.
         row: String,
     },
-    /// Another transaction came in between; the whole of it is to be repeated, now that both can be seen.
+    /// Another transaction came in between; the whole transaction must be repeated, and will then see both.
     #[error("another transaction came in between")]
     Overtaken,
-    /// The tables are in another schema of the search path than the one in which new ones would be made.
+    /// The tables are in another schema of the search path than the one in which new ones would be created.
     #[error(
         "the books are in the schema {theirs}, and {ours} comes before it in the search path: new tables would be made there, empty, and hide the \
          books; let the search path name one schema, as by options=-csearch_path%3D{theirs} in the database's URL, or drop {ours} if it is empty"
     )]
     OtherSchema {
-        /// Where new tables would be made.
+        /// The schema in which new tables would be created.
         ours: String,
-        /// Where the tables are.
+        /// The schema that has the tables.
         theirs: String,
     },
     /// The migrations could not be read or run.
@@ -57,7 +57,7 @@ impl From<Error> for DbError {
 }
 
 impl DbError {
-    /// A `row` of `table` whose `column` holds what the code never writes.
+    /// Returns the error for a `row` of `table` whose `column` holds a value that the code never writes.
     pub(crate) fn inconsistent(table: &'static str, column: &'static str, row: impl ToString) -> Self {
         Self::Inconsistent {
             table,
@@ -66,7 +66,7 @@ impl DbError {
         }
     }
 
-    /// PostgreSQL's code for what went wrong, where diesel has no kind for it. Its words are in the server's language and decide nothing.
+    /// PostgreSQL's error code, for errors that diesel does not classify. The message is in the server's language and decides nothing.
     fn state(&self) -> Option<&SqlState> {
         let Self::Query(error) = self else { return None };
         let failed = match error {
@@ -91,13 +91,13 @@ impl DbError {
         }
     }
 
-    /// Whether a row or table was held by somebody else for longer than this session waits (55P03): what else is to be done may be free.
+    /// Whether a row or table was locked elsewhere for longer than this session waits (55P03); other work may not be affected.
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
         self.state() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
-    /// Whether the fault is the database's state rather than the statement: worth another try later.
+    /// Whether the error is due to the database's state rather than the statement, so that a later try may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

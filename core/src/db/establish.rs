@@ -1,4 +1,4 @@
-//! One new session: its socket, its task, and the watch over it.
+//! Opening one session: its socket, its driver task, and the watch over it.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use tokio_postgres::{Client, Config, Connection, Socket};
 use super::pool::ReadOnlySeen;
 use super::watch::Watch;
 
-/// Where sessions lead, and what each is set to.
+/// The server to connect to, and the settings of each session.
 pub(super) struct Target {
     pub(super) config: Config,
-    /// The statement that sets it.
+    /// The statement that makes the settings.
     pub(super) guards: String,
 }
 
-/// A session that leads there, with its guards set. `watch`: it is given up when the server does not answer for too long.
+/// Opens a session to `target`, with its guards set. With a `watch`, the session is abandoned when the server does not answer for too long.
 pub(super) fn establish(
     target: Arc<Target>,
     read_only: ReadOnlySeen,
     watch: Option<Watch>,
 ) -> BoxFuture<'static, ConnectionResult<AsyncPgConnection>> {
     async move {
-        // The client's own bound ends with the socket: what accepts may still never greet.
+        // The client's own time limit covers only the socket: a server that accepts it may still never greet.
         let within = target.config.get_connect_timeout().copied();
         let greeting = async {
             let mut session = greeted(&target.config, &read_only, watch).await?;
@@ -67,7 +67,7 @@ async fn greeted(
     session(client, connection, watch).await
 }
 
-/// The session of a connection that has been made.
+/// Returns the session of a connection that has been made.
 async fn session<T>(
     client: Client,
     connection: Connection<Socket, T>,
@@ -81,7 +81,7 @@ where
     };
     let watched = watch.clone();
     tokio::spawn(async move {
-        // When this ends, whoever waits for an answer is told that the connection is closed, and the pool makes another.
+        // When this task ends, all who wait for an answer get a closed connection as their error, and the pool makes another one.
         tokio::select! {
             ended = connection => {
                 if let Err(error) = ended {
@@ -102,7 +102,7 @@ fn tls_config() -> Result<rustls::ClientConfig, ConnectionError> {
     let mut roots = rustls::RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for certificate in found.certs {
-        // A root this library cannot read is no reason to distrust the others.
+        // A root certificate that this library cannot read is no reason to distrust the others.
         let _ = roots.add(certificate);
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

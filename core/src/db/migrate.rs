@@ -10,24 +10,24 @@ use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::pool::connect_once;
-use super::{Db, DbError, DbOptions, PgConn, sql};
+use super::{Db, DbError, DbOptions, Only, PgConn, sql};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
-/// How long a migration waits for a lock. Whoever comes after it waits behind it, also those who only read, so that it must not be long.
+/// How long a migration waits for a lock. It must not be long, because all later users of the table, even readers, wait behind it.
 const LOCK_WITHIN: Duration = Duration::from_secs(1);
-/// How long one release waits for another one that migrates.
+/// How long one release waits for another release that is migrating.
 const TURN_WITHIN: Duration = Duration::from_secs(60);
-/// Until when a migration is begun anew that may have waited for a lock in vain, and the pause in which those behind it are let through.
+/// For how long a migration that may have failed to get a lock is tried again, and the pause in between, in which those behind it proceed.
 const TRIED_WITHIN: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Applies what is missing and returns the names of what was applied, oldest first. A table that is in use for long, by a backup for example, is
-/// waited for in short turns, so that nobody else waits for long.
+/// Applies the missing migrations and returns the names of those that were applied, oldest first. If a table is in use for long, by a backup for
+/// example, the migration waits for it in short turns, so that other users of the table do not wait for long.
 ///
 /// # Errors
-/// When the database cannot be reached or a migration fails; those before it stay applied. When the books are in another schema of the search
-/// path than the one in which new tables would be made: then nothing is.
+/// When the database cannot be reached or a migration fails; those before it stay applied. When the ledger's tables are in another schema of
+/// the search path than the one in which new tables would be created: then no migration is applied.
 pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
     let before = pending_migrations(url).await?;
     let first = Instant::now();
@@ -39,8 +39,8 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
         });
         match applied.await {
             Ok(()) => break,
-            // The library tells what failed in words alone, which are in the server's language: a failure that took as long as a lock is waited
-            // for may be one of the lock, and what fails by itself fails again.
+            // The library reports failures only as text, in the server's language. A failure that took as long as the lock timeout may be a lock
+            // timeout; any other failure will simply occur again.
             Err(error @ DbError::Migration(_))
                 if began.elapsed() >= LOCK_WITHIN && first.elapsed() < TRIED_WITHIN =>
             {
@@ -57,52 +57,41 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, DbError> {
 /// Whether the database has the schema that this program needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaState {
-    /// It has, or a newer one.
+    /// It has that schema, or a newer one.
     Current,
     /// Migrations were never run.
     Empty,
-    /// So many migrations are missing.
+    /// This many migrations are missing.
     Behind(usize),
 }
 
-/// Looks at the schema of a database.
+/// Returns the state of a database's schema.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn schema_state(db: &Db) -> Result<SchemaState, DbError> {
     let mut conn = db.conn().await?;
-    let table: Table = sql("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS is_there")
-        .get_result(&mut *conn)
-        .await?;
-    if !table.is_there {
+    let table: Only<Bool, bool> =
+        sql("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS is_there")
+            .get_result(&mut *conn)
+            .await?;
+    if !table.value {
         return Ok(SchemaState::Empty);
     }
-    let applied: Vec<Applied> = sql("SELECT version FROM __diesel_schema_migrations")
+    let applied: Vec<Only<Text, String>> = sql("SELECT version FROM __diesel_schema_migrations")
         .load(&mut *conn)
         .await?;
     let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(DbError::Migration)?;
     let missing = known
         .iter()
         .map(|migration| migration.name().version().to_string())
-        .filter(|version| applied.iter().all(|applied| applied.version != *version))
+        .filter(|version| applied.iter().all(|applied| applied.value != *version))
         .count();
     Ok(match missing {
         0 => SchemaState::Current,
         all if all == known.len() => SchemaState::Empty,
         some => SchemaState::Behind(some),
     })
-}
-
-#[derive(QueryableByName)]
-struct Table {
-    #[diesel(sql_type = Bool)]
-    is_there: bool,
-}
-
-#[derive(QueryableByName)]
-struct InUse {
-    #[diesel(sql_type = Bool)]
-    yes: bool,
 }
 
 #[derive(QueryableByName)]
@@ -113,13 +102,7 @@ struct Schemas {
     theirs: String,
 }
 
-#[derive(QueryableByName)]
-struct Applied {
-    #[diesel(sql_type = Text)]
-    version: String,
-}
-
-/// Takes every migration back and returns their names, newest first: for tests of the `down` scripts.
+/// Reverts every migration and returns their names, newest first: for tests of the `down` scripts.
 ///
 /// # Errors
 /// When the database cannot be reached or a script fails.
@@ -133,7 +116,7 @@ pub async fn revert_all(url: &str) -> Result<Vec<String>, DbError> {
     .await
 }
 
-/// The names of migrations not yet applied.
+/// Returns the names of the migrations that are not applied yet.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -150,7 +133,7 @@ pub async fn pending_migrations(url: &str) -> Result<Vec<String>, DbError> {
     .await
 }
 
-/// The names of migrations, such as `2026-11-24-000001_wallets`, of which diesel tells only the version.
+/// Returns the names of migrations, such as `2026-11-24-000001_wallets`; diesel reports only their versions.
 fn names(versions: &[MigrationVersion<'_>]) -> Result<Vec<String>, DbError> {
     let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(DbError::Migration)?;
     let name = |version: &MigrationVersion<'_>| {
@@ -173,19 +156,19 @@ async fn run<T>(
         ..DbOptions::default()
     };
     let mut conn = connect_once(url, &options).await?;
-    // Two releases that start at once must not migrate at once; the lock goes with the connection.
+    // Two releases that start at the same time must not migrate at the same time; the lock ends with the connection.
     sql("SELECT pg_advisory_lock(7237001)").execute(&mut conn).await?;
     sql("SELECT set_config('lock_timeout', $1, false)")
         .bind::<Text, _>(LOCK_WITHIN.as_millis().to_string())
         .execute(&mut conn)
         .await?;
-    // Before the library's own table is made.
+    // Before the library creates its own table.
     check_schema(&mut conn).await?;
     work(&mut AsyncMigrationHarness::new(conn))
 }
 
-/// Refuses to go on when the books are in a schema of the search path that is not its first: PostgreSQL makes tables in the first, which by
-/// default is the one named like the role, whenever somebody makes such a schema
+/// Returns an error if the ledger's tables are in a schema of the search path other than its first. PostgreSQL creates tables in the first, which
+/// by default is the schema named like the role, once such a schema exists
 /// (<https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATH>).
 async fn check_schema(conn: &mut PgConn) -> Result<(), DbError> {
     let others: Vec<Schemas> = sql(
@@ -199,16 +182,16 @@ async fn check_schema(conn: &mut PgConn) -> Result<(), DbError> {
     let Some(Schemas { ours, theirs }) = others.into_iter().next() else {
         return Ok(());
     };
-    // With wallets in it, the first schema has the books that are in use, and the other ones are somebody else's.
-    let first: InUse =
+    // If the first schema has wallets, its tables are the ones in use, and the other schema's belong to another system.
+    let first: Only<Bool, bool> =
         sql("SELECT to_regclass(quote_ident(current_schema()) || '.wallets') IS NOT NULL AS yes")
             .get_result(conn)
             .await?;
-    if first.yes {
-        let used: InUse = sql("SELECT EXISTS (SELECT 1 FROM wallets) AS yes")
+    if first.value {
+        let used: Only<Bool, bool> = sql("SELECT EXISTS (SELECT 1 FROM wallets) AS yes")
             .get_result(conn)
             .await?;
-        if used.yes {
+        if used.value {
             return Ok(());
         }
     }

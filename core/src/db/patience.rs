@@ -1,20 +1,20 @@
-//! What to do about a row that somebody else has locked.
+//! What to do about a row that another transaction has locked.
 
 use diesel_async::RunQueryDsl;
 
 use super::{DbError, PgConn, sql};
 
-/// What to do about a row that somebody else has locked.
+/// What to do about a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// It is waited for, as long as the session waits for locks.
+    /// Wait for it, as long as the session waits for locks.
     Wait,
-    /// It is left out, so that its neighbours do not wait with it.
+    /// Leave it out, so that other rows do not wait with it.
     PassBy,
 }
 
-/// Waits from now on, in this transaction, no longer than 250 ms for any row: for whoever passes by what is held, and meets one that could not be
-/// named beforehand.
+/// Limits the wait for any row to 250 ms from now on, in this transaction: for callers that pass by locked rows and may meet one that they
+/// could not lock in advance.
 ///
 /// # Errors
 /// When the database cannot be reached.

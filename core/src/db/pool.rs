@@ -1,4 +1,4 @@
-//! The pool of connections and whole transactions on it.
+//! The pool of connections.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,44 +14,44 @@ use super::establish::{Target, establish};
 use super::watch::Watch;
 use super::{DbError, guards, sql};
 
-/// A connection is replaced after this time: one that leads to a server that has another role by now does not stay for ever.
+/// The age at which a connection is replaced, so that one to a server whose role has changed does not stay for ever.
 const LIFETIME: Duration = Duration::from_secs(600);
-/// After a session was made while the server took no writes, sessions of that time are lent for so long; then a new one is tried.
+/// How long sessions that were opened on a read-only server are lent unchecked; then each is checked, and replaced if still read-only.
 const READ_FOR: Duration = Duration::from_secs(2);
-/// What was sent must be acknowledged within this time, or the way to the server is broken.
+/// The time within which sent data must be acknowledged; otherwise the network path counts as broken.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
 
-/// Most sessions of a process for reports that take as long as they need: the check of the books, and the comparison with Stripe.
+/// The maximum number of sessions of a process for long-running reports: the verification of the ledger, and the comparison with Stripe.
 const REPORTS: u32 = 2;
 
-/// One row, if the session takes writes.
+/// A statement that returns one row if the session accepts writes.
 const TAKES_WRITES: &str = "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'";
 
 /// One connection.
 pub type PgConn = AsyncPgConnection;
 
-/// A connection lent by the pool; given back when dropped, closed instead if a transaction was left open on it.
+/// A connection lent by the pool; returned to it when dropped, but closed instead if a transaction was left open on it.
 pub type Conn<'a> = bb8::PooledConnection<'a, AsyncDieselConnectionManager<AsyncPgConnection>>;
 
 /// How a process uses the database.
 #[derive(Debug, Clone)]
 pub struct DbOptions {
-    /// Shown in `pg_stat_activity`.
+    /// The application name, shown in `pg_stat_activity`.
     pub application_name: &'static str,
-    /// Most connections at once.
+    /// The maximum number of connections.
     pub pool_size: u32,
-    /// Longest wait for one of the pool's connections; whoever waits for it can be answered in time. A worker that waited longer than it is
-    /// by default could not renew a lease (every 5 s, for 15 s) before it ends; a person at a terminal is told sooner than they give up.
+    /// The longest wait for one of the pool's connections. The default is short enough for a worker that has waited in vain to renew its lease
+    /// (every 5 s, for 15 s) before it ends, and for a person at a terminal to see the error before giving up.
     pub get_timeout: Duration,
-    /// Longest time for a new connection to be made, unless the URL names another (`connect_timeout`).
+    /// The time limit for making a new connection, unless the URL sets another (`connect_timeout`).
     pub connect_timeout: Duration,
-    /// Longest run of one statement; zero for as long as it needs. The server ends it; a server that does not answer for some seconds longer is
-    /// given up, and its session thrown away.
+    /// The longest run of one statement; zero means no limit. The server ends a statement that takes longer; if the server itself does not answer
+    /// for some seconds more, its session is abandoned.
     pub statement_timeout: Duration,
-    /// Longest wait for a lock.
+    /// The longest wait for a lock.
     pub lock_timeout: Duration,
-    /// Whether the database is to take writes: a session that does not, such as one of the time in which a server was demoted, is not lent again
-    /// once it does, and whoever asks whether the database is there is told no.
+    /// Whether the database must accept writes. If so, a session that does not, such as one opened while its server was a replica, is no longer
+    /// lent once the server does, and [`Db::ping`] fails on a read-only server.
     pub writes: bool,
 }
 
@@ -71,15 +71,15 @@ impl Default for DbOptions {
 
 /// The database of a process: cheap to clone.
 ///
-/// bb8 checks a connection when it comes back, so a request that was cancelled in the middle of a transaction cannot leave
+/// bb8 checks a connection when it is returned, so a request that was cancelled in the middle of a transaction cannot leave
 /// its locks behind.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
-    /// For what takes as long as it needs.
+    /// For statements without a time limit.
     reports: Pool,
     failure: LastFailure,
-    /// The most connections of `pool`.
+    /// The maximum number of connections of `pool`.
     most: u32,
     writes: bool,
 }
@@ -94,7 +94,7 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// Why there is no connection: in our words, and with what the server, or the way to it, said.
+/// Why there is no connection: in our words, with the message of the server or of the network.
 #[derive(Debug, thiserror::Error)]
 enum NoConnection {
     #[error("the database cannot be reached: {0}")]
@@ -107,7 +107,7 @@ enum NoConnection {
     ReadOnly,
 }
 
-/// What was wrong with the last connection that could not be made: the pool itself tells only that its time was up.
+/// The error of the last connection that could not be made: the pool itself only reports a timeout.
 #[derive(Debug, Clone, Default)]
 struct LastFailure(Arc<Mutex<Option<String>>>);
 
@@ -131,13 +131,13 @@ impl bb8::ErrorSink<PoolError> for LastFailure {
     }
 }
 
-/// When a session was last made while the server took no writes. Such a session keeps to that when the server takes them again, so that for as
-/// long as there may be one, whoever borrows a connection asks first.
+/// When a session was last opened while the server was read-only. Such a session stays read-only when the server accepts writes again, so as
+/// long as there may be one, sessions are checked before they are lent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReadOnlySeen(Arc<Mutex<Option<Instant>>>);
 
 impl ReadOnlySeen {
-    /// Notes a new session that takes no writes, as PostgreSQL 14 and later report at its start
+    /// Records a new session that does not accept writes, which PostgreSQL 14 and later report when it starts
     /// (<https://www.postgresql.org/docs/15/protocol-flow.html#PROTOCOL-ASYNC>).
     pub(super) fn look_at<S, T>(&self, connection: &tokio_postgres::Connection<S, T>)
     where
@@ -150,15 +150,15 @@ impl ReadOnlySeen {
         }
     }
 
-    /// Whether a session of that time may be in the pool, and the server may write by now. Until then it is read all the same.
+    /// Whether the pool may hold such a session while the server may accept writes by now. Until then such sessions may still be used for reading.
     fn may_be_over(&self) -> bool {
         let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A connection that is in use when its time is over is replaced afterwards.
+        // A connection that is in use when its lifetime ends is replaced later.
         seen.is_some_and(|at| at.elapsed() > READ_FOR && at.elapsed() < LIFETIME * 2)
     }
 }
 
-/// Whether a connection can be lent once more; `asks`: whether it takes writes.
+/// Returns an error if a connection cannot be lent again; with `asks` also if it does not accept writes.
 async fn is_usable(conn: &mut PgConn, asks: bool) -> diesel::QueryResult<()> {
     if conn.is_broken() || (asks && sql(TAKES_WRITES).execute(conn).await? == 0) {
         return Err(diesel::result::Error::BrokenTransactionManager);
@@ -167,7 +167,7 @@ async fn is_usable(conn: &mut PgConn, asks: bool) -> diesel::QueryResult<()> {
 }
 
 impl Db {
-    /// A pool on `url`; connections are made when first needed.
+    /// Creates a pool on `url`; connections are made when first needed.
     ///
     /// # Errors
     /// When the URL cannot be read.
@@ -187,7 +187,7 @@ impl Db {
         })
     }
 
-    /// The same database for a report whose statements take as long as they need: on sessions of its own, of which there are few.
+    /// Returns the same database for a report with statements of any duration: it uses sessions of its own, of which there are few.
     #[must_use]
     pub fn for_reports(&self) -> Self {
         Self {
@@ -197,7 +197,7 @@ impl Db {
         }
     }
 
-    /// A connection, waiting for one at most as long as configured.
+    /// Returns a connection, after waiting for one at most as long as configured.
     ///
     /// # Errors
     /// [`DbError::Unavailable`] when there is none in time.
@@ -207,7 +207,7 @@ impl Db {
                 bb8::RunError::User(error) => Some(error.to_string()),
                 bb8::RunError::TimedOut => self.failure.take(),
             };
-            // One that is being made has failed in no way yet, and is not in use.
+            // A connection that is still being made has not failed yet, and is not in use either.
             let state = self.pool.state();
             let is_full = state.connections >= self.most && state.idle_connections == 0;
             let unknown = if is_full {
@@ -219,7 +219,7 @@ impl Db {
         })
     }
 
-    /// Asks the server for nothing, to see whether it answers, and takes writes if it has to.
+    /// Checks that the server answers, and that it accepts writes if it must.
     ///
     /// # Errors
     /// When it does not.
@@ -232,13 +232,13 @@ impl Db {
     }
 }
 
-/// A pool; its connections are made when first needed.
+/// Creates a pool; its connections are made when first needed.
 async fn pool(url: &str, options: &DbOptions, failure: &LastFailure) -> Result<Pool, DbError> {
     let target = configure(url, options)?;
     let mut manager_config = ManagerConfig::<AsyncPgConnection>::default();
     let read_only = ReadOnlySeen::default();
     let seen = options.writes.then(|| read_only.clone());
-    // A broken connection shows itself when its driver task ends; asking the server before each use would cost a round trip.
+    // A connection is known to be broken when its driver task has ended; asking the server before each use would cost a round trip.
     manager_config.recycling_method = RecyclingMethod::CustomFunction(Box::new(move |conn: &mut PgConn| {
         let asks = seen.as_ref().is_some_and(ReadOnlySeen::may_be_over);
         is_usable(conn, asks).boxed()
@@ -259,7 +259,7 @@ async fn pool(url: &str, options: &DbOptions, failure: &LastFailure) -> Result<P
         .map_err(|error| DbError::Unavailable(Box::new(error)))
 }
 
-/// One connection outside any pool.
+/// Opens one connection outside any pool.
 pub(crate) async fn connect_once(url: &str, options: &DbOptions) -> Result<PgConn, DbError> {
     establish(configure(url, options)?, ReadOnlySeen::default(), None)
         .await
@@ -270,7 +270,7 @@ fn configure(url: &str, options: &DbOptions) -> Result<Arc<Target>, DbError> {
     let mut config: tokio_postgres::Config = url
         .parse()
         .map_err(|error: tokio_postgres::Error| DbError::Unavailable(Box::new(error)))?;
-    // What the URL says wins; the rest is ours.
+    // What the URL sets takes precedence over our own settings.
     if config.get_application_name().is_none() {
         config.application_name(options.application_name);
     }

@@ -1,7 +1,7 @@
 //! Hand-written SQL that PostgreSQL prepares once per connection.
 //!
-//! `diesel::sql_query` is prepared anew at every use, a second round trip each time. The statements here are constants, so
-//! their text is the key of diesel's statement cache.
+//! `diesel::sql_query` is prepared again at every use, which costs a second round trip each time. The statements here are
+//! constants, so their text is the key of diesel's statement cache.
 
 use std::marker::PhantomData;
 
@@ -23,7 +23,7 @@ pub struct Sql<Binds = NoBinds> {
 #[derive(Debug, Clone, Copy)]
 pub struct NoBinds;
 
-/// One more bound value behind those before it.
+/// A bound value, with those bound before it.
 #[derive(Debug, Clone, Copy)]
 pub struct Bind<Before, Value, SqlType> {
     before: Before,
@@ -31,7 +31,7 @@ pub struct Bind<Before, Value, SqlType> {
     sql_type: PhantomData<SqlType>,
 }
 
-/// A statement of constant text; bind its values in the order of their numbers.
+/// Creates a statement of constant text; bind its values in the order of their numbers.
 pub const fn sql(text: &'static str) -> Sql {
     Sql { text, binds: NoBinds }
 }
@@ -77,7 +77,7 @@ where
 
 impl<Binds> QueryId for Sql<Binds> {
     type QueryId = ();
-    // The cache then goes by the text.
+    // Without a static id, the cache uses the text as its key.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

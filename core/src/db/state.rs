@@ -1,20 +1,20 @@
-//! What PostgreSQL's codes say, whatever language its words are in: <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
+//! The meaning of PostgreSQL's error codes, which are the same in every language: <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
 
 use tokio_postgres::error::SqlState;
 
-/// Classes of codes that tell of the server's state: connection exceptions, transactions rolled back, too few resources, errors of the
-/// system below.
+/// Classes of codes that are about the server's state: connection exceptions, transactions rolled back, insufficient resources, errors of
+/// the system below.
 const CLASSES: [&str; 4] = ["08", "40", "53", "58"];
 
-/// Single codes of other classes that do.
+/// Single codes of other classes that are about the server's state.
 const CODES: [SqlState; 9] = [
-    // A server, or a session, that was told to write nothing; a transaction whose time was up.
+    // A server or a session that is set to read-only; a transaction that was idle for too long.
     SqlState::READ_ONLY_SQL_TRANSACTION,
     SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-    // Somebody else uses the object, or holds the lock.
+    // The object is in use, or the lock is held, by another session.
     SqlState::OBJECT_IN_USE,
     SqlState::LOCK_NOT_AVAILABLE,
-    // The statement's time was up; sessions that were ended; a server that starts, stops or recovers.
+    // The statement timed out; sessions that were terminated; a server that starts, stops or recovers.
     SqlState::QUERY_CANCELED,
     SqlState::ADMIN_SHUTDOWN,
     SqlState::CRASH_SHUTDOWN,
@@ -22,10 +22,10 @@ const CODES: [SqlState; 9] = [
     SqlState::DATABASE_DROPPED,
 ];
 
-/// A transaction that broke a constraint at its end was rolled back too (40002): it would be again.
+/// A transaction that broke a constraint at its commit was rolled back too (40002), but repeating it would fail again.
 const OF_THE_STATEMENT: SqlState = SqlState::T_R_INTEGRITY_CONSTRAINT_VIOLATION;
 
-/// Whether a code tells of the server's state, which will be another later, and not of the statement.
+/// Returns whether a code is about the server's state, which will change, and not about the statement.
 pub(super) fn is_of_the_server(state: &SqlState) -> bool {
     let class = state.code().get(..2).unwrap_or_default();
     *state != OF_THE_STATEMENT && (CLASSES.contains(&class) || CODES.contains(state))

@@ -1,4 +1,4 @@
-//! Whole transactions, repeated when PostgreSQL asks for it.
+//! Whole database transactions, repeated when PostgreSQL asks for it.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use rand::Rng;
 
 use super::{Conn, Db, DbError};
 
-/// How often a transaction that PostgreSQL rolled back is run again.
+/// How many times a transaction that PostgreSQL rolled back is run again.
 const REPEATS: u32 = 10;
 
-/// An error that may have come from the database, so that a transaction knows when to run again.
+/// An error that may have come from the database; it decides whether a transaction is run again.
 pub trait AsDbError {
-    /// The database error it wraps, if any.
+    /// Returns the database error that it wraps, if any.
     fn as_db_error(&self) -> Option<&DbError>;
 }
 
@@ -22,23 +22,23 @@ impl AsDbError for DbError {
     }
 }
 
-/// How often the transaction at hand has been repeated.
+/// How many times the current transaction has been repeated.
 #[derive(Debug, Default)]
 #[doc(hidden)]
 pub struct Repeats(u32);
 
-/// What is left to do after one run of a transaction's body.
+/// The outcome of one run of a transaction's body.
 #[derive(Debug)]
 #[doc(hidden)]
 pub enum Ended<T> {
-    /// This is its result.
+    /// The transaction has ended with this result.
     With(T),
-    /// PostgreSQL rolled it back and asks for the whole of it again.
+    /// PostgreSQL rolled it back and asks for the whole transaction again.
     Repeat,
 }
 
 impl Db {
-    /// A connection with a transaction begun.
+    /// Returns a connection on which a transaction has begun.
     #[doc(hidden)]
     pub async fn begin(&self) -> Result<Conn<'_>, DbError> {
         let mut conn = self.conn().await?;
@@ -47,7 +47,7 @@ impl Db {
     }
 }
 
-/// Commits or rolls back, and says whether to run the body again, after a short pause then.
+/// Commits or rolls back. Returns whether to run the body again, in that case after a short pause.
 #[doc(hidden)]
 pub async fn end<T, E>(mut conn: Conn<'_>, result: Result<T, E>, repeats: &mut Repeats) -> Ended<Result<T, E>>
 where
@@ -59,7 +59,7 @@ where
             Err(error) => E::from(DbError::from(error)),
         },
         Err(error) => {
-            // A connection that cannot roll back is closed by the pool, which rolls back as well.
+            // The pool closes a connection that cannot roll back, and that rolls it back as well.
             if let Err(failed) = AnsiTransactionManager::rollback_transaction(&mut *conn).await {
                 tracing::debug!(error = %failed, "rollback failed, closing the connection");
             }

@@ -1,28 +1,34 @@
-//! The SQL types of PostgreSQL's enums, and how a Rust enum is one of them; a test keeps the two sides equal.
+//! The SQL types of PostgreSQL's enums, and how Rust enums map to columns; a test keeps the two sides equal.
+
+use diesel::query_builder::QueryId;
+use diesel::sql_types::SqlType;
 
 /// `transaction_type`.
-#[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+#[derive(Debug, Clone, Copy)]
+#[derive(SqlType, QueryId)]
 #[diesel(postgres_type(name = "transaction_type"))]
 pub struct TransactionType;
 
 /// `transaction_status`.
-#[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+#[derive(Debug, Clone, Copy)]
+#[derive(SqlType, QueryId)]
 #[diesel(postgres_type(name = "transaction_status"))]
 pub struct TransactionStatus;
 
 /// `payment_method`.
-#[derive(Debug, Clone, Copy, diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
+#[derive(Debug, Clone, Copy)]
+#[derive(SqlType, QueryId)]
 #[diesel(postgres_type(name = "payment_method"))]
 pub struct PaymentMethod;
 
-/// Makes an enum whose words strum derives a column of this SQL type, and gives it the list of its values and their words.
+/// Makes an enum, whose words are derived by strum, a column of this SQL type, with methods for its values and their words.
 macro_rules! column_of {
     ($rust:ty, $sql:ty) => {
         impl $rust {
             /// Every value.
             pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-            /// Its word in SQL and everywhere else.
+            /// The value's word, the same in SQL and everywhere else.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 self.into()

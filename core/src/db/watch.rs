@@ -1,7 +1,7 @@
-//! A bound on the server's silence, on this side of the wire.
+//! A limit on the server's silence, enforced on the client's side.
 //!
-//! `statement_timeout` is kept by the server, and `tcp_user_timeout` by its kernel: a server that accepts and acknowledges and never answers, or a
-//! proxy before it that does, is noticed by neither, and its sessions would be waited for until the last of the pool is gone.
+//! `statement_timeout` is enforced by the server, and `tcp_user_timeout` is met by its kernel. So neither notices a server, or a proxy before it,
+//! that accepts and acknowledges but never answers; sessions would wait for it until the pool has none left.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use tokio::time::Instant;
 
-/// How much longer than the server's own bound is waited: its refusal is to come first.
+/// How long we wait beyond the server's own limit, so that its refusal comes first.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Since when one session has waited for the answer to a statement.
+/// Measures how long a session has been waiting for the answer to a statement.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     bound: Duration,
@@ -20,7 +20,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// A watch over a session whose statements the server ends after `statement_timeout`; none over one that may take as long as it needs.
+    /// Creates a watch for a session whose statements the server ends after `statement_timeout`, or `None` if that is zero (no limit).
     pub(super) fn over(statement_timeout: Duration) -> Option<Self> {
         (!statement_timeout.is_zero()).then(|| Self {
             bound: statement_timeout.saturating_add(GRACE),
@@ -51,7 +51,7 @@ impl Watch {
 impl Instrumentation for Watch {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
-            // Also of one whose asker has gone away before the answer: then nobody uses the session, and it is no loss.
+            // Also for a statement whose caller has gone away before the answer: the session is then unused, and its loss does no harm.
             InstrumentationEvent::StartQuery { .. } => self.set(Some(Instant::now())),
             InstrumentationEvent::FinishQuery { .. } => self.set(None),
             _ => {}

@@ -12,27 +12,27 @@ use crate::db::{Db, DbError, in_transaction};
 use crate::ids::UserId;
 use crate::money::{Currency, Money};
 
-/// Above which debt of a person somebody is told, in major units: `100` for every currency, `100,jpy:15000` with others for some.
+/// The limits of a person's debt above which an alarm is raised, in major units: `100` for every currency, `100,jpy:15000` with exceptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlarmLimits {
     every: Decimal,
     of: BTreeMap<&'static str, Decimal>,
 }
 
-/// A text that is no list of limits.
+/// The error for a text that is not a list of limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no limit")]
 pub struct InvalidLimits(String);
 
 impl AlarmLimits {
-    /// The limit of a currency, in major units.
+    /// Returns the limit of a currency, in major units.
     #[must_use]
     pub fn of(&self, currency: Currency) -> Decimal {
         self.of.get(currency.code()).copied().unwrap_or(self.every)
     }
 }
 
-/// The limit of currencies for which nobody has said another.
+/// The default limit, for currencies without a configured one.
 const USUAL_LIMIT: Decimal = Decimal::ONE_HUNDRED;
 
 impl FromStr for AlarmLimits {
@@ -88,7 +88,7 @@ pub async fn raise_alarms(db: &Db, limits: &AlarmLimits, now: DateTime<Utc>) -> 
         let message = |sum: &Money| format!("{sum} is owed; `wallet-worker debts` lists what for");
         for open in alarms::open_of(conn, AlarmKind::DebtAboveLimit).await? {
             match owing.get(&open.subject) {
-                // Told once, and again when the sum is another one, not with each look.
+                // Raised once, and again only when the sum has changed, not at every check.
                 Some(sum) if message(sum) == open.message => {
                     owing.remove(&open.subject);
                 }

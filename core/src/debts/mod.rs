@@ -1,7 +1,7 @@
-//! What people owe the platform: for disputes and refunds from outside that their wallets could not cover.
+//! Debts: what people owe the platform for disputes and refunds from outside that their wallets could not cover.
 //!
-//! A debt is the person's, in a currency. It stands on the wallet that caused it (`wallets.owed_balance`), and is paid from whatever
-//! becomes spendable in any wallet of that person and currency ([`crate::ledger::Books::book`]).
+//! A debt belongs to a person, in one currency. It is recorded in the wallet that caused it (`wallets.owed_balance`), and is paid from
+//! whatever becomes spendable in any wallet of that person and currency ([`crate::ledger::LockedBalances::book`]).
 
 mod alarm;
 mod store;

@@ -13,14 +13,14 @@ use crate::db::{DbError, PgConn, sql};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
-/// What is owed in one wallet.
+/// The debt recorded in one wallet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debt {
-    /// Who owes it.
+    /// The person who owes it.
     pub user: UserId,
     /// The wallet that caused it.
     pub wallet: WalletId,
-    /// How much.
+    /// The amount.
     pub amount: Money,
 }
 
@@ -29,9 +29,9 @@ pub struct Debt {
 pub struct Cause {
     /// The dispute, or the refund from outside.
     pub transaction: TransactionId,
-    /// What of the debt is still for it: the oldest is paid first.
+    /// The part of the debt that it still accounts for: the oldest cause is paid first.
     pub amount: Money,
-    /// When it was opened.
+    /// When that transaction was opened.
     pub since: DateTime<Utc>,
 }
 
@@ -61,7 +61,7 @@ impl TryFrom<DebtRow> for Debt {
     }
 }
 
-/// Every debt, or those of one person in one currency; a person's beside each other, the greatest first.
+/// Reads every debt, or those of one person in one currency. The debts of a person in a currency stand together, the greatest first.
 async fn read(conn: &mut PgConn, of: Option<(UserId, Currency)>) -> Result<Vec<Debt>, DbError> {
     let rows: Vec<DebtRow> = sql("SELECT id, user_id, currency, owed_balance FROM wallets
           WHERE owed_balance > 0 AND ($1 IS NULL OR (user_id = $1 AND currency = $2))
@@ -73,7 +73,7 @@ async fn read(conn: &mut PgConn, of: Option<(UserId, Currency)>) -> Result<Vec<D
     rows.into_iter().map(Debt::try_from).collect()
 }
 
-/// Every debt.
+/// Returns every debt.
 ///
 /// # Errors
 /// When the database cannot be reached, or a row is inconsistent.
@@ -81,7 +81,7 @@ pub async fn list(conn: &mut PgConn) -> Result<Vec<Debt>, DbError> {
     read(conn, None).await
 }
 
-/// What the owners of wallets owe in the wallets' currencies, in all of their wallets together; those who owe nothing are left out.
+/// Returns for each wallet what its owner owes in the wallet's currency, in all wallets together; wallets of those who owe nothing are left out.
 ///
 /// # Errors
 /// When the database cannot be reached, or a row is inconsistent.
@@ -98,7 +98,7 @@ pub async fn of_owners(conn: &mut PgConn, ids: &[WalletId]) -> Result<HashMap<Wa
     rows.into_iter().map(owed).collect()
 }
 
-/// What a person owes in a currency, each wallet for itself.
+/// Returns what a person owes in a currency, separately for each wallet.
 ///
 /// # Errors
 /// When the database cannot be reached, or a row is inconsistent.
@@ -118,8 +118,8 @@ struct CauseRow {
     created_at: DateTime<Utc>,
 }
 
-/// What caused the debts of these wallets, by one statement; of each wallet newest first: of each cause what the wallet could not cover, until
-/// its debt is explained. The oldest of them is paid next.
+/// Returns what caused the debts of these wallets, by one statement. The causes of a wallet come newest first, each with what the wallet could not
+/// cover of it, until the whole debt is explained. The oldest of them is paid next.
 ///
 /// # Errors
 /// When the database cannot be reached, or a row is inconsistent.

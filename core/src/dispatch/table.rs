@@ -1,4 +1,4 @@
-//! Finding due jobs in the table and topping Redis up.
+//! Finding due jobs in the table and filling up the queues in Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{group_size, window};
-use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError};
 use crate::error_chain::chain;
+use crate::failpoints::{self, Point};
 use crate::ids::JobId;
 use crate::jobs::{self, QueueName};
-use crate::queue::{Carrier, CarrierError};
+use crate::queue::{QueueTransport, TransportError};
 
-/// How often the table is looked at without a wake-up.
+/// How often the table is checked without a wake-up.
 const POLL_EVERY: Duration = Duration::from_millis(200);
-/// How often it is checked that Redis still has what it was given.
+/// How often it is checked that Redis still has what was pushed to it.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// Nothing waits in Redis, yet a job was handed over longer ago than this and nobody has it: it is lost.
+/// A job counts as lost if it was dispatched longer ago than this and is unclaimed, while nothing waits in Redis.
 const LOST_AFTER: Duration = Duration::from_secs(2);
-/// Others wait in Redis as well: it may still be among them.
+/// The same while other tasks wait in Redis: the job may still be among them.
 const LOST_AMONG_OTHERS_AFTER: Duration = Duration::from_secs(30);
-/// Most jobs taken from the table at once.
+/// The maximum number of jobs taken from the table at once.
 const TAKEN_AT_ONCE: u64 = 2_000;
 
 /// Why a round failed; the next one tries again.
@@ -33,36 +33,36 @@ enum RoundError {
     #[error("the table could not be read")]
     Db(#[from] DbError),
     #[error("Redis failed")]
-    Carrier(#[from] CarrierError),
+    QueueTransport(#[from] TransportError),
 }
 
-/// Moves due jobs of all queues from the table to Redis. Any number may run at once.
+/// Moves due jobs of all queues from the table to Redis. Any number of dispatchers may run at once.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     db: Db,
-    carrier: Carrier,
+    transport: QueueTransport,
     clock: SharedClock,
     wake: Arc<Notify>,
 }
 
 impl Dispatcher {
-    /// A dispatcher; [`Dispatcher::run`] makes it work.
+    /// Creates a dispatcher; [`Dispatcher::run`] makes it work.
     #[must_use]
-    pub fn new(db: Db, carrier: Carrier, clock: SharedClock) -> Self {
+    pub fn new(db: Db, transport: QueueTransport, clock: SharedClock) -> Self {
         Self {
             db,
-            carrier,
+            transport,
             clock,
             wake: Arc::new(Notify::new()),
         }
     }
 
-    /// Has the table looked at now: this process has just committed jobs.
+    /// Makes the dispatcher check the table now, because this process has just committed jobs.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// Works until `shutdown`, whatever becomes of PostgreSQL and Redis.
+    /// Works until `shutdown`, whatever happens to PostgreSQL and Redis.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut checked: Option<Instant> = None;
         let mut failing = false;
@@ -86,7 +86,7 @@ impl Dispatcher {
         }
     }
 
-    /// One look at every queue. What is wrong with one of them in Redis keeps no other one back; the first failure is told.
+    /// Checks every queue once. A fault of one queue in Redis does not keep the others back; the first failure is returned.
     async fn round(&self, check: bool) -> Result<(), RoundError> {
         let mut outcome = Ok(());
         if check {
@@ -102,7 +102,7 @@ impl Dispatcher {
 
     async fn top_up(&self, queue: QueueName) -> Result<(), RoundError> {
         loop {
-            let waiting = self.carrier.waiting(queue).await?;
+            let waiting = self.transport.waiting(queue).await?;
             let Some(room) = window(queue).checked_sub(waiting).filter(|room| *room > 0) else {
                 return Ok(());
             };
@@ -118,31 +118,31 @@ impl Dispatcher {
             if due.is_empty() {
                 return Ok(());
             }
-            chaos::reach(Point::DispatchMarked).await;
+            failpoints::reach(Point::DispatchMarked).await;
             let groups: Vec<Vec<JobId>> = due.chunks(group_size(queue)).map(<[JobId]>::to_vec).collect();
-            if let Err(error) = self.carrier.push(queue, groups).await {
-                jobs::forget_hand_over(&self.db, &due).await?;
+            if let Err(error) = self.transport.push(queue, groups).await {
+                jobs::forget_dispatch(&self.db, &due).await?;
                 return Err(error.into());
             }
-            chaos::reach(Point::DispatchPushed).await;
+            failpoints::reach(Point::DispatchPushed).await;
             if u64::try_from(due.len()).unwrap_or(u64::MAX) < limit {
                 return Ok(());
             }
         }
     }
 
-    /// Has handed over anew what Redis has lost: everything when it was emptied, else what has waited too long.
+    /// Makes due again what Redis has lost: everything if Redis was emptied, otherwise what has waited too long.
     async fn find_lost(&self, queue: QueueName) -> Result<(), RoundError> {
-        let older_than = if !self.carrier.mark_present(queue).await? {
+        let older_than = if !self.transport.mark_present(queue).await? {
             Duration::ZERO
-        } else if self.carrier.waiting(queue).await? == 0 {
+        } else if self.transport.waiting(queue).await? == 0 {
             LOST_AFTER
         } else {
             LOST_AMONG_OTHERS_AFTER
         };
-        let found = jobs::hand_over_anew(&self.db, queue, older_than).await?;
+        let found = jobs::dispatch_again(&self.db, queue, older_than).await?;
         if found > 0 {
-            tracing::info!(%queue, found, "handing over anew what Redis or a worker has lost");
+            tracing::info!(%queue, found, "dispatching again what Redis or a worker has lost");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Telling what has changed.
+//! Announcing what has changed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use super::payloads;
 use crate::db::{Db, DbError, sql};
 use crate::error_chain::chain;
 
-/// How long changes are gathered before they are told together.
+/// How long changes are collected before they are announced together.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
-/// Most settlements whose changes wait to be told.
+/// The maximum number of settlements whose changes wait to be announced.
 const BUFFER: usize = 1_024;
 
 /// Announces changes on behalf of one process; cheap to clone.
@@ -26,15 +26,15 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Starts the task that announces. After `shutdown` it tells what it was given before and ends; the handle waits for that.
+    /// Starts the task that announces. After `shutdown` it announces what it was given before; the handle completes after that.
     #[must_use]
     pub fn start(db: Db, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
         let (changes, received) = mpsc::channel(BUFFER);
         (Self { changes }, tokio::spawn(run(db, received, shutdown)))
     }
 
-    /// Announces that the rows of these ids have changed, after their commit. Never waits: what does not fit into the buffer is
-    /// found by whoever watches it, only later.
+    /// Announces that the rows with these ids have changed, after their commit. Never waits: if the buffer is full, the change is
+    /// not announced, and its watchers find it later by themselves.
     pub fn announce(&self, ids: Vec<Uuid>) {
         if !ids.is_empty() && self.changes.try_send(ids).is_err() {
             tracing::debug!("a change was not announced");
@@ -65,7 +65,7 @@ async fn run(db: Db, mut received: mpsc::Receiver<Vec<Uuid>>, shutdown: Cancella
 }
 
 async fn notify(db: &Db, ids: &[Uuid]) -> Result<(), DbError> {
-    // A transaction that notifies is written to the log of the server, but losing it costs nothing: nobody waits for the disk.
+    // A notifying transaction is written to the server's log, but losing it costs nothing, so it does not wait for the disk.
     sql(
         "SELECT set_config('synchronous_commit', 'off', true), pg_notify('wallet_changes', payload)
            FROM unnest($1) AS payload",

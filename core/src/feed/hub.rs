@@ -1,4 +1,4 @@
-//! Who watches what in this process.
+//! Which ids are watched in this process.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,14 +31,14 @@ impl List {
 }
 
 impl Hub {
-    /// A list of ids, empty at first, that hears of changes for as long as the process runs.
+    /// Creates a list of ids, empty at first, that is notified of changes as long as the process runs.
     pub(super) fn list(&self) -> Watchlist {
         let list = Arc::<List>::default();
         self.lists().push(Arc::clone(&list));
         Watchlist(list)
     }
 
-    /// Wakes whoever watches this id.
+    /// Wakes the lists that watch this id.
     pub(super) fn wake(&self, id: Uuid) {
         for list in self.lists().iter() {
             let mut ids = list.ids();
@@ -49,7 +49,7 @@ impl Hub {
         }
     }
 
-    /// Wakes everybody: anything may have changed.
+    /// Wakes all lists for all their ids, because anything may have changed.
     pub(super) fn wake_all(&self) {
         for list in self.lists().iter() {
             let ids = &mut *list.ids();
@@ -63,25 +63,25 @@ impl Hub {
     }
 }
 
-/// Ids whose changes one reader wants to hear of.
+/// The ids whose changes one reader is notified of.
 #[derive(Debug)]
 pub struct Watchlist(Arc<List>);
 
 impl Watchlist {
-    /// Watches an id from now on. Add first and read then, so that no change falls between the two.
+    /// Watches an id from now on. Add the id first and then read its row, so that no change is missed in between.
     pub fn add(&self, id: Uuid) {
         self.0.ids().watched.insert(id);
     }
 
-    /// Forgets an id.
+    /// Stops watching an id.
     pub fn remove(&self, id: Uuid) {
         let mut ids = self.0.ids();
         ids.watched.remove(&id);
         ids.woken.remove(&id);
     }
 
-    /// Takes the ids whose rows may have changed since they were taken last, or since they were added; several changes of one id count
-    /// as one.
+    /// Takes the ids whose rows may have changed since the last call, or since they were added; several changes of one id count as
+    /// one.
     pub fn take_woken(&self) -> Vec<Uuid> {
         self.0.ids().woken.drain().collect()
     }

@@ -1,4 +1,4 @@
-//! Hearing what has changed: one connection for each process, made again whenever it is lost.
+//! Listening for changes: one connection per process, made again whenever it is lost.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,26 +16,26 @@ use crate::db::{DbError, DbOptions, PgConn, connect_once, sql};
 use crate::error_chain::chain;
 use crate::retry::RetryPolicy;
 
-/// How long a new connection may take to be there.
+/// The time limit for making a connection.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
-/// After so much silence the server is asked whether it is still there: a broken network does not tell.
+/// After this much silence the server is pinged: a broken network is not reported by itself.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long it may take to answer.
+/// The time limit for the server's answer to the ping.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// When to try again after a loss; the first time at once, or nearly.
+/// The pause before listening again after a loss; the first one is short or zero.
 const AGAIN: RetryPolicy = RetryPolicy::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// What changes in the database, as this process hears of it; cheap to clone.
+/// The changes in the database, as announced to this process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
     hub: Hub,
 }
 
 impl Feed {
-    /// Starts to listen, until `shutdown`; the database need not be there yet. The handle waits for the end.
+    /// Listens until `shutdown`; the database need not be reachable yet. The handle completes when the task has ended.
     ///
     /// `url` must lead to PostgreSQL itself: a pooler that lends connections for one transaction (PgBouncer's
-    /// `pool_mode = transaction`) swallows what is listened for.
+    /// `pool_mode = transaction`) swallows the notifications.
     #[must_use]
     pub fn start(url: SecretString, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
         let hub = Hub::default();
@@ -43,7 +43,7 @@ impl Feed {
         (Self { hub }, task)
     }
 
-    /// A list of ids, for one reader that wants to hear of their changes.
+    /// Creates a list of ids, for one reader that wants to be notified of their changes.
     #[must_use]
     pub fn watchlist(&self) -> Watchlist {
         self.hub.list()
@@ -81,7 +81,7 @@ async fn listen(url: &str, hub: &Hub, failures: &mut u32) -> Result<Infallible, 
     sql("LISTEN wallet_changes").execute(&mut conn).await?;
     tracing::debug!("listening for changes");
     *failures = 0;
-    // What was announced before this moment was not heard here.
+    // Announcements before this moment were missed here.
     hub.wake_all();
     loop {
         let heard = timeout(SILENCE, next(&mut conn)).await;

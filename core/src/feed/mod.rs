@@ -1,11 +1,11 @@
-//! News of committed changes: from the process that made them to every process in which somebody watches.
+//! Notifications of committed changes, from the process that made them to every process in which they are watched.
 //!
-//! An [`Announcer`] tells by `NOTIFY` which transactions and wallets have changed, a [`Feed`] hears it by `LISTEN` and wakes those
-//! who watch ([`Watchlist`]). Only ids travel: whoever is woken reads the row. An announcement may be lost (a process that died
-//! right after its commit, a connection that broke), so watchers look by themselves as well, only seldom.
+//! An [`Announcer`] uses `NOTIFY` to announce which transactions and wallets have changed; a [`Feed`] receives this by `LISTEN` and wakes
+//! the readers that watch them ([`Watchlist`]). Only ids are sent: a reader that is woken reads the row. An announcement may be lost
+//! (a process that died right after its commit, a connection that broke), so readers also check by themselves, at long intervals.
 //!
-//! <https://www.postgresql.org/docs/15/sql-notify.html>. PostgreSQL puts the commits of notifying transactions into one order by a
-//! lock over the whole server, so an announcement is never part of a transaction that carries money.
+//! <https://www.postgresql.org/docs/15/sql-notify.html>. PostgreSQL serialises the commits of notifying transactions by a lock
+//! over the whole server, so an announcement is never part of a transaction that carries money.
 
 mod announcer;
 mod hub;
@@ -17,7 +17,7 @@ pub use listener::Feed;
 
 use uuid::Uuid;
 
-/// How many ids go into one payload: each has 32 digits and a blank, and a payload must have fewer than 8000 bytes.
+/// The number of ids per payload: each takes 32 digits and a space, and a payload must be shorter than 8000 bytes.
 const IDS_OF_A_PAYLOAD: usize = 200;
 
 /// The payloads that name these ids.
@@ -30,7 +30,7 @@ fn payloads(ids: &[Uuid]) -> Vec<String> {
         .collect()
 }
 
-/// The ids that a payload names; what is none was sent by somebody else and is passed over.
+/// Returns the ids that a payload names. Anything else in it was sent by another program and is skipped.
 fn ids_of(payload: &str) -> impl Iterator<Item = Uuid> {
     payload.split(' ').filter_map(|id| Uuid::try_parse(id).ok())
 }

@@ -1,8 +1,8 @@
-//! What the platform keeps of a payment.
+//! The fees that the platform keeps of payments.
 //!
 //! A rule takes basis points of the amount, at least `minimum` and at most `maximum`, rounded half up to the currency's decimals. The most
-//! particular rule counts: that of the payee in the currency, else that of the currency, else that of all. The fee is fixed when the payment is
-//! accepted and shown on it.
+//! specific rule applies: that for the payee in the currency, else that for the currency, else the general one. The fee is fixed when the
+//! payment is accepted, and is shown on it.
 
 mod store;
 
@@ -13,52 +13,52 @@ pub use store::{list, remove, rule_for, set};
 use crate::ids::UserId;
 use crate::money::{Currency, Money, MoneyError};
 
-/// The most that a rule may take, in hundredths of a percent: a fee of the whole amount would refuse every payment, and one above half of it
-/// is a slip of the finger.
+/// The maximum that a rule may take, in hundredths of a percent: a fee of the whole amount would refuse every payment, and one above half of
+/// it is a typing error.
 pub const HIGHEST_BASIS_POINTS: u16 = 5_000;
 
-/// One rule.
+/// A fee rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeeRule {
-    /// For payments in this currency; none for all that have no rule of their own.
+    /// The currency of the payments that it is for; `None` for all that have no rule of their own.
     pub currency: Option<Currency>,
-    /// For payments to this person; none for all.
+    /// The payee of the payments that it is for; `None` for all payees.
     pub payee: Option<UserId>,
-    /// Hundredths of a percent of the amount.
+    /// The fee in hundredths of a percent of the amount.
     pub basis_points: u16,
-    /// At least this much, major units.
+    /// The minimum fee, in major units.
     pub minimum: Option<Decimal>,
-    /// At most this much, major units.
+    /// The maximum fee, in major units.
     pub maximum: Option<Decimal>,
 }
 
-/// Why a rule cannot be set.
+/// The reason why a rule cannot be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFeeRule {
-    /// More than half of the amount.
+    /// It takes more than half of the amount.
     #[error(
         "it takes more than {HIGHEST_BASIS_POINTS} basis points, which are 50 %: hardly a payment would be worth making"
     )]
     TooMuch,
-    /// A rule for all currencies is for all payments, without bounds.
+    /// A rule for all currencies must be for all payees and have no bounds.
     #[error("a payee, a minimum or a maximum needs a currency")]
     NeedsCurrency,
     /// A bound is below zero.
     #[error("a minimum or maximum is below zero")]
     Negative,
-    /// The bounds exclude each other.
+    /// The minimum is above the maximum.
     #[error("the minimum is above the maximum")]
     BoundsCross,
-    /// A bound is no amount of the currency.
+    /// A bound is not an amount of the currency.
     #[error("a minimum or maximum is no amount of the currency")]
     Bound(#[from] MoneyError),
 }
 
 impl FeeRule {
-    /// Whether it can be set.
+    /// Checks whether the rule can be set.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When it cannot: what is wrong with it.
     pub fn check(&self) -> Result<(), InvalidFeeRule> {
         if self.basis_points > HIGHEST_BASIS_POINTS {
             return Err(InvalidFeeRule::TooMuch);
@@ -83,10 +83,10 @@ impl FeeRule {
         }
     }
 
-    /// The fee of a payment of `amount`.
+    /// Returns the fee of a payment of `amount`.
     ///
     /// # Errors
-    /// When a bound of the rule has more decimals than the currency.
+    /// When a bound of the rule has more decimals than the currency, or the fee is out of range.
     pub fn fee_of(&self, amount: Money) -> Result<Money, MoneyError> {
         let currency = amount.currency();
         let part = amount

@@ -45,7 +45,7 @@ impl TryFrom<Row> for FeeRule {
     }
 }
 
-/// The rule that counts for a payment to `payee`; none when all were removed: then the platform keeps nothing.
+/// Returns the rule that applies to a payment to `payee`, or `None` if there is none: then the platform keeps nothing.
 ///
 /// # Errors
 /// When the database cannot be reached or the row is inconsistent.
@@ -64,7 +64,7 @@ pub async fn rule_for(
     rows.into_iter().next().map(FeeRule::try_from).transpose()
 }
 
-/// Every rule, the general ones first.
+/// Returns every rule, the general ones first.
 ///
 /// # Errors
 /// When the database cannot be reached or a row is inconsistent.
@@ -80,7 +80,7 @@ pub async fn list(conn: &mut PgConn) -> Result<Vec<FeeRule>, DbError> {
     rows.into_iter().map(FeeRule::try_from).collect()
 }
 
-/// Writes a rule, in place of the one for the same currency and payee.
+/// Writes a rule, which replaces the one for the same currency and payee.
 ///
 /// # Errors
 /// When the database refuses (a bound below zero, more than 100 %, a payee without a currency) or cannot be reached.
@@ -107,7 +107,7 @@ pub async fn set(conn: &mut PgConn, rule: &FeeRule, now: DateTime<Utc>) -> Resul
     Ok(())
 }
 
-/// Removes the rule for a currency and payee; false when there is none.
+/// Removes the rule for a currency and payee; returns `false` if there is none.
 ///
 /// # Errors
 /// When the database cannot be reached.

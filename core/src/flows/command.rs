@@ -1,4 +1,4 @@
-//! What a worker asks of a transaction.
+//! The commands by which workers change a transaction.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -14,30 +14,30 @@ use crate::transactions::{Canceller, ExternalRef, FailureReason, RefKind, Return
 pub struct BalanceEntry {
     /// Its id.
     pub id: BalanceTransactionId,
-    /// Gross, signed as the platform sees it.
+    /// The gross amount, signed from the platform's point of view.
     pub amount: Money,
-    /// What Stripe charged for it.
+    /// Stripe's fee for it.
     pub fee: Money,
     /// When the money is available to the platform.
     pub available_on: DateTime<Utc>,
 }
 
-/// What is said of a dispute that has ended (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its movements say
-/// what became of the money.
+/// How a dispute ended, by its status (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). What became of the money
+/// follows only from its movements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisputeEnd {
     /// `won`: the bank has decided for the payee.
     Won,
     /// `lost`: the bank has decided for the payer.
     Lost,
-    /// `warning_closed`: an inquiry came to nothing.
+    /// `warning_closed`: an inquiry ended without a dispute.
     InquiryClosed,
-    /// `prevented`: it was settled before it became a dispute; rapid resolution does so by crediting the payer.
+    /// `prevented`: it was settled before it became a dispute; rapid resolution does this by crediting the payer.
     Prevented,
 }
 
 impl DisputeEnd {
-    /// Whether the words and the money agree. Settled beforehand, either may have come of it.
+    /// Whether the status agrees with the money that was taken. A prevented dispute may have ended either way.
     #[must_use]
     pub fn fits(self, taken: Money) -> bool {
         match self {
@@ -48,56 +48,56 @@ impl DisputeEnd {
     }
 }
 
-/// What a worker asks of a transaction. Each is idempotent: asked again, it finds that it has happened.
+/// A worker's command to a transaction. Each is idempotent: a repeated command finds that it was carried out before.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Any flow: only a line of the timeline.
+    /// Any flow: add a line to the timeline and do nothing else.
     Note {
-        /// What it is about.
+        /// What the line is about.
         kind: TimelineKind,
-        /// For the owner.
+        /// The message to the owner.
         message: String,
-        /// For support.
+        /// Ids and codes, for support.
         detail: Option<Value>,
-        /// The stage of which it tells; at any other it comes too late and is left out.
+        /// The stage that the line describes; at any other stage it comes too late and is left out.
         at: Stage,
-        /// The reference under which it is told once, whoever else comes to tell it.
+        /// The reference under which the line is written only once, whichever worker brings it first.
         once: Option<ExternalRef>,
     },
-    /// Any flow that somebody has asked for: somebody wants it undone, if nothing irreversible has happened.
+    /// Any requested flow: cancel it, if nothing irreversible has happened.
     Cancel(Canceller),
-    /// The same flows: it can definitely not be done; what is held is given back.
+    /// The same flows: it can definitely not be done; what is held is released.
     Refuse(FailureReason),
     /// Transfer, payment, refund of a payment, returned refund, payment of a debt: move the money.
     Execute,
-    /// Withdrawal, refund of a deposit: freeze the amount.
+    /// Withdrawal, refund of a deposit: hold the amount.
     Hold,
-    /// Deposit: what Stripe kept of the payment, and when the rest is available to the platform. Refund of a deposit, or of what lies in
-    /// suspense for one: what Stripe charged for it.
+    /// Deposit: book Stripe's fee for the payment, and when the rest is available to the platform. Refund of a deposit, or of money in suspense
+    /// for one: book Stripe's fee for the refund.
     BookFee(BalanceEntry),
-    /// Deposit, dispute, and what a dispute moves after its end: a movement of the platform's balance that Stripe made for a dispute.
+    /// Deposit, dispute, and what a dispute moves after its end: book a movement of the platform's balance that Stripe made for a dispute.
     BookDispute(BalanceEntry),
-    /// Deposit, dispute: what is left in suspense when nothing of its payment can be given back any more, such as what Stripe's other rate
-    /// leaves of a payment that it has converted, is the platform's; below zero, its loss. It is all that lies there in this currency.
+    /// Deposit, dispute: book what is left in suspense, once nothing of the payment can be refunded, as the platform's gain, or its loss if it is
+    /// negative. Stripe's conversion at another rate leaves such a rest. The amount is all that lies there in this currency.
     CloseSuspense(Money),
-    /// Returned payout: the money is on the connected account, for this reason, and is taken back from there.
+    /// Returned payout: the money is on the connected account, for this reason, and its transfer is to be reversed.
     BeginPayoutReturn(FailureReason),
-    /// Withdrawal, returned payout: this reversal took so much of the transfer, and nothing is left to take back; what others took of it is
-    /// booked for itself.
+    /// Withdrawal, returned payout: this reversal took this amount of the transfer, and nothing is left to reverse; what others reversed is booked
+    /// separately.
     RecordReversal(ReversalId, Money),
-    /// A deposit's own.
+    /// A command for deposits only.
     Deposit(DepositCommand),
-    /// A deposit's: a refund of what lies in suspense for it.
+    /// A command for deposits only, about a refund of money in suspense.
     SuspenseReturn(SuspenseReturnCommand),
-    /// A withdrawal's own.
+    /// A command for withdrawals only.
     Withdrawal(WithdrawalCommand),
-    /// A refund's of a deposit, by us or by others.
+    /// A command for refunds of a deposit, whether we or others made them.
     Refund(RefundCommand),
-    /// A dispute's own.
+    /// A command for disputes only.
     Dispute(DisputeCommand),
 }
 
-/// Whoever tells something to one flow names only what that is told.
+/// Converts the command of a single flow into a `Command`, so that callers need not wrap it.
 macro_rules! of_one_flow {
     ($($flow:ident: $own:ident),+) => {
         $(impl From<$own> for Command {
@@ -117,11 +117,11 @@ of_one_flow!(
 );
 
 impl Command {
-    /// The event of the state machine that the command is, if it is one whatever the transaction says.
+    /// The event that the command is for the state machine; `None` if the transaction decides, or no stage changes.
     #[must_use]
     pub fn event(&self) -> Option<Event> {
         match self {
-            // Which of two events a payment is depends on what was asked for; the others move no stage.
+            // Which of two events a payment is depends on the requested amount; the others move no stage.
             Self::Deposit(DepositCommand::SettlePayment(..) | DepositCommand::SuspendPayment(..))
             | Self::BookFee(_)
             | Self::BookDispute(_)
@@ -154,7 +154,7 @@ impl Command {
         }
     }
 
-    /// Whether it can take more of a wallet than the wallet has, so that its owner owes the rest.
+    /// Whether it can take more from a wallet than the wallet has, so that the owner owes the rest.
     #[must_use]
     pub const fn may_owe(&self) -> bool {
         matches!(
@@ -165,7 +165,7 @@ impl Command {
         )
     }
 
-    /// Whether what lies in suspense decides about it.
+    /// Whether its decision depends on what lies in suspense.
     #[must_use]
     pub const fn concerns_suspense(&self) -> bool {
         matches!(
@@ -177,7 +177,7 @@ impl Command {
         )
     }
 
-    /// The Stripe object that from the command on leads to its transaction, and so may lead to no other.
+    /// The Stripe object that leads to the transaction from this command on, and so may lead to no other.
     #[must_use]
     pub fn object(&self) -> Option<ExternalRef> {
         match self {
@@ -204,7 +204,7 @@ impl Command {
         }
     }
 
-    /// The Stripe object that the command books once, whatever the stage.
+    /// The Stripe object that the command books once, at whatever stage.
     #[must_use]
     pub fn reference(&self) -> Option<ExternalRef> {
         match self {
@@ -233,8 +233,8 @@ impl Command {
         }
     }
 
-    /// Ways in which its object may lead to the transaction already that also decide about it: Stripe tells of a refund's states in any
-    /// order, and whoever comes with an older one has to find that.
+    /// The kinds of references that decide about the command if its object already has one: Stripe reports a refund's states in any order, and
+    /// a worker that brings an older state has to find the newer one.
     #[must_use]
     pub const fn depends_on(&self) -> &'static [RefKind] {
         match self {

@@ -1,4 +1,4 @@
-//! Why something that is told or asked cannot be.
+//! The reasons why a command is impossible.
 
 use super::Event;
 use crate::ids::WalletId;
@@ -7,47 +7,47 @@ use crate::ledger::PostingError;
 use crate::money::{Money, MoneyError};
 use crate::transactions::Stage;
 
-/// Why a command cannot follow what has happened to its transaction: nothing is written, and somebody has to look.
+/// Why a command cannot follow what has happened to its transaction: nothing is written, and an operator must decide.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
-    /// The command, here by its event, is another flow's than the one that the transaction's row names.
+    /// The command, shown by its event, belongs to another flow than the one that the transaction's row names.
     #[error("the flow does not know {0:?}")]
     WrongFlow(Option<Event>),
-    /// No edge of the event leads on from the stage, nor has one led there.
+    /// The event has no edge from the stage, and the stage does not follow from the event.
     #[error("{event:?} cannot follow {}", .stage.as_str())]
     CannotFollow {
-        /// What is said to have happened.
+        /// The reported event.
         event: Event,
-        /// Where the transaction is.
+        /// The transaction's stage.
         stage: Stage,
     },
-    /// What is told has happened before, by another object of Stripe.
+    /// The event has happened before, but by another Stripe object.
     #[error("{told} cannot follow {}: {} is recorded", .stage.as_str(), .recorded.as_deref().unwrap_or("nothing"))]
     ByAnother {
-        /// The object that is told of.
+        /// The reported object.
         told: String,
-        /// Where the transaction is.
+        /// The transaction's stage.
         stage: Stage,
-        /// The object that brought it there, if one is recorded.
+        /// The object recorded for the event, if there is one.
         recorded: Option<String>,
     },
-    /// Another object of Stripe than the recorded one.
+    /// The reported object is not the recorded one.
     #[error("{what} {told} is not the recorded {recorded}")]
     AnotherObject {
-        /// What kind of object.
+        /// The kind of object.
         what: &'static str,
-        /// The one that is told of.
+        /// The reported object.
         told: String,
-        /// The recorded one.
+        /// The recorded object.
         recorded: String,
     },
-    /// The movement of the platform's balance moved so much, and the transaction was opened for one of another amount.
+    /// The movement of the platform's balance has this amount, but the transaction was opened for one with another amount.
     #[error("{0} moved {1}, not {2}")]
     AnotherMovement(BalanceTransactionId, Money, Money),
-    /// The movement of a dispute moved so much of a deposit that is credited: that is a transaction of its own.
+    /// A movement of a dispute has this amount, but its deposit is credited: it needs a transaction of its own.
     #[error("{0} moved {1} of a deposit that is credited")]
     Credited(BalanceTransactionId, Money),
-    /// So much lies in suspense, and something was decided about another amount.
+    /// This amount lies in suspense, but the decision was about another amount.
     #[error("{0} lies in suspense, not {1}")]
     AnotherAmount(Money, Money),
     /// The row of a transfer or a payment names no other wallet.
@@ -62,10 +62,10 @@ pub enum Contradiction {
     /// The wallet was not locked.
     #[error("wallet {0} is not locked")]
     NotLocked(WalletId),
-    /// The amounts cannot be reckoned with.
+    /// The amounts cannot be computed.
     #[error(transparent)]
     Money(#[from] MoneyError),
-    /// The ledger does not take what was decided.
+    /// The ledger refuses what was decided.
     #[error(transparent)]
     Posting(#[from] PostingError),
 }

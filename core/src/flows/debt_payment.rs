@@ -1,7 +1,7 @@
-//! What is taken of a wallet for what its owner owes: a transaction of its own, which its owner sees, and which leads to what caused the debt.
+//! A debt payment collects money from a wallet for its owner's debt. It is a transaction of its own that the owner sees, related to the debt's cause.
 //!
-//! Nobody asks for it: the settlement that makes money spendable opens and completes it ([`crate::ledger::Books::book`]), so whoever
-//! brought the money reads nothing of it.
+//! It is not requested: the settlement that makes money spendable opens and completes it ([`crate::ledger::LockedBalances::book`]), so the
+//! sender of the money sees nothing of it.
 
 use super::Event;
 use super::decide::{Decided, Decision, step};

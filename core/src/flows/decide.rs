@@ -1,4 +1,4 @@
-//! From a command to what will be written: the entrance to the flows.
+//! The entry point of the flows: it turns a command into what will be written.
 
 use serde_json::{Value, json};
 
@@ -13,36 +13,36 @@ use crate::ledger::Leg;
 use crate::money::Money;
 use crate::transactions::{Changes, ExternalRef, FailureReason, Flow, Stage, TimelineKind, Transaction};
 
-/// What a flow makes of a command: a decision, nothing because it has happened before, or why it cannot be.
+/// A flow's answer to a command: a decision, `None` if it was carried out before, or why it is impossible.
 pub type Decided = Result<Option<Decision>, Contradiction>;
 
 /// What will be written, all of it in one database transaction.
 #[derive(Debug, Clone, Default)]
 pub struct Decision {
-    /// The stage after; `None` when only the timeline grows.
+    /// The new stage; `None` if the stage stays.
     pub to: Option<Stage>,
-    /// The posting; empty when no money moves.
+    /// The posting; empty if no money moves.
     pub legs: Vec<Leg>,
-    /// What a wallet's owner owes the platform from now on, or no longer when negative.
+    /// By how much the debt of a wallet's owner to the platform grows; it shrinks if this is negative.
     pub owes: Option<(WalletId, Money)>,
-    /// Columns.
+    /// The columns of the transaction that change.
     pub changes: Changes,
     /// Lines of the timeline: kind, words, detail.
     pub timeline: Vec<(TimelineKind, String, Option<Value>)>,
     /// Jobs to queue, in the same database transaction.
     pub follow_ups: Vec<JobKind>,
-    /// Stripe objects that from now on lead to this transaction.
+    /// Stripe objects that lead to this transaction from now on.
     pub refs: Vec<ExternalRef>,
-    /// What a person has to look at: kind, message.
+    /// Alarms to raise: kind, message.
     pub alarms: Vec<(AlarmKind, String)>,
-    /// Kinds of alarms about the transaction that nobody has to look at any more.
+    /// Kinds of alarms about the transaction that are to be closed.
     pub closes: Vec<AlarmKind>,
-    /// Whether money leaves suspense: once nothing of the transaction lies there, nobody has to look at it any more.
+    /// Whether money leaves suspense: once nothing of the transaction lies there, its alarms about suspense are closed.
     pub leaves_suspense: bool,
 }
 
 impl Decision {
-    /// Whether anything of the transaction's own row changes.
+    /// Whether the transaction's own row changes.
     #[must_use]
     pub fn changes_row(&self) -> bool {
         self.to.is_some() || self.changes != Changes::default()
@@ -56,7 +56,7 @@ impl Decision {
     }
 
     pub(super) fn legs(mut self, legs: impl IntoIterator<Item = Leg>) -> Self {
-        // A leg of nothing is none.
+        // A leg of zero is left out.
         self.legs
             .extend(legs.into_iter().filter(|leg| !leg.amount.is_zero()));
         self
@@ -111,7 +111,7 @@ impl Decision {
         self.sets(|changes| changes.failure_reason = Some(reason.clone()))
     }
 
-    /// The end without effect, for this reason.
+    /// The decision that the transaction failed, for this reason.
     pub(super) fn failed(reason: &FailureReason) -> Self {
         Self::to(Stage::Failed).because(reason).says_with(
             TimelineKind::Failed,
@@ -121,11 +121,11 @@ impl Decision {
     }
 }
 
-/// What `command` means for `transaction`, given what is locked with it. Pure.
+/// Decides what `command` means for `transaction`, given what is locked with it. Pure.
 ///
 /// # Errors
-/// When it cannot follow what has happened, or is another flow's. A flow is read from the row of its transaction, so no type can rule that
-/// out: it is found here and nowhere else.
+/// If the command cannot follow what has happened, or belongs to another flow. The flow is read from the transaction's row, so no type can
+/// rule that out: it is checked here and nowhere else.
 pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command) -> Decided {
     match (transaction.flow, command) {
         (
@@ -191,7 +191,7 @@ pub fn decide(transaction: &Transaction, context: Context<'_>, command: &Command
     }
 }
 
-/// Takes the edge of `event`: `Ok(Some(stage))` to go on with, or what [`Decided`] says instead.
+/// Takes the edge of `event`: returns its stage, `None` if the event has happened before, or a contradiction.
 pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Stage>, Contradiction> {
     match next(edges(transaction.flow), transaction.stage, event) {
         Next::To(stage) => Ok(Some(stage)),
@@ -203,7 +203,7 @@ pub(super) fn step(transaction: &Transaction, event: Event) -> Result<Option<Sta
     }
 }
 
-/// [`step`] of what is asked for, not told: what has ended has been answered.
+/// [`step`] for an event that is requested, not reported: for a transaction that has ended it returns `None`.
 pub(super) fn answer(transaction: &Transaction, event: Event) -> Result<Option<Stage>, Contradiction> {
     if transaction.stage.status().is_final() {
         return Ok(None);
@@ -211,7 +211,7 @@ pub(super) fn answer(transaction: &Transaction, event: Event) -> Result<Option<S
     step(transaction, event)
 }
 
-/// [`step`] of an event that brings an object of Stripe: only of the recorded one is it true that it has happened before.
+/// [`step`] for an event that brings a Stripe object: it has happened before only if the recorded object is the same.
 pub(super) fn step_with<Id: PartialEq + std::fmt::Display>(
     transaction: &Transaction,
     event: Event,
@@ -229,7 +229,7 @@ pub(super) fn step_with<Id: PartialEq + std::fmt::Display>(
     Ok(stage)
 }
 
-/// Another object of Stripe than the recorded one is never the transaction's, whatever its metadata says.
+/// Refuses a Stripe object other than the recorded one: it is never the transaction's, whatever its metadata says.
 pub(super) fn check_object<Id: PartialEq + std::fmt::Display>(
     what: &'static str,
     recorded: Option<&Id>,

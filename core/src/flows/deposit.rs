@@ -1,9 +1,9 @@
 //! Deposit: pending → the payment intent exists (processing) → Stripe has the money → credited, completed.
 //!
-//! A failed payment attempt is not the end of a deposit that the payer's client confirms (the payer may try again);
-//! a cancelled intent is. What is credited is what Stripe received, in Stripe's currency, for an intent that is ours;
-//! anything else goes to suspense and waits for a person, as does what comes when the deposit has ended without it. What is refunded of it
-//! leaves suspense when Stripe takes it from the balance, and lies there again when the refund fails, however late: a person decides anew.
+//! A failed payment attempt does not end a deposit that the payer's client confirms (the payer may try again); a cancelled intent
+//! does. What is credited is what Stripe received, in the currency that Stripe names, for an intent that we created. Anything else goes
+//! to suspense until an operator decides, as does money that comes when the deposit has ended without it. Money that is refunded from
+//! suspense leaves it when Stripe takes it from the balance, and is there again if the refund fails, however late: an operator decides again.
 
 use serde_json::json;
 
@@ -18,34 +18,34 @@ use crate::transactions::{
     Canceller, ExternalRef, FailureCode, FailureReason, Stage, TimelineKind, Transaction,
 };
 
-/// What is told of a deposit, or decided about it.
+/// A report about a deposit, or a decision about it.
 #[derive(Debug, Clone)]
 pub enum DepositCommand {
     /// The payment intent exists.
     RecordIntent {
         /// `pi_…`
         intent: PaymentIntentId,
-        /// Sealed secret for the payer's client.
+        /// The sealed secret for the payer's client.
         sealed_client_secret: Option<String>,
         /// What the payer has to do, for the timeline.
         message: String,
     },
-    /// Stripe received so much.
+    /// Stripe received this amount.
     SettlePayment(PaymentIntentId, Money),
-    /// Stripe received so much by an intent that names the deposit, and that no call of ours has made.
+    /// Stripe received this amount by an intent that names the deposit, but that no call of ours created.
     SuspendPayment(PaymentIntentId, Money),
     /// The intent was cancelled at Stripe, for this reason.
     CancelIntent(PaymentIntentId, FailureReason),
-    /// In review: credit what was received instead, which is so much of what lies in suspense.
+    /// In review: credit what was received instead, which is this amount in suspense.
     CreditReview(Money),
-    /// In review: a dispute of its payment has ended, for which Stripe took so much, all its movements together.
+    /// In review: a dispute about its payment has ended. The amount is the net of what Stripe took for it.
     EndDispute(Money),
 }
 
-/// What the owner reads of money that waits for a person; that person reads which commands decide.
+/// The words to the owner about money that waits for a decision; the operator reads which commands decide.
 pub(super) const DECIDES: &str = "support has been told and will decide";
 
-/// What an operator reads of money that can only be given back.
+/// The message to an operator about money that can only be refunded or closed.
 pub(super) fn to_return(transaction: &Transaction, what: &str) -> String {
     let id = transaction.id;
     format!(
@@ -53,7 +53,7 @@ pub(super) fn to_return(transaction: &Transaction, what: &str) -> String {
     )
 }
 
-/// What an operator reads of money in review: of another currency than the wallet's nothing can be credited.
+/// The message to an operator about money in review: it can be credited only if it is in the wallet's currency.
 fn to_decide(transaction: &Transaction, came: Money, what: &str) -> String {
     let id = transaction.id;
     if came.currency() == transaction.amount.currency() {
@@ -65,7 +65,7 @@ fn to_decide(transaction: &Transaction, came: Money, what: &str) -> String {
     }
 }
 
-/// What an operator reads of a deposit in review whose payment is disputed: what can be decided follows from what is left in suspense.
+/// The message to an operator about a deposit in review whose payment is disputed: the choices depend on what is left in suspense.
 fn to_decide_of_disputed(transaction: &Transaction, left: Money, has_come_back: bool, what: &str) -> String {
     let id = transaction.id;
     let what = format!("{what}, and {left} lies in suspense");
@@ -143,7 +143,7 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
     }
 }
 
-/// Its intent is there or being made: then it is cancelled at Stripe first, by whoever asks again.
+/// Cancels a deposit, but changes nothing while its intent exists or is being created: that is cancelled first.
 pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Canceller) -> Decided {
     let is_being_made = transaction.stage == Stage::Accepted && context.money_sent;
     if transaction.stage == Stage::AwaitingPayment || is_being_made {
@@ -156,7 +156,7 @@ pub(super) fn refuse(transaction: &Transaction, reason: &FailureReason) -> Decid
     Ok(end_unpaid(transaction, Event::Refused)?.map(|_| Decision::failed(reason)))
 }
 
-/// Of what was credited only a fee is the platform's; money that moves then is a transaction of its own.
+/// Books a movement of a dispute. For a credited deposit only a fee is booked; money is a transaction of its own.
 pub(super) fn book_dispute(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> Decided {
     if context.booked {
         return Ok(None);
@@ -168,7 +168,7 @@ pub(super) fn book_dispute(transaction: &Transaction, context: Context<'_>, entr
     }
 }
 
-/// What came is credited; from now on it is the amount, so that it is what can be refunded and what the history adds up to.
+/// Credits what came. That becomes the deposit's amount, so that it is what can be refunded and what the history adds up to.
 fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money) -> Decided {
     let Some(stage) = step(transaction, Event::ReviewCredited)? else {
         return Ok(None);
@@ -194,7 +194,7 @@ fn credit_review(transaction: &Transaction, context: Context<'_>, amount: Money)
     ))
 }
 
-/// The payer's bank takes, or gives back, what lies in suspense: it was nobody's yet.
+/// Books that the payer's bank takes, or returns, money in suspense, which belonged to nobody yet.
 fn disputed(
     transaction: &Transaction,
     context: Context<'_>,
@@ -226,14 +226,14 @@ fn disputed(
     if has_ended && amount.is_positive() {
         decision = decision.alarms(AlarmKind::LatePayment, to_return(transaction, &message));
     } else if !has_ended && !amount.is_zero() {
-        // Its alarm is open already, and names what could be decided before.
+        // Its alarm is open already, with the choices from before this movement.
         let message = to_decide_of_disputed(transaction, left, amount.is_positive(), &message);
         decision = decision.alarms(AlarmKind::PaymentMismatch, message);
     }
     Ok(decision)
 }
 
-/// A deposit in review ends with a dispute that left nothing of it.
+/// Ends a deposit in review if a dispute left nothing of it.
 fn end_dispute(transaction: &Transaction, context: Context<'_>) -> Decided {
     let is_left = context.suspended.iter().any(|amount| amount.is_positive());
     if transaction.stage != Stage::InReview || is_left {
@@ -243,7 +243,7 @@ fn end_dispute(transaction: &Transaction, context: Context<'_>) -> Decided {
     Ok(step(transaction, Event::ReviewReturned)?.map(|_| Decision::failed(&reason).leaves_suspense()))
 }
 
-/// [`step`] of an end without money. Its owner may cancel a deposit while the bank declines it: both end it, and the first names why.
+/// [`step`] for an end without money. The owner may cancel a deposit while the bank declines it: both end it, and the first gives the reason.
 fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, Contradiction> {
     if matches!(transaction.stage, Stage::Failed | Stage::Cancelled) {
         return Ok(None);
@@ -251,8 +251,8 @@ fn end_unpaid(transaction: &Transaction, event: Event) -> Result<Option<Stage>, 
     step(transaction, event)
 }
 
-/// Money for a deposit that has ended without it: never dropped, and never credited unseen. Its intent leads here from now on, so that what
-/// is refunded of it is found.
+/// Books money for a deposit that has ended without it: it is never dropped, and never credited without a decision. Its intent leads here from
+/// now on, so that refunds of it are found.
 fn late(transaction: &Transaction, intent: &PaymentIntentId, received: Money) -> Decision {
     let what = format!("{received} was paid after the deposit had ended");
     known_intent(transaction, Decision::default(), intent)
@@ -267,9 +267,9 @@ fn late(transaction: &Transaction, intent: &PaymentIntentId, received: Money) ->
         .then(JobKind::DepositFee)
 }
 
-/// Stripe's fee is the platform's cost; the wallet was credited the gross amount, and pays no more back by a refund than that.
+/// Books Stripe's fee as the platform's cost: the wallet was credited the gross amount, and a refund takes no more than that from it.
 pub(super) fn fee(entry: &BalanceEntry) -> Decision {
-    // What goes back says nothing of when the payment can be spent.
+    // The movement of a refund says nothing about when the payment is available.
     let available_on = entry.amount.is_positive().then_some(entry.available_on);
     Decision::default()
         .sets(|changes| changes.available_on = available_on)
@@ -300,7 +300,7 @@ fn suspend(
     what: &str,
 ) -> Decision {
     known_intent(transaction, Decision::to(stage), intent)
-        // Told again after it was returned, it would look like money that came too late.
+        // Without this, a report repeated after the money's return would look like money that came too late.
         .refers(ExternalRef::LatePayment(intent.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::SUSPENSE, received))
         .says_with(
@@ -316,7 +316,7 @@ fn check_intent(transaction: &Transaction, intent: &PaymentIntentId) -> Result<(
     check_object("intent", transaction.stripe_payment_intent_id.as_ref(), intent)
 }
 
-/// The intent leads to the deposit from now on, which records it unless it has ended without.
+/// Makes the intent lead to the deposit from now on, and records it on the deposit unless that has ended without it.
 fn known_intent(transaction: &Transaction, mut decision: Decision, intent: &PaymentIntentId) -> Decision {
     if transaction.stripe_payment_intent_id.is_some() {
         return decision;

@@ -1,13 +1,13 @@
-//! Dispute: the payer's bank wants a deposit back. What the wallet has of it is frozen, the rest is owed, until the bank decides.
+//! Dispute: the payer's bank wants a deposit back. Until the bank decides, what the wallet has of it is held, and the rest is owed.
 //!
-//! The state comes from the dispute's status, the money from its balance transactions, never from the name or order of events
-//! (<https://docs.stripe.com/disputes/how-disputes-work>). Also the end is decided by the net of its movements, whatever the status is
-//! called: `prevented` can mean that the payer was credited, `won` that the money is not back, `lost` that none was taken. What Stripe
-//! withdraws and gives back goes through the receivables; its fee is the platform's cost. An inquiry (`warning_…`) withdraws nothing,
-//! so nothing is frozen for it. What moves after the end is a transaction of its own.
+//! The state comes from the dispute's status, the money from its balance transactions, never from the names or the order of events
+//! (<https://docs.stripe.com/disputes/how-disputes-work>). The outcome, too, follows from the net of its movements, whatever the status:
+//! `prevented` can mean that the payer was credited, `won` that the money is not back, `lost` that none was taken. What Stripe withdraws
+//! and returns goes through the receivables; Stripe's fee is the platform's cost. An inquiry (`warning_…`) withdraws nothing, so nothing
+//! is held for it. What moves after the end is a transaction of its own.
 
+use super::debt;
 use super::decide::{Decided, Decision, step};
-use super::owing;
 use super::{BalanceEntry, Context, DisputeEnd, Event};
 use crate::alarms::AlarmKind;
 use crate::ledger::{Account, Leg};
@@ -15,26 +15,26 @@ use crate::money::{Money, MoneyError};
 use crate::transactions::{ExternalRef, FailureCode, FailureReason, Stage, TimelineKind, Transaction};
 use rust_decimal::Decimal;
 
-/// What is told of a dispute, its movements apart.
+/// A report about a dispute, apart from its movements.
 #[derive(Debug, Clone)]
 pub enum DisputeCommand {
-    /// The bank has taken it up. What Stripe has taken for it so far, all its movements together; none before it has told of any.
+    /// The bank has opened it. The amount is the net of what Stripe has taken for it so far, or `None` if no movement is known yet.
     Open(Option<Money>),
-    /// It has ended. What is said of it, and what Stripe took for it, all its movements together: this decides, whatever is said.
+    /// It has ended, with this status. The amount is the net of what Stripe took for it, and decides the outcome, whatever the status.
     End(DisputeEnd, Money),
 }
 
 pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &DisputeCommand) -> Decided {
     match command {
-        DisputeCommand::Open(taken) => open(transaction, context, *taken),
-        // How it has ended was said by whoever came first; what moves since is a transaction of its own.
+        DisputeCommand::Open(taken) => hold(transaction, context, *taken),
+        // The first report of its end has decided; what moves since then is a transaction of its own.
         DisputeCommand::End(..) if transaction.stage.status().is_final() => Ok(None),
         DisputeCommand::End(said, taken) if taken.is_positive() => lost(transaction, context, *said, *taken),
         DisputeCommand::End(said, taken) => won(transaction, context, *said, taken.negated()),
     }
 }
 
-/// A fee alone is the platform's cost, whenever it comes; money that moves after the end is a transaction of its own.
+/// Books a movement. After the end, only a fee or a surplus taken back is booked here; other money is a transaction of its own.
 pub(super) fn book(
     transaction: &Transaction,
     context: Context<'_>,
@@ -51,14 +51,14 @@ pub(super) fn book(
     }
 }
 
-fn open(transaction: &Transaction, context: Context<'_>, taken: Option<Money>) -> Decided {
+fn hold(transaction: &Transaction, context: Context<'_>, taken: Option<Money>) -> Decided {
     let Some(stage) = step(transaction, Event::DisputeOpened)? else {
         return Ok(None);
     };
     let wallet = transaction.wallet_id;
     let claimed = claimed(transaction, context, taken)?;
     let decision = compared(transaction, context, Decision::to(stage), claimed)?;
-    let (decision, owed) = owing::take(transaction, context, decision, Account::Frozen(wallet), claimed)?;
+    let (decision, owed) = debt::take_or_owe(transaction, context, decision, Account::Held(wallet), claimed)?;
     let words = if claimed.is_zero() {
         "the payer's bank disputes the payment; nothing is held, since it was given back already".to_owned()
     } else if owed.is_zero() {
@@ -73,8 +73,8 @@ fn open(transaction: &Transaction, context: Context<'_>, taken: Option<Money>) -
     ))
 }
 
-/// What is claimed while the bank decides: what Stripe took; before it has told of that, what is disputed and was not given back: of a
-/// payment that was refunded no more is withdrawn (<https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable>).
+/// The amount claimed while the bank decides: what Stripe took, or, if that is not known yet, the disputed amount, but at most what is left of
+/// the deposit, since no more is withdrawn (<https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable>).
 fn claimed(
     transaction: &Transaction,
     context: Context<'_>,
@@ -83,14 +83,14 @@ fn claimed(
     let amount = transaction.amount;
     match (taken, context.original) {
         (Some(taken), _) if taken.is_negative() => Ok(Money::zero(amount.currency())),
-        // More than the disputed amount is not held; the end takes what was taken.
+        // No more than the disputed amount is held; the end books all that was taken.
         (Some(taken), _) => taken.at_most(amount),
         (None, Some(deposit)) => amount.at_most(context.left(deposit)?),
         (None, None) => Ok(amount),
     }
 }
 
-/// It has ended and nothing is gone: what is held is given back. Should more have come than was taken, a person decides whose it is.
+/// Ends a dispute for which nothing is gone: what is held is released. If more came than was taken, an operator decides whose it is.
 fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplus: Money) -> Decided {
     let Some(stage) = step(transaction, Event::DisputeWon)? else {
         return Ok(None);
@@ -117,7 +117,7 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
     let nothing = Money::zero(transaction.amount.currency());
     let mut decision =
         claiming(Decision::to(stage).because(&reason), nothing).says(TimelineKind::Cancelled, words);
-    // What was refunded before is not withdrawn once more.
+    // What was refunded before is not withdrawn again.
     let is_given_back = match context.original {
         Some(deposit) => context.left(deposit)?.is_zero(),
         None => false,
@@ -143,10 +143,10 @@ fn won(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, surplu
     if transaction.stage == Stage::Accepted {
         return Ok(Some(decision));
     }
-    Ok(Some(owing::release(transaction, context, decision)?))
+    Ok(Some(debt::release(transaction, context, decision)?))
 }
 
-/// It has ended and so much is gone: so much the wallet pays or owes.
+/// Ends a dispute for which `taken` is gone: the wallet pays or owes that much.
 fn lost(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, taken: Money) -> Decided {
     let Some(stage) = step(transaction, Event::DisputeLost)? else {
         return Ok(None);
@@ -167,11 +167,11 @@ fn lost(transaction: &Transaction, context: Context<'_>, said: DisputeEnd, taken
     }
     if transaction.stage == Stage::Accepted {
         decision = compared(transaction, context, decision, taken)?;
-        decision = owing::take(transaction, context, decision, Account::RECEIVABLE, taken)?.0;
+        decision = debt::take_or_owe(transaction, context, decision, Account::RECEIVABLE, taken)?.0;
     } else {
-        decision = owing::lose(transaction, context, decision, taken)?;
+        decision = debt::book_loss(transaction, context, decision, taken)?;
     }
-    // What was held of it stays on record: the rest was owed.
+    // What was held of the disputed amount stays on record: the rest was owed.
     if let Some(held) = &mut decision.changes.held {
         *held = held.at_most(transaction.amount)?;
     }
@@ -182,7 +182,7 @@ fn claiming(decision: Decision, claimed: Money) -> Decision {
     decision.sets(|changes| changes.claimed = Some(claimed))
 }
 
-/// Raises an alarm when more is claimed than the payer has not got back yet: the bank takes it all the same.
+/// Raises an alarm if more is claimed than is left of the deposit; the bank takes it nevertheless.
 fn compared(
     transaction: &Transaction,
     context: Context<'_>,
@@ -203,7 +203,7 @@ fn compared(
     Ok(decision.alarms(AlarmKind::DisputeExceedsPayment, message))
 }
 
-/// Whether Stripe corrects after the end that it gave back more than it had taken, while that lies in suspense.
+/// Whether Stripe takes back, after the end, a surplus that it had paid by mistake, while that lies in suspense.
 fn takes_surplus_back(transaction: &Transaction, context: Context<'_>, entry: &BalanceEntry) -> bool {
     let lies = context.suspended_in(entry.amount.currency());
     transaction.stage.status().is_final()
@@ -224,7 +224,7 @@ fn surplus_taken(entry: &BalanceEntry) -> Decision {
         )
 }
 
-/// Stripe took the disputed amount and its fee, or gave them back.
+/// Books that Stripe took the disputed amount and its fee, or returned them.
 fn moved(entry: &BalanceEntry) -> Decision {
     let (amount, fee) = (entry.amount, entry.fee);
     let mut decision = Decision::default()

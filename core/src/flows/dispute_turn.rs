@@ -1,12 +1,12 @@
-//! What a dispute moved after its end, a transaction for each movement: a decision can be turned round, and money can come or go late.
+//! What a dispute moved after its end, one transaction for each movement: a decision can be reversed, and money can come or go late.
 //!
-//! The dispute's own transaction has ended and stays so. What came back is the wallet's at once; what was taken is taken from what the
-//! wallet has, and the rest is owed ([`super::owing`]).
+//! The dispute's own transaction stays as it ended. What came back is credited to the wallet at once. What was taken comes out of the
+//! wallet's balance, and the rest is owed ([`super::debt`]).
 
 use serde_json::json;
 
 use super::decide::{Decided, Decision, step};
-use super::{BalanceEntry, Context, Contradiction, Event, owing};
+use super::{BalanceEntry, Context, Contradiction, Event, debt};
 use crate::ledger::{Account, Leg};
 use crate::transactions::{Flow, TimelineKind, Transaction};
 
@@ -16,7 +16,7 @@ pub(super) fn book(transaction: &Transaction, context: Context<'_>, entry: &Bala
     };
     check(transaction, entry)?;
     let (amount, clearing) = (transaction.amount, Account::CLEARING);
-    // The movement leads to this transaction since it was opened.
+    // The reference of the movement was recorded when this transaction was opened.
     let decision = Decision::to(stage).legs(Leg::pair(Account::STRIPE_FEES, clearing, entry.fee));
     let detail = json!({ "balanceTransaction": entry.id });
     if transaction.flow == Flow::DisputeReturn {
@@ -29,7 +29,7 @@ pub(super) fn book(transaction: &Transaction, context: Context<'_>, entry: &Bala
             ),
         ));
     }
-    let (decision, owed) = owing::take(transaction, context, decision, clearing, amount)?;
+    let (decision, owed) = debt::take_or_owe(transaction, context, decision, clearing, amount)?;
     let words = if owed.is_zero() {
         format!("{amount} went back to the payer")
     } else {
@@ -42,7 +42,7 @@ pub(super) fn book(transaction: &Transaction, context: Context<'_>, entry: &Bala
     ))
 }
 
-/// Another movement than the one it was opened for is never this one.
+/// Refuses a movement other than the one for which the transaction was opened.
 fn check(transaction: &Transaction, entry: &BalanceEntry) -> Result<(), Contradiction> {
     let moved = match transaction.flow {
         Flow::DisputeReturn => entry.amount,

@@ -2,20 +2,20 @@
 //!
 //! Each [`Flow`](crate::transactions::Flow) is one constant table of edges ([`edges`]) and pure functions that decide what a
 //! command means for a transaction at its stage: which edge, which ledger legs, which words for the owner, which job next.
-//! What only one flow is told is an enum in its file; [`decide`] says which flow knows which command.
+//! The commands of a single flow are an enum in that flow's file; [`decide`] defines which flow accepts which command.
 //! Nothing here reads a clock, a database or Stripe; [`crate::settle`] carries the decisions out.
 //! `docs/FLOWS.md` draws them all.
 
 mod command;
 mod context;
 mod contradiction;
+mod debt;
 mod debt_payment;
 mod decide;
 mod deposit;
 mod dispute;
 mod dispute_turn;
 mod machine;
-mod owing;
 mod payment_refund;
 mod refund;
 mod returned;

@@ -1,8 +1,8 @@
-//! Refund of a payment: one posting back from payee to payer, all of it or a part, together never more than the payment.
+//! Refund of a payment: one posting back from payee to payer, of all of it or a part. All refunds together never exceed the payment.
 //!
-//! The platform gives its fee back in the same proportion: of all refunds together, rounded down to the currency's decimals, so that
-//! the refund that completes the payment completes the fee. The payee never gives back more than the payee received, and the payer
-//! gets the whole amount.
+//! The platform returns its fee in the same proportion, computed over all refunds together and rounded down to the currency's decimals,
+//! so that the refund that completes the payment completes the fee. The payee never returns more than the payee received, and the
+//! payer gets the whole amount.
 
 use super::decide::{Decided, Decision, answer};
 use super::transfer::obstacle;
@@ -41,7 +41,7 @@ pub(super) fn execute(transaction: &Transaction, context: Context<'_>) -> Decide
     ))
 }
 
-/// Why so much cannot be given back of the original, if it cannot.
+/// Returns why this amount of the original cannot be refunded, or `None` if it can.
 pub(super) fn exceeds(original: &Transaction, amount: Money, left: Money) -> Option<FailureReason> {
     if original.stage == Stage::Completed && amount.amount() <= left.amount() {
         return None;
@@ -50,7 +50,7 @@ pub(super) fn exceeds(original: &Transaction, amount: Money, left: Money) -> Opt
     Some(FailureReason::new(FailureCode::RefundExceedsOriginal, sentence))
 }
 
-/// The part of the payment's fee that goes back with this refund: what all refunds so far give back of it, less what they have.
+/// The part of the payment's fee that this refund returns: the share of all refunds up to this one, less what the earlier ones returned.
 fn fee_part(
     payment: &Transaction,
     context: Context<'_>,

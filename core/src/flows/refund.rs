@@ -1,17 +1,17 @@
 //! Refund of a deposit: pending → hold (processing) → refund at Stripe → the payer has the money, completed; or failed, and the money
-//! is back. Together never more than the deposit.
+//! is released. All refunds together never exceed the deposit.
 //!
-//! A refund that somebody made at Stripe itself is only found: what the wallet has of it is frozen, the rest is owed
-//! ([`super::owing`]).
+//! A refund that somebody else made at Stripe is only recorded: what the wallet has of the amount is held, the rest is owed
+//! ([`super::debt`]).
 //!
-//! Stripe may charge a fee for a refund, which is the platform's cost and stays when the refund fails
-//! (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>): it is asked for as soon as the refund exists, since
-//! Stripe takes it with the money, and again at the end.
+//! Stripe may charge a fee for a refund, which is the platform's cost and is not returned when the refund fails
+//! (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>). The fee is read from Stripe as soon as the refund
+//! exists, since Stripe takes it with the money, and again at the end.
 
 use serde_json::json;
 
+use super::debt;
 use super::decide::{Decided, Decision, check_object, step, step_with};
-use super::owing;
 use super::payment_refund::exceeds;
 use super::transfer::obstacle;
 use super::{Context, Contradiction, Event};
@@ -20,10 +20,10 @@ use crate::jobs::JobKind;
 use crate::ledger::{Account, Leg};
 use crate::transactions::{ExternalRef, FailureCode, FailureReason, Flow, Stage, TimelineKind, Transaction};
 
-/// What is told of a refund of a deposit.
+/// A report about a refund of a deposit.
 #[derive(Debug, Clone)]
 pub enum RefundCommand {
-    /// It exists at Stripe and is not final: what is waited for, for the timeline.
+    /// It exists at Stripe and is not final. The text says what it waits for, for the timeline.
     Record(RefundId, String),
     /// The payer has the money.
     Settle(RefundId),
@@ -41,11 +41,11 @@ pub(super) fn decide(transaction: &Transaction, context: Context<'_>, command: &
             };
             let mut decision = known_refund(transaction, Decision::to(stage), refund);
             if transaction.flow == Flow::OutsideRefund {
-                decision = owing::take(
+                decision = debt::take_or_owe(
                     transaction,
                     context,
                     decision,
-                    Account::Frozen(transaction.wallet_id),
+                    Account::Held(transaction.wallet_id),
                     transaction.amount,
                 )?
                 .0;
@@ -105,17 +105,13 @@ pub(super) fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
     let (amount, wallet) = (transaction.amount, transaction.wallet_id);
     Ok(Some(
         Decision::to(stage)
-            .legs(Leg::pair(
-                Account::Available(wallet),
-                Account::Frozen(wallet),
-                amount,
-            ))
+            .legs(Leg::hold(wallet, amount))
             .says(TimelineKind::Posted, format!("{amount} held for the refund"))
             .then(JobKind::RefundCreate),
     ))
 }
 
-/// The money has left the platform's balance at Stripe.
+/// Books that the money has left the platform's balance at Stripe.
 fn paid(
     transaction: &Transaction,
     context: Context<'_>,
@@ -124,13 +120,13 @@ fn paid(
     let wallet = transaction.wallet_id;
     if transaction.flow == Flow::DepositRefund {
         return Ok(decision.legs(Leg::pair(
-            Account::Frozen(wallet),
+            Account::Held(wallet),
             Account::CLEARING,
             transaction.amount,
         )));
     }
     if transaction.stage == Stage::Accepted {
-        let (decision, owed) = owing::take(
+        let (decision, owed) = debt::take_or_owe(
             transaction,
             context,
             decision,
@@ -139,13 +135,13 @@ fn paid(
         )?;
         return Ok(decision.legs(Leg::pair(Account::RECEIVABLE, Account::CLEARING, owed)));
     }
-    let (held, owed) = owing::parts(transaction)?;
+    let (held, owed) = debt::parts(transaction)?;
     Ok(decision
-        .legs(Leg::pair(Account::Frozen(wallet), Account::CLEARING, held))
+        .legs(Leg::pair(Account::Held(wallet), Account::CLEARING, held))
         .legs(Leg::pair(Account::RECEIVABLE, Account::CLEARING, owed)))
 }
 
-/// The money has not left, or is back.
+/// Releases the money, which has not left or is back.
 fn given_back(
     transaction: &Transaction,
     context: Context<'_>,
@@ -154,10 +150,10 @@ fn given_back(
     let (wallet, amount) = (transaction.wallet_id, transaction.amount);
     match (transaction.flow, transaction.stage) {
         (Flow::DepositRefund, _) => {
-            let legs = Leg::pair(Account::Frozen(wallet), Account::Available(wallet), amount);
+            let legs = Leg::release(wallet, amount);
             Ok(decision.legs(legs))
         }
-        (_, Stage::Refunding) => owing::release(transaction, context, decision),
+        (_, Stage::Refunding) => debt::release(transaction, context, decision),
         _ => Ok(decision),
     }
 }

@@ -1,12 +1,12 @@
-//! Money that comes back after its transaction had completed, which never changes again: a transaction of its own credits the wallet.
+//! Money that comes back after its transaction has completed. A completed transaction never changes, so a new one credits the wallet.
 //!
-//! A refund that failed late is on the platform's balance at once. A payout that failed late is on the connected account: the transfer
-//! behind it is taken back before the wallet can spend the money.
+//! The money of a refund that failed late is on the platform's balance at once. The money of a payout that failed late is on the connected
+//! account: the transfer behind it is reversed before the wallet can spend the money.
 
 use serde_json::json;
 
 use super::decide::{Decided, Decision, step};
-use super::withdrawal::taken_back;
+use super::withdrawal::with_reversal;
 use super::{Context, Event};
 use crate::ids::stripe::ReversalId;
 use crate::jobs::JobKind;
@@ -14,7 +14,7 @@ use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{FailureReason, TimelineKind, Transaction};
 
-/// Of a refund.
+/// Credits the money of a refund that failed late.
 pub(super) fn execute(transaction: &Transaction) -> Decided {
     let (amount, available) = (transaction.amount, Account::Available(transaction.wallet_id));
     Ok(step(transaction, Event::Executed)?.map(|stage| {
@@ -27,12 +27,12 @@ pub(super) fn execute(transaction: &Transaction) -> Decided {
     }))
 }
 
-/// Of a payout: the money is on the connected account.
+/// Begins the return of a payout whose money is on the connected account.
 pub(super) fn begin(transaction: &Transaction, reason: &FailureReason) -> Decided {
-    let (amount, frozen) = (transaction.amount, Account::Frozen(transaction.wallet_id));
+    let (amount, held) = (transaction.amount, Account::Held(transaction.wallet_id));
     Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
         Decision::to(stage)
-            .legs(Leg::pair(Account::IN_TRANSIT, frozen, amount))
+            .legs(Leg::pair(Account::IN_TRANSIT, held, amount))
             .says_with(
                 TimelineKind::Posted,
                 format!("your bank returned {amount}: {}", reason.sentence),
@@ -42,7 +42,7 @@ pub(super) fn begin(transaction: &Transaction, reason: &FailureReason) -> Decide
     }))
 }
 
-/// Of a payout: of the transfer behind it nothing is left to take back.
+/// Ends the return of a payout: nothing of the transfer behind it is left to reverse.
 pub(super) fn reversed(
     transaction: &Transaction,
     context: Context<'_>,
@@ -53,18 +53,12 @@ pub(super) fn reversed(
     Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
         let mut decision = Decision::to(stage);
         if !context.booked {
-            decision = taken_back(decision, reversal, taken);
+            decision = with_reversal(decision, reversal, taken);
         }
-        decision
-            .legs(Leg::pair(
-                Account::Frozen(wallet),
-                Account::Available(wallet),
-                amount,
-            ))
-            .says_with(
-                TimelineKind::Completed,
-                format!("{amount} is yours again"),
-                json!({ "reversal": reversal }),
-            )
+        decision.legs(Leg::release(wallet, amount)).says_with(
+            TimelineKind::Completed,
+            format!("{amount} is yours again"),
+            json!({ "reversal": reversal }),
+        )
     }))
 }

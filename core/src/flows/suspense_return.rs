@@ -1,8 +1,8 @@
-//! Refunds of what lies in suspense, by an operator's decision or made at Stripe: the books follow the platform's balance. Stripe takes the
-//! money when the refund is made (<https://docs.stripe.com/refunds>), long before it is final, and brings it back when it fails, also after
-//! it had succeeded (<https://docs.stripe.com/refunds#failed-refunds>).
+//! Refunds of money in suspense, by an operator's decision or made at Stripe: the ledger follows the platform's balance. Stripe takes the
+//! money when the refund is made (<https://docs.stripe.com/refunds>), long before it is final, and returns it when the refund fails, even
+//! after it had succeeded (<https://docs.stripe.com/refunds#failed-refunds>).
 //!
-//! Its states may be told in any order: each is booked once, and what an older one says is left out.
+//! The states of a refund may be reported in any order: each is booked once, and one that comes after a newer one is left out.
 
 use serde_json::json;
 
@@ -17,14 +17,14 @@ use crate::transactions::{
     ExternalRef, FailureCode, FailureReason, RefKind, Returned, Stage, TimelineKind, Transaction,
 };
 
-/// What is told of a refund of what lies in suspense for a deposit.
+/// A report about a refund of money that lies in suspense for a deposit.
 #[derive(Debug, Clone)]
 pub enum SuspenseReturnCommand {
-    /// It has been made at Stripe, which has taken so much from the balance, and is not final: what is waited for, for the timeline.
+    /// It exists at Stripe, which has taken this amount from the balance, and is not final. The text says what it waits for, for the timeline.
     Begin(RefundId, Money, String),
-    /// It succeeded, of so much.
+    /// It succeeded, with this amount.
     Succeed(RefundId, Money),
-    /// It failed or was cancelled, perhaps after it had succeeded, and so much is back: why, for the timeline.
+    /// It failed or was cancelled, perhaps after it had succeeded, and this amount is back. The text says why, for the timeline.
     Fail(RefundId, Money, String),
 }
 
@@ -42,7 +42,7 @@ pub(super) fn decide(
     }
 }
 
-/// The money is on its way to the payer. The alarm about it stays open until it has arrived.
+/// Books money that is on its way to the payer. The alarm about it stays open until the money has arrived.
 fn begin(context: Context<'_>, refund: &RefundId, amount: Money, message: &str) -> Option<Decision> {
     context.known_as.is_empty().then(|| {
         Decision::default()
@@ -56,7 +56,7 @@ fn begin(context: Context<'_>, refund: &RefundId, amount: Money, message: &str) 
     })
 }
 
-/// What lay in suspense was refunded at Stripe, all of it or a part: a deposit in review ends with the last of it.
+/// Books a full or partial refund of money in suspense: a deposit in review ends with the last part.
 fn succeed(transaction: &Transaction, context: Context<'_>, refund: &RefundId, amount: Money) -> Decided {
     if context.booked || context.is_known_as(RefKind::Return) {
         return Ok(None);
@@ -67,7 +67,7 @@ fn succeed(transaction: &Transaction, context: Context<'_>, refund: &RefundId, a
         .iter()
         .all(|suspended| suspended.is_zero() || (!has_left && *suspended == amount));
     let decision = match transaction.stage {
-        // What came too late: the transaction stays as it ended.
+        // The money came too late: the transaction stays as it ended.
         Stage::Failed | Stage::Cancelled | Stage::Completed => Decision::default(),
         Stage::InReview if !is_all => Decision::default(),
         _ => match step(transaction, Event::ReviewReturned)? {
@@ -95,7 +95,7 @@ fn succeed(transaction: &Transaction, context: Context<'_>, refund: &RefundId, a
     ))
 }
 
-/// Nothing of the payment can be given back any more, so what is left is nobody's but the platform's: its cost, or what lowers it.
+/// Books what is left in suspense as the platform's cost or gain: nothing of the payment can be refunded any longer.
 pub(super) fn close(transaction: &Transaction, context: Context<'_>, amount: Money) -> Decided {
     let lies = context.suspended_in(amount.currency());
     if lies.is_zero() {
@@ -128,7 +128,7 @@ pub(super) fn close(transaction: &Transaction, context: Context<'_>, amount: Mon
     ))
 }
 
-/// The money is back, or never left: it is nobody's again, and a person decides anew.
+/// Books money that is back in suspense, or never left it: an operator must decide again.
 fn fail(
     transaction: &Transaction,
     context: Context<'_>,

@@ -15,7 +15,7 @@ pub(crate) const WALLET: WalletId = WalletId::from_uuid(Uuid::from_u128(1));
 pub(crate) const OTHER: WalletId = WalletId::from_uuid(Uuid::from_u128(2));
 
 pub(crate) const AVAILABLE: Account = Account::Available(WALLET);
-pub(crate) const FROZEN: Account = Account::Frozen(WALLET);
+pub(crate) const HELD: Account = Account::Held(WALLET);
 pub(crate) const OTHERS: Account = Account::Available(OTHER);
 
 /// An amount in cents.
@@ -48,12 +48,12 @@ pub(crate) fn at(stage: Stage, mut transaction: Transaction) -> Transaction {
 }
 
 /// An active wallet with these balances; each has an owner of its own.
-pub(crate) fn balance(wallet: WalletId, available: Money, frozen: Money, owed: Money) -> Balance {
+pub(crate) fn balance(wallet: WalletId, available: Money, held: Money, owed: Money) -> Balance {
     Balance {
         user_id: UserId::from_uuid(wallet.uuid()),
         is_active: true,
         available,
-        frozen,
+        held,
         owed,
     }
 }
@@ -68,7 +68,7 @@ pub(crate) fn entry(id: &str, amount: Money, fee: Money) -> BalanceEntry {
     }
 }
 
-/// A reason whose words no test looks at.
+/// A reason whose sentence no test checks.
 pub(crate) fn reason(code: FailureCode) -> FailureReason {
     FailureReason::new(code, "for a reason")
 }

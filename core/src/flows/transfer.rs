@@ -1,6 +1,6 @@
-//! Transfer and payment: pending → one posting → completed, or failed with the reason. No Stripe.
+//! Transfer and payment: pending → one posting → completed, or failed with the reason. Stripe is not involved.
 //!
-//! `amount` is what leaves the payer; the payee of a payment receives `amount` − `fee`, the platform the fee.
+//! `amount` is what leaves the payer. The payee of a payment receives `amount` − `fee`, and the platform receives the fee.
 
 use super::decide::{Decided, Decision, answer};
 use super::{Context, Contradiction, Event};
@@ -34,12 +34,12 @@ pub(super) fn execute(transaction: &Transaction, context: Context<'_>) -> Decide
     ))
 }
 
-/// What became of the wallets since the transfer was accepted.
+/// Returns why the transfer is no longer possible, if a wallet has changed since it was accepted.
 pub(super) fn obstacle(transaction: &Transaction, context: Context<'_>) -> Option<FailureReason> {
     let wallets: Vec<_> = transaction
         .wallets()
         .into_iter()
-        .filter_map(|id| context.books.wallet(id))
+        .filter_map(|id| context.balances.wallet(id))
         .collect();
     if wallets.iter().any(|wallet| !wallet.is_active) {
         return Some(FailureReason::new(

@@ -1,4 +1,4 @@
-//! Taking back and refusing: the same for every flow that somebody asks for, except that a deposit has rules of its own
+//! Cancelling and refusing: the same for every flow that is requested, except that a deposit has rules of its own
 //! ([`super::deposit`]).
 
 use super::decide::{Decided, Decision, step};
@@ -6,7 +6,7 @@ use super::{Context, Event, Next, edges, next};
 use crate::ledger::{Account, Leg};
 use crate::transactions::{Canceller, FailureReason, Flow, Stage, TimelineKind, Transaction};
 
-/// Taking back what has not become irreversible; too late is told in the timeline and changes nothing.
+/// Cancels a transaction that has not become irreversible; if it is too late, only adds a line to the timeline.
 pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Canceller) -> Decided {
     let line = |words: &str| Ok(Some(Decision::default().says(TimelineKind::Waiting, words)));
     let stage = match next(edges(transaction.flow), transaction.stage, Event::Cancelled) {
@@ -19,7 +19,7 @@ pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Cancel
         }
         Next::To(stage) => stage,
     };
-    // A deposit takes in: what it is cancelled before is its payment, whether there was an intent yet or not.
+    // A deposit brings money in, so it is cancelled before its payment, whether or not there was an intent.
     let before = if transaction.flow == Flow::Deposit {
         "it was paid"
     } else {
@@ -32,17 +32,17 @@ pub(super) fn cancel(transaction: &Transaction, context: Context<'_>, by: Cancel
     Ok(Some(release(transaction, decision)))
 }
 
-/// It can definitely not be done.
+/// Ends a transaction that can definitely not be done.
 pub(super) fn refuse(transaction: &Transaction, reason: &FailureReason) -> Decided {
     Ok(step(transaction, Event::Refused)?.map(|_| release(transaction, Decision::failed(reason))))
 }
 
-/// What a withdrawal, or a refund of a deposit, holds is given back; before the hold nothing has moved.
+/// Releases what a withdrawal or a refund of a deposit holds; before the hold nothing has moved.
 fn release(transaction: &Transaction, decision: Decision) -> Decision {
     if transaction.stage != Stage::Held {
         return decision;
     }
-    let frozen = Account::Frozen(transaction.wallet_id);
+    let held = Account::Held(transaction.wallet_id);
     let available = Account::Available(transaction.wallet_id);
-    decision.legs(Leg::pair(frozen, available, transaction.amount))
+    decision.legs(Leg::pair(held, available, transaction.amount))
 }

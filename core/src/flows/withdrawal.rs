@@ -1,7 +1,7 @@
 //! Withdrawal: pending → hold (processing) → transfer to the connected account → payout to the bank → paid, completed.
 //!
-//! A payout that fails before that: the transfer is reversed, then the amount is available again, failed. The hold is never
-//! released while an outcome is unknown, and never once the bank has the money.
+//! If the payout fails before that, the transfer is reversed, then the amount is released, and the withdrawal has failed. The hold is
+//! never released while an outcome is unknown, and never once the bank has the money.
 
 use serde_json::json;
 
@@ -14,18 +14,18 @@ use crate::ledger::{Account, Leg};
 use crate::money::Money;
 use crate::transactions::{ExternalRef, FailureCode, FailureReason, Stage, TimelineKind, Transaction};
 
-/// What is told of a withdrawal.
+/// A report about a withdrawal.
 #[derive(Debug, Clone)]
 pub enum WithdrawalCommand {
     /// The transfer to the connected account was made.
     RecordTransfer(StripeTransferId),
     /// The payout was started.
     RecordPayout(PayoutId),
-    /// The bank has the money; by this payout, when it is one of ours.
+    /// The bank has the money, by this payout, if it is one that we made.
     SettlePayout(Option<PayoutId>),
-    /// The payout, when there is one, was refused, failed or was cancelled, for this reason.
+    /// The payout, if there is one, was refused, failed or was cancelled, for this reason.
     FailPayout(Option<PayoutId>, FailureReason),
-    /// Somebody else took the transfer, or so much of it, back.
+    /// Somebody else reversed this amount of the transfer.
     RecordOutsideReversal(ReversalId, Money),
 }
 
@@ -35,7 +35,7 @@ pub(super) fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
     };
     let (amount, wallet) = (transaction.amount, transaction.wallet_id);
     if context
-        .books
+        .balances
         .wallet(wallet)
         .is_some_and(|wallet| !wallet.is_active)
     {
@@ -44,11 +44,7 @@ pub(super) fn hold(transaction: &Transaction, context: Context<'_>) -> Decided {
     }
     Ok(Some(
         Decision::to(stage)
-            .legs(Leg::pair(
-                Account::Available(wallet),
-                Account::Frozen(wallet),
-                amount,
-            ))
+            .legs(Leg::hold(wallet, amount))
             .says(TimelineKind::Posted, format!("{amount} held for the withdrawal"))
             .then(JobKind::WithdrawalTransfer),
     ))
@@ -60,7 +56,7 @@ pub(super) fn decide(
     command: &WithdrawalCommand,
 ) -> Decided {
     let amount = transaction.amount;
-    let frozen = Account::Frozen(transaction.wallet_id);
+    let held = Account::Held(transaction.wallet_id);
     match command {
         WithdrawalCommand::RecordTransfer(transfer) => Ok(step_with(
             transaction,
@@ -98,7 +94,7 @@ pub(super) fn decide(
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutPaid)?.map(|stage| {
                 decided(with_payout(transaction, stage, payout))
-                    .legs(Leg::pair(frozen, Account::IN_TRANSIT, amount))
+                    .legs(Leg::pair(held, Account::IN_TRANSIT, amount))
                     .says_with(
                         TimelineKind::Completed,
                         format!("{amount} paid to your bank"),
@@ -110,7 +106,7 @@ pub(super) fn decide(
             let payout = payout.as_ref();
             check_payout(transaction, payout)?;
             Ok(step(transaction, Event::PayoutFailed)?.map(|stage| {
-                // Somebody looks after it until the money is back, which can take weeks.
+                // Its alarms stay open until the money is back, which can take weeks.
                 let detail = json!({ "code": reason.code.as_str(), "payout": payout });
                 with_payout(transaction, stage, payout)
                     .because(reason)
@@ -121,7 +117,7 @@ pub(super) fn decide(
         WithdrawalCommand::RecordOutsideReversal(reversal, amount) => Ok((!context.booked).then(|| {
             let message =
                 format!("{amount} of the transfer to the payout account was taken back by somebody else");
-            taken_back(Decision::default(), reversal, *amount)
+            with_reversal(Decision::default(), reversal, *amount)
                 .says_with(
                     TimelineKind::NeedsReview,
                     message.clone(),
@@ -132,7 +128,7 @@ pub(super) fn decide(
     }
 }
 
-/// Of the transfer nothing is left to take back.
+/// Ends the withdrawal: nothing of the transfer is left to reverse.
 pub(super) fn reversed(
     transaction: &Transaction,
     context: Context<'_>,
@@ -142,26 +138,20 @@ pub(super) fn reversed(
     let (amount, wallet) = (transaction.amount, transaction.wallet_id);
     Ok(step(transaction, Event::TransferReversed)?.map(|stage| {
         let mut decision = decided(Decision::to(stage));
-        // Somebody else's reversal, found before, is on the books already.
+        // A reversal by somebody else that was found before is booked already.
         if !context.booked {
-            decision = taken_back(decision, reversal, taken);
+            decision = with_reversal(decision, reversal, taken);
         }
-        decision
-            .legs(Leg::pair(
-                Account::Frozen(wallet),
-                Account::Available(wallet),
-                amount,
-            ))
-            .says_with(
-                TimelineKind::Failed,
-                format!("{amount} taken back and available again"),
-                json!({ "reversal": reversal }),
-            )
+        decision.legs(Leg::release(wallet, amount)).says_with(
+            TimelineKind::Failed,
+            format!("{amount} taken back and available again"),
+            json!({ "reversal": reversal }),
+        )
     }))
 }
 
-/// Money is back from the connected account.
-pub(super) fn taken_back(decision: Decision, reversal: &ReversalId, amount: Money) -> Decision {
+/// Books money that is back from the connected account.
+pub(super) fn with_reversal(decision: Decision, reversal: &ReversalId, amount: Money) -> Decision {
     decision
         .refers(ExternalRef::TransferReversal(reversal.clone()))
         .legs(Leg::pair(Account::CLEARING, Account::IN_TRANSIT, amount))
@@ -172,7 +162,7 @@ fn check_payout(transaction: &Transaction, payout: Option<&PayoutId>) -> Result<
     payout.map_or(Ok(()), |payout| check_object("payout", recorded, payout))
 }
 
-/// It is known where the money is: nobody has to find out any more.
+/// Closes the alarms about the payout: it is known where the money is.
 fn decided(decision: Decision) -> Decision {
     AlarmKind::ABOUT_PAYOUTS
         .into_iter()

@@ -1,4 +1,4 @@
-//! Ids as types, and the one place where new ones are made.
+//! Typed ids, and the only code that makes new ones.
 //!
 //! Our own ids are UUIDv7 (RFC 9562, section 5.7): they sort by time, which the monthly partitions rely on.
 
@@ -29,13 +29,13 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Wraps a UUID that is known to name this kind of thing.
+            /// Wraps a UUID that is known to identify an object of this kind.
             #[must_use]
             pub const fn from_uuid(id: Uuid) -> Self {
                 Self(id)
             }
 
-            /// The bare UUID, for binding to SQL.
+            /// Returns the plain UUID, for binding to SQL.
             #[must_use]
             pub const fn uuid(self) -> Uuid {
                 self.0
@@ -69,23 +69,24 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// A wallet.
+    /// The id of a wallet.
     WalletId,
     "wallet"
 );
 uuid_id!(
-    /// A person who owns wallets: the `sub` of the token.
+    /// The id of a person who owns wallets: the `sub` of the token.
     UserId,
     "user"
 );
 uuid_id!(
-    /// A wallet transaction.
+    /// The id of a wallet transaction.
     TransactionId,
     "transaction"
 );
 
-/// A row of `jobs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The id of a row of `jobs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub i64);
 
@@ -95,16 +96,16 @@ impl fmt::Display for JobId {
     }
 }
 
-/// Where new ids come from; seeded in tests.
+/// The source of new ids; tests use a predictable one.
 pub trait IdSource: std::fmt::Debug + Send + Sync + 'static {
-    /// A new UUIDv7, greater than every one made before by this source within the same millisecond.
+    /// Returns a new UUIDv7, greater than all that this source made earlier in the same millisecond.
     fn next(&self) -> Uuid;
 }
 
 /// A shared source of ids.
 pub type SharedIds = Arc<dyn IdSource>;
 
-/// UUIDv7 from the injected clock and the system's randomness, counted within a millisecond.
+/// The system's ids: UUIDv7 from the injected clock and randomness, counted up within a millisecond.
 #[derive(Debug)]
 pub struct SystemIds {
     clock: SharedClock,
@@ -112,7 +113,7 @@ pub struct SystemIds {
 }
 
 impl SystemIds {
-    /// A source that takes its time from `clock`.
+    /// Creates a source that takes its time from `clock`.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
         Self {
@@ -136,7 +137,7 @@ impl IdSource for SystemIds {
     }
 }
 
-/// The smallest UUIDv7 of an instant: the bound of a monthly partition.
+/// Returns the smallest UUIDv7 of an instant: the lower bound of a monthly partition.
 #[must_use]
 pub fn lowest_uuid_at(at: DateTime<Utc>) -> Uuid {
     let millis = u128::try_from(at.timestamp_millis()).unwrap_or_default();

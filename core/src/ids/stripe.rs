@@ -1,4 +1,4 @@
-//! Stripe's ids as types: one cannot be taken for another, and none can smuggle anything into a path or a column.
+//! Stripe's ids as types: no kind can be mistaken for another, and none can carry foreign text into a path or a column.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +9,9 @@ use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-/// The longest id, and the longest idempotency key, that Stripe accepts and our columns hold.
+/// The maximum length of an id or an idempotency key that Stripe accepts and our columns hold.
 const LONGEST: usize = 255;
 
 /// A text that is not an id of the expected kind.
@@ -20,11 +21,13 @@ pub struct InvalidStripeId {
     kind: &'static str,
 }
 
+fn is_harmless(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= LONGEST && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn is_id(text: &str, prefixes: &[&str]) -> bool {
-    text.len() <= LONGEST
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    is_harmless(text)
         && prefixes
             .iter()
             .any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
@@ -39,7 +42,7 @@ macro_rules! stripe_id {
         pub struct $name(String);
 
         impl $name {
-            /// The id as Stripe writes it.
+            /// Returns the id as Stripe writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -53,9 +56,10 @@ macro_rules! stripe_id {
         }
 
         impl FromSql<Text, Pg> for $name {
+            /// Accepts every prefix: a newer version may have stored an id of a kind that this one does not know.
             fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
                 let text = <String as FromSql<Text, Pg>>::from_sql(value)?;
-                Ok(Self::try_from(text)?)
+                if is_harmless(&text) { Ok(Self(text)) } else { Err(InvalidStripeId { kind: $kind }.into()) }
             }
         }
 
@@ -102,72 +106,78 @@ macro_rules! stripe_id {
 }
 
 stripe_id!(
-    /// A person at Stripe, `cus_…`.
+    /// The id of a customer, a person at Stripe: `cus_…`.
     CustomerId, "customer", "cus_"
 );
 stripe_id!(
-    /// A payment under way or done, `pi_…`.
+    /// The id of a payment intent, that is of a payment, finished or not: `pi_…`.
     PaymentIntentId, "payment intent", "pi_"
 );
 stripe_id!(
-    /// A way to pay, `pm_…`; older cards and bank accounts keep their own prefixes.
+    /// The id of a payment method, `pm_…`; older cards and bank accounts keep their own prefixes.
     PaymentMethodId, "payment method", "pm_" | "card_" | "src_" | "ba_"
 );
 stripe_id!(
-    /// A charge, `ch_…`; `py_…` when a bank account was debited.
+    /// The id of a charge, `ch_…`; `py_…` if a bank account was debited.
     ChargeId, "charge", "ch_" | "py_"
 );
 stripe_id!(
-    /// A connected account, `acct_…`.
+    /// The id of a connected account, `acct_…`.
     AccountId, "account", "acct_"
 );
 stripe_id!(
-    /// A bank account or debit card of a connected account that payouts go to, `ba_…` or `card_…`.
+    /// The id of a connected account's bank account or debit card, to which payouts go: `ba_…` or `card_…`.
     ExternalAccountId, "external account", "ba_" | "card_"
 );
 stripe_id!(
-    /// Money sent from the platform to a connected account, `tr_…`. Not a transfer between two wallets.
+    /// The id of a transfer from the platform to a connected account, `tr_…`; not one between two wallets.
     StripeTransferId, "transfer", "tr_"
 );
 stripe_id!(
-    /// A transfer taken back, `trr_…`.
+    /// The id of a transfer reversal, `trr_…`.
     ReversalId, "transfer reversal", "trr_"
 );
 stripe_id!(
-    /// Money sent from a connected account to its bank, `po_…`.
+    /// The id of a payout from a connected account to its bank, `po_…`.
     PayoutId, "payout", "po_"
 );
 stripe_id!(
-    /// A refund, `re_…`; `pyr_…` when a bank account had been debited.
+    /// The id of a refund, `re_…`; `pyr_…` if a bank account had been debited.
     RefundId, "refund", "re_" | "pyr_"
 );
 stripe_id!(
-    /// A payer's bank taking a charge back, `du_…`; older ones are `dp_…`.
+    /// The id of a dispute, in which a payer's bank takes a charge back: `du_…`; older ones are `dp_…`.
     DisputeId, "dispute", "du_" | "dp_"
 );
 stripe_id!(
-    /// A movement of a Stripe balance, `txn_…`.
+    /// The id of a movement of a Stripe balance, `txn_…`.
     BalanceTransactionId, "balance transaction", "txn_"
 );
 stripe_id!(
-    /// An event, `evt_…`.
+    /// The id of an event, `evt_…`.
     EventId, "event", "evt_"
 );
 
 /// The `Idempotency-Key` of one creating call: `<operation>:<subject>:<attempt>`, made and committed before the first try.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct IdempotencyKey(String);
+pub struct CallKey(String);
 
-impl IdempotencyKey {
-    /// The key as it goes into the header.
+impl CallKey {
+    /// Returns the key of one attempt at an operation for a subject.
+    #[must_use]
+    pub fn of(operation: &str, subject: Uuid, attempt: i32) -> Self {
+        Self(format!("{operation}:{subject}:{attempt}"))
+    }
+
+    /// Returns the key as it is sent in the header.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl TryFrom<String> for IdempotencyKey {
+impl TryFrom<String> for CallKey {
     type Error = InvalidStripeId;
 
     /// Accepts 1 to 255 visible ASCII characters.
@@ -184,7 +194,7 @@ impl TryFrom<String> for IdempotencyKey {
     }
 }
 
-impl FromStr for IdempotencyKey {
+impl FromStr for CallKey {
     type Err = InvalidStripeId;
 
     fn from_str(text: &str) -> Result<Self, InvalidStripeId> {
@@ -192,19 +202,19 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-impl From<IdempotencyKey> for String {
-    fn from(key: IdempotencyKey) -> Self {
+impl From<CallKey> for String {
+    fn from(key: CallKey) -> Self {
         key.0
     }
 }
 
-impl fmt::Display for IdempotencyKey {
+impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for IdempotencyKey {
+impl fmt::Debug for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -251,7 +261,7 @@ mod tests {
     fn a_key_is_short_visible_ascii() {
         assert!(
             "transfer:018f2f5e-7b3c-7000-8000-000000000001:1"
-                .parse::<IdempotencyKey>()
+                .parse::<CallKey>()
                 .is_ok()
         );
         for wrong in [
@@ -261,7 +271,7 @@ mod tests {
             "a\nb".into(),
             "ä".into(),
         ] {
-            assert!(IdempotencyKey::try_from(wrong.clone()).is_err(), "{wrong:?}");
+            assert!(CallKey::try_from(wrong.clone()).is_err(), "{wrong:?}");
         }
     }
 }

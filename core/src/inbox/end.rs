@@ -1,4 +1,4 @@
-//! The ends of an event that no settlement writes.
+//! Ends events that no settlement ends.
 
 use chrono::{DateTime, Utc};
 
@@ -7,14 +7,14 @@ use crate::alarms::{self, AlarmKind};
 use crate::db::{Db, DbError, in_transaction};
 use crate::jobs::{self, Claim};
 
-/// What becomes of an event that settles nothing.
+/// The final state of an event that settles nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventEnd {
     /// Understood, and without consequence.
     Processed,
-    /// About nothing of ours.
+    /// About an object that we did not create.
     Ignored,
-    /// A person has to look at it.
+    /// An operator must decide about it.
     Parked,
 }
 
@@ -28,7 +28,7 @@ impl From<EventEnd> for EventState {
     }
 }
 
-/// Ends an event, for the reason in `note`, and the job that has looked at it; says whether the job's claim was still valid.
+/// Ends an event, with the reason in `note`, and the job that processed it; returns whether the job's claim was still valid.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -41,13 +41,13 @@ pub async fn close(
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
     in_transaction!(db, conn => {
-        let is_ours = jobs::finish(conn, &[claim], now).await? == 1;
-        if is_ours {
+        let is_valid = jobs::finish(conn, &[claim], now).await? == 1;
+        if is_valid {
             store::end(conn, event, end.into(), note, now).await?;
             if end == EventEnd::Parked {
                 alarms::raise(conn, AlarmKind::EventParked, event, note, now).await?;
             }
         }
-        Ok::<_, DbError>(is_ours)
+        Ok::<_, DbError>(is_valid)
     })
 }

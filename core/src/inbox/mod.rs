@@ -1,7 +1,7 @@
-//! The inbox of Stripe's events: stored first, understood later.
+//! The inbox of Stripe's events, which are stored first and processed later.
 //!
-//! An event whose signature is right is never refused and never lost. It is stored, sealed, with a job to process it, before
-//! Stripe gets its 200; one that cannot be understood is stored as well, parked with an alarm.
+//! An event with a valid signature is never refused and never lost. It is stored, sealed, with a job to process it, before
+//! Stripe gets its 200; one that cannot be understood is stored as well, and parked with an alarm.
 
 mod end;
 mod state;
@@ -19,15 +19,15 @@ pub(crate) use store::mark_processed;
 pub use store::{BODIES_KEPT, Replay, StoredEvent, drop_bodies, find, is_parked, replay, unknown_of};
 
 use crate::alarms::{self, AlarmKind};
-use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::crypto::{CryptoError, KeyOwner, Place, Vault};
 use crate::db::{AsDbError, Db, DbError, in_transaction};
-use crate::dispatch::{HandOver, Queued};
+use crate::dispatch::{Queued, Submitter};
+use crate::failpoints::{self, Point};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::stripe::{AccountId, Envelope};
 
-/// Why an event could not be stored: Stripe must send it again.
+/// The reason why an event could not be stored. Stripe must send it again.
 #[derive(Debug, thiserror::Error)]
 pub enum InboxError {
     /// The database failed.
@@ -47,30 +47,30 @@ impl AsDbError for InboxError {
     }
 }
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
     /// Stored for the first time, with a job to process it.
     New,
     /// Stored before.
     Duplicate,
-    /// Stored for the first time, and none of ours.
+    /// Stored for the first time, and ignored: it is not about this system.
     Ignored,
     /// Stored for the first time, but not understood: parked with an alarm.
     Parked,
 }
 
-/// Why an event is not processed.
+/// The reason why an event is not processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// It is normal that it comes, and it is none of ours.
+    /// It is normal that such an event arrives, but it is not about this system.
     NotOurs(&'static str),
-    /// A person has to look.
+    /// An operator must decide about it.
     Odd(String),
 }
 
 impl Obstacle {
-    /// The state of an event that it stops.
+    /// Returns the state of an event with this obstacle.
     const fn state(&self) -> EventState {
         match self {
             Self::NotOurs(_) => EventState::Ignored,
@@ -78,7 +78,7 @@ impl Obstacle {
         }
     }
 
-    /// The reason, as a sentence.
+    /// Returns the reason, as a sentence.
     #[must_use]
     pub fn note(&self) -> &str {
         match self {
@@ -94,19 +94,19 @@ pub struct Inbox {
     db: Db,
     clock: SharedClock,
     vault: Arc<Vault>,
-    /// Takes the jobs of what was committed to their queue; none where a dispatcher finds them soon enough.
-    hand_over: Option<HandOver>,
+    /// Submits committed jobs to their queue; `None` where a dispatcher finds them soon enough.
+    submitter: Option<Submitter>,
     livemode: bool,
 }
 
-/// How an event came.
+/// How an event arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source<'a> {
     /// Delivered to the webhook.
     Webhook,
     /// Read from Stripe's list of events: the same event, but not the same bytes.
     List {
-        /// Whose list; none for the platform's own. Only deliveries name the account in the event itself.
+        /// The account whose list it is, or `None` for the platform's own. Only deliveries name the account in the event itself.
         account: Option<&'a AccountId>,
     },
 }
@@ -127,7 +127,7 @@ struct Arrived {
     envelope: Envelope,
     body_sha256: Vec<u8>,
     sealed_body: String,
-    /// Why it is not processed, if it is not.
+    /// The reason why it is not processed, if there is one.
     obstacle: Option<Obstacle>,
     at: DateTime<Utc>,
 }
@@ -149,7 +149,7 @@ impl Arrived {
     }
 }
 
-/// What an event is about, in one line for a person.
+/// Describes what an event is about, in one line for a person.
 fn about(event_type: &str, object: Option<&str>, account: Option<&str>) -> String {
     let event_type = if event_type.is_empty() {
         "an event"
@@ -162,27 +162,27 @@ fn about(event_type: &str, object: Option<&str>, account: Option<&str>) -> Strin
 }
 
 impl Inbox {
-    /// An inbox for events of live mode, or of test mode.
+    /// Returns an inbox for events of live mode, or of test mode.
     #[must_use]
     pub fn new(db: Db, clock: SharedClock, vault: Arc<Vault>, livemode: bool) -> Self {
         Self {
             db,
             clock,
             vault,
-            hand_over: None,
+            submitter: None,
             livemode,
         }
     }
 
-    /// The same inbox, whose jobs go to their queue by `hand_over` at once.
+    /// Returns the same inbox, whose jobs `submitter` puts on their queue at once.
     #[must_use]
-    pub fn handing_over(mut self, hand_over: HandOver) -> Self {
-        self.hand_over = Some(hand_over);
+    pub fn dispatching(mut self, submitter: Submitter) -> Self {
+        self.submitter = Some(submitter);
         self
     }
 
-    /// Stores the body of a delivery whose signature was right, or of an event that was read from Stripe's list, and has its job on its way to
-    /// the workers.
+    /// Stores the body of a delivery whose signature was valid, or of an event from Stripe's list, and submits its job to the
+    /// workers.
     ///
     /// # Errors
     /// When it could not be stored; it must then be delivered, or read, again.
@@ -190,10 +190,10 @@ impl Inbox {
         let arrived = self.understand(source, body).await?;
         let (received, queued) = self.store(source, &arrived).await?;
         if received == Received::New && source == Source::Webhook {
-            chaos::reach(Point::EventBeforeAnswer).await;
+            failpoints::reach(Point::EventBeforeAnswer).await;
         }
-        if let Some((hand_over, queued)) = self.hand_over.as_ref().zip(queued) {
-            hand_over.submit(queued);
+        if let Some((submitter, queued)) = self.submitter.as_ref().zip(queued) {
+            submitter.submit(queued);
         }
         Ok(received)
     }
@@ -222,14 +222,14 @@ impl Inbox {
                 None => {}
             }
             let job = job_of(&arrived.id, arrived.at);
-            let queued = if let Some(hand_over) = &self.hand_over {
-                hand_over.insert(conn, &job).await?
+            let queued = if let Some(submitter) = &self.submitter {
+                submitter.insert(conn, &job).await?
             } else {
                 jobs::insert(conn, &job).await?;
                 None
             };
             if source == Source::Webhook {
-                chaos::reach(Point::EventBeforeCommit).await;
+                failpoints::reach(Point::EventBeforeCommit).await;
             }
             Ok((Received::New, queued))
         })
@@ -268,8 +268,8 @@ impl Inbox {
             .or_else(|| self.other_mode(envelope.livemode, envelope.account.is_some()))
     }
 
-    /// What keeps a stored event from being processed, also when an operator has it processed again: that it does not say what it is, or the
-    /// mode in which it was made, which no repair changes.
+    /// Returns why a stored event cannot be processed even if an operator replays it: it has no id or no type, or it was made in the other
+    /// mode (live or test). No repair changes that.
     #[must_use]
     pub fn standing_obstacle(&self, event: &StoredEvent) -> Option<Obstacle> {
         unreadable(!event.id.starts_with(NAMELESS), &event.event_type)
@@ -280,7 +280,7 @@ impl Inbox {
         if livemode != Some(!self.livemode) {
             None
         } else if is_connected {
-            // A live Connect endpoint gets the test events of accounts that are connected in both modes as well
+            // A live Connect endpoint also gets the test events of accounts that are connected in both modes
             // (<https://docs.stripe.com/connect/webhooks>).
             Some(Obstacle::NotOurs(
                 "a connected account's event of the other mode (live or test)",
@@ -294,10 +294,10 @@ impl Inbox {
     }
 }
 
-/// How the ids of those begin that are known by the hash of their body, having none of Stripe's.
+/// The prefix of the ids of events that have none from Stripe; the hash of the body follows.
 const NAMELESS: &str = "sha256:";
 
-/// Why nobody can say what an event is about, if so.
+/// Returns why an event cannot be understood at all, if so.
 fn unreadable(has_id: bool, event_type: &str) -> Option<Obstacle> {
     if !has_id {
         Some(Obstacle::Odd("the event has no id".to_owned()))
@@ -308,11 +308,11 @@ fn unreadable(has_id: bool, event_type: &str) -> Option<Obstacle> {
     }
 }
 
-/// Room for the keys of jobs in the database; Stripe's ids have up to 255 characters of their own
+/// The maximum length of a job's unique key in the database; Stripe's ids alone have up to 255 characters
 /// (<https://docs.stripe.com/upgrades#what-changes-does-stripe-consider-to-be-backwards-compatible>).
 const LONGEST_KEY: usize = 255;
 
-/// One job for each event.
+/// Returns the key that allows one job per event.
 fn unique_key(event: &str) -> String {
     let key = format!("event:{event}");
     if key.len() <= LONGEST_KEY {
@@ -321,7 +321,7 @@ fn unique_key(event: &str) -> String {
     format!("event:sha256:{}", hex::encode(Sha256::digest(event)))
 }
 
-/// The job that processes an event.
+/// Returns the job that processes an event.
 fn job_of(event: &str, now: DateTime<Utc>) -> NewJob {
     NewJob {
         kind: JobKind::StripeEvent,
@@ -333,7 +333,7 @@ fn job_of(event: &str, now: DateTime<Utc>) -> NewJob {
     }
 }
 
-/// A digest that two deliveries of one event share: `pending_webhooks` counts down from one to the next.
+/// Returns a digest that all deliveries of an event share: it leaves out `pending_webhooks`, which counts down.
 fn digest(body: &[u8]) -> Vec<u8> {
     let stable = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(mut event)) => {

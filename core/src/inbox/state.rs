@@ -1,4 +1,4 @@
-//! The words of the table `stripe_events`.
+//! The enumerated columns of the table `stripe_events`.
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -7,29 +7,27 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::db::types::column_of;
 
-/// How far a stored event is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray,
-)]
+/// The state of a stored event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum EventState {
-    /// Stored; its job is still to look at it.
+    /// Stored; its job has yet to process it.
     Received,
     /// Understood; what it asks for is settled.
     Processed,
-    /// About nothing of ours.
+    /// About an object that we did not create.
     Ignored,
-    /// A person has to look at it.
+    /// An operator must decide about it.
     Parked,
 }
 
 column_of!(EventState, Text);
 
-/// How an event came, as the row keeps it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray,
-)]
+/// How an event arrived, as the row stores it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum EventSource {

@@ -13,10 +13,10 @@ use crate::db::schema::stripe_events;
 use crate::db::{Db, DbError, PgConn, sql};
 use crate::jobs;
 
-/// How long the body of an event is kept: as long as Stripe itself lists the event (<https://docs.stripe.com/api/events>).
+/// How long the body of an event is kept: as long as Stripe lists the event itself (<https://docs.stripe.com/api/events>).
 pub const BODIES_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Most bodies that are dropped at once, so that nothing is locked for long.
+/// The maximum number of bodies dropped at once, so that no lock is held for long.
 const MOST_DROPPED: i64 = 500;
 
 /// A stored event, without its body.
@@ -24,20 +24,20 @@ const MOST_DROPPED: i64 = 500;
 pub struct StoredEvent {
     /// `evt_…`
     pub id: String,
-    /// Such as `payment_intent.succeeded`.
+    /// The type, such as `payment_intent.succeeded`.
     pub event_type: String,
-    /// The connected account it came from; the platform's own without.
+    /// The connected account that it came from, or `None` for the platform's own.
     pub account: Option<String>,
-    /// What it is about.
+    /// The id of the object that it is about.
     pub object_id: Option<String>,
-    /// Whether it was made in live mode; none when it does not say.
+    /// Whether it was made in live mode, or `None` if it does not say.
     pub livemode: Option<bool>,
     /// Whether it has been processed, ignored or parked.
     pub is_done: bool,
 }
 
 impl StoredEvent {
-    /// What it is about, in one line for a person: its type, its object and the connected account.
+    /// Describes what it is about in one line for a person: its type, its object and the connected account.
     #[must_use]
     pub fn about(&self) -> String {
         super::about(
@@ -48,7 +48,7 @@ impl StoredEvent {
     }
 }
 
-/// Adds an event; false when one of its id is there.
+/// Adds an event; returns `false` if its id is already stored.
 pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool, DbError> {
     let envelope = &arrived.envelope;
     let obstacle = arrived.obstacle.as_ref();
@@ -75,7 +75,7 @@ pub(super) async fn insert(conn: &mut PgConn, arrived: &Arrived) -> Result<bool,
     Ok(added == 1)
 }
 
-/// Whether another body was delivered before.
+/// Returns whether another body of this event was delivered before.
 pub(super) async fn body_differs(conn: &mut PgConn, arrived: &Arrived) -> Result<bool, DbError> {
     let (stored, source): (Vec<u8>, EventSource) = stripe_events::table
         .find(&arrived.id)
@@ -85,7 +85,7 @@ pub(super) async fn body_differs(conn: &mut PgConn, arrived: &Arrived) -> Result
     Ok(source == EventSource::Webhook && stored != arrived.body_sha256)
 }
 
-/// Those of `ids` that are not stored.
+/// Returns those of `ids` that are not stored.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -100,22 +100,22 @@ pub async fn unknown_of(conn: &mut PgConn, ids: &[String]) -> Result<Vec<String>
     Ok(ids.iter().filter(|id| !known.contains(*id)).cloned().collect())
 }
 
-/// Which stored events to process again; all conditions hold together.
+/// Selects the stored events to process again; an event must meet all conditions.
 #[derive(Debug, Clone, Default)]
 pub struct Replay {
-    /// Only this one.
+    /// Only the event with this id.
     pub id: Option<String>,
-    /// Only of this type; a trailing `*` stands for any ending.
+    /// Only events of this type; a trailing `*` matches any ending.
     pub event_type: Option<String>,
     /// Only those in this state.
     pub state: Option<EventState>,
     /// Only those received at this time or later.
     pub since: Option<DateTime<Utc>>,
-    /// Only those received before.
+    /// Only those received before this time.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Has stored events processed again, by the code of today: what has happened already changes nothing. Gives their ids.
+/// Makes stored events be processed again, by the current code; effects that happened before are not repeated. Returns their ids.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -127,7 +127,7 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
         .into_boxed();
     query = match &which.id {
         Some(id) => query.filter(stripe_events::id.eq(id)),
-        // What cannot be read is looked at again only by its name.
+        // An event without a type is processed again only if its id is named.
         None => query.filter(stripe_events::type_.is_not_null()),
     };
     if let Some(name) = &which.event_type {
@@ -146,7 +146,7 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
         query = query.filter(stripe_events::received_at.lt(until));
     }
     let ids: Vec<String> = query.load(conn).await?;
-    // What was parked is tried again; should it end so once more, its alarm is raised anew.
+    // Parked events are tried again; if one is parked again, its alarm is raised again.
     alarms::close_all(conn, AlarmKind::EventParked, &ids, now).await?;
     diesel::update(stripe_events::table.filter(stripe_events::id.eq_any(&ids)))
         .set((
@@ -161,7 +161,7 @@ pub async fn replay(conn: &mut PgConn, which: &Replay, now: DateTime<Utc>) -> Re
     Ok(ids)
 }
 
-/// Writes down that these events are processed; one that is already stays as it is.
+/// Records that these events are processed; one that already is stays unchanged.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -186,8 +186,8 @@ pub(crate) async fn mark_processed(
     Ok(())
 }
 
-/// Drops the bodies of events that are old enough; gives how many. What an event was about, and the digest by which another body under its
-/// id is noticed, stay.
+/// Drops the bodies of events that are old enough; returns how many. The description of an event stays, and so does the digest by which
+/// another body under its id is noticed.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -203,12 +203,12 @@ pub async fn drop_bodies(db: &Db, now: DateTime<Utc>) -> Result<usize, DbError> 
     .await?)
 }
 
-/// A text in which LIKE sees no signs of its own.
+/// Escapes a text so that it has no wildcards for LIKE.
 fn literal(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
-/// The stored event of an id.
+/// Returns the stored event with this id.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -246,7 +246,7 @@ pub async fn find(conn: &mut PgConn, id: &str) -> Result<Option<StoredEvent>, Db
     ))
 }
 
-/// Whether the event of this id is parked.
+/// Returns whether the event with this id is parked.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -259,7 +259,7 @@ pub async fn is_parked(db: &Db, id: &str) -> Result<bool, DbError> {
         .await?)
 }
 
-/// Writes down how an event has ended, with the reason.
+/// Records the final state of an event and the reason.
 pub(super) async fn end(
     conn: &mut PgConn,
     id: &str,

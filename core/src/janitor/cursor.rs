@@ -6,22 +6,22 @@ use diesel::sql_types::{BigInt, Interval, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
 use crate::db::schema::stripe_event_cursors;
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{DbError, Only, PgConn, sql};
 
 /// How often the platform's list of events is read.
 const READ_EVERY: TimeDelta = TimeDelta::seconds(60);
-/// How often that of a connected account with money on its way is read. Each payout is asked about by itself as well.
+/// How often the list of a connected account with money on its way is read. Each payout is also polled by itself.
 const ACCOUNT_READ_EVERY: TimeDelta = TimeDelta::minutes(10);
-/// How often that of an account is read whose payouts have all arrived: a bank may still send one back.
+/// How often the list of an account whose payouts have all arrived is read: a bank may still return one.
 const QUIET_ACCOUNT_READ_EVERY: TimeDelta = TimeDelta::days(1);
-/// How long after money was last sent to a connected account its events are read.
+/// For how long after money was last sent to a connected account its events are read.
 const ACCOUNT_READ_FOR: TimeDelta = TimeDelta::days(35);
 /// Stripe's list can show an event after one that is a little newer, so each reading begins a little earlier than the last one ended.
 const OVERLAP: TimeDelta = TimeDelta::minutes(5);
-/// Webhooks are retried for three days; Stripe lists events for thirty (<https://docs.stripe.com/api/events/list>).
+/// How far back a first reading goes: webhooks are retried for three days; Stripe lists events for thirty (<https://docs.stripe.com/api/events/list>).
 const FIRST_READING: TimeDelta = TimeDelta::days(3);
 
-/// The accounts whose lists of events are due, marked as asked for; `""` is the platform, which comes first.
+/// Returns the accounts whose lists of events are due, and marks these as requested; `""` is the platform, which comes first.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -30,7 +30,7 @@ pub(super) async fn take_due(
     most: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
-    let due: Vec<Due> = sql(
+    let due: Vec<Only<Text, String>> = sql(
         "WITH used AS (
             SELECT account, min(every) AS every FROM (
                    SELECT ''::varchar AS account, $2 AS every
@@ -58,16 +58,10 @@ pub(super) async fn take_due(
     .bind::<BigInt, _>(most)
     .load(conn)
     .await?;
-    Ok(due.into_iter().map(|row| row.account).collect())
+    Ok(due.into_iter().map(|row| row.value).collect())
 }
 
-#[derive(QueryableByName)]
-struct Due {
-    #[diesel(sql_type = Text)]
-    account: String,
-}
-
-/// From when on to read the list of events of an account; `""` is the platform.
+/// Returns the time from which to read the list of events of an account; `""` is the platform.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -87,7 +81,7 @@ pub async fn read_since(
         .map_or(now - FIRST_READING, |read| read - OVERLAP))
 }
 
-/// Records that the list was read up to here; never goes back.
+/// Records that the list was read up to this time; an earlier time changes nothing.
 ///
 /// # Errors
 /// When the database cannot be reached.

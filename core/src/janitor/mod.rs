@@ -1,7 +1,7 @@
-//! What nobody tells us is asked for: transactions that have been quiet for too long, and events that no webhook brought.
+//! Polling for what Stripe has not reported: transactions that have been quiet for too long, and events that no webhook brought.
 //!
-//! Both are queued as jobs, so that they are leased, retried and settled like everything else; several workers that look at once queue
-//! each question once. Times are the application's.
+//! Both are queued as jobs, so that they are leased, retried and settled like everything else. When several workers do this at once, each
+//! job is queued once. Times are those of the application's clock.
 
 mod cursor;
 
@@ -15,26 +15,26 @@ use crate::db::{Db, DbError, in_transaction};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::transactions::{self, Stage};
 
-/// Where transactions are that wait for Stripe, whichever flow they are of; a dispute waits for it all the time.
+/// The stages in which a transaction of any flow waits for Stripe; a dispute waits for it all the time.
 const WAITING: [Stage; 4] = [
     Stage::AwaitingPayment,
     Stage::PayingOut,
     Stage::Refunding,
     Stage::Disputed,
 ];
-/// A transaction that waits for Stripe is asked about when nothing was heard of it for this long, then ever more rarely.
+/// A transaction that waits for Stripe is polled when nothing was heard of it for this long, then at growing intervals.
 const QUIET: TimeDelta = TimeDelta::seconds(60);
-/// The longest between two questions.
+/// The maximum interval between two polls.
 const RAREST: TimeDelta = TimeDelta::hours(6);
 
-/// Queues a question for each transaction that waits for Stripe and has been quiet for too long, as far as the budget goes; gives how many.
+/// Queues a poll for each transaction that waits for Stripe and has been quiet for too long, as far as the budget allows; returns how many.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn ask_about_quiet(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Result<usize, DbError> {
+pub async fn poll_quiet(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Result<usize, DbError> {
     in_transaction!(db, conn => {
-        let granted = budget::take(conn, budget, Bucket::Sweeps, budget.burst(Bucket::Sweeps), now).await?;
-        let quiet = transactions::take_quiet(conn, &WAITING, (QUIET, RAREST), granted, now).await?;
+        let granted = budget::take(conn, budget, Bucket::Polls, budget.burst(Bucket::Polls), now).await?;
+        let quiet = transactions::take_due_for_poll(conn, &WAITING, (QUIET, RAREST), granted, now).await?;
         let questions: Vec<NewJob> = quiet
             .into_iter()
             .map(|(id, wallet)| NewJob {
@@ -43,21 +43,21 @@ pub async fn ask_about_quiet(db: &Db, budget: CallBudget, now: DateTime<Utc>) ->
             })
             .collect();
         let queued = jobs::insert_all(conn, &questions).await?;
-        budget::give_back(conn, Bucket::Sweeps, unused(granted, queued)).await?;
+        budget::return_unused(conn, Bucket::Polls, unused(granted, queued)).await?;
         Ok(queued)
     })
 }
 
-/// Queues the reading of Stripe's list of events as far as the budget goes; gives how many. The platform's own comes first. Stripe lists the
-/// events of a connected account only to whoever asks for that account (<https://docs.stripe.com/api/events/list>,
-/// <https://docs.stripe.com/connect/authentication>), so these are read by need.
+/// Queues the reading of Stripe's lists of events as far as the budget allows; returns how many. The platform's own list comes first. Stripe lists
+/// the events of a connected account only to requests made for that account (<https://docs.stripe.com/api/events/list>,
+/// <https://docs.stripe.com/connect/authentication>), so these lists are read as needed.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn read_events(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Result<usize, DbError> {
     in_transaction!(db, conn => {
-        // Half of it at most: what people wait for to be asked about comes with the other half.
-        let granted = budget::take(conn, budget, Bucket::Sweeps, (budget.burst(Bucket::Sweeps) / 2).max(1), now).await?;
+        // At most half of it: the other half is left for polling transactions, for which people wait.
+        let granted = budget::take(conn, budget, Bucket::Polls, (budget.burst(Bucket::Polls) / 2).max(1), now).await?;
         let readings: Vec<NewJob> = cursor::take_due(conn, granted, now)
             .await?
             .into_iter()
@@ -71,7 +71,7 @@ pub async fn read_events(db: &Db, budget: CallBudget, now: DateTime<Utc>) -> Res
             })
             .collect();
         let queued = jobs::insert_all(conn, &readings).await?;
-        budget::give_back(conn, Bucket::Sweeps, unused(granted, queued)).await?;
+        budget::return_unused(conn, Bucket::Polls, unused(granted, queued)).await?;
         Ok(queued)
     })
 }

@@ -1,4 +1,4 @@
-//! How much waits, for those who watch the system.
+//! How many jobs wait, and for how long: for monitoring.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use diesel_async::RunQueryDsl;
 use super::QueueName;
 use crate::db::{Db, DbError, sql};
 
-/// What waits in one queue, all workers together.
+/// The jobs that wait in one queue, for all workers together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// The queue.
     pub queue: QueueName,
-    /// Jobs that are not parked, those that run and those that are not due yet included.
+    /// Jobs that are not parked, including those that are running and those that are not due yet.
     pub waiting: i64,
     /// Jobs that wait for an operator.
     pub parked: i64,
-    /// How long ago the oldest job that is not parked was due for the first time, however often it was tried since, whatever it waits for,
-    /// and whenever its next try is; none when no job was due yet.
+    /// How long ago the oldest job that is not parked was first due, no matter how often it has been tried since, what it waits for, and
+    /// when its next try is; `None` if no job was due yet.
     pub oldest_due: Option<Duration>,
 }
 
@@ -36,12 +36,12 @@ struct Row {
     oldest_due: Option<DateTime<Utc>>,
 }
 
-/// The backlog of every queue, in the order of [`QueueName::ALL`].
+/// Returns the backlog of every queue, in the order of [`QueueName::ALL`].
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn backlog(db: &Db, now: DateTime<Utc>) -> Result<Vec<Backlog>, DbError> {
-    // A job is made with the time at which it is due first (an operator's requeue begins it anew); each try moves `run_at` on.
+    // `created_at` is when a job is first due (an operator's requeue sets it again); each try moves `run_at` on.
     let rows: Vec<Row> = sql("SELECT queue,
                 count(*) FILTER (WHERE parked_at IS NULL) AS waiting,
                 count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked,

@@ -1,6 +1,6 @@
 //! Claiming a job: the fence and the lease.
 //!
-//! A claim is one statement, committed before any work. It raises the fence, so that whoever held the job before can no longer
+//! A claim is one statement, committed before any work. It raises the fence, so that the previous holder of the job can no longer
 //! write; it counts the attempt before the work starts, so that a crash is counted too. Leases run by PostgreSQL's clock.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::JobKind;
-use crate::db::{Db, DbError, PgConn, sql};
+use crate::db::{Db, DbError, Only, PgConn, sql};
 use crate::ids::{JobId, TransactionId, WalletId};
 
 /// How long a claim lasts without a renewal.
@@ -22,7 +22,7 @@ pub const LEASE: Duration = Duration::from_secs(15);
 /// How often a claim is renewed while its job runs.
 pub const RENEW_EVERY: Duration = Duration::from_secs(5);
 
-/// The right to write the effect of a job: void as soon as somebody else has claimed it.
+/// The right to write the effect of a job; void as soon as another worker has claimed the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
     /// The job.
@@ -34,21 +34,21 @@ pub struct Claim {
 /// A job that this worker may do now.
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {
-    /// The right to write.
+    /// The right to write the job's effect.
     pub claim: Claim,
-    /// What to do; none when the kind belongs to a newer version.
+    /// What to do, or `None` if the kind belongs to a newer version.
     pub kind: Option<JobKind>,
-    /// With which transaction.
+    /// The transaction that the job is about.
     pub transaction: Option<TransactionId>,
     /// The wallets to lock before the posting.
     pub wallets: Vec<WalletId>,
-    /// Ids.
+    /// The job's payload: ids and flags, and the progress that was recorded.
     pub payload: Value,
-    /// Starts that used up the budget, this one included.
+    /// Starts that count against the budget, this one included.
     pub attempts: i32,
     /// Starts since the last orderly end, this one included: more than one after a crash.
     pub starts: i32,
-    /// What was wrong the last time, if it came back.
+    /// What went wrong the last time, if the job was tried before.
     pub last_error: Option<String>,
     /// When it was queued.
     pub created_at: DateTime<Utc>,
@@ -78,7 +78,7 @@ struct ClaimRow {
     created_at: DateTime<Utc>,
 }
 
-/// Claims those of `ids` that are due and free, in the order of their acceptance; the others are somebody else's, done, parked or not due.
+/// Claims those of `ids` that are due and free, in the order of their acceptance; the others are held by a worker, done, parked or not due.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -124,20 +124,14 @@ pub async fn claim(
         .collect())
 }
 
-#[derive(QueryableByName)]
-struct RenewedRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
 /// Renews these claims and returns the jobs that were renewed; a missing one is being settled, was taken over or has ended.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn renew(db: &Db, claims: &[Claim]) -> Result<Vec<JobId>, DbError> {
-    // A job that is being settled at this moment is locked and needs no renewal. One that was given back keeps its fence and has no
-    // lease any more: a renewal would keep everybody from it.
-    let rows: Vec<RenewedRow> = sql(
+    // A job that is being settled at this moment is locked and needs no renewal. One that was released keeps its fence but has no
+    // lease: a renewal would keep other workers from it.
+    let rows: Vec<Only<BigInt, i64>> = sql(
         "WITH held AS (SELECT jobs.id FROM jobs JOIN unnest($1, $2) AS given (id, fence) USING (id, fence)
                         WHERE jobs.lease_until IS NOT NULL ORDER BY jobs.id FOR UPDATE OF jobs SKIP LOCKED)
          UPDATE jobs SET lease_until = clock_timestamp() + $3 FROM held WHERE jobs.id = held.id RETURNING jobs.id",
@@ -147,11 +141,11 @@ pub async fn renew(db: &Db, claims: &[Claim]) -> Result<Vec<JobId>, DbError> {
     .bind::<Interval, _>(interval(LEASE))
     .load(&mut db.conn().await?)
     .await?;
-    Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
+    Ok(rows.into_iter().map(|row| JobId(row.value)).collect())
 }
 
-/// Lets a claim last for a whole [`LEASE`] from now, in the caller's transaction, and locks its job until that ends; says whether it was
-/// still valid.
+/// Extends a claim to a whole [`LEASE`] from now, in the caller's transaction, and locks its job until that transaction ends. Returns
+/// whether the claim was still valid.
 ///
 /// # Errors
 /// When the database cannot be reached.

@@ -1,10 +1,10 @@
-//! The ends of a job other than its effect, which [`crate::settle`] writes together with the deletion.
+//! How a job ends or is put off without its effect. [`crate::settle`] writes the effect and deletes the job with it.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,78 +12,83 @@ use uuid::Uuid;
 use super::claim::interval;
 use super::{Claim, JobKind, WaitsFor};
 use crate::alarms::{self, AlarmKind};
-use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use crate::db::{Db, DbError, Only, PgConn, in_transaction, sql};
 use crate::ids::{JobId, TransactionId};
 
-/// A job started this often without an orderly end kills its workers: it is parked.
+/// A job that was started this often without an orderly end is assumed to kill its workers, and is parked.
 pub const MAX_STARTS: i32 = 3;
 
-/// When a job that did not come to its end is tried again.
+/// When to try a job again that was not finished.
 #[derive(Debug, Clone, Copy)]
-pub struct HandBack {
+pub struct Reschedule {
     /// The claim to give up.
     pub claim: Claim,
-    /// Not before this instant.
+    /// The job is not tried before this instant.
     pub run_at: DateTime<Utc>,
 }
 
-/// Gives jobs back (lock busy, Stripe unavailable, drain): no attempt is used up. Claims that are void are left alone.
+/// Releases jobs (lock busy, Stripe unavailable, drain): no attempt is used up. Void claims are ignored.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn hand_back(
+pub async fn release(
     db: &Db,
-    jobs: &[HandBack],
+    jobs: &[Reschedule],
     waits_for: WaitsFor,
     reason: &str,
 ) -> Result<usize, DbError> {
     reschedule(db, jobs, (waits_for, reason), true).await
 }
 
-/// Has a job tried again later: the attempt counts.
+/// Reschedules a job after a failure: the attempt counts. Returns whether the claim was still valid.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn retry_later(
     db: &Db,
-    again: HandBack,
+    again: Reschedule,
     waits_for: WaitsFor,
     error: &str,
 ) -> Result<bool, DbError> {
     Ok(reschedule(db, &[again], (waits_for, error), false).await? == 1)
 }
 
-/// Keeps how far a job has come, for whoever goes on with it; what has come further has used up no attempt but this one. Says whether the
-/// claim was still valid.
+/// Records how far a job has come, for the next run of it, and sets its attempts to 1: progress uses up no attempt but the current one.
+/// Returns whether the claim was still valid.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn record_progress(conn: &mut PgConn, claim: Claim, payload: Value) -> Result<bool, DbError> {
-    let kept = sql("UPDATE jobs SET payload = $3, attempts = 1 WHERE id = $1 AND fence = $2")
-        .bind::<BigInt, _>(claim.job.0)
-        .bind::<BigInt, _>(claim.fence)
-        .bind::<Jsonb, _>(payload)
-        .execute(conn)
-        .await?;
-    Ok(kept == 1)
+    keep(conn, claim, payload, Some(1)).await
 }
 
-/// Keeps what a job knows, for whoever tries it again; its attempts count as before. Says whether the claim was still valid.
+/// Records what the next run of a job needs to know; the attempts stay as they are. Returns whether the claim was still valid.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn record_payload(conn: &mut PgConn, claim: Claim, payload: Value) -> Result<bool, DbError> {
-    let kept = sql("UPDATE jobs SET payload = $3 WHERE id = $1 AND fence = $2")
-        .bind::<BigInt, _>(claim.job.0)
-        .bind::<BigInt, _>(claim.fence)
-        .bind::<Jsonb, _>(payload)
-        .execute(conn)
-        .await?;
+    keep(conn, claim, payload, None).await
+}
+
+async fn keep(
+    conn: &mut PgConn,
+    claim: Claim,
+    payload: Value,
+    attempts: Option<i32>,
+) -> Result<bool, DbError> {
+    let kept =
+        sql("UPDATE jobs SET payload = $3, attempts = COALESCE($4, attempts) WHERE id = $1 AND fence = $2")
+            .bind::<BigInt, _>(claim.job.0)
+            .bind::<BigInt, _>(claim.fence)
+            .bind::<Jsonb, _>(payload)
+            .bind::<Nullable<Integer>, _>(attempts)
+            .execute(conn)
+            .await?;
     Ok(kept == 1)
 }
 
-/// Drops the jobs of transactions, all or those of one kind: nothing is left to do, or a person has decided what they wait for. Whoever has
-/// claimed one finds its claim void.
+/// Deletes the jobs of transactions, all or those of one kind, because nothing is left to do or an operator has decided what they wait for. A
+/// worker that has claimed one finds its claim void.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -108,7 +113,7 @@ pub async fn drop_of(
     close_alarms(conn, &ended, now).await
 }
 
-/// Drops the job of a unique key if it is parked, with its alarm: another one takes its place.
+/// Deletes the job with a unique key if it is parked, and closes its alarm: another job takes its place.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -122,15 +127,15 @@ pub async fn drop_parked(conn: &mut PgConn, unique_key: &str, now: DateTime<Utc>
     close_alarms(conn, &ended, now).await
 }
 
-/// Nobody has to look any more at what was parked and is gone.
+/// Closes the alarms of deleted jobs that were parked: they no longer need an operator.
 async fn close_alarms(conn: &mut PgConn, ended: &[EndedRow], now: DateTime<Utc>) -> Result<(), DbError> {
     let parked = ended.iter().filter(|row| row.was_parked);
     let subjects: Vec<String> = parked.map(|row| row.id.to_string()).collect();
     alarms::close_all(conn, AlarmKind::JobParked, &subjects, now).await
 }
 
-/// Whether no worker has, or may still have, the jobs of a kind of a transaction; if so none begins one until the end of the database's
-/// transaction.
+/// Returns whether no worker holds, or may still hold, a job of this kind of the transaction. If so, no worker starts one before the end of
+/// the database transaction.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -139,29 +144,23 @@ pub async fn lock_at_rest(
     transaction: TransactionId,
     kind: JobKind,
 ) -> Result<bool, DbError> {
-    let leases: Vec<Lease> =
+    let leases: Vec<Only<Nullable<Timestamptz>, Option<DateTime<Utc>>>> =
         sql("SELECT lease_until FROM jobs WHERE transaction_id = $1 AND kind = $2 FOR UPDATE")
             .bind::<SqlUuid, _>(transaction.uuid())
             .bind::<Text, _>(kind.as_str())
             .load(conn)
             .await?;
-    Ok(leases.iter().all(|lease| lease.lease_until.is_none()))
-}
-
-#[derive(QueryableByName)]
-struct Lease {
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    lease_until: Option<DateTime<Utc>>,
+    Ok(leases.iter().all(|lease| lease.value.is_none()))
 }
 
 async fn reschedule(
     db: &Db,
-    jobs: &[HandBack],
+    jobs: &[Reschedule],
     (waits_for, reason): (WaitsFor, &str),
     return_attempt: bool,
 ) -> Result<usize, DbError> {
-    // What was given back keeps its fence and has no lease any more: whoever writes the same once more, because the answer to the first
-    // time was lost, changes nothing.
+    // A released job keeps its fence but has no lease. So writing the same a second time, because the answer to the first was lost,
+    // changes nothing.
     Ok(sql(
         "WITH held AS (SELECT jobs.id, given.run_at
                          FROM jobs JOIN unnest($1, $2, $3) AS given (id, fence, run_at) USING (id, fence)
@@ -180,7 +179,7 @@ async fn reschedule(
     .await?)
 }
 
-/// Parks a job with an alarm: it waits for an operator, its transaction stays as it is with the funds held.
+/// Parks a job with an alarm: it waits for an operator, and its transaction stays as it is, with the funds held.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -210,19 +209,13 @@ struct EndedRow {
     was_parked: bool,
 }
 
-#[derive(QueryableByName)]
-struct ParkedRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
-/// Parks every job that was started [`MAX_STARTS`] times without an orderly end and whose lease has run out.
+/// Parks jobs with [`MAX_STARTS`] or more starts without an orderly end whose lease ended more than `grace` ago.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Result<Vec<JobId>, DbError> {
     in_transaction!(db, conn => {
-        let rows: Vec<ParkedRow> = sql("UPDATE jobs SET parked_at = $1, lease_until = NULL, lease_owner = NULL, waits_for = $4,
+        let rows: Vec<Only<BigInt, i64>> = sql("UPDATE jobs SET parked_at = $1, lease_until = NULL, lease_owner = NULL, waits_for = $4,
                              last_error = 'started ' || starts || ' times without an end; it may be what ends its workers'
                        WHERE parked_at IS NULL AND starts >= $2 AND lease_until < clock_timestamp() - $3 RETURNING id")
         .bind::<Timestamptz, _>(now)
@@ -233,14 +226,14 @@ pub async fn park_crashed(db: &Db, now: DateTime<Utc>, grace: Duration) -> Resul
         .await?;
         for row in &rows {
             let message = "a job was started several times without an end";
-            alarms::raise(conn, AlarmKind::JobParked, &row.id.to_string(), message, now).await?;
+            alarms::raise(conn, AlarmKind::JobParked, &row.value.to_string(), message, now).await?;
         }
-        Ok::<_, DbError>(rows.into_iter().map(|row| JobId(row.id)).collect())
+        Ok::<_, DbError>(rows.into_iter().map(|row| JobId(row.value)).collect())
     })
 }
 
-/// Ends jobs that have nothing (more) to do; part of the caller's transaction. Returns how many claims were still valid. One that was parked
-/// meanwhile, because it took so long, needs nobody any more: its alarm is closed.
+/// Deletes jobs that have nothing (more) to do, in the caller's transaction. Returns how many claims were still valid. If a job was parked
+/// in the meantime because it took so long, its alarm is closed.
 ///
 /// # Errors
 /// When the database cannot be reached.

@@ -7,41 +7,27 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::db::types::column_of;
 
-/// A queue: work of one nature, served by workers of its own so that a slow Stripe never delays a transfer.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    AsExpression,
-    FromSqlRow,
-)]
+/// A queue: work of one nature, with workers of its own so that a slow Stripe never delays a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Display, EnumString, IntoStaticStr, VariantArray, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case", parse_err_ty = UnknownQueue, parse_err_fn = unknown_queue)]
 pub enum QueueName {
     /// Wallet to wallet, no Stripe.
     Transfers,
-    /// Payment intents.
+    /// Payment intents, and refunds of deposits.
     Deposits,
     /// Holds, transfers to connected accounts, payouts, reversals.
     Withdrawals,
     /// Stored Stripe events.
     Webhooks,
-    /// Housekeeping.
+    /// Housekeeping, fees, cancellations and operators' decisions.
     Maintenance,
 }
 
 column_of!(QueueName, Text);
 
-/// A name that is no queue.
+/// A name that is not a queue's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown queue {0:?}: use transfers, deposits, withdrawals, webhooks or maintenance")]
 pub struct UnknownQueue(String);
@@ -50,10 +36,9 @@ fn unknown_queue(text: &str) -> UnknownQueue {
     UnknownQueue(text.to_owned())
 }
 
-/// What a job does; `worker/src/jobs` does it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray, AsExpression, FromSqlRow,
-)]
+/// What a job does; the implementations are in `worker/src/jobs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(EnumString, IntoStaticStr, VariantArray, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum JobKind {
@@ -61,44 +46,44 @@ pub enum JobKind {
     Transfer,
     /// Creates the payment intent of a deposit, and confirms it when a payment method was given.
     DepositIntent,
-    /// Moves the amount of a withdrawal from available to frozen.
+    /// Moves the amount of a withdrawal from available to held.
     WithdrawalHold,
     /// Sends the held amount to the connected account.
     WithdrawalTransfer,
     /// Pays the connected account out to its bank.
     WithdrawalPayout,
-    /// Moves the amount of a deposit's refund from available to frozen.
+    /// Moves the amount of a deposit's refund from available to held.
     RefundHold,
     /// Creates the refund of a deposit at Stripe.
     RefundCreate,
-    /// Books what Stripe kept of a deposit, or charged for a refund of one, once Stripe knows it.
+    /// Books the fee that Stripe kept of a deposit, or charged for a refund of one, once Stripe knows it.
     DepositFee,
-    /// Undoes what its owner has cancelled, if nothing irreversible has happened.
+    /// Undoes a transaction that its owner has cancelled, if nothing irreversible has happened.
     Cancel,
     /// Credits what lies in suspense for a deposit, as an operator has decided.
     CreditReview,
-    /// Gives what lies in suspense for a deposit back to its payer, as an operator has decided.
+    /// Returns what lies in suspense for a deposit to its payer, as an operator has decided.
     ReturnReview,
-    /// Books what is left in suspense for a deposit when nothing of its payment can be given back, as an operator has decided.
+    /// Books what is left in suspense for a deposit when nothing of its payment can be refunded, as an operator has decided.
     CloseReview,
-    /// Ends a withdrawal whose payout Stripe no longer shows to us as paid, as an operator has decided.
+    /// Ends as paid a withdrawal whose payout Stripe no longer shows to us, as an operator has decided.
     WithdrawalPaid,
-    /// Ends such a withdrawal as not paid: its money is taken back, as an operator has decided.
+    /// Ends such a withdrawal as not paid and reverses its transfer, as an operator has decided.
     WithdrawalTakenBack,
-    /// Asks Stripe how a transaction stands and settles the answer.
+    /// Asks Stripe for the state of a transaction and settles the answer.
     AskStripe,
-    /// Reads Stripe's list of events for those that no webhook brought.
+    /// Reads Stripe's list of events to find those that no webhook delivered.
     PageEvents,
-    /// Takes the transfer back and releases the hold after a payout that failed.
+    /// Reverses the transfer and releases the hold after a payout that failed.
     WithdrawalReversal,
-    /// Understands one stored Stripe event and settles what it is about.
+    /// Interprets one stored Stripe event and settles what it is about.
     StripeEvent,
 }
 
 column_of!(JobKind, Text);
 
 impl JobKind {
-    /// What operators decide about a transaction.
+    /// The kinds that carry out an operator's decision about a transaction.
     pub const DECISIONS: [Self; 5] = [
         Self::CreditReview,
         Self::ReturnReview,

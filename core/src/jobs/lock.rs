@@ -20,7 +20,7 @@ struct FenceRow {
     fence: i64,
 }
 
-/// Locks the jobs that are not parked, in the order of their ids; gives their fences, and those that somebody else holds.
+/// Locks those of `jobs` that are not parked, in the order of their ids. Returns their fences, and the jobs whose rows are locked elsewhere.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -59,7 +59,7 @@ pub(crate) async fn lock_fences(
     Ok((fences, there.into_iter().map(JobId).collect()))
 }
 
-/// Locks the jobs of these transactions, so that no worker begins a call for them before the end of the database's transaction.
+/// Locks the jobs of these transactions, so that no worker begins a call for them before the end of the database transaction.
 ///
 /// # Errors
 /// When the database cannot be reached.

@@ -1,6 +1,6 @@
-//! Jobs: what waits to be done, as rows of PostgreSQL.
+//! Jobs: the work that waits to be done, as rows of PostgreSQL.
 //!
-//! A job is accepted in the transaction of its request, claimed with a fence and a lease, and deleted in the transaction of
+//! A job is inserted in the transaction that accepts its request, claimed with a fence and a lease, and deleted in the transaction of
 //! its effect. Attempts, retries and parking are columns here; Redis only carries ids ([`crate::queue`]).
 
 mod backlog;
@@ -16,11 +16,11 @@ mod waits_for;
 pub use backlog::{Backlog, backlog};
 pub use claim::{Claim, ClaimedJob, LEASE, RENEW_EVERY, claim, extend, renew};
 pub use dispatch::{
-    Forward, bring_forward, count_waiting_for, forget_hand_over, hand_over_anew, queues_due, take_due,
+    Expedite, count_waiting_for, dispatch_again, expedite, forget_dispatch, queues_due, take_due,
 };
 pub use end::{
-    HandBack, MAX_STARTS, drop_of, drop_parked, finish, hand_back, lock_at_rest, park, park_crashed,
-    record_payload, record_progress, retry_later,
+    MAX_STARTS, Reschedule, drop_of, drop_parked, finish, lock_at_rest, park, park_crashed, record_payload,
+    record_progress, release, retry_later,
 };
 pub use kind::{JobKind, QueueName, UnknownQueue};
 pub(crate) use lock::{lock_fences, lock_of};

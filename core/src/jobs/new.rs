@@ -1,35 +1,34 @@
 //! Queueing a job.
 
 use chrono::{DateTime, Utc};
-use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::JobKind;
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{DbError, Only, PgConn, sql};
 use crate::ids::{JobId, TransactionId, WalletId};
 
-/// A job to queue. Its payload carries ids only.
+/// A job to queue. Its payload carries ids and flags only.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// What to do.
     pub kind: JobKind,
-    /// With which transaction.
+    /// The transaction that the job is about.
     pub transaction: Option<TransactionId>,
     /// The wallets to lock before the posting.
     pub wallets: Vec<WalletId>,
     /// Versioned payload: `{"v": 1, …}`.
     pub payload: Value,
-    /// At most one job of this key.
+    /// The unique key: at most one job with it is queued.
     pub unique_key: Option<String>,
-    /// Not before this instant; its age counts from here.
+    /// The job is not run before this instant; its age counts from here.
     pub run_at: DateTime<Utc>,
 }
 
 impl NewJob {
-    /// A job about a transaction, due at once.
+    /// Creates a job about a transaction, due at once.
     #[must_use]
     pub fn for_transaction(
         kind: JobKind,
@@ -48,13 +47,7 @@ impl NewJob {
     }
 }
 
-#[derive(QueryableByName)]
-struct NewId {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
-/// Queues a job, which a dispatcher hands over; `None` when one of the same unique key is queued already.
+/// Queues a job for a dispatcher. Returns `None` if a job with the same unique key is already queued.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -62,14 +55,14 @@ pub async fn insert(conn: &mut PgConn, job: &NewJob) -> Result<Option<JobId>, Db
     insert_marked(conn, job, false).await
 }
 
-/// The same for a job that is marked as handed over when its id will be handed to Redis right after the commit.
+/// Like [`insert`]; `is_marked` marks the job as dispatched, because its id goes to Redis right after the commit.
 pub(crate) async fn insert_marked(
     conn: &mut PgConn,
     job: &NewJob,
     is_marked: bool,
 ) -> Result<Option<JobId>, DbError> {
     let wallets: Vec<Uuid> = job.wallets.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<NewId> = sql(
+    let rows: Vec<Only<BigInt, i64>> = sql(
         "INSERT INTO jobs (queue, kind, transaction_id, wallet_ids, payload, unique_key, run_at, created_at, handed_over_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $7, CASE WHEN $8 THEN clock_timestamp() END)
          ON CONFLICT (unique_key) DO NOTHING RETURNING id",
@@ -84,10 +77,10 @@ pub(crate) async fn insert_marked(
     .bind::<Bool, _>(is_marked)
     .load(conn)
     .await?;
-    Ok(rows.into_iter().next().map(|row| JobId(row.id)))
+    Ok(rows.into_iter().next().map(|row| JobId(row.value)))
 }
 
-/// Queues jobs by one statement; gives how many there are more, without those whose unique key is queued already.
+/// Queues jobs by one statement. Returns how many were added; jobs whose unique key is already queued are left out.
 ///
 /// # Errors
 /// When the database cannot be reached.

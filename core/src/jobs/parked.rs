@@ -17,11 +17,11 @@ use crate::jobs::JobKind;
 /// A job that waits for an operator.
 #[derive(Debug, Clone)]
 pub struct ParkedJob {
-    /// Its number.
+    /// The job's number.
     pub id: JobId,
-    /// Its kind.
+    /// The job's kind.
     pub kind: String,
-    /// The transaction it is about.
+    /// The transaction that the job is about.
     pub transaction: Option<TransactionId>,
     /// Why it was parked.
     pub reason: String,
@@ -31,7 +31,7 @@ pub struct ParkedJob {
     pub created_at: DateTime<Utc>,
 }
 
-/// Every parked job, the longest parked first.
+/// Returns every parked job, the longest parked first.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -72,11 +72,11 @@ pub async fn list_parked(db: &Db) -> Result<Vec<ParkedJob>, DbError> {
         .collect())
 }
 
-/// Most parked jobs of one wallet that are named.
+/// The maximum number of parked jobs of one wallet that [`parked_of`] returns.
 pub const MOST_OF_WALLET: usize = 100;
 
-/// The parked jobs of a wallet's transactions, oldest first, at most a hundred: what they hold stays held until they are queued again. Whoever queued
-/// all of them again asks once more. An operator's decision that is parked is not among them: it is about what a person has found out.
+/// Returns the parked jobs of a wallet's transactions, oldest first, at most a hundred; call it again after these have been requeued. What
+/// they hold stays held until then. Parked decisions of operators are left out: each is about facts that a person has found out.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -93,7 +93,7 @@ pub async fn parked_of(db: &Db, wallet: WalletId) -> Result<Vec<JobId>, DbError>
     Ok(ids.into_iter().map(JobId).collect())
 }
 
-/// Whether this job is parked; one that has ended is not.
+/// Returns whether this job is parked; a job that has ended is not.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -104,20 +104,20 @@ pub async fn is_parked(db: &Db, id: JobId) -> Result<bool, DbError> {
         .await?)
 }
 
-/// The job of a unique key.
+/// The job with a given unique key.
 #[derive(Debug, Clone, Queryable)]
 pub struct UniqueJob {
-    /// Its number.
+    /// The job's number.
     pub id: i64,
-    /// Its kind.
+    /// The job's kind.
     pub kind: String,
-    /// Since when it waits for an operator, if it does.
+    /// Since when it has waited for an operator, if it does.
     pub parked_at: Option<DateTime<Utc>>,
-    /// What it waits for, or has failed of, if it was tried.
+    /// What it waits for, or why it failed, if it was tried.
     pub last_error: Option<String>,
 }
 
-/// The job of a unique key, while there is one.
+/// Returns the job with a unique key, if there is one.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -130,7 +130,7 @@ pub async fn find_unique(db: &Db, unique_key: &str) -> Result<Option<UniqueJob>,
         .optional()?)
 }
 
-/// Puts a parked job back into its queue with a fresh budget, closes its alarm and records who did so and why; false when it is not parked.
+/// Puts a parked job back into its queue with a fresh budget, closes its alarm and records who did so and why. Returns false if it is not parked.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -148,7 +148,7 @@ pub async fn requeue(
                     jobs::parked_at.eq(None::<DateTime<Utc>>),
                     jobs::handed_over_at.eq(None::<DateTime<Utc>>),
                     jobs::run_at.eq(now),
-                    // Some are parked by their age: what was mended begins anew.
+                    // Some jobs are parked because of their age, so a requeued one starts at age zero.
                     jobs::created_at.eq(now),
                     jobs::attempts.eq(0),
                     jobs::starts.eq(0),

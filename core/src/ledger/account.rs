@@ -10,11 +10,11 @@ use crate::money::Money;
 pub enum PlatformAccount {
     /// The platform's balance at Stripe (negative: an asset).
     StripeClearing,
-    /// On connected accounts and in payouts not yet paid (negative: an asset).
+    /// Money on connected accounts and in payouts that are not paid yet (negative: an asset).
     StripeInTransit,
-    /// What Stripe charged.
+    /// The fees that Stripe charged.
     StripeFees,
-    /// What the platform earned.
+    /// The fees that the platform earned.
     PlatformFees,
     /// Money whose owner is not known yet.
     PlatformSuspense,
@@ -22,13 +22,13 @@ pub enum PlatformAccount {
     PlatformReceivable,
 }
 
-/// Where a leg is booked.
+/// The account to which a leg is booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Account {
-    /// What a wallet can spend.
+    /// The spendable balance of a wallet.
     Available(WalletId),
-    /// What is held of a wallet.
-    Frozen(WalletId),
+    /// The held balance of a wallet.
+    Held(WalletId),
     /// An account of the platform.
     Platform(PlatformAccount),
 }
@@ -47,12 +47,12 @@ impl Account {
     /// [`PlatformAccount::PlatformReceivable`]
     pub const RECEIVABLE: Self = Self::Platform(PlatformAccount::PlatformReceivable);
 
-    /// Its name in `ledger_entries.account`.
+    /// Returns its name in `ledger_entries.account`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Available(_) => "wallet:available",
-            Self::Frozen(_) => "wallet:frozen",
+            Self::Held(_) => "wallet:frozen",
             Self::Platform(PlatformAccount::StripeClearing) => "stripe:clearing",
             Self::Platform(PlatformAccount::StripeInTransit) => "stripe:in_transit",
             Self::Platform(PlatformAccount::StripeFees) => "stripe:fees",
@@ -62,11 +62,11 @@ impl Account {
         }
     }
 
-    /// The wallet of a wallet's account.
+    /// Returns the wallet, or `None` for an account of the platform.
     #[must_use]
     pub const fn wallet(self) -> Option<WalletId> {
         match self {
-            Self::Available(wallet) | Self::Frozen(wallet) => Some(wallet),
+            Self::Available(wallet) | Self::Held(wallet) => Some(wallet),
             Self::Platform(_) => None,
         }
     }
@@ -81,14 +81,14 @@ impl fmt::Display for Account {
 /// One signed line of a posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leg {
-    /// Where.
+    /// The account.
     pub account: Account,
-    /// How much, signed.
+    /// The amount, signed.
     pub amount: Money,
 }
 
 impl Leg {
-    /// The two legs that move `amount` from one account to another.
+    /// Returns the two legs that move `amount` from one account to another.
     #[must_use]
     pub fn pair(from: Account, to: Account, amount: Money) -> [Self; 2] {
         [
@@ -98,5 +98,17 @@ impl Leg {
             },
             Self { account: to, amount },
         ]
+    }
+
+    /// Returns the legs that set `amount` of what `wallet` can spend aside.
+    #[must_use]
+    pub fn hold(wallet: WalletId, amount: Money) -> [Self; 2] {
+        Self::pair(Account::Available(wallet), Account::Held(wallet), amount)
+    }
+
+    /// Returns the legs that release `amount` of what is held to what `wallet` can spend.
+    #[must_use]
+    pub fn release(wallet: WalletId, amount: Money) -> [Self; 2] {
+        Self::pair(Account::Held(wallet), Account::Available(wallet), amount)
     }
 }

@@ -4,11 +4,11 @@
 //! is what connected accounts hold and payouts not yet paid, and everything together sums to zero for each currency.
 
 mod account;
-mod books;
+mod locked_balances;
 mod post;
 mod suspense;
 
 pub use account::{Account, Leg, PlatformAccount};
-pub use books::{Balance, Books, Caught, PostingError};
+pub use locked_balances::{Balance, Collected, LockedBalances, PostingError};
 pub(crate) use post::post;
-pub use suspense::{BegunReturn, Suspended, begun_returns, has_left_suspense, suspended, suspended_of};
+pub use suspense::{PendingReturn, Suspended, begun_returns, has_left_suspense, suspended, suspended_of};

@@ -1,4 +1,4 @@
-//! The one door: the only statement in the system that changes a balance.
+//! Posting: the only statement in the system that changes a balance.
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
@@ -6,21 +6,21 @@ use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{Books, Leg};
+use super::{Leg, LockedBalances};
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::{IdSource, TransactionId};
 
-/// Writes a batch of postings, which [`Books::book`] has already accepted on the locked wallets: all entries by one statement,
+/// Writes a batch of postings, which [`LockedBalances::book`] has already accepted on the locked wallets: all entries by one statement,
 /// all balances by another. The caller writes statuses, timeline and ends of jobs in the same database transaction.
 pub(crate) async fn post(
     conn: &mut PgConn,
     ids: &dyn IdSource,
     now: DateTime<Utc>,
-    books: &Books,
+    balances: &LockedBalances,
     postings: &[(TransactionId, Vec<Leg>)],
 ) -> Result<(), DbError> {
     write_entries(conn, ids, now, postings).await?;
-    write_balances(conn, now, books).await
+    write_balances(conn, now, balances).await
 }
 
 async fn write_entries(
@@ -61,24 +61,28 @@ async fn write_entries(
     Ok(())
 }
 
-async fn write_balances(conn: &mut PgConn, now: DateTime<Utc>, books: &Books) -> Result<(), DbError> {
-    let (mut ids, mut available, mut frozen, mut owed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (id, balance) in books.changed() {
+async fn write_balances(
+    conn: &mut PgConn,
+    now: DateTime<Utc>,
+    balances: &LockedBalances,
+) -> Result<(), DbError> {
+    let (mut ids, mut available, mut held, mut owed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (id, balance) in balances.changed() {
         ids.push(id.uuid());
         available.push(balance.available.amount());
-        frozen.push(balance.frozen.amount());
+        held.push(balance.held.amount());
         owed.push(balance.owed.amount());
     }
     if ids.is_empty() {
         return Ok(());
     }
     sql(
-        "UPDATE wallets SET balance = n.available, frozen_balance = n.frozen, owed_balance = n.owed, updated_at = $5
-           FROM unnest($1, $2, $3, $4) AS n (id, available, frozen, owed) WHERE wallets.id = n.id",
+        "UPDATE wallets SET balance = n.available, frozen_balance = n.held, owed_balance = n.owed, updated_at = $5
+           FROM unnest($1, $2, $3, $4) AS n (id, available, held, owed) WHERE wallets.id = n.id",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Numeric>, _>(available)
-    .bind::<Array<Numeric>, _>(frozen)
+    .bind::<Array<Numeric>, _>(held)
     .bind::<Array<Numeric>, _>(owed)
     .bind::<Timestamptz, _>(now)
     .execute(conn)

@@ -1,4 +1,4 @@
-//! Money that was received and belongs to nobody yet.
+//! Money that was received and has no owner yet.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
@@ -7,18 +7,18 @@ use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{DbError, Only, PgConn, sql};
 use crate::ids::TransactionId;
 use crate::money::Money;
 
-/// What of one transaction lies in suspense.
+/// The amount of one transaction, in one currency, that lies in suspense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspended {
     /// The transaction.
     pub transaction: TransactionId,
-    /// How much, in the currency in which it came.
+    /// The amount, in the currency in which it came.
     pub amount: Money,
-    /// Since when.
+    /// When the first of it came.
     pub since: DateTime<Utc>,
 }
 
@@ -34,7 +34,7 @@ struct Row {
     since: DateTime<Utc>,
 }
 
-/// The sums in suspense, as constant text.
+/// The query for the sums in suspense, as constant text.
 macro_rules! sums {
     ($of:literal) => {
         concat!(
@@ -46,28 +46,28 @@ macro_rules! sums {
     };
 }
 
-/// Everything in suspense, the oldest first.
+/// Returns everything in suspense, the oldest first.
 ///
 /// # Errors
-/// When the database cannot be reached, or a currency is none of ours.
+/// When the database cannot be reached, or a row is inconsistent.
 pub async fn suspended(conn: &mut PgConn) -> Result<Vec<Suspended>, DbError> {
     let rows: Vec<Row> = sql(sums!("")).load(conn).await?;
     rows.into_iter().map(Suspended::try_from).collect()
 }
 
-/// A refund of what lay in suspense that is on its way to the payer.
+/// A refund to the payer, under way, of money that lay in suspense.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BegunReturn {
+pub struct PendingReturn {
     /// The transaction.
     pub transaction: TransactionId,
     /// `re_…`
     pub refund: String,
-    /// Since when.
+    /// When it was recorded.
     pub since: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
-struct BegunRow {
+struct PendingReturnRow {
     #[diesel(sql_type = SqlUuid)]
     transaction_id: Uuid,
     #[diesel(sql_type = Text)]
@@ -76,12 +76,12 @@ struct BegunRow {
     created_at: DateTime<Utc>,
 }
 
-/// The refunds of what lay in suspense that are not final, the oldest first.
+/// Returns the refunds of money from suspense that are not final, the oldest first.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn begun_returns(conn: &mut PgConn) -> Result<Vec<BegunReturn>, DbError> {
-    let rows: Vec<BegunRow> = sql(
+pub async fn begun_returns(conn: &mut PgConn) -> Result<Vec<PendingReturn>, DbError> {
+    let rows: Vec<PendingReturnRow> = sql(
         "SELECT transaction_id, external_id, created_at FROM external_refs b
           WHERE kind = 'refund_begun'
             AND NOT EXISTS (SELECT 1 FROM external_refs e WHERE e.external_id = b.external_id AND e.kind IN ('refund', 'return'))
@@ -89,7 +89,7 @@ pub async fn begun_returns(conn: &mut PgConn) -> Result<Vec<BegunReturn>, DbErro
     )
     .load(conn)
     .await?;
-    let of = |row: BegunRow| BegunReturn {
+    let of = |row: PendingReturnRow| PendingReturn {
         transaction: TransactionId::from_uuid(row.transaction_id),
         refund: row.external_id,
         since: row.created_at,
@@ -97,10 +97,10 @@ pub async fn begun_returns(conn: &mut PgConn) -> Result<Vec<BegunReturn>, DbErro
     Ok(rows.into_iter().map(of).collect())
 }
 
-/// What of this transaction lies in suspense: one amount for each currency in which something came.
+/// Returns what of this transaction lies in suspense: one amount for each currency in which something came.
 ///
 /// # Errors
-/// When the database cannot be reached, or a currency is none of ours.
+/// When the database cannot be reached, or a row is inconsistent.
 pub async fn suspended_of(conn: &mut PgConn, transaction: TransactionId) -> Result<Vec<Suspended>, DbError> {
     let rows: Vec<Row> = sql(sums!("AND transaction_id = $1"))
         .bind::<SqlUuid, _>(transaction.uuid())
@@ -109,25 +109,19 @@ pub async fn suspended_of(conn: &mut PgConn, transaction: TransactionId) -> Resu
     rows.into_iter().map(Suspended::try_from).collect()
 }
 
-#[derive(QueryableByName)]
-struct HasLeft {
-    #[diesel(sql_type = Bool)]
-    has_left: bool,
-}
-
-/// Whether anything that came to lie in suspense for this transaction has left it: by a refund, a dispute or a decision, also when it came back.
+/// Returns whether any money of this transaction has ever left suspense, by a refund, a dispute or a decision, even if it came back.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn has_left_suspense(conn: &mut PgConn, transaction: TransactionId) -> Result<bool, DbError> {
-    let row: HasLeft = sql(
+    let row: Only<Bool, bool> = sql(
         "SELECT EXISTS (SELECT 1 FROM ledger_entries
                          WHERE account = 'platform:suspense' AND transaction_id = $1 AND amount < 0) AS has_left",
     )
     .bind::<SqlUuid, _>(transaction.uuid())
     .get_result(conn)
     .await?;
-    Ok(row.has_left)
+    Ok(row.value)
 }
 
 impl TryFrom<Row> for Suspended {

@@ -1,5 +1,5 @@
-//! Many wallets at once: one try each, side by side, for workers that execute a batch of transfers and hand those of busy
-//! wallets back.
+//! Locking many wallets with one try each, side by side: for workers that execute a batch of transfers and release the jobs
+//! of busy wallets.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::guard::Lease;
 use super::quorum::{Attempt, Nodes};
 use crate::ids::WalletId;
 
-/// Wallets of one task, so that a large batch uses more than one processor.
+/// The number of wallets per task, so that a large batch uses more than one processor.
 const CHUNK: usize = 128;
-/// Wallets of a chunk that are asked for side by side; the requests share one pipelined connection per node.
+/// The number of a chunk's wallets that are tried side by side; the requests share one pipelined connection per node.
 const SIDE_BY_SIDE: usize = 64;
 
-/// The outcome of one try per wallet: some held, some busy, some without a majority.
+/// The outcome of one try per wallet: some are held, some busy, some without a majority.
 ///
-/// What is held is renewed and released as with [`WalletGuard`](super::WalletGuard).
+/// The held locks are renewed and released as with [`WalletGuard`](super::WalletGuard).
 #[must_use = "the wallets are unlocked when this is dropped"]
 pub struct BatchGuard {
     lease: Lease,
@@ -37,7 +37,7 @@ impl BatchGuard {
         &self.held
     }
 
-    /// The wallets that someone else holds.
+    /// The wallets that another holder has locked.
     #[must_use]
     pub fn busy(&self) -> &BTreeSet<WalletId> {
         &self.busy
@@ -49,25 +49,25 @@ impl BatchGuard {
         &self.without_quorum
     }
 
-    /// Whether `wallet` may be worked on: it is locked by this guard, or the nodes are away and work goes on without them.
+    /// Whether `wallet` may be worked on: it is locked by this guard, or the nodes are away and work continues without them.
     #[must_use]
     pub fn allows(&self, wallet: WalletId) -> bool {
         self.held.contains(&wallet)
             || (self.loss == QuorumLoss::Proceed && self.without_quorum.contains(&wallet))
     }
 
-    /// Whether one of the locks can no longer be relied on; then none of them is.
+    /// Whether one of the locks can no longer be relied on; then none of them can.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lease.is_lost()
     }
 
-    /// Ends when a renewal failed; never while all is well.
+    /// Completes when a renewal has failed, and not before.
     pub async fn lost(&self) {
         self.lease.lost().await;
     }
 
-    /// Unlocks what is held, on every node that answers.
+    /// Releases the held locks on every node that answers.
     pub async fn release(self) {
         self.lease.release().await;
     }

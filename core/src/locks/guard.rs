@@ -1,4 +1,4 @@
-//! What a holder has in hand: locks that renew themselves, know when they are lost, and are released on every path.
+//! The guards of held locks: they renew themselves, know when they are lost, and are released on every path.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::quorum::{Held, Nodes};
 use crate::ids::WalletId;
 
-/// Wallets renewed or released side by side.
+/// The number of wallets that are renewed or released side by side.
 const SIDE_BY_SIDE: usize = 64;
 
-/// Wallets held together, renewed by a task of their own.
+/// Wallets that are held together and renewed by a background task.
 pub(super) struct Lease {
     shared: Arc<Shared>,
     renewal: Option<AbortHandle>,
@@ -67,7 +67,7 @@ impl Lease {
         self.stop_renewal();
         let shared = Arc::clone(&self.shared);
         self.released = true;
-        // A task of its own: a caller that is cut off here has released all the same.
+        // In a task of its own, so that a caller that is cancelled here still releases.
         super::joined(tokio::spawn(async move { shared.release().await })).await;
     }
 
@@ -84,7 +84,7 @@ impl Drop for Lease {
         if self.released || self.shared.held.is_empty() {
             return;
         }
-        // Without a runtime the time to live has to do.
+        // Without a runtime the keys are left to expire.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let shared = Arc::clone(&self.shared);
             runtime.spawn(async move { shared.release().await });
@@ -93,7 +93,7 @@ impl Drop for Lease {
 }
 
 impl Shared {
-    /// Renews every wallet; false as soon as one has too few nodes left. That is never tried again: the node that missed the
+    /// Renews every wallet; returns false as soon as one has too few nodes left. That is never retried: the node that missed the
     /// extension has given the key up, and another worker may be at work.
     async fn extend(&self) -> bool {
         let renewals: Vec<_> = self.held.iter().map(|held| self.nodes.extend(held)).collect();
@@ -128,10 +128,10 @@ async fn renew(shared: Arc<Shared>, every: Duration) {
     }
 }
 
-/// All the wallets asked for, locked.
+/// The locks of all the wallets that were requested.
 ///
-/// Renewed while it lives. Release it with [`WalletGuard::release`] when the work is done; one that is only dropped is
-/// released in the background.
+/// They are renewed while the guard exists. Release it with [`WalletGuard::release`] when the work is done; a guard that is only
+/// dropped is released in the background.
 #[must_use = "the wallets are unlocked when this is dropped"]
 pub struct WalletGuard(Lease);
 
@@ -141,18 +141,18 @@ impl WalletGuard {
     }
 
     /// Whether the lock can no longer be relied on: a renewal failed, or its time ran out while this process stood still.
-    /// Work that has not begun goes back to the queue; work under way goes on, since the fence decides.
+    /// Jobs that have not begun are released; work under way continues, since the fence decides.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.0.is_lost()
     }
 
-    /// Ends when a renewal failed; never while all is well.
+    /// Completes when a renewal has failed, and not before.
     pub async fn lost(&self) {
         self.0.lost().await;
     }
 
-    /// Unlocks, on every node that answers. Never fails: what cannot be reached ends with its time to live.
+    /// Releases the locks on every node that answers. Never fails: what cannot be reached expires.
     pub async fn release(self) {
         self.0.release().await;
     }

@@ -1,25 +1,25 @@
-//! RedLock over wallets: workers keep out of each other's way here, and nothing more.
+//! RedLock over wallets: it keeps workers from getting in each other's way, and nothing more.
 //!
 //! A lock may be lost at any moment (a pause longer than its time to live, a node that restarts empty), so no money depends
-//! on it: the fence of the job and the row locks of PostgreSQL decide. What the lock saves is the work that would lose there.
+//! on it: the fence of the job and the row locks of PostgreSQL decide. The lock only saves work that would be lost there.
 //!
-//! The crate `rslock` does the work on a node: a key set if absent with a random value and a time to live, released and
-//! extended by compare-and-set. Each node has a `LockManager` of its own and the majority is counted here,
-//! because over several nodes the manager
+//! The crate `rslock` does the work on one node: it sets a key, if absent, with a random value and a time to live, and releases
+//! and extends it by compare-and-set. Each node has its own `LockManager` and the majority is counted here, because a manager over
+//! several nodes:
 //!
 //! - waits for the slowest node: one that hangs costs every lock half a second to a second, and its time limits cannot be set;
-//! - answers "unavailable" both when someone else holds the lock and when too few nodes are there;
+//! - answers "unavailable" both when another holder has the lock and when too few nodes can be reached;
 //! - unlocks everywhere when one extension misses its majority, while the owner is still at work.
 //!
-//! Never used: its `acquire` and `using` (the first loops for ever when the nodes are down, the second drops the work when an
-//! extension fails) and its list of resources (it joins the names into one key). Dropping its lock releases nothing, so the
-//! guards here release explicitly, and by a task of their own when they are dropped all the same.
+//! Its `acquire` and `using` are never used (the first loops for ever when the nodes are down, the second drops the work when an
+//! extension fails), nor is its list of resources (it joins the names into one key). Dropping its lock releases nothing, so the
+//! guards here release explicitly; if they are only dropped, a spawned task releases.
 //!
-//! The key of a wallet is `wallet:{uuid}` on every node, so that any other RedLock client takes part.
+//! The key of a wallet is `wallet:{uuid}` on every node, so that any other RedLock client can take part.
 
 mod batch;
 mod guard;
-mod look;
+mod inspect;
 mod node;
 mod quorum;
 #[cfg(test)]
@@ -36,7 +36,7 @@ use rand::Rng;
 
 pub use batch::BatchGuard;
 pub use guard::WalletGuard;
-pub use look::{Holder, KeySeen, Looked, Overdue};
+pub use inspect::{Holder, Inspection, KeySeen, Overdue};
 
 use crate::ids::WalletId;
 use guard::Lease;
@@ -46,7 +46,7 @@ use quorum::{Attempt, Held, Nodes};
 /// Why wallets could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Someone else held this wallet at every try.
+    /// Another holder had this wallet at every try.
     #[error("{wallet:?} is locked by another worker")]
     Busy {
         /// The first wallet, in the order of ids, that was not free at the last try.
@@ -63,12 +63,12 @@ pub enum LockError {
     /// No lock node was given.
     #[error("no lock node is configured")]
     NoNodes,
-    /// An address is no Redis URL.
+    /// An address is not a Redis URL.
     #[error("lock node {position} has an address that is no Redis URL")]
     InvalidUrl {
-        /// Its place in the list, from 1; the URL itself may carry a password.
+        /// The node's place in the list, from 1; the URL itself may contain a password.
         position: usize,
-        /// What the Redis client said.
+        /// The error of the Redis client.
         #[source]
         source: redis::RedisError,
     },
@@ -79,11 +79,11 @@ pub enum LockError {
 pub struct LockTiming {
     /// Time to live of a key that is not renewed.
     pub ttl: Duration,
-    /// Time between renewals while the lock is held; well under the time to live.
+    /// The time between renewals while the lock is held; well below the time to live.
     pub renew_every: Duration,
-    /// Tries of [`WalletLocks::lock`], the first included.
+    /// The number of tries of [`WalletLocks::lock`], including the first.
     pub tries: u32,
-    /// Mean time between two tries; each waits between half and one and a half of it.
+    /// The mean pause between two tries; each pause is between half and one and a half of it.
     pub spacing: Duration,
 }
 
@@ -98,13 +98,13 @@ impl Default for LockTiming {
     }
 }
 
-/// What is done while fewer than a majority of the lock nodes answer.
+/// What happens to work while fewer than a majority of the lock nodes answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum QuorumLoss {
     /// Work that moves money waits in PostgreSQL until a majority is back.
     #[default]
     Wait,
-    /// Work goes on under the row locks of PostgreSQL and the fences of the jobs, which are what keeps it correct.
+    /// Work continues under the row locks of PostgreSQL and the fences of the jobs, which are what keeps it correct.
     Proceed,
 }
 
@@ -117,15 +117,15 @@ pub struct WalletLocks {
 }
 
 impl WalletLocks {
-    /// Locks over the nodes at `urls`, with the times of the specification. Connects at the first use.
+    /// Creates locks over the nodes at `urls`, with the times of the specification. Connects at the first use.
     ///
     /// # Errors
-    /// [`LockError::NoNodes`] for an empty list, [`LockError::InvalidUrl`] for an address that is no Redis URL.
+    /// [`LockError::NoNodes`] for an empty list, [`LockError::InvalidUrl`] for an address that is not a Redis URL.
     pub fn new<U: AsRef<str>>(urls: &[U]) -> Result<Self, LockError> {
         Self::with_timing(urls, LockTiming::default())
     }
 
-    /// The same with other times.
+    /// Like [`WalletLocks::new`], with other times.
     ///
     /// # Errors
     /// As [`WalletLocks::new`].
@@ -143,27 +143,27 @@ impl WalletLocks {
         })
     }
 
-    /// The same locks, with another answer to the loss of the majority.
+    /// Returns the same locks with another behaviour on the loss of the majority.
     #[must_use]
     pub fn on_loss(mut self, loss: QuorumLoss) -> Self {
         self.loss = loss;
         self
     }
 
-    /// Locks all of `wallets`, or none: when one is not free, those taken are released before the next try.
+    /// Locks all of `wallets`, or none: if one is not free, the others are released before the next try.
     ///
-    /// The first try takes them all at once, which is the fast path. Later tries go in the order of ids: of two workers who
-    /// want overlapping sets one then always gets ahead, and since nobody waits while holding, there is no deadlock.
+    /// The first try requests them all at once, which is the fast path. Later tries go in the order of ids: of two workers that
+    /// need overlapping sets one then always gets ahead, and since no worker waits while it holds locks, there is no deadlock.
     ///
     /// # Errors
-    /// [`LockError::Busy`] or [`LockError::NoQuorum`], whichever the last try met; the second only when its loss is waited for.
+    /// [`LockError::Busy`] or [`LockError::NoQuorum`], as the last try ended; the latter only with [`QuorumLoss::Wait`].
     pub async fn lock(&self, wallets: &[WalletId]) -> Result<WalletGuard, LockError> {
         let wallets: Arc<[WalletId]> = unique_sorted(wallets).into();
         let mut tries = 1;
         loop {
             let locks = self.clone();
             let set = Arc::clone(&wallets);
-            // A task of its own: a caller that goes away in the middle must not leave keys behind.
+            // In a task of its own: a caller that is cancelled in the middle must not leave keys behind.
             let refused =
                 match joined(tokio::spawn(async move { locks.try_set(&set, tries == 1).await })).await {
                     Ok(lease) => return Ok(WalletGuard::new(lease)),
@@ -221,7 +221,7 @@ impl WalletLocks {
         }
     }
 
-    /// Tries each of `wallets` once, all side by side, and says which are held and which not; never waits for a holder.
+    /// Tries each of `wallets` once, all side by side, and returns which are held and which are not; never waits for a holder.
     pub async fn try_lock_each(&self, wallets: &[WalletId]) -> BatchGuard {
         let wallets = unique_sorted(wallets);
         let nodes = Arc::clone(&self.nodes);
@@ -230,7 +230,7 @@ impl WalletLocks {
         joined(tokio::spawn(batch::try_each(nodes, wallets, renew_every, loss))).await
     }
 
-    /// How many lock nodes are not known to be down.
+    /// Returns how many lock nodes are not known to be down.
     #[must_use]
     pub fn nodes_up(&self) -> usize {
         self.nodes.up()
@@ -242,7 +242,7 @@ impl WalletLocks {
         self.nodes.up() >= self.nodes.quorum()
     }
 
-    /// How many lock nodes are needed, and how many there are.
+    /// Returns how many lock nodes are needed, and how many there are.
     #[must_use]
     pub fn needed_of(&self) -> (usize, usize) {
         (self.nodes.quorum(), self.nodes.count())
@@ -255,7 +255,7 @@ impl WalletLocks {
         }
     }
 
-    /// Half to one and a half of the spacing. Only times depend on it, so it needs no seed.
+    /// A random pause between half and one and a half of the spacing. It affects only timing, so it needs no seed.
     fn pause(&self) -> Duration {
         let spacing = self.timing.spacing;
         let half = spacing / 2;
@@ -272,12 +272,12 @@ fn unique_sorted(wallets: &[WalletId]) -> Vec<WalletId> {
         .collect()
 }
 
-/// The outcome of a task of this module; a panic in it goes on in the caller.
+/// Returns the outcome of a task of this module; a panic in the task is resumed in the caller.
 async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
     match task.await {
         Ok(outcome) => outcome,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // Nobody cancels these tasks: this is the runtime shutting down, and the caller with it.
+        // These tasks are never cancelled, so the runtime is shutting down, and the caller with it.
         Err(_) => std::future::pending().await,
     }
 }

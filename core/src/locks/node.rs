@@ -1,10 +1,10 @@
 //! One lock node: what it answers, how long it is waited for, and when it counts as down.
 //!
-//! A node that has been silent for [`PATIENCE`], or has refused, is asked once more over a connection of its own, to write a key that nobody
-//! needs: one that is merely busy does so, and is waited for a little longer. If that fails too, the node is down: it is skipped, and
-//! counts as unreachable for the majority, until a probe in the background can write. A node that only answers is not enough: without
-//! memory, as a replica, or with a disk that is full it answers PING and grants nothing.
-//! So a node that hangs costs its time limit once, not with every lock.
+//! A node that has been silent for [`PATIENCE`], or has refused, is sent one more request over a separate connection: to write a key that
+//! has no other use. A node that is merely busy does so, and is waited for a little longer. If that fails too, the node is down: it is
+//! skipped, and counts as unreachable for the majority, until a background probe can write to it. An answer alone is not enough: a node
+//! that is out of memory, a replica, or one whose disk is full answers PING and grants nothing.
+//! So a node that hangs costs its time limit once, and not with every lock.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,25 +18,25 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long a node may be silent.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// A node that is slow but answers is waited for this long in all.
+/// The total wait for a node that is slow but accepts writes.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
-/// The key that shows that a node can be written to. It begins like the keys of locks, so that the same permission covers it.
+/// The key that is written as a probe. It begins like the keys of locks, so that the same permission covers it.
 const PROBE_KEY: &str = "wallet:probe";
-/// The pause of the background probe doubles from the first to the second.
+/// The pause of the background probe: it doubles from the first value up to the second.
 const PROBE_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// What a node said to a request for a key.
+/// A node's answer to the request for a key.
 pub(super) enum Vote {
     /// The key is ours.
     Granted(Lock),
-    /// The key is someone else's, or the connection broke: `rslock` does not tell the two apart, [`Node::verify`] does.
+    /// Another holder has the key, or the connection broke: `rslock` does not distinguish them, [`Node::verify`] does.
     Refused,
     /// The node is down.
     Unreachable,
 }
 
 pub(super) struct Node {
-    /// Its place in the list, for the log; a URL may carry a password.
+    /// Its place in the list, for the log: its URL may contain a password.
     position: usize,
     client: redis::Client,
     manager: RwLock<LockManager>,
@@ -67,7 +67,7 @@ impl Node {
         }))
     }
 
-    /// Its place in the list, from 1.
+    /// The node's place in the list, from 1.
     pub(super) const fn position(&self) -> usize {
         self.position
     }
@@ -80,7 +80,7 @@ impl Node {
         self.down.load(Ordering::Acquire)
     }
 
-    /// Asks once for `key`.
+    /// Requests `key` once.
     pub(super) async fn lock(self: &Arc<Self>, key: &str, ttl: Duration) -> Vote {
         if self.is_down() {
             return Vote::Unreachable;
@@ -95,7 +95,7 @@ impl Node {
             }
             Ok(Err(_)) => Vote::Refused,
             Err(unanswered) => {
-                // The request may still take effect when the node wakes up: wait for it elsewhere, and take it back.
+                // The request may still take effect when the node recovers: a task waits for it and releases the key.
                 tokio::spawn(async move {
                     if let Ok(late) = unanswered.await {
                         late.release().await;
@@ -106,7 +106,7 @@ impl Node {
         }
     }
 
-    /// Gives `lock` a new time to live; false if the node no longer has it or does not answer.
+    /// Gives `lock` a new time to live. Returns false if the node no longer has it or does not answer.
     pub(super) async fn extend(self: &Arc<Self>, lock: &Lock, ttl: Duration) -> bool {
         if self.is_down() {
             return false;
@@ -124,7 +124,7 @@ impl Node {
         extended
     }
 
-    /// Removes `lock` if it is still ours. A node that does not answer is left to a task of its own, or to the time to live.
+    /// Removes `lock` if it is still ours. If the node does not answer, a separate task waits for it, or the key expires.
     pub(super) async fn release(self: &Arc<Self>, lock: &Lock) {
         let manager = self.manager();
         let lock = Lock {
@@ -141,7 +141,7 @@ impl Node {
         }
     }
 
-    /// Whether the node has taken anything since `since`; has it write when nothing is known.
+    /// Returns whether the node has accepted a write since `since`; if none is known, tries one now.
     pub(super) async fn verify(self: &Arc<Self>, since: Instant) -> bool {
         if self.answered_since(since) {
             return true;
@@ -158,7 +158,7 @@ impl Node {
         false
     }
 
-    /// Verifies in the background.
+    /// Verifies the node in the background.
     pub(super) fn suspect(self: &Arc<Self>) {
         if !self.is_down() {
             let node = Arc::clone(self);
@@ -167,7 +167,7 @@ impl Node {
         }
     }
 
-    /// Waits as long as the node says anything at all, up to a limit; gives the request back when it did not answer.
+    /// Waits for `request` while the node accepts writes, up to a limit. Returns the request if it was not answered.
     async fn wait<F: Future>(self: &Arc<Self>, mut request: Pin<Box<F>>) -> Result<F::Output, Pin<Box<F>>> {
         let started = Instant::now();
         loop {
@@ -221,7 +221,7 @@ impl Node {
                 let Some(node) = node.upgrade() else { return };
                 let answered = {
                     let mut probe = node.probe.lock().await;
-                    // The first try over an old connection only finds out that it is broken.
+                    // The first try over an old connection may only show that the connection is broken.
                     node.can_write(&mut probe).await || node.can_write(&mut probe).await
                 };
                 if answered {
@@ -233,7 +233,7 @@ impl Node {
     }
 
     fn mark_up(&self) {
-        // The old manager may hold a connection to the node's former life.
+        // The old manager may hold a connection from before the node went down.
         *self.manager.write().unwrap_or_else(PoisonError::into_inner) = single_try_manager(&self.client);
         self.down.store(false, Ordering::Release);
         tracing::info!(node = self.position, "lock node can be written to again");

@@ -1,5 +1,5 @@
-//! The RedLock algorithm over the nodes: a lock is held while a majority of all configured nodes has granted it, for as long
-//! as its time to live allows after the time it took to ask and an allowance for clocks that run at different speeds.
+//! The RedLock algorithm over the nodes: a lock is held while a majority of all configured nodes has granted it. It is valid for its
+//! time to live, less the time that the requests took and an allowance for clocks that run at different speeds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ pub(super) struct Nodes {
     ttl: Duration,
 }
 
-/// How one try for one wallet ended.
+/// The outcome of one try for one wallet.
 pub(super) enum Attempt {
     Held(Held),
     Busy,
     NoQuorum,
 }
 
-/// A wallet that a majority has granted.
+/// The lock of a wallet that a majority has granted.
 pub(super) struct Held {
     wallet: WalletId,
     grants: Vec<(Arc<Node>, Lock)>,
@@ -44,7 +44,7 @@ impl Nodes {
         self.nodes.len()
     }
 
-    /// A majority of the configured nodes, whether they are up or not.
+    /// The size of a majority of the configured nodes, whether they are up or not.
     pub(super) fn quorum(&self) -> usize {
         self.nodes.len() / 2 + 1
     }
@@ -87,7 +87,7 @@ impl Nodes {
         }
     }
 
-    /// Renews `held`; none if too few nodes took part, and then the lock is lost. Says until when it is valid.
+    /// Renews `held` and returns until when it is valid, or `None` if too few nodes took part: then the lock is lost.
     pub(super) async fn extend(&self, held: &Held) -> Option<Instant> {
         let started = Instant::now();
         let asked = join_all(held.grants.iter().map(|(node, lock)| node.extend(lock, self.ttl))).await;
@@ -111,7 +111,7 @@ impl Held {
         self.valid_until
     }
 
-    /// Releases what the nodes granted; does nothing on a node where the key is someone else's by now.
+    /// Releases what the nodes granted; does nothing on a node where the key now belongs to another holder.
     pub(super) async fn release(&self) {
         join_all(self.grants.iter().map(|(node, lock)| node.release(lock))).await;
     }

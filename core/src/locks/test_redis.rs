@@ -1,4 +1,4 @@
-//! Real Redis servers for the tests of this crate: each on a free port of its own, ended with the test.
+//! Real Redis servers for the tests of this crate: each on a free port of its own, and stopped with the test.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ pub(crate) struct RedisProcess {
 
 impl RedisProcess {
     pub(crate) fn start() -> Self {
-        // Another process may take a free port before our server does: then the next one.
+        // Another process may take a free port before our server does; then the next one is tried.
         loop {
             let port = TcpListener::bind("127.0.0.1:0")
                 .unwrap()
@@ -31,7 +31,7 @@ impl RedisProcess {
         assert!(self.try_start(), "port {} is no longer free", self.port);
     }
 
-    /// Starts the server and waits until it is the one that answers; false if it cannot have the port.
+    /// Starts the server and waits until it answers; returns false if it cannot have the port.
     #[expect(clippy::disallowed_methods, reason = "a test may wait")]
     fn try_start(&mut self) -> bool {
         let port = self.port.to_string();
@@ -104,7 +104,7 @@ impl RedisProcess {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Runs one command over a connection of its own, as any outside program would.
+    /// Runs one command over a separate connection, as any outside program would.
     pub(crate) fn run<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
         let mut connection = redis::Client::open(self.url()).unwrap().get_connection().unwrap();
         let mut cmd = redis::Cmd::new();

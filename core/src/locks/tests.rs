@@ -25,7 +25,7 @@ fn locks_over(nodes: &[RedisProcess], timing: LockTiming) -> WalletLocks {
     WalletLocks::with_timing(&urls, timing).unwrap()
 }
 
-/// The times of production, but fewer tries, closer together.
+/// The times of production, but with fewer tries, closer together.
 fn quick() -> LockTiming {
     LockTiming {
         tries: 3,
@@ -178,10 +178,10 @@ async fn two_nodes_down_is_no_quorum_and_not_busy() {
     locks.lock(&[wallet(1)]).await.unwrap().release().await;
 }
 
-/// A node that answers and grants nothing, since it is a replica, has no memory left, or no right to write, is as good as down.
+/// A node that answers but grants nothing, because it is a replica, has no memory left or no right to write, counts as down.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_be_written_to_is_unreachable_and_not_busy() {
-    for (breaks, mends) in [
+    for (breaks, fixes) in [
         (
             ["REPLICAOF", "127.0.0.1", "1"].as_slice(),
             ["REPLICAOF", "NO", "ONE"].as_slice(),
@@ -207,7 +207,7 @@ async fn a_node_that_cannot_be_written_to_is_unreachable_and_not_busy() {
             "{breaks:?}: {refused:?}"
         );
         for node in &nodes[..2] {
-            let _: redis::Value = node.run(mends);
+            let _: redis::Value = node.run(fixes);
         }
         let begun = Instant::now();
         while locks.lock(&[wallet(1)]).await.is_err() {
@@ -289,7 +289,7 @@ async fn a_guard_that_is_only_dropped_is_released_in_the_background() {
     let locks = locks_over(&nodes, quick());
     drop(locks.lock(&[wallet(1)]).await.unwrap());
     eventually("released", || holders(&nodes, 1) == 0).await;
-    // A caller cut off in the middle of a lock leaves nothing either.
+    // A caller that is cancelled in the middle of a lock leaves nothing behind either.
     for _ in 0..50 {
         let both = [wallet(1), wallet(2)];
         drop(tokio::time::timeout(Duration::from_micros(200), locks.lock(&both)).await);
@@ -346,7 +346,7 @@ async fn a_batch_says_which_wallets_are_held_and_which_are_busy() {
     assert_eq!(batch.busy(), &BTreeSet::from([wallet(5), wallet(300)]));
     assert_eq!(batch.held().len(), 598);
     assert!(batch.without_quorum().is_empty() && batch.allows(wallet(6)) && !batch.allows(wallet(5)));
-    // A release that a busy node has not answered in time comes to it all the same, or the key expires.
+    // A release that a busy node has not answered in time still reaches it, or the key expires.
     let left = async |count: i64| {
         while nodes[0].run::<i64>(&["DBSIZE"]) != count {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,10 +1,10 @@
-//! The supported currencies: one table with what Stripe and arithmetic need to know of each.
+//! The supported currencies: one table with what Stripe and arithmetic need to know about each.
 //!
-//! Exponents are Stripe's (<https://docs.stripe.com/currencies#zero-decimal>), not ISO 4217's; minimum charges are
-//! <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>, minimum payouts
-//! <https://docs.stripe.com/payouts#minimum-payout-amounts>, by the country of the currency; where that page names none (KRW, UGX), one
-//! base unit, which it calls typical. A payout to another country may need more; Stripe says so when it is made. Three-decimal currencies (KWD, BHD, JOD, OMR,
-//! TND) are refused: `DECIMAL(15,2)` cannot hold their thousandths.
+//! Exponents are Stripe's (<https://docs.stripe.com/currencies#zero-decimal>), not ISO 4217's. Minimum charges are those of
+//! <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>. Minimum payouts are those of
+//! <https://docs.stripe.com/payouts#minimum-payout-amounts> for the country of the currency; where that page names none (KRW, UGX), one base unit,
+//! which it calls typical. A payout to another country may need more; Stripe reports that when the payout is made. Three-decimal currencies
+//! (KWD, BHD, JOD, OMR, TND) are refused: `DECIMAL(15,2)` cannot hold their thousandths.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,17 +26,17 @@ struct Row {
     special: Special,
 }
 
-/// Amounts that Stripe treats apart from the exponent.
+/// Restrictions of Stripe's on amounts that the exponent does not express.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Special {
     None,
-    /// Two decimals on Stripe's wire, but the last two must be zero (ISK, UGX; HUF and TWD for payouts).
+    /// Two decimals in Stripe's API, but both must be zero (UGX).
     WholeUnits,
-    /// Whole units only when paid out.
+    /// Whole units only when paid out (HUF).
     WholePayouts,
 }
 
-/// A currency code that is not in the table. The text goes behind the name of a field.
+/// The error for a currency code that is not in the table. Its text follows the name of a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not supported: use one of {}", Currency::codes())]
 pub struct UnsupportedCurrency;
@@ -61,7 +61,7 @@ const fn special(code: &'static str, minimum_charge: i64, minimum_payout: i64, s
     }
 }
 
-// Sorted by code: decimals, smallest charge, smallest payout.
+// Sorted by code. The numbers are the decimals, the smallest charge and the smallest payout, both in minor units.
 static TABLE: [Row; 24] = [
     row("aed", 2, 200, 200),
     row("aud", 2, 50, 1),
@@ -99,32 +99,32 @@ impl Currency {
     /// Japanese yen, without decimals.
     pub const JPY: Self = Self(&TABLE[13]);
 
-    /// Every supported currency, by code.
+    /// Returns every supported currency, ordered by code.
     #[must_use]
     pub fn all() -> &'static [Self] {
         ALL.as_slice()
     }
 
-    /// ISO 4217 code in lower case, as Stripe writes it.
+    /// Returns the ISO 4217 code in lower case, as Stripe writes it.
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.0.code
     }
 
-    /// Number of decimals: 0 or 2.
+    /// Returns the number of decimals: 0 or 2.
     #[must_use]
     pub const fn exponent(self) -> u32 {
         self.0.exponent
     }
 
-    /// The currency that has taken its place, if one has: what is left in it can be sent, and no more comes in. Stripe takes no payments in the lev since
-    /// Bulgaria's currency is the euro (<https://docs.stripe.com/currencies>).
+    /// Returns the currency that has replaced this one, if one has: what is left in this one can be sent, and nothing more comes in. Stripe takes no
+    /// payments in the lev since Bulgaria's currency is the euro (<https://docs.stripe.com/currencies>).
     #[must_use]
     pub fn replaced_by(self) -> Option<Self> {
         (self.code() == "bgn").then_some(Self::EUR)
     }
 
-    /// A sum in major units with this currency's decimals, and more only if it has more: also a sum that no single amount may be.
+    /// Returns a sum in major units with this currency's decimals, and with more only if it has more. The sum may exceed what one amount may be.
     #[must_use]
     pub fn in_decimals(self, sum: Decimal) -> Decimal {
         let mut sum = sum.normalize();
@@ -132,31 +132,31 @@ impl Currency {
         sum
     }
 
-    /// The same as it is written, with the currency.
+    /// Returns the same sum as text, with the currency.
     #[must_use]
     pub fn written(self, sum: Decimal) -> String {
         format!("{} {self}", self.in_decimals(sum))
     }
 
-    /// The smallest charge Stripe accepts, in minor units.
+    /// Returns the smallest charge that Stripe accepts, in minor units.
     #[must_use]
     pub const fn minimum_charge_minor(self) -> i64 {
         self.0.minimum_charge
     }
 
-    /// The smallest payout Stripe makes, in minor units.
+    /// Returns the smallest payout that Stripe makes, in minor units.
     #[must_use]
     pub const fn minimum_payout_minor(self) -> i64 {
         self.0.minimum_payout
     }
 
-    /// Whether charges must be whole major units although Stripe's wire has two decimals.
+    /// Returns whether charges must be whole major units although Stripe's API has two decimals.
     #[must_use]
     pub fn whole_units_only(self) -> bool {
         self.0.special == Special::WholeUnits
     }
 
-    /// Whether payouts must be whole major units.
+    /// Returns whether payouts must be whole major units.
     #[must_use]
     pub fn whole_payouts_only(self) -> bool {
         self.0.special != Special::None

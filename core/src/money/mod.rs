@@ -49,7 +49,7 @@ pub struct Money {
 }
 
 impl Money {
-    /// An amount in major units.
+    /// Creates an amount from major units.
     ///
     /// # Errors
     /// When it has more decimals than the currency, or is out of range.
@@ -67,7 +67,7 @@ impl Money {
         Ok(Self { amount, currency })
     }
 
-    /// Nothing.
+    /// Returns the zero amount of a currency.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
         let mut amount = Decimal::ZERO;
@@ -75,7 +75,7 @@ impl Money {
         Self { amount, currency }
     }
 
-    /// An amount in the currency's minor units: cents for `usd`, yen for `jpy`.
+    /// Creates an amount from the currency's minor units: cents for `usd`, yen for `jpy`.
     ///
     /// # Errors
     /// When it is out of range.
@@ -83,7 +83,7 @@ impl Money {
         Self::new(Decimal::new(minor, currency.exponent()), currency)
     }
 
-    /// The amount in the currency's minor units.
+    /// Returns the amount in the currency's minor units.
     ///
     /// # Errors
     /// When it does not fit into 64 bits, which [`MAX_MAJOR`] rules out.
@@ -93,37 +93,37 @@ impl Money {
         i64::try_from(scaled.mantissa()).map_err(|_| MoneyError::OutOfRange)
     }
 
-    /// The amount in major units, with exactly the currency's decimals.
+    /// Returns the amount in major units, with exactly the currency's decimals.
     #[must_use]
     pub const fn amount(self) -> Decimal {
         self.amount
     }
 
-    /// The currency.
+    /// Returns the currency.
     #[must_use]
     pub const fn currency(self) -> Currency {
         self.currency
     }
 
-    /// Above zero.
+    /// Returns whether the amount is above zero.
     #[must_use]
     pub fn is_positive(self) -> bool {
         self.amount > Decimal::ZERO
     }
 
-    /// Below zero.
+    /// Returns whether the amount is below zero.
     #[must_use]
     pub fn is_negative(self) -> bool {
         self.amount < Decimal::ZERO
     }
 
-    /// Nothing at all.
+    /// Returns whether the amount is zero.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.amount.is_zero()
     }
 
-    /// The smaller of the two.
+    /// Returns the smaller of the two amounts.
     ///
     /// # Errors
     /// When the currencies differ.
@@ -132,7 +132,7 @@ impl Money {
         Ok(if self.amount <= other.amount { self } else { other })
     }
 
-    /// The sum.
+    /// Returns the sum.
     ///
     /// # Errors
     /// When the currencies differ or the sum is out of range.
@@ -145,7 +145,7 @@ impl Money {
         Self::new(sum, self.currency)
     }
 
-    /// The difference.
+    /// Returns the difference.
     ///
     /// # Errors
     /// When the currencies differ or the difference is out of range.
@@ -153,7 +153,7 @@ impl Money {
         self.checked_add(other.negated())
     }
 
-    /// The same amount with the other sign.
+    /// Returns the same amount with the opposite sign.
     #[must_use]
     pub fn negated(self) -> Self {
         Self {

@@ -1,24 +1,24 @@
-//! Reading an amount that a person or program sent.
+//! Parsing an amount that a person or program sent.
 
 use rust_decimal::Decimal;
 
 use super::{Currency, Money, MoneyError};
 
-/// Why a text is not an amount that can move. The texts go behind the name of the field.
+/// The reason why a text is not an amount that can move. The messages follow the name of the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
-    /// Not plain decimal digits with at most one point.
+    /// It is not plain decimal digits with at most one point.
     #[error("must be a plain decimal number such as \"12.50\"")]
     NotANumber,
-    /// Zero or below.
+    /// It is zero or below.
     #[error("must be greater than zero")]
     NotPositive,
-    /// Too many decimals, or too large.
+    /// It has too many decimals, or is too large.
     #[error("{}", problem(*.0))]
     Money(#[from] MoneyError),
 }
 
-/// What is wrong, in words that read well behind the name of a field.
+/// Returns what is wrong, in words that read well after the name of a field.
 fn problem(error: MoneyError) -> String {
     match error {
         MoneyError::TooPrecise {
@@ -33,7 +33,7 @@ fn problem(error: MoneyError) -> String {
     }
 }
 
-/// Reads a positive amount in major units: ASCII digits with an optional point and nothing else, so that exponents, signs,
+/// Parses a positive amount in major units: ASCII digits with an optional point and nothing else, so that exponents, signs,
 /// blanks, thousands separators and other digits are refused rather than guessed.
 ///
 /// # Errors

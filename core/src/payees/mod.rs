@@ -1,9 +1,9 @@
-//! Connected accounts at Stripe: who is paid out to which, and whether Stripe pays it out. [`crate::accept::Payees`]
-//! opens them.
+//! Connected accounts at Stripe: to which of them each person is paid out, and whether Stripe pays it out.
+//! [`crate::accept::Payees`] opens them.
 //!
-//! A wallet names its account in `stripe_account_id`, from its creation, from the onboarding or by a change; each time Stripe has said before
-//! that the account is the wallet owner's ([`ProvenAccount`]). What Stripe last said of an account is in `stripe_accounts`. Wallets of
-//! earlier versions may name an account that was never proven: it is asked about before anything is sent to it.
+//! A wallet names its account in `stripe_account_id`, from its creation, from the onboarding or by a change; each time Stripe has confirmed
+//! before that the account belongs to the wallet's owner ([`ProvenAccount`]). Stripe's latest description of an account is in
+//! `stripe_accounts`. Wallets of earlier versions may name an account that was never proven: it is checked before anything is sent to it.
 
 mod proof;
 mod store;

@@ -19,18 +19,18 @@ pub use crate::wallets::DISCONNECTED;
 pub struct PayeeAccount {
     /// `acct_…`
     pub account_id: AccountId,
-    /// Whose it is, as Stripe last said.
+    /// Its owner, as Stripe last said.
     pub user_id: UserId,
     /// Whether Stripe pays it out.
     pub payouts_enabled: bool,
-    /// Why not, in Stripe's words, such as `requirements.past_due`.
+    /// Why it does not, in Stripe's words, such as `requirements.past_due`.
     pub disabled_reason: Option<String>,
-    /// In which currencies it can be paid out; none when Stripe has not told.
+    /// The currencies in which it can be paid out; `None` if Stripe has not said.
     pub bank_currencies: Option<Vec<String>>,
 }
 
 impl PayeeAccount {
-    /// Whether Stripe says nothing new of the account.
+    /// Returns whether Stripe's answer contains nothing new about the account.
     pub(crate) fn is_what(&self, proven: &ProvenAccount) -> bool {
         let said = State::of(proven.account());
         let banks = said.bank_currencies.as_deref();
@@ -45,7 +45,7 @@ impl PayeeAccount {
     }
 }
 
-/// The account of an id, if Stripe has told of it.
+/// Returns the account with this id, if Stripe has described it.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -74,7 +74,7 @@ pub async fn find(conn: &mut PgConn, account_id: &AccountId) -> Result<Option<Pa
     ))
 }
 
-/// Writes down what Stripe says of an account and whose it is. An older answer that comes late changes nothing.
+/// Records what Stripe says about an account, and its owner. An older answer that comes late changes nothing.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -83,7 +83,7 @@ pub async fn record(conn: &mut PgConn, proven: &ProvenAccount) -> Result<(), DbE
     write(conn, proven.id(), proven.owner(), &state, proven.asked_at()).await
 }
 
-/// Notes that an account of `owner` is not paid out from now on, and why.
+/// Records that an account of `owner` is not paid out from now on, and why.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -102,11 +102,11 @@ pub async fn close(
     write(conn, account_id, owner, &state, now).await
 }
 
-/// How an account stands.
+/// The state of an account.
 struct State<'a> {
     payouts_enabled: bool,
     disabled_reason: Option<&'a str>,
-    /// None leaves what was told before.
+    /// `None` leaves what was recorded before.
     bank_currencies: Option<Vec<&'a str>>,
 }
 
@@ -150,7 +150,7 @@ async fn write(
     Ok(())
 }
 
-/// Whether wallets of `user` name this account.
+/// Returns whether wallets of `user` name this account.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -163,7 +163,7 @@ pub async fn is_named_by(conn: &mut PgConn, account_id: &AccountId, user: UserId
         .await?)
 }
 
-/// Notes that money is sent to an account that is recorded: from now on its list of events is read, for as long as payouts can fail.
+/// Records that money is sent to an account, if it is known here: from now on its events are read, for as long as payouts can fail.
 ///
 /// # Errors
 /// When the database cannot be reached.

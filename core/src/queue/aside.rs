@@ -1,31 +1,31 @@
-//! What lies in Redis and cannot be a task of ours is put aside, and work goes on from PostgreSQL.
+//! Puts aside whatever lies in Redis and cannot be one of our tasks, so that work can continue from PostgreSQL.
 //!
-//! What Redis holds is input: another program, an operator's mistake or an older version may have written it. One task whose metadata apalis
-//! cannot read ends the worker that fetches it, and then the next; a key of another type ends all of them. So before each life of a
-//! worker, and whenever Redis refuses a command, the queue's keys and its first tasks are looked at by a script: what does not fit is
-//! moved away for a week (`…:aside`), and all jobs are handed over anew, because what was put aside may have carried some.
+//! The contents of Redis are untrusted input: another program, an operator's mistake or an older version may have written them. A single task
+//! whose metadata apalis cannot read ends the worker that fetches it, and then the next worker; a key of the wrong type ends all of them. So
+//! before each run of a worker, and whenever Redis refuses a command, a script checks the queue's keys and its first tasks. It moves what
+//! does not fit away for a week (`…:aside`), and all jobs are dispatched again, because what was put aside may have carried some of them.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::{Carrier, CarrierError};
+use super::{QueueTransport, TransportError};
 use crate::jobs::QueueName;
 
-/// Tasks of each place that are looked at: more than a queue's window ever holds.
-const LOOKED_AT: u32 = 10_000;
+/// How many tasks are checked in each place (active, scheduled): more than a queue's window ever holds.
+const INSPECTED_AT_ONCE: u32 = 10_000;
 
-/// Where apalis lists the queues of this Redis, whatever their namespace.
+/// The key in which apalis lists all queues of this Redis, whatever their namespace.
 const QUEUES: &str = "core:apalis:queues:list";
 
 static PUT_ASIDE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/put_aside.lua")));
 
-impl Carrier {
-    /// Puts aside what is no task; says in words what it was, 20 things at most.
+impl QueueTransport {
+    /// Puts aside what is not a task and returns descriptions of it, at most 20.
     ///
     /// # Errors
     /// When Redis fails or takes longer than a second.
-    pub async fn put_aside(&self, queue: QueueName) -> Result<Vec<String>, CarrierError> {
+    pub async fn put_aside(&self, queue: QueueName) -> Result<Vec<String>, TransportError> {
         let names = self.names(queue);
         let put_aside: Vec<String> = self
             .link()
@@ -44,7 +44,7 @@ impl Carrier {
                     .key(QUEUES)
                     .arg(names.meta())
                     .arg(names.aside())
-                    .arg(LOOKED_AT);
+                    .arg(INSPECTED_AT_ONCE);
                 Ok(script.invoke_async(&mut redis).await?)
             })
             .await?;

@@ -11,35 +11,35 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::life::{Begun, connect, live};
+use super::life::{StartedTasks, connect, live};
 use super::members::BEAT;
-use super::{Carrier, CarrierError, wake};
-use crate::chaos::{self, Point};
+use super::{QueueTransport, TransportError, wake};
+use crate::failpoints::{self, Point};
 use crate::ids::JobId;
 use crate::jobs::QueueName;
 
-/// The pause before the next life doubles from the first to the second.
+/// The pause before the worker is started again: it doubles from the first value up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// A life this long was a good one: the next begins after the shortest pause.
+/// After a run of at least this length the worker is started again after the shortest pause.
 const GOOD_LIFE: Duration = Duration::from_secs(5);
-/// How often finished tasks are removed from Redis while there are some.
-const SWEEP: Duration = Duration::from_millis(250);
+/// How often finished tasks are removed from Redis while there are any.
+const PURGE: Duration = Duration::from_millis(250);
 
-/// What is done with a group of jobs. It records its outcome in PostgreSQL; a panic is caught and logged.
+/// Handles a group of jobs. It records its outcome in PostgreSQL; a panic is caught and logged.
 pub type TaskHandler = Arc<dyn Fn(Vec<JobId>) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Everything the lives of a consumer's worker have in common.
+/// What all runs of a consumer's worker share.
 pub(super) struct Shared {
-    pub(super) carrier: Carrier,
+    pub(super) transport: QueueTransport,
     pub(super) queue: QueueName,
     pub(super) concurrency: usize,
     pub(super) handler: TaskHandler,
-    /// The handlers at work, of this life and of earlier ones.
+    /// The handlers that are running, of this run of the worker and of earlier ones.
     pub(super) running: TaskTracker,
     pub(super) slots: Arc<Semaphore>,
-    /// Ends the wait of a fetch.
+    /// Ends the wait of a fetch that is held back.
     pub(super) wake: Arc<Notify>,
-    /// Has an idle worker begin a fetch.
+    /// Makes an idle worker start a fetch.
     pub(super) look: Arc<Notify>,
     health: ConsumerHealth,
     finished: AtomicU64,
@@ -55,23 +55,23 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Puts aside what is no task. While Redis is away nothing is; the supervisor tries again.
+    /// Puts aside what is not a task. Does nothing while Redis is away; the supervisor tries again.
     async fn put_aside(&self) {
-        if let Ok(what) = self.carrier.put_aside(self.queue).await {
+        if let Ok(what) = self.transport.put_aside(self.queue).await {
             self.tell(what);
         }
     }
 
-    /// A task was dropped that may have carried jobs: all are handed over anew.
+    /// Records that a task was dropped which may have carried jobs, so that all jobs are dispatched again.
     pub(super) async fn dropped_garbage(&self, what: Vec<String>) {
         tracing::error!(queue = %self.queue, ?what, "dropped: it is no task");
-        let _ = self.carrier.unmark(self.queue).await;
+        let _ = self.transport.unmark(self.queue).await;
         self.tell(what);
     }
 
     fn tell(&self, what: Vec<String>) {
         let mut aside = self.health.0.aside.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = TOLD_AT_ONCE.saturating_sub(aside.len());
+        let room = KEPT_DESCRIPTIONS.saturating_sub(aside.len());
         aside.extend(what.into_iter().take(room));
     }
 
@@ -80,7 +80,7 @@ impl Shared {
     }
 }
 
-/// How a consumer is doing, readable while it runs; cheap to clone.
+/// The state of a consumer, readable while it runs; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct ConsumerHealth(Arc<HealthState>);
 
@@ -88,19 +88,19 @@ pub struct ConsumerHealth(Arc<HealthState>);
 struct HealthState {
     polled: Mutex<Option<Instant>>,
     restarts: AtomicU64,
-    /// Lives in a row that ended soon.
+    /// How many of the last runs in a row ended soon after their start.
     short_lives: AtomicU32,
-    /// What was put aside and nobody has been told of yet.
+    /// Descriptions of what was put aside and has not been reported yet.
     aside: Mutex<Vec<String>>,
 }
 
-/// Things that were put aside which are kept to be told.
-const TOLD_AT_ONCE: usize = 20;
-/// Short lives in a row that mean that the worker cannot work: one may be a connection that was lost.
+/// The maximum number of unreported descriptions that are kept.
+const KEPT_DESCRIPTIONS: usize = 20;
+/// After this many short runs in a row the worker counts as failing: a single one may be due to a lost connection.
 const FAILING_AFTER: u32 = 2;
 
 impl ConsumerHealth {
-    /// Time since Redis last answered the worker; none before the first time. More than 15 s: it stands still.
+    /// Time since Redis last answered the worker, `None` before the first answer. Above 15 s it stands still.
     #[must_use]
     pub fn since_last_poll(&self) -> Option<Duration> {
         self.0
@@ -116,13 +116,13 @@ impl ConsumerHealth {
         self.0.restarts.load(Ordering::Relaxed)
     }
 
-    /// Whether its worker ends again and again as soon as it has begun, although Redis may answer others.
+    /// Whether the worker keeps ending as soon as it has started, even though Redis may answer others.
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.0.short_lives.load(Ordering::Relaxed) >= FAILING_AFTER
     }
 
-    /// What was put aside since the last call, because it was no task; 20 things at most.
+    /// Takes the descriptions of what was put aside since the last call because it was not a task: 20 at most.
     #[must_use]
     pub fn take_put_aside(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.aside.lock().unwrap_or_else(PoisonError::into_inner))
@@ -145,22 +145,22 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Consumer {
-    /// A consumer that gives the groups of `queue` to `handler`, up to `concurrency` of them at once (at least one).
+    /// Creates a consumer that passes the groups of `queue` to `handler`, up to `concurrency` at once (at least one).
     ///
-    /// `worker_name_prefix` is for people (host and process id); what makes each start's name unique is added.
+    /// `worker_name_prefix` is meant for people (host and process id); what makes each run's name unique is appended.
     #[must_use]
     pub fn new(
-        carrier: Carrier,
+        transport: QueueTransport,
         queue: QueueName,
         concurrency: usize,
         handler: TaskHandler,
         worker_name_prefix: &str,
     ) -> Self {
         let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        // Only distinctness counts here, across processes that may share host name and process id (containers do).
+        // It only has to be distinct across processes, which in containers may share host name and process id.
         let name = format!("{worker_name_prefix}:{:08x}", rand::random::<u32>());
         let shared = Shared {
-            carrier,
+            transport,
             queue,
             concurrency,
             handler,
@@ -177,34 +177,34 @@ impl Consumer {
         }
     }
 
-    /// A view of how it is doing, to be kept while it runs.
+    /// Returns a view of the consumer's state, to be kept while it runs.
     #[must_use]
     pub fn health(&self) -> ConsumerHealth {
         self.shared.health.clone()
     }
 
-    /// Works until `shutdown`, whatever becomes of Redis. Then fetches no more and returns when the running handlers have
-    /// finished, or after `grace`.
+    /// Works until `shutdown`, whatever happens to Redis. Then it fetches nothing more and returns when the running
+    /// handlers have finished, or after `grace`.
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
         let shared = &self.shared;
         let current = Arc::new(Mutex::new(None));
         let give_up = CancellationToken::new();
         let helpers = self.start_helpers(&shutdown, &current, grace, &give_up);
 
-        let mut unburied: Vec<(String, Begun)> = Vec::new();
+        let mut unreaped: Vec<(String, StartedTasks)> = Vec::new();
         let (mut pause, longest) = PAUSE;
         for life in 0_u64.. {
             let born = Instant::now();
-            let error = match self.begin(&mut unburied).await {
+            let error = match self.begin(&mut unreaped).await {
                 Err(error) => error.to_string(),
                 Ok(connection) => {
                     let name = format!("{}:{life}", self.name);
                     *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
-                    // In our list before it is in apalis': there is no worker that nobody would miss.
-                    let _ = shared.carrier.beat(shared.queue, &name).await;
-                    let begun = Begun::default();
+                    // Entered in our list before apalis enters it in its own: so no worker can die unnoticed.
+                    let _ = shared.transport.beat(shared.queue, &name).await;
+                    let begun = StartedTasks::default();
                     let ended = live(shared, connection, &name, &begun, &shutdown, &give_up).await;
-                    unburied.push((name, begun));
+                    unreaped.push((name, begun));
                     ended.err().map(|error| error.to_string()).unwrap_or_default()
                 }
             };
@@ -234,11 +234,11 @@ impl Consumer {
             }
         }
         drop(helpers);
-        let _ = self.bury(&mut unburied).await;
-        let _ = shared.carrier.sweep(shared.queue).await;
+        let _ = self.reap(&mut unreaped).await;
+        let _ = shared.transport.purge(shared.queue).await;
     }
 
-    /// Starts the subscription, the housekeeping and the clock of the grace; they end when what this returns is dropped.
+    /// Starts the subscription, the housekeeping and the timer of the grace; they end when the returned guard is dropped.
     fn start_helpers(
         &self,
         shutdown: &CancellationToken,
@@ -247,9 +247,9 @@ impl Consumer {
         give_up: &CancellationToken,
     ) -> DropGuard {
         let stop = CancellationToken::new();
-        let carrier = &self.shared.carrier;
-        let channel = carrier.names(self.shared.queue).channel().to_owned();
-        let client = carrier.link().client().clone();
+        let transport = &self.shared.transport;
+        let channel = transport.names(self.shared.queue).channel().to_owned();
+        let client = transport.link().client().clone();
         tokio::spawn(wake::listen(
             client,
             channel,
@@ -270,38 +270,38 @@ impl Consumer {
         stop.drop_guard()
     }
 
-    /// A connection for the next life, when what earlier lives had fetched is given back, and what is no task is put aside: what they had fetched
-    /// may be among that, and a key that is not of its kind stands in the way of giving back.
+    /// Connects for the next run of the worker, reaps the earlier runs and puts aside what is not a task. It does both twice if reaping fails: a
+    /// key of the wrong type prevents reaping, and what reaping puts back into the queue may itself have to be put aside.
     async fn begin(
         &self,
-        unburied: &mut Vec<(String, Begun)>,
-    ) -> Result<MultiplexedConnection, CarrierError> {
-        let connection = connect(&self.shared).await.map_err(CarrierError::Redis)?;
-        let buried = self.bury(unburied).await;
+        unreaped: &mut Vec<(String, StartedTasks)>,
+    ) -> Result<MultiplexedConnection, TransportError> {
+        let connection = connect(&self.shared).await.map_err(TransportError::Redis)?;
+        let reaped = self.reap(unreaped).await;
         self.shared.put_aside().await;
-        if buried.is_err() {
-            self.bury(unburied).await?;
+        if reaped.is_err() {
+            self.reap(unreaped).await?;
             self.shared.put_aside().await;
         }
         Ok(connection)
     }
 
-    /// Buries the workers of earlier lives; while Redis is away they wait.
-    async fn bury(&self, unburied: &mut Vec<(String, Begun)>) -> Result<(), CarrierError> {
-        while let Some((name, begun)) = unburied.last() {
-            let (carrier, queue) = (&self.shared.carrier, self.shared.queue);
-            carrier.bury(queue, name, &begun.ids()).await?;
-            unburied.pop();
+    /// Reaps the workers of earlier runs; while Redis is away they stay in the list.
+    async fn reap(&self, unreaped: &mut Vec<(String, StartedTasks)>) -> Result<(), TransportError> {
+        while let Some((name, begun)) = unreaped.last() {
+            let (transport, queue) = (&self.shared.transport, self.shared.queue);
+            transport.reap(queue, name, &begun.ids()).await?;
+            unreaped.pop();
         }
         Ok(())
     }
 }
 
-/// Removes finished tasks, says that the worker is alive, and moves on what a pusher left in the scheduled set.
+/// Removes finished tasks, reports that the worker is alive, and promotes what a pusher left in the scheduled set.
 async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, stop: CancellationToken) {
-    let mut ticks = interval(SWEEP);
+    let mut ticks = interval(PURGE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut seen, mut swept) = (0, 0);
+    let (mut seen, mut purged) = (0, 0);
     let mut beaten: Option<Instant> = None;
     let mut restarts_before: Option<u64> = None;
     loop {
@@ -309,19 +309,19 @@ async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, st
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        // Errors mean that Redis is away, which the supervisor has said, or that something under a key is not ours; the next tick tries again.
+        // Errors mean that Redis is away (the supervisor logs that) or that a key holds something foreign; the next tick tries again.
         let finished = shared.finished.load(Ordering::Relaxed);
         let before = std::mem::replace(&mut seen, finished);
         let beat_due = beaten.is_none_or(|at| at.elapsed() >= BEAT);
-        // A task is acknowledged just after it has finished: only what was finished at the last tick is surely swept in this
-        // one. With every beat once more, for what other processes left.
-        if finished != swept || beat_due {
-            match shared.carrier.sweep(shared.queue).await {
+        // A task is acknowledged just after it has finished, so only tasks that had finished by the previous tick are certain
+        // to be purged in this one. Each beat purges as well, for tasks that other processes left behind.
+        if finished != purged || beat_due {
+            match shared.transport.purge(shared.queue).await {
                 Ok(_) => {
-                    if finished != swept {
-                        chaos::reach(Point::TaskAcknowledged).await;
+                    if finished != purged {
+                        failpoints::reach(Point::TaskAcknowledged).await;
                     }
-                    swept = before;
+                    purged = before;
                 }
                 Err(error) if error.is_refusal() => shared.put_aside().await,
                 Err(_) => {}
@@ -329,17 +329,17 @@ async fn keep_house(shared: Arc<Shared>, current: Arc<Mutex<Option<String>>>, st
         }
         let worker = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(worker) = worker.filter(|_| beat_due) {
-            let beat = shared.carrier.beat(shared.queue, &worker).await;
-            let promoted = shared.carrier.promote(shared.queue).await;
+            let beat = shared.transport.beat(shared.queue, &worker).await;
+            let promoted = shared.transport.promote(shared.queue).await;
             if [beat.as_ref().err(), promoted.as_ref().err()]
                 .into_iter()
                 .flatten()
-                .any(CarrierError::is_refusal)
+                .any(TransportError::is_refusal)
             {
                 shared.put_aside().await;
             }
             beaten = beat.is_ok().then(Instant::now);
-            // A worker that has lived from one beat to the next works again.
+            // A worker that has survived from one beat to the next is working again.
             let restarts = shared.health.restarts();
             if restarts_before.replace(restarts) == Some(restarts) {
                 shared.health.0.short_lives.store(0, Ordering::Relaxed);

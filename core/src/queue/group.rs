@@ -1,4 +1,4 @@
-//! What a task carries: the ids of a few jobs, with the version of this form.
+//! The payload of a task: the ids of a few jobs and the version of this format.
 
 use std::convert::Infallible;
 
@@ -9,18 +9,18 @@ use crate::ids::JobId;
 
 const VERSION: u8 = 1;
 
-/// Job ids handed over together at most; a payload with more is none of ours.
+/// The maximum number of job ids in one payload; a longer one was not written by this program.
 const MOST: usize = 1_000;
 
-/// What a payload says.
+/// The contents of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Group {
-    /// Job ids handed over together.
+    /// Job ids that were dispatched together.
     Jobs(Vec<JobId>),
-    /// It is of another version. The task is acknowledged and its jobs, whose rows say what to do, are handed over again by a dispatcher of
-    /// the version that runs then.
+    /// The payload has another version. The task is acknowledged; its jobs are rows of PostgreSQL, and a dispatcher of the version that is
+    /// then running dispatches them again.
     OtherVersion,
-    /// No version of ours wrote it.
+    /// No version of this program wrote it.
     Garbage,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn encode(jobs: &[JobId]) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Payload { v: VERSION, jobs })
 }
 
-/// Reads groups and never fails: apalis ends a worker whose codec does, and would hand the same payload to the next one.
+/// Decodes groups without ever failing: apalis ends a worker whose codec fails, and would pass the same payload to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct GroupCodec;
 

@@ -1,4 +1,4 @@
-//! One life of an apalis worker: from its registration under a new name to the error, or the shutdown, that ends it.
+//! One run of an apalis worker: from its registration under a new name to the error, or the shutdown, that ends it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,19 +22,19 @@ use super::group::{Group, GroupCodec};
 use super::members::{APALIS_PATIENCE, BEAT};
 use super::wake::Ticks;
 use super::watched::Watched;
-use crate::chaos::{self, Point};
+use crate::failpoints::{self, Point};
 
-/// How long a connection may take, and how long the answer to a command: a Redis that stalls for seconds (a fork, a slow
-/// script) must not end the worker.
+/// The time limits for connecting and for the answer to one command. The second is long, because a Redis that stalls for
+/// seconds (a fork, a slow script) must not end the worker.
 const TIMES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(6));
-/// Tasks fetched at once, at most: what a worker has fetched no other one can take.
+/// The maximum number of tasks per fetch: no other worker can take what this one has fetched.
 const LARGEST_FETCH: usize = 16;
 
-/// The tasks of one life that were begun and have not ended.
+/// The tasks that were begun in one run of the worker and have not ended.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Begun(Arc<Mutex<HashSet<String>>>);
+pub(super) struct StartedTasks(Arc<Mutex<HashSet<String>>>);
 
-impl Begun {
+impl StartedTasks {
     fn add(&self, id: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }
@@ -53,32 +53,32 @@ impl Begun {
     }
 }
 
-/// The connection of one life.
+/// Opens the connection for one run of the worker.
 pub(super) async fn connect(shared: &Shared) -> Result<MultiplexedConnection, redis::RedisError> {
     let (connect, answer) = TIMES;
     let times = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(connect))
         .set_response_timeout(Some(answer));
     shared
-        .carrier
+        .transport
         .link()
         .client()
         .get_multiplexed_async_connection_with_config(&times)
         .await
 }
 
-/// Runs a worker called `name` until an error ends it, or until `stop`: then it fetches no more, waits for its handlers until
-/// `give_up`, and puts back what it had not begun.
+/// Runs a worker called `name` until an error ends it, or until `stop`. On `stop` it fetches nothing more, waits for its
+/// handlers until `give_up`, and puts back the tasks that it had not begun.
 pub(super) async fn live(
     shared: &Arc<Shared>,
     connection: MultiplexedConnection,
     name: &str,
-    begun: &Begun,
+    begun: &StartedTasks,
     stop: &CancellationToken,
     give_up: &CancellationToken,
 ) -> Result<(), BoxDynError> {
     let config = shared
-        .carrier
+        .transport
         .names(shared.queue)
         .config()
         .clone()
@@ -110,7 +110,7 @@ pub(super) async fn live(
         ended = &mut running => return Ok(ended?),
         () = stop.cancelled() => {}
     }
-    // An error means that it had not even begun.
+    // An error means that the worker had not even started.
     if context.stop().is_ok() {
         tokio::select! {
             ended = running => ended?,
@@ -120,13 +120,13 @@ pub(super) async fn live(
     Ok(())
 }
 
-/// Hands a group to the handler, in a task of its own that outlives the worker. Never fails: an error would make apalis run
-/// the task again on terms of its own, and the outcome is in PostgreSQL anyway.
-async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
+/// Passes a group to the handler, in a spawned task that outlives the worker. Never fails: an error would make apalis run
+/// the task again by its own rules, and the outcome is recorded in PostgreSQL anyway.
+async fn handle(shared: Arc<Shared>, begun: StartedTasks, group: Group, id: TaskId) {
     let jobs = match group {
         Group::Jobs(jobs) => jobs,
         Group::OtherVersion => {
-            tracing::warn!(queue = %shared.queue, task = %id, "a task of another version: its jobs are handed over again");
+            tracing::warn!(queue = %shared.queue, task = %id, "a task of another version: its jobs are dispatched again");
             return;
         }
         Group::Garbage => {
@@ -136,7 +136,7 @@ async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
             return;
         }
     };
-    // Handlers of an earlier life may still run and count.
+    // Handlers of an earlier run may still be running; they occupy slots too.
     let Ok(slot) = Arc::clone(&shared.slots).acquire_owned().await else {
         return;
     };
@@ -144,9 +144,9 @@ async fn handle(shared: Arc<Shared>, begun: Begun, group: Group, id: TaskId) {
     begun.add(id.clone());
     let handler = Arc::clone(&shared.handler);
     let work = shared.running.spawn(async move {
-        chaos::reach(Point::TaskFetched).await;
+        failpoints::reach(Point::TaskFetched).await;
         handler(jobs).await;
-        chaos::reach(Point::TaskDone).await;
+        failpoints::reach(Point::TaskDone).await;
         drop(slot);
     });
     if work.await.is_err() {

@@ -1,7 +1,7 @@
-//! A connection to Redis that is made when it is needed and never waited for long.
+//! A connection to Redis that is made on demand and never waited for long.
 //!
-//! The dispatcher has PostgreSQL to fall back on, so a Redis that is away is an answer for it, and a quick one: under a
-//! second. The next call connects anew.
+//! The dispatcher can fall back on PostgreSQL, so it only needs to find out within a second that Redis is away. The next
+//! call then connects again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError};
 use tokio::time::{Instant, timeout};
 
-use super::CarrierError;
+use super::TransportError;
 
-/// The longest a call may take, a connection included.
+/// The maximum duration of a call, including the time to connect.
 const WHOLE_CALL: Duration = Duration::from_millis(900);
 const CONNECT: Duration = Duration::from_millis(400);
-/// After a failed connection, calls within this time fail with it instead of queueing up for the next one.
+/// For this long after a failed connection, calls fail with the same error instead of queueing up for the next attempt.
 const COOL_DOWN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -58,13 +58,13 @@ impl Link {
         &self.client
     }
 
-    /// Runs `request` over the connection; after a failure that may be the connection's the next call makes a new one.
+    /// Runs `request` over the connection. After a failure that the connection may have caused, the next call makes a new one.
     pub(super) async fn call<T, F>(
         &self,
         request: impl FnOnce(MultiplexedConnection) -> F,
-    ) -> Result<T, CarrierError>
+    ) -> Result<T, TransportError>
     where
-        F: Future<Output = Result<T, CarrierError>>,
+        F: Future<Output = Result<T, TransportError>>,
     {
         let mut used = None;
         let asked = timeout(WHOLE_CALL, async {
@@ -72,7 +72,7 @@ impl Link {
             used = Some(number);
             request(connection).await
         });
-        let outcome = asked.await.unwrap_or(Err(CarrierError::Timeout));
+        let outcome = asked.await.unwrap_or(Err(TransportError::Timeout));
         if let (Some(number), Err(error)) = (used, &outcome)
             && error.may_be_the_connection()
         {
@@ -88,7 +88,7 @@ impl Link {
         outcome
     }
 
-    async fn connection(&self) -> Result<Numbered, CarrierError> {
+    async fn connection(&self) -> Result<Numbered, TransportError> {
         let mut state = self.state.lock().await;
         if let Some(connection) = &state.connection {
             return Ok(connection.clone());
@@ -96,7 +96,7 @@ impl Link {
         if let Some((at, error)) = &state.failed
             && at.elapsed() < COOL_DOWN
         {
-            return Err(CarrierError::Redis(error.clone()));
+            return Err(TransportError::Redis(error.clone()));
         }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
@@ -119,7 +119,7 @@ impl Link {
             }
             Err(error) => {
                 state.failed = Some((Instant::now(), error.clone()));
-                Err(CarrierError::Redis(error))
+                Err(TransportError::Redis(error))
             }
         }
     }

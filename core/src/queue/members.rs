@@ -1,30 +1,30 @@
-//! Which workers are alive, by the clock of Redis, and what becomes of those that are not.
+//! Which workers are alive by the clock of Redis, and what happens to the tasks of those that are not.
 //!
-//! apalis compares the heartbeats that workers write with their own clocks: a worker whose clock is a minute off would be
-//! declared dead while it works, again and again. Its patience is set to [`APALIS_PATIENCE`] for that reason, and a list of our
-//! own decides. A worker that died in this process is buried at once; one whose process died, after [`SILENCE`].
+//! In apalis each worker writes heartbeats by its own clock, and the others judge them by theirs: a worker whose clock is a
+//! minute off would be declared dead again and again while it works. So apalis gets a very long patience ([`APALIS_PATIENCE`]),
+//! and a list of our own decides. A worker whose run ended in this process is reaped at once; one whose process died, after [`SILENCE`].
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::Script;
 
-use super::{Carrier, CarrierError};
+use super::{QueueTransport, TransportError};
 use crate::jobs::QueueName;
 
-/// How often a consumer says that its worker is alive.
+/// How often a consumer reports that its worker is alive.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
-/// Beats of silence after which a worker is dead.
+/// How long a worker may go without a beat before it counts as dead.
 const SILENCE: Duration = Duration::from_secs(20);
-/// Beats that apalis itself waits for: 20 minutes, more than clocks are ever apart.
+/// The number of missed beats that apalis itself tolerates: 20 minutes, more than clocks ever differ.
 pub(super) const APALIS_PATIENCE: usize = 240;
 
 static ALIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/alive.lua")));
-static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/bury.lua")));
+static REAP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/reap.lua")));
 
-impl Carrier {
-    /// Says that `worker` is alive, and buries those that have been silent too long.
-    pub(super) async fn beat(&self, queue: QueueName, worker: &str) -> Result<(), CarrierError> {
+impl QueueTransport {
+    /// Reports that `worker` is alive, and reaps the workers that have been silent for too long.
+    pub(super) async fn beat(&self, queue: QueueName, worker: &str) -> Result<(), TransportError> {
         let names = self.names(queue);
         let silent: Vec<String> = self
             .link()
@@ -36,35 +36,35 @@ impl Carrier {
             .await?;
         let mut outcome = Ok(());
         for dead in silent {
-            match self.bury(queue, &dead, &[]).await {
+            match self.reap(queue, &dead, &[]).await {
                 Ok(returned) => {
                     tracing::warn!(%queue, worker = dead, returned, "a worker is gone: its tasks go back to the queue");
                 }
-                // The others are buried all the same.
+                // A failure does not keep the other workers from being reaped.
                 Err(error) => outcome = Err(error),
             }
         }
         outcome
     }
 
-    /// Removes what Redis knows of `worker`, and puts its tasks back except those it has `begun`. Says how many went back.
-    pub(super) async fn bury(
+    /// Removes what Redis holds of `worker` and puts its tasks back, except those in `begun`. Returns how many were put back.
+    pub(super) async fn reap(
         &self,
         queue: QueueName,
         worker: &str,
         begun: &[String],
-    ) -> Result<u64, CarrierError> {
+    ) -> Result<u64, TransportError> {
         let names = self.names(queue);
         self.link()
             .call(|mut redis| async move {
-                let mut bury = BURY.key(names.workers());
-                bury.key(names.members()).key(names.active()).key(names.data());
-                bury.arg(names.inflight())
+                let mut reap = REAP.key(names.workers());
+                reap.key(names.members()).key(names.active()).key(names.data());
+                reap.arg(names.inflight())
                     .arg(names.meta())
                     .arg(names.worker_meta())
                     .arg(worker)
                     .arg(begun);
-                Ok(bury.invoke_async(&mut redis).await?)
+                Ok(reap.invoke_async(&mut redis).await?)
             })
             .await
     }

@@ -1,30 +1,29 @@
-//! The carrier: takes the ids of jobs to workers through Redis, and nothing else.
+//! The queue transport: it carries the ids of jobs to workers through Redis, and nothing else.
 //!
-//! The `jobs` table is the queue. What is carried here may be lost, repeated or late at any moment, which costs time and never
-//! money: the dispatcher hands over again what has not been claimed, and a claim lets only one worker in. So one apalis task
-//! is a group of job ids of one queue, it is always acknowledged, and its outcome is a row of PostgreSQL.
+//! The queue itself is the `jobs` table. What the transport carries may be lost, repeated or late at any moment. That costs
+//! time but never money: the dispatcher dispatches again what has not been claimed, and a claim admits only one worker. So
+//! one apalis task is a group of job ids of one queue; it is always acknowledged, and its outcome is a row of PostgreSQL.
 //!
-//! apalis-redis 1.0.0 is used with these of its habits in mind:
+//! apalis-redis 1.0.0 has the following properties, and the code here works around them:
 //!
-//! - Every push goes through the *scheduled* set with the pusher's clock, and a worker fetches nothing before its own clock has
-//!   reached that time; with 8,000 tasks there it can never fetch again. [`Carrier::push`] moves them on to the active list at
-//!   once, in portions, so neither clocks nor numbers matter.
-//! - An idle worker looks again only at its next heartbeat, or, with a poll strategy, whenever its task is polled: thousands of
-//!   times a second. Here its connection holds the fetch of an idle worker back until a message comes, or for 200 ms, which
-//!   covers lost messages. The stream strategy of apalis loses its waker now and then: the one here is our own.
-//! - Any Redis error ends the worker and drops its handlers in the middle. Handlers run in tasks of their own, and a
-//!   supervisor ([`Consumer::run`]) starts the worker again under a new name, since the old name is refused.
-//! - The tasks in the hands of a dead worker stay there: [`Carrier`] puts those that were not begun back.
-//! - A task whose data or metadata is unreadable ends the worker that fetches it, and then the next: data is read by a codec that
-//!   cannot fail, and a task whose data is gone or whose metadata makes no sense is put aside before the next life begins.
-//! - Finished tasks stay in Redis for ever. [`Carrier::sweep`] removes them; the consumer calls it as tasks finish.
-//! - Without result persistence nothing is acknowledged: it stays on, with an empty result. Task locking, its events and
-//!   idempotency keys are off: nothing here needs them, and each costs round trips or has its own way to end the worker.
-//! - Workers judge each other's heartbeats by their own clocks: that judgement is made far too lenient to matter, and is made
-//!   by the clock of Redis instead.
+//! - Every push goes through the *scheduled* set with a time from the pusher's clock, and a worker fetches nothing before its own clock
+//!   has reached that time; with 8,000 tasks in the set it can never fetch again. So [`QueueTransport::push`] moves the tasks to the
+//!   active list at once, in portions, and neither clocks nor numbers matter.
+//! - An idle worker fetches again only at its next heartbeat or, with a poll strategy, whenever its task is polled: thousands of
+//!   times a second. Here its connection holds the fetch of an idle worker back until a message arrives, or for 200 ms in case
+//!   the message was lost. The stream strategy of apalis sometimes loses its waker, so the strategy here is our own.
+//! - Any Redis error ends the worker and drops its handlers in the middle of their work. So handlers run in spawned tasks, and
+//!   a supervisor ([`Consumer::run`]) starts the worker again under a new name, because the old name is refused.
+//! - Tasks that a dead worker had fetched stay assigned to it: [`QueueTransport`] puts back those that were not begun.
+//! - A task with unreadable data or metadata ends the worker that fetches it, and then the next one. So the data is read by a codec
+//!   that cannot fail, and tasks whose data is gone or whose metadata is invalid are put aside before the worker is started again.
+//! - Finished tasks stay in Redis for ever. [`QueueTransport::purge`] removes them; the consumer calls it as tasks finish.
+//! - Without result persistence nothing is acknowledged, so it stays on, with an empty result. Task locking, events and
+//!   idempotency keys are off: they are not needed, and each costs round trips or is one more way to end the worker.
+//! - Workers judge each other's heartbeats by their own clocks. That check is made so lenient that it never takes effect; the
+//!   clock of Redis decides instead.
 
 mod aside;
-mod carrier;
 mod consumer;
 mod group;
 mod life;
@@ -33,8 +32,9 @@ mod members;
 mod names;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod wake;
 mod watched;
 
-pub use carrier::{Carrier, CarrierError};
 pub use consumer::{Consumer, ConsumerHealth, TaskHandler};
+pub use transport::{QueueTransport, TransportError};

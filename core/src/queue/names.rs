@@ -1,4 +1,4 @@
-//! The names of everything a queue keeps in Redis: apalis' own keys and ours, under one hash tag.
+//! The names of everything that a queue keeps in Redis: apalis' keys and our own, under one hash tag.
 
 use apalis_redis::Config;
 
@@ -23,12 +23,12 @@ impl Names {
         }
     }
 
-    /// What apalis needs to push; the consumer adds how it wants to fetch.
+    /// The configuration that apalis needs for a push; the consumer adds the settings for fetching.
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Where wake-ups are published.
+    /// The channel on which wake-ups are published.
     pub(super) fn channel(&self) -> &str {
         &self.channel
     }
@@ -49,52 +49,52 @@ impl Names {
         self.config.dead_jobs_set()
     }
 
-    /// Pushed to whenever something is active.
+    /// A list to which an entry is pushed whenever there are active tasks.
     pub(super) fn signal(&self) -> String {
         self.config.signal_list()
     }
 
-    /// The last things that were put aside because they are no tasks.
+    /// The list of what was last put aside because it is not a task.
     pub(super) fn aside(&self) -> String {
         format!("{}:aside", self.prefix)
     }
 
-    /// Hash of the payloads, by task id.
+    /// The hash of the payloads, by task id.
     pub(super) fn data(&self) -> String {
         self.config.job_data_hash()
     }
 
-    /// A task's own hash is `<this>:<task id>`.
+    /// The prefix of the tasks' own hashes, `<this>:<task id>`.
     pub(super) fn meta(&self) -> String {
         self.config.job_meta_hash()
     }
 
-    /// Sorted set of apalis workers, by their own clocks.
+    /// The sorted set of apalis workers, by their own clocks.
     pub(super) fn workers(&self) -> String {
         self.config.workers_set()
     }
 
-    /// What a worker has fetched is the set `<this>:<worker>`.
+    /// The prefix of the sets of tasks that each worker has fetched, `<this>:<worker>`.
     pub(super) fn inflight(&self) -> String {
         self.config.inflight_jobs_set()
     }
 
-    /// A worker's description is the hash `<this>:<worker>`.
+    /// The prefix of the hashes that describe the workers, `<this>:<worker>`.
     pub(super) fn worker_meta(&self) -> String {
         format!("{}:workers:metadata", self.prefix)
     }
 
-    /// Sorted set of our workers, by the clock of Redis.
+    /// The sorted set of our workers, by the clock of Redis.
     pub(super) fn members(&self) -> String {
         format!("{}:members", self.prefix)
     }
 
-    /// Written to see that Redis can be written to.
+    /// A key that is written to check that Redis accepts writes.
     pub(super) fn sign_of_life(&self) -> String {
         format!("{}:sign-of-life", self.prefix)
     }
 
-    /// There as long as Redis has not been emptied.
+    /// A key that exists as long as Redis has not been emptied.
     pub(super) fn marker(&self) -> String {
         format!("{}:present", self.prefix)
     }

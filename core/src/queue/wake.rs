@@ -1,4 +1,4 @@
-//! When an idle worker looks for tasks: at once after a push, and at intervals in case the message was lost.
+//! When an idle worker fetches: at once after a push, and at intervals in case the message was lost.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,13 +11,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The interval that covers lost messages.
+/// The fetch interval in case messages are lost.
 const FALLBACK: Duration = Duration::from_millis(200);
-/// A wake-up that meets a fetch under way may be about a task that came just too late for it: look once more after this time.
+/// A wake-up during a fetch may announce a task that came just too late for it, so the worker fetches again after this time.
 const ECHO: Duration = Duration::from_millis(2);
-/// How often the subscription is checked, and how long anything about it may take.
+/// How often the subscription is checked, and the time limit for checking it and for subscribing.
 const CHECK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
-/// The pause before subscribing again doubles from the first to the second.
+/// The pause before subscribing again: it doubles from the first value up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Turns the messages of `channel` into notifications until `stop`, over a connection of its own that is made again when it
@@ -41,12 +41,12 @@ pub(super) async fn listen(
                 told = None;
             }
             Err(error) => {
-                // Once for each reason: work goes on without, and slower, also for years when the user of Redis may not read channels.
+                // Logged once per reason: work continues without wake-ups, only slower, perhaps for years if the Redis user may not read channels.
                 if told.as_ref() != Some(&error) {
                     tracing::warn!(
                         channel,
                         error,
-                        "wake-ups of the queue are not heard; it is looked at every {FALLBACK:?}"
+                        "wake-ups of the queue are not received; it is polled every {FALLBACK:?}"
                     );
                 }
                 told = Some(error);
@@ -60,7 +60,7 @@ pub(super) async fn listen(
     }
 }
 
-/// Follows the channel until the connection breaks; an error if it could not be made.
+/// Follows the channel until the connection breaks. Returns an error if the connection could not be made.
 async fn follow(client: &redis::Client, channel: &str, wake: &[Arc<Notify>; 2]) -> Result<(), String> {
     let (every, patience) = CHECK;
     let subscribed = timeout(patience, async {
@@ -74,7 +74,7 @@ async fn follow(client: &redis::Client, channel: &str, wake: &[Arc<Notify>; 2]) 
         Err(_) => return Err("no answer".to_owned()),
     };
     let wake_all = || wake.iter().for_each(|one| one.notify_one());
-    // Something may have been pushed while nobody listened.
+    // Something may have been pushed before the subscription was in place.
     wake_all();
     let mut check = interval(every);
     loop {
@@ -84,7 +84,7 @@ async fn follow(client: &redis::Client, channel: &str, wake: &[Arc<Notify>; 2]) 
                 None => return Ok(()),
             },
             _ = check.tick() => {
-                // A connection whose other end has vanished would stay silent for a quarter of an hour.
+                // Unchecked, a connection whose other end has vanished stays silent for a quarter of an hour.
                 if !matches!(timeout(patience, sink.ping::<redis::Value>()).await, Ok(Ok(_))) {
                     return Ok(());
                 }
@@ -93,7 +93,7 @@ async fn follow(client: &redis::Client, channel: &str, wake: &[Arc<Notify>; 2]) 
     }
 }
 
-/// One item for every time an idle worker should look.
+/// Yields an item each time an idle worker should fetch.
 fn ticks(wake: Arc<Notify>) -> BoxStream<'static, ()> {
     let state: (Arc<Notify>, Option<Instant>) = (wake, None);
     futures::stream::unfold(state, |(wake, echo)| async move {
@@ -108,11 +108,11 @@ fn ticks(wake: Arc<Notify>) -> BoxStream<'static, ()> {
     .boxed()
 }
 
-/// Keeps the worker's task awake at every tick.
+/// Wakes the worker's task at every tick.
 ///
-/// apalis polls its strategy once before each look and ignores the answer: what counts is that the strategy has left the
-/// task's waker behind. Its own stream strategy takes one item and leaves none, so that a tick which meets the end of an
-/// empty fetch is the last one, and the worker sleeps until its heartbeat. This one takes all that is there.
+/// apalis polls its strategy once before each fetch and ignores the result: what matters is that the strategy has registered
+/// the task's waker. apalis' own stream strategy takes one item and registers none, so if a tick arrives at the end of an
+/// empty fetch it is the last one, and the worker sleeps until its heartbeat. This one takes all items that are ready.
 pub(super) struct Ticks(BoxStream<'static, ()>);
 
 impl Ticks {

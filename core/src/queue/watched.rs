@@ -1,8 +1,8 @@
-//! The worker's connection: it notes every answer, and it holds back the fetches of an idle worker.
+//! The worker's connection: it records when Redis last answered, and holds back the fetches of an idle worker.
 //!
 //! apalis starts a fetch whenever its task is polled, for whatever reason, and a fetch that finds nothing leads to the next poll: an
-//! idle worker asked Redis thousands of times a second. Here a fetch that follows an empty one waits for a wake-up, or for
-//! an interval in case the message was lost, before it is sent.
+//! idle worker would send Redis thousands of requests a second. So a fetch that follows an empty one is sent only after a
+//! wake-up, or after an interval in case the message was lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,15 +17,15 @@ use tokio_util::sync::CancellationToken;
 use super::consumer::Shared;
 use crate::clock::{Clock, SystemClock};
 
-/// The interval that covers lost messages.
+/// The fetch interval in case messages are lost.
 const FALLBACK: Duration = Duration::from_millis(200);
 
-/// Where `EVALSHA sha 7 key… now batch worker`, apalis' fetch, has the number of its keys and the time: its lua is the only one
-/// on this connection with seven keys (a test would time out if that changed).
+/// The positions of the number of keys and of the time in `EVALSHA sha 7 key… now batch worker`, which is apalis' fetch: its Lua script
+/// is the only one on this connection with seven keys (a test would time out if that changed).
 const KEYS_AT: usize = 2;
 const NOW_AT: usize = 10;
 
-/// The connection of one life of a worker; clones are the same connection.
+/// The connection of one run of a worker; clones share it.
 #[derive(Clone)]
 pub(super) struct Watched {
     connection: MultiplexedConnection,
@@ -60,7 +60,7 @@ impl Watched {
     async fn fetch(&mut self, cmd: &Cmd) -> redis::RedisResult<Value> {
         if self.idle.load(Ordering::Relaxed) {
             tokio::select! {
-                // A wake-up during the last fetch was kept, so a task that came just too late for it is fetched at once.
+                // A wake-up during the last fetch is remembered, so a task that came just too late for it is fetched at once.
                 () = self.shared.wake.notified() => {}
                 () = sleep(FALLBACK) => {}
                 () = self.stop.cancelled() => {}
@@ -72,7 +72,7 @@ impl Watched {
     }
 }
 
-/// The same fetch with the present time: apalis moves what is due by then to the active list.
+/// Returns the same fetch with the current time: apalis moves what is due by then to the active list.
 fn at_present(cmd: &Cmd) -> Cmd {
     let mut fresh = Cmd::new();
     for (at, arg) in cmd.args_iter().enumerate() {

@@ -1,9 +1,8 @@
-//! Connected accounts: what each holds, with its payouts that are not paid, against what is in transit there.
+//! Connected accounts: what each holds, with its payouts that are not paid yet, compared with what is in transit there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::QueryableByName;
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 use futures::{StreamExt, TryStreamExt};
@@ -11,21 +10,21 @@ use rust_decimal::Decimal;
 
 use super::ReconcileError;
 use super::ask::{Asker, Patience};
-use super::books::{self, Books, InTransits};
+use super::ledger_snapshot::{self, InTransits, LedgerSnapshot};
 use super::report::{Cause, Difference, Subject};
-use crate::db::{Db, DbError, sql};
+use crate::db::{Db, DbError, Only, sql};
 use crate::money::Currency;
 use crate::stripe::{AccountId, CallError, Disposition, Payout, PayoutStatus};
 
-/// Accounts asked at once.
+/// The number of accounts that are read at once.
 const AT_ONCE: usize = 4;
-/// A payout that is not paid is at most this old; banks take days.
+/// The maximum age of a payout that is not paid; banks take days.
 const OLDEST_PAYOUT: TimeDelta = TimeDelta::days(35);
 
-/// What accounts hold.
+/// What the connected accounts hold.
 pub(super) struct Accounts {
     pub(super) asked: Vec<Holdings>,
-    /// What they should have held just before the first of them was asked.
+    /// What they should have held just before the first of them was read.
     before: InTransits,
 }
 
@@ -33,20 +32,14 @@ pub(super) struct Accounts {
 pub(super) struct Holdings {
     pub(super) account: String,
     pub(super) held: BTreeMap<Currency, Decimal>,
-    /// Whether Stripe told.
+    /// Whether Stripe has answered.
     pub(super) is_known: bool,
 }
 
-#[derive(QueryableByName)]
-struct AccountRow {
-    #[diesel(sql_type = Text)]
-    id: String,
-}
-
-/// What every account holds to which money was ever sent.
+/// Reads what every account holds to which money was ever sent.
 pub(super) async fn holdings(asker: Asker<'_>, now: DateTime<Utc>) -> Result<Accounts, ReconcileError> {
-    // Before the first question: what is booked from now on may be in an answer or not.
-    let before = books::read_in_transit(asker.db).await?;
+    // Before the first request: what is booked from now on may or may not be in an answer.
+    let before = ledger_snapshot::read_in_transit(asker.db).await?;
     let accounts = used(asker.db, &before).await?;
     let asked = futures::stream::iter(accounts)
         .map(|account| holding(asker, account, now))
@@ -55,17 +48,17 @@ pub(super) async fn holdings(asker: Asker<'_>, now: DateTime<Utc>) -> Result<Acc
     Ok(Accounts { asked, before })
 }
 
-/// Those that the workers have sent money to, and those that the books have something on: after a backup was restored, money can be booked that
-/// was found at Stripe and that no worker of these books has sent.
+/// Returns the accounts to which the workers have sent money, and those on which the ledger has something: after a backup was restored, money can be
+/// booked that was found at Stripe and that no worker is recorded to have sent.
 async fn used(db: &Db, booked: &InTransits) -> Result<BTreeSet<String>, DbError> {
-    let rows: Vec<AccountRow> =
+    let rows: Vec<Only<Text, String>> =
         sql("SELECT stripe_account_id AS id FROM stripe_accounts WHERE paid_at IS NOT NULL")
             .load(&mut db.conn().await?)
             .await?;
     let booked = booked.iter().filter(|(_, of)| !of.turnover.is_zero());
     Ok(rows
         .into_iter()
-        .map(|row| row.id)
+        .map(|row| row.value)
         .chain(booked.map(|((account, _), _)| account.clone()))
         .collect())
 }
@@ -103,7 +96,7 @@ async fn ask(
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<Currency, Decimal>, ReconcileError> {
     let client = asker.calls.client();
-    // An account that refuses us is closed: it is told so, and asking again would only open the breaker.
+    // An account that refuses us is closed: that is reported, and asking again would only open the breaker.
     let balance = asker
         .ask(Patience::Outage, || client.retrieve_balance(Some(id)))
         .await?;
@@ -123,14 +116,18 @@ async fn ask(
     Ok(held)
 }
 
-/// The accounts that hold something else than is in transit there.
-pub(super) fn differences(books: &Books, accounts: &Accounts, now: DateTime<Utc>) -> Vec<Difference> {
+/// Returns a difference for each account that holds something else than what is in transit there.
+pub(super) fn differences(
+    snapshot: &LedgerSnapshot,
+    accounts: &Accounts,
+    now: DateTime<Utc>,
+) -> Vec<Difference> {
     let known: HashMap<&str, &Holdings> = accounts
         .asked
         .iter()
         .map(|held| (held.account.as_str(), held))
         .collect();
-    let keys: BTreeSet<(&str, Currency)> = books
+    let keys: BTreeSet<(&str, Currency)> = snapshot
         .in_transit
         .keys()
         .map(|(account, currency)| (account.as_str(), *currency))
@@ -143,7 +140,7 @@ pub(super) fn differences(books: &Books, accounts: &Accounts, now: DateTime<Utc>
     let mut differences = Vec::new();
     for (account, currency) in keys {
         let key = (account.to_owned(), currency);
-        let expected = books.in_transit.get(&key);
+        let expected = snapshot.in_transit.get(&key);
         let holdings = known.get(account);
         let held = holdings
             .and_then(|holdings| holdings.held.get(&currency))
@@ -153,7 +150,7 @@ pub(super) fn differences(books: &Books, accounts: &Accounts, now: DateTime<Utc>
         if amount.is_zero() {
             continue;
         }
-        // What was not asked had nothing booked before the first question: all that is there now was booked since.
+        // An account that was not read had nothing booked before the first request: all that is there now was booked since.
         let (cause, explained) = if holdings.is_none_or(|holdings| holdings.is_known) {
             let before = accounts
                 .before
@@ -178,8 +175,8 @@ pub(super) fn differences(books: &Books, accounts: &Accounts, now: DateTime<Utc>
     differences
 }
 
-/// `under_way` is the most that Stripe can be ahead or behind by: what is open there, and what was booked after the question. A bound
-/// and no more: one withdrawal that waits for a person must not hide whatever else happens on its account.
+/// Returns the likely cause, and whether it explains the difference. `under_way` is the most by which Stripe can be ahead or behind: what is open
+/// there, and what was booked after the request. It is only a bound: one withdrawal that waits for an operator must not hide other differences.
 fn cause(amount: Decimal, under_way: Decimal) -> (Cause, bool) {
     if amount.abs() <= under_way {
         (Cause::InFlight, true)
@@ -192,7 +189,7 @@ fn cause(amount: Decimal, under_way: Decimal) -> (Cause, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::books::InTransit;
+    use super::super::ledger_snapshot::InTransit;
     use super::*;
 
     fn in_transit(amount: i64, open: i64, turnover: i64) -> InTransits {
@@ -205,7 +202,7 @@ mod tests {
         HashMap::from([(("acct_1".to_owned(), Currency::USD), of)])
     }
 
-    /// What is said of an account that holds `held`, from the books before it was asked and after.
+    /// Returns the differences of an account that holds `held`, given the ledger before it was read and after.
     fn found(held: i64, before: InTransits, after: InTransits) -> Vec<(Decimal, Cause, bool)> {
         let asked = Holdings {
             account: "acct_1".to_owned(),
@@ -216,13 +213,13 @@ mod tests {
     }
 
     fn compared(asked: Vec<Holdings>, before: InTransits, after: InTransits) -> Vec<(Decimal, Cause, bool)> {
-        let books = Books {
+        let snapshot = LedgerSnapshot {
             booked: HashMap::new(),
             standing: HashMap::new(),
             sums: Vec::new(),
             in_transit: after,
         };
-        differences(&books, &Accounts { asked, before }, DateTime::UNIX_EPOCH)
+        differences(&snapshot, &Accounts { asked, before }, DateTime::UNIX_EPOCH)
             .into_iter()
             .map(|it| (it.amount, it.cause, it.explained))
             .collect()
@@ -233,10 +230,10 @@ mod tests {
         // A payout that was in transit was paid: 50 booked there and taken away again.
         let paid = found(50, in_transit(50, 50, 50), in_transit(0, 0, 100));
         assert_eq!(paid, [(50.into(), Cause::InFlight, true)]);
-        // A transfer arrived after the question.
+        // A transfer arrived after the account was read.
         let sent = found(0, HashMap::new(), in_transit(50, 0, 50));
         assert_eq!(sent, [((-50).into(), Cause::InFlight, true)]);
-        // More than was booked meanwhile is not explained by it.
+        // More than what was booked in the meantime is not explained by it.
         let more = found(51, in_transit(50, 50, 50), in_transit(0, 0, 100));
         assert_eq!(more, [(51.into(), Cause::MadeOutside, false)]);
     }
@@ -256,18 +253,18 @@ mod tests {
 
     #[test]
     fn only_an_account_that_does_not_answer_cannot_be_asked() {
-        let books = || in_transit(43, 0, 43);
-        let less = found(0, books(), books());
+        let snapshot = || in_transit(43, 0, 43);
+        let less = found(0, snapshot(), snapshot());
         assert_eq!(less, [((-43).into(), Cause::AccountHoldsLess, false)]);
         let away = Holdings {
             account: "acct_1".to_owned(),
             held: BTreeMap::new(),
             is_known: false,
         };
-        let away = compared(vec![away], books(), books());
+        let away = compared(vec![away], snapshot(), snapshot());
         assert_eq!(away, [((-43).into(), Cause::AccountAway, false)]);
-        // Its first transfer was booked while the others were asked.
-        let new = compared(Vec::new(), HashMap::new(), books());
+        // Its first transfer was booked while the other accounts were read.
+        let new = compared(Vec::new(), HashMap::new(), snapshot());
         assert_eq!(new, [((-43).into(), Cause::InFlight, true)]);
     }
 

@@ -1,5 +1,5 @@
-//! Questions to Stripe that are asked again: one failure must not discard the answers of a whole comparison. Those of a comparison keep to a
-//! budget, since it asks about every account and nobody waits for it.
+//! Requests to Stripe that are repeated, since one failure must not discard the answers of a whole comparison. Those of a comparison keep to a
+//! budget, since there are some for every account and nobody waits for them.
 
 use super::ReconcileError;
 use crate::budget::{self, Bucket, CallBudget};
@@ -7,18 +7,18 @@ use crate::db::Db;
 use crate::retry::RetryPolicy;
 use crate::stripe::{CallError, Disposition, Lane, StripeCalls, StripeError};
 
-/// How often a question is asked before the comparison is given up: some ten seconds, in which a paused lane has been probed.
+/// The maximum number of attempts before the comparison is given up: some ten seconds, in which a paused lane has been probed.
 const TRIES: u32 = 5;
 
-/// Objects on a page of Stripe's lists.
+/// The number of objects on a page of Stripe's lists.
 const PAGE: usize = 100;
 
-/// Which failures may pass.
+/// How patient a request is: the failures after which it is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// Those of the way to Stripe.
+    /// Temporary failures: outages, rate limits and paused calls.
     Outage,
-    /// A refusal of the key as well: it can be being changed.
+    /// Refusals of the key as well, since the key may be in the middle of a change.
     Refusal,
 }
 
@@ -32,7 +32,7 @@ impl Patience {
     }
 }
 
-/// Whom a comparison asks.
+/// What a comparison needs for its requests to Stripe.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub(super) db: &'a Db,
@@ -41,7 +41,7 @@ pub(super) struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Waits for its turn and asks until Stripe has answered, a few times. A repetition comes later by itself, and is not waited for again.
+    /// Waits for its turn and sends the request until Stripe has answered, a few times. Repetitions are delayed anyway, and use no more budget.
     pub(super) async fn ask<T, F>(
         &self,
         patience: Patience,
@@ -54,7 +54,7 @@ impl Asker<'_> {
         Ok(ask(self.calls, patience, question).await?)
     }
 
-    /// Waits for the pages after the first of a list that was read to its end, before the next question.
+    /// Waits for the budget of the pages after the first of a list that was read completely, before the next request.
     pub(super) async fn pay_for_pages(&self, listed: usize) -> Result<(), ReconcileError> {
         for _ in 0..listed / PAGE {
             budget::wait(self.db, self.budget, Bucket::Comparison, self.calls.clock()).await?;
@@ -63,7 +63,7 @@ impl Asker<'_> {
     }
 }
 
-/// Asks until Stripe has answered, a few times.
+/// Sends the request until Stripe has answered, a few times.
 pub(super) async fn ask<T, F>(
     calls: &StripeCalls,
     patience: Patience,
@@ -99,7 +99,7 @@ where
                 }
                 tokio::time::sleep(delay).await;
             }
-            // That calls are paused does not tell why; the failure before does.
+            // A pause of calls does not show its cause; the failure before it does.
             Err(CallError::LaneClosed(paused)) => {
                 return Err(reason.unwrap_or(CallError::LaneClosed(paused)));
             }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::stripe::{ErrorClass, LaneClosed};
 
-    /// How often was asked while `failing` failures come first, and whether there was an answer.
+    /// Returns how many attempts were made when `failing` failures come first, and whether there was an answer.
     async fn asked(patience: Patience, failing: u32, error: fn() -> CallError) -> (u32, bool) {
         let mut asked = 0;
         let at_once = RetryPolicy::new(Duration::from_millis(1), Duration::from_millis(1));

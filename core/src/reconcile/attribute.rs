@@ -1,4 +1,4 @@
-//! Whose a movement is: by the references that settlement wrote, else by asking Stripe about the object behind it.
+//! Attributing movements to transactions: by the references that settlement wrote, else by reading the object behind the movement at Stripe.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,19 +10,19 @@ use uuid::Uuid;
 use super::ask::{Asker, Patience};
 use super::report::Cause;
 use super::{ReconcileError, own};
-use crate::db::{Db, DbError, sql};
+use crate::db::{Db, DbError, Only, sql};
 use crate::ids::TransactionId;
 use crate::stripe::{BalanceTransaction, CallError, Disposition, PaymentIntentId, RefundStatus, StripeError};
 use crate::transactions::{self, ExternalRef, Flow, RefKind, Transaction};
 
-/// Most questions about single objects; more unknown movements than this are told without asking.
+/// The maximum number of requests for single objects; unknown movements beyond these are reported without one.
 const MOST_QUESTIONS: u32 = 1_000;
 
 /// The kinds of references that lead from a movement to a transaction.
 const OF_MOVEMENTS: &[RefKind] = &[RefKind::BalanceTransaction, RefKind::Return];
 
-/// Those that lead from the object behind it, the nearest first. A refund, and what brings its money back when it fails, have one object and
-/// may be two transactions (<https://docs.stripe.com/reports/balance-transaction-types>).
+/// Returns the kinds that lead from the object behind a movement, the nearest first. A refund, and the return of its money when it fails, have one
+/// object and may be two transactions (<https://docs.stripe.com/reports/balance-transaction-types>).
 fn of_sources(kind: &str) -> &'static [RefKind] {
     match kind {
         "refund" | "payment_refund" => &[RefKind::Refund, RefKind::RefundBegun, RefKind::Return],
@@ -41,7 +41,7 @@ fn of_sources(kind: &str) -> &'static [RefKind] {
     }
 }
 
-/// The transactions that objects lead to, by kind and id.
+/// The transactions to which objects lead, by kind and id.
 #[derive(Debug, Default)]
 struct References(HashMap<(RefKind, String), TransactionId>);
 
@@ -58,17 +58,17 @@ impl References {
     }
 }
 
-/// Whose a movement is.
+/// The owner of a movement.
 pub(super) enum Attribution {
-    /// Of this transaction.
+    /// It belongs to this transaction.
     Transaction(TransactionId),
-    /// The platform's own business.
+    /// It is the platform's own business.
     Own,
-    /// Of no transaction that we have; perhaps it gives back one.
+    /// It belongs to no transaction in the database, but may refund or dispute one.
     Missed {
-        /// The transaction that it gives back.
+        /// The transaction that it refunds or disputes, or that its object names and the database does not have.
         of: Option<TransactionId>,
-        /// Why we have none.
+        /// Why there is no transaction.
         cause: Cause,
     },
 }
@@ -90,12 +90,6 @@ struct RefRow {
     transaction_id: Uuid,
 }
 
-#[derive(QueryableByName)]
-struct IdRow {
-    #[diesel(sql_type = Text)]
-    id: String,
-}
-
 impl<'a> Attributor<'a> {
     pub(super) const fn new(asker: Asker<'a>) -> Self {
         Self {
@@ -105,7 +99,7 @@ impl<'a> Attributor<'a> {
         }
     }
 
-    /// One attribution for each movement, in their order.
+    /// Returns one attribution for each movement, in their order.
     pub(super) async fn page(
         &mut self,
         movements: &[BalanceTransaction],
@@ -146,14 +140,14 @@ impl<'a> Attributor<'a> {
     }
 
     async fn explained(&self, ids: &[&str]) -> Result<HashSet<String>, DbError> {
-        let rows: Vec<IdRow> = sql("SELECT id FROM platform_movements WHERE id = ANY($1)")
+        let rows: Vec<Only<Text, String>> = sql("SELECT id FROM platform_movements WHERE id = ANY($1)")
             .bind::<Array<Text>, _>(ids)
             .load(&mut self.db.conn().await?)
             .await?;
-        Ok(rows.into_iter().map(|row| row.id).collect())
+        Ok(rows.into_iter().map(|row| row.value).collect())
     }
 
-    /// What Stripe says about the object behind a movement.
+    /// Attributes a movement by reading the object behind it at Stripe.
     async fn ask(&mut self, movement: &BalanceTransaction) -> Result<Attribution, ReconcileError> {
         let outside = Attribution::Missed {
             of: None,
@@ -174,7 +168,7 @@ impl<'a> Attributor<'a> {
             }
             "transfer" => self.transfer(source).await,
             "adjustment" => self.dispute(source).await,
-            // Only its event tells of which transfer it is.
+            // Only its event shows to which transfer it belongs.
             "transfer_refund" | "transfer_cancel" | "transfer_failure" => Ok(Attribution::Missed {
                 of: None,
                 cause: Cause::EventNotReceived,
@@ -210,9 +204,9 @@ impl<'a> Attributor<'a> {
         }
     }
 
-    /// What takes a debit back that its bank has refused (<https://docs.stripe.com/reports/balance-transaction-types>). Nothing says which object it
-    /// names: a charge knows it as its `failure_balance_transaction` (<https://docs.stripe.com/api/charges/object>), and a source may be a refund,
-    /// `pyr_…`, as well (<https://docs.stripe.com/api/balance_transactions/object>). Both lead to the payment, with which it comes to nothing.
+    /// Attributes what reverses a debit that its bank has refused (<https://docs.stripe.com/reports/balance-transaction-types>). Its source is not
+    /// documented: a charge (<https://docs.stripe.com/api/charges/object>) has it as its `failure_balance_transaction`, and a source may be a refund,
+    /// `pyr_…`, too (<https://docs.stripe.com/api/balance_transactions/object>). Both lead to the payment, with which it sums to zero.
     async fn failed_payment(&self, source: &str) -> Result<Attribution, ReconcileError> {
         let Ok(id) = source.parse() else {
             return self.charge(source).await;
@@ -247,7 +241,7 @@ impl<'a> Attributor<'a> {
                 cause: Cause::NotInBooks,
                 ..
             } => Ok(lost),
-            // One that has failed gives nothing back: what it moved there and back is the deposit's, and together nothing.
+            // A failed refund has no lasting effect: what it moved there and back belongs to the deposit, and sums to zero.
             _ if matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled) => {
                 let deposit = self.deposit_of(refund.payment_intent.as_ref()).await?;
                 Ok(deposit.map_or_else(outside, |deposit| Attribution::Transaction(deposit.id)))
@@ -279,7 +273,7 @@ impl<'a> Attributor<'a> {
         else {
             return Ok(outside());
         };
-        // A second transfer for a withdrawal is not its own, whatever its metadata says.
+        // A second transfer for a withdrawal does not belong to it, whatever its metadata says.
         let ours = self
             .transaction(transfer.metadata.transaction_id, Flow::Withdrawal)
             .await?
@@ -292,7 +286,7 @@ impl<'a> Attributor<'a> {
         }
     }
 
-    /// What names a transaction that is not there was ours; everything else is not.
+    /// Attributes an object by the transaction that it names: if the database does not have it, we created the object; otherwise we did not.
     async fn claimed_by(&self, id: Option<TransactionId>) -> Result<Attribution, ReconcileError> {
         let Some(id) = id else {
             return Ok(outside());
@@ -308,7 +302,7 @@ impl<'a> Attributor<'a> {
         })
     }
 
-    /// Money of a payment that went back without our knowing.
+    /// Attributes money of a payment that was refunded or disputed without our having received the event.
     async fn gives_back(&self, intent: Option<&PaymentIntentId>) -> Result<Attribution, ReconcileError> {
         let deposit = self.deposit_of(intent).await?;
         Ok(deposit.map_or_else(outside, |deposit| Attribution::Missed {
@@ -344,7 +338,7 @@ impl<'a> Attributor<'a> {
         Ok(found.filter(|found| found.flow == flow))
     }
 
-    /// An object of Stripe; none when Stripe does not know it.
+    /// Reads an object at Stripe; returns `None` if Stripe does not have it.
     async fn find<T, F>(&self, question: impl FnMut() -> F) -> Result<Option<T>, ReconcileError>
     where
         F: Future<Output = Result<T, StripeError>>,

@@ -1,7 +1,7 @@
-//! Whether Stripe holds at least what the wallets hold.
+//! The check whether Stripe holds at least what the wallets hold.
 //!
-//! Users' money and the platform's own lie on one balance. Stripe pays that balance out to the platform's bank, by a schedule or on command,
-//! without a question; so it is asked for often, apart from the comparison of every movement.
+//! Users' money and the platform's own are on one balance. Stripe pays that balance out to the platform's bank, by a schedule or on command,
+//! without asking us; so it is checked often, separately from the comparison of every movement.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,49 +20,49 @@ use crate::money::Currency;
 use crate::stripe::{BalanceTransaction, BalanceTransactionQuery, StripeCalls};
 use crate::transactions;
 
-/// How long after the last news of a dispute its money may be moved at Stripe and not be booked here. Stripe takes it when the dispute is
+/// For how long after the last news of a dispute its money may have moved at Stripe without being booked here. Stripe takes it when the dispute is
 /// opened, an inquiry takes nothing (<https://docs.stripe.com/disputes/how-disputes-work>), and events that no webhook brings are read every
-/// minute. What is taken by an inquiry that becomes a dispute is so missing for a moment only, and one look stops nothing.
+/// minute. So what an inquiry that becomes a dispute takes is missing for a moment only, and a single check stops nothing.
 const DISPUTE_SETTLES_WITHIN: TimeDelta = TimeDelta::minutes(10);
 
-/// Stripe keeps nothing back for longer than 180 days (<https://docs.stripe.com/connect/connected-account-reserves>).
+/// How far back reserves are read: Stripe keeps nothing back for longer than 180 days (<https://docs.stripe.com/connect/connected-account-reserves>).
 const RESERVED_FOR: TimeDelta = TimeDelta::days(200);
-/// No bank takes longer to pay a debit, or to refuse it (<https://docs.stripe.com/payments/bank-debits>).
+/// How far back debits are read: no bank takes longer to pay one, or to refuse it (<https://docs.stripe.com/payments/bank-debits>).
 const DEBIT_PAID_WITHIN: TimeDelta = TimeDelta::days(45);
-/// Pages of a kind that are read at most: with more of them nothing is known, which is told.
+/// The maximum number of pages read per kind of movement; if there are more, the result is not known, which is an error.
 const MOST_PAGES: usize = 200;
 
-/// One currency: what must be there and what is, in major units.
+/// What must be at Stripe in one currency and what is there, in major units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backing {
-    /// Which.
+    /// The currency.
     pub currency: Currency,
     /// What Stripe holds for the platform, pending money included, without bank debits that are not paid yet.
     pub held: Decimal,
-    /// What Stripe keeps back beside that, as a security: the platform's, and not to be used for now. Asked for when `held` is not enough.
+    /// What Stripe keeps back besides that, as a security: the platform's, but not to be used for now. Only read when `held` is not enough.
     pub reserved: Decimal,
-    /// What the wallets hold of it, and what waits in suspense.
+    /// What Stripe must hold for the wallets, and for what waits in suspense.
     pub wallets: Decimal,
-    /// What the books say Stripe holds (−Σ `stripe:clearing`), before anything of the platform's own.
+    /// What Stripe holds according to the ledger (−Σ `stripe:clearing`), without any money of the platform's own.
     pub booked: Decimal,
 }
 
 impl Backing {
-    /// What is missing for the wallets, if anything is: the platform has not made up for fees, debts and what it took.
+    /// Returns what is missing for the wallets, if anything is: the platform has not made up for fees, debts and what it took.
     #[must_use]
     pub fn missing(&self) -> Option<Decimal> {
         let missing = self.wallets - self.held - self.reserved;
         (missing > Decimal::ZERO).then_some(missing)
     }
 
-    /// Whether money that is not the platform's own has left: what is missing for the wallets is not only what the books know of, such as
-    /// Stripe's fees and what people owe.
+    /// Returns whether money that is not the platform's own has left: more is missing for the wallets than the ledger explains by such things
+    /// as Stripe's fees and what people owe.
     #[must_use]
     pub fn was_taken(&self) -> bool {
         self.missing().is_some() && self.held + self.reserved < self.booked
     }
 
-    /// What of the wallets' money lies in reserve: it is there, and what is sent of it may wait until Stripe releases it.
+    /// Returns what of the wallets' money lies in reserve: it is there, but sending it may have to wait until Stripe releases it.
     #[must_use]
     pub fn kept_back(&self) -> Option<Decimal> {
         let kept = (self.wallets - self.held).min(self.reserved);
@@ -80,10 +80,10 @@ struct Row {
     booked: Decimal,
 }
 
-/// Asks Stripe for the platform's balance and holds it against the books, for each currency that the books know.
+/// Reads the platform's balance at Stripe and compares it with the ledger, for each currency in the ledger.
 ///
 /// # Errors
-/// When the database or Stripe cannot be asked, or Stripe lists more than can be read.
+/// When the database or Stripe cannot be reached, or Stripe lists more than can be read.
 pub async fn backing(
     db: &Db,
     calls: &StripeCalls,
@@ -94,7 +94,7 @@ pub async fn backing(
     let before = expected(db, now).await?;
     let client = calls.client();
     let balance = ask::ask(calls, Patience::Refusal, || client.retrieve_balance(None)).await?;
-    // What was booked while Stripe answered may be in the answer or not: the lesser of both counts.
+    // What was booked while Stripe answered may or may not be in the answer: the lesser of both reads counts.
     let after = expected(db, calls.clock().now()).await?;
     let mut held: BTreeMap<Currency, Decimal> = BTreeMap::new();
     for amount in balance.all() {
@@ -127,7 +127,7 @@ pub async fn backing(
     Ok(all)
 }
 
-/// What Stripe keeps back of the platform's balance at this moment: what it has moved there and not moved back. The balance itself shows it in
+/// Returns what Stripe keeps back of the platform's balance at this moment: what it has moved there and not moved back. The balance itself shows it in
 /// previews of the API only (`risk_reserved`, <https://docs.stripe.com/changelog/dahlia/2026-03-25/adds-risk-reserved-balance-to-the-balances-api>).
 async fn reserved(
     asker: Asker<'_>,
@@ -143,7 +143,7 @@ async fn reserved(
     Ok(sums)
 }
 
-/// What the balance shows as pending of bank debits that no bank has paid yet: it may be taken back for days, and no wallet has it
+/// Returns what the balance shows as pending from bank debits that no bank has paid yet: it may be reversed for days, and no wallet has it
 /// (<https://support.stripe.com/questions/changes-to-balance-transaction-behavior-for-debit-payment-methods>).
 async fn unpaid_debits(
     asker: Asker<'_>,
@@ -161,16 +161,16 @@ async fn unpaid_debits(
     let booked = transactions::booked_movements(&mut *asker.db.conn().await?, &ids).await?;
     pending.retain(|moved| !booked.contains(&moved.id));
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
-    for moved in not_taken_back(pending, failed, &sources) {
+    for moved in not_reversed(pending, failed, &sources) {
         *sums.entry(moved.net.currency()).or_default() += moved.net.amount();
     }
     Ok(sums)
 }
 
-/// The unpaid payments without those that have failed. What took a payment back names its charge, which is one of the `sources` of all payments,
-/// or an object of its own (<https://docs.stripe.com/api/charges/object#charge_object-failure_balance_transaction>): then it is of a payment of its
-/// amount that was made before.
-fn not_taken_back(
+/// Returns the unpaid payments without those that have failed. The movement that reverses a payment names the payment's charge, which is one of the
+/// `sources` of all payments, or an object of its own (<https://docs.stripe.com/api/charges/object#charge_object-failure_balance_transaction>); in
+/// the latter case it is taken to reverse an earlier payment of the same amount.
+fn not_reversed(
     mut unpaid: Vec<BalanceTransaction>,
     failed: Vec<BalanceTransaction>,
     sources: &HashSet<String>,
@@ -192,7 +192,7 @@ fn not_taken_back(
     unpaid
 }
 
-/// The movements of a kind since then, newest first: all of them, since each left out would be money that is there or not.
+/// Returns all movements of a kind since this time, newest first. None may be left out, since each changes the sum.
 async fn movements(
     asker: Asker<'_>,
     kind: &'static str,
@@ -220,7 +220,7 @@ async fn movements(
     })
 }
 
-/// The least that Stripe should hold: without what may be on its way out already, or not be there yet.
+/// Returns for each currency what the wallets need at least and what is booked at least: without what may be leaving or not have arrived yet.
 async fn expected(db: &Db, now: DateTime<Utc>) -> Result<BTreeMap<Currency, (Decimal, Decimal)>, DbError> {
     let rows: Vec<Row> = sql(
         "WITH held AS (SELECT currency, sum(balance + frozen_balance) AS amount FROM wallets GROUP BY currency),
@@ -320,10 +320,10 @@ mod tests {
                 moved("3", 2_000, Some("py_3"), 9),
             ]
         };
-        // Of all payments, also of one that is paid by now.
+        // The sources of all payments, including one that is paid by now.
         let sources: HashSet<String> = ["py_0", "py_1", "py_2", "py_3"].map(str::to_owned).into();
         let left = |back: BalanceTransaction| {
-            let mut left: Vec<String> = not_taken_back(pending(), vec![back], &sources)
+            let mut left: Vec<String> = not_reversed(pending(), vec![back], &sources)
                 .iter()
                 .map(|moved| moved.id.to_string())
                 .collect();

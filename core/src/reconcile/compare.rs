@@ -1,4 +1,4 @@
-//! For each transaction: what Stripe moved, and what its entries say. Pure.
+//! Compares, for each transaction, what Stripe moved with what its entries say. Pure functions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,37 +6,37 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::Moved;
-use super::books::{Booked, Books, Standing};
+use super::ledger_snapshot::{Booked, LedgerSnapshot, Standing};
 use super::report::{Cause, Difference, Subject};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 
-/// What is under way for longer than this is looked at, unless it waits for a bank.
+/// How long something may be under way before it needs an operator, unless it waits for a bank.
 const SOON: TimeDelta = TimeDelta::hours(1);
 
-/// So long Stripe's list of movements may lag behind its answers.
+/// How long Stripe's list of movements may lag behind its answers.
 const LAG: TimeDelta = TimeDelta::minutes(1);
 
-/// How many transactions agree, and the differences of those that do not.
+/// Returns how many transactions agree, and the differences of those that do not.
 pub(super) fn transactions(
-    books: &Books,
+    snapshot: &LedgerSnapshot,
     moved: &HashMap<(TransactionId, Currency), Moved>,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> (u64, Vec<Difference>) {
-    let keys: HashSet<&(TransactionId, Currency)> = books.booked.keys().chain(moved.keys()).collect();
+    let keys: HashSet<&(TransactionId, Currency)> = snapshot.booked.keys().chain(moved.keys()).collect();
     let (mut matched, mut differences) = (0, Vec::new());
     for key in keys {
         let sides = Sides {
             stripe: moved.get(key),
-            books: books.booked.get(key),
+            ledger: snapshot.booked.get(key),
         };
         if sides.agree() {
             matched += 1;
             continue;
         }
-        let standing = books.standing.get(&key.0);
-        // Of what began before the period only a part is known; the standing sums hold it all the same.
+        let standing = snapshot.standing.get(&key.0);
+        // Of a transaction that began before the period only a part is known; the standing sums contain it nevertheless.
         if standing.is_some_and(|standing| standing.began_before && standing.changed_at < since + SOON) {
             continue;
         }
@@ -44,11 +44,11 @@ pub(super) fn transactions(
             .iter()
             .map(|currency| (key.0, *currency))
             .any(|other| {
-                other.1 != key.1 && (moved.contains_key(&other) || books.booked.contains_key(&other))
+                other.1 != key.1 && (moved.contains_key(&other) || snapshot.booked.contains_key(&other))
             });
         let age = now - sides.last().unwrap_or(now);
         let (cause, explained) = if standing.is_some_and(|standing| standing.changed_at > now) {
-            // Settled while Stripe's movements were read.
+            // It was settled while Stripe's movements were read.
             (Cause::InFlight, true)
         } else {
             cause(&sides, standing, is_elsewhere, age)
@@ -69,7 +69,7 @@ pub(super) fn transactions(
 
 struct Sides<'a> {
     stripe: Option<&'a Moved>,
-    books: Option<&'a Booked>,
+    ledger: Option<&'a Booked>,
 }
 
 impl Sides<'_> {
@@ -78,27 +78,27 @@ impl Sides<'_> {
             .map_or((Decimal::ZERO, Decimal::ZERO), |moved| (moved.net, moved.fee))
     }
 
-    fn books(&self) -> (Decimal, Decimal) {
-        self.books
+    fn ledger(&self) -> (Decimal, Decimal) {
+        self.ledger
             .map_or((Decimal::ZERO, Decimal::ZERO), |booked| (booked.net, booked.fee))
     }
 
     fn agree(&self) -> bool {
-        self.stripe() == self.books()
+        self.stripe() == self.ledger()
     }
 
     fn difference(&self) -> Decimal {
-        self.stripe().0 - self.books().0
+        self.stripe().0 - self.ledger().0
     }
 
     fn last(&self) -> Option<DateTime<Utc>> {
         self.stripe
             .map(|moved| moved.last)
-            .max(self.books.map(|booked| booked.last))
+            .max(self.ledger.map(|booked| booked.last))
     }
 }
 
-/// The likely cause, and whether it is nothing to look at.
+/// Returns the likely cause, and whether it explains the difference.
 fn cause(
     sides: &Sides<'_>,
     standing: Option<&Standing>,
@@ -108,15 +108,15 @@ fn cause(
     if is_elsewhere {
         return (Cause::OtherCurrency, false);
     }
-    let ((net, fee), (booked, booked_fee)) = (sides.stripe(), sides.books());
+    let ((net, fee), (booked, booked_fee)) = (sides.stripe(), sides.ledger());
     let is_open = standing.is_some_and(|standing| standing.is_open);
-    // Gross agrees: only the fee is missing.
+    // The gross amount agrees: only the fee is missing.
     if sides.stripe.is_some() && booked_fee.is_zero() && net + fee == booked {
         let expected = standing.is_some_and(|standing| standing.has_fee_job);
         return (Cause::FeeNotBooked, expected);
     }
-    // A payment succeeds before its movement exists; the job that books its fee waits for the same. Once a fee is booked, or that job is
-    // done, the movement was seen: what is missing then is not on its way.
+    // A payment succeeds before its movement exists; the job that books its fee waits for the movement too. Once a fee is booked, or that job
+    // is done, the movement has existed: if it is missing then, it is not on its way.
     if sides.stripe.is_none() {
         let is_coming = standing.is_some_and(|standing| standing.has_fee_job)
             || (booked_fee.is_zero() && (age <= LAG || (is_open && age <= SOON)));
@@ -244,7 +244,7 @@ mod tests {
                 Cause::MissingAtStripe,
                 false,
             ),
-            // Nothing is awaited any more: a payment without a fee, a transfer that Stripe has answered.
+            // Nothing more is to come: a payment without a fee, a transfer that Stripe has answered.
             (
                 None,
                 Some(booked(1_000, 0)),
@@ -335,10 +335,10 @@ mod tests {
                 false,
             ),
         ];
-        for (number, (stripe, books, standing, age, expected, explained)) in cases.into_iter().enumerate() {
+        for (number, (stripe, ledger, standing, age, expected, explained)) in cases.into_iter().enumerate() {
             let sides = Sides {
                 stripe: stripe.as_ref(),
-                books: books.as_ref(),
+                ledger: ledger.as_ref(),
             };
             assert!(!sides.agree());
             assert_eq!(
@@ -351,11 +351,11 @@ mod tests {
                 (Cause::OtherCurrency, false)
             );
         }
-        let (stripe, books) = (moved(970, 30), booked(970, 30));
+        let (stripe, ledger) = (moved(970, 30), booked(970, 30));
         assert!(
             Sides {
                 stripe: Some(&stripe),
-                books: Some(&books)
+                ledger: Some(&ledger)
             }
             .agree()
         );

@@ -1,19 +1,19 @@
-//! The books against Stripe: every movement of the platform's balance matches entries of the ledger, and the other way round.
+//! Reconciliation: the ledger against Stripe. Every movement of the platform's balance must match entries of the ledger, and vice versa.
 //!
-//! Movements are attributed to our transactions by the references that settlement wrote, and where there is none by asking Stripe about
-//! the object behind them (`attribute`). For each transaction, what Stripe moved is held against what its entries on `stripe:clearing`
-//! and `stripe:fees` say (`compare`). What is left over is a [`Difference`]. Connected accounts are compared by what they hold
-//! (`accounts`); what of the balance is the platform's own is remembered (`own`). The standing sums are [`Figure`]s.
+//! Movements are attributed to our transactions by the references that settlement wrote, and where there is none, by reading the object
+//! behind them at Stripe (`attribute`). For each transaction, what Stripe moved is compared with its entries on `stripe:clearing` and
+//! `stripe:fees` (`compare`). What is left over is a [`Difference`]. Connected accounts are compared by what they hold (`accounts`); the
+//! part of the balance that is the platform's own is recorded (`own`). The standing sums are [`Figure`]s.
 
 mod accounts;
 mod ask;
 mod attribute;
 mod backing;
-mod books;
 mod compare;
+mod ledger_snapshot;
 mod own;
+mod reading;
 mod report;
-mod standing;
 
 use std::collections::HashMap;
 
@@ -35,36 +35,36 @@ use crate::stripe::{
 };
 use ask::Asker;
 use attribute::{Attribution, Attributor};
-use standing::Reading;
+use reading::Reading;
 
-/// How far back is looked when nobody says otherwise: longer than a payout takes to fail.
+/// The period that is compared by default: longer than a payout takes to fail.
 pub const USUAL_PERIOD: TimeDelta = TimeDelta::days(35);
 
-/// Why nothing is known.
+/// Why a comparison has no result, or a movement cannot be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// PostgreSQL.
+    /// The database failed.
     #[error("the books cannot be read")]
     Db(#[from] DbError),
-    /// Stripe.
+    /// A call to Stripe failed.
     #[error("the payment provider cannot be asked")]
     Call(#[from] CallError),
-    /// Stripe's balance of the platform has no such movement.
+    /// The platform's balance at Stripe has no such movement.
     #[error(
         "Stripe knows no movement {0} of the platform's balance; `wallet-worker reconcile` lists those that are not explained"
     )]
     NoSuchMovement(BalanceTransactionId),
-    /// More movements of a kind than are read to know what of the balance is there.
+    /// There are more movements of a kind than are read, so it is not known what is on the balance.
     #[error(
         "Stripe lists more than {read} movements of kind {kind}, so it is not known what of the balance is there"
     )]
     TooManyMovements {
-        /// Stripe's word.
+        /// The kind, as Stripe names it.
         kind: &'static str,
         /// How many were read.
         read: usize,
     },
-    /// It gives back the payment of a transaction, and its own event may still come.
+    /// It refunds or disputes the payment of a transaction, and its own event may still come.
     #[error(
         "the movement {movement} gives back transaction {of}, and is booked by its own event: `wallet-worker replay-events` has that looked at again; when \
          nothing can come of it, explain it with --force: {means}"
@@ -74,12 +74,12 @@ pub enum ReconcileError {
         movement: BalanceTransactionId,
         /// The transaction.
         of: TransactionId,
-        /// What taking it as the platform's own means for a user.
+        /// The consequence for a user of taking it as the platform's own.
         means: &'static str,
     },
-    /// Its transaction is of books that are newer than these, or of others.
+    /// It names a transaction that the database does not have: the database is a restored backup, or another one.
     #[error(
-        "the movement {movement} is of transaction {of}, which these books do not have, as after a restored backup: {mend}; explain it with --force when \
+        "the movement {movement} is of transaction {of}, which these books do not have, as after a restored backup: {fix}; explain it with --force when \
          that is done, or cannot be: {means}"
     )]
     NotInBooks {
@@ -87,14 +87,14 @@ pub enum ReconcileError {
         movement: BalanceTransactionId,
         /// The transaction.
         of: TransactionId,
-        /// What a person can do.
-        mend: &'static str,
-        /// What taking it as the platform's own means for a user.
+        /// What an operator can do.
+        fix: &'static str,
+        /// The consequence for a user of taking it as the platform's own.
         means: &'static str,
     },
     /// Its transaction has ended without it.
     #[error(
-        "the movement {movement} is of transaction {of}, which has ended here as {stage} without it: {mend}; explain it with --force when that is done, or \
+        "the movement {movement} is of transaction {of}, which has ended here as {stage} without it: {fix}; explain it with --force when that is done, or \
          cannot be: {means}"
     )]
     EndedWithout {
@@ -102,14 +102,14 @@ pub enum ReconcileError {
         movement: BalanceTransactionId,
         /// The transaction.
         of: TransactionId,
-        /// How it has ended.
+        /// The stage at which it has ended.
         stage: &'static str,
-        /// What a person can do.
-        mend: &'static str,
-        /// What taking it as the platform's own means for a user.
+        /// What an operator can do.
+        fix: &'static str,
+        /// The consequence for a user of taking it as the platform's own.
         means: &'static str,
     },
-    /// It moved the money of a transaction.
+    /// It moved the money of a transaction, so it is not the platform's own.
     #[error(
         "the movement {0} is of transaction {1}, not the platform's own: it is compared with what that transaction has booked, and cannot be explained"
     )]
@@ -121,29 +121,29 @@ pub enum ReconcileError {
 struct Moved {
     net: Decimal,
     fee: Decimal,
-    /// The newest movement.
+    /// When the newest movement was made.
     last: DateTime<Utc>,
-    /// Whether a payment is among them that Stripe shows as pending, as a bank has not paid it yet.
+    /// Whether one of them is a payment that Stripe shows as pending, because a bank has not paid it yet.
     is_unpaid: bool,
 }
 
-/// What the movements of the period are.
+/// The movements of the period, attributed.
 #[derive(Debug, Default)]
 struct Movements {
     count: u64,
     own: u64,
     of_transactions: HashMap<(TransactionId, Currency), Moved>,
-    /// What the platform paid out to its own bank.
+    /// The payouts to the platform's own bank.
     paid_out: Vec<BalanceTransaction>,
-    /// Of nobody.
+    /// The movements that belong to no transaction.
     differences: Vec<Difference>,
 }
 
-/// Compares everything since `since`; `progress` hears how many movements have been read. Every question waits for its turn in `budget`: with
-/// thousands of connected accounts that takes an hour or more.
+/// Compares everything since `since`; `progress` is called with the number of movements read so far. Every request waits for its turn in
+/// `budget`: with thousands of connected accounts that takes an hour or more.
 ///
 /// # Errors
-/// When the database or Stripe cannot be asked: then nothing is known.
+/// When the database or Stripe cannot be reached: then there is no result.
 pub async fn reconcile(
     db: &Db,
     calls: &StripeCalls,
@@ -154,7 +154,7 @@ pub async fn reconcile(
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
     let asker = Asker { db, calls, budget };
-    // First, since it takes the longest: what the platform's balance is held against is to be of the same moment.
+    // First, since it takes the longest: the platform's balance and what it is compared with must be of the same moment.
     let accounts = accounts::holdings(asker, now).await?;
     let query = BalanceTransactionQuery {
         created_since: Some(since),
@@ -164,19 +164,19 @@ pub async fn reconcile(
         balance,
         page,
         between,
-    } = standing::read(asker, &query).await?;
+    } = reading::read(asker, &query).await?;
     let pages = Pages { query, first: page };
     let movements = read_movements(asker, actor, pages, now, &mut progress).await?;
     let known: Vec<TransactionId> = movements.of_transactions.keys().map(|(id, _)| *id).collect();
-    let books = books::read(db, &known, since, now).await?;
+    let snapshot = ledger_snapshot::read(db, &known, since, now).await?;
 
     let mut differences = movements.differences;
-    let (matched, found) = compare::transactions(&books, &movements.of_transactions, since, now);
+    let (matched, found) = compare::transactions(&snapshot, &movements.of_transactions, since, now);
     differences.extend(found);
-    let figures = report::figures(&books, &balance, &between, &accounts, &differences);
-    // After the sums, which hold all the same: it did happen.
+    let figures = report::figures(&snapshot, &balance, &between, &accounts, &differences);
+    // After the sums, to which these payouts make no difference: they did happen.
     differences.extend(own::takings(&movements.paid_out, &figures, now));
-    differences.extend(accounts::differences(&books, &accounts, now));
+    differences.extend(accounts::differences(&snapshot, &accounts, now));
     Ok(Reconciliation {
         since,
         at: now,
@@ -188,10 +188,10 @@ pub async fn reconcile(
     })
 }
 
-/// The movements to read.
+/// The pages of movements to read.
 struct Pages {
     query: BalanceTransactionQuery,
-    /// What has been read of them already.
+    /// The first page, which has been read already.
     first: BalanceTransactionPage,
 }
 
@@ -225,7 +225,7 @@ async fn read_movements(
                     if movement.net.is_negative() && own::pays_out(&movement.kind) {
                         movements.paid_out.push(movement.clone());
                     }
-                    // What an operator has explained is written down already, and may be taken back at this moment.
+                    // What an operator has explained is recorded already, and may be withdrawn at this moment.
                     if own::is_own(&movement.kind) {
                         own.push(movement);
                     }
@@ -242,7 +242,7 @@ async fn read_movements(
             Some(oldest) if page.has_more => Some(oldest.id.clone()),
             _ => return Ok(movements),
         };
-        page = standing::page(asker, &query).await?;
+        page = reading::page(asker, &query).await?;
     }
 }
 
@@ -263,7 +263,7 @@ impl Movements {
     }
 }
 
-/// A movement that no entry matches.
+/// Returns the difference for a movement that no entry matches.
 fn unmatched(
     movement: &BalanceTransaction,
     of: Option<TransactionId>,

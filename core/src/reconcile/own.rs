@@ -1,10 +1,9 @@
-//! The table `platform_movements`: what of the balance at Stripe is the platform's own and no wallet's.
+//! The table `platform_movements`: the part of the balance at Stripe that is the platform's own and no wallet's.
 //!
-//! Top-ups, payouts to the platform's own bank and Stripe's own charges are recognised by their kind and remembered. What only a person
-//! can know (an opening balance, a transfer to a supplier) an operator records.
+//! Top-ups, payouts to the platform's own bank and Stripe's own charges are recognised by their kind and recorded. What only a person
+//! can know (an opening balance, a transfer to a supplier) is recorded by an operator.
 
 use chrono::{DateTime, Utc};
-use diesel::QueryableByName;
 use diesel::sql_types::{Array, Bool, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
@@ -17,13 +16,13 @@ use super::attribute::{Attribution, Attributor};
 use super::report::{Cause, Difference, Figure, Subject};
 use crate::audit::{self, Actor, AuditRecord};
 use crate::budget::CallBudget;
-use crate::db::{Db, DbError, PgConn, in_transaction, sql};
+use crate::db::{Db, DbError, Only, PgConn, in_transaction, sql};
 use crate::ids::TransactionId;
 use crate::money::{Currency, Money};
 use crate::stripe::{BalanceTransaction, BalanceTransactionId, CallError, ErrorClass, Lane, StripeCalls};
 use crate::transactions::{self, Stage};
 
-/// Kinds of movements that are never of a wallet
+/// Kinds of movements that never belong to a wallet
 /// (<https://docs.stripe.com/reports/balance-transaction-types>).
 const KINDS: [&str; 14] = [
     "payout",
@@ -42,8 +41,8 @@ const KINDS: [&str; 14] = [
     "advance_funding",
 ];
 
-/// Kinds of movements by which Stripe keeps a part of the balance back as a security, and gives it back. It stays the account's money, and cannot be
-/// used (<https://docs.stripe.com/changelog/clover/2026-01-28/monitor-reserve-activity-on-balance-transactions>; the first two are of before).
+/// Kinds of movements by which Stripe keeps a part of the balance back as a security, and releases it. It stays the account's money, and cannot be
+/// used (<https://docs.stripe.com/changelog/clover/2026-01-28/monitor-reserve-activity-on-balance-transactions>; the first two are older kinds).
 pub(super) const RESERVES: [&str; 6] = [
     "reserve_transaction",
     "reserved_funds",
@@ -53,17 +52,17 @@ pub(super) const RESERVES: [&str; 6] = [
     "payment_network_reserve_release",
 ];
 
-/// Whether a movement of this kind is the platform's own business.
+/// Returns whether a movement of this kind is the platform's own business.
 pub(super) fn is_own(kind: &str) -> bool {
     KINDS.contains(&kind) || RESERVES.contains(&kind)
 }
 
-/// Whether a movement of this kind is money that the platform takes out of its balance.
+/// Returns whether a movement of this kind is money that the platform takes out of its balance.
 pub(super) fn pays_out(kind: &str) -> bool {
     kind == "payout"
 }
 
-/// The payouts that took more than the platform had of its own, newest first: what lacks now is theirs.
+/// Returns the payouts that took more than the platform had of its own, newest first: what is missing now is attributed to the newest ones.
 pub(super) fn takings(
     paid_out: &[BalanceTransaction],
     figures: &[Figure],
@@ -73,7 +72,7 @@ pub(super) fn takings(
     for figure in figures {
         // What Stripe keeps back was not paid out.
         let mut lacking = figure.reserved - figure.own;
-        // The newest stand first.
+        // The newest come first.
         for payout in paid_out {
             if payout.net.currency() != figure.currency || lacking <= Decimal::ZERO {
                 continue;
@@ -98,7 +97,7 @@ pub(super) fn takings(
     takings
 }
 
-/// Remembers movements that are the platform's own.
+/// Records movements that are the platform's own.
 pub(super) async fn record(
     db: &Db,
     movements: &[&BalanceTransaction],
@@ -132,27 +131,27 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// What an operator says of a movement.
+/// An operator's explanation of a movement.
 #[derive(Debug, Clone, Copy)]
 pub struct Explanation<'a> {
-    /// Which.
+    /// The movement.
     pub movement: &'a BalanceTransactionId,
-    /// Also when it is a user's money, of which nothing can be booked any more.
+    /// Whether it holds even for a user's money, for which nothing more can be booked.
     pub is_forced: bool,
-    /// What it was.
+    /// The reason: what the movement was.
     pub reason: &'a str,
 }
 
 /// A movement that is the platform's own from now on.
 #[derive(Debug)]
 pub struct Explained {
-    /// Which.
+    /// The movement.
     pub movement: BalanceTransaction,
-    /// What that means for a user, when it was one's.
+    /// The consequence for a user, if it was a user's money.
     pub means: Option<&'static str>,
 }
 
-/// What taking a movement of a user's money as the platform's own means.
+/// Returns the consequence for a user of taking a movement of a user's money as the platform's own.
 fn means(movement: &BalanceTransaction) -> &'static str {
     if movement.net.is_negative() {
         "the platform bears it, whoever got the money keeps it, and no wallet pays for it"
@@ -161,8 +160,8 @@ fn means(movement: &BalanceTransaction) -> &'static str {
     }
 }
 
-/// What a person can do about money that moved at Stripe for a transaction that has not booked it and will not.
-fn mend(movement: &BalanceTransaction) -> &'static str {
+/// Returns what an operator can do about money that moved at Stripe for a transaction that has not booked it and will not.
+fn fix(movement: &BalanceTransaction) -> &'static str {
     match movement.kind.as_str() {
         "charge" | "payment" => {
             "refund the payment in Stripe's dashboard and have the person pay again, then explain the refund as well"
@@ -178,7 +177,7 @@ fn mend(movement: &BalanceTransaction) -> &'static str {
     }
 }
 
-/// How a transaction has ended that has never booked anything on the platform's balance; none while it is open, or when it has.
+/// Returns the final stage of a transaction that has booked nothing on the platform's balance; `None` if it is open, or has booked something.
 async fn ended_without(db: &Db, id: TransactionId) -> Result<Option<Stage>, DbError> {
     let mut conn = db.conn().await?;
     let found = transactions::find(&mut conn, id).await?;
@@ -188,26 +187,20 @@ async fn ended_without(db: &Db, id: TransactionId) -> Result<Option<Stage>, DbEr
     else {
         return Ok(None);
     };
-    let row: IsBooked = sql(
+    let row: Only<Bool, bool> = sql(
         "SELECT EXISTS (SELECT 1 FROM ledger_entries WHERE transaction_id = $1 AND account = 'stripe:clearing') AS is_booked",
     )
     .bind::<SqlUuid, _>(id.uuid())
     .get_result(&mut *conn)
     .await?;
-    Ok((!row.is_booked).then_some(stage))
+    Ok((!row.value).then_some(stage))
 }
 
-#[derive(QueryableByName)]
-struct IsBooked {
-    #[diesel(sql_type = Bool)]
-    is_booked: bool,
-}
-
-/// Records, for a reason, that a movement is the platform's own business; gives it.
+/// Records, with a reason, that a movement is the platform's own business, and returns the movement.
 ///
 /// # Errors
-/// When Stripe does not know it, when it belongs to a transaction or gives one back, or when the database cannot be reached. By force only what a
-/// transaction has booked, or may still book, is refused.
+/// When Stripe does not have it, when it belongs to a transaction, or refunds or disputes one, or when Stripe or the database cannot be reached. If
+/// forced, only what a transaction has booked, or may still book, is refused.
 pub async fn explain(
     db: &Db,
     calls: &StripeCalls,
@@ -232,15 +225,15 @@ pub async fn explain(
     let attributed = Attributor::new(asker)
         .page(std::slice::from_ref(&movement))
         .await?;
-    let (mend, means) = (mend(&movement), means(&movement));
+    let (fix, means) = (fix(&movement), means(&movement));
     let refusal = match attributed.as_slice().first() {
-        // Only a transfer: a payment is booked by its event also when it comes too late, and what a refund that failed has moved comes back.
+        // Only for a transfer: a payment is booked by its event even if it comes too late, and what a failed refund has moved comes back.
         Some(Attribution::Transaction(of)) => match ended_without(db, *of).await? {
             Some(stage) if movement.kind == "transfer" => Some(ReconcileError::EndedWithout {
                 movement: id.clone(),
                 of: *of,
                 stage: stage.as_str(),
-                mend,
+                fix,
                 means,
             }),
             _ => return Err(ReconcileError::OfTransaction(id.clone(), *of)),
@@ -251,7 +244,7 @@ pub async fn explain(
         }) => Some(ReconcileError::NotInBooks {
             movement: id.clone(),
             of: *of,
-            mend,
+            fix,
             means,
         }),
         Some(Attribution::Missed { of: Some(of), .. }) => Some(ReconcileError::OfPayment {
@@ -272,7 +265,7 @@ pub async fn explain(
     Ok(Explained { movement, means })
 }
 
-/// Takes back, for a reason, that an operator has explained a movement; says whether one had.
+/// Withdraws, with a reason, an operator's explanation of a movement; returns whether there was one.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -284,7 +277,7 @@ pub async fn forget_explained(
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
     in_transaction!(db, conn => {
-        // What was recognised by its kind has no reason, and would be recognised again.
+        // A movement that was recognised by its kind has no reason, and would be recognised again.
         let gone = sql("DELETE FROM platform_movements WHERE id = $1 AND reason IS NOT NULL")
             .bind::<Text, _>(id.as_str())
             .execute(conn)
@@ -300,8 +293,8 @@ pub async fn forget_explained(
     })
 }
 
-/// Takes back that these movements were explained, if they were: each is of this transaction, which has booked something on the platform's balance by
-/// now. What an operator has given up came after all, and counts once.
+/// Withdraws the explanations of these movements, if there are any: each belongs to this transaction, which has booked something on the platform's
+/// balance by now. What an operator has given up was booked after all, and must count once.
 pub(super) async fn leave_out(
     db: &Db,
     booked: &[(&str, TransactionId)],
@@ -314,7 +307,7 @@ pub(super) async fn leave_out(
     let ids: Vec<&str> = booked.iter().map(|(id, _)| *id).collect();
     let transactions: Vec<Uuid> = booked.iter().map(|(_, of)| of.uuid()).collect();
     in_transaction!(db, conn => {
-        let gone: Vec<Gone> =
+        let gone: Vec<Only<Text, String>> =
             sql("DELETE FROM platform_movements USING unnest($1, $2) AS booked (movement, transaction_id)
                   WHERE id = booked.movement AND reason IS NOT NULL
                     AND EXISTS (SELECT 1 FROM ledger_entries e WHERE e.transaction_id = booked.transaction_id AND e.account = 'stripe:clearing')
@@ -324,11 +317,11 @@ pub(super) async fn leave_out(
                 .load(conn)
                 .await?;
         for row in &gone {
-            let is_it = |(id, _): &&(&str, TransactionId)| *id == row.id;
+            let is_it = |(id, _): &&(&str, TransactionId)| *id == row.value;
             let of: Vec<TransactionId> = booked.iter().find(is_it).map(|(_, of)| *of).into_iter().collect();
             let entry = AuditRecord {
                 transactions: &of,
-                detail: json!({ "id": row.id, "reason": "it is of a transaction by now" }),
+                detail: json!({ "id": row.value, "reason": "it is of a transaction by now" }),
                 ..AuditRecord::new(now, actor, "forget_explained_movement")
             };
             audit::record(conn, &entry).await?;
@@ -337,13 +330,7 @@ pub(super) async fn leave_out(
     })
 }
 
-#[derive(QueryableByName)]
-struct Gone {
-    #[diesel(sql_type = Text)]
-    id: String,
-}
-
-/// What an operator has written down that the platform owned on its balance before the books began, if one has.
+/// Returns what the platform owned on its balance before the ledger began, if an operator has recorded it.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -355,21 +342,15 @@ fn opening_id(currency: Currency) -> String {
     format!("opening:{}", currency.code())
 }
 
-#[derive(QueryableByName)]
-struct NetRow {
-    #[diesel(sql_type = Numeric)]
-    net: Decimal,
-}
-
 async fn find_opening(conn: &mut PgConn, id: &str) -> Result<Option<Decimal>, DbError> {
-    let rows: Vec<NetRow> = sql("SELECT net FROM platform_movements WHERE id = $1")
+    let rows: Vec<Only<Numeric, Decimal>> = sql("SELECT net FROM platform_movements WHERE id = $1")
         .bind::<Text, _>(id)
         .load(conn)
         .await?;
-    Ok(rows.as_slice().first().map(|row| row.net))
+    Ok(rows.as_slice().first().map(|row| row.value))
 }
 
-/// Records, for a reason, what the platform owned on its balance before the books began; the last word counts. Gives the one before.
+/// Records, with a reason, what the platform owned on its balance before the ledger began; the last record counts. Returns the one before.
 ///
 /// # Errors
 /// When the database cannot be reached.

@@ -1,4 +1,4 @@
-//! What a reconciliation says.
+//! The report of a reconciliation.
 
 use std::collections::BTreeMap;
 
@@ -6,44 +6,44 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::accounts::Accounts;
-use super::books::Books;
-use super::standing::Between;
+use super::ledger_snapshot::LedgerSnapshot;
+use super::reading::Between;
 use crate::ids::TransactionId;
 use crate::money::Currency;
 use crate::stripe::Balance;
 
-/// An event that has not come for so long is lost: nobody has to look before.
+/// An event that has not come for this long is lost; before that, no operator is needed.
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(10);
 
-/// Why Stripe and the books probably differ.
+/// Why Stripe and the ledger probably differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// It is under way: the next step is a job's, or Stripe's.
     InFlight,
     /// Stripe's fee has not been booked.
     FeeNotBooked,
-    /// Stripe did it, and its event has not come or was not understood.
+    /// Stripe has done it, and its event has not come or was not understood.
     EventNotReceived,
-    /// Nobody asked us, and no payment of ours is behind it.
+    /// It was not requested by us, and no payment of ours is behind it.
     MadeOutside,
-    /// Its metadata names a transaction of ours that these books do not hold: a backup that is older than Stripe, for example.
+    /// Its metadata names a transaction of ours that the database does not have, for example after an old backup was restored.
     NotInBooks,
-    /// The books say it and Stripe knows nothing of it.
+    /// The ledger has it and Stripe does not.
     MissingAtStripe,
-    /// Both know it, with different amounts.
+    /// Both have it, with different amounts.
     AmountDiffers,
     /// It was settled in another currency than it was booked in.
     OtherCurrency,
-    /// The connected account was asked, and holds less than the books say: a payout of which its event has not come, or money that left it otherwise.
+    /// The connected account was read, and holds less than the ledger says: the event of a payout has not come, or money left it otherwise.
     AccountHoldsLess,
-    /// The account is closed or no longer connected, so that it cannot be asked.
+    /// The account is closed or no longer connected, so that it cannot be read.
     AccountAway,
     /// The platform paid out to its own bank what was not its own.
     TakenFromUsers,
 }
 
 impl Cause {
-    /// A few words.
+    /// Returns a short description.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl Cause {
     }
 }
 
-/// What differs.
+/// The subject of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// A movement that belongs to no transaction of ours.
@@ -80,34 +80,34 @@ pub enum Subject {
     Account(String),
 }
 
-/// Something that Stripe and the books do not agree about.
+/// Something about which Stripe and the ledger do not agree.
 #[derive(Debug, Clone)]
 pub struct Difference {
-    /// What.
+    /// What it is about.
     pub subject: Subject,
-    /// The transaction it belongs to, or gives back.
+    /// The transaction that it belongs to, refunds, disputes or names.
     pub transaction: Option<TransactionId>,
-    /// What Stripe has more than the books, in major units; negative when it has less.
+    /// By how much Stripe has more than the ledger, in major units; negative if it has less.
     pub amount: Decimal,
-    /// In which currency.
+    /// The currency.
     pub currency: Currency,
-    /// For how long.
+    /// For how long it has existed.
     pub age: TimeDelta,
-    /// Why, probably.
+    /// The probable cause.
     pub cause: Cause,
-    /// Whether that is nothing to look at.
+    /// Whether the cause explains it, so that no operator is needed.
     pub explained: bool,
 }
 
 impl Difference {
-    /// Whether it may be gone in a moment: an event on its way takes a second, one that no webhook brings is asked for after a quiet minute.
+    /// Returns whether it may be gone in a moment: an event on its way takes a second, and one that no webhook brings is read after a quiet minute.
     #[must_use]
     pub fn is_on_its_way(&self) -> bool {
         let waits = matches!(self.cause, Cause::EventNotReceived | Cause::AccountHoldsLess);
         !self.explained && waits && self.age < ON_ITS_WAY
     }
 
-    /// What it is about: the subject of its alarm.
+    /// Returns what it is about: the subject of its alarm.
     #[must_use]
     pub fn about(&self) -> String {
         match (&self.subject, self.transaction) {
@@ -117,7 +117,7 @@ impl Difference {
         }
     }
 
-    /// The same with what is known of it.
+    /// Returns a description with everything that is known about it.
     #[must_use]
     pub fn in_words(&self) -> String {
         let what = match &self.subject {
@@ -143,32 +143,32 @@ impl Difference {
 /// The standing sums of one currency, in major units.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    /// Which.
+    /// The currency.
     pub currency: Currency,
     /// What the platform holds at Stripe, pending money included.
     pub balance: Decimal,
     /// −Σ `stripe:clearing`: what it should hold for the wallets.
     pub clearing: Decimal,
-    /// What of it is known to be the platform's own.
+    /// The part of the balance that is known to be the platform's own.
     pub own: Decimal,
-    /// What of that Stripe keeps back in reserve: negative.
+    /// What of the platform's own Stripe keeps back in reserve: negative.
     pub reserved: Decimal,
-    /// What the differences of movements and transactions explain.
+    /// The sum of the differences of movements and transactions.
     pub differences: Decimal,
-    /// What nothing explains: zero.
+    /// The rest, which nothing explains: zero if all is well.
     pub rest: Decimal,
-    /// What connected accounts hold, and payouts that are not paid.
+    /// What connected accounts hold, with payouts that are not paid yet.
     pub connected: Decimal,
-    /// −Σ `stripe:in_transit`: what they should.
+    /// −Σ `stripe:in_transit`: what connected accounts should hold.
     pub in_transit: Decimal,
-    /// Σ of all entries: zero.
+    /// Σ of all entries: zero if all is well.
     pub all: Decimal,
-    /// Whether a rest says something. It does not when the balance moved at the moment it was read.
+    /// Whether a rest is meaningful. It is not if the balance moved while it was read.
     pub is_checked: bool,
 }
 
 impl Figure {
-    /// Nothing of a currency.
+    /// Returns the figure of a currency without any sums.
     pub(super) const fn blank(currency: Currency) -> Self {
         Self {
             currency,
@@ -185,52 +185,52 @@ impl Figure {
         }
     }
 
-    /// Whether the sums are what they should be, differences apart.
+    /// Returns whether the sums are what they should be, apart from the differences.
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.rest.is_zero() && self.all.is_zero()
     }
 
-    /// Whether they are not. Neither is so when they could not be checked.
+    /// Returns whether the sums are known not to be what they should be. If they could not be checked, they neither hold nor differ.
     #[must_use]
     pub const fn differs(&self) -> bool {
         !self.all.is_zero() || (self.is_checked && !self.rest.is_zero())
     }
 }
 
-/// What was compared and found.
+/// The result of a reconciliation.
 #[derive(Debug, Clone)]
 pub struct Reconciliation {
-    /// From when on.
+    /// The beginning of the period.
     pub since: DateTime<Utc>,
-    /// When.
+    /// When it was made.
     pub at: DateTime<Utc>,
-    /// Movements of the platform's balance.
+    /// The number of movements of the platform's balance.
     pub movements: u64,
-    /// Transactions on which Stripe and the books agree.
+    /// The number of transactions on which Stripe and the ledger agree.
     pub matched: u64,
-    /// Movements of the platform's own money.
+    /// The number of movements of the platform's own money.
     pub own: u64,
-    /// One for each currency.
+    /// The figure of each currency.
     pub figures: Vec<Figure>,
-    /// What does not match.
+    /// The differences, explained or not.
     pub differences: Vec<Difference>,
 }
 
 impl Reconciliation {
-    /// The differences that somebody has to look at.
+    /// Returns the differences that need an operator.
     pub fn unexplained(&self) -> impl Iterator<Item = &Difference> {
         self.differences.iter().filter(|difference| !difference.explained)
     }
 
-    /// Those of them that are no event on its way: what an unattended comparison raises alarms for.
+    /// Returns those of them that are not events on their way: an unattended comparison raises alarms for these.
     pub fn alarming(&self) -> impl Iterator<Item = &Difference> {
         self.unexplained()
             .filter(|difference| !difference.is_on_its_way())
     }
 
-    /// Whether an alarm about this movement, account, transaction or currency is not over, although it may not have been raised again: only
-    /// so many are at once, and a sum that could not be checked may differ still.
+    /// Returns whether an alarm about this movement, account, transaction or currency must stay open even if it was not raised again: only so
+    /// many are raised at once, and a sum that could not be checked may still differ.
     #[must_use]
     pub fn may_still_differ(&self, subject: &str) -> bool {
         let mut open = self.figures.iter().filter(|figure| !figure.holds());
@@ -238,19 +238,19 @@ impl Reconciliation {
             || open.any(|figure| figure.currency.code() == subject)
     }
 
-    /// Whether nothing is alarming and no sum differs.
+    /// Returns whether nothing is alarming and no sum differs.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.alarming().next().is_none() && !self.figures.iter().any(Figure::differs)
     }
 
-    /// Whether everything is explained and every sum holds.
+    /// Returns whether everything is explained and every sum holds.
     #[must_use]
     pub fn is_explained(&self) -> bool {
         self.unexplained().next().is_none() && self.figures.iter().all(Figure::holds)
     }
 
-    /// What does not agree, in words: differences, and sums that do not hold. None when nothing is known to differ.
+    /// Returns what does not agree, in words: differences, and sums that do not hold; `None` if nothing is known to differ.
     #[must_use]
     pub fn verdict(&self) -> Option<String> {
         let count = self.unexplained().count();
@@ -275,16 +275,16 @@ impl Reconciliation {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    /// Whether something is known not to agree. When it does not differ and is not explained either, a sum could not be checked.
+    /// Returns whether something is known not to agree. If it is neither this nor [`Self::is_explained`], a sum could not be checked.
     #[must_use]
     pub fn differs(&self) -> bool {
         self.unexplained().next().is_some() || self.figures.iter().any(Figure::differs)
     }
 }
 
-/// The standing sums; `differences` are those of the platform's balance.
+/// Returns the standing sums; `differences` are those of the platform's balance.
 pub(super) fn figures(
-    books: &Books,
+    snapshot: &LedgerSnapshot,
     balance: &Balance,
     between: &Between,
     accounts: &Accounts,
@@ -294,7 +294,7 @@ pub(super) fn figures(
     let mut of = |currency, add: &dyn Fn(&mut Figure)| {
         add(figures.entry(currency).or_insert_with(|| Figure::blank(currency)));
     };
-    for sums in &books.sums {
+    for sums in &snapshot.sums {
         of(sums.currency, &|figure| {
             figure.clearing += sums.clearing;
             figure.in_transit += sums.in_transit;
@@ -320,7 +320,7 @@ pub(super) fn figures(
         .collect()
 }
 
-/// With its rest. A balance that was read between movements stands for that part of them which leaves none, if there is one.
+/// Adds the rest to a figure. A balance that was read between movements is taken to contain just as many of them as leave no rest, if possible.
 fn settled(mut figure: Figure, between: &Between) -> Figure {
     let lacks = between.lacks(figure.currency);
     let rest = figure.balance - figure.clearing - figure.own - figure.differences;

@@ -1,7 +1,7 @@
-//! Locking what a batch touches: jobs, then wallets, then transactions, each in the order of their ids.
+//! Locking everything that a batch touches: jobs, then wallets, then the steps' transactions, each in the order of their ids; then the
+//! transactions related to those and, for cancellations, their other jobs.
 //!
-//! Lock and read are the same statement for each kind of row, after the locks before it are held, so that what is read is what
-//! the locks protect.
+//! What is read is read after the rows before it have been locked, so that it is what the locks protect.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,29 +13,29 @@ use crate::debts::{self, Cause};
 use crate::flows::Command;
 use crate::ids::{JobId, TransactionId, WalletId};
 use crate::jobs;
-use crate::ledger::{Books, suspended_of};
+use crate::ledger::{LockedBalances, suspended_of};
 use crate::money::Money;
 use crate::stripe;
 use crate::transactions::{self, ExternalRef, RefKind, Transaction, returns_of};
 use crate::wallets;
 
-/// What the batch has locked.
+/// The rows that the batch has locked, and what was read under these locks.
 pub(super) struct Locked {
-    /// The fence of each job that still exists.
+    /// The fence of each job that still exists and is not parked.
     pub(super) fences: HashMap<JobId, i64>,
-    /// The jobs of steps of which somebody else holds a row.
+    /// The jobs whose steps are left out, because another session holds one of their rows.
     pub(super) held: HashSet<JobId>,
-    /// The wallets: of the steps, and those in which their owners owe; where a step may make a debt, all of its owner's.
-    pub(super) books: Books,
-    /// For each wallet in which something is owed, what caused the oldest of it.
+    /// The wallets of the steps, and those in which their owners owe; where a step may create a debt, all of its owner's in the currency.
+    pub(super) balances: LockedBalances,
+    /// For each wallet in which something is owed, the transaction that caused the oldest unpaid part of it.
     pub(super) causes: HashMap<WalletId, TransactionId>,
-    /// The transactions, with those they relate to, what else relates to those, and what brought that back.
+    /// The transactions of the steps, their originals, what else relates to those originals, and what became of that later.
     pub(super) transactions: HashMap<TransactionId, Transaction>,
-    /// Of the Stripe objects that the steps book once, or that they depend on, those that are booked.
+    /// Those Stripe objects that the steps book once, or on which they depend, and that are booked already.
     pub(super) booked: HashSet<(RefKind, String)>,
-    /// The transactions that the Stripe objects of the steps lead to already.
+    /// The transactions to which the Stripe objects of the steps lead already.
     pub(super) owners: HashMap<(RefKind, String), TransactionId>,
-    /// What of the deposits whose steps decide about it lies in suspense.
+    /// The amounts in suspense of those transactions whose steps decide about them.
     pub(super) suspended: HashMap<TransactionId, Vec<Money>>,
     /// The transactions to cancel for which a call that moves money may have been sent.
     pub(super) money_sent: HashSet<TransactionId>,
@@ -55,8 +55,8 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
     let named = wallets_of(&mut live.iter());
     let may_owe = wallets_of(&mut live.iter().filter(|step| step.command.may_owe()));
     let (balances, held_wallets) = wallets::lock_balances(conn, &named, &may_owe, patience).await?;
-    let books = Books::new(balances);
-    let causes = causes(conn, &books).await?;
+    let balances = LockedBalances::new(balances);
+    let causes = causes(conn, &balances).await?;
     let mut leave_out = |live: &mut Vec<&Step>, is_held: &dyn Fn(&Step) -> bool| {
         live.retain(|step| {
             let is_held = is_held(step);
@@ -79,7 +79,7 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
         }
     };
     leave_out(&mut live, &|step| held_transactions.contains(&step.transaction));
-    // After their own transactions, against the order of ids: all of a family share the wallet that is locked before them.
+    // Locked after the steps' own transactions, against the order of ids: a whole family shares a wallet, which is locked already.
     lock_families(conn, &mut transactions).await?;
     Ok(Locked {
         causes,
@@ -89,25 +89,28 @@ pub(super) async fn lock(conn: &mut PgConn, steps: &[Step], patience: Patience) 
         money_sent: money_sent(conn, &live).await?,
         fences,
         held,
-        books,
+        balances,
         transactions,
     })
 }
 
-/// Whether nobody else has claimed the job of this step since.
+/// Returns whether the claim of this step is valid: its job still exists, is not parked, and has not been claimed again.
 pub(super) fn is_valid(fences: &HashMap<JobId, i64>, step: &Step) -> bool {
     fences.get(&step.claim.job) == Some(&step.claim.fence)
 }
 
-/// What caused the debts of these wallets; nothing is asked when nobody owes.
-async fn causes(conn: &mut PgConn, books: &Books) -> Result<HashMap<WalletId, TransactionId>, DbError> {
-    let owing: Vec<(WalletId, Money)> = books.owing().collect();
-    let causes = debts::causes(conn, &owing).await?;
+/// Returns what caused the oldest debt of each of these wallets. Without debts, the database is not queried.
+async fn causes(
+    conn: &mut PgConn,
+    balances: &LockedBalances,
+) -> Result<HashMap<WalletId, TransactionId>, DbError> {
+    let debts: Vec<(WalletId, Money)> = balances.debts().collect();
+    let causes = debts::causes(conn, &debts).await?;
     let oldest = |(wallet, of_it): (WalletId, Vec<Cause>)| Some((wallet, of_it.last()?.transaction));
     Ok(causes.into_iter().filter_map(oldest).collect())
 }
 
-/// The transactions that the locked ones give back, what else gives those back, and what brought that back to the giver.
+/// Locks the originals of the locked transactions, what else relates to those originals, and what became of that later.
 async fn lock_families(
     conn: &mut PgConn,
     transactions: &mut HashMap<TransactionId, Transaction>,
@@ -120,7 +123,7 @@ async fn lock_families(
         return Ok(());
     }
     let siblings = transactions::lock_related_to(conn, &originals).await?;
-    // One that comes after this look is not counted yet, which grants less and never more.
+    // A return that is committed after this read is not counted yet, so that less may be granted, never more.
     let returns = returns_of(conn, siblings.values()).await?;
     for (id, transaction) in transactions::lock(conn, &originals, Patience::Wait)
         .await?
@@ -159,7 +162,7 @@ async fn owners(
         .collect())
 }
 
-/// Their rows are locked, so that nothing of it is moved before the commit.
+/// Returns what lies in suspense for the transactions whose steps decide about it. Their rows are locked, so none of it moves before the commit.
 async fn suspended(
     conn: &mut PgConn,
     steps: &[&Step],
@@ -173,7 +176,7 @@ async fn suspended(
     Ok(suspended)
 }
 
-/// The jobs of these transactions are locked first, so that no worker begins a call between this look and the commit.
+/// Locks the jobs of the transactions to cancel before it reads their calls, so that no worker begins a call before the commit.
 async fn money_sent(conn: &mut PgConn, steps: &[&Step]) -> Result<HashSet<TransactionId>, DbError> {
     let ids: Vec<Uuid> = steps
         .iter()

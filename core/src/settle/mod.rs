@@ -1,10 +1,10 @@
-//! The one door through which money moves and a status changes.
+//! Settlement: the one function through which money moves and a status changes.
 //!
-//! A worker's result, a webhook and a second worker all come here. In one database transaction: the jobs are locked and those
-//! with an older fence dropped; then the wallets, then the transactions, each in the order of their ids; the flows decide in
-//! memory, one step after the other; then balances, entries, statuses, timeline, references, follow-up jobs, the audit record
-//! and the ends of the jobs are written by a handful of statements, however many steps there are. A single step is a batch of
-//! one. A step that is stale, refused or contradictory never takes its neighbours with it.
+//! The results of workers, of second workers on the same job, and of webhooks all come here. In one database transaction, the jobs are
+//! locked, and steps with an older fence dropped; then the wallets and then the transactions are locked, each in the order of their ids;
+//! the flows decide in memory, one step after the other; then balances, entries, statuses, timeline, references, follow-up jobs, the audit
+//! record and the ends of the jobs are written by a few statements, of which only those for follow-up jobs, alarms and debts grow in number. A single step is a batch of one.
+//! A step that is stale, refused or contradictory does not affect its neighbours.
 
 mod lock;
 mod plan;
@@ -16,19 +16,19 @@ mod tests;
 use uuid::Uuid;
 
 use crate::audit::Actor;
-use crate::chaos::{self, Point};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError, Patience, in_transaction};
+use crate::failpoints::{self, Point};
 use crate::feed::Announcer;
 use crate::flows::{Command, Contradiction};
 use crate::ids::{SharedIds, TransactionId, WalletId};
 use crate::jobs::{Claim, QueueName};
 use crate::transactions::{FailureReason, Stage};
 
-/// One thing to do to one transaction.
+/// One command for one transaction.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// The job whose effect this is: a step of a job that somebody else has claimed since changes nothing.
+    /// The claim of the job whose effect this is. If the job has been claimed again since, the step changes nothing.
     pub claim: Claim,
     /// Whether the job ends with the step.
     pub ends_job: bool,
@@ -36,18 +36,18 @@ pub struct Step {
     pub transaction: TransactionId,
     /// The wallets to lock: those of the transaction.
     pub wallets: Vec<WalletId>,
-    /// What to do.
+    /// The command to carry out.
     pub command: Command,
-    /// The stored Stripe event that is processed by it.
+    /// The stored Stripe event that the step processes, if it processes one.
     pub stripe_event: Option<String>,
-    /// How far the transaction was when it was decided what to do, if that decided it.
+    /// The stage of the transaction when the command was decided, if the decision depends on it.
     pub seen_at: Option<Stage>,
-    /// Whether nothing is written when it would end the transaction without its effect.
+    /// Whether nothing is written if the step would only fail the transaction.
     pub keeps_refusals: bool,
 }
 
 impl Step {
-    /// A step that is the effect of a job.
+    /// Creates a step that is the effect of a job, and with which the job ends.
     #[must_use]
     pub fn new(
         claim: Claim,
@@ -67,22 +67,22 @@ impl Step {
         }
     }
 
-    /// What to do was decided by looking at a transaction at this stage: should it have gone on and the step no longer follow, that is
-    /// no contradiction but [`Outcome::Overtaken`].
+    /// Notes that the command was decided by the transaction's stage, which was this one: if the transaction has moved on and the step no longer
+    /// follows, the outcome is no contradiction but [`Outcome::Overtaken`].
     #[must_use]
     pub const fn seen_at(mut self, stage: Stage) -> Self {
         self.seen_at = Some(stage);
         self
     }
 
-    /// A step after which the job goes on.
+    /// Makes it a step after which the job continues.
     #[must_use]
     pub fn before_others(mut self) -> Self {
         self.ends_job = false;
         self
     }
 
-    /// A step that writes nothing when it would end the transaction without its effect: whoever asks looks first whether the effect has come about.
+    /// Makes it a step that writes nothing if it would only fail the transaction: the caller first checks whether its effect has come about anyway.
     #[must_use]
     pub const fn unless_refused(mut self) -> Self {
         self.keeps_refusals = true;
@@ -97,46 +97,46 @@ impl Step {
     }
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Written; the transaction is now at this stage.
+    /// The step was written; the transaction is now at this stage.
     Applied(Stage),
-    /// It had happened before; the job ended, nothing else changed.
+    /// The step had happened before: the job ended, nothing else changed.
     AlreadyApplied,
-    /// Somebody else has claimed the job since: nothing changed.
+    /// The job has been claimed again, parked or ended since: nothing changed.
     StaleFence,
-    /// It cannot follow what has happened: an alarm was raised, the job ended, nothing else changed.
+    /// The step contradicts what has happened: an alarm was raised, the job ended, nothing else changed.
     Contradiction(Contradiction),
-    /// The transaction has gone on since it was looked at, and the step, which was decided by that look, no longer follows: nothing changed,
-    /// neither by this step nor by those of its job after it. Whoever looks again decides anew.
+    /// The transaction has moved on since it was read, and the step, which was decided by its stage, no longer follows: nothing changed, neither by
+    /// this step nor by the later steps of its job. The caller reads the object again and decides again.
     Overtaken,
-    /// It would end the transaction without its effect, for this reason, and was to be written only with it: nothing changed, neither by this step nor by those of its
-    /// job after it. Only of [`Step::unless_refused`].
+    /// The step would only fail the transaction, for this reason, which the caller did not want: nothing changed, neither by this step nor by the
+    /// later steps of its job. Only with [`Step::unless_refused`].
     Refused(FailureReason),
-    /// Its Stripe object leads to another transaction already: an alarm was raised, and nothing else changed, neither by this step nor by those
-    /// of its job after it, which is a person's business.
+    /// The step's Stripe object leads to another transaction already: an alarm was raised, and nothing else changed, neither by this step nor by
+    /// the later steps of its job. It needs an operator.
     ForeignObject(String),
-    /// There is no such transaction: the job ended, an alarm was raised.
+    /// There is no such transaction: an alarm was raised, and the job ended.
     UnknownTransaction,
-    /// Somebody else holds one of its rows at this moment: nothing changed, and it is to be tried again. Only of
+    /// Another session holds one of the step's rows at this moment: nothing changed, and the step is to be tried again. Only with
     /// [`Settler::settle_what_is_free`].
     Held,
 }
 
-/// What a settlement did.
+/// The result of a settlement.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// One for each step, in their order.
+    /// The outcome of each step, in the order of the steps.
     pub outcomes: Vec<Outcome>,
-    /// Queues that have new jobs since: worth waking a dispatcher.
+    /// The queues that have new jobs, whose dispatchers are worth waking.
     pub queues: Vec<QueueName>,
-    /// Rows that changed beside those of the steps: what was taken for debts, and the wallets behind it.
+    /// The ids of other rows that changed than those of the steps: debt payments, and the wallets concerned.
     beside: Vec<Uuid>,
 }
 
 impl Settled {
-    /// The outcome of the only step.
+    /// Returns the outcome of the only step.
     #[must_use]
     pub fn single(&self) -> Option<&Outcome> {
         self.outcomes.first()
@@ -154,7 +154,7 @@ pub struct Settler {
 }
 
 impl Settler {
-    /// A settler that writes as `actor`.
+    /// Creates a settler that writes as `actor`.
     #[must_use]
     pub fn new(db: Db, clock: SharedClock, ids: SharedIds, actor: Actor) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl Settler {
         }
     }
 
-    /// The same settler, which tells whoever watches what it has changed, after the commit.
+    /// Makes the settler announce to subscribers what it has changed, after the commit.
     #[must_use]
     pub fn announcing(mut self, announcer: Announcer) -> Self {
         self.announcer = Some(announcer);
@@ -176,14 +176,14 @@ impl Settler {
     /// Carries out these steps, in their order, in one database transaction.
     ///
     /// # Errors
-    /// When the database cannot be reached or a row is inconsistent; then nothing was written, or, after a failed commit, all of it
-    /// may have been: asking again is safe.
+    /// When the database cannot be reached or a row is inconsistent; then nothing was written, or, after a failed commit, possibly
+    /// everything: repeating the call is safe.
     pub async fn settle(&self, steps: &[Step]) -> Result<Settled, DbError> {
         self.settle_with(steps, Patience::Wait).await
     }
 
-    /// The same, without those steps whose job, wallets or transaction somebody else holds ([`Outcome::Held`]): an operator's session or a long
-    /// report delays what it holds and nothing else. What is not known beforehand to be touched is waited for at most 250 ms.
+    /// Carries out these steps, except those whose job, wallets or transaction another session holds ([`Outcome::Held`]): an operator's session or
+    /// a long report delays only the steps that need what it holds. For rows that are not known beforehand, it waits at most 250 ms.
     ///
     /// # Errors
     /// As [`Settler::settle`].
@@ -203,7 +203,7 @@ impl Settler {
         let mut changed = changed(steps, &settled.outcomes);
         changed.extend(settled.beside.iter().copied());
         if !changed.is_empty() {
-            chaos::reach(Point::SettleCommitSent).await;
+            failpoints::reach(Point::SettleCommitSent).await;
         }
         if let Some(announcer) = &self.announcer {
             announcer.announce(changed);
@@ -212,7 +212,7 @@ impl Settler {
     }
 }
 
-/// The ids of the rows that these steps have changed.
+/// Returns the ids of the rows that these steps have changed.
 fn changed(steps: &[Step], outcomes: &[Outcome]) -> Vec<Uuid> {
     let applied = |(_, outcome): &(&Step, &Outcome)| matches!(outcome, Outcome::Applied(_));
     let ids = |(step, _): (&Step, &Outcome)| {

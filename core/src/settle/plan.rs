@@ -11,7 +11,7 @@ use crate::db::DbError;
 use crate::flows::{Command, Context, Contradiction, Decided, Decision, decide};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, NewJob, QueueName};
-use crate::ledger::{Account, Books, Caught, Leg, PostingError};
+use crate::ledger::{Account, Collected, Leg, LockedBalances, PostingError};
 use crate::money::{Money, MoneyError};
 use crate::transactions::{
     Advance, ExternalRef, FailureCode, FailureReason, Flow, RefKind, Stage, Transaction,
@@ -19,17 +19,17 @@ use crate::transactions::{
 
 /// A decision to write.
 pub(super) struct Planned {
-    /// Whose effect it is.
+    /// The claim of the job whose effect it is.
     pub(super) claim: Claim,
     pub(super) transaction: TransactionId,
     pub(super) wallets: Vec<WalletId>,
-    /// The stage it had before; the write is conditional on it.
+    /// The stage of the transaction before; the write is conditional on it.
     pub(super) from: Stage,
     pub(super) decision: Decision,
 }
 
 impl Planned {
-    /// The stage it has after.
+    /// Returns the stage of the transaction after the decision.
     pub(super) fn to(&self) -> Stage {
         self.decision.to.unwrap_or(self.from)
     }
@@ -47,18 +47,18 @@ impl Planned {
 /// Everything that one batch writes.
 pub(super) struct Plan {
     pub(super) outcomes: Vec<Outcome>,
-    pub(super) books: Books,
+    pub(super) balances: LockedBalances,
     booked: HashSet<(RefKind, String)>,
     owners: HashMap<(RefKind, String), TransactionId>,
     suspended: HashMap<TransactionId, Vec<Money>>,
     money_sent: HashSet<TransactionId>,
     pub(super) planned: Vec<Planned>,
-    /// What is taken for debts: transactions that nobody asked for, opened and completed here.
+    /// The debt payments: transactions that nobody requested, opened and completed here.
     pub(super) opened: Vec<Transaction>,
     causes: HashMap<WalletId, TransactionId>,
     pub(super) finished: Vec<Claim>,
     pub(super) processed_events: Vec<String>,
-    /// Kind, subject, message.
+    /// The alarms to raise: kind, subject and message.
     pub(super) alarms: Vec<(AlarmKind, String, String)>,
 }
 
@@ -91,7 +91,7 @@ impl Plan {
             .opened
             .iter()
             .flat_map(|payment| [payment.id.uuid(), payment.wallet_id.uuid()]);
-        let debtors = self.books.changed().map(|(id, _)| id.uuid());
+        let debtors = self.balances.changed().map(|(id, _)| id.uuid());
         let beside = if self.opened.is_empty() {
             Vec::new()
         } else {
@@ -105,10 +105,10 @@ impl Plan {
     }
 }
 
-/// `ids` and `now` are for what is opened on the way.
+/// Plans the steps. `ids` and `now` are for the debt payments that are opened on the way.
 ///
 /// # Errors
-/// When what a wallet brings for a debt cannot become a transaction: then nothing of the plan may be written.
+/// When a debt payment cannot be opened as a transaction: then nothing of the plan may be written.
 pub(super) fn plan(
     locked: Locked,
     steps: &[Step],
@@ -118,7 +118,7 @@ pub(super) fn plan(
     let Locked {
         fences,
         held,
-        books,
+        balances,
         causes,
         mut transactions,
         booked,
@@ -128,7 +128,7 @@ pub(super) fn plan(
     } = locked;
     let mut plan = Plan {
         outcomes: Vec::with_capacity(steps.len()),
-        books,
+        balances,
         booked,
         owners,
         suspended,
@@ -140,7 +140,7 @@ pub(super) fn plan(
         processed_events: Vec::new(),
         alarms: Vec::new(),
     };
-    // Jobs whose later steps are left out, and why.
+    // The jobs whose later steps are left out, and the outcome of these.
     let mut stopped: HashMap<JobId, Outcome> = HashMap::new();
     for step in steps {
         if let Some(why) = stopped.get(&step.claim.job) {
@@ -211,9 +211,9 @@ fn plan_one(
     {
         return Ok(Outcome::Refused(reason.clone()));
     }
-    let mut caught = plan.books.book(&decision.legs, decision.owes);
-    if let Err(error) = caught {
-        // The money itself stands in the way: the flow's own refusal, if at this stage it has one.
+    let mut collected = plan.balances.book(&decision.legs, decision.owes);
+    if let Err(error) = collected {
+        // The wallet cannot take the posting: the flow's own refusal applies, if it has one at this stage.
         let Some(reason) = refusal(&step.command, error) else {
             return Ok(contradiction(plan, step, error.into()));
         };
@@ -225,8 +225,8 @@ fn plan_one(
             return Ok(Outcome::Refused(reason));
         }
         decision = instead;
-        caught = plan.books.book(&decision.legs, decision.owes);
-        if caught.is_err() {
+        collected = plan.balances.book(&decision.legs, decision.owes);
+        if collected.is_err() {
             return Ok(contradiction(plan, step, error.into()));
         }
     }
@@ -255,36 +255,42 @@ fn plan_one(
         from,
         decision,
     });
-    for one in caught.into_iter().flatten() {
+    for one in collected.into_iter().flatten() {
         plan.open_payment(step.claim, one, TransactionId::from_uuid(ids.next()), now)?;
     }
     Ok(Outcome::Applied(stage))
 }
 
 impl Plan {
-    /// The object of a command and the transaction that it leads to already, if it does.
+    /// Returns the Stripe object of a command and the transaction to which it leads already, if it does.
     fn owner_of(&self, command: &Command) -> Option<(String, TransactionId)> {
         let object = command.object()?;
         let owner = self.owners.get(&key(&object))?;
         Some((object.id().to_owned(), *owner))
     }
 
-    /// What was taken of a wallet for a debt is a transaction of its owner's, whoever brought the money. The balances have been changed for it by
-    /// now, so there is no going on without it.
+    /// Opens the debt payment for what was collected from a wallet: a transaction of the wallet's owner, whatever brought the money. The balances
+    /// have been changed for it already, so an error here ends the whole batch.
     fn open_payment(
         &mut self,
         claim: Claim,
-        caught: Caught,
+        collected: Collected,
         id: TransactionId,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
-        let owner = self.books.wallet(caught.from).map(|wallet| wallet.user_id);
-        let owner = owner.ok_or_else(|| DbError::inconsistent("wallets", "id", caught.from))?;
-        let mut payment =
-            Transaction::accepted(id, Flow::DebtPayment, caught.from, owner, caught.amount, now);
-        payment.related_transaction_id = self.causes.get(&caught.debtor).copied();
+        let owner = self.balances.wallet(collected.from).map(|wallet| wallet.user_id);
+        let owner = owner.ok_or_else(|| DbError::inconsistent("wallets", "id", collected.from))?;
+        let mut payment = Transaction::accepted(
+            id,
+            Flow::DebtPayment,
+            collected.from,
+            owner,
+            collected.amount,
+            now,
+        );
+        payment.related_transaction_id = self.causes.get(&collected.debtor).copied();
         let no_relatives = Context {
-            books: &self.books,
+            balances: &self.balances,
             original: None,
             relatives: &[],
             suspended: &[],
@@ -306,7 +312,7 @@ impl Plan {
         Ok(())
     }
 
-    /// What the steps that follow see in suspense. An amount that does not fit is left to the ledger, which has refused it.
+    /// Updates the amounts in suspense that later steps see. If a sum is out of range, the amount stays as it was.
     fn follow_suspense(&mut self, transaction: TransactionId, legs: &[Leg]) {
         let amounts = self.suspended.entry(transaction).or_default();
         for leg in legs.iter().filter(|leg| leg.account == Account::SUSPENSE) {
@@ -318,7 +324,7 @@ impl Plan {
         }
     }
 
-    /// What the flow makes of the command, given everything as the steps before have left it.
+    /// Lets the flow decide about the command, given everything as the earlier steps have left it.
     fn ask(
         &self,
         transactions: &HashMap<TransactionId, Transaction>,
@@ -344,7 +350,7 @@ impl Plan {
         let depends_on = command.depends_on().iter().copied();
         let known_as: Vec<RefKind> = depends_on.filter(|kind| is_booked(*kind)).collect();
         let context = Context {
-            books: &self.books,
+            balances: &self.balances,
             original,
             relatives: &relatives,
             suspended: self.suspended.get(&transaction.id).map_or(&[], Vec::as_slice),
@@ -365,7 +371,7 @@ fn contradiction(plan: &mut Plan, step: &Step, why: Contradiction) -> Outcome {
     Outcome::Contradiction(why)
 }
 
-/// What the owner reads when a posting is impossible; none for commands that report what has already happened outside.
+/// Returns what the owner reads when a posting is impossible, or `None` for commands that report what has already happened outside.
 fn refusal(command: &Command, error: PostingError) -> Option<FailureReason> {
     if !matches!(command, Command::Execute | Command::Hold) {
         return None;
@@ -390,7 +396,7 @@ fn refusal(command: &Command, error: PostingError) -> Option<FailureReason> {
     }
 }
 
-/// What a reference is found by: the same object can lead to several transactions, each in another way.
+/// Returns the key of a reference. It includes the kind, since one object can lead to several transactions, each by another kind.
 fn key(reference: &ExternalRef) -> (RefKind, String) {
     (reference.kind(), reference.id().to_owned())
 }
@@ -401,7 +407,7 @@ fn set<T: Clone>(column: &mut Option<T>, change: &Option<T>) {
     }
 }
 
-/// What the following steps of the batch see.
+/// Applies a decision to the transaction that the later steps of the batch see.
 pub(super) fn advance(transaction: &mut Transaction, decision: &Decision) {
     if let Some(stage) = decision.to {
         transaction.stage = stage;

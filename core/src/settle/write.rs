@@ -1,4 +1,4 @@
-//! Writing a planned batch: one statement for each kind of row.
+//! Writing a planned batch: one statement for each kind of row that every step writes, and one for each follow-up job, alarm and debt payment.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -21,7 +21,7 @@ pub(super) async fn write(
     plan: &Plan,
 ) -> Result<(), DbError> {
     open_payments(conn, ids, actor, now, plan).await?;
-    ledger::post(conn, ids, now, &plan.books, &plan.postings()).await?;
+    ledger::post(conn, ids, now, &plan.balances, &plan.postings()).await?;
     let changed = plan
         .planned
         .iter()
@@ -68,7 +68,7 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// What is taken for debts begins as everything does: accepted, told, recorded.
+/// Writes the debt payments that the plan opens, like every accepted transaction: its row, its line of the timeline, its audit record.
 async fn open_payments(
     conn: &mut PgConn,
     ids: &dyn IdSource,
@@ -159,8 +159,8 @@ async fn write_audit(
         .iter()
         .filter(|planned| planned.decision.to.is_some())
         .collect();
-    // Money may also move without a change of stage, for example when a dispute takes it; whoever reads the trail pairs the first
-    // transactions with the stages, and these come after.
+    // Money may also move without a change of stage, for example when a dispute takes it. Readers of the audit trail pair the stages with
+    // the first transactions, so these transactions come after them.
     let posted = plan
         .planned
         .iter()
@@ -171,7 +171,7 @@ async fn write_audit(
     }
     let mut transactions: Vec<TransactionId> = moved.iter().map(|planned| planned.transaction).collect();
     transactions.extend(posted);
-    let wallets: Vec<WalletId> = plan.books.changed().map(|(id, _)| id).collect();
+    let wallets: Vec<WalletId> = plan.balances.changed().map(|(id, _)| id).collect();
     let stages: Vec<[&str; 2]> = moved
         .iter()
         .map(|planned| [planned.from.as_str(), planned.to().as_str()])

@@ -1,8 +1,8 @@
-//! The envelope of an event: the few fields we read of a body whose signature was right.
+//! The envelope of an event: the few fields that we read from a body whose signature was valid.
 //!
-//! Everything is optional, because a signed event must never be lost to a shape we did not expect: what is missing, of the wrong
-//! type or too long for its column reads as none, and the event is parked instead of refused. The object inside is a hint only;
-//! the worker fetches what it is about.
+//! Every field is optional, because a signed event must never be lost to an unexpected shape: a field that is missing, of the wrong type or
+//! too long for its column is read as `None`, and the event is parked instead of refused. The object inside is only a hint; the worker
+//! fetches the current object from Stripe.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -10,52 +10,52 @@ use serde_json::Value;
 use super::types::Metadata;
 use crate::ids::stripe::{AccountId, EventId};
 
-/// What we read of an event.
+/// The fields that we read from an event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Envelope {
-    /// Its id; events without one are known by the hash of their body.
+    /// The event's id; an event without one is identified by the hash of its body.
     pub id: Option<EventId>,
-    /// Such as `payment_intent.succeeded`.
+    /// The event's type, such as `payment_intent.succeeded`.
     pub event_type: Option<String>,
-    /// The connected account it happened on; none on the platform's own.
+    /// The connected account on which it happened; `None` for the platform's own account.
     pub account: Option<AccountId>,
-    /// The API version it is written in.
+    /// The API version in which the event is written.
     pub api_version: Option<String>,
-    /// Whether real money is meant.
+    /// Whether it is about real money.
     pub livemode: Option<bool>,
     /// When it happened.
     pub created: Option<DateTime<Utc>>,
-    /// What it is about.
+    /// The object that the event is about.
     pub object: EventObject,
 }
 
 /// The object inside an event, `data.object`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventObject {
-    /// Its id, of whatever kind.
+    /// The object's id, of whatever kind.
     pub id: Option<String>,
-    /// Its kind, such as `payment_intent`.
+    /// The object's kind, such as `payment_intent`.
     pub kind: Option<String>,
-    /// Whose it says it is.
+    /// The ids to which the object claims to belong.
     pub metadata: Metadata,
 }
 
-/// A body that is no event at all.
+/// The error for a body that is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    /// Not JSON, or nested beyond reason.
+    /// The body is not JSON, or is nested too deeply.
     #[error("the body is not JSON")]
     NotJson(#[source] serde_json::Error),
-    /// JSON, but not an object.
+    /// The body is JSON, but not an object.
     #[error("the body is not a JSON object")]
     NotAnObject,
 }
 
 impl Envelope {
-    /// Reads the envelope of a body.
+    /// Reads the envelope from a body.
     ///
     /// # Errors
-    /// When the body is not a JSON object; nothing inside it can make this fail.
+    /// If the body is not a JSON object; nothing inside the object can cause an error.
     pub fn from_json(body: &[u8]) -> Result<Self, EventError> {
         let event: Value = serde_json::from_slice(body).map_err(EventError::NotJson)?;
         if !event.is_object() {
@@ -82,7 +82,7 @@ impl Envelope {
     }
 }
 
-/// A text that its column can hold: PostgreSQL takes no NUL, and no log should take other control characters.
+/// Returns a text that fits its column: PostgreSQL accepts no NUL, and logs should get no control characters.
 fn text(value: &Value, key: &str, longest: usize) -> Option<String> {
     let text = value.get(key)?.as_str()?;
     (text.chars().count() <= longest && !text.chars().any(char::is_control)).then(|| text.to_owned())

@@ -1,16 +1,16 @@
-//! Stripe: its API in our own types, and everything that makes a call to it safe to repeat.
+//! Stripe: its API in our own types, and everything that makes calls to it safe to repeat.
 //!
-//! [`StripeClient`] sends requests, and is the only place that names async-stripe. A worker makes a
-//! creating call only through [`StripeCalls`], which commits key and parameters before the first try. [`classify`] says once
-//! what each failure means, [`Breakers`] keeps a failing lane from hammering Stripe, [`Verifier`] checks webhooks and
-//! [`Envelope`] reads what little of an event we trust.
+//! [`StripeClient`] sends requests and is the only place that names async-stripe. A worker makes creating calls only through
+//! [`StripeCalls`], which commits the key and the parameters before the first try. [`classify`] is the one place that decides what each
+//! failure means, [`Breakers`] keep a failing lane from flooding Stripe with calls, [`Verifier`] checks the signatures of webhooks, and
+//! [`Envelope`] reads the few fields of an event that we use.
 
+mod account_terms;
 mod breaker;
 mod calls;
 mod client;
 mod errors;
 mod event;
-mod opening;
 mod params;
 mod signature;
 mod status;
@@ -18,10 +18,10 @@ mod ticket;
 mod types;
 
 pub use crate::ids::stripe::{
-    AccountId, BalanceTransactionId, ChargeId, CustomerId, DisputeId, EventId, ExternalAccountId,
-    IdempotencyKey, InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId,
-    StripeTransferId,
+    AccountId, BalanceTransactionId, CallKey, ChargeId, CustomerId, DisputeId, EventId, ExternalAccountId,
+    InvalidStripeId, PaymentIntentId, PaymentMethodId, PayoutId, RefundId, ReversalId, StripeTransferId,
 };
+pub use account_terms::{Country, InvalidCountry, Opening, Terms};
 pub use breaker::{BreakerSettings, Breakers, KeyState, Lane, LaneClosed, Permit};
 pub(crate) use calls::may_have_sent;
 pub use calls::{
@@ -31,7 +31,6 @@ pub use calls::{
 pub use client::{CALL_TIMEOUT, ClientConfigError, ClientOptions, StripeClient, describe_metrics};
 pub use errors::{Disposition, ErrorClass, FailedRequest, Failure, Scope, StripeError, classify};
 pub use event::{Envelope, EventError, EventObject};
-pub use opening::{Country, InvalidCountry, Opening, Terms};
 pub use params::{
     BalanceTransactionQuery, CancelReason, CreateAccount, CreateAccountLink, CreateCustomer,
     CreatePaymentIntent, CreatePayout, CreateRefund, CreateReversal, CreateTransfer, EventCursor, EventQuery,

@@ -1,5 +1,5 @@
-//! What we ask Stripe for. Parameters of creating calls are stored before the first try and read back for every later one, so
-//! that a retry sends exactly what the first try sent.
+//! The parameters of requests to Stripe. Those of creating calls are stored before the first try and read back for every later one,
+//! so that a retry sends exactly what the first try sent.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,46 +13,46 @@ use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 use crate::transactions::PaymentMethod;
 
-/// Written into `metadata` of every object made for a transaction.
+/// The ids that are written into the `metadata` of every object made for a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tags {
-    /// The transaction it is made for.
+    /// The transaction that the object is made for.
     pub transaction_id: TransactionId,
     /// The wallet of that transaction.
     pub wallet_id: WalletId,
 }
 
-/// A new customer.
+/// The parameters of a new customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateCustomer {
-    /// Whose; goes into `metadata.user_id`.
+    /// The person that the customer stands for; written to `metadata.user_id`.
     pub user_id: UserId,
 }
 
-/// Why we cancel an intent, in Stripe's words (<https://docs.stripe.com/api/payment_intents/cancel>): whoever sees the cancelled intent first,
-/// also by an event that overtakes our answer, can tell it.
+/// Why we cancel an intent, in Stripe's words (<https://docs.stripe.com/api/payment_intents/cancel>): the reason is also visible to the first
+/// reader of the cancelled intent, which may be the handler of an event that overtakes Stripe's answer to our request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelReason {
-    /// Nobody paid in time.
+    /// The payment was not made in time.
     Abandoned,
-    /// Its owner, or an operator, asked for it.
+    /// The owner, or an operator, requested it.
     RequestedByCustomer,
 }
 
-/// Which ways to pay an intent accepts.
+/// The payment methods that an intent accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MethodChoice {
-    /// Whatever the dashboard enables; without redirects when confirmed by the server.
+    /// All that the dashboard enables; without redirects if the server confirms the intent.
     Automatic,
     /// Cards only.
     Card,
-    /// The bank debit of the currency.
+    /// The bank debit of the intent's currency.
     BankDebit,
 }
 
 impl MethodChoice {
-    /// Stripe's name of the bank debit of a currency; none where Stripe has none
+    /// Returns Stripe's name for the bank debit of a currency, or `None` if Stripe has none for it
     /// (<https://docs.stripe.com/payments/bank-debits>).
     #[must_use]
     pub fn bank_debit(currency: Currency) -> Option<&'static str> {
@@ -66,7 +66,7 @@ impl MethodChoice {
         }
     }
 
-    /// Whether money of this currency can be paid this way.
+    /// Returns whether a payment in this currency can be made this way.
     #[must_use]
     pub fn available_for(self, currency: Currency) -> bool {
         self != Self::BankDebit || Self::bank_debit(currency).is_some()
@@ -83,115 +83,115 @@ impl From<PaymentMethod> for MethodChoice {
     }
 }
 
-/// A new payment.
+/// The parameters of a new payment intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatePaymentIntent {
-    /// How much.
+    /// The amount to pay.
     #[serde(with = "minor_units")]
     pub amount: Money,
-    /// Who pays.
+    /// The customer who pays.
     pub customer: CustomerId,
-    /// How it may be paid.
+    /// The payment methods that it accepts.
     pub method: MethodChoice,
-    /// With it the intent is confirmed at once, off session; without it the payer's client confirms.
+    /// If given, the intent is confirmed at once, off session; otherwise the payer's client confirms it.
     pub payment_method: Option<PaymentMethodId>,
-    /// What it is for.
+    /// The transaction it is made for.
     pub tags: Tags,
 }
 
-/// Money from the platform to a connected account.
+/// The parameters of a transfer from the platform to a connected account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateTransfer {
-    /// How much.
+    /// The amount to send.
     #[serde(with = "minor_units")]
     pub amount: Money,
-    /// To which account.
+    /// The account that receives it.
     pub destination: AccountId,
-    /// What it is for; the transaction id is also the `transfer_group`, by which it is found again.
+    /// The transaction it is made for. Its id is also the `transfer_group`, by which look-ups find it.
     pub tags: Tags,
 }
 
-/// All or a part of a transfer back to the platform.
+/// The parameters of the reversal of all or a part of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateReversal {
-    /// Which transfer.
+    /// The transfer to reverse.
     pub transfer: StripeTransferId,
-    /// How much of it.
+    /// The amount to take back.
     #[serde(with = "minor_units")]
     pub amount: Money,
-    /// What it is for.
+    /// The transaction it is made for.
     pub tags: Tags,
 }
 
-/// Money from a connected account to its bank.
+/// The parameters of a payout from a connected account to its bank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatePayout {
-    /// Which account pays out.
+    /// The account that pays out.
     pub account: AccountId,
-    /// How much.
+    /// The amount to pay out.
     #[serde(with = "minor_units")]
     pub amount: Money,
-    /// To which of its bank accounts; none means its default for the currency.
+    /// The bank account or debit card that receives it; `None` means the account's default for the currency.
     pub destination: Option<ExternalAccountId>,
-    /// What it is for.
+    /// The transaction it is made for.
     pub tags: Tags,
 }
 
-/// Money of a payment back to its payer.
+/// The parameters of a refund to the payer of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateRefund {
-    /// Which payment.
+    /// The payment to refund.
     pub payment_intent: PaymentIntentId,
-    /// How much of it, in the currency of the payment.
+    /// The amount to refund, in the currency of the payment.
     #[serde(with = "minor_units")]
     pub amount: Money,
-    /// What it is for.
+    /// The transaction it is made for.
     pub tags: Tags,
 }
 
-/// A connected account, which its person completes at Stripe. It pays out when we say so, never by Stripe's own schedule.
+/// The parameters of a connected account, which its owner completes at Stripe. It pays out only on our request, never by Stripe's own schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateAccount {
-    /// Whose; goes into `metadata.user_id`.
+    /// The owner; written to `metadata.user_id`.
     pub user_id: UserId,
-    /// What it is paid out in, its `default_currency`. Stripe refuses one that the account's country does not have.
+    /// The currency in which it is paid out, its `default_currency`. Stripe refuses one that the account's country does not have.
     #[serde(with = "currency_code")]
     pub currency: Currency,
-    /// Where and under which terms; Stripe's default, the platform's own country, when it is not known. Calls of earlier versions were
-    /// stored without.
+    /// The country and the terms. If `None`, Stripe's default applies, the platform's own country. Calls stored by earlier versions
+    /// have no such field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
 }
 
-/// A page of Stripe's on which a person completes a connected account.
+/// The parameters of a page of Stripe's on which a person completes a connected account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateAccountLink {
-    /// Which account.
+    /// The account to complete.
     pub account: AccountId,
-    /// Where the person comes back to, whether or not everything was completed.
+    /// Where the person returns to, whether or not everything was completed.
     pub return_url: String,
-    /// Where the person goes when the link is spent or expired: it should lead to a new one.
+    /// Where the person is sent if the link is used up or expired; it should lead to a new one.
     pub refresh_url: String,
 }
 
-/// Which movements of a Stripe balance to list, newest first.
+/// The movements of a Stripe balance to list, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct BalanceTransactionQuery {
-    /// Of this connected account; none means the platform's own.
+    /// Only those of this connected account; `None` means the platform's own account.
     pub account: Option<AccountId>,
     /// Only those created at this time or later.
     pub created_since: Option<DateTime<Utc>>,
-    /// Go on with those next older than this one. Stripe refuses it together with `newer_than`.
+    /// Continue with those immediately older than this one. Stripe refuses it together with `newer_than`.
     pub older_than: Option<BalanceTransactionId>,
-    /// Go on with those next newer than this one.
+    /// Continue with those immediately newer than this one.
     pub newer_than: Option<BalanceTransactionId>,
     /// Only those of this `type`.
     pub kind: Option<&'static str>,
-    /// Only those that this payout paid out. Stripe knows them for payouts of its own schedule only.
+    /// Only those that this payout paid out. Stripe knows them only for payouts of its own schedule.
     pub payout: Option<PayoutId>,
 }
 
-/// From where to page through events.
+/// The point from which a list of events continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventCursor {
     /// The events next newer than this one.
@@ -200,18 +200,18 @@ pub enum EventCursor {
     OlderThan(EventId),
 }
 
-/// Which events to list.
+/// The events to list.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
-    /// Of this connected account; none means the platform's own.
+    /// Only those of this connected account; `None` means the platform's own account.
     pub account: Option<AccountId>,
-    /// Where to go on; none starts at the newest. Stripe refuses a cursor that is older than the 30 days it keeps.
+    /// Where to continue; `None` starts at the newest event. Stripe refuses a cursor older than the 30 days that it keeps.
     pub cursor: Option<EventCursor>,
-    /// Only events created at this time or later.
+    /// Only those created at this time or later.
     pub created_since: Option<DateTime<Utc>>,
 }
 
-/// A currency by its code.
+/// Serialises a currency as its code.
 mod currency_code {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -228,7 +228,7 @@ mod currency_code {
     }
 }
 
-/// An amount as Stripe's wire has it: minor units and a code.
+/// Serialises an amount in the form of Stripe's API: minor units and a currency code.
 mod minor_units {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 

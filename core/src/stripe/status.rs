@@ -1,75 +1,75 @@
-//! Stripe's statuses. A word we do not know is kept and decides nothing.
+//! Stripe's statuses. A word that we do not know is kept, and nothing is decided by it.
 
 use strum::{AsRefStr, Display, EnumString};
 
-/// How far a payment is. Only `succeeded` and `canceled` are final: a failed try goes back to `requires_payment_method`.
+/// The status of a payment. Only `succeeded` and `canceled` are final: a failed try returns to `requires_payment_method`.
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum PaymentIntentStatus {
-    /// Nothing to pay with yet, or the last try failed.
+    /// No payment method was given yet, or the last try failed.
     RequiresPaymentMethod,
-    /// Ready to be confirmed.
+    /// It is ready to be confirmed.
     RequiresConfirmation,
     /// The payer must authenticate.
     RequiresAction,
-    /// Under way; bank debits stay here for days.
+    /// The payment is being processed; bank debits stay here for days.
     Processing,
-    /// Authorised only.
+    /// It is authorised only.
     RequiresCapture,
-    /// Given up; final.
+    /// It was cancelled; final.
     Canceled,
-    /// Paid; final.
+    /// It is paid; final.
     Succeeded,
-    /// A status of a newer API version: nothing may be decided by it.
+    /// A status that we do not know, such as one of a newer API version: nothing may be decided by it.
     #[strum(default, transparent)]
     Unknown(String),
 }
 
-/// Why an intent was cancelled, by whoever cancelled it
+/// Why an intent was cancelled, whether by us or by others
 /// (<https://docs.stripe.com/api/payment_intents/object#payment_intent_object-cancellation_reason>).
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum CancellationReason {
-    /// Nobody paid in time; said by us.
+    /// It was not paid in time, and we cancelled it.
     Abandoned,
-    /// Nobody paid in time; said by Stripe.
+    /// It was not paid in time, and Stripe cancelled it.
     Expired,
-    /// Somebody asked for it.
+    /// The cancellation was requested.
     RequestedByCustomer,
-    /// A status of a newer API version: nothing may be decided by it.
+    /// Any other reason: nothing may be decided by it.
     #[strum(default, transparent)]
     Unknown(String),
 }
 
 impl PaymentIntentStatus {
-    /// Whether it never changes again.
+    /// Returns whether the status can never change again.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Canceled)
     }
 }
 
-/// How far a payout is. Even `paid` may become `failed` days later.
+/// The status of a payout. Even `paid` may become `failed` days later.
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum PayoutStatus {
-    /// Not yet sent.
+    /// It has not been sent yet.
     Pending,
-    /// On its way.
+    /// It is on its way to the bank.
     InTransit,
-    /// Arrived, as far as Stripe knows.
+    /// It has arrived, as far as Stripe knows.
     Paid,
-    /// Came back.
+    /// The bank returned the money.
     Failed,
-    /// Taken back before it was sent.
+    /// It was cancelled before it was sent.
     Canceled,
-    /// A status of a newer API version: nothing may be decided by it.
+    /// A status that we do not know, such as one of a newer API version: nothing may be decided by it.
     #[strum(default, transparent)]
     Unknown(String),
 }
 
-/// How far a transfer reversal is. Stripe tells it to platforms for which it holds reversals until the account has the money
-/// (<https://docs.stripe.com/connect/pending-transfer-reversals>); for the others a reversal that exists has succeeded.
+/// The status of a transfer reversal. Stripe returns it only to platforms for which it holds reversals until the account has the money
+/// (<https://docs.stripe.com/connect/pending-transfer-reversals>); for all others a reversal that exists has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum ReversalStatus {
@@ -77,63 +77,63 @@ pub enum ReversalStatus {
     Pending,
     /// The money is on the platform's balance.
     Succeeded,
-    /// The money did not come in time.
+    /// The money did not arrive in time.
     Failed,
-    /// The platform has given it up before.
+    /// The platform cancelled it while it was pending.
     Canceled,
-    /// A status of a newer API version: nothing may be decided by it.
+    /// A status that we do not know, such as one of a newer API version: nothing may be decided by it.
     #[strum(default, transparent)]
     Unknown(String),
 }
 
-/// How far a refund is. Even `succeeded` may become `failed` days later
+/// The status of a refund. Even `succeeded` may become `failed` days later
 /// (<https://docs.stripe.com/refunds#failed-refunds>).
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum RefundStatus {
-    /// Under way, or waiting for funds.
+    /// It is under way, or waits for funds.
     Pending,
-    /// The payer must say where the money shall go.
+    /// The payer must say where the money should go.
     RequiresAction,
-    /// Sent to the payer's bank, as far as Stripe knows.
+    /// It was sent to the payer's bank, as far as Stripe knows.
     Succeeded,
-    /// Came back: the money is on the platform's balance again.
+    /// It was returned: the money is on the platform's balance again.
     Failed,
-    /// Taken back before it was sent.
+    /// It was cancelled before it was sent.
     Canceled,
-    /// A status of a newer API version: nothing may be decided by it.
+    /// A status that we do not know, such as one of a newer API version: nothing may be decided by it.
     #[strum(default, transparent)]
     Unknown(String),
 }
 
-/// How far a dispute is (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its balance transactions tell
-/// which money has moved.
+/// The status of a dispute (<https://docs.stripe.com/api/disputes/object#dispute_object-status>). Only its balance transactions
+/// show which money has moved.
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum DisputeStatus {
-    /// An inquiry that asks for an answer; no money has moved.
+    /// An inquiry that needs an answer; no money has moved.
     WarningNeedsResponse,
     /// An inquiry that was answered.
     WarningUnderReview,
-    /// An inquiry that came to nothing.
+    /// An inquiry that was closed without becoming a dispute.
     WarningClosed,
-    /// The money was taken; the bank waits for evidence.
+    /// The money was taken; the bank waits for our evidence.
     NeedsResponse,
     /// The bank has the evidence.
     UnderReview,
-    /// The money comes back.
+    /// The dispute was won: the money is returned.
     Won,
-    /// The money is gone.
+    /// The dispute was lost: the money is gone.
     Lost,
-    /// Settled with the payer before it became a dispute.
+    /// It was settled with the payer before it became a dispute.
     Prevented,
-    /// A status of a newer API version: nothing may be decided by it.
+    /// A status that we do not know, such as one of a newer API version: nothing may be decided by it.
     #[strum(default, transparent)]
     Unknown(String),
 }
 
 impl DisputeStatus {
-    /// Whether it is over, as far as its name says; it may be turned round all the same.
+    /// Returns whether its name says that it is over; the outcome may still be reversed.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(

@@ -13,7 +13,7 @@ use crate::ids::TransactionId;
 use crate::ids::stripe::{PaymentIntentId, PayoutId, RefundId, StripeTransferId};
 use crate::money::Money;
 
-/// Columns that change with the stage; `None` leaves them.
+/// Columns that change with the stage; `None` leaves a column as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// `stripe_payment_intent_id`
@@ -34,7 +34,7 @@ pub struct Changes {
     pub held: Option<Money>,
     /// `claimed_amount`
     pub claimed: Option<Money>,
-    /// `amount`: what was credited instead of what was asked for, which becomes `requested_amount`.
+    /// `amount`: what was credited instead of the requested amount, which becomes `requested_amount`.
     pub credited: Option<Money>,
     /// `available_on`
     pub available_on: Option<DateTime<Utc>>,
@@ -42,20 +42,20 @@ pub struct Changes {
 
 /// One step of one transaction.
 pub(crate) struct Advance<'a> {
-    /// Whose step it is; its row is locked.
+    /// The transaction, whose row is locked.
     pub(crate) transaction: TransactionId,
-    /// The stage it has; the write is conditional on it.
+    /// The current stage; the write is conditional on it.
     pub(crate) from: Stage,
-    /// The stage it gets; the same where only columns change.
+    /// The new stage; the same one if only columns change.
     pub(crate) to: Stage,
-    /// The columns.
+    /// The columns that change.
     pub(crate) changes: &'a Changes,
 }
 
-/// Writes the steps, one statement for many. A transaction with several steps is written once for each, in their order.
+/// Writes the steps, many with one statement. If a transaction has several, they are written one after another, in order.
 ///
 /// # Errors
-/// When the database fails, or a transaction is not at the stage it was read at although it is locked.
+/// If the database fails, or a locked transaction is not at the stage at which it was read.
 pub(crate) async fn advance(
     conn: &mut PgConn,
     now: DateTime<Utc>,
@@ -120,7 +120,7 @@ async fn write(conn: &mut PgConn, now: DateTime<Utc>, round: &[Advance<'_>]) -> 
     if written == round.len() {
         Ok(())
     } else {
-        // The rows are locked and were just read: a difference means that somebody writes past settlement.
+        // The rows are locked and were just read: a difference means that something writes without settlement.
         Err(DbError::inconsistent(
             "wallet_transactions",
             "stage",

@@ -1,4 +1,4 @@
-//! The wish to undo a transaction.
+//! The request to cancel a transaction.
 
 use chrono::{DateTime, Utc};
 use diesel::deserialize::FromSqlRow;
@@ -8,25 +8,24 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::db::types::column_of;
 
-/// That somebody asks to cancel a transaction.
+/// A request to cancel a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CancelRequest {
-    /// When.
+    /// When it was made.
     pub at: DateTime<Utc>,
-    /// Who.
+    /// Who made it.
     pub by: Canceller,
 }
 
-/// Who wants a transaction undone.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, AsExpression, FromSqlRow, VariantArray,
-)]
+/// The person who requests to cancel a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(EnumString, IntoStaticStr, AsExpression, FromSqlRow, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Canceller {
     /// The owner of its wallet.
     Owner,
-    /// An operator, on somebody's behalf.
+    /// An operator, on behalf of somebody else.
     Operator,
 }
 

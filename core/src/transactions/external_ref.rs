@@ -1,4 +1,4 @@
-//! Stripe's objects that lead to a transaction: the table `external_refs`.
+//! External references: the Stripe objects that lead to a transaction, in the table `external_refs`.
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -10,7 +10,7 @@ use crate::ids::stripe::{
     BalanceTransactionId, DisputeId, PaymentIntentId, PayoutId, RefundId, ReversalId, StripeTransferId,
 };
 
-/// A Stripe object that leads to one transaction, and by what: the same object can lead there in several ways.
+/// A Stripe object that leads to one transaction, and the way in which it does: one object can lead there in several ways.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EnumDiscriminants)]
 #[strum_discriminants(
     name(RefKind),
@@ -26,25 +26,25 @@ pub enum ExternalRef {
     LatePayment(PaymentIntentId),
     /// The transfer of a withdrawal.
     Transfer(StripeTransferId),
-    /// What took a transfer back.
+    /// The reversal of a transfer.
     TransferReversal(ReversalId),
     /// The payout of a withdrawal.
     Payout(PayoutId),
-    /// A payout of which its owner was told that it is on its way.
+    /// A payout whose owner has been notified that it is on its way.
     PayoutSent(PayoutId),
     /// A refund that is final, or that a transaction of its own was opened for.
     Refund(RefundId),
-    /// A refund of what lies in suspense whose money has left and that is not final.
+    /// A refund of money in suspense that has left the balance and is not final.
     RefundBegun(RefundId),
     /// A dispute.
     Dispute(DisputeId),
     /// A movement of a Stripe balance that was booked.
     BalanceTransaction(BalanceTransactionId),
-    /// What brought the money of a failed refund or payout back.
+    /// What returned the money of a failed refund or payout.
     Return(Returned),
 }
 
-/// What brought money back: the movement of the balance, or the object itself when Stripe names none.
+/// What returned money: the movement of the balance, or the object itself if Stripe names no movement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Returned {
     /// The movement.
@@ -58,7 +58,7 @@ pub enum Returned {
 column_of!(RefKind, Text);
 
 impl RefKind {
-    /// Those that are objects of their own, each of one transaction.
+    /// The kinds that stand for an object as such, which belongs to one transaction.
     pub const OBJECTS: [Self; 6] = [
         Self::PaymentIntent,
         Self::Transfer,
@@ -70,7 +70,7 @@ impl RefKind {
 }
 
 impl ExternalRef {
-    /// In which way it leads there.
+    /// The way in which it leads to its transaction.
     #[must_use]
     pub fn kind(&self) -> RefKind {
         self.into()

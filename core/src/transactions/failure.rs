@@ -1,41 +1,41 @@
-//! Why a transaction ended without effect.
+//! The reasons why a transaction ended without effect.
 
 use std::fmt;
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::Canceller;
-use crate::told::{MOST_REASON, shortened};
+use crate::text_limits::{MOST_REASON, shortened};
 
 /// The stable first word of a failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum FailureCode {
-    /// Too little money when it counted.
+    /// The balance was too low when the money was to move.
     InsufficientFunds,
-    /// A wallet was deactivated meanwhile.
+    /// A wallet was deactivated after the request was accepted.
     WalletInactive,
-    /// Two wallets of different currencies.
+    /// The two wallets hold different currencies.
     CurrencyMismatch,
     /// The payee's balance would leave its range.
     LimitExceeded,
-    /// The payer's bank or card refused.
+    /// The payer's bank or card refused the payment.
     PaymentDeclined,
     /// The payment was cancelled.
     PaymentCancelled,
     /// The connected account cannot be paid, or is another person's.
     PayoutAccountRefused,
-    /// The bank sent the payout back, Stripe refused to make it, or its transfer was taken back.
+    /// The bank returned the payout, Stripe refused to make it, or its transfer was reversed.
     PayoutFailed,
     /// Stripe refused for another reason.
     StripeRefused,
-    /// Its owner took it back.
+    /// Its owner cancelled it.
     CancelledByOwner,
-    /// Support took it back.
+    /// An operator cancelled it.
     CancelledByOperator,
-    /// Nobody paid in time.
+    /// It was not paid in time.
     PaymentExpired,
-    /// More was to be refunded than is left of the original.
+    /// The refund is larger than what is left of the original.
     RefundExceedsOriginal,
     /// The payer's bank disputes the payment: it decides first.
     Disputed,
@@ -45,7 +45,7 @@ pub enum FailureCode {
     DisputeWon,
     /// The dispute, or the inquiry, ended without a decision for the payee, and nothing was taken.
     DisputeClosed,
-    /// What came instead of the deposit was returned to the payer.
+    /// What was received instead of the deposit was returned to the payer.
     ReturnedToPayer,
 }
 
@@ -53,21 +53,21 @@ impl FailureCode {
     /// All of them.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The code of a stored reason; none of one that an older program wrote by other words.
+    /// Parses the code of a stored reason; `None` if an older program wrote it in another form.
     #[must_use]
     pub fn of_reason(text: &str) -> Option<Self> {
         let (word, _) = text.split_once(": ")?;
         word.parse().ok()
     }
 
-    /// The word in `failureReason`.
+    /// The code's name, as it stands in `failureReason`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// Why a transaction ended without effect, as its owner reads it: `CODE: sentence`, of no more than [`MOST_REASON`] bytes.
+/// The reason why a transaction ended without effect, as its owner reads it: `CODE: sentence`, at most [`MOST_REASON`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureReason {
     /// The code.
@@ -77,7 +77,7 @@ pub struct FailureReason {
 }
 
 impl FailureReason {
-    /// A reason.
+    /// Creates a reason.
     pub fn new(code: FailureCode, sentence: impl Into<String>) -> Self {
         Self {
             code,
@@ -85,7 +85,7 @@ impl FailureReason {
         }
     }
 
-    /// What was cancelled `before` something.
+    /// Creates the reason of a transaction that was cancelled `before` something.
     #[must_use]
     pub fn cancelled(by: Canceller, before: &str) -> Self {
         match by {

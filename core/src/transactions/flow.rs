@@ -9,21 +9,10 @@ use crate::db::types::column_of;
 
 use super::TransactionType;
 
-/// Which state machine a transaction walks.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    EnumMessage,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    AsExpression,
-    FromSqlRow,
-)]
+/// The state machine that a transaction walks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(AsExpression, FromSqlRow)]
+#[derive(EnumMessage, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Flow {
@@ -33,7 +22,7 @@ pub enum Flow {
     Withdrawal,
     /// Money from wallet to wallet.
     Transfer,
-    /// Money from wallet to wallet, of which the platform keeps a fee.
+    /// Money from wallet to wallet, from which the platform keeps a fee.
     Payment,
     /// All or a part of a payment back to the payer, with its part of the fee.
     PaymentRefund,
@@ -47,18 +36,18 @@ pub enum Flow {
     PayoutReturn,
     /// The payer's bank wants a deposit back.
     Dispute,
-    /// What a dispute gave back after its end: it was turned round, or the money came late.
+    /// What a dispute returned after its end: the decision was reversed, or the money came late.
     DisputeReturn,
-    /// What a dispute took after its end: it was turned round, or the money went late.
+    /// What a dispute took after its end: the decision was reversed, or the money went late.
     DisputeLoss,
-    /// What is taken of a wallet for what its owner owes the platform.
+    /// What is collected from a wallet for its owner's debt to the platform.
     DebtPayment,
 }
 
 column_of!(Flow, Text);
 
 impl Flow {
-    /// What it is to clients.
+    /// The type that clients see.
     #[must_use]
     pub const fn transaction_type(self) -> TransactionType {
         match self {
@@ -78,13 +67,13 @@ impl Flow {
         }
     }
 
-    /// What it is: the words of its documentation.
+    /// Its meaning: the text of its documentation.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.get_documentation().unwrap_or_default()
     }
 
-    /// The flow of a row that a version without this column wrote; none for a refund, which no such version knew.
+    /// The flow of a row that was written by a version without this column; `None` for a refund, which no such version knew.
     #[must_use]
     pub const fn of_type(kind: TransactionType) -> Option<Self> {
         match kind {
@@ -96,7 +85,7 @@ impl Flow {
         }
     }
 
-    /// Whether it gives back what another transaction brought, and so counts against what is left of that one.
+    /// Whether it gives back money of another transaction, and so counts against what is left of that one.
     #[must_use]
     pub const fn gives_back(self) -> bool {
         matches!(

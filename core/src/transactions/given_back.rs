@@ -1,22 +1,22 @@
-//! What of a transaction was given back, and what is left: one rule for acceptance and settlement.
+//! How much of a transaction was given back, and how much is left: one rule for acceptance and settlement.
 
 use super::{Flow, Stage, Transaction};
 use crate::ids::TransactionId;
 use crate::money::{Money, MoneyError};
 
-/// Whether refunds that were accepted, and hold nothing yet, count.
+/// Whether refunds that were accepted but hold nothing yet count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requests {
-    /// They do: whoever asks is told at once what will not be granted.
+    /// They count: a request that cannot be granted is refused at once.
     Counted,
-    /// They do not: the first that is settled is granted.
+    /// They do not count: the first that is settled is granted.
     Ignored,
 }
 
-/// What of `original` is not given back yet. `relatives` are those that relate to it, and those that relate to them; others are left out.
+/// Returns how much of `original` is not given back yet. `relatives` are those that relate to it, and those that relate to them; others are ignored.
 ///
 /// # Errors
-/// When one is in another currency.
+/// If one of them is in another currency.
 pub fn left_of<'a>(
     original: &Transaction,
     relatives: impl IntoIterator<Item = &'a Transaction>,
@@ -31,7 +31,7 @@ pub fn left_of<'a>(
         let given = child.given_back(&relatives, requests)?;
         left = left.checked_sub(given.at_most(left)?)?;
     }
-    // What its dispute moved after it was credited from review, all together: the dispute has no transaction of its own then.
+    // The net of what its dispute moved after the deposit was credited from review: such a dispute has no transaction of its own.
     let turns = relatives
         .iter()
         .copied()
@@ -40,7 +40,7 @@ pub fn left_of<'a>(
     left.checked_sub(gone.at_most(left)?)
 }
 
-/// What is gone of a transaction whose `given` was gone when it ended, with what came back and went later; never less than nothing.
+/// How much of a transaction is gone, if `given` was gone when it ended and money came back or went later; never negative.
 fn gone_later<'a>(
     ended: TransactionId,
     later: impl IntoIterator<Item = &'a Transaction>,
@@ -62,7 +62,7 @@ fn gone_later<'a>(
 }
 
 impl Transaction {
-    /// Why `amount` cannot be given back of this, of which `left` is left.
+    /// Returns the sentence that says why `amount` cannot be refunded when only `left` is left.
     pub(crate) fn too_much(&self, amount: Money, left: Money) -> String {
         if left == self.amount && amount.amount() > left.amount() {
             format!("{amount} is more than the {} of {left}", self.transaction_type)
@@ -82,7 +82,7 @@ impl Transaction {
         self.related_transaction_id == Some(original) && self.flow.gives_back() && has_a_claim
     }
 
-    /// Whether something can become of it after its end: a refund may come back, a dispute may be turned round.
+    /// Whether money can move for it after its end: a refund may come back, a dispute may be reversed.
     pub(crate) fn may_turn(&self) -> bool {
         match self.flow {
             Flow::DepositRefund | Flow::OutsideRefund => self.stage == Stage::Completed,
@@ -91,7 +91,7 @@ impl Transaction {
         }
     }
 
-    /// How much it has given back, less what came back of that, and what more went after its end.
+    /// How much it has given back, less what came back of that, plus what else went after its end.
     fn given_back(&self, relatives: &[&Self], requests: Requests) -> Result<Money, MoneyError> {
         let is_given = self
             .related_transaction_id

@@ -6,21 +6,9 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::db::types::{self, column_of};
 
-/// What kind of movement a transaction is.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    AsExpression,
-    FromSqlRow,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
+/// The kind of movement that a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(AsExpression, FromSqlRow, Display, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = types::TransactionType)]
 #[strum(serialize_all = "snake_case")]
 pub enum TransactionType {
@@ -32,27 +20,15 @@ pub enum TransactionType {
     Transfer,
     /// Money from wallet to wallet with a platform fee.
     Payment,
-    /// Money back.
+    /// Money that goes back, or comes back: refunds, returns, disputes and payments of debts.
     Refund,
 }
 
 column_of!(TransactionType, types::TransactionType);
 
-/// How far a transaction is; the last three are final.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    AsExpression,
-    FromSqlRow,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
+/// How far a transaction has come; the last three are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(AsExpression, FromSqlRow, Display, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = types::TransactionStatus)]
 #[strum(serialize_all = "snake_case")]
 pub enum TransactionStatus {
@@ -62,9 +38,9 @@ pub enum TransactionStatus {
     Processing,
     /// Done.
     Completed,
-    /// Ended without effect; the reason is given.
+    /// Ended without effect; the failure reason says why.
     Failed,
-    /// Taken back before anything irreversible happened; of a dispute, that it ended and took nothing.
+    /// Cancelled before anything irreversible happened; for a dispute: it ended and took nothing.
     Cancelled,
 }
 
@@ -79,20 +55,8 @@ impl TransactionStatus {
 }
 
 /// How a deposit is paid.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    AsExpression,
-    FromSqlRow,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(AsExpression, FromSqlRow, Display, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = types::PaymentMethod)]
 #[strum(serialize_all = "snake_case")]
 pub enum PaymentMethod {
@@ -100,9 +64,9 @@ pub enum PaymentMethod {
     Stripe,
     /// The bank debit of the currency.
     BankTransfer,
-    /// A card.
+    /// A card; credit and debit cards are treated alike.
     CreditCard,
-    /// A card.
+    /// A card; credit and debit cards are treated alike.
     DebitCard,
 }
 

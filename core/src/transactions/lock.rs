@@ -14,7 +14,7 @@ use crate::ids::TransactionId;
 /// Locks and reads these transactions, in the order of their ids.
 ///
 /// # Errors
-/// When the database cannot be reached or a row is inconsistent.
+/// If the database cannot be reached or a row is inconsistent.
 pub(crate) async fn lock(
     conn: &mut PgConn,
     wanted: &HashSet<TransactionId>,
@@ -26,7 +26,7 @@ pub(crate) async fn lock(
     };
     let all = wallet_transactions::table
         .filter(wallet_transactions::id.eq_any(ids))
-        // Without the bounds the list would not prune partitions.
+        // PostgreSQL prunes partitions by the bounds, but not by the list.
         .filter(wallet_transactions::id.between(least, most))
         .order(wallet_transactions::id.asc())
         .select(TransactionRow::as_select())
@@ -38,10 +38,10 @@ pub(crate) async fn lock(
     by_id(rows)
 }
 
-/// Locks and reads what gives these originals back.
+/// Locks and reads the transactions that relate to these originals.
 ///
 /// # Errors
-/// When the database cannot be reached or a row is inconsistent.
+/// If the database cannot be reached or a row is inconsistent.
 pub(crate) async fn lock_related_to(
     conn: &mut PgConn,
     originals: &HashSet<TransactionId>,
@@ -57,10 +57,10 @@ pub(crate) async fn lock_related_to(
     by_id(rows)
 }
 
-/// Those of these transactions that exist.
+/// Returns those of these ids that belong to a transaction.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub(crate) async fn existing(
     conn: &mut PgConn,
     ids: impl IntoIterator<Item = TransactionId>,

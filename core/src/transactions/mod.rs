@@ -1,4 +1,4 @@
-//! Wallet transactions: what was asked for, how far it is, and what is told about it.
+//! Wallet transactions: what was requested, how far it is, and what the timeline says about it.
 
 mod advance;
 mod cancel_request;
@@ -33,7 +33,7 @@ pub use store::{
     HistoryFilter, HistoryPage, find, find_visible, has_open_payments, history, insert, is_to_be_cancelled,
     load_many, related_to, request_cancel, sent_after,
 };
-pub(crate) use store::{returns_of, take_quiet};
+pub(crate) use store::{returns_of, take_due_for_poll};
 pub use timeline::{
     MOST_LINES, TimelineEntry, TimelineKind, newest_lines, record, record_waiting, timeline, timelines,
 };

@@ -16,10 +16,10 @@ use crate::db::{DbError, PgConn, sql};
 use crate::ids::TransactionId;
 use crate::ids::stripe::BalanceTransactionId;
 
-/// The transaction that a Stripe object belongs to.
+/// Returns the transaction that a Stripe object leads to in this way, if any.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn find_by_external_ref(
     conn: &mut PgConn,
     reference: &ExternalRef,
@@ -33,10 +33,10 @@ pub async fn find_by_external_ref(
     Ok(id.map(TransactionId::from_uuid))
 }
 
-/// Of these movements of a Stripe balance those that are booked.
+/// Returns those of these movements of a Stripe balance that are booked.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn booked_movements(
     conn: &mut PgConn,
     ids: &[&BalanceTransactionId],
@@ -50,13 +50,13 @@ pub async fn booked_movements(
     Ok(booked.into_iter().collect())
 }
 
-/// The transaction that a Stripe object of whatever kind leads to.
+/// Returns the transaction that a Stripe object of any kind leads to, if any.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn find_by_object(conn: &mut PgConn, external_id: &str) -> Result<Option<TransactionId>, DbError> {
     let id: Option<Uuid> = external_refs::table
-        // The key begins with the kind.
+        // The table's key begins with the kind.
         .filter(external_refs::kind.eq_any(RefKind::OBJECTS))
         .filter(external_refs::external_id.eq(external_id))
         .select(external_refs::transaction_id)
@@ -69,7 +69,7 @@ pub async fn find_by_object(conn: &mut PgConn, external_id: &str) -> Result<Opti
 /// Whether any object leads to a transaction in this way.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn has_external_refs(
     conn: &mut PgConn,
     transaction: TransactionId,
@@ -83,10 +83,10 @@ pub async fn has_external_refs(
         .await?)
 }
 
-/// The objects that lead to a transaction in this way.
+/// Returns the objects that lead to a transaction in this way.
 ///
 /// # Errors
-/// When the database cannot be reached, or one of them has another kind of id.
+/// If the database cannot be reached, or one of the objects does not have this type of id.
 pub async fn external_refs_of<Id>(
     conn: &mut PgConn,
     transaction: TransactionId,
@@ -104,10 +104,10 @@ where
         .await?)
 }
 
-/// Of these objects those that lead to a transaction, in any of these ways: each with the way and the transaction.
+/// Returns those of these objects that lead to a transaction in one of these ways, each with the way and the transaction.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub(crate) async fn leading(
     conn: &mut PgConn,
     kinds: &[RefKind],
@@ -130,10 +130,10 @@ pub(crate) async fn leading(
     Ok(found.into_iter().map(typed).collect())
 }
 
-/// Lets objects lead to transactions. One that leads somewhere already ends the database's transaction: no Stripe object belongs to two.
+/// Records that objects lead to transactions. One that leads somewhere already aborts the database transaction: no Stripe object belongs to two.
 ///
 /// # Errors
-/// When one of them leads somewhere already, or the database cannot be reached.
+/// If one of them leads somewhere already, or the database cannot be reached.
 pub(crate) async fn record_references(
     conn: &mut PgConn,
     refs: &[(&ExternalRef, TransactionId)],
@@ -158,11 +158,11 @@ pub(crate) async fn record_references(
     Ok(())
 }
 
-/// Lets an object lead to this transaction, unless it leads to one already; gives the one that it leads to. Whoever comes second waits for the
-/// first one's commit.
+/// Makes an object lead to this transaction, unless it leads to one already, and returns the transaction that it leads to. A concurrent second
+/// call waits for the commit of the first.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub(crate) async fn take_reference(
     conn: &mut PgConn,
     reference: &ExternalRef,

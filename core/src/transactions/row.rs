@@ -14,32 +14,32 @@ use crate::ids::stripe::{
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
-/// One transaction. What is secret stays sealed here; opening it is the caller's business.
+/// One transaction. Secrets stay sealed here; opening them is up to the caller.
 #[derive(Debug, Clone)]
 pub struct Transaction {
     /// Its id.
     pub id: TransactionId,
-    /// The wallet that asked for it: the payer, or the payee of a deposit.
+    /// Its own wallet: the payer, or the payee of a deposit.
     pub wallet_id: WalletId,
     /// The wallet's owner.
     pub user_id: UserId,
-    /// What kind of movement it is.
+    /// The kind of movement.
     pub transaction_type: TransactionType,
-    /// Which state machine it walks.
+    /// The state machine that it walks.
     pub flow: Flow,
     /// How far it is, for clients.
     pub status: TransactionStatus,
     /// How far it is, exactly.
     pub stage: Stage,
-    /// What leaves the payer.
+    /// The amount that leaves the payer.
     pub amount: Money,
-    /// The part of it that the platform keeps; of a refund, the part of the payment's fee that it gives back.
+    /// The part of the amount that the platform keeps; for a refund, the part of the payment's fee that is returned.
     pub fee: Option<Money>,
     /// The client's own reference.
     pub reference: Option<String>,
-    /// The other wallet of a transfer or payment.
+    /// The other wallet of a transfer, a payment or the refund of a payment.
     pub counterparty_wallet_id: Option<WalletId>,
-    /// The transaction that this one refunds.
+    /// The earlier transaction that this one follows, such as the one that it refunds or disputes.
     pub related_transaction_id: Option<TransactionId>,
     /// `pi_…` of a deposit.
     pub stripe_payment_intent_id: Option<PaymentIntentId>,
@@ -51,15 +51,15 @@ pub struct Transaction {
     pub stripe_refund_id: Option<RefundId>,
     /// `du_…` of a dispute.
     pub stripe_dispute_id: Option<DisputeId>,
-    /// What is frozen for an outside refund or a dispute, when that can be less than its amount.
+    /// The part of an external movement that the wallet's balance covered; the rest is owed.
     pub held: Option<Money>,
-    /// What a dispute takes of its wallet, frozen, paid and owed together, when that can be another amount than the disputed one.
+    /// What a dispute takes from its wallet (held, paid and owed together), which can differ from the disputed amount.
     pub claimed: Option<Money>,
-    /// What was asked for, when something else was credited: of deposits that support has decided about.
+    /// The requested amount, if another one was credited: for deposits that an operator has decided about.
     pub requested: Option<Money>,
     /// When Stripe makes a deposit's money available to the platform, once that is known.
     pub available_on: Option<DateTime<Utc>>,
-    /// `acct_…` a withdrawal goes to.
+    /// `acct_…` that a withdrawal goes to.
     pub stripe_account_id: Option<AccountId>,
     /// `pm_…` that a deposit is confirmed with by the server.
     pub stripe_payment_method_id: Option<PaymentMethodId>,
@@ -75,13 +75,13 @@ pub struct Transaction {
     pub encrypted_receiver_details: Option<String>,
     /// How a deposit is paid.
     pub payment_method: Option<PaymentMethod>,
-    /// The client's own words.
+    /// The client's own description.
     pub description: Option<String>,
     /// The client's own data.
     pub metadata: Option<serde_json::Value>,
     /// Why it failed or was cancelled: `CODE: sentence`.
     pub failure_reason: Option<String>,
-    /// The first wish to cancel it, kept until it can be carried out or is too late.
+    /// The first request to cancel it, kept until it is carried out or too late.
     pub cancel_request: Option<CancelRequest>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
@@ -90,7 +90,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// A transaction as it is accepted: nothing has happened, and nothing is known of it but this.
+    /// Creates a transaction as it is accepted: nothing has happened yet, and no other field is set.
     #[must_use]
     pub const fn accepted(
         id: TransactionId,

@@ -1,4 +1,4 @@
-//! Where a transaction can be.
+//! The stages of a transaction.
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -9,54 +9,43 @@ use crate::db::types::column_of;
 
 use super::TransactionStatus;
 
-/// Where exactly a transaction is; the status is what this means to a client.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    EnumMessage,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    AsExpression,
-    FromSqlRow,
-)]
+/// Where exactly a transaction is; its status is what that means to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(AsExpression, FromSqlRow)]
+#[derive(EnumMessage, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Stage {
     /// Stored, nothing has happened yet.
     Accepted,
-    /// Deposit: the payment intent exists, Stripe has not told of the money.
+    /// Deposit: the payment intent exists, Stripe has not reported the money.
     AwaitingPayment,
-    /// Deposit: what was received is not what was asked for; it lies in suspense and a person decides.
+    /// Deposit: what was received is not what was asked for; it lies in suspense until an operator decides.
     InReview,
-    /// Withdrawal, refund of a deposit: the amount is frozen.
+    /// Withdrawal, refund of a deposit: the amount is held.
     Held,
     /// Withdrawal: the amount is on the connected account.
     Transferred,
     /// Withdrawal: the payout to the bank is under way.
     PayingOut,
-    /// Withdrawal, returned payout: the payout failed, the transfer is being taken back.
+    /// Withdrawal, returned payout: the payout failed, the transfer is being reversed.
     Returning,
     /// Refund of a deposit, outside refund: the refund exists at Stripe and is not final.
     Refunding,
-    /// Dispute: what is in dispute is frozen or owed until the bank decides.
+    /// Dispute: the disputed amount is held or owed until the bank decides.
     Disputed,
     /// Done.
     Completed,
     /// Ended without effect.
     Failed,
-    /// Taken back.
+    /// Cancelled; for a dispute: ended, and nothing was taken.
     Cancelled,
 }
 
 column_of!(Stage, Text);
 
 impl Stage {
-    /// The status it means.
+    /// The status that the stage has for clients.
     #[must_use]
     pub const fn status(self) -> TransactionStatus {
         match self {
@@ -75,7 +64,7 @@ impl Stage {
         }
     }
 
-    /// What it is: the words of its documentation.
+    /// Its meaning: the text of its documentation.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.get_documentation().unwrap_or_default()

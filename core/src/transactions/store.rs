@@ -9,15 +9,15 @@ use uuid::Uuid;
 
 use super::{CancelRequest, Flow, Stage, Transaction, TransactionRow, TransactionStatus, TransactionType};
 use crate::db::schema::{wallet_transactions, wallets};
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{DbError, Only, PgConn, sql};
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::ledger::Account;
 
-/// Remembers that somebody asks to cancel a transaction, until it can be done or is too late. The first wish counts: false when
-/// somebody has asked before.
+/// Records the request to cancel a transaction, until it is carried out or too late. Only the first request counts: returns `false` if
+/// there was one before.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn request_cancel(
     conn: &mut PgConn,
     id: TransactionId,
@@ -37,7 +37,7 @@ pub async fn request_cancel(
 /// Adds an accepted transaction.
 ///
 /// # Errors
-/// When the database refuses or cannot be reached.
+/// If the database refuses the row or cannot be reached.
 pub async fn insert(conn: &mut PgConn, new: &Transaction) -> Result<(), DbError> {
     use wallet_transactions as t;
     diesel::insert_into(t::table)
@@ -78,10 +78,10 @@ pub async fn insert(conn: &mut PgConn, new: &Transaction) -> Result<(), DbError>
     Ok(())
 }
 
-/// The transaction of an id.
+/// Returns the transaction with this id.
 ///
 /// # Errors
-/// When the database cannot be reached or the row is inconsistent.
+/// If the database cannot be reached or the row is inconsistent.
 pub async fn find(conn: &mut PgConn, id: TransactionId) -> Result<Option<Transaction>, DbError> {
     let row: Option<TransactionRow> = wallet_transactions::table
         .find(id.uuid())
@@ -92,10 +92,10 @@ pub async fn find(conn: &mut PgConn, id: TransactionId) -> Result<Option<Transac
     row.map(Transaction::try_from).transpose()
 }
 
-/// The transactions of several ids, in no order; unknown ids are left out.
+/// Returns the transactions with these ids, in no particular order; unknown ids are left out.
 ///
 /// # Errors
-/// When the database cannot be reached or a row is inconsistent.
+/// If the database cannot be reached or a row is inconsistent.
 pub async fn load_many(conn: &mut PgConn, ids: &[TransactionId]) -> Result<Vec<Transaction>, DbError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let (Some(least), Some(most)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
@@ -110,10 +110,10 @@ pub async fn load_many(conn: &mut PgConn, ids: &[TransactionId]) -> Result<Vec<T
     rows.into_iter().map(Transaction::try_from).collect()
 }
 
-/// The transactions that relate to another one, oldest first: refunds, returns, disputes.
+/// Returns the transactions that relate to another one, oldest first: refunds, returns, disputes.
 ///
 /// # Errors
-/// When the database cannot be reached or a row is inconsistent.
+/// If the database cannot be reached or a row is inconsistent.
 pub async fn related_to(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Transaction>, DbError> {
     let rows: Vec<TransactionRow> = wallet_transactions::table
         .filter(wallet_transactions::related_transaction_id.eq(id.uuid()))
@@ -124,10 +124,10 @@ pub async fn related_to(conn: &mut PgConn, id: TransactionId) -> Result<Vec<Tran
     rows.into_iter().map(Transaction::try_from).collect()
 }
 
-/// What became later of these refunds and disputes: what came back of a refund, and what a dispute moved after its end.
+/// Returns what later followed these refunds and disputes: what came back of a refund, and what a dispute moved after its end.
 ///
 /// # Errors
-/// When the database cannot be reached or a row is inconsistent.
+/// If the database cannot be reached or a row is inconsistent.
 pub(crate) async fn returns_of(
     conn: &mut PgConn,
     refunds: impl IntoIterator<Item = &Transaction>,
@@ -152,10 +152,10 @@ pub(crate) async fn returns_of(
     rows.into_iter().map(Transaction::try_from).collect()
 }
 
-/// The transaction of an id if `viewer` owns one of its wallets.
+/// Returns the transaction with this id if `viewer` owns one of its wallets.
 ///
 /// # Errors
-/// When the database cannot be reached or the row is inconsistent.
+/// If the database cannot be reached or the row is inconsistent.
 pub async fn find_visible(
     conn: &mut PgConn,
     id: TransactionId,
@@ -179,10 +179,10 @@ pub async fn find_visible(
     Ok((owner == Some(viewer.uuid())).then_some(found))
 }
 
-/// Whether somebody has asked to cancel a transaction that holds its money: then nothing is sent for it before that is decided.
+/// Whether there is a request to cancel a transaction that holds its money: then nothing is sent for it until that is decided.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn is_to_be_cancelled(conn: &mut PgConn, id: Uuid) -> Result<bool, DbError> {
     let asked = wallet_transactions::table
         .find(id)
@@ -193,18 +193,12 @@ pub async fn is_to_be_cancelled(conn: &mut PgConn, id: Uuid) -> Result<bool, DbE
         .await?)
 }
 
-#[derive(QueryableByName)]
-struct Sum {
-    #[diesel(sql_type = Nullable<Numeric>)]
-    sum: Option<Decimal>,
-}
-
-/// What other withdrawals have sent to the same account in the same currency after this one did, and not paid out from there yet, in major units.
+/// Returns the sum that other withdrawals sent to the same account in the same currency after this one, and have not paid out yet, in major units.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn sent_after(conn: &mut PgConn, withdrawal: &Transaction) -> Result<Decimal, DbError> {
-    let row: Sum = sql("WITH sent AS (SELECT t.id, t.amount,
+    let row: Only<Nullable<Numeric>, Option<Decimal>> = sql("WITH sent AS (SELECT t.id, t.amount,
                              (SELECT min(e.created_at) FROM ledger_entries e WHERE e.transaction_id = t.id AND e.account = $5) AS at
                         FROM wallet_transactions t
                        WHERE t.stripe_account_id = $1 AND t.currency = $2 AND ((t.stage = $3 AND t.status = 'processing') OR t.id = $4))
@@ -216,10 +210,10 @@ pub async fn sent_after(conn: &mut PgConn, withdrawal: &Transaction) -> Result<D
     .bind::<Text, _>(Account::IN_TRANSIT.as_str())
     .get_result(conn)
     .await?;
-    Ok(row.sum.unwrap_or_default())
+    Ok(row.value.unwrap_or_default())
 }
 
-/// Which of a wallet's transactions to show.
+/// A filter on a wallet's transactions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HistoryFilter {
     /// Only this type.
@@ -233,16 +227,16 @@ pub struct HistoryFilter {
 /// One page of a wallet's history.
 #[derive(Debug, Clone)]
 pub struct HistoryPage {
-    /// Newest first.
+    /// The transactions, newest first.
     pub transactions: Vec<Transaction>,
     /// Whether older ones follow.
     pub has_more: bool,
 }
 
-/// A page of a wallet's history, newest first, also what others sent to it.
+/// Returns a page of a wallet's history, newest first, including what others sent to it.
 ///
 /// # Errors
-/// When the database cannot be reached or a row is inconsistent.
+/// If the database cannot be reached or a row is inconsistent.
 pub async fn history(
     conn: &mut PgConn,
     wallet: WalletId,
@@ -289,13 +283,13 @@ pub async fn history(
     })
 }
 
-/// Whether a wallet has at least so many deposits and withdrawals that have not ended.
+/// Whether a wallet has at least `most` deposits and withdrawals that have not ended.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn has_open_payments(conn: &mut PgConn, wallet: WalletId, most: u32) -> Result<bool, DbError> {
     use wallet_transactions as t;
-    // The one behind those that are allowed.
+    // The last one that is allowed.
     let last: Option<Uuid> = t::table
         .filter(t::wallet_id.eq(wallet.uuid()))
         .filter(t::status.eq_any([TransactionStatus::Pending, TransactionStatus::Processing]))
@@ -309,12 +303,12 @@ pub async fn has_open_payments(conn: &mut PgConn, wallet: WalletId, most: u32) -
     Ok(last.is_some())
 }
 
-/// Transactions that are at one of these stages, and disputes, of which nothing was heard for the first time and that were not asked about lately:
-/// as long again as they have been quiet, and at most the second time. They are marked as asked about; the quietest come first.
+/// Takes transactions that are due for a poll: those at one of these stages, and disputes, of which nothing was heard for `quiet`. The next
+/// poll waits as long as they had been quiet at the last one, but at most `rarest`. Takes those first that are quiet the longest, and marks them.
 ///
 /// # Errors
-/// When the database cannot be reached.
-pub(crate) async fn take_quiet(
+/// If the database cannot be reached.
+pub(crate) async fn take_due_for_poll(
     conn: &mut PgConn,
     stages: &[Stage],
     (quiet, rarest): (TimeDelta, TimeDelta),

@@ -16,56 +16,55 @@ use crate::db::schema::transaction_events;
 use crate::db::types::column_of;
 use crate::db::{DbError, PgConn, sql};
 use crate::ids::TransactionId;
-use crate::told::{MOST_MESSAGE, bounded, shortened};
+use crate::text_limits::{MOST_MESSAGE, bounded, shortened};
 
-/// What an entry is about.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, AsExpression, FromSqlRow, EnumString, VariantArray,
-)]
+/// The subject of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(IntoStaticStr, AsExpression, FromSqlRow, EnumString, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum TimelineKind {
     /// The request was accepted.
     Accepted,
-    /// A worker began an attempt that talks to Stripe.
+    /// A worker began an attempt that calls Stripe.
     Attempt,
     /// Stripe answered.
     StripeAnswer,
-    /// Stripe told something by an event.
+    /// Stripe reported something by an event.
     StripeEvent,
-    /// Something is waited for.
+    /// The transaction waits for something.
     Waiting,
-    /// Money was held, moved or given back.
+    /// Money was held, moved or released.
     Posted,
-    /// The transaction ended well.
+    /// The transaction was completed.
     Completed,
     /// The transaction ended without effect.
     Failed,
-    /// The transaction was taken back.
+    /// The transaction was cancelled.
     Cancelled,
-    /// A person has to look at it.
+    /// An operator must decide.
     NeedsReview,
-    /// The timeline is as long as it gets: what is repeated is left out from here on.
+    /// The timeline is nearly full: repeated lines are left out from here on.
     Shortened,
 }
 
 column_of!(TimelineKind, Text);
 
-/// Most lines of a timeline. What happens again and again (attempts, answers, waits) is written up to a number below it and then left
-/// out, which one line says; what moves money or calls a person is written up to this number, and the end in any case.
+/// The maximum number of lines of a timeline. Repeated lines (attempts, answers, waits) are written up to a lower number and then left out,
+/// which one line says. Lines about moved money or an operator's decision are written up to this number, and the end in any case.
 pub const MOST_LINES: usize = 200;
-/// Lines from which on what is repeated is left out.
+/// The number of lines above which repeated lines are left out.
 const USUAL_LINES: i64 = 150;
-/// The most that is read: longer timelines were written before there was a limit.
+/// The maximum number of lines that are read: longer timelines were written before there was a limit.
 const MOST_READ: i64 = 256;
 const SHORTENED: &str = "the timeline is long; further attempts and waits are left out";
 
-/// One entry.
+/// One entry of a timeline.
 #[derive(Debug, Clone)]
 pub struct TimelineEntry {
     /// When it happened, by the application's clock.
     pub at: DateTime<Utc>,
-    /// What it is about, as [`TimelineKind::as_str`] names it.
+    /// Its subject, as [`TimelineKind::as_str`] names it.
     pub kind: String,
     /// What happened, for the owner.
     pub message: String,
@@ -83,10 +82,10 @@ struct EventRow {
     created_at: DateTime<Utc>,
 }
 
-/// Every entry of a transaction, oldest first; the newest ones, when there are more than anybody could read.
+/// Returns every entry of a transaction, oldest first; of a very long timeline only the newest entries.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn timeline(conn: &mut PgConn, id: TransactionId) -> Result<Vec<TimelineEntry>, DbError> {
     let rows: Vec<EventRow> = transaction_events::table
         .filter(transaction_events::transaction_id.eq(id.uuid()))
@@ -121,10 +120,10 @@ struct LineRow {
     created_at: DateTime<Utc>,
 }
 
-/// The timelines of several transactions, each as [`timeline`] gives it, by one statement; what has no entry is left out.
+/// Returns the timelines of several transactions, each like [`timeline`], by one statement; those without entries are left out.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn timelines(
     conn: &mut PgConn,
     ids: &[TransactionId],
@@ -158,10 +157,10 @@ pub async fn timelines(
     Ok(found)
 }
 
-/// The id of the newest entry of each of several transactions, in no order; what has no entry is left out.
+/// Returns the ids of the newest entries of several transactions, in no order; those without entries are left out.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn newest_lines(
     conn: &mut PgConn,
     ids: &[TransactionId],
@@ -189,7 +188,7 @@ struct NewestLine {
 /// Adds one entry outside a settlement: an attempt, an answer, a wait.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn record(
     conn: &mut PgConn,
     transaction: TransactionId,
@@ -212,11 +211,11 @@ pub async fn record(
 /// A line to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewLine<'a> {
-    /// Of which transaction.
+    /// The transaction to which it belongs.
     pub(crate) transaction: TransactionId,
-    /// Its id, which is its place among the others.
+    /// Its id, which determines its place among the other lines.
     pub(crate) id: Uuid,
-    /// What it is about.
+    /// Its subject.
     pub(crate) kind: TimelineKind,
     /// What happened, for the owner.
     pub(crate) message: &'a str,
@@ -224,11 +223,11 @@ pub(crate) struct NewLine<'a> {
     pub(crate) detail: Option<&'a Value>,
 }
 
-/// Writes lines of any transactions, each as far as it has room in an answer ([`crate::told`]) and as far as their timelines have room: the
-/// one place that adds to a timeline.
+/// Writes lines of any transactions, shortened to the limits in [`crate::text_limits`], and only those for which their timelines have room. This is
+/// the only place that adds to a timeline.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub(crate) async fn record_lines(
     conn: &mut PgConn,
     at: DateTime<Utc>,
@@ -268,13 +267,13 @@ pub(crate) async fn record_lines(
     Ok(())
 }
 
-/// What a line of kind [`TimelineKind::Waiting`] says in `detail`: what is waited for, as a word of its own.
+/// The field in the `detail` of a [`TimelineKind::Waiting`] line that names what is waited for, as a keyword.
 const WAITS_FOR: &str = "waitsFor";
 
-/// Says what a transaction waits for, unless that was said since `since`; gives whether it was said now.
+/// Records what a transaction waits for, unless that was recorded since `since`; returns whether it was recorded now.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn record_waiting(
     conn: &mut PgConn,
     transaction: TransactionId,

@@ -1,8 +1,8 @@
-//! The books against themselves: the invariants as SQL.
+//! Verification: the ledger against itself, with the invariants as SQL.
 //!
-//! All checks of a run look at one snapshot, in one transaction that can only read. The complete set looks at every row; the quick
-//! one at what changed lately and at what is cheap whatever the size, so that a worker can run it every minute ([`Window`]). Tests,
-//! workers and `wallet-worker verify` make the same checks.
+//! All checks of a run read one snapshot, in one read-only transaction. The complete set reads every row; the quick one reads what changed
+//! lately and what is cheap at any size, so that a worker can run it every minute ([`Window`]). Tests, workers and `wallet-worker verify`
+//! make the same checks.
 
 mod checks;
 mod schedule;
@@ -22,56 +22,56 @@ pub use window::{Seen, Window};
 use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use window::Changed;
 
-/// How much is looked at.
+/// The scope of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Every row.
     Complete,
-    /// What changed since, and what is cheap.
+    /// What changed since the beginning of the window, and what is cheap.
     Quick(Window),
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// Which.
+    /// The check.
     pub check: &'static Check,
     /// How many violations there are.
     pub violations: i64,
-    /// The first of them, in words of ids and amounts.
+    /// The first of them, described by ids and amounts.
     pub first: Vec<String>,
-    /// How long it took.
+    /// How long the check took.
     pub took: Duration,
 }
 
-/// What a run found.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Verified {
-    /// One for each check that was made.
+    /// The result of each check that was made.
     pub findings: Vec<Finding>,
-    /// Transactions that were looked at, or that exist, for the complete set.
+    /// The number of transactions that were checked; for the complete set, of all.
     pub transactions: i64,
-    /// Wallets that were looked at, or that exist.
+    /// The number of wallets that were checked; for the complete set, of all.
     pub wallets: i64,
-    /// Until where this run has seen changes: the next quick run begins there.
+    /// Up to where this run has seen changes: the quick run after the next one begins there ([`Window`]).
     pub seen: Seen,
-    /// How long all of it took.
+    /// How long the whole run took.
     pub took: Duration,
 }
 
 impl Verified {
-    /// The checks that do not hold.
+    /// Returns the results of the checks that do not hold.
     pub fn violated(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.violations > 0)
     }
 
-    /// Whether everything holds.
+    /// Returns whether everything holds.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.violated().next().is_none()
     }
 
-    /// Whether something is violated that puts money at risk.
+    /// Returns whether something is violated that puts money at risk.
     #[must_use]
     pub fn risks_money(&self) -> bool {
         self.violated().any(|finding| finding.check.money)
@@ -86,10 +86,10 @@ struct Violation {
     violation: String,
 }
 
-/// Makes the checks and keeps the first `most` violations of each; `progress` hears of each check before and after it is made.
+/// Makes the checks and keeps the first `most` violations of each; `progress` is called for each check before and after it is made.
 ///
 /// # Errors
-/// When the database cannot be reached or a check takes too long: then nothing is known.
+/// When the database cannot be reached or a check takes too long: then there is no result.
 pub async fn verify(
     db: &Db,
     scope: Scope,
@@ -100,7 +100,7 @@ pub async fn verify(
     let reports = db.for_reports();
     let (findings, changed) = in_transaction!(reports, conn => {
         begin_snapshot(conn, match scope { Scope::Complete => WHOLE, Scope::Quick(_) => IN_BOUNDED_TIME }).await?;
-        look(conn, scope, most, &mut progress).await
+        check(conn, scope, most, &mut progress).await
     })?;
     Ok(Verified {
         findings,
@@ -111,10 +111,10 @@ pub async fn verify(
     })
 }
 
-/// Makes one check over every row, as the complete set does, in the time that a quick one has.
+/// Makes one check over every row, as the complete set does, within the time limit of a quick one.
 ///
 /// # Errors
-/// When the database cannot be reached or the check takes too long: then nothing is known.
+/// When the database cannot be reached or the check takes too long: then there is no result.
 pub async fn verify_one(db: &Db, check: &'static Check, most: u32) -> Result<Finding, DbError> {
     let reports = db.for_reports();
     in_transaction!(reports, conn => {
@@ -123,17 +123,17 @@ pub async fn verify_one(db: &Db, check: &'static Check, most: u32) -> Result<Fin
     })
 }
 
-/// What takes the time and the memory it needs.
+/// The settings for what may take the time and the memory that it needs.
 const WHOLE: &[&str] = &[
     "SET LOCAL work_mem = '128MB'",
     "SET LOCAL enable_partitionwise_aggregate = on",
     "SET LOCAL enable_partitionwise_join = on",
     "SET LOCAL jit = off",
 ];
-/// What must not keep the next one waiting.
+/// The settings for what must not delay the next run.
 const IN_BOUNDED_TIME: &[&str] = &["SET LOCAL statement_timeout = '30s'", "SET LOCAL jit = off"];
 
-/// One snapshot for all that follows.
+/// Begins the snapshot that all later statements read.
 async fn begin_snapshot(conn: &mut PgConn, settings: &[&'static str]) -> Result<(), DbError> {
     sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         .execute(conn)
@@ -144,7 +144,7 @@ async fn begin_snapshot(conn: &mut PgConn, settings: &[&'static str]) -> Result<
     Ok(())
 }
 
-async fn look(
+async fn check(
     conn: &mut PgConn,
     scope: Scope,
     most: u32,
@@ -194,7 +194,7 @@ async fn list(
     most: u32,
     changed: &Changed,
 ) -> Result<Vec<Violation>, DbError> {
-    // The texts are put together from constants, so they cannot go through the cache of constant statements; each runs once.
+    // The texts are assembled from constants, so they cannot go through the cache of constant statements; each runs once.
     let text = format!(
         "SELECT count(*) OVER () AS total, coalesce(violation, 'a row without words') AS violation
                           FROM ({statement}) AS found (violation) LIMIT {most}"

@@ -1,4 +1,4 @@
-//! The table `verifications`: which worker makes a check that is due, and from where the next quick one looks.
+//! The table `verifications`: which worker makes a check that is due, and where the next quick run begins.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::QueryableByName;
@@ -12,13 +12,12 @@ use super::{Seen, Window};
 use crate::db::types::column_of;
 use crate::db::{Db, DbError, sql};
 
-/// One that was begun and has not ended is begun again after this time: its worker is gone.
+/// A check that was begun and has not ended is begun again after this time: its worker is gone.
 const INTERRUPTED: TimeDelta = TimeDelta::minutes(30);
 
-/// What runs by itself.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, AsExpression, FromSqlRow, EnumString, VariantArray,
-)]
+/// The checks that workers make by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(IntoStaticStr, AsExpression, FromSqlRow, EnumString, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Scheduled {
@@ -26,7 +25,7 @@ pub enum Scheduled {
     Quick,
     /// The complete set.
     Complete,
-    /// The books against Stripe.
+    /// The ledger against Stripe.
     Reconcile,
     /// What Stripe holds against what the wallets hold.
     Backing,
@@ -35,15 +34,15 @@ pub enum Scheduled {
 column_of!(Scheduled, Text);
 
 #[derive(QueryableByName)]
-struct Begun {
+struct DueCheck {
     #[diesel(sql_type = Nullable<BigInt>)]
     audit_before: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     xid_before: Option<i64>,
 }
 
-/// Takes a check that is due, so that no other worker does; none when it is not due. It is due `every` so often, and the first time
-/// that anybody asks. A mark far in the future is one of a clock that was wrong.
+/// Takes a check that is due, so that no other worker makes it, or returns `None` if it is not due. A check is due when it has never been made, and
+/// when the last one was begun at least `every` ago. A time far in the future was written by a wrong clock, and counts as due.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -53,7 +52,7 @@ pub async fn begin(
     every: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Option<Window>, DbError> {
-    let rows: Vec<Begun> = sql("INSERT INTO verifications AS v (name, asked_at) VALUES ($1, $2)
+    let rows: Vec<DueCheck> = sql("INSERT INTO verifications AS v (name, asked_at) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET asked_at = $2, done_at = NULL
           WHERE v.asked_at <= $2 - $3 OR v.asked_at > $2 + interval '1 hour' OR (v.done_at IS NULL AND v.asked_at <= $2 - LEAST($3, $4))
          RETURNING audit_before, xid_before")
@@ -69,7 +68,7 @@ pub async fn begin(
     }))
 }
 
-/// Says that one which takes long is still under way, so that nobody begins it again.
+/// Records that a check which takes long is still under way, so that no other worker begins it again.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -82,7 +81,7 @@ pub async fn keep(db: &Db, what: Scheduled, now: DateTime<Utc>) -> Result<(), Db
     Ok(())
 }
 
-/// Says that it has ended, and until where it has seen changes.
+/// Records that a check has ended, and up to where it has seen changes.
 ///
 /// # Errors
 /// When the database cannot be reached.

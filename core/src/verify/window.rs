@@ -1,37 +1,37 @@
-//! What changed lately: by the audit trail, which names every transaction and wallet it changed, and by the rows of wallets that any
-//! statement has written, whoever sent it.
+//! What changed lately: according to the audit trail, which names every transaction and wallet that was changed, and according to the rows of
+//! wallets that any statement has written, whoever sent it.
 
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::db::{DbError, PgConn, sql};
+use crate::db::{DbError, Only, PgConn, sql};
 
-/// Most transactions and most wallets of one quick run; the rest is left to the complete one.
+/// The maximum number of transactions, and of wallets, in one quick run; the rest is left to the complete one.
 const MOST_TRANSACTIONS: i64 = 20_000;
 const MOST_WALLETS: i64 = 2_000;
 
-/// Until where changes have been seen.
+/// Up to where changes have been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
     /// The newest record of the audit trail.
     pub record: i64,
-    /// The next database transaction.
+    /// The number of the next database transaction.
     pub xid: i64,
 }
 
-/// From where a quick run looks. It is where the run before the last one ended: numbers are not committed in their order, and so
-/// whatever was still under way at the last run is looked at now.
+/// Where a quick run begins: where the run before the last one ended. Numbers are not committed in their order, so this run also checks what was
+/// still under way at the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Window {
-    /// Records after this one; none means the last few thousand.
+    /// Only records after this one; `None` means the last 20,000.
     pub record: Option<i64>,
-    /// Wallets written by this database transaction or later; none means every wallet, up to the bound.
+    /// Only wallets written by this database transaction or a later one; `None` means every wallet, up to the bound.
     pub xid: Option<i64>,
 }
 
-/// What a run looks at; nothing by default.
+/// What a run checks; nothing by default.
 #[derive(Default)]
 pub(super) struct Changed {
     pub(super) transactions: Vec<Uuid>,
@@ -58,14 +58,8 @@ struct Counted {
     wallets: i64,
 }
 
-#[derive(QueryableByName)]
-struct Ids {
-    #[diesel(sql_type = Array<SqlUuid>)]
-    ids: Vec<Uuid>,
-}
-
 impl Changed {
-    /// Everything: only counted.
+    /// Counts everything, for the complete set.
     pub(super) async fn everything(conn: &mut PgConn) -> Result<Self, DbError> {
         let seen = seen(conn).await?;
         let counted: Counted = sql(
@@ -84,13 +78,13 @@ impl Changed {
         })
     }
 
-    /// What the trail names after the window's beginning, and the wallets that were written since.
+    /// Finds what the trail names after the beginning of the window, and the wallets that were written since.
     pub(super) async fn since(conn: &mut PgConn, window: Window) -> Result<Self, DbError> {
         let seen = seen(conn).await?;
         let after_record = window
             .record
             .unwrap_or_else(|| seen.record.saturating_sub(MOST_TRANSACTIONS));
-        let transactions: Ids = sql(
+        let transactions: Only<Array<SqlUuid>, Vec<Uuid>> = sql(
             "SELECT coalesce(array_agg(id), '{}') AS ids FROM (
                 SELECT DISTINCT unnest(transaction_ids) AS id FROM audit_log WHERE id > $1 ORDER BY 1 DESC LIMIT $2) recent",
         )
@@ -98,23 +92,24 @@ impl Changed {
         .bind::<BigInt, _>(MOST_TRANSACTIONS)
         .get_result(conn)
         .await?;
-        // age() counts from the next transaction backwards. Another cluster, after a restore, has numbers of its own.
+        // age() counts backwards from the next transaction. After a restore, another cluster has numbers of its own.
         let behind = window
             .xid
             .filter(|xid| *xid <= seen.xid)
             .map_or(i64::MAX, |xid| seen.xid.saturating_sub(xid));
-        let wallets: Ids = sql("SELECT coalesce(array_agg(id), '{}') AS ids FROM (
+        let wallets: Only<Array<SqlUuid>, Vec<Uuid>> =
+            sql("SELECT coalesce(array_agg(id), '{}') AS ids FROM (
                 SELECT id FROM wallets WHERE age(xmin) <= $1 ORDER BY age(xmin) LIMIT $2) recent")
-        .bind::<BigInt, _>(behind)
-        .bind::<BigInt, _>(MOST_WALLETS)
-        .get_result(conn)
-        .await?;
+            .bind::<BigInt, _>(behind)
+            .bind::<BigInt, _>(MOST_WALLETS)
+            .get_result(conn)
+            .await?;
         let count = |ids: &[Uuid]| i64::try_from(ids.len()).unwrap_or(i64::MAX);
         Ok(Self {
-            transactions_count: count(&transactions.ids),
-            wallets_count: count(&wallets.ids),
-            transactions: transactions.ids,
-            wallets: wallets.ids,
+            transactions_count: count(&transactions.value),
+            wallets_count: count(&wallets.value),
+            transactions: transactions.value,
+            wallets: wallets.value,
             after_record,
             seen,
         })

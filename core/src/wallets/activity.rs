@@ -1,8 +1,8 @@
-//! Deactivating and activating a wallet: an operator's decision, on record with who and why.
+//! Deactivating and activating a wallet: an operator's decision, recorded with who made it and why.
 //!
-//! Nothing leaves a wallet that is not active, and nothing is asked for it: requests are refused, what is held and has not left is given back
-//! to it. What comes in without being asked for is booked all the same, since it is the owner's or owed: payments under way, payouts and
-//! refunds that come back, disputes, refunds made at Stripe.
+//! Nothing leaves an inactive wallet: requests are refused, and what is held and has not left is released to it. What comes in without a
+//! request is still booked, since it is the owner's or owed: payments under way, payouts and refunds that come back, disputes, refunds
+//! made at Stripe.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -14,40 +14,40 @@ use crate::db::{Db, DbError, in_transaction};
 use crate::ids::WalletId;
 use crate::reason::Reason;
 
-/// Who wants a wallet active or not, and why.
+/// A request to activate or deactivate a wallet.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
-    /// Whether it shall be active.
+pub struct ActivityChange<'a> {
+    /// Whether the wallet is to be active.
     pub active: bool,
-    /// Why: for other operators, never shown to the owner.
+    /// The reason: for other operators, never shown to the owner.
     pub reason: &'a Reason,
-    /// Who.
+    /// Who requests it.
     pub actor: &'a Actor,
-    /// In which request.
+    /// The id of the API request, if there is one.
     pub request_id: Option<&'a str>,
 }
 
-/// Activates or deactivates a wallet and gives it as it is then; none when there is no such wallet. One that is so already stays as it is;
-/// the wish is recorded all the same.
+/// Activates or deactivates a wallet and returns it as it is then, or `None` if there is no such wallet. If it is in that state already, it stays
+/// as it is, and the request is still recorded.
 ///
 /// # Errors
 /// When the database cannot be reached.
 pub async fn set_active(
     db: &Db,
     id: WalletId,
-    wish: &Wish<'_>,
+    change: &ActivityChange<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Wallet>, DbError> {
     in_transaction!(db, conn => {
         let Some(before) = lock(conn, id).await? else { return Ok(None) };
-        if before.is_active != wish.active {
-            write_active(conn, id, wish.active, now).await?;
+        if before.is_active != change.active {
+            write_active(conn, id, change.active, now).await?;
         }
         let entry = AuditRecord {
-            request_id: wish.request_id,
+            request_id: change.request_id,
             wallets: &[id],
-            detail: json!({ "reason": wish.reason.as_str(), "was_active": before.is_active }),
-            ..AuditRecord::new(now, wish.actor, if wish.active { "activate_wallet" } else { "deactivate_wallet" })
+            detail: json!({ "reason": change.reason.as_str(), "was_active": before.is_active }),
+            ..AuditRecord::new(now, change.actor, if change.active { "activate_wallet" } else { "deactivate_wallet" })
         };
         audit::record(conn, &entry).await?;
         find(conn, id).await

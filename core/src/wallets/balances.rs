@@ -1,4 +1,4 @@
-//! Locking the balances of wallets for a settlement: those that it names, and those that the debts of their owners make part of it.
+//! Locking the balances of wallets for a settlement: the wallets that it names, and those that it involves because their owners owe.
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,7 +32,7 @@ struct WalletRow {
     is_active: bool,
 }
 
-/// Whose wallet with a debt is not locked.
+/// A person and currency of which a wallet is not locked that should be.
 #[derive(QueryableByName)]
 struct Missed {
     #[diesel(sql_type = SqlUuid)]
@@ -41,8 +41,8 @@ struct Missed {
     currency: String,
 }
 
-/// The statement that reads the wallets in the order of their ids, as constant text. Whoever owes nothing has no row in the index of
-/// debts, and is looked up there once.
+/// The statement that reads the wallets in the order of their ids, as constant text. A person who owes nothing has no row in the index of
+/// debts, and costs one look-up there.
 macro_rules! read_wallets {
     ($lock:literal) => {
         concat!(
@@ -58,11 +58,11 @@ macro_rules! read_wallets {
     };
 }
 
-/// Locks and reads these wallets, in the order of their ids, and of whoever may come to owe all wallets; gives also those of the first that have
-/// to be left out, because somebody else holds them or a wallet with a debt of their owner.
+/// Locks and reads these wallets and those in which their owners owe, in the order of their ids; of the owners of `may_owe`, all wallets in the
+/// currency. Also returns those of `wallets` to leave out, because another session holds them or another wallet that they need.
 ///
 /// # Errors
-/// When the database cannot be reached or a row is inconsistent; [`DbError::Overtaken`] when a debt came to be meanwhile.
+/// When the database cannot be reached or a row is inconsistent; [`DbError::Overtaken`] when a debt appeared in the meantime.
 pub(crate) async fn lock_balances(
     conn: &mut PgConn,
     wallets: &HashSet<WalletId>,
@@ -99,8 +99,8 @@ pub(crate) async fn lock_balances(
     Ok((balances(rows)?, held))
 }
 
-/// Whoever made a debt, or a wallet, between the look and the lock is seen now; then all of it is done again. A debt is written with all
-/// wallets of its owner locked, so nothing is credited beside it; a wallet made even later is looked at with its first credit.
+/// Finds the debts and wallets that were added between the read and the locks; if there are any, everything is repeated. A debt is written with all
+/// wallets of its owner locked, so nothing is credited beside it; a wallet added even later is checked at its first credit.
 async fn missed(
     conn: &mut PgConn,
     ids: &[Uuid],
@@ -126,7 +126,7 @@ async fn missed(
         .collect())
 }
 
-/// Of the wallets, those that are there and could not be locked.
+/// Returns those of the wallets that exist and could not be locked.
 async fn passed_by(conn: &mut PgConn, ids: &[Uuid], rows: &[WalletRow]) -> Result<Vec<WalletId>, DbError> {
     let missing: Vec<Uuid> = ids
         .iter()
@@ -153,7 +153,7 @@ fn balances(rows: Vec<WalletRow>) -> Result<HashMap<WalletId, Balance>, DbError>
             user_id: UserId::from_uuid(row.user_id),
             is_active: row.is_active,
             available: Money::new(row.balance, currency).map_err(|_| wrong("balance"))?,
-            frozen: Money::new(row.frozen_balance, currency).map_err(|_| wrong("frozen_balance"))?,
+            held: Money::new(row.frozen_balance, currency).map_err(|_| wrong("frozen_balance"))?,
             owed: Money::new(row.owed_balance, currency).map_err(|_| wrong("owed_balance"))?,
         };
         balances.insert(WalletId::from_uuid(row.id), balance);

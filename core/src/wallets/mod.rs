@@ -6,7 +6,7 @@ mod payout_account;
 mod row;
 mod store;
 
-pub use activity::{Wish, set_active};
+pub use activity::{ActivityChange, set_active};
 pub(crate) use balances::lock_balances;
 pub use payout_account::{
     DISCONNECTED, account_of_person, change_account, note_account, payout_account_changed, record_account,

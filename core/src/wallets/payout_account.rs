@@ -1,5 +1,5 @@
-//! Which account wallets pay out to, and since when: the wait after a change belongs to the person and the account (table
-//! `payout_account_changes`), so that no second wallet, no change back and no wallet that named none before is a way around it.
+//! The account that wallets pay out to, and since when. The wait after a change applies to the person and the account (table
+//! `payout_account_changes`), so that a second wallet, a change back or a wallet that named no account is no way around it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -17,14 +17,14 @@ use crate::ids::{UserId, WalletId};
 /// How long a change is remembered: longer than any configured wait.
 const REMEMBERED: TimeDelta = TimeDelta::days(60);
 
-/// `stripe_accounts.disabled_reason` of an account that the platform has no access to any more.
+/// The `stripe_accounts.disabled_reason` of an account to which the platform no longer has access.
 pub const DISCONNECTED: &str = "disconnected";
 
-/// Notes that a person is about to name or open a payout account, before a wallet names it: a change if the person is paid to another
-/// account, and no wallet of theirs names this one. The first account, and one in place of an account that the platform has lost its access
-/// to, is none. Says whether it was a change.
+/// Notes that a person is about to name or open a payout account, before a wallet names it. It is a change if the person is paid to another account
+/// and none of their wallets names this one. The first account is no change, nor is one that replaces an account to which the platform has lost its
+/// access. Returns whether it was a change.
 ///
-/// A person's rows are as many as the accounts that they changed to within sixty days; older ones are removed here.
+/// A person has one row for each account that they changed to within sixty days; older ones are removed here.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -34,7 +34,7 @@ pub async fn note_account(
     account: &AccountId,
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
-    // Of two accounts that are named at once, one comes second.
+    // If two accounts are named at once, the lock makes one of them the second.
     lock_person(conn, person).await?;
     let old = payout_account_changes::table
         .filter(payout_account_changes::user_id.eq(person.uuid()))
@@ -58,7 +58,7 @@ pub async fn note_account(
     Ok(noted == 1)
 }
 
-/// Lets the person's wallets that name no connected account, or the `lost` one, pay out to this one; gives those wallets.
+/// Lets the person's wallets that name no connected account, or the `lost` one, pay out to this one; returns those wallets.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -88,7 +88,7 @@ pub async fn record_account(
     Ok(named.into_iter().map(WalletId::from_uuid).collect())
 }
 
-/// The payout account that a person's wallets name; of several, that of the wallet which was changed last.
+/// Returns the payout account that the person's wallets name; if there are several, that of the wallet whose account changed last.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -107,7 +107,7 @@ pub async fn account_of_person(conn: &mut PgConn, user: UserId) -> Result<Option
     Ok(named.flatten())
 }
 
-/// Lets a locked wallet pay out to another account. A change is noted with its time.
+/// Lets a locked wallet pay out to another account, and notes the time if that is a change.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -118,7 +118,7 @@ pub async fn change_account(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let is_change = note_account(conn, before.user_id, account, now).await?;
-    // The time on the wallet is what earlier versions read. A wallet that joins others of its person changes nothing for them.
+    // Earlier versions read the time on the wallet. A wallet that joins others of its person takes over the time of their account.
     let changed_at = if is_change {
         before.stripe_account_id.as_ref().map(|_| now)
     } else {
@@ -135,7 +135,7 @@ pub async fn change_account(
     Ok(())
 }
 
-/// When a person last changed to a payout account, in whichever wallet; none when it was the first one, or never named.
+/// Returns when a person last changed to a payout account, in any wallet, or `None` if it was the first one or was never named.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -150,7 +150,7 @@ pub async fn payout_account_changed(
         .first(conn)
         .await
         .optional()?;
-    // What earlier versions write during a deploy.
+    // Earlier versions write the time here during a deployment.
     let on_wallets: Option<DateTime<Utc>> = wallets::table
         .filter(wallets::user_id.eq(person.uuid()))
         .filter(wallets::stripe_account_id.eq(account))

@@ -18,15 +18,15 @@ pub struct Wallet {
     pub id: WalletId,
     /// Its owner.
     pub user_id: UserId,
-    /// Spendable now.
+    /// The spendable balance.
     pub balance: Money,
-    /// Held for withdrawals and refunds under way, and for disputes.
+    /// The held balance: for withdrawals and refunds under way, and for disputes.
     pub frozen_balance: Money,
-    /// `cus_…` of its owner, once a deposit made one.
+    /// `cus_…` of its owner, once a deposit has created one.
     pub stripe_customer_id: Option<CustomerId>,
     /// `acct_…` that withdrawals go to.
     pub stripe_account_id: Option<AccountId>,
-    /// When that account took the place of another one.
+    /// When that account replaced another one.
     pub payout_account_changed_at: Option<DateTime<Utc>>,
     /// Sealed bank details.
     pub encrypted_bank_details: Option<String>,

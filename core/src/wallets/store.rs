@@ -1,4 +1,4 @@
-//! Reading and adding wallets. Their balances are written by [`crate::ledger`] alone.
+//! Reading and adding wallets. Their balances are written only by [`crate::ledger`].
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -36,7 +36,7 @@ pub async fn insert(conn: &mut PgConn, new: &Wallet) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The wallet of an id.
+/// Returns the wallet with this id.
 ///
 /// # Errors
 /// When the database cannot be reached or the row is inconsistent.
@@ -50,7 +50,7 @@ pub async fn find(conn: &mut PgConn, id: WalletId) -> Result<Option<Wallet>, DbE
     row.map(Wallet::try_from).transpose()
 }
 
-/// The wallet of an id if `owner` owns it: somebody else's looks like one that does not exist.
+/// Returns the wallet with this id if `owner` owns it; another person's wallet looks like one that does not exist.
 ///
 /// # Errors
 /// When the database cannot be reached or the row is inconsistent.
@@ -58,7 +58,7 @@ pub async fn find_owned(conn: &mut PgConn, id: WalletId, owner: UserId) -> Resul
     Ok(find(conn, id).await?.filter(|wallet| wallet.user_id == owner))
 }
 
-/// The wallets of several ids, in no order; unknown ids are left out.
+/// Returns the wallets with these ids, in no particular order; unknown ids are left out.
 ///
 /// # Errors
 /// When the database cannot be reached or a row is inconsistent.
@@ -72,7 +72,7 @@ pub async fn load_many(conn: &mut PgConn, ids: &[WalletId]) -> Result<Vec<Wallet
     rows.into_iter().map(Wallet::try_from).collect()
 }
 
-/// The owners of several wallets, in no order; unknown ids are left out.
+/// Returns the owners of several wallets, in no particular order; unknown ids are left out.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -87,7 +87,7 @@ pub async fn owners_of(conn: &mut PgConn, ids: &[WalletId]) -> Result<Vec<(Walle
     Ok(owners.into_iter().map(typed).collect())
 }
 
-/// At most `most` of a person's wallets, oldest first; those behind `after` if it is given.
+/// Returns at most `most` of a person's wallets, oldest first; only those after `after` if it is given.
 ///
 /// # Errors
 /// When the database cannot be reached or a row is inconsistent.
@@ -108,18 +108,18 @@ pub async fn of_user(
     rows.into_iter().map(Wallet::try_from).collect()
 }
 
-/// How many wallets a person has.
+/// The number of wallets that a person has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct WalletCount {
-    /// In all currencies.
+    /// The number in all currencies.
     #[diesel(sql_type = BigInt)]
     pub all: i64,
-    /// In the currency asked for.
+    /// The number in the given currency.
     #[diesel(sql_type = BigInt)]
     pub of_currency: i64,
 }
 
-/// Keeps everybody else from adding wallets of a person, and from naming payout accounts in them, until the end of the transaction.
+/// Keeps others from adding wallets of a person, and from naming payout accounts in them, until the end of the transaction.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -131,7 +131,7 @@ pub async fn lock_person(conn: &mut PgConn, user: UserId) -> Result<(), DbError>
     Ok(())
 }
 
-/// How many wallets a person has, which nobody else can change until the end of the transaction.
+/// Returns how many wallets a person has, and keeps others from changing that until the end of the transaction.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -141,7 +141,7 @@ pub async fn count_locked(
     currency: Currency,
 ) -> Result<WalletCount, DbError> {
     lock_person(conn, user).await?;
-    // A statement of its own: it sees what was committed while the lock was waited for.
+    // A separate statement, so that it sees what was committed while it waited for the lock.
     let count = sql(
         "SELECT count(*) AS \"all\", count(*) FILTER (WHERE currency = $2) AS of_currency FROM wallets WHERE user_id = $1",
     )
@@ -152,7 +152,7 @@ pub async fn count_locked(
     Ok(count)
 }
 
-/// The person's Stripe customer, if one was recorded.
+/// Returns the person's Stripe customer, if one was recorded.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -204,7 +204,7 @@ pub async fn record_customer(
     Ok(counts)
 }
 
-/// Takes the person's customer off the record, if it is still this one: the next deposit makes another. Says whether it was.
+/// Removes the person's recorded customer if it is still this one, so that the next deposit creates another; returns whether it was.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -232,7 +232,7 @@ pub async fn forget_customer(
     Ok(forgotten == 1)
 }
 
-/// The wallet of an id, locked until the end of the transaction.
+/// Locks the wallet with this id until the end of the transaction, and returns it.
 ///
 /// # Errors
 /// When the database cannot be reached or the row is inconsistent.
@@ -247,8 +247,8 @@ pub async fn lock(conn: &mut PgConn, id: WalletId) -> Result<Option<Wallet>, DbE
     row.map(Wallet::try_from).transpose()
 }
 
-/// Whether the wallet of a transaction is active, locked against a change until the end of the transaction at hand. What has no wallet
-/// is not held back by one.
+/// Returns whether the wallet of a transaction is active, and locks it against a change until the end of the database transaction. A subject
+/// that has no wallet counts as active.
 ///
 /// # Errors
 /// When the database cannot be reached.
@@ -270,7 +270,7 @@ pub async fn is_active_for(conn: &mut PgConn, transaction: Uuid) -> Result<bool,
     Ok(active.unwrap_or(true))
 }
 
-/// Writes whether a wallet is active; [`super::set_active`] puts it on record.
+/// Writes whether a wallet is active; [`super::set_active`] records it in the audit trail.
 pub(super) async fn write_active(
     conn: &mut PgConn,
     id: WalletId,

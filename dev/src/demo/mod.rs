@@ -21,7 +21,7 @@ const TTL: Duration = Duration::from_secs(3_600);
 /// Starts the system, plays the story and stops it again.
 ///
 /// # Errors
-/// Names the step that did not do what it should, or what did not start.
+/// Names the step that failed, or what did not start.
 pub async fn demo(options: &UpOptions) -> Result<()> {
     say("Starting the system");
     let ended = up::session(options, async |running| {

@@ -1,4 +1,4 @@
-//! Who runs PostgreSQL: it refuses root, so root hands it to another user and puts its files where that user can reach them.
+//! The user that runs PostgreSQL: it refuses root, so root runs it as another user and puts its files where that user can reach them.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 
-/// The unprivileged users that packages create for PostgreSQL, and the last resort.
+/// The unprivileged users that packages create for PostgreSQL, and `nobody` as a last resort.
 const CANDIDATES: [&str; 3] = ["postgres", "_postgres", "nobody"];
 
-/// A user that a process is started as.
+/// The user as which a process is started.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) uid: Uid,
@@ -17,7 +17,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The user that runs PostgreSQL; `None` when we may run it ourselves, because we are not root.
+    /// Returns the user that runs PostgreSQL, or `None` if we may run it ourselves, because we are not root.
     pub(crate) fn for_postgres() -> Result<Option<Self>> {
         if !geteuid().is_root() {
             return Ok(None);
@@ -35,13 +35,13 @@ impl Account {
         bail!("PostgreSQL refuses to run as root and none of the users {CANDIDATES:?} exists");
     }
 
-    /// Gives a file or folder to this user.
+    /// Makes this user the owner of a file or folder.
     pub(crate) fn own(&self, path: &Path) -> Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
             .with_context(|| format!("cannot give {} to uid {}", path.display(), self.uid))
     }
 
-    /// Whether this user can get to `path` through every folder above it.
+    /// Returns whether this user can reach `path` through every folder above it.
     pub(crate) fn can_reach(&self, path: &Path) -> bool {
         path.ancestors()
             .skip(1)

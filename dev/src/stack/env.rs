@@ -1,4 +1,4 @@
-//! The environment a stack gives to the programs that run on it.
+//! The environment that a stack gives to the programs that run on it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-/// Every variable of the system that decides where it connects and what it trusts: taken from the stack only, never from the shell that
-/// happens to start it. The others (`RUST_LOG`, `LOG_FORMAT`, `WORKER_*`, `OTEL_*`, …) are inherited.
+/// The variables that decide where the system connects and what it trusts: taken from the stack only, never from the shell that
+/// starts it. The others (`RUST_LOG`, `LOG_FORMAT`, `WORKER_*`, `OTEL_*`, …) are inherited.
 pub const DECIDING: [&str; 18] = [
     "DATABASE_URL",
     "DATABASE_REPLICA_URL",
@@ -35,13 +35,13 @@ pub const DECIDING: [&str; 18] = [
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// An empty environment.
+    /// Returns an empty environment.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This environment with one more variable, or another value of it.
+    /// Returns this environment with one more variable, or another value of it.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.set(name, value);
@@ -58,25 +58,25 @@ impl Env {
         self.0.remove(name);
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All variables, by name.
+    /// Iterates over all variables, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// This environment with `other`'s variables laid over it.
+    /// Returns this environment overridden by `other`'s variables.
     #[must_use]
     pub fn overlaid(mut self, other: &Self) -> Self {
         self.0.extend(other.0.clone());
         self
     }
 
-    /// `export` lines for a POSIX shell.
+    /// Returns `export` lines for a POSIX shell.
     #[must_use]
     pub fn to_shell(&self) -> String {
         self.iter()
@@ -84,7 +84,7 @@ impl Env {
             .collect()
     }
 
-    /// Gives a command this environment: the deciding variables from here only, the others from the parent with these over them.
+    /// Gives a command this environment: the deciding variables from here only, the others from the parent unless they are set here.
     pub(crate) fn apply(&self, command: &mut Command) {
         for name in DECIDING {
             command.env_remove(name);

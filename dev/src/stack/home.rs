@@ -1,10 +1,10 @@
-//! The folder of a kept stack (`.dev`) and the files in it.
+//! The folder of a persistent stack (`.dev`) and the files in it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The folder that commands look in when none is named.
+/// The folder that commands use when none is named.
 const USUAL: &str = ".dev";
 
 /// The folder of a stack and the files in it.
@@ -14,10 +14,10 @@ pub struct Home {
 }
 
 impl Home {
-    /// The home in this folder, which is made when it is missing.
+    /// Returns the home in this folder, which is created if it is missing.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When the folder cannot be created.
     pub fn new(folder: &Path) -> Result<Self> {
         let make = || {
             std::fs::create_dir_all(folder)?;
@@ -28,8 +28,8 @@ impl Home {
         })
     }
 
-    /// What a command of `bin/dev` is to be given behind its name, with a blank before it, so that it finds the stack of this folder: nothing
-    /// for the folder that it looks in anyway.
+    /// Returns the argument, preceded by a space, that makes a command of `bin/dev` find the stack of this folder; empty
+    /// for the folder that commands use by default.
     #[must_use]
     pub fn argument(folder: &Path) -> String {
         let place = |path: &Path| {
@@ -49,31 +49,31 @@ impl Home {
         }
     }
 
-    /// The folder, absolute.
+    /// Returns the absolute path of the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The secrets of [`super::Secrets::load_or_create`].
+    /// Returns the file of the secrets, see [`super::Secrets::load_or_create`].
     #[must_use]
     pub fn secrets_file(&self) -> PathBuf {
         self.folder.join("secrets.json")
     }
 
-    /// The note of what runs, see [`super::record::Record`].
+    /// Returns the file of the running stack's record, see [`super::record::Record`].
     #[must_use]
     pub fn record_file(&self) -> PathBuf {
         self.folder.join("stack.json")
     }
 
-    /// What the Stripe simulator keeps from one run to the next.
+    /// Returns the file in which the Stripe simulator keeps its state from one run to the next.
     #[must_use]
     pub fn stripe_state_file(&self) -> PathBuf {
         self.folder.join("stripe-state.json")
     }
 
-    /// The lock of [`super::record::lock`].
+    /// Returns the lock file of [`super::record::lock`].
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {
         self.folder.join("lock")

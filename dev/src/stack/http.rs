@@ -1,4 +1,4 @@
-//! Waiting for a program to answer over HTTP.
+//! Waits for a program to respond over HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use anyhow::{Result, bail};
 
 use super::process::Process;
 
-/// Waits until `url` answers 200. Gives up when the process ends, or after `limit`, with the end of its log.
+/// Waits until `url` answers 200. Fails if the process ends, or after `limit`; the error shows the end of its log.
 ///
 /// # Errors
-/// Says which program did not come up, and why as far as its log tells.
+/// Names the program that did not start, with the reason as far as its log shows it.
 pub async fn wait_until_ready(url: &str, process: &mut Process, limit: Duration) -> Result<()> {
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(2))

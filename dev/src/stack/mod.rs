@@ -1,11 +1,11 @@
 //! The local stack: private servers, the Stripe simulator and our own programs, for development, tests and benchmarks.
 //!
 //! - [`Postgres`], [`Redis`] and [`Process`] start one thing each, on 127.0.0.1 only.
-//! - [`Servers`] is PostgreSQL with the queue's Redis and three lock nodes.
-//! - [`Stack`] is servers and payments with the [`Env`] that wallet-api and wallet-worker need, and starts these.
+//! - [`Servers`] are PostgreSQL, the queue's Redis and three lock nodes.
+//! - [`Stack`] is servers and payments, with the [`Env`] that wallet-api and wallet-worker need; it also starts these two.
 //!
 //! Everything is stopped when its value is dropped, and also when the program dies in any other way, `kill -9` included (see `watchdog.rs`).
-//! Several stacks run side by side. Nothing is installed here; `bin/dev` does that.
+//! Several stacks can run side by side. Nothing is installed here; `bin/dev` does that.
 
 mod account;
 pub mod env;
@@ -41,40 +41,40 @@ use self::scratch::Scratch;
 pub use self::secrets::Secrets;
 pub use self::servers::{Keep, Servers};
 
-/// Redis nodes that RedLock needs a majority of.
+/// The number of Redis nodes of which RedLock needs a majority.
 pub const LOCK_NODES: u16 = 3;
 
-/// The database of a stack.
+/// The name of a stack's database.
 pub const DATABASE: &str = "wallet";
 
-/// How long a migration of a development database may take.
+/// The time limit of a migration of a development database.
 const MIGRATE_LIMIT: Duration = Duration::from_secs(120);
 
-/// How long wallet-api and wallet-worker may take until they are ready.
+/// The time limit for wallet-api and wallet-worker to become ready.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a worker may finish what it has begun: longer than a call to Stripe.
+/// How long a worker may take to finish its running jobs: longer than a call to Stripe.
 const DRAIN_GRACE: Duration = Duration::from_secs(25);
 
-/// What a stack is made of.
+/// The options of a stack.
 #[derive(Clone)]
 pub struct StackOptions {
-    /// The folder of data and logs; without one, everything is scratch and fast: for tests.
+    /// The folder of data and logs; `None` for a scratch stack without fsync, for tests.
     pub folder: Option<PathBuf>,
-    /// Its secrets.
+    /// The stack's secrets.
     pub secrets: Secrets,
-    /// Which Stripe it uses.
+    /// The Stripe that it uses.
     pub payments: Payments,
-    /// The port of the API; without one, any free one.
+    /// The port of the API, or `None` for any free one.
     pub api_port: Option<u16>,
-    /// The port of the worker's metrics; without one, any free one.
+    /// The port of the worker's metrics, or `None` for any free one.
     pub metrics_port: Option<u16>,
-    /// Who is told of the steps.
+    /// The receiver of the finished steps.
     pub progress: Progress,
 }
 
 impl StackOptions {
-    /// A scratch stack with the simulator: for tests.
+    /// Returns the options of a scratch stack with the simulator, for tests.
     #[must_use]
     pub fn scratch() -> Self {
         Self {
@@ -88,7 +88,7 @@ impl StackOptions {
     }
 }
 
-/// Running servers and payments, on which our own programs can be started. Dropping it stops it all at once.
+/// Running servers and payments, on which our own programs can be started. Dropping it stops all of them at once.
 #[derive(Debug)]
 pub struct Stack {
     /// The simulator, unless the real Stripe is used.
@@ -102,7 +102,7 @@ pub struct Stack {
     logs: Logs,
 }
 
-/// Where log files go.
+/// The folder of the log files.
 #[derive(Debug)]
 enum Logs {
     Kept(PathBuf),
@@ -119,10 +119,10 @@ impl Logs {
 }
 
 impl Stack {
-    /// Starts servers and payments and makes the (empty) database; migrations are [`Self::migrate`].
+    /// Starts servers and payments and creates the (empty) database; [`Self::migrate`] migrates it.
     ///
     /// # Errors
-    /// When something is not installed, not built, or does not come up: the message names it, with the end of its log.
+    /// When something is not installed, not built, or does not start: the message names it, with the end of its log.
     pub async fn start(options: StackOptions) -> Result<Self> {
         let StackOptions {
             folder,
@@ -164,7 +164,7 @@ impl Stack {
                     Simulator::start(&options, &secrets, &webhook_url, logs.file("stripe")?).await?;
                 step.done(&format!("Stripe simulator on {}", simulator.base()));
                 env.set("STRIPE_API_BASE", simulator.base());
-                // The simulator answers as fast as it can.
+                // The simulator needs no limit.
                 env.set("STRIPE_CALLS_PER_SECOND", "1000");
                 env.set("STRIPE_SECRET_KEY", secrets.stripe_key.as_str());
                 env.set("STRIPE_WEBHOOK_SECRET", payments::webhook_secrets(&secrets));
@@ -190,19 +190,19 @@ impl Stack {
         })
     }
 
-    /// The environment of wallet-api and wallet-worker on this stack.
+    /// Returns the environment of wallet-api and wallet-worker on this stack.
     #[must_use]
     pub fn env(&self) -> &Env {
         &self.env
     }
 
-    /// `http://127.0.0.1:PORT` of the API.
+    /// Returns `http://127.0.0.1:PORT` of the API.
     #[must_use]
     pub fn api_base(&self) -> &str {
         &self.api_base
     }
 
-    /// `http://127.0.0.1:METRICS_PORT` of the worker.
+    /// Returns `http://127.0.0.1:METRICS_PORT` of the worker.
     #[must_use]
     pub fn worker_base(&self) -> &str {
         &self.worker_base
@@ -234,12 +234,12 @@ impl Stack {
     /// Starts wallet-api and waits until it is ready.
     ///
     /// # Errors
-    /// When it has not been built or does not come up.
+    /// When it has not been built or does not become ready.
     pub async fn start_api(&self) -> Result<Process> {
         self.start_api_with(&Env::new()).await
     }
 
-    /// As [`Self::start_api`], with other variables.
+    /// Does as [`Self::start_api`], with further variables.
     ///
     /// # Errors
     /// As [`Self::start_api`].
@@ -254,7 +254,7 @@ impl Stack {
     /// Starts the worker whose metrics are at [`Self::worker_base`], and waits until it is ready.
     ///
     /// # Errors
-    /// When it has not been built or does not come up.
+    /// When it has not been built or does not become ready.
     pub async fn start_worker(&self) -> Result<Process> {
         let step = self.progress.step();
         let mut worker = self.spawn("wallet-worker", "wallet-worker", &["run"], &Env::new())?;
@@ -263,7 +263,7 @@ impl Stack {
         Ok(worker)
     }
 
-    /// Starts any of our programs with the stack's environment and some more variables; `name` is for people and the log file.
+    /// Starts one of our programs with the stack's environment and `more` variables; `name` is for people and the log file.
     ///
     /// # Errors
     /// When it has not been built or cannot be run.
@@ -277,17 +277,17 @@ impl Stack {
             .spawn()
     }
 
-    /// The processes of servers and simulator, in the order in which they were started.
+    /// Iterates over the processes of the servers and the simulator, in the order in which they were started.
     pub fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
         self.servers
             .processes_mut()
             .chain(self.simulator.as_mut().map(Simulator::process_mut))
     }
 
-    /// Stops everything in good order. Stop what you have started on it before.
+    /// Stops everything in an orderly way. Stop the programs that you started on the stack first.
     ///
     /// # Errors
-    /// When the system does not tell how one ended.
+    /// When the system does not report how one of them ended.
     pub async fn stop(&mut self) -> Result<()> {
         if let Some(simulator) = &mut self.simulator {
             simulator.process_mut().stop().await?;

@@ -1,4 +1,4 @@
-//! Where payments go: to the Stripe simulator, run as a process of its own, or to the real Stripe in test mode.
+//! The payments of a stack: the Stripe simulator, run as a process of its own, or the real Stripe in test mode.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::process::{Process, ProcessSpec};
 use super::secrets::Secrets;
 use super::{http, port, program};
 
-/// Which Stripe a stack uses.
+/// The Stripe that a stack uses.
 #[derive(Clone)]
 pub enum Payments {
     /// The simulator, in a process of its own.
@@ -24,14 +24,14 @@ pub enum Payments {
     },
 }
 
-/// How the simulator is started.
+/// The options with which the simulator is started.
 #[derive(Debug, Clone, Default)]
 pub struct SimulatorOptions {
-    /// The port; without one, any free one.
+    /// The port, or `None` for any free one.
     pub port: Option<u16>,
-    /// A file that gets one JSON line for every effect.
+    /// A file to which one JSON line is written for every effect.
     pub effect_log: Option<PathBuf>,
-    /// More arguments of `wallet-dev stripe`.
+    /// Further arguments of `wallet-dev stripe`.
     pub args: Vec<String>,
 }
 
@@ -43,10 +43,10 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts `wallet-dev stripe`, which sends its events to `webhook_url`, and waits until it answers.
+    /// Starts `wallet-dev stripe`, which sends its events to `webhook_url`, and waits until it responds.
     ///
     /// # Errors
-    /// When the program has not been built or does not come up.
+    /// When the program has not been built or does not start.
     pub async fn start(
         options: &SimulatorOptions,
         secrets: &Secrets,
@@ -68,7 +68,7 @@ impl Simulator {
             args.extend(["--effect-log".to_owned(), file.display().to_string()]);
         }
         args.extend(options.args.iter().cloned());
-        // Secrets go by the environment: arguments can be seen by everybody on the machine.
+        // Secrets are passed in the environment: every user of the machine can see arguments.
         let env = Env::new().with("STRIPE_WEBHOOK_SECRET", webhook_secrets(secrets));
         let spec = ProcessSpec::new("Stripe simulator", &program::find("wallet-dev")?, &log)
             .args(args)
@@ -82,39 +82,39 @@ impl Simulator {
         Ok(simulator)
     }
 
-    /// Its URL, without a path: `STRIPE_API_BASE`.
+    /// Returns its URL, without a path: `STRIPE_API_BASE`.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Its process.
+    /// Returns its process.
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Its process, to wait for it or kill it.
+    /// Returns its process, to wait for it or kill it.
     pub fn process_mut(&mut self) -> &mut Process {
         &mut self.process
     }
 }
 
-/// `STRIPE_WEBHOOK_SECRET` of a stack with the simulator: the platform's secret, then the one of connected accounts.
+/// Returns `STRIPE_WEBHOOK_SECRET` of a stack with the simulator: the platform's secret, then the one of connected accounts.
 pub(crate) fn webhook_secrets(secrets: &Secrets) -> String {
     format!("{},{}", secrets.webhook_platform, secrets.webhook_connect)
 }
 
-/// What the shell says about payments: the real Stripe when it has a `STRIPE_SECRET_KEY` of Stripe's, otherwise nothing.
+/// Returns the payments that the shell configures: the real Stripe if its `STRIPE_SECRET_KEY` is Stripe's, otherwise `None`.
 ///
 /// # Errors
-/// When the key is a live one, or the webhook secret is missing: the message says how to get it.
+/// When the key is a live one, or the webhook secret is missing; the message explains how to get it.
 pub fn stripe_from_shell(webhook_url: &str, own: Option<&Secrets>) -> Result<Option<Payments>> {
     stripe_from(|name| std::env::var(name).unwrap_or_default(), webhook_url, own)
 }
 
-/// A key that a stack has made for its simulator is not Stripe's, though the shell has it by `eval "$(bin/dev env)"`: this stack's own is
-/// known, and beside any other stands the address of its simulator.
+/// Ignores a key that a stack made for its simulator, which the shell may have from `eval "$(bin/dev env)"`. This stack's own key is
+/// known; with the key of any other stack, the shell also has the address of its simulator.
 fn stripe_from(
     shell: impl Fn(&str) -> String,
     webhook_url: &str,
@@ -146,7 +146,7 @@ fn stripe_from(
     }))
 }
 
-/// Whether a base URL is one of this machine, where only simulators are.
+/// Returns whether a base URL leads to this machine, where only simulators run.
 fn is_on_this_machine(base: &str) -> bool {
     let host = base.split_once("://").map_or("", |(_, rest)| rest);
     ["127.", "localhost", "[::1]"]
@@ -154,7 +154,7 @@ fn is_on_this_machine(base: &str) -> bool {
         .any(|here| host.starts_with(here))
 }
 
-/// A variable of the shell that the stack cannot work with, and the mend.
+/// A variable of the shell that the stack cannot work with, and the fix.
 #[derive(Debug)]
 pub struct UnusableEnvironment(String);
 
@@ -185,7 +185,7 @@ mod tests {
         let (own, other) = (Secrets::generate(), Secrets::generate());
         let key = ("STRIPE_SECRET_KEY", own.stripe_key.as_str());
         let base = ("STRIPE_API_BASE", "http://127.0.0.1:12111");
-        // As `bin/dev env` prints it, for the same stack, for another copy's, and with the base left out.
+        // The output of `bin/dev env` of the same stack and of another one, and without the base.
         let hook = ("STRIPE_WEBHOOK_SECRET", "whsec_1");
         assert!(!chosen(&[key, base, hook], Some(&own)).unwrap());
         assert!(!chosen(&[key, base, hook], Some(&other)).unwrap());

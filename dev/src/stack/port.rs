@@ -1,4 +1,4 @@
-//! TCP ports on the loopback address: the usual one when it is free, otherwise any free one, so that several stacks run side by side.
+//! TCP ports on the loopback address: the usual one if it is free, otherwise any free one, so that several stacks can run side by side.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rand::Rng as _;
 
-/// Below the kernel's range for outgoing connections, so that none of those takes a port between our look and its use.
+/// Below the kernel's range for outgoing connections, so that none of those takes a port between the check and its use.
 const RANGE: std::ops::Range<u16> = 15_000..32_000;
 
-/// Ports this program has handed out: never the same one twice.
+/// The ports that this program has handed out, none of them twice.
 static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// A port nobody listens on, which this program has not handed out before.
+/// Returns a port on which no program listens and which this program has not handed out before.
 ///
 /// # Errors
 /// When a thousand random tries find none.
@@ -29,7 +29,7 @@ pub fn free() -> Result<u16> {
     bail!("found no free port between {} and {}", RANGE.start, RANGE.end)
 }
 
-/// `port` when it is free, otherwise a free one.
+/// Returns `port` if it is free, otherwise a free one.
 ///
 /// # Errors
 /// As [`free`].
@@ -37,10 +37,10 @@ pub fn prefer(port: u16) -> Result<u16> {
     if claim(port) { Ok(port) } else { free() }
 }
 
-/// `port` when somebody asked for it, and then no other; else `usual`, or any free one when that is taken.
+/// Returns exactly `port` if it is given; otherwise `usual`, or any free one if that is taken.
 ///
 /// # Errors
-/// When the port that was asked for is in use; as [`free`].
+/// When the given port is in use; as [`free`].
 pub fn asked_for(port: Option<u16>, usual: u16) -> Result<u16> {
     let Some(port) = port else { return prefer(usual) };
     if !claim(port) {
@@ -61,7 +61,7 @@ fn claim(port: u16) -> bool {
 
 fn is_free(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    // The connection finds a listener on all addresses, which some systems let us bind beside.
+    // Connecting also finds a listener on all addresses, beside which some systems let us bind.
     TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err()
         && TcpListener::bind(address).is_ok()
 }

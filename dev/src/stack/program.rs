@@ -1,10 +1,10 @@
-//! Finding our own programs (wallet-api, wallet-worker, wallet-dev): they lie beside the program that runs, or one folder up from a test.
+//! Finds our own programs (wallet-api, wallet-worker, wallet-dev): beside the running program, or one folder above a test.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The path of one of our programs: in `WALLET_BIN_DIR` when that is set, otherwise beside the running one.
+/// Returns the path of one of our programs: in `WALLET_BIN_DIR` if that is set, otherwise beside the running program.
 ///
 /// # Errors
 /// When it has not been built there.

@@ -1,21 +1,21 @@
-//! Telling a person what is being started and how long it took.
+//! Reports what is being started and how long it took.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Tell = dyn Fn(&str, Duration) + Send + Sync;
 
-/// Where finished steps are told.
+/// The receiver of finished steps.
 #[derive(Clone)]
 pub struct Progress(Arc<Tell>);
 
 impl Progress {
-    /// Calls `tell` with every finished step and the time it took.
+    /// Reports every finished step, and the time it took, to `tell`.
     pub fn new(tell: impl Fn(&str, Duration) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
 
-    /// Tells nobody: for tests.
+    /// Reports nothing: for tests.
     #[must_use]
     pub fn silent() -> Self {
         Self::new(|_, _| {})
@@ -31,7 +31,7 @@ impl Progress {
     }
 }
 
-/// A step under way.
+/// A step in progress.
 #[derive(Debug)]
 pub struct Step<'a> {
     progress: &'a Progress,
@@ -39,7 +39,7 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Tells that it is done.
+    /// Reports the step as finished.
     pub fn done(self, what: &str) {
         (self.progress.0)(what, self.start.elapsed());
     }

@@ -1,7 +1,7 @@
-//! What runs in a folder: a lock that one running stack holds, and a note (`stack.json`) of its addresses and processes.
+//! The state of a stack's folder: a lock that one running stack holds, and a record (`stack.json`) of its addresses and processes.
 //!
 //! The lock is the kernel's (`flock`), so it cannot be stale. The watchdog holds it too: after a `kill -9` it is free only when everything has
-//! been stopped. The note is for people, for other commands, and for the rare case that the watchdog died as well.
+//! been stopped. The record is for people, for other commands, and for the rare case that the watchdog died as well.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -20,27 +20,27 @@ use super::process::Process;
 use super::secrets::write_private;
 use super::watchdog::Watchdog;
 
-/// How long a dying stack may take to be cleaned up by its watchdog, or by us.
+/// How long the watchdog, or this program, may take to clean up after a dying stack.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a stack may hold the lock without a note: between its stop and its end, or its start and its note.
+/// How long a stack may hold the lock without a record: between its start and its record, or its stop and its end.
 const TRANSITION_LIMIT: Duration = Duration::from_secs(3);
 
-/// One process of a stack.
+/// The record of one process of a stack.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessNote {
     /// Its name for people.
     pub name: String,
     /// Its process id and group.
     pub pid: u32,
-    /// When it was started, as the system tells it: with the id, this names a process for ever.
+    /// When it was started, in the system's own form: together with the id this identifies a process uniquely.
     pub started: Option<String>,
     /// Its log file.
     pub log: Option<PathBuf>,
 }
 
 impl ProcessNote {
-    /// A note of a process we started.
+    /// Returns the record of a process that we started.
     #[must_use]
     pub fn of(process: &Process) -> Self {
         let pid = process.pid();
@@ -52,7 +52,7 @@ impl ProcessNote {
         }
     }
 
-    /// A note of this program.
+    /// Returns the record of this program.
     #[must_use]
     pub fn of_this_program() -> Self {
         let pid = std::process::id();
@@ -64,7 +64,7 @@ impl ProcessNote {
         }
     }
 
-    /// Whether exactly this process is still there.
+    /// Returns whether exactly this process is still running.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.started.is_some() && start_of(self.pid) == self.started
@@ -82,35 +82,35 @@ impl ProcessNote {
 /// The addresses of a running stack.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Addresses {
-    /// `http://127.0.0.1:8080`, without a path.
+    /// The API's, such as `http://127.0.0.1:8080`, without a path.
     pub api: String,
-    /// The worker's metrics and health.
+    /// That of the worker's metrics and health.
     pub worker: String,
-    /// The Stripe simulator; none when the real Stripe is used.
+    /// The Stripe simulator's, or `None` if the real Stripe is used.
     pub simulator: Option<String>,
 }
 
-/// The note of a running stack.
+/// The record of a running stack.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     /// The program that runs the stack.
     pub supervisor: ProcessNote,
-    /// Where it can be reached; none while it starts.
+    /// Its addresses, or `None` while it starts.
     pub addresses: Option<Addresses>,
-    /// What it started, in this order.
+    /// The processes that it started, in this order.
     pub processes: Vec<ProcessNote>,
-    /// The environment that its programs have; empty while it starts.
+    /// The environment of its programs; empty while it starts.
     pub env: Env,
 }
 
 impl Record {
-    /// The note kept in `file`; none when there is none or it cannot be understood.
+    /// Reads the record in `file`; returns `None` if there is none or it cannot be parsed.
     #[must_use]
     pub fn load(file: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(file).ok()?).ok()
     }
 
-    /// Keeps the note, readable by its owner only.
+    /// Writes the record, readable by its owner only.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -119,19 +119,19 @@ impl Record {
     }
 }
 
-/// What [`lock`] found.
+/// The result of [`lock`].
 #[derive(Debug)]
 pub enum Locking {
-    /// The folder is ours now, until this program and its watchdog are gone.
+    /// The folder now belongs to this program, until it and its watchdog have ended.
     Ours,
-    /// A stack runs there; its note, if it has written one.
+    /// A stack runs there, with its record if it has written one.
     Taken(Option<Box<Record>>),
 }
 
-/// Takes the folder for this program, having cleaned up after an earlier run that was killed. Call it before anything is started.
+/// Locks the folder for this program, after cleaning up if an earlier run was killed. Call it before anything is started.
 ///
 /// # Errors
-/// When the lock file cannot be opened, or what an earlier run left cannot be stopped.
+/// When the lock file cannot be opened, or leftovers of an earlier run cannot be stopped.
 pub fn lock(lock_file: &Path, record_file: &Path) -> Result<Locking> {
     let shown = lock_file.display();
     let file: File = OpenOptions::new()
@@ -152,9 +152,9 @@ pub fn lock(lock_file: &Path, record_file: &Path) -> Result<Locking> {
         let record = Record::load(record_file);
         let patience = match &record {
             Some(record) if record.supervisor.is_alive() => Duration::ZERO,
-            // Killed: its watchdog is stopping what it left.
+            // It was killed: its watchdog is stopping what it left.
             Some(_) => CLEANUP_LIMIT,
-            // It is just ending, or just starting.
+            // It is just stopping, or just starting.
             None => TRANSITION_LIMIT,
         };
         if start.elapsed() >= patience {
@@ -175,9 +175,9 @@ pub fn lock(lock_file: &Path, record_file: &Path) -> Result<Locking> {
     Ok(Locking::Ours)
 }
 
-/// Stops what an earlier run left although its watchdog is gone too.
+/// Stops what an earlier run left behind when its watchdog has ended too.
 fn stop_leftovers(record: &Record) -> Result<()> {
-    // PostgreSQL stops fast on SIGINT; the others take SIGTERM.
+    // PostgreSQL stops fast on SIGINT; the others stop on SIGTERM.
     for process in record.processes.iter().rev() {
         process.signal(Signal::SIGTERM);
         process.signal(Signal::SIGINT);
@@ -199,10 +199,10 @@ fn stop_leftovers(record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// When a process was started, in whatever form the system has it; none when there is no such process.
+/// Returns when a process was started, in the system's own form, or `None` if there is no such process.
 fn start_of(pid: u32) -> Option<String> {
     if let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        // The name, in parentheses, may hold anything; the start is the 20th word after it.
+        // The name, in parentheses, may contain anything; the start time is the 20th word after it.
         let mut words = stat.rsplit_once(')')?.1.split_whitespace();
         if words.next()? == "Z" {
             return None;
@@ -213,7 +213,7 @@ fn start_of(pid: u32) -> Option<String> {
     ps("lstart=", pid)
 }
 
-/// The name of a process' program; none when there is no such process.
+/// Returns the name of a process's program, or `None` if there is no such process.
 pub(crate) fn command_of(pid: u32) -> Option<String> {
     match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
         Ok(name) => Some(name.trim().to_owned()),

@@ -12,23 +12,23 @@ use super::port;
 use super::process::{Process, ProcessSpec};
 use super::scratch::Scratch;
 
-/// The oldest major version the system runs on.
+/// The oldest major version that the system supports.
 const OLDEST: u32 = 7;
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// How a node is to be made. The default is for tests and lock nodes: in memory only, any free port.
+/// The options of a node. The default is for tests and lock nodes: in memory only, any free port.
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
     /// Its name for people, such as `lock node 1`.
     pub name: Option<String>,
-    /// The port; without one, any free one.
+    /// The port, or `None` for any free one.
     pub port: Option<u16>,
-    /// The folder of its append-only file (written every second); without one, nothing is kept.
+    /// The folder of its append-only file (written every second), or `None` to keep nothing.
     pub append_only_in: Option<PathBuf>,
-    /// The log file; without one, it goes with the node.
+    /// The log file, or `None` for one that is removed with the node.
     pub log: Option<PathBuf>,
-    /// More arguments, such as `--maxmemory`, `64mb`.
+    /// Further arguments, such as `--maxmemory`, `64mb`.
     pub args: Vec<String>,
 }
 
@@ -43,10 +43,10 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a node and waits until it answers.
+    /// Starts a node and waits until it responds.
     ///
     /// # Errors
-    /// When Redis 7 or newer is not installed, or the node does not come up: the end of its log is in the message.
+    /// When Redis 7 or newer is not installed, or the node does not start: the end of its log is in the message.
     pub async fn start(options: RedisOptions) -> Result<Self> {
         let program = find()?;
         let scratch = Scratch::new(None)?;
@@ -71,36 +71,36 @@ impl Redis {
                     });
                 }
                 Err(error) if options.port.is_some() || tries >= 3 => return Err(error),
-                // Somebody else took the port meanwhile.
+                // Another program took the port in the meantime.
                 Err(_) => tries += 1,
             }
         }
     }
 
-    /// Its URL, of database 0.
+    /// Returns its URL, of database 0.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its process, to freeze it.
+    /// Returns its process, to suspend it.
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Its process, to wait for it or kill it.
+    /// Returns its process, to wait for it or kill it.
     pub fn process_mut(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// Keeps it from answering any client for a while, while it runs on (`CLIENT PAUSE`).
+    /// Keeps it from answering any client for a while, although it runs (`CLIENT PAUSE`).
     ///
     /// # Errors
     /// When it cannot be reached.
@@ -112,18 +112,18 @@ impl Redis {
         Ok(())
     }
 
-    /// Stops it and waits until it is gone.
+    /// Stops it and waits until it has ended.
     ///
     /// # Errors
-    /// When the system does not tell how it ended.
+    /// When the system does not report how it ended.
     pub async fn stop(&mut self) -> Result<()> {
         self.process.stop().await.map(drop)
     }
 
-    /// Starts a stopped or crashed node again, on the same port: with its append-only file when it has one, otherwise empty.
+    /// Starts a stopped or crashed node again, on the same port: with its append-only file if it has one, otherwise empty.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn start_again(&mut self) -> Result<()> {
         self.process.kill().await?;
         self.process = server(&self.program, &self.options, self.scratch.path(), self.port).spawn()?;
@@ -170,7 +170,7 @@ async fn ready(process: &mut Process, port: u16) -> Result<()> {
                 process.log_tail(12).join("\n")
             );
         }
-        // A node that still loads its file answers "-LOADING" to all but INFO, which then says so.
+        // While a node loads its file it answers "-LOADING" to everything but INFO, which then reports it.
         let info = info(port).await.unwrap_or_default();
         let says = |line: &str| info.lines().any(|told| told == line);
         if says(&ours) && says("loading:0") {
@@ -208,7 +208,7 @@ async fn command(port: u16, line: &str) -> Result<String> {
     Ok(answer.trim_end().to_owned())
 }
 
-/// The server program: Redis, or Valkey, which took its place in some distributions.
+/// Returns the server program: Redis, or Valkey, which replaced it in some distributions.
 fn find() -> Result<PathBuf> {
     for name in ["redis-server", "valkey-server"] {
         let Ok(output) = Command::new(name).arg("--version").output() else {

@@ -1,6 +1,6 @@
-//! Short-lived folders under `/tmp`: gone when dropped, and gone too when the program dies (the watchdog removes them).
+//! Short-lived folders under `/tmp`, removed when dropped, and also when the program dies (by the watchdog).
 //!
-//! When the watchdog was killed as well they stay, empty at least once their server has ended; the next program removes those.
+//! If the watchdog was killed as well they stay, empty once their server has ended; the next program removes such empty ones.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,9 +17,9 @@ use super::watchdog::Watchdog;
 
 const PLACE: &str = "/tmp";
 const PREFIX: &str = "wallet-";
-/// How many letters and digits follow the prefix.
+/// The number of letters and digits after the prefix.
 const RANDOM: usize = 6;
-/// An empty folder that nothing happened in for so long is nobody's: a server that restarts leaves its own empty for a moment.
+/// After this time without a change an empty folder is unused. A server that restarts leaves its own folder empty for a moment.
 const STALE_AFTER: Duration = Duration::from_secs(600);
 
 /// A folder of mode 0700 with a short path (socket paths must stay under 100 bytes).
@@ -29,7 +29,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one, owned by `account` when given.
+    /// Creates a folder, owned by `account` if given.
     pub(crate) fn new(account: Option<&Account>) -> Result<Self> {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(|| sweep(Path::new(PLACE), STALE_AFTER));
@@ -50,7 +50,7 @@ impl Scratch {
     }
 }
 
-/// Removes the empty scratch folders of ours (as root: also of PostgreSQL's user) that nothing happened in for `stale_after`.
+/// Removes our empty scratch folders (as root, also those of PostgreSQL's user) that have not changed for `stale_after`.
 fn sweep(place: &Path, stale_after: Duration) {
     let account = Account::for_postgres().ok().flatten();
     let is_ours = |uid: u32| {
@@ -67,13 +67,13 @@ fn sweep(place: &Path, stale_after: Duration) {
             .is_some_and(|rest| {
                 rest.len() == RANDOM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
             });
-        // Of the entry itself: a link is not followed.
+        // The metadata of the entry itself: a link is not followed.
         let Ok(found) = entry.metadata() else { continue };
         let is_stale = found
             .modified()
             .is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= stale_after));
         if is_scratch && found.is_dir() && is_ours(found.uid()) && is_stale {
-            // Succeeds for an empty folder only.
+            // Succeeds only for an empty folder.
             let _ = fs::remove_dir(entry.path());
         }
     }

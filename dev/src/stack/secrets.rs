@@ -1,4 +1,4 @@
-//! The secrets of a local stack: made once by a random generator and kept beside its data, readable by their owner only.
+//! The secrets of a local stack: generated randomly once and stored beside its data, readable by their owner only.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -11,7 +11,7 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What a stack needs to know and nobody else should. Its `Debug` shows nothing.
+/// The secrets that a stack needs. Its `Debug` shows nothing.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Secrets {
     /// `ENCRYPTION_SECRET_KEY`: 64 hex digits.
@@ -24,14 +24,14 @@ pub struct Secrets {
     pub webhook_platform: String,
     /// Secret that signs events of connected accounts.
     pub webhook_connect: String,
-    /// The key the simulator is called with.
+    /// The key with which the simulator is called.
     pub stripe_key: String,
-    /// The user whose token `up` prints: stable, so that yesterday's wallets are still this user's.
+    /// The user whose token `up` prints: always the same, so that this user's wallets are found again the next day.
     pub user: Uuid,
 }
 
 impl Secrets {
-    /// New random secrets, kept nowhere.
+    /// Generates new random secrets, which are not stored.
     #[must_use]
     pub fn generate() -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Secrets {
         }
     }
 
-    /// The secrets kept in `file`, made at the first call.
+    /// Returns the secrets in `file`, which are generated at the first call.
     ///
     /// # Errors
     /// When the file cannot be read, written or understood.
@@ -58,7 +58,7 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// The secrets kept in `file`, if there are any.
+    /// Returns the secrets in `file`, if there are any.
     ///
     /// # Errors
     /// When the file cannot be read or understood.
@@ -82,7 +82,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Writes a file of mode 0600 in one step: readers see the old one or the new one, whole.
+/// Writes a file of mode 0600 in one step: readers see either the old content or the new, whole.
 pub(crate) fn write_private(file: &Path, content: &[u8]) -> Result<()> {
     let shown = file.display();
     let draft = file.with_extension("new");

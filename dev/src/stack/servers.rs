@@ -1,4 +1,4 @@
-//! The servers that the system needs, without the system: PostgreSQL, the queue's Redis and the lock nodes.
+//! The servers that the system needs, without the system itself: PostgreSQL, the queue's Redis and the lock nodes.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::redis::{Redis, RedisOptions};
 use super::{LOCK_NODES, port};
 
-/// Where servers keep their data and how careful they are with it.
+/// Where servers store their data, and how durably.
 #[derive(Debug, Clone)]
 pub enum Keep {
     /// Data and logs stay in this folder; commits survive a crash of the machine.
@@ -22,7 +22,7 @@ pub enum Keep {
         /// Password of PostgreSQL's superuser.
         postgres_password: String,
     },
-    /// Scratch folders that go with the servers; no fsync: for tests.
+    /// Scratch folders that are removed with the servers; no fsync: for tests.
     Nothing,
 }
 
@@ -38,10 +38,10 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts all of them, those that are kept on their usual ports when these are free.
+    /// Starts all of them. Those that keep their data use their usual ports if these are free.
     ///
     /// # Errors
-    /// When one is not installed or does not come up.
+    /// When one is not installed or does not start.
     pub async fn start(keep: &Keep, progress: &Progress) -> Result<Self> {
         let step = progress.step();
         let postgres = Postgres::start(postgres_options(keep)?).await?;
@@ -70,7 +70,7 @@ impl Servers {
         })
     }
 
-    /// The variables that lead to these servers, with this database.
+    /// Returns the variables that lead to these servers, with this database.
     #[must_use]
     pub fn env(&self, database: &str) -> Env {
         let locks: Vec<String> = self.locks.iter().map(Redis::url).collect();
@@ -80,7 +80,7 @@ impl Servers {
             .with("REDLOCK_URLS", locks.join(","))
     }
 
-    /// Their processes.
+    /// Iterates over their processes.
     pub fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
         let redis = std::iter::once(&mut self.queue)
             .chain(&mut self.locks)
@@ -88,10 +88,10 @@ impl Servers {
         std::iter::once(self.postgres.process_mut()).chain(redis)
     }
 
-    /// Stops all of them in good order.
+    /// Stops all of them in an orderly way.
     ///
     /// # Errors
-    /// When the system does not tell how one ended.
+    /// When the system does not report how one of them ended.
     pub async fn stop(&mut self) -> Result<()> {
         for redis in std::iter::once(&mut self.queue).chain(&mut self.locks) {
             redis.stop().await?;
@@ -148,7 +148,7 @@ fn lock_options(keep: &Keep, number: u16) -> Result<RedisOptions> {
     }
 }
 
-/// The log file of a program in a kept folder; what the last run wrote is put aside.
+/// Returns the log file of a program in a persistent folder; the previous run's file is renamed.
 pub(crate) fn log(folder: &Path, name: &str) -> Result<PathBuf> {
     let logs = folder.join("logs");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
@@ -159,13 +159,13 @@ pub(crate) fn log(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Where PostgreSQL keeps its data: in the folder, unless we are root and its user cannot get there (a home of root, say).
+/// Returns PostgreSQL's data folder: in `folder`, unless we are root and PostgreSQL's user cannot reach that (as in root's home).
 fn postgres_home(folder: &Path) -> Result<PathBuf> {
     let near = folder.join("postgres");
     match Account::for_postgres()? {
         Some(account) if !account.can_reach(&near) => {
             let home = Path::new("/var/lib/wallet-dev");
-            // One name per folder, that a person can read.
+            // One readable name per folder.
             let name = folder.display().to_string().replace('%', "%25").replace('/', "%");
             std::fs::create_dir_all(home).with_context(|| format!("cannot make {}", home.display()))?;
             Ok(home.join(name))

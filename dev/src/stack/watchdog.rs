@@ -1,9 +1,9 @@
-//! Nothing outlives its parent: one small `sh` process per program watches over everything the program starts.
+//! Nothing outlives its parent: one small `sh` process per program watches over everything that the program starts.
 //!
-//! The parent holds the writing end of a pipe and tells the watchdog of every process group and scratch folder. When the parent is gone,
-//! however it went, the kernel closes the pipe, and the watchdog stops the groups and removes the folders. This was chosen over
+//! The parent holds the writing end of a pipe and registers every process group and scratch folder with the watchdog. When the parent
+//! ends, for whatever reason, the kernel closes the pipe, and the watchdog stops the groups and removes the folders. This was chosen over
 //! `PR_SET_PDEATHSIG` (and `setpriv --pdeathsig`) because that signal is tied to the *thread* that spawned (tokio's come and go),
-//! is lost when the child changes its user, and exists on Linux only; it needs no unsafe code and works for root and anyone else.
+//! is lost when the child changes its user, and exists on Linux only. The pipe needs no unsafe code and works for root and any other user.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -19,14 +19,14 @@ const SCRIPT: &str = include_str!("watchdog.sh");
 
 static INSTALLED: Mutex<Option<Arc<Watchdog>>> = Mutex::new(None);
 
-/// A running watchdog; dropping it is what a dying parent does: everything still entered is stopped.
+/// A running watchdog. Dropping it has the effect of the parent's death: everything still registered is stopped.
 pub(crate) struct Watchdog {
     child: Mutex<Child>,
     pipe: Mutex<Option<ChildStdin>>,
 }
 
 impl Watchdog {
-    /// Starts one. It keeps `hold` open as long as it lives, so that a lock on that file ends only after the clean-up.
+    /// Starts a watchdog. It keeps `hold` open as long as it runs, so that a lock on that file ends only after the clean-up.
     pub(crate) fn start(hold: Option<File>) -> Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", SCRIPT, "wallet-dev-watchdog"])
@@ -44,7 +44,7 @@ impl Watchdog {
         })
     }
 
-    /// The watchdog of this program, started at the first use.
+    /// Returns the watchdog of this program, started at the first use.
     pub(crate) fn of_this_program() -> Result<Arc<Self>> {
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watchdog) = installed.as_ref() {
@@ -65,20 +65,20 @@ impl Watchdog {
         Ok(())
     }
 
-    /// Enters a process group and the signal that stops it.
+    /// Registers a process group and the signal that stops it.
     pub(crate) fn add(&self, group: u32, signal: Signal) -> Result<()> {
         let name = signal.as_str().trim_start_matches("SIG");
         self.tell(&format!("add {group} {name}\n"))
             .context("the watchdog is gone")
     }
 
-    /// Forgets a group that has ended.
+    /// Unregisters a group that has ended.
     pub(crate) fn remove(&self, group: u32) {
-        // A watchdog that is gone has nothing to forget.
+        // A watchdog that has ended has nothing to unregister.
         let _ = self.tell(&format!("del {group}\n"));
     }
 
-    /// Enters a scratch folder, to be removed with all that is in it.
+    /// Registers a scratch folder, to be removed with all its contents.
     pub(crate) fn add_folder(&self, folder: &Path) -> Result<()> {
         self.tell(&format!("dir {}\n", folder.display()))
             .context("the watchdog is gone")

@@ -1,4 +1,4 @@
-//! What a person is told when the system runs: addresses, a token, and a first request to paste.
+//! The text printed when the system runs: addresses, a token, and a first request to paste.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::token::{self, Role};
 /// How long the token in the greeting is valid.
 const TTL: Duration = Duration::from_secs(12 * 3600);
 
-/// Addresses, token and first request.
+/// Returns addresses, token and first request.
 pub(super) fn greeting(running: &Running) -> Result<String> {
     let (api, worker) = (running.stack().api_base(), running.stack().worker_base());
     let stripe = running.stack().simulator.as_ref().map_or_else(
@@ -53,7 +53,7 @@ curl -sS {api}/graphql -H 'Content-Type: application/json' -H 'Authorization: Be
     ))
 }
 
-/// What a second start in the same folder is told.
+/// Returns the message for a second start in the same folder.
 pub(super) fn already_running(folder: &Path, record: Option<&Record>) -> String {
     let mut text = format!("A stack runs already in {}", folder.display());
     if let Some(record) = record {

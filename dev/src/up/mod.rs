@@ -14,19 +14,19 @@ pub use self::signals::Signals;
 use crate::say::say;
 use crate::stack::Progress;
 
-/// What `up` is told.
+/// The options of `up`.
 #[derive(Debug, Clone)]
 pub struct UpOptions {
     /// The folder of data, logs and secrets (`.dev`).
     pub folder: PathBuf,
-    /// The port of the API and no other; without one, 8080 when it is free.
+    /// The port of the API and no other; `None` for 8080, or any free one if that is taken.
     pub port: Option<u16>,
 }
 
-/// Starts everything, tells how to use it, and stops it at Ctrl-C.
+/// Starts everything, prints how to use it, and stops it at Ctrl-C.
 ///
 /// # Errors
-/// When something does not come up, or a process ends by itself: the message names it and shows the end of its log.
+/// When something does not start, or a process ends by itself: the message names it and shows the end of its log.
 pub async fn up(options: &UpOptions) -> Result<()> {
     session(options, async |running| {
         say(&greeting::greeting(running)?);
@@ -37,19 +37,19 @@ pub async fn up(options: &UpOptions) -> Result<()> {
     .map(drop)
 }
 
-/// How a [`session`] that did not fail came to its end.
+/// How a [`session`] that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// The work is done.
     Done,
-    /// Somebody asked for the end before.
+    /// It was interrupted before.
     Interrupted,
 }
 
-/// Starts everything, does something with it, and stops it, whether that succeeds, fails or is interrupted.
+/// Starts everything, runs `work` with it, and stops it, whether `work` succeeds, fails or is interrupted.
 ///
 /// # Errors
-/// What went wrong with the start, with `work`, or with the stop.
+/// The error of the start, of `work`, or of the stop.
 pub async fn session(
     options: &UpOptions,
     work: impl AsyncFnOnce(&mut Running) -> Result<()>,
@@ -58,7 +58,7 @@ pub async fn session(
     let progress = Progress::new(|what, took| say(&format!("  {what}  ({})", seconds(took))));
     let mut running = tokio::select! {
         running = Running::start(options, &progress) => running?,
-        // Dropping what was begun stops it.
+        // Dropping what was started stops it.
         () = signals.next() => return Ok(Ended::Interrupted),
     };
     let result = tokio::select! {

@@ -1,4 +1,4 @@
-//! The whole system running in a folder: servers, payments, API and worker, with the note that tells others of it.
+//! The whole system running in a folder: servers, payments, API and worker, with the record that lets other programs find it.
 
 use anyhow::{Result, bail};
 
@@ -10,17 +10,17 @@ use crate::stack::{
     stripe_from_shell,
 };
 
-/// The usual ports, taken when they are free.
+/// The usual ports, used if they are free.
 const API_PORT: u16 = 8080;
 const METRICS_PORT: u16 = 9090;
 const SIMULATOR_PORT: u16 = 12_111;
 
-/// How many lines of a crashed program's log are shown.
+/// The number of lines of a crashed program's log that are shown.
 const LAST_WORDS: usize = 25;
 
-/// The running system. Dropping it stops it at once; [`Self::stop`] does so in good order.
+/// The running system. Dropping it stops it at once; [`Self::stop`] stops it in an orderly way.
 pub struct Running {
-    // In the order of their end: programs before what they use.
+    // In the order in which they are stopped: programs before what they use.
     worker: Process,
     api: Process,
     stack: Stack,
@@ -28,8 +28,8 @@ pub struct Running {
     secrets: Secrets,
 }
 
-/// A platform with funds of its own, as one that is in business, and connected accounts that are ready when they are created.
-/// What it knows is kept, so that a stack that is started again goes on with the people, cards and accounts that PostgreSQL names.
+/// Returns the arguments for a platform that has funds of its own, as one in business has, and whose new connected accounts are ready at once.
+/// The simulator's state is kept, so that after a restart it still has the people, cards and accounts that PostgreSQL names.
 fn simulator_args(home: &Home) -> Vec<String> {
     let balances =
         ["usd", "eur", "gbp", "cad", "aud", "jpy"].map(|currency| format!("--balance={currency}=100000000"));
@@ -39,10 +39,10 @@ fn simulator_args(home: &Home) -> Vec<String> {
 }
 
 impl Running {
-    /// Takes the folder and starts everything in it.
+    /// Locks the folder and starts everything in it.
     ///
     /// # Errors
-    /// When a stack runs there already, or something does not come up.
+    /// When a stack runs there already, or something does not start.
     pub async fn start(options: &UpOptions, progress: &Progress) -> Result<Self> {
         let home = Home::new(&options.folder)?;
         if let Locking::Taken(record) = record::lock(&home.lock_file(), &home.record_file())? {
@@ -59,7 +59,7 @@ impl Running {
                 args: simulator_args(&home),
             }),
         };
-        // From here on a run that dies can be recognised by the next one.
+        // From here on the next run can recognise that this one died.
         let mut note = Record {
             supervisor: ProcessNote::of_this_program(),
             addresses: None,
@@ -108,28 +108,28 @@ impl Running {
         })
     }
 
-    /// The stack under the programs.
+    /// Returns the stack on which the programs run.
     #[must_use]
     pub fn stack(&self) -> &Stack {
         &self.stack
     }
 
-    /// Where it all lies.
+    /// Returns the folder of everything.
     #[must_use]
     pub fn home(&self) -> &Home {
         &self.home
     }
 
-    /// Its secrets.
+    /// Returns its secrets.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// Returns when a process has ended by itself, with its name and last words.
+    /// Waits until a process ends by itself; returns its name and the end of its log.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     pub async fn crash(&mut self) -> Result<String> {
         loop {
             for process in self
@@ -149,10 +149,10 @@ impl Running {
         }
     }
 
-    /// Stops everything in good order: worker and API finish what they have begun.
+    /// Stops everything in an orderly way: worker and API finish their running work.
     ///
     /// # Errors
-    /// When the system does not tell how one ended.
+    /// When the system does not report how one of them ended.
     pub async fn stop(mut self) -> Result<()> {
         tokio::try_join!(self.worker.stop(), self.api.stop())?;
         self.stack.stop().await?;

@@ -1,9 +1,9 @@
-//! The signals that ask a program to stop: Ctrl-C, `kill`, and a closed terminal.
+//! The signals that request a program to stop: Ctrl-C, `kill`, and a closed terminal.
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for them; from its creation on they no longer end the program by themselves.
+/// Receives these signals; once it is created they no longer end the program by themselves.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,
@@ -24,7 +24,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -1,4 +1,4 @@
-//! Who is calling: the key, as bearer token or basic user name.
+//! Authenticates the caller: the key, as bearer token or basic user name.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::errors::ApiError;
 use crate::form::Params;
 
-/// What a key may do.
+/// The kind of a key, which decides what it may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyKind {
     /// `sk_test_…` or `rk_test_…`: everything.
@@ -16,7 +16,7 @@ pub(crate) enum KeyKind {
     Publishable,
 }
 
-/// Tells the caller's key. `only` is the one secret key that is accepted; without it any `sk_test_…` is.
+/// Returns the kind of the caller's key. `only` is the one secret key that is accepted; without it any `sk_test_…` is.
 ///
 /// # Errors
 /// 401 without a key, with a malformed or live one, or with another secret key than `only`.
@@ -58,7 +58,7 @@ fn presented(headers: &HeaderMap) -> Option<String> {
     None
 }
 
-/// A key as Stripe's messages show it: the beginning and the last four characters.
+/// Returns a key as Stripe's messages show it: the beginning and the last four characters.
 fn masked(key: &str) -> String {
     let shown: String = key.chars().take(8).collect();
     let length = key.chars().count();

@@ -11,27 +11,27 @@ use crate::serial::pairs;
 pub(crate) struct Moment(i64);
 
 impl Moment {
-    /// Whole seconds since the Unix epoch, as Stripe's `created` fields count.
+    /// Returns whole seconds since the Unix epoch, as Stripe's `created` fields count.
     pub(crate) const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns milliseconds since the Unix epoch.
     pub(crate) const fn millis(self) -> i64 {
         self.0
     }
 
-    /// The moment `millis` later.
+    /// Returns the moment `millis` later.
     pub(crate) fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add_unsigned(millis))
     }
 
-    /// Milliseconds from `earlier` to this moment; zero when `earlier` is later.
+    /// Returns the milliseconds from `earlier` to this moment; zero when `earlier` is later.
     pub(crate) fn since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
-    /// The moment as RFC 3339 text in UTC.
+    /// Returns the moment as RFC 3339 text in UTC.
     pub(crate) fn rfc3339(self) -> String {
         chrono::DateTime::from_timestamp_millis(self.0)
             .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
@@ -39,19 +39,19 @@ impl Moment {
     }
 }
 
-/// Real time plus an offset. The offset only grows, so simulated time never runs backwards by it.
+/// Real time plus an offset, which only grows, so that it never makes simulated time run backwards.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Clock {
     offset_millis: u64,
 }
 
 impl Clock {
-    /// The simulator's present moment.
+    /// Returns the simulator's current time.
     pub(crate) fn now(self) -> Moment {
         self.real().plus_millis(self.offset_millis)
     }
 
-    /// The machine's present moment, without the offset.
+    /// Returns the machine's current time, without the offset.
     pub(crate) fn real(self) -> Moment {
         Moment(chrono::Utc::now().timestamp_millis())
     }
@@ -61,13 +61,13 @@ impl Clock {
         self.offset_millis = self.offset_millis.saturating_add(millis);
     }
 
-    /// How far simulated time is ahead of real time, in milliseconds.
+    /// Returns how far simulated time is ahead of real time, in milliseconds.
     pub(crate) const fn offset_millis(self) -> u64 {
         self.offset_millis
     }
 }
 
-/// Work that is due at a later moment, in order of due time and then of planning.
+/// Work that is due at a later moment, ordered by due time and then by the order of planning.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
 pub(crate) struct Timers<T> {
@@ -98,17 +98,17 @@ impl<T> Timers<T> {
         (entry.key().0 <= now).then(|| entry.remove())
     }
 
-    /// When the next work is due.
+    /// Returns when the next work is due.
     pub(crate) fn next_due(&self) -> Option<Moment> {
         self.queue.first_key_value().map(|(key, _)| key.0)
     }
 
-    /// All that is waiting.
+    /// Iterates over all waiting work.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &T> {
         self.queue.values()
     }
 
-    /// How much work is waiting.
+    /// Returns the amount of waiting work.
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }

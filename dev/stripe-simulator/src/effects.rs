@@ -11,14 +11,14 @@ use crate::form::Metadata;
 use crate::money::Currency;
 use crate::objects::Owner;
 
-/// Something that really happened at the simulated Stripe, however often it was asked for.
+/// A change that really happened at the simulated Stripe, recorded once however often it was requested.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Effect {
-    /// Counts from 1.
+    /// The effect's number, from 1.
     pub(crate) seq: u64,
     /// The simulator's time, RFC 3339.
     pub(crate) time: String,
-    /// What happened, such as `transfer.create`.
+    /// The operation, such as `transfer.create`.
     pub(crate) operation: String,
     /// The object's id.
     pub(crate) object: String,
@@ -28,17 +28,17 @@ pub(crate) struct Effect {
     pub(crate) currency: Option<Currency>,
     /// The connected account concerned.
     pub(crate) account: Option<String>,
-    /// What the platform's balance changed by, fees included, in minor units.
+    /// The change of the platform's balance, fees included, in minor units.
     pub(crate) platform_change: i64,
-    /// What the connected account's balance changed by, in minor units.
+    /// The change of the connected account's balance, in minor units.
     pub(crate) connected_change: i64,
-    /// `metadata.transaction_id` of the object; if it has none, of the charge or transfer that it undoes.
+    /// `metadata.transaction_id` of the object; if it has none, of the charge or transfer that it reverses.
     pub(crate) transaction_id: Option<String>,
     /// The whole metadata of the object.
     pub(crate) metadata: Metadata,
-    /// The idempotency key of the request that did it.
+    /// The idempotency key of the request that caused it.
     pub(crate) idempotency_key: Option<String>,
-    /// The request that did it.
+    /// The request that caused it.
     pub(crate) request_id: Option<String>,
 }
 
@@ -52,17 +52,17 @@ pub(crate) struct NewEffect<'a> {
     pub(crate) platform_change: i64,
     pub(crate) connected_change: i64,
     pub(crate) metadata: Metadata,
-    /// The transaction of the object that this one undoes, for objects that do not name theirs.
+    /// The transaction of the object that this one reverses, for objects that do not name theirs.
     pub(crate) about: Option<String>,
 }
 
-/// The transaction that an object's metadata name.
+/// Returns the transaction that an object's metadata names.
 pub(crate) fn transaction_of(metadata: &Metadata) -> Option<String> {
     metadata.get("transaction_id").cloned()
 }
 
 impl NewEffect<'_> {
-    /// Books `change` as a change of `owner`'s balance.
+    /// Records `change` as a change of `owner`'s balance.
     pub(crate) fn changing(mut self, owner: &Owner, change: i64) -> Self {
         match owner {
             Owner::Platform => self.platform_change += change,
@@ -72,7 +72,7 @@ impl NewEffect<'_> {
     }
 }
 
-/// The log, in memory and, when wanted, as JSON lines in a file.
+/// The log, in memory and, if configured, as JSON lines in a file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct EffectLog {
     entries: Vec<Effect>,
@@ -81,7 +81,7 @@ pub(crate) struct EffectLog {
 }
 
 impl EffectLog {
-    /// A log that is also appended to `path`, if given.
+    /// Opens a log that is also appended to `path`, if given.
     ///
     /// # Errors
     /// When the file cannot be opened for appending.
@@ -99,7 +99,7 @@ impl EffectLog {
         })
     }
 
-    /// The same file with the entries of an earlier run.
+    /// Returns the log with the same file, preceded by the entries of an earlier run.
     pub(crate) fn going_on_after(self, earlier: Self) -> Self {
         Self {
             entries: earlier.entries,
@@ -107,22 +107,22 @@ impl EffectLog {
         }
     }
 
-    /// The file's path, if there is one.
+    /// Returns the file's path, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|(path, _)| path.as_path())
     }
 
-    /// How many effects there were.
+    /// Returns the number of effects.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// All effects, oldest first.
+    /// Returns all effects, oldest first.
     pub(crate) fn entries(&self) -> &[Effect] {
         &self.entries
     }
 
-    /// Appends one.
+    /// Appends an effect.
     pub(crate) fn append(&mut self, effect: Effect) {
         if let Some((path, file)) = &mut self.file {
             let written = serde_json::to_vec(&effect)

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// An answer that refuses the request, as Stripe words it.
+/// An error response, in Stripe's words.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", self.0.message)]
 pub(crate) struct ApiError(Box<Details>);
@@ -44,7 +44,7 @@ impl ApiError {
         Self::invalid_param(param, format!("Received unknown parameter: {param}")).code("parameter_unknown")
     }
 
-    /// A 400 that came from executing the request: stored under the idempotency key.
+    /// A 400 from executing the request: stored under the idempotency key.
     pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Self {
         let mut error = Self::new(400, "invalid_request_error", message.into()).code(code);
         error.0.saved = true;
@@ -119,7 +119,7 @@ impl ApiError {
         .code("idempotency_key_in_use")
     }
 
-    /// A 429 by the request rate.
+    /// A 429 because of the request rate.
     pub(crate) fn rate_limit() -> Self {
         Self::new(
             429,
@@ -130,7 +130,7 @@ impl ApiError {
         .code("rate_limit")
     }
 
-    /// A 429 by a lock on the object.
+    /// A 429 because of a lock on the object.
     pub(crate) fn lock_timeout() -> Self {
         Self::new(
             429,
@@ -160,23 +160,23 @@ impl ApiError {
         self
     }
 
-    /// The same refusal, found after execution began: stored under the idempotency key.
+    /// Marks the error as found after execution began: stored under the idempotency key.
     pub(crate) fn kept(mut self) -> Self {
         self.0.saved = true;
         self
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub(crate) fn status(&self) -> u16 {
         self.0.status
     }
 
-    /// Whether the answer is kept under the idempotency key, because execution had begun.
+    /// Returns whether the response is stored under the idempotency key, because execution had begun.
     pub(crate) fn saved(&self) -> bool {
         self.0.saved
     }
 
-    /// What stands inside `error`.
+    /// Returns the content of `error`.
     fn inner(&self) -> Value {
         let mut error = self.0.extra.clone();
         error.insert("type".to_owned(), json!(self.0.kind));
@@ -194,7 +194,7 @@ impl ApiError {
         Value::Object(error)
     }
 
-    /// The response body; `request_id` goes into the link to the request's log.
+    /// Returns the response body; `request_id` becomes part of the link to the request's log.
     pub(crate) fn body(&self, request_id: &str) -> Value {
         let mut error = self.inner();
         if let Value::Object(fields) = &mut error {

@@ -1,4 +1,4 @@
-//! `expand[]`: ids in an answer replaced by the objects they name.
+//! `expand[]`: replaces ids in a response by the objects that they name.
 
 use serde_json::Value;
 
@@ -6,16 +6,16 @@ use crate::errors::ApiError;
 use crate::objects::Owner;
 use crate::state::State;
 
-/// Stripe's deepest path.
+/// The maximum depth of a path at Stripe.
 const DEEPEST: usize = 4;
 
-/// What an object does not show as long as there is none, and what can be expanded all the same.
+/// Fields that an object omits while they have no value, but that may be named in `expand[]` nevertheless.
 const ABSENT: [&str; 1] = ["failure_balance_transaction"];
 
 /// Expands every path of `paths` in `answer`.
 ///
 /// # Errors
-/// A path that is too deep or names nothing that can be expanded.
+/// When a path is too deep or names nothing that can be expanded.
 pub(crate) fn expand(
     state: &State,
     owner: &Owner,

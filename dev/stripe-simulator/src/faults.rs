@@ -1,34 +1,34 @@
-//! Faults that tests order: which requests or webhooks they hit, and what goes wrong with them.
+//! Faults that tests order: which requests or webhooks they affect, and how.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
-/// When a rule that matches takes effect.
+/// Selects the matches on which a rule takes effect.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Trigger {
-    /// The first match that is hit, counted from 1.
+    /// The first match that is affected, counted from 1.
     #[serde(default)]
     nth: Option<u64>,
-    /// How many matches are hit from there on; one if `nth` is given, otherwise all.
+    /// How many matches are affected from there on; one if `nth` is given, otherwise all.
     #[serde(default)]
     times: Option<u64>,
-    /// The share of matches that are hit, 0 to 1, drawn from the simulator's seeded generator.
+    /// The share of matches that are affected, 0 to 1, drawn from the simulator's seeded generator.
     #[serde(default)]
     probability: Option<f64>,
 }
 
-/// What a fault rule matches on and does.
+/// The matching part of a fault rule.
 pub(crate) trait Fault {
-    /// What is looked at.
+    /// The thing that is matched.
     type Subject<'a>;
-    /// Whether the rule is about this request or event.
+    /// Returns whether the rule matches this request or event.
     fn matches(&self, subject: &Self::Subject<'_>) -> bool;
-    /// When it takes effect.
+    /// Returns when the rule takes effect.
     fn trigger(&self) -> &Trigger;
 }
 
-/// A rule in force, with its counters.
+/// An active rule, with its counters.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Rule<F> {
     id: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Rule<F> {
     hit: u64,
 }
 
-/// The rules in force, in order of arrival.
+/// The active rules, in the order in which they were added.
 #[derive(Debug)]
 pub(crate) struct Rules<F> {
     rules: Vec<Rule<F>>,
@@ -67,7 +67,7 @@ impl<F: Fault + Clone> Rules<F> {
         self.made
     }
 
-    /// Removes one rule; says whether there was one.
+    /// Removes one rule; returns whether there was one.
     pub(crate) fn remove(&mut self, id: u64) -> bool {
         let before = self.rules.len();
         self.rules.retain(|rule| rule.id != id);
@@ -79,12 +79,12 @@ impl<F: Fault + Clone> Rules<F> {
         self.rules.clear();
     }
 
-    /// The rules with their counters.
+    /// Returns the rules with their counters.
     pub(crate) fn all(&self) -> &[Rule<F>] {
         &self.rules
     }
 
-    /// The first rule that matches and takes effect now. Every matching rule counts the match.
+    /// Returns the first rule that matches and takes effect now. Every matching rule counts the match.
     pub(crate) fn select(&mut self, subject: &F::Subject<'_>, rng: &mut StdRng) -> Option<F> {
         let mut selected = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.fault.matches(subject)) {
@@ -108,20 +108,20 @@ impl<F: Fault + Clone> Rules<F> {
     }
 }
 
-/// How a faulty request ends.
+/// The outcome of a faulty request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// As always, only later if a latency is set.
+    /// A normal response, only delayed if a latency is set.
     #[default]
     Normal,
     /// The connection closes; nothing was done.
     DropBefore,
-    /// The connection closes after the effect; the answer is stored under the key.
+    /// The connection closes after the effect; the response is stored under the key.
     DropAfter,
-    /// Nothing is done and no answer comes.
+    /// There is no effect and no response.
     HangBefore,
-    /// The effect happens and no answer comes; the answer is stored under the key.
+    /// The effect happens but there is no response; it is stored under the key.
     HangAfter,
     /// 429 `rate_limit`.
     RateLimit,
@@ -135,13 +135,13 @@ pub(crate) enum Outcome {
     /// 500 without effect, not stored: the same key works the next time.
     #[serde(rename = "error_500_unsaved")]
     Error500Unsaved,
-    /// The effect happens, the answer is a 500, which is stored under the key.
+    /// The effect happens, but the response is a 500, which is stored under the key.
     #[serde(rename = "error_500_after_effect")]
     Error500AfterEffect,
     /// 503 without effect, not stored.
     #[serde(rename = "error_503")]
     Error503,
-    /// 424 without effect, not stored: something behind Stripe failed.
+    /// 424 without effect, not stored: a service that Stripe depends on failed.
     #[serde(rename = "error_424")]
     Error424,
     /// 401: the key is not accepted.
@@ -153,7 +153,7 @@ pub(crate) enum Outcome {
     /// 403: the key lacks a permission.
     #[serde(rename = "error_403")]
     Error403,
-    /// 403 `more_permissions_required_for_application`: the account gives the platform less than the call needs.
+    /// 403 `more_permissions_required_for_application`: the account grants the platform fewer permissions than the call needs.
     #[serde(rename = "error_403_account")]
     Error403Account,
     /// 404 for the object in the path.
@@ -161,9 +161,9 @@ pub(crate) enum Outcome {
     Error404,
     /// 400 `resource_missing` for the parameter `destination`.
     NoSuchDestination,
-    /// 400 `idempotency_error`: as if the key had come with other parameters before.
+    /// 400 `idempotency_error`: as if the key had been used with other parameters before.
     IdempotencyError,
-    /// 400 that execution ended with, stored under the key.
+    /// 400 from the execution, stored under the key.
     #[serde(rename = "error_400")]
     Error400,
     /// 400 `balance_insufficient`, stored under the key.
@@ -184,20 +184,20 @@ pub(crate) struct ApiFault {
     account: Option<String>,
     #[serde(flatten)]
     trigger: Trigger,
-    /// Waits so long before the effect, in real time, with the idempotency key in use.
+    /// The delay before the effect, in real time, while the idempotency key is in use.
     pub(crate) latency_ms: u64,
-    /// Waits so long after the effect, in real time, before the answer.
+    /// The delay between the effect and the response, in real time.
     pub(crate) answer_delay_ms: u64,
-    /// Fields of the answer, or of each object of a list, that are replaced after the effect, as if it were the answer to another request; what is kept under the key too.
+    /// Fields of the response, or of each object of a list, to replace after the effect, as if it answered another request; also in the stored one.
     pub(crate) answers: serde_json::Map<String, serde_json::Value>,
-    /// So many blanks follow the answer.
+    /// The number of spaces that follow the response.
     pub(crate) padding_bytes: usize,
-    /// How it ends.
+    /// The request's outcome.
     pub(crate) outcome: Outcome,
 }
 
 impl ApiFault {
-    /// The answer with the fields that the fault replaces.
+    /// Returns the response with the fields that the fault replaces.
     pub(crate) fn of_another(&self, answer: String) -> String {
         if self.answers.is_empty() {
             return answer;
@@ -219,7 +219,7 @@ impl ApiFault {
     }
 }
 
-/// A request as [`ApiFault`]s see it.
+/// A request, as far as [`ApiFault`]s can match it.
 #[derive(Debug)]
 pub(crate) struct RequestSubject<'a> {
     pub(crate) method: &'a str,
@@ -261,19 +261,19 @@ pub(crate) struct WebhookFault {
     account: Option<String>,
     #[serde(flatten)]
     trigger: Trigger,
-    /// So many further copies are sent.
+    /// The number of further copies that are sent.
     pub(crate) duplicate: u32,
-    /// Every copy is sent so much later, in milliseconds.
+    /// The delay of every copy, in milliseconds.
     pub(crate) delay_ms: u64,
-    /// Every copy is sent at a random moment within so many milliseconds, which shuffles the order.
+    /// The maximum random delay of every copy, in milliseconds, which shuffles the order.
     pub(crate) reorder_ms: u64,
-    /// Nothing is ever sent.
+    /// Whether nothing is ever sent.
     pub(crate) drop: bool,
-    /// The copies carry a wrong signature.
+    /// Whether the copies carry a wrong signature.
     pub(crate) bad_signature: bool,
 }
 
-/// An event as [`WebhookFault`]s see it.
+/// An event, as far as [`WebhookFault`]s can match it.
 #[derive(Debug)]
 pub(crate) struct EventSubject<'a> {
     pub(crate) kind: &'a str,
@@ -296,7 +296,7 @@ impl Fault for WebhookFault {
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any text.
+/// Returns whether `text` matches `pattern`, in which `*` stands for any text.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == text;

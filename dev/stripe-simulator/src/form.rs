@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::errors::ApiError;
 use crate::money::Currency;
 
-/// Free-form key-value pairs that Stripe keeps on most objects.
+/// Free-form key-value pairs that Stripe stores on most objects.
 pub(crate) type Metadata = BTreeMap<String, String>;
 
 /// The parameters of one request, body and query together.
@@ -28,7 +28,7 @@ impl Params {
         Self { pairs }
     }
 
-    /// The value under `key`; an empty value counts as absent, as `unset` does at Stripe.
+    /// Returns the value under `key`; an empty value counts as absent, as `unset` does at Stripe.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.pairs
             .get(key)
@@ -36,17 +36,17 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
-    /// The value under `key` as owned text.
+    /// Returns the value under `key` as owned text.
     pub(crate) fn owned(&self, key: &str) -> Option<String> {
         self.text(key).map(str::to_owned)
     }
 
-    /// Whether `key`, or anything nested below it, was sent at all, also when it is empty.
+    /// Returns whether `key`, or anything nested below it, was sent at all, even if it is empty.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.pairs.contains_key(key) || self.below(key).next().is_some()
     }
 
-    /// The value under `key`.
+    /// Returns the value under `key`.
     ///
     /// # Errors
     /// `parameter_missing` when it is absent.
@@ -54,10 +54,10 @@ impl Params {
         self.text(key).ok_or_else(|| ApiError::missing_param(key))
     }
 
-    /// A whole number under `key`.
+    /// Returns the whole number under `key`.
     ///
     /// # Errors
-    /// `parameter_invalid_integer` for anything else.
+    /// `parameter_invalid_integer` for any other text.
     pub(crate) fn integer(&self, key: &str) -> Result<Option<i64>, ApiError> {
         self.text(key)
             .map(|text| {
@@ -69,10 +69,10 @@ impl Params {
             .transpose()
     }
 
-    /// A whole number of at least one minor unit and at most `largest` under `amount`.
+    /// Returns the whole number under `amount`, from one minor unit to `largest`.
     ///
     /// # Errors
-    /// Stripe's refusals of a missing, malformed, non-positive or too large amount.
+    /// Stripe's errors for a missing, malformed, non-positive or too large amount.
     pub(crate) fn amount(&self, largest: i64) -> Result<i64, ApiError> {
         let amount = self
             .integer("amount")?
@@ -81,10 +81,10 @@ impl Params {
         Ok(amount)
     }
 
-    /// `true` or `false` under `key`.
+    /// Returns `true` or `false` from `key`.
     ///
     /// # Errors
-    /// A refusal of any other text.
+    /// Stripe's error for any other text.
     pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>, ApiError> {
         match self.text(key) {
             None => Ok(None),
@@ -94,15 +94,15 @@ impl Params {
         }
     }
 
-    /// The required currency under `currency`.
+    /// Returns the required currency under `currency`.
     ///
     /// # Errors
-    /// A missing or unknown currency.
+    /// Stripe's errors for a missing or unknown currency.
     pub(crate) fn currency(&self) -> Result<Currency, ApiError> {
         Currency::parse(self.required("currency")?)
     }
 
-    /// The list sent as `key[]=…` or `key[0]=…`, in order.
+    /// Returns the list sent as `key[]=…` or `key[0]=…`, in order.
     pub(crate) fn list(&self, key: &str) -> Vec<&str> {
         let mut items: Vec<(usize, &str)> = self
             .below(key)
@@ -152,7 +152,7 @@ impl Params {
         Ok(())
     }
 
-    /// The metadata of a new object.
+    /// Returns the metadata of a new object.
     ///
     /// # Errors
     /// As [`Params::update_metadata`].
@@ -162,7 +162,7 @@ impl Params {
         Ok(metadata)
     }
 
-    /// Refuses any top-level parameter that is neither in `known` nor understood by every endpoint.
+    /// Refuses any top-level parameter that is neither in `known` nor accepted by every endpoint.
     ///
     /// # Errors
     /// `parameter_unknown`, as Stripe answers.
@@ -187,10 +187,10 @@ impl Params {
     }
 }
 
-/// Checks an amount against Stripe's bounds; `param` names it in the refusal.
+/// Checks an amount against Stripe's bounds; `param` names it in the error.
 ///
 /// # Errors
-/// A non-positive or too large amount.
+/// Stripe's errors for a non-positive or too large amount.
 pub(crate) fn check_amount(param: &str, amount: i64, largest: i64) -> Result<(), ApiError> {
     if amount < 1 {
         return Err(ApiError::invalid_param(

@@ -1,4 +1,4 @@
-//! Stripe's idempotency keys: replay, in use, other parameters, forgotten after a day.
+//! Stripe's idempotency keys: replayed, in use, used with other parameters, forgotten after a day.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,15 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::clock::Moment;
 use crate::errors::ApiError;
 
-/// Stripe's longest key.
+/// The maximum length of a key at Stripe.
 const LONGEST_KEY: usize = 255;
 
-/// An answer kept for replay.
+/// A response that is stored for replay.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
-    /// The first answer's HTTP status.
+    /// The first response's HTTP status.
     pub(crate) status: u16,
-    /// The first answer's body.
+    /// The first response's body.
     pub(crate) body: Arc<str>,
     /// The first request's id.
     pub(crate) request_id: String,
@@ -37,31 +37,31 @@ struct Entry {
     progress: Progress,
 }
 
-/// What to do with a request that brings a key.
+/// How to handle a request that has a key.
 #[derive(Debug)]
 pub(crate) enum Begin {
-    /// Nobody used the key yet: execute, then [`KeyStore::finish`].
+    /// The key is unused: execute the request, then call [`KeyStore::finish`].
     Fresh,
-    /// Answer as before.
+    /// Repeat this response.
     Replay(Saved),
 }
 
-/// A key as Stripe scopes it.
+/// A key, with the account to which Stripe scopes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ScopedKey {
-    /// The account the request acts on.
+    /// The account that the request acts on.
     pub(crate) account: String,
     /// The `Idempotency-Key` header.
     pub(crate) key: String,
 }
 
-/// Every key of the last day.
+/// The keys of the last day.
 #[derive(Debug, Default)]
 pub(crate) struct KeyStore {
     entries: HashMap<ScopedKey, Entry>,
 }
 
-/// A finished request as it is kept in a file.
+/// A finished request, in the form in which it is stored in a file.
 #[derive(Serialize, Deserialize)]
 struct Kept<'a> {
     account: Cow<'a, str>,
@@ -74,7 +74,7 @@ struct Kept<'a> {
     request_id: Cow<'a, str>,
 }
 
-/// Finished requests only: nobody answers any more what was in progress when the simulator ended.
+/// Only finished requests: those that were in progress when the simulator ended will never be answered.
 impl Serialize for KeyStore {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let finished = self
@@ -125,7 +125,7 @@ impl<'de> Deserialize<'de> for KeyStore {
 }
 
 impl KeyStore {
-    /// How many keys are remembered.
+    /// Returns the number of keys.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -176,7 +176,7 @@ impl KeyStore {
         }
     }
 
-    /// Ends a request: its answer is kept, or the key is free again when there is nothing to keep.
+    /// Ends a request: stores its response, or frees the key if there is none to store.
     pub(crate) fn finish(&mut self, key: &ScopedKey, answer: Option<Saved>) {
         match answer {
             Some(saved) => {

@@ -1,4 +1,4 @@
-//! The task that keeps the state: it writes what changes, and goes on writing for as long as the file is behind.
+//! The task that saves the state: it writes changes, and repeats that for as long as the file is out of date.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::keeping::Keeping;
 use crate::shared::Core;
 
-/// Writes what changes, until the simulator stops, and then once more.
+/// Saves changes until the simulator stops, and then once more.
 pub(crate) async fn run(core: Arc<Core>) {
     let Some(mut changed) = core.keeping().map(|keeping| keeping.changes()) else {
         return;

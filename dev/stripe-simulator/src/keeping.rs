@@ -1,9 +1,9 @@
-//! The simulator's state in a file, so that a stack that is stopped and started goes on with the same people, cards and accounts.
+//! Keeps the simulator's state in a file, so that a stack that is stopped and started continues with the same people, cards and accounts.
 //!
-//! The whole state is written beside the file and renamed over it: whoever reads it finds one state or the next and never half of one. It is
-//! written before anybody is told of what it holds: an answer and a webhook wait until it is, so that no program remembers an object
-//! that the simulator has forgotten, however it was ended. What changes meanwhile goes with the next writing. Without a file, which
-//! is what tests and campaigns use, nothing is written and nobody waits.
+//! The whole state is written to a file beside the old one and renamed over it, so that a reader finds one state or the next, never a part.
+//! Responses and webhooks wait until the state that they report is written, so that no program remembers an object that the
+//! simulator has forgotten, however the simulator ended. Changes during a write go into the next one. Without a file, as in
+//! tests and campaigns, nothing is written and nothing waits.
 
 use std::fs;
 use std::ops::Deref;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::state::State;
 
-/// The form of the file. It is raised when a state of before can no longer be read.
+/// The version of the file's format. It is raised when earlier files can no longer be read.
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Read {
     state: State,
 }
 
-/// The state that an earlier run has kept; none without a file.
+/// Loads the state of an earlier run, or `None` without a file.
 ///
 /// # Errors
 /// When the file cannot be read or is of another version; the message ends with the remedy.
@@ -57,7 +57,7 @@ pub(crate) fn load(file: &Path, remedy: &str) -> Result<Option<State>> {
     Ok(Some(read.state))
 }
 
-/// The file, and how far what it holds has come.
+/// The file, and how much of the state has been written to it.
 #[derive(Debug)]
 pub(crate) struct Keeping {
     file: PathBuf,
@@ -75,15 +75,15 @@ impl Keeping {
         }
     }
 
-    /// The state has changed; called under its lock.
+    /// Records that the state has changed; called under its lock.
     pub(crate) fn note_change(&self) {
         self.changed.send_modify(|revision| *revision += 1);
     }
 
-    /// Returns when everything that has changed until now is in the file.
+    /// Waits until everything that has changed until now is in the file.
     pub(crate) async fn kept(&self) {
         let revision = *self.changed.borrow();
-        // An error means that nothing is written any more: the simulator ends.
+        // An error means that nothing will be written, because the simulator is stopping.
         let _ = self
             .written
             .subscribe()
@@ -91,17 +91,17 @@ impl Keeping {
             .await;
     }
 
-    /// Tells of every change.
+    /// Returns a receiver that is notified of every change.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// Whether something has changed that is not in the file yet.
+    /// Returns whether there are changes that are not in the file yet.
     pub(crate) fn is_behind(&self) -> bool {
         *self.written.borrow() < *self.changed.borrow()
     }
 
-    /// Writes the state, which `lock` gives for no longer than it takes to copy it.
+    /// Writes the state, which is locked by `lock` only while it is copied.
     ///
     /// # Errors
     /// When the file cannot be written; the message names it.
@@ -131,7 +131,7 @@ impl Keeping {
     }
 }
 
-/// Forgets a kept state; false when there is none.
+/// Removes a stored state; returns `false` if there is none.
 ///
 /// # Errors
 /// When the file cannot be removed.

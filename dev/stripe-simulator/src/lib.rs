@@ -1,43 +1,43 @@
 //! A stateful Stripe simulator for development and tests.
 //!
-//! It speaks Stripe's HTTP API (form-encoded bodies, Stripe's object shapes and error bodies, idempotency keys, signed
-//! webhooks with retries) for the part of Stripe that a platform with connected accounts uses, keeps everything in memory (and in a file,
-//! when one is named: a simulator that is started again goes on with it), and has a control endpoint, `/_control/…`, with which tests order
-//! faults and play payers, payees and banks. `README.md` has an example for every call.
+//! It implements Stripe's HTTP API (form-encoded bodies, Stripe's object shapes and error bodies, idempotency keys, signed
+//! webhooks with retries) for the part of Stripe that a platform with connected accounts uses. It keeps everything in memory, and in a file
+//! if one is named, with which a restarted simulator continues. Through a control endpoint, `/_control/…`, tests order
+//! faults and act as payers, payees and banks. `README.md` has an example for every call.
 //!
 //! [`start`] starts one in this process, for tests; [`program`] is the command line of one in a process of its own.
 //!
-//! | control call | does |
+//! | control call | effect |
 //! |---|---|
-//! | `GET state` | counts, balances, the simulator's time |
+//! | `GET state` | shows counts, balances, the simulator's time |
 //! | `POST reset` | forgets every object, key, fault and effect |
-//! | `GET`/`POST clock` | shows the time; `{"advance_seconds": n}` moves it, and what is due happens |
+//! | `GET`/`POST clock` | shows the time; `{"advance_seconds": n}` advances it, and what is due happens |
 //! | `GET`/`POST settings` | shows or changes [`Settings`] |
 //! | `GET`/`POST`/`DELETE webhook` | shows, sets or removes the [`WebhookTarget`] |
-//! | `GET`/`POST`/`DELETE faults`, `DELETE faults/{id}` | faults of API requests |
-//! | `GET`/`POST`/`DELETE webhook_faults`, `DELETE webhook_faults/{id}` | faults of webhooks |
-//! | `POST outage` | `{"ms": n}`: connections are refused for so long |
-//! | `GET effects` | the effect log, filtered by `after`, `operation`, `transaction_id`, `object` |
-//! | `GET deliveries` | the latest webhook attempts |
-//! | `POST events` | makes an event of any `type` with any `object` |
+//! | `GET`/`POST`/`DELETE faults`, `DELETE faults/{id}` | lists, adds or removes faults of API requests |
+//! | `GET`/`POST`/`DELETE webhook_faults`, `DELETE webhook_faults/{id}` | lists, adds or removes faults of webhooks |
+//! | `POST outage` | `{"ms": n}`: refuses connections for that long |
+//! | `GET effects` | shows the effect log, filtered by `after`, `operation`, `transaction_id`, `object` |
+//! | `GET deliveries` | shows the latest webhook attempts |
+//! | `POST events` | creates an event of any `type` with any `object` |
 //! | `POST events/{id}/resend` | sends an event's webhook again |
 //! | `POST payment_intents/{id}/confirm` | the payer pays, with `payment_method` |
-//! | `POST payment_intents/{id}/authenticate` | the payer's bank says yes or, `{"passed": false}`, no |
-//! | `POST payment_intents/{id}/settle` | a bank debit ends; `{"succeeds": false}`: without money |
-//! | `POST payment_intents/{id}/receive` | other money than asked for arrives: `amount`, `currency` |
-//! | `POST accounts`, `POST accounts/{id}` | makes a connected account that is ready; changes one |
-//! | `POST accounts/{id}/deauthorize` | the payee takes our access away |
-//! | `POST transfers/{id}/reverse` | a reversal made in the dashboard |
+//! | `POST payment_intents/{id}/authenticate` | the payer's bank approves or, with `{"passed": false}`, declines |
+//! | `POST payment_intents/{id}/settle` | a bank debit ends; with `{"succeeds": false}` it fails |
+//! | `POST payment_intents/{id}/receive` | an `amount` or `currency` arrives that was not requested |
+//! | `POST accounts`, `POST accounts/{id}` | creates a connected account that is ready; changes one |
+//! | `POST accounts/{id}/deauthorize` | the payee withdraws our access |
+//! | `POST transfers/{id}/reverse` | makes a reversal in the dashboard |
 //! | `POST payouts/{id}` | `{"status": "in_transit" \| "paid" \| "failed", "failure_code": …}` |
-//! | `POST refunds` | a refund made in the dashboard: without our metadata |
+//! | `POST refunds` | makes a refund in the dashboard: without our metadata |
 //! | `POST refunds/{id}` | `{"status": "pending" \| "succeeded" \| "failed" \| …, "failure_reason": …}` |
 //! | `POST disputes`, `POST disputes/{id}` | opens a dispute about a charge; changes its `status` |
 //! | `POST disputes/{id}/funds` | moves a dispute's money without a decision |
 //! | `POST balance/top_up` | adds money to the platform's balance or an account's |
 //! | `POST balance/reserve` | moves money of the platform from `available` to `connect_reserved` |
-//! | `POST balance/keep_back` | keeps money of the platform or an account back as a security (`reserve_hold`), which its balance shows no longer |
+//! | `POST balance/keep_back` | holds back money of the platform or an account as a security (`reserve_hold`), which its balance no longer shows |
 //!
-//! Payouts, refunds and disputes take `after_seconds`: it happens so much later by the simulator's clock.
+//! Payouts, refunds and disputes take `after_seconds`: the change happens that much later by the simulator's clock.
 //!
 //! State and transitions are separate from HTTP: a handler is a function of the whole state and one decoded call.
 #![expect(
@@ -92,29 +92,29 @@ use state::State;
 pub use keeping::forget;
 pub use settings::{PayoutMode, Settings, SignatureClock, WebhookTarget};
 
-/// How long [`Simulator::shutdown`] waits for requests under way.
+/// How long [`Simulator::shutdown`] waits for running requests.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How to run a simulator.
+/// The options of a simulator.
 #[derive(Debug, Clone)]
 pub struct SimulatorConfig {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The one accepted secret key; without it any `sk_test_…` is accepted.
     pub secret_key: Option<String>,
-    /// Where events are sent; can be set later by the control endpoint.
+    /// Where events are sent; it can be set later through the control endpoint.
     pub webhook: Option<WebhookTarget>,
-    /// A file that keeps the state from one run to the next; without one it is forgotten.
+    /// A file that keeps the state from one run to the next; without one the state is forgotten.
     pub state_file: Option<PathBuf>,
-    /// What to do about a file that cannot be gone on with, for people: it is told behind the reason.
+    /// The remedy, for people, for a file that cannot be loaded; the error message ends with it.
     pub state_remedy: String,
-    /// A file that gets every effect as a JSON line, appended.
+    /// A file to which every effect is appended as a JSON line.
     pub effects_file: Option<PathBuf>,
-    /// What the platform owns at the start: ISO currency and amount in minor units.
+    /// The platform's balance at the start: ISO currency and amount in minor units.
     pub opening_balance: Vec<(String, i64)>,
     /// Delays, fees and modes.
     pub settings: Settings,
-    /// Seeds the random faults: equal seeds and requests give equal faults.
+    /// The seed of random faults: equal seeds and requests cause equal faults.
     pub seed: u64,
 }
 
@@ -147,7 +147,7 @@ pub struct Simulator {
 /// Starts a simulator and returns once it accepts connections.
 ///
 /// # Errors
-/// When the address cannot be bound, the effect log cannot be opened, the state's file cannot be gone on with, or an opening balance names an
+/// When the address cannot be bound, the effect log cannot be opened, the state's file cannot be loaded, or an opening balance names an
 /// unknown currency.
 pub async fn start(config: SimulatorConfig) -> anyhow::Result<Simulator> {
     let outage = Outage::default();
@@ -203,19 +203,19 @@ pub async fn start(config: SimulatorConfig) -> anyhow::Result<Simulator> {
 }
 
 impl Simulator {
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its base URL, for `STRIPE_API_BASE`.
+    /// Returns its base URL, for `STRIPE_API_BASE`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops it: no new connections, webhooks under way are given up (a kept state sends them at the next start), requests get two seconds.
+    /// Stops it: new connections are refused, running webhooks are given up (with a state file the next start sends them), requests get two seconds.
     pub async fn shutdown(mut self) {
         self.core.stop.cancel();
         if tokio::time::timeout(PATIENCE, &mut self.server).await.is_err() {
@@ -224,7 +224,7 @@ impl Simulator {
         if tokio::time::timeout(PATIENCE, &mut self.webhooks).await.is_err() {
             self.webhooks.abort();
         }
-        // It writes once more after the stop.
+        // The keeper writes once more after the stop.
         if tokio::time::timeout(PATIENCE, &mut self.keeper).await.is_err() {
             self.keeper.abort();
         }

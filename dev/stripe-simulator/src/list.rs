@@ -1,4 +1,4 @@
-//! Tables of objects in order of creation, which can be looked up by groups, and Stripe's cursor paging (newest first).
+//! Tables of objects in order of creation, which can be listed by groups, and Stripe's cursor paging (newest first).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl<T> Default for Table<T> {
     }
 }
 
-/// The rows alone: the rest is made of them.
+/// Writes the rows alone, from which everything else is rebuilt.
 impl<T: Serialize> Serialize for Table<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.rows.serialize(serializer)
@@ -59,7 +59,7 @@ impl<T: Resource> Table<T> {
         self.rows.push(row);
     }
 
-    /// Makes an existing object findable by another group, after it changed.
+    /// Adds an existing object to another group, after it changed.
     pub(crate) fn join(&mut self, id: &str, group: Group) {
         let Some(&index) = self.by_id.get(id) else { return };
         let members = self.groups.entry(group).or_default();
@@ -68,29 +68,29 @@ impl<T: Resource> Table<T> {
         }
     }
 
-    /// The object with this id.
+    /// Returns the object with this id.
     pub(crate) fn get(&self, id: &str) -> Option<&T> {
         self.rows.get(*self.by_id.get(id)?)
     }
 
-    /// The object with this id, to change it.
+    /// Returns the object with this id, to change it.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut T> {
         self.rows.get_mut(*self.by_id.get(id)?)
     }
 
-    /// The objects of a group, oldest first.
+    /// Iterates over the objects of a group, oldest first.
     pub(crate) fn members(&self, group: &Group) -> impl DoubleEndedIterator<Item = &T> {
         self.indexes(group)
             .iter()
             .filter_map(|&index| self.rows.get(index))
     }
 
-    /// All objects, oldest first.
+    /// Iterates over all objects, oldest first.
     pub(crate) fn rows(&self) -> impl DoubleEndedIterator<Item = &T> {
         self.rows.iter()
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -99,13 +99,13 @@ impl<T: Resource> Table<T> {
         self.groups.get(group).map_or(&[], Vec::as_slice)
     }
 
-    /// Where the id stands in the group's order of creation.
+    /// Returns the position of the id in the group's order of creation.
     fn position(&self, group: &Group, id: &str) -> Option<usize> {
         self.indexes(group).binary_search(self.by_id.get(id)?).ok()
     }
 }
 
-/// Which part of a list was asked for.
+/// The part of a list that is requested.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     limit: usize,
@@ -116,13 +116,13 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// The parameters that every list understands.
+    /// The parameters that every list accepts.
     pub(crate) const PARAMS: [&'static str; 4] = ["limit", "starting_after", "ending_before", "created"];
 
     /// Reads the paging parameters.
     ///
     /// # Errors
-    /// A limit outside 1–100, or a `created` that is no number.
+    /// When the limit is outside 1–100, or `created` is no number.
     pub(crate) fn from_params(params: &Params) -> Result<Self, ApiError> {
         let limit = params.integer("limit")?.unwrap_or(10);
         let limit = usize::try_from(limit)
@@ -147,16 +147,16 @@ impl Page {
         })
     }
 
-    /// The same page without what was made before that second.
+    /// Returns the same page without objects that were created before that second.
     pub(crate) fn not_before(mut self, second: i64) -> Self {
         self.created_from = Some(self.created_from.unwrap_or(second).max(second));
         self
     }
 
-    /// Picks the page out of a group, newest first, and says whether there is more in the direction of travel.
+    /// Returns the page of a group, newest first, and whether there is more in the direction of paging.
     ///
     /// # Errors
-    /// A cursor that names no object of the list.
+    /// When a cursor names no object of the list.
     pub(crate) fn pick<'a, T: Resource>(
         &self,
         table: &'a Table<T>,

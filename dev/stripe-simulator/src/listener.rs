@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Until when the simulator cannot be reached; shared by the listener and its connections.
+/// The time until which the simulator cannot be reached; shared by the listener and its connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Outage {
     until: Arc<Mutex<Option<Instant>>>,
@@ -32,7 +32,7 @@ impl Default for Outage {
 }
 
 impl Outage {
-    /// Refuses new connections and cuts the existing ones from now on, for so long.
+    /// Refuses new connections and cuts the existing ones, from now on for this long.
     pub(crate) fn begin(&self, lasting: Duration) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + lasting);
         self.changed.send_replace(());
@@ -44,12 +44,12 @@ impl Outage {
     }
 }
 
-/// Cuts one connection: what is written after [`Cut::now`] never arrives.
+/// Cuts one connection: nothing written after [`Cut::now`] arrives.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cut(Arc<AtomicBool>);
 
 impl Cut {
-    /// Closes the connection instead of sending what is to be sent next.
+    /// Closes the connection instead of sending the next data.
     pub(crate) fn now(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -65,7 +65,7 @@ impl Connected<IncomingStream<'_, FaultyListener>> for Cut {
     }
 }
 
-/// The listener.
+/// A listener whose connections can be cut or refused.
 #[derive(Debug)]
 pub(crate) struct FaultyListener {
     listener: Option<TcpListener>,
@@ -91,7 +91,7 @@ impl FaultyListener {
         })
     }
 
-    /// The bound address.
+    /// Returns the bound address.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -104,7 +104,7 @@ impl Listener for FaultyListener {
     async fn accept(&mut self) -> (FaultyStream, SocketAddr) {
         loop {
             if let Some(end) = self.outage.end() {
-                // Closing the socket is what makes the kernel refuse connections.
+                // Only closing the socket makes the kernel refuse connections.
                 self.listener = None;
                 tokio::time::sleep_until(end).await;
                 continue;

@@ -1,4 +1,4 @@
-//! stripe-simulator: answers like Stripe, on this machine only. `stripe-simulator --help` tells more.
+//! stripe-simulator: answers like Stripe, on this machine only. See `stripe-simulator --help`.
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,16 +1,16 @@
-//! Currencies the simulator knows, with Stripe's exponents and minimum charges. Amounts are `i64` in minor units.
+//! The currencies that the simulator knows, with Stripe's exponents and minimum charges. Amounts are `i64` in minor units.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::errors::ApiError;
 
-/// Stripe's limit for one charge: eight digits.
+/// The maximum amount of a charge at Stripe: eight digits.
 pub(crate) const LARGEST_CHARGE: i64 = 99_999_999;
 
-/// Limit for transfers, payouts and top-ups, far below what could overflow a balance.
+/// The maximum amount of transfers, payouts and top-ups, far below what could overflow a balance.
 pub(crate) const LARGEST_MOVEMENT: i64 = 999_999_999_999;
 
-/// A currency Stripe settles in.
+/// A currency that Stripe settles in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Currency {
     code: &'static str,
@@ -67,13 +67,13 @@ const CURRENCIES: &[Currency] = &[
     currency("zar", "", 2, 1_000),
 ];
 
-/// Written with two decimals that must be zero (<https://docs.stripe.com/currencies#special-cases>).
+/// Currencies written with two decimals that must be zero (<https://docs.stripe.com/currencies#special-cases>).
 const WHOLE: [&str; 2] = ["isk", "ugx"];
-/// The same, but for payouts only.
+/// Currencies whose decimals must be zero for payouts only.
 const WHOLE_PAYOUTS: [&str; 2] = ["huf", "twd"];
 
 impl Currency {
-    /// Refuses parts of a unit of which only whole ones are charged and refunded.
+    /// Refuses an amount with a fraction if the currency is charged and refunded in whole units only.
     ///
     /// # Errors
     /// A 400 for such an amount.
@@ -81,7 +81,7 @@ impl Currency {
         self.whole(WHOLE.contains(&self.code), amount)
     }
 
-    /// Refuses parts of a unit of which only whole ones are paid out.
+    /// Refuses an amount with a fraction if the currency is paid out in whole units only.
     ///
     /// # Errors
     /// A 400 for such an amount.
@@ -103,10 +103,10 @@ impl Currency {
         Err(ApiError::invalid_param("amount", message))
     }
 
-    /// Finds the currency by its ISO code, in either case.
+    /// Returns the currency with this ISO code, in either case.
     ///
     /// # Errors
-    /// Stripe's `Invalid currency` refusal for a code that is not in the table.
+    /// Stripe's `Invalid currency` error for a code that is not in the table.
     pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
         CURRENCIES
             .iter()
@@ -125,17 +125,17 @@ impl Currency {
             })
     }
 
-    /// The lower-case ISO code.
+    /// Returns the lower-case ISO code.
     pub(crate) const fn code(self) -> &'static str {
         self.code
     }
 
-    /// The smallest amount Stripe charges in this currency.
+    /// Returns the smallest amount that Stripe charges in this currency.
     pub(crate) const fn minimum_charge(self) -> i64 {
         self.minimum_charge
     }
 
-    /// An amount as Stripe's messages show it, such as `$0.50`.
+    /// Returns an amount as Stripe's messages show it, such as `$0.50`.
     pub(crate) fn show(self, amount: i64) -> String {
         if self.decimals == 0 {
             return format!("{}{amount}", self.symbol);

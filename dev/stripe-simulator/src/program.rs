@@ -1,5 +1,5 @@
-//! The simulator as a program: its arguments, and running it until somebody stops it. Its own program and any other that has it as one of its
-//! commands share them.
+//! The simulator as a program: its arguments, and running it until a signal stops it. Shared by the simulator's own program and any other
+//! that has it as one of its commands.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{Settings, SimulatorConfig, WebhookTarget, start};
 
-/// How a simulator is started by a command line. A command that takes these names its own `about`, or clap shows this sentence as its
+/// The command line of a simulator. A command that takes these arguments sets its own `about`, otherwise clap shows this sentence as its
 /// description.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Where events are sent; POST /_control/webhook sets it later.
     #[arg(long, value_name = "URL", requires = "webhook_secret")]
     webhook_url: Option<String>,
-    /// What signs them: the platform's secret and, after a comma, the one for events of connected accounts.
+    /// The secrets that sign events: the platform's and, after a comma, the one for connected accounts.
     #[arg(
         long,
         value_name = "SECRET[,SECRET]",
@@ -30,19 +30,19 @@ pub struct Arguments {
         hide_env_values = true
     )]
     webhook_secret: Option<String>,
-    /// Keep the state in this file and go on with what it holds; without it the state is forgotten.
+    /// Keep the state in this file and continue with what it holds; without it the state is forgotten.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Append every effect to this file, as a JSON line.
     #[arg(long, value_name = "FILE")]
     effect_log: Option<PathBuf>,
-    /// What the platform owns at the start, in minor units; can be repeated.
+    /// The platform's balance at the start, in minor units; can be repeated.
     #[arg(long, value_name = "CURRENCY=AMOUNT", value_parser = parse_balance)]
     balance: Vec<(String, i64)>,
     /// Delays, fees and modes, as for POST /_control/settings: '{"payout_mode": "manual"}'
     #[arg(long, value_name = "JSON", value_parser = parse_settings, default_value = "{}")]
     settings: Settings,
-    /// Seeds random faults, so that a run can be repeated.
+    /// The seed of random faults, so that a run can be repeated.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -77,14 +77,14 @@ impl From<Arguments> for SimulatorConfig {
     }
 }
 
-/// Runs a simulator until Ctrl-C, `kill` or the end of its terminal. It says on standard output where it is, and logs to standard error
-/// what `RUST_LOG` asks for.
+/// Runs a simulator until Ctrl-C, `kill` or the end of its terminal. It prints its address on standard output, and logs to standard error
+/// as `RUST_LOG` says.
 ///
 /// # Errors
 /// When it cannot be started, as for [`start`].
 ///
 /// # Panics
-/// When the process logs already.
+/// When the process has a logger already.
 pub async fn run(config: SimulatorConfig) -> Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -102,13 +102,13 @@ pub async fn run(config: SimulatorConfig) -> Result<()> {
     Ok(())
 }
 
-/// Prints one line at once. A reader that went away is no reason to stop.
+/// Prints one line at once. If its reader has gone away, that is ignored.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// The signals that ask a program to stop. From its creation on they no longer end the program by themselves.
+/// Receives the signals that request a program to stop. Once it is created they no longer end the program by themselves.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,

@@ -1,4 +1,4 @@
-//! One API request's way from headers to answer, with faults and idempotency on it.
+//! Handles one API request, from headers to response, with faults and idempotency.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::resources::{Call, Handler, Route, accounts, routes};
 use crate::shared::Core;
 use crate::state::{Origin, State};
 
-/// A request as it came in.
+/// A request as it was received.
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
@@ -34,19 +34,19 @@ struct Ready {
     key: Option<ScopedKey>,
 }
 
-/// What comes of a request before it is executed.
+/// The result of the checks before a request is executed.
 enum Start {
     Execute(Box<Ready>),
     Replay(Saved),
 }
 
-/// An answer on its way to headers and bytes.
+/// A response before it is turned into headers and bytes.
 struct Reply {
     status: u16,
     body: Arc<str>,
     /// The first request's id, if this is a replay.
     replayed: Option<String>,
-    /// Whether the same key brings the same answer again.
+    /// Whether the same key returns the same response again.
     kept: bool,
 }
 
@@ -60,7 +60,7 @@ impl Reply {
         }
     }
 
-    /// With so many blanks after it.
+    /// Returns the response followed by this many spaces.
     fn padded(mut self, blanks: usize) -> Self {
         if blanks > 0 {
             self.body = format!("{}{}", self.body, " ".repeat(blanks)).into();
@@ -70,7 +70,7 @@ impl Reply {
 }
 
 impl Request {
-    /// Carries the request out, as a fault may have ordered it.
+    /// Executes the request, with the fault that a test may have ordered.
     pub(crate) async fn work(self, core: &Core, cut: &Cut) -> Response {
         let request_id = random_id("req_");
         let found = find_route(self.method.as_str(), self.uri.path());
@@ -111,7 +111,7 @@ impl Request {
         }
     }
 
-    /// The fault that a test ordered for this request.
+    /// Returns the fault that a test ordered for this request.
     fn fault(&self, state: &mut State, operation: &str) -> ApiFault {
         let path = self.uri.path();
         let account = self.header("stripe-account");
@@ -131,7 +131,7 @@ impl Request {
         faults.select(&subject, rng).unwrap_or_default()
     }
 
-    /// Every check that comes before execution, and the start of the idempotency key.
+    /// Runs every check that precedes execution, and begins the use of the idempotency key.
     fn begin(&self, core: &Core, found: Option<Found>, request_id: &str) -> Result<Start, ApiError> {
         let params = Params::decode(self.uri.query().unwrap_or_default(), &self.body);
         let key = auth::key(&self.headers, &params, core.secret_key.as_deref())?;
@@ -175,7 +175,7 @@ impl Request {
         })))
     }
 
-    /// The account that the request acts on.
+    /// Returns the account that the request acts on.
     fn owner(&self, state: &State) -> Result<Owner, ApiError> {
         match self.header("stripe-account") {
             Some(account) => accounts::known(state, account).map(Account::as_owner),
@@ -183,8 +183,8 @@ impl Request {
         }
     }
 
-    /// The parameters byte for byte. Stripe compares them "to those of the original request"
-    /// (<https://docs.stripe.com/api/idempotent_requests>); how forgiving it is of another order is not written down, so here nothing is forgiven.
+    /// Returns the parameters byte for byte. Stripe compares them "to those of the original request"
+    /// (<https://docs.stripe.com/api/idempotent_requests>); whether another order is accepted is not documented, so it is not accepted here.
     fn raw_parameters(&self) -> String {
         let query = self.uri.query().unwrap_or_default();
         format!("{query}\n{}", String::from_utf8_lossy(&self.body))
@@ -233,7 +233,7 @@ impl Request {
             set("stripe-should-retry", "true");
         }
         if reply.kept && reply.status == 500 {
-            // It would only be replayed; the official libraries expect to be told.
+            // A retry would only be answered with the same 500; the official libraries expect this header.
             set("stripe-should-retry", "false");
         }
         if reply.status == 429 && reply.body.contains("\"rate_limit\"") {
@@ -243,7 +243,7 @@ impl Request {
     }
 }
 
-/// The refusal that a fault asks for instead of any execution.
+/// Returns the error with which a fault replaces any execution.
 fn refusal_before(outcome: Outcome, key: Option<&str>) -> Option<ApiError> {
     match outcome {
         Outcome::RateLimit => Some(ApiError::rate_limit()),
@@ -271,7 +271,7 @@ fn refusal_before(outcome: Outcome, key: Option<&str>) -> Option<ApiError> {
     }
 }
 
-/// An endpoint and the ids in the path.
+/// An endpoint, and the ids in the path.
 type Found = (&'static Route, Vec<String>);
 
 fn find_route(method: &str, path: &str) -> Option<Found> {
@@ -280,7 +280,7 @@ fn find_route(method: &str, path: &str) -> Option<Found> {
         .find_map(|route| Some((route, route.captures(path)?)))
 }
 
-/// Runs the handler and keeps its answer under the key.
+/// Runs the handler and stores its response under the key.
 fn execute(state: &mut State, ready: Ready, fault: &ApiFault, request_id: &str) -> Reply {
     let Ready { route, call, key } = ready;
     let result = match fault.outcome {
@@ -328,7 +328,7 @@ fn answer(state: &mut State, route: &Route, call: &Call) -> Result<String, ApiEr
     let mut value = handler(state, call)?;
     let paths = call.params.list("expand");
     if !paths.is_empty() {
-        // The effect has happened: a wrong path must not free the key.
+        // The effect has happened, so a wrong path must not free the key.
         expand(state, &call.owner, &paths, &mut value).map_err(ApiError::kept)?;
     }
     Ok(value.to_string())
@@ -340,7 +340,7 @@ async fn pause(millis: u64) {
     }
 }
 
-/// Never answers; the connection is cut when the simulator stops, or after ten minutes.
+/// Never responds; the connection is cut when the simulator stops, or after ten minutes.
 async fn hang(core: &Core, cut: &Cut) -> Response {
     tokio::select! {
         () = core.stop.cancelled() => {}
@@ -350,7 +350,7 @@ async fn hang(core: &Core, cut: &Cut) -> Response {
     plain(StatusCode::OK)
 }
 
-/// An answer without a body.
+/// Returns a response without a body.
 pub(crate) fn plain(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

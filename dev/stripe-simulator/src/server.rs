@@ -1,4 +1,4 @@
-//! The HTTP side: the router of the API and the control endpoint.
+//! The HTTP interface: the router of the API and the control endpoint.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::listener::Cut;
 use crate::request::{Request, plain};
 use crate::shared::Core;
 
-/// The whole HTTP interface.
+/// Returns the router of the whole HTTP interface.
 pub(crate) fn router(core: Arc<Core>) -> Router {
     let kept = middleware::from_fn_with_state(Arc::clone(&core), once_kept);
     control::router().fallback(api).layer(kept).with_state(core)
 }
 
-/// Answers when what the answer tells is in the file.
+/// Delays the response until the state that it reports is in the file.
 async fn once_kept(
     Shared(core): Shared<Arc<Core>>,
     request: axum::extract::Request,
@@ -39,7 +39,7 @@ async fn api(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    // A task of its own: Stripe finishes a request also when the client has gone.
+    // A task of its own: Stripe finishes a request even if the client has gone away.
     let request = Request {
         method,
         uri,

@@ -1,10 +1,10 @@
-//! What a test can set about the simulator: delays, fees, modes, and where webhooks go.
+//! The settings of the simulator: delays, fees, modes, and where webhooks go.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Where events are sent, and the secrets they are signed with.
+/// The endpoint that events are sent to, and the secrets that sign them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WebhookTarget {
     /// The endpoint's URL; plain HTTP.
@@ -14,13 +14,13 @@ pub struct WebhookTarget {
     /// Signs events of connected accounts; the platform's secret when absent.
     #[serde(default)]
     pub connect_secret: Option<String>,
-    /// The event types the endpoint wants, with `*` as wildcard; all when empty.
+    /// The event types that the endpoint subscribes to, with `*` as wildcard; all when empty.
     #[serde(default)]
     pub enabled_events: Vec<String>,
 }
 
 impl WebhookTarget {
-    /// An endpoint that gets every event.
+    /// Returns an endpoint that gets every event.
     #[must_use]
     pub fn new(
         url: impl Into<String>,
@@ -36,17 +36,17 @@ impl WebhookTarget {
     }
 }
 
-/// Who moves payouts forward.
+/// How payouts progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PayoutMode {
-    /// Payouts go to `in_transit` and `paid` (or `failed`, by their bank account) after the set delays.
+    /// Payouts go to `in_transit` and `paid` (or `failed`, depending on their bank account) after the set delays.
     Auto,
     /// Only the control endpoint moves them.
     Manual,
 }
 
-/// Whose time stands in the `t=` of webhook signatures.
+/// The clock of the `t=` in webhook signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignatureClock {
@@ -70,55 +70,55 @@ pub struct Settings {
     pub fee_basis_points: i64,
     /// Stripe's fixed fee per payment, in minor units.
     pub fee_fixed: i64,
-    /// Stripe's fee for a refund, in minor units, as some contracts have one: it is taken by the movement that takes the refund's money, and stays
-    /// when the refund fails (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
+    /// Stripe's fee for a refund, in minor units, as some contracts have one. It is taken by the movement that takes the refund's money, and is
+    /// not returned when the refund fails (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
     pub refund_fee_fixed: i64,
     /// Stripe's fee for a dispute, in minor units.
     pub dispute_fee: i64,
-    /// Whether that fee comes back when the dispute is won.
+    /// Whether that fee is returned when the dispute is won.
     pub dispute_fee_returned: bool,
-    /// Whether refunds and payouts that failed name the movement that brought their money back: it can be `null` for a while
+    /// Whether refunds and payouts that failed name the movement that returned their money: it can be `null` for a while
     /// (<https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>).
     pub names_failure_movements: bool,
-    /// When payments by `pm_card_createDispute` and its kin are disputed, in milliseconds after they succeeded; 0 = at once.
+    /// How long after they succeed payments by `pm_card_createDispute` and similar methods are disputed, in milliseconds; 0 = at once.
     pub dispute_after_ms: u64,
-    /// Who moves payouts.
+    /// How payouts progress.
     pub payout_mode: PayoutMode,
-    /// From `pending` to `in_transit`, in milliseconds.
+    /// The time from `pending` to `in_transit`, in milliseconds.
     pub payout_in_transit_ms: u64,
-    /// From `in_transit` to `paid` or `failed`, in milliseconds.
+    /// The time from `in_transit` to `paid` or `failed`, in milliseconds.
     pub payout_paid_ms: u64,
     /// Whether a failed payout disables its bank account for further payouts.
     pub payout_failure_disables_bank: bool,
     /// How long refunds of bank debits, and of `pm_card_pendingRefund`, are pending, in milliseconds.
     pub refund_pending_ms: u64,
-    /// When refunds of `pm_card_refundFail` fail after they succeeded, in milliseconds.
+    /// How long after they succeed refunds of `pm_card_refundFail` fail, in milliseconds.
     pub refund_fail_ms: u64,
-    /// What the platform's own account carries as metadata.
+    /// The metadata of the platform's own account.
     pub platform_metadata: BTreeMap<String, String>,
-    /// Whether accounts made by the API can receive transfers and payouts at once, with a test bank account.
+    /// Whether accounts created through the API can receive transfers and payouts at once, with a test bank account.
     pub accounts_ready: bool,
-    /// The first wait before a webhook is sent again, in milliseconds; it doubles each time.
+    /// The delay before a webhook is sent again, in milliseconds; it doubles each time.
     pub webhook_retry_base_ms: u64,
     /// For how long webhooks are sent again, in seconds.
     pub webhook_retry_horizon_s: u64,
-    /// How long a webhook may take to be answered, in milliseconds of real time.
+    /// The timeout of a webhook, in milliseconds of real time.
     pub webhook_timeout_ms: u64,
-    /// Whose time signs webhooks.
+    /// The clock that signs webhooks.
     pub webhook_signature_clock: SignatureClock,
     /// The platform's own payout schedule, `settings.payouts.schedule.interval`. Stripe's default is `daily`; a platform that holds money for
-    /// others needs `manual`. The simulator only tells it: it makes no payouts by itself.
+    /// others needs `manual`. The simulator only reports it: it makes no payouts by itself.
     pub platform_payout_interval: String,
     /// The country of the platform's own account.
     pub platform_country: String,
     /// The currencies in which the platform's balance is held, the default first; all when empty. A payment in another one is converted to the
     /// default (<https://docs.stripe.com/currencies/conversions>).
     pub settlement_currencies: Vec<String>,
-    /// Minor units of the default currency for ten thousand of the one that is converted: 10800 is an `exchange_rate` of 1.08.
+    /// How many minor units of the default currency ten thousand of the converted one are: 10800 is an `exchange_rate` of 1.08.
     pub exchange_rate: i32,
     /// For how long idempotency keys are remembered, in seconds.
     pub idempotency_ttl_s: u64,
-    /// Whether confirming an intent that may redirect its payer needs a `return_url`, as at Stripe; off, so that a card can be
+    /// Whether confirming an intent that may redirect its payer requires a `return_url`, as at Stripe; off by default, so that a card can be
     /// tried with the fewest parameters.
     pub require_return_url: bool,
     /// For how long events can be listed and retrieved, in seconds; thirty days at Stripe.

@@ -1,4 +1,4 @@
-//! What requests, control calls and background tasks share: the state behind its lock, and signals between them.
+//! The data that requests, control calls and background tasks share: the state behind its lock, and signals between them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,17 +10,17 @@ use crate::listener::Outage;
 use crate::resources::later;
 use crate::state::State;
 
-/// What requests, control calls and background tasks share.
+/// The data that requests, control calls and background tasks share.
 #[derive(Debug)]
 pub(crate) struct Core {
     state: Mutex<State>,
     /// The only accepted secret key, if there is one.
     pub(crate) secret_key: Option<String>,
-    /// Tells the delivery task that something may be due.
+    /// Notifies the delivery task that something may be due.
     pub(crate) wake: Notify,
     pub(crate) outage: Outage,
     pub(crate) stop: CancellationToken,
-    /// Seeds the generator again on reset.
+    /// The seed with which a reset seeds the generator again.
     pub(crate) seed: u64,
     keeping: Option<Keeping>,
 }
@@ -45,7 +45,7 @@ impl Core {
         }
     }
 
-    /// Locks the state. Everything that is due has happened by then.
+    /// Locks the state, after everything that is due has been done.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if later::run_due(&mut state) {
@@ -54,12 +54,12 @@ impl Core {
         state
     }
 
-    /// The file of the state, if it is kept in one.
+    /// Returns the file of the state, if it is kept in one.
     pub(crate) const fn keeping(&self) -> Option<&Keeping> {
         self.keeping.as_ref()
     }
 
-    /// Returns when whatever has changed until now is in the file, if there is one: before anybody is told of it.
+    /// Waits until everything that has changed until now is in the file, if there is one, before it is reported to any client.
     pub(crate) async fn kept(&self) {
         if let Some(keeping) = &self.keeping {
             keeping.kept().await;
@@ -72,7 +72,7 @@ impl Core {
         }
     }
 
-    /// Does something with the state, then wakes the delivery task.
+    /// Runs `work` with the state, then wakes the delivery task.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let result = {
             let mut state = self.lock();

@@ -1,4 +1,4 @@
-//! Webhooks: signed like Stripe's, sent in parallel, sent again with growing waits until the endpoint says 2xx.
+//! Webhooks: signed like Stripe's, sent in parallel, and sent again with growing delays until the endpoint answers 2xx.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::settings::{SignatureClock, WebhookTarget};
 use crate::shared::Core;
 use crate::state::{Attempt, Delivery, State, Timer};
 
-/// How many webhooks are under way at once.
+/// The maximum number of webhooks that are sent at once.
 const PARALLEL: usize = 64;
 
-/// How many delivery attempts are remembered for tests to look at.
+/// The number of delivery attempts that are kept for tests to read.
 const REMEMBERED: usize = 5_000;
 
 /// A webhook ready to be sent.
@@ -27,14 +27,14 @@ struct Message {
     timeout: Duration,
 }
 
-/// Lets everything happen that is due by itself, and sends webhooks, until the simulator stops.
+/// Does everything that is due, and sends webhooks, until the simulator stops.
 pub(crate) async fn run(core: Arc<Core>, client: reqwest::Client) {
     let permits = Arc::new(Semaphore::new(PARALLEL));
     while !core.stop.is_cancelled() {
         let (ready, wait) = {
             let mut state = core.lock();
             let wait = state.timers.next_due().map(|due| due.since(state.now()).max(1));
-            // Until an endpoint is named, what is ready waits: a simulator that goes on may be told of it later.
+            // While no endpoint is configured, due webhooks wait: a simulator with a loaded state may get its endpoint later.
             let ready = match state.webhook {
                 Some(_) => std::mem::take(&mut state.ready),
                 None => Vec::new(),
@@ -132,7 +132,7 @@ fn secret<'a>(target: &'a WebhookTarget, event: &Event) -> &'a str {
     connect.unwrap_or(&target.platform_secret)
 }
 
-/// The `Stripe-Signature` header of `body` at `timestamp`.
+/// Returns the `Stripe-Signature` header of `body` at `timestamp`.
 pub(crate) fn signature(secret: &str, timestamp: i64, body: &[u8]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         return String::new();
@@ -142,7 +142,7 @@ pub(crate) fn signature(secret: &str, timestamp: i64, body: &[u8]) -> String {
     format!("t={timestamp},v1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-/// Notes what became of a sending and plans the next one if it failed.
+/// Records the result of a sending and plans the next one if it failed.
 fn record(state: &mut State, delivery: &Delivery, result: Result<u16, String>, millis: u64) {
     let now = state.now();
     let Some((created, kind)) = state

@@ -1,4 +1,4 @@
-//! What Stripe did, held against what our rows say.
+//! Compares what Stripe did with what our rows say.
 
 use wallet_core::money::Currency;
 
@@ -8,7 +8,7 @@ impl TestApp {
     /// I1 and I2: Stripe did for each transaction exactly what its row says, and the platform's accounts are Stripe's balances.
     ///
     /// # Panics
-    /// When it did not.
+    /// If it did not.
     pub async fn assert_effects(&self) {
         let effects = self.stripe.effects("*").await;
         let count = |id: &str, operation: &str| {

@@ -1,4 +1,4 @@
-//! One running system of a test's own.
+//! One running system for a single test.
 
 mod effects;
 mod planting;
@@ -25,12 +25,12 @@ use crate::system::{
 
 pub use requests::{id_of, uuid};
 
-/// What a system is made of.
+/// The configuration of a system.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Workers that serve every queue.
+    /// The number of workers, which serve every queue.
     pub workers: usize,
-    /// Variables beside, or instead of, the usual ones.
+    /// Variables in addition to, or instead of, the usual ones.
     pub variables: Vec<(&'static str, String)>,
     /// Redis nodes that no other test uses, to be paused, emptied and stopped.
     pub own_redis: bool,
@@ -49,12 +49,12 @@ impl Default for Options {
     }
 }
 
-/// What may be left when a test has come to its end; nothing by default.
+/// What may be left at the end of a test; nothing by default.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Leftovers<'a> {
-    /// Kinds of the alarms that were raised, each as often as it stands here.
+    /// The kinds of the alarms that were raised, each as often as it is listed here.
     pub alarms: &'a [&'a str],
-    /// Parked jobs.
+    /// The number of parked jobs.
     pub parked: i64,
 }
 
@@ -74,7 +74,7 @@ pub struct TestApp {
     workers: Vec<RunningWorker>,
     client: reqwest::Client,
     base: String,
-    /// What came to Stripe, less what was planted, in minor units of each currency.
+    /// What Stripe received, less what was planted, in minor units of each currency.
     put_in: Mutex<BTreeMap<String, i64>>,
     finished: bool,
 }
@@ -89,12 +89,12 @@ impl std::fmt::Debug for TestApp {
 }
 
 impl TestApp {
-    /// A system with one worker.
+    /// Starts a system with one worker.
     pub async fn start() -> Self {
         Self::with(Options::default()).await
     }
 
-    /// A system with `workers` workers; 0 for a system that accepts and does nothing.
+    /// Starts a system with `workers` workers; with 0 it accepts requests and does nothing.
     pub async fn with_workers(workers: usize) -> Self {
         Self::with(Options {
             workers,
@@ -103,10 +103,10 @@ impl TestApp {
         .await
     }
 
-    /// A system.
+    /// Starts a system.
     ///
     /// # Panics
-    /// When something does not start.
+    /// If something does not start.
     pub async fn with(options: Options) -> Self {
         show_logs();
         let redis = servers::redis().await;
@@ -160,12 +160,12 @@ impl TestApp {
     /// Its own Redis nodes, to be stopped and started.
     ///
     /// # Panics
-    /// When it was started without any.
+    /// If it was started without any.
     pub fn own_redis(&mut self) -> &mut RedisNodes {
         self.own_redis.as_mut().expect("Options.own_redis")
     }
 
-    /// `http://127.0.0.1:PORT` of its API.
+    /// The address of its API, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
@@ -177,12 +177,12 @@ impl TestApp {
         &self.client
     }
 
-    /// One more worker.
+    /// Starts one more worker.
     pub fn start_worker(&mut self) {
         self.start_worker_with(&[]);
     }
 
-    /// One more worker, with other variables.
+    /// Starts one more worker, with other variables.
     pub fn start_worker_with(&mut self, variables: &[(&str, &str)]) {
         self.workers.push(RunningWorker::start(
             &self.variables.with(variables),
@@ -206,7 +206,7 @@ impl TestApp {
     /// Waits until no job is left but the parked ones.
     ///
     /// # Panics
-    /// When some are.
+    /// If some are.
     pub async fn at_rest(&self) {
         eventually("every job to be done", async || {
             self.db.count("jobs WHERE parked_at IS NULL").await == 0
@@ -214,10 +214,10 @@ impl TestApp {
         .await;
     }
 
-    /// Looks until it holds, and lets time pass on every clock, `step` after `step`, whenever all jobs wait for a later time.
+    /// Checks repeatedly until it holds, and lets time pass on every clock, `step` after `step`, whenever all jobs wait for a later time.
     ///
     /// # Panics
-    /// When it does not hold after a while.
+    /// If it does not hold after a while.
     pub async fn hurry_until(&self, what: &str, step: TimeDelta, mut holds: impl AsyncFnMut() -> bool) {
         let idle = "SELECT count(*) > 0 AND bool_and(run_at > $1 AND lease_until IS NULL) FROM jobs WHERE parked_at IS NULL";
         eventually(what, async || {
@@ -233,7 +233,7 @@ impl TestApp {
         .await;
     }
 
-    /// The kinds of all alarms, closed ones too.
+    /// The kinds of all alarms, including closed ones.
     pub async fn alarms(&self) -> Vec<String> {
         self.db
             .rows("SELECT kind FROM alarms ORDER BY kind", &[])
@@ -248,10 +248,10 @@ impl TestApp {
         self.finish_with(Leftovers::default()).await;
     }
 
-    /// Ends a system in which accepted requests were not to be worked on; what always holds is checked all the same.
+    /// Ends a system in which accepted requests were not to be processed; the invariants that always hold are still checked.
     ///
     /// # Panics
-    /// When it does not hold.
+    /// If one does not hold.
     pub async fn abandon(mut self) {
         self.stop_workers().await;
         if let Some(api) = self.api.take() {
@@ -262,10 +262,10 @@ impl TestApp {
         self.db.clone().drop().await;
     }
 
-    /// As [`TestApp::finish`], when something is to be left.
+    /// Like [`TestApp::finish`], if something is to be left.
     ///
     /// # Panics
-    /// When something else is left, or something does not hold.
+    /// If something else is left, or an invariant does not hold.
     pub async fn finish_with(mut self, leftovers: Leftovers<'_>) {
         if !self.workers.is_empty() {
             self.at_rest().await;

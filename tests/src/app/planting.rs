@@ -1,4 +1,4 @@
-//! People with wallets that hold money, without the way it came there.
+//! Creates people with wallets that hold money, without the requests that would bring it there.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -32,16 +32,16 @@ impl TestApp {
     /// Puts so many minor units into a wallet in one database transaction, and the same at Stripe: as after a deposit, only quicker.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn plant(&self, wallet: &str, funds: i64) {
         let currency = self.plant_unbacked(wallet, funds).await;
         self.top_up_in(currency, funds).await;
     }
 
-    /// The same without the money at Stripe: for amounts that Stripe would not take at once. Gives the wallet's currency.
+    /// The same without the money at Stripe, for amounts that Stripe would not take at once. Returns the wallet's currency.
     ///
     /// # Panics
-    /// When PostgreSQL refuses.
+    /// If PostgreSQL refuses.
     pub async fn plant_unbacked(&self, wallet: &str, funds: i64) -> Currency {
         let currency = "SELECT currency FROM wallets WHERE id = $1";
         let currency: String = self.db.value(currency, &[&uuid(wallet)]).await;
@@ -71,7 +71,7 @@ impl TestApp {
         currency
     }
 
-    /// Adds cents to the platform's balance at Stripe, which belong to no wallet.
+    /// Adds cents that belong to no wallet to the platform's balance at Stripe.
     pub async fn top_up(&self, amount: i64) {
         self.top_up_in(Currency::USD, amount).await;
     }

@@ -1,4 +1,4 @@
-//! Alarms: raised for what a person must look at, and closed when nobody must any more.
+//! Alarms: raised when an operator is needed, and closed when none is needed any more.
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use serde_json::json;
@@ -189,7 +189,7 @@ async fn an_alarm_that_tells_what_is_still_so_is_closed_only_when_nothing_else_c
         run("wallet-worker", &args, &app.variables).await
     };
     let (kind, subject) = ("money_out_stopped", "money_out");
-    for (kind, subject, mend, may_be_forced) in [
+    for (kind, subject, fix, may_be_forced) in [
         (
             "job_parked",
             job.to_string().as_str(),
@@ -207,7 +207,7 @@ async fn an_alarm_that_tells_what_is_still_so_is_closed_only_when_nothing_else_c
         let refused = close(kind, subject, &[]).await;
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(
-            refused.err.contains("is not over") && refused.err.contains(&mend),
+            refused.err.contains("is not over") && refused.err.contains(&fix),
             "{refused:?}"
         );
         let forced = close(kind, subject, &["--force"]).await;

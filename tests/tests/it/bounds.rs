@@ -1,4 +1,4 @@
-//! What one person can make grow, and where it ends.
+//! The bounds of what one person can make grow.
 
 use chrono::Utc;
 use futures::future::join_all;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wallet_core::db::PgConn;
 use wallet_core::ids::TransactionId;
-use wallet_core::told::{MOST_DETAIL, MOST_MESSAGE};
+use wallet_core::text_limits::{MOST_DETAIL, MOST_MESSAGE};
 use wallet_core::transactions::{self, MOST_LINES, TimelineKind};
 use wallet_tests::app::{Options, id_of, uuid};
 use wallet_tests::{TestApp, User};
@@ -247,7 +247,7 @@ const CHANGE: &str =
 const ONBOARD: &str =
     "mutation($w: String!, $i: OnboardPayoutsInput!) { onboardPayouts(walletId: $w, input: $i) { url } }";
 
-/// What people make us ask of Stripe comes out of one budget of the whole platform, so each has a few requests of it a minute.
+/// Requests to Stripe that people cause come out of one budget of the whole platform, so each person has a few of them a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_person_makes_us_ask_stripe_a_few_times_a_minute_and_others_are_served() {
     let app = limited("STRIPE_REQUESTS_PER_MINUTE", "3").await;

@@ -1,4 +1,4 @@
-//! Every request that the README and the page of flows tell people to paste works as it stands there.
+//! Every request that the README and docs/by-hand.md tell people to paste works as written there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,13 +16,13 @@ use wallet_tests::system::STRIPE_KEY;
 /// How long a whole page may take.
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// Stands in the output before that of each block.
+/// Precedes the output of each block.
 const MARK: &str = "@@@ next block @@@";
 
 /// Begins a line of a block that says what its answers contain.
 const EXPECTED: &str = "#=> ";
 
-/// What an answer contains that went wrong.
+/// What the answer to a failed request contains.
 const REFUSALS: &[&str] = &[
     "\"errors\":[{",
     "\"error\":\"",
@@ -52,7 +52,7 @@ fn expected(block: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What is wrong with the answers of a block: a refusal, or a word that they do not have at its place.
+/// What is wrong with the answers of a block: a refusal, or an expected text that is missing at its place.
 fn complaint(block: &str, said: &str) -> Option<String> {
     let words = expected(block);
     if words.is_empty() {
@@ -71,7 +71,7 @@ fn complaint(block: &str, said: &str) -> Option<String> {
     None
 }
 
-/// A system whose tokens `bin/dev`, in a folder of its own, gives.
+/// A system whose tokens come from `bin/dev`, in a folder of its own.
 struct Desk {
     app: TestApp,
     folder: tempfile::TempDir,
@@ -106,7 +106,7 @@ impl Desk {
         bash
     }
 
-    /// Pastes the blocks into one shell, where the addresses are this system's, and gives what each made it say.
+    /// Pastes the blocks into one shell, with the addresses of this system, and returns the output of each.
     async fn paste(&self, blocks: &[String]) -> Vec<String> {
         let script = blocks
             .iter()
@@ -127,7 +127,7 @@ impl Desk {
         parts
     }
 
-    /// Pastes the blocks, each of which is answered with what it promises.
+    /// Pastes the blocks and checks that each is answered as it promises.
     async fn works(&self, blocks: &[String]) {
         for (block, said) in blocks.iter().zip(self.paste(blocks).await) {
             if let Some(complaint) = complaint(block, &said) {
@@ -137,7 +137,7 @@ impl Desk {
     }
 }
 
-/// Whether Node.js here knows websockets.
+/// Whether the Node.js of this machine has websockets.
 async fn has_websocket() -> bool {
     let mut node = Command::new("node");
     node.args(["--experimental-websocket", "-e", "WebSocket"])

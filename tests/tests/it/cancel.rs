@@ -1,4 +1,4 @@
-//! Taking back: what may be cancelled at which stage, and what is said when it may not.
+//! Cancelling: what may be cancelled at which stage, and the refusal if it may not.
 
 use std::time::Duration;
 
@@ -36,11 +36,11 @@ pub(crate) async fn cancelled(app: &TestApp, user: &User, id: &str) {
     assert_eq!(app.cancel(user, id).await.data()["status"], "CANCELLED");
 }
 
-fn assert_too_late(answer: &Answer, mend: &str) {
+fn assert_too_late(answer: &Answer, fix: &str) {
     assert_eq!(answer.code(), Some("INVALID_STATE"), "{answer:?}");
     let message = answer.message();
     assert!(
-        message.contains("cannot be cancelled") && message.contains(mend),
+        message.contains("cannot be cancelled") && message.contains(fix),
         "{message}"
     );
 }
@@ -375,7 +375,7 @@ async fn a_cancellation_asked_for_while_a_bank_debit_is_under_way_is_carried_out
     }
 }
 
-/// Asked again and again, by whomever, it is one wish: one job, one line, one audit record, and the provider is not asked once more.
+/// Requested repeatedly, by whomever, it is one cancellation: one job, one line, one audit record, and Stripe is not asked again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancellation_asked_for_again_and_again_is_one_wish() {
     let app = TestApp::start().await;
@@ -449,7 +449,7 @@ async fn a_bank_that_pays_after_a_cancellation_was_asked_for_has_paid() {
     app.finish().await;
 }
 
-/// Who cancelled is told: an operator is not the owner.
+/// The timeline says who cancelled: an operator is not the owner.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_operator_cancels_is_not_cancelled_by_its_owner() {
     let app = TestApp::start().await;

@@ -6,8 +6,8 @@ use wallet_tests::app::id_of;
 use wallet_tests::programs::run;
 use wallet_tests::{TestApp, eventually};
 
-/// The first try is under way when its owner cancels, and comes to nothing: refused for the moment, refused for good, or not made by what Stripe
-/// shows. Nothing has left, so the wish is carried out, and nothing is sent a second time.
+/// The first try is under way when its owner cancels, and has no effect: refused for the moment, refused for good, or not made by what Stripe
+/// shows. Nothing has left, so the cancellation is carried out, and nothing is sent a second time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_cancelled_while_its_call_was_under_way_is_cancelled_when_the_call_comes_to_nothing() {
     for (operation, outcome, is_stopped) in [
@@ -66,7 +66,7 @@ async fn what_was_cancelled_while_its_call_was_under_way_is_cancelled_when_the_c
     }
 }
 
-/// What Stripe has taken is not cancelled any more.
+/// What Stripe has taken is no longer cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_cancelled_while_its_call_was_under_way_is_completed_when_stripe_has_taken_it() {
     let app = TestApp::start().await;

@@ -1,18 +1,18 @@
-//! The books are checked by running workers, without anybody asking for it.
+//! Running workers check the ledger without a command.
 
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_tests::app::{Leftovers, id_of, uuid};
 use wallet_tests::{TestApp, eventually, programs};
 
-/// Waits for a quick look at the books, a minute later.
+/// Waits for a quick check of the ledger, a minute later.
 async fn after_a_minute(app: &TestApp) {
     let before = looked_at(app).await;
     app.advance(TimeDelta::seconds(61)).await;
     eventually("the books to be checked", async || looked_at(app).await > before).await;
 }
 
-/// When the last quick look ended, in milliseconds; 0 before the first.
+/// When the last quick check ended, in milliseconds; 0 before the first.
 async fn looked_at(app: &TestApp) -> i64 {
     let at = "SELECT coalesce(max(extract(epoch FROM done_at) * 1000), 0)::bigint FROM verifications WHERE name = 'quick'";
     app.db.value(at, &[]).await
@@ -60,7 +60,7 @@ async fn a_running_worker_raises_an_alarm_within_a_minute_and_stops_money_out() 
     app.db.execute(&change("- 1"), &[&uuid(&wallet)]).await;
     let started = programs::run(
         "wallet-worker",
-        &["money-out", "start", "--reason", "mended"],
+        &["money-out", "start", "--reason", "fixed"],
         &app.variables,
     )
     .await;

@@ -1,4 +1,4 @@
-//! What comes to a Connect endpoint and is none of ours: ignored and counted, without an alarm.
+//! What arrives at a Connect endpoint and is about nothing of this system is ignored and counted, without an alarm.
 
 use serde_json::{Value, json};
 use wallet_core::clock::Clock;
@@ -11,7 +11,7 @@ async fn state_of(app: &TestApp, id: &str) -> Option<String> {
     app.db.value(state, &[&id]).await
 }
 
-/// A live Connect endpoint gets its accounts' test events too (<https://docs.stripe.com/connect/webhooks>); here the modes are the other way round.
+/// A live Connect endpoint gets its accounts' test events too (<https://docs.stripe.com/connect/webhooks>); here the modes are reversed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_of_the_other_mode_is_ignored_from_a_connected_account_and_an_alarm_from_the_platform() {
     let app = TestApp::start().await;
@@ -45,7 +45,7 @@ async fn an_event_of_the_other_mode_is_ignored_from_a_connected_account_and_an_a
     .await;
 }
 
-/// An account that is also used for a shop of its own (<https://docs.stripe.com/connect/direct-charges>) tells of its payments.
+/// An account that is also used for a shop of its own (<https://docs.stripe.com/connect/direct-charges>) sends events of its payments.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_of_connected_accounts_are_ignored_without_an_alarm() {
     let app = TestApp::start().await;
@@ -93,7 +93,7 @@ async fn payments_of_connected_accounts_are_ignored_without_an_alarm() {
     app.finish().await;
 }
 
-/// What an operator has processed again is still of the other mode: its objects are none of this one's, whatever their ids are.
+/// An event that an operator has processed again is still of the other mode: its objects do not belong to this one, whatever their ids are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replayed_events_of_the_other_mode_end_as_they_did_and_settle_nothing() {
     let mut app = TestApp::start().await;

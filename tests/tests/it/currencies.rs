@@ -21,7 +21,7 @@ async fn done(app: &TestApp, user: &User, answer: Answer) -> String {
     id
 }
 
-/// What Stripe did of this kind for the transaction, in its minor units.
+/// What Stripe did of this kind for the transaction, in the currency's minor units at Stripe.
 async fn at_stripe(app: &TestApp, id: &str, operation: &str) -> Value {
     let path = format!("/_control/effects?operation={operation}&transaction_id={id}");
     let effects = app.stripe.get(&path).await;

@@ -1,4 +1,4 @@
-//! What a person owes the platform: shown, told, and caught from every wallet of its currency, by transactions of that person alone.
+//! What a person owes the platform: shown, reported, and collected from every wallet of its currency, by transactions of that person alone.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -23,7 +23,7 @@ async fn in_debt(app: &TestApp) -> (User, String, String) {
     (ada, wallet, dispute)
 }
 
-/// Has a deposit disputed and lost; gives our transaction.
+/// Makes a deposit disputed and lost, and returns our transaction.
 async fn lost(app: &TestApp, user: &User, deposit: &str) -> String {
     let intent = app.stripe_id(deposit, "stripe_payment_intent_id").await;
     let dispute = app
@@ -99,7 +99,7 @@ async fn a_debt_is_shown_with_its_cause_and_caught_from_a_wallet_that_was_opened
     app.finish().await;
 }
 
-/// The debt is the person's: it changes by what comes into a wallet that nobody watches.
+/// The debt is the person's: it changes by what arrives in a wallet that nobody watches.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_watches_any_wallet_of_a_person_hears_of_the_debt() {
     let app = TestApp::start().await;
@@ -199,7 +199,7 @@ async fn debts_are_listed_for_operators_and_alarmed_above_the_limit_until_they_a
     app.finish_with(leftovers).await;
 }
 
-/// Credits of one wallet while the debt is made in another, again and again: nobody ever owes beside money to spend.
+/// Credits of one wallet while the debt arises in another, repeatedly: nobody ever owes while having money to spend.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_debt_and_credits_of_other_wallets_at_the_same_time_miss_each_other_never() {
     let app = TestApp::with_workers(3).await;
@@ -244,7 +244,7 @@ async fn a_debt_and_credits_of_other_wallets_at_the_same_time_miss_each_other_ne
     .await;
 }
 
-/// A refund that came back is no cause any more, and what still is owed is named by what still is gone.
+/// A refund that came back is no longer a cause, and what is still owed is attributed to what is still missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_back_is_no_cause_of_a_debt() {
     let app = TestApp::start().await;

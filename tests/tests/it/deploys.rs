@@ -1,13 +1,15 @@
-//! A new version comes while the old one works: first its migration, then its programs beside the old ones.
+//! A new version is deployed while the old one works: first its migration, then its programs beside the old ones.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde_json::json;
 use wallet_tests::TestApp;
+use wallet_tests::app::uuid;
 
 use crate::flows::begin;
 
-/// What a migration may do while older programs run (`docs/ARCHITECTURE.md`): add, and nothing else.
+/// What a migration may do while older programs run (`CONTRIBUTING.md`): add, and nothing else.
 const EXPANSION: [&str; 6] = [
     "ALTER TABLE wallets ADD COLUMN nickname text",
     "ALTER TABLE wallet_transactions ADD COLUMN channel text NOT NULL DEFAULT 'app'",
@@ -29,6 +31,29 @@ async fn programs_that_run_go_on_while_tomorrow_s_migration_comes() {
     let after = begin(&app).await;
     after.end(&app, TimeDelta::seconds(30)).await;
     app.finish().await;
+}
+
+/// A newer version may know more kinds of Stripe's objects: one id that this version cannot place hides no wallet and no list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_of_a_kind_that_only_a_newer_version_knows_hides_nothing() {
+    let app = TestApp::start().await;
+    let (alice, wallet) = app.owner(0).await;
+    let id = app.deposited(&alice, &wallet, 10_000, "pm_card_visa").await;
+    let account = "UPDATE wallets SET stripe_account_id = 'account_1' WHERE id = $1";
+    assert_eq!(app.db.execute(account, &[&uuid(&wallet)]).await, 1);
+    let known = app.stripe_id(&id, "stripe_payment_intent_id").await;
+    let named = "UPDATE wallet_transactions SET stripe_payment_intent_id = $2 WHERE id = $1";
+    assert_eq!(app.db.execute(named, &[&uuid(&id), &"pint_1"]).await, 1);
+    assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
+    let list = "query($w: String!) { wallet(id: $w) { transactions(first: 5) { nodes { id stripePaymentIntentId } } } }";
+    let listed = app.gql(&alice, list, json!({ "w": wallet })).await.data();
+    let node = &listed["transactions"]["nodes"][0];
+    assert_eq!(
+        (&node["id"], &node["stripePaymentIntentId"]),
+        (&json!(id), &json!("pint_1"))
+    );
+    assert_eq!(app.db.execute(named, &[&uuid(&id), &known]).await, 1);
+    app.abandon().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

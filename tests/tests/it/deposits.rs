@@ -1,4 +1,4 @@
-//! Deposits: confirmed by the payer or by the server, declined, slow, and not what was asked for.
+//! Deposits: confirmed by the payer or by the server, declined, slow, and not what was requested.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -261,7 +261,7 @@ async fn money_that_was_not_asked_for_goes_to_suspense_and_to_a_person() {
     .await;
 }
 
-/// A payment at Stripe that we did not ask for, paid, with metadata of somebody's choice.
+/// A payment at Stripe that we did not request, paid, with arbitrary metadata.
 pub(crate) async fn paid_at_stripe(app: &TestApp, amount: &str, currency: &str, transaction: &str) -> String {
     let params = [
         ("amount", amount),

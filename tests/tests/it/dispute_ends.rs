@@ -1,4 +1,4 @@
-//! How disputes end: by the net of their movements, whatever is said of them (<https://docs.stripe.com/api/disputes/object>).
+//! How disputes end: by the net of their movements, whatever their status says (<https://docs.stripe.com/api/disputes/object>).
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -43,13 +43,13 @@ async fn moved(app: &TestApp, dispute: &str, amount: i64) {
         .await;
 }
 
-/// What is receivable, in cents.
+/// The receivable amount, in cents.
 async fn receivable(app: &TestApp) -> i64 {
     let sum = "SELECT coalesce(-100 * sum(amount), 0)::bigint FROM ledger_entries WHERE account = 'platform:receivable'";
     app.db.value(sum, &[]).await
 }
 
-/// The amounts and directions of what relates to a transaction, oldest first.
+/// The amounts and directions of the transactions that relate to one, oldest first.
 async fn turns(app: &TestApp, user: &User, of: &str) -> Vec<(String, String, String)> {
     let ids =
         "SELECT id::text FROM wallet_transactions WHERE related_transaction_id = $1::text::uuid ORDER BY id";
@@ -113,7 +113,7 @@ async fn a_won_dispute_is_held_until_its_money_is_back() {
     app.finish().await;
 }
 
-/// The same, and the money never comes: after an hour the movements decide, and a person is told.
+/// The same, and the money never comes: after an hour the movements decide, and an alarm is raised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_won_dispute_whose_money_stays_away_ends_by_its_movements_with_an_alarm() {
     for (back, loss) in [(0, 5_000), (4_500, 500), (1, 4_999)] {
@@ -148,7 +148,7 @@ async fn a_won_dispute_whose_money_stays_away_ends_by_its_movements_with_an_alar
     }
 }
 
-/// Lost, and no movement tells that anything was taken.
+/// Lost, and no movement shows that anything was taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dispute_lost_without_any_movement_takes_nothing_and_is_told_to_a_person() {
     for order in [

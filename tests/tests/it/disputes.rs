@@ -1,4 +1,4 @@
-//! Disputes: what is frozen, what is owed, and what becomes of both.
+//! Disputes: what is held, what is owed, and how both end.
 
 use serde_json::json;
 use wallet_tests::app::{Leftovers, id_of};
@@ -42,7 +42,7 @@ async fn a_dispute_that_is_won_gives_back_what_was_frozen_and_forgives_the_rest(
     assert_eq!(app.owed(&wallet).await, 4_000);
     let refused = app.refund(&alice, &deposit, json!({ "amount": "1.00" })).await;
     assert_eq!(refused.code(), Some("INVALID_STATE"), "{refused:?}");
-    // A credit meanwhile is caught, as far as it is owed.
+    // A credit meanwhile is collected, as far as it is owed.
     app.deposited(&alice, &wallet, 2_500, "pm_card_visa").await;
     assert_eq!(app.balances(&alice, &wallet).await, (0, 6_000));
     assert_eq!(app.owed(&wallet).await, 1_500);
@@ -185,7 +185,7 @@ async fn a_dispute_during_a_refund_during_a_withdrawal_leaves_the_sum_right_and_
         .control(&format!("payouts/{payout}"), json!({ "status": "failed" }))
         .await;
     app.failed(&alice, &withdrawal).await;
-    // What the bank returned is caught.
+    // What the bank returned is collected.
     assert_eq!(app.balances(&alice, &wallet).await, (0, 5_000));
     assert_eq!(app.owed(&wallet).await, 3_000);
     let object: String = app.stripe_id(&refund, "stripe_refund_id").await;

@@ -1,7 +1,7 @@
 //! No document, however it was made, keeps the API busy or is promised more than an answer may weigh.
 //!
-//! How much processor time one takes is measured on release programs by `bin/bench documents`, and looked for by `fuzz/`; here each must
-//! come to an end at all, within the stack of a debug program.
+//! `bin/bench documents` measures on release programs how much processor time one takes, and `fuzz/` searches for worse ones; here each must
+//! end at all, within the stack of a debug program.
 
 use std::fs;
 use std::path::Path;

@@ -36,7 +36,7 @@ async fn a_reading_that_fails_half_way_goes_on_where_it_was() {
     app.finish().await;
 }
 
-/// An event from which a reading would go on may be gone at Stripe, which keeps them for thirty days
+/// The event from which a reading would continue may be gone at Stripe, which keeps events for thirty days
 /// (<https://docs.stripe.com/api/events>): such a list is refused, every time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reading_whose_place_is_gone_begins_anew() {
@@ -60,7 +60,7 @@ async fn a_reading_whose_place_is_gone_begins_anew() {
     app.finish().await;
 }
 
-/// A key without the right to read events, for example: nothing that webhooks lost would ever be found, so a person is called.
+/// A key without the right to read events, for example: nothing that webhooks lost would ever be found, so an alarm is raised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_stays_refused_calls_a_person_and_is_asked_for_ever_less_often() {
     for nth in [1, 2] {

@@ -1,4 +1,4 @@
-//! The bar: under every fault that Stripe can have, with webhooks lost, doubled, late and out of order, whatever was accepted reaches
+//! The requirement: under every fault that Stripe can have, with webhooks lost, doubled, late and out of order, whatever was accepted reaches
 //! a final state, with one effect each at Stripe.
 
 use std::collections::HashMap;
@@ -13,16 +13,16 @@ use wallet_tests::{Answer, TestApp, User};
 
 use crate::hurry::{OPEN, all_end};
 
-/// What is drawn from it is the same in every run; who comes first is not.
+/// The seed: what is drawn from it is the same in every run; the order in which tasks run is not.
 const SEED: u64 = 20_260_930;
 const TRANSACTIONS: usize = 2_000;
-/// After the last request; some minutes on two busy processors.
+/// The time limit after the last request; some minutes on two busy processors.
 const PATIENCE: Duration = Duration::from_secs(500);
 const PEOPLE: usize = 24;
-/// Requests that are sent at once.
+/// The number of requests that are sent at once.
 const WAVE: usize = 40;
 
-/// What goes wrong with a tenth of Stripe's answers each. The first that hits wins, so that six calls in ten fail or come late.
+/// Each of these goes wrong with a tenth of Stripe's answers. The first that hits applies, so that six calls in ten fail or come late.
 const FAULTS: [&str; 9] = [
     "normal",
     "drop_before",
@@ -66,12 +66,12 @@ enum Payer {
     Cancels,
 }
 
-/// What was accepted.
+/// An accepted request.
 struct Made {
     id: String,
-    /// Whoever may cancel it.
+    /// The person who may cancel it.
     owner: usize,
-    /// Whoever may refund it.
+    /// The person who may refund it.
     giver: Option<usize>,
 }
 
@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// The next request, and whose.
+    /// The next request, and the person who sends it.
     fn request(&mut self) -> (usize, String, Request) {
         let draw = &mut self.draw;
         let who = draw.below(PEOPLE);
@@ -211,7 +211,7 @@ impl World {
         }
     }
 
-    /// Sends some requests at once and notes what was accepted.
+    /// Sends some requests at once and records what was accepted.
     async fn wave(&mut self) {
         let requests: Vec<_> = (0..WAVE).map(|_| self.request()).collect();
         let world = &*self;
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    /// Payers do what they will as soon as their intents are there.
+    /// Lets payers act as soon as their intents exist.
     async fn pay_up(&mut self) {
         let waiting = "SELECT id::text, stripe_payment_intent_id FROM wallet_transactions WHERE stage = 'awaiting_payment'";
         for row in self.app.db.rows(waiting, &[]).await {
@@ -285,7 +285,7 @@ impl World {
         }
     }
 
-    /// What came of them, by type and status.
+    /// The results, by type and status.
     async fn ends(&self) -> HashMap<(String, String), i64> {
         let ends = "SELECT transaction_type::text, status::text, count(*) FROM wallet_transactions
                      WHERE reference IS DISTINCT FROM 'planted' GROUP BY 1, 2";

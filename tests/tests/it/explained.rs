@@ -1,4 +1,4 @@
-//! Movements at Stripe that a person explains: what the command says of each, what becomes of it, and what is booked after all.
+//! Movements at Stripe that an operator explains: what the command prints for each, what happens to it, and what is booked after all.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use wallet_tests::{TestApp, User};
 
 use crate::cancel;
 
-/// A deposit of 100.00 usd of which somebody gives 15.00 back in the dashboard, unheard of, while no worker runs.
+/// A deposit of 100.00 usd of which 15.00 are refunded in the dashboard, unnoticed, while no worker runs.
 async fn refunded_unheard() -> (TestApp, User, String) {
     let mut app = TestApp::start().await;
     let (ada, wallet) = app.owner(0).await;
@@ -76,7 +76,7 @@ async fn what_was_explained_and_is_booked_after_all_counts_once() {
     app.finish().await;
 }
 
-/// A payment and a transfer of transactions that were lost with the books, and a transfer of one that ended here without it.
+/// A payment and a transfer of transactions that were lost with the old database, and a transfer of one that ended here without it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_restored_backup_does_not_have_is_told_as_what_it_is() {
     let mut app = TestApp::start().await;
@@ -114,7 +114,7 @@ async fn what_a_restored_backup_does_not_have_is_told_as_what_it_is() {
     };
     let not_here = format!("is of transaction {lost}, which these books do not have");
     let ended = format!("is of transaction {given_back}, which has ended here as cancelled");
-    for (movement, says, mend, means) in [
+    for (movement, says, fix, means) in [
         (
             id_of(&movement(&app, "charge").await),
             &not_here,
@@ -136,7 +136,7 @@ async fn what_a_restored_backup_does_not_have_is_told_as_what_it_is() {
     ] {
         let refused = explain(&app, &movement, false).await;
         assert_eq!(refused.code, Some(1), "{refused:?}");
-        for words in [says.as_str(), mend, means] {
+        for words in [says.as_str(), fix, means] {
             assert!(refused.err.contains(words), "{words}: {refused:?}");
         }
         assert!(!refused.err.contains("replay-events"), "{refused:?}");
@@ -151,7 +151,7 @@ async fn what_a_restored_backup_does_not_have_is_told_as_what_it_is() {
     app.abandon().await;
 }
 
-/// What takes a bank debit back that failed may name a refund instead of the payment: it is the deposit's all the same.
+/// What takes back a failed bank debit may name a refund instead of the payment: it still belongs to the deposit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_debit_is_its_deposit_s_whatever_its_movement_names() {
     let (app, _, deposit) = refunded_unheard().await;

@@ -1,6 +1,6 @@
-//! Strangers who keep many connections busy with bodies that do not end: what they get is bounded, and others are answered meanwhile.
+//! Strangers who keep many connections busy with bodies that do not end: what they get is bounded, and others are still answered.
 //!
-//! The addresses are those that a proxy tells, since a machine has one of its own; a bound holds at every moment, so that nothing here depends on
+//! The addresses are those that a proxy reports, since a machine has only one; a bound holds at every moment, so that nothing here depends on
 //! how fast the machine is.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ async fn behind_a_proxy() -> TestApp {
     .await
 }
 
-/// One connection after the other that sends half of what it has announced; counts those that were told something.
+/// Opens one connection after the other that sends half of what it has announced, and counts those that got an answer.
 struct Flood {
     all: JoinSet<()>,
     sent: Arc<AtomicUsize>,
@@ -66,7 +66,7 @@ impl Flood {
         flood
     }
 
-    /// Those that were told nothing yet, once all have sent.
+    /// Those that got no answer yet, once all have sent.
     fn held(&self) -> Option<usize> {
         let has_sent = self.sent.load(Ordering::SeqCst) == CONNECTIONS;
         has_sent.then(|| CONNECTIONS - self.ended.load(Ordering::SeqCst))

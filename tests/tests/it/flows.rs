@@ -5,7 +5,7 @@ use serde_json::json;
 use wallet_tests::app::{id_of, uuid};
 use wallet_tests::{TestApp, User, eventually};
 
-/// The transactions of a story under way: all that a worker can be asked to do.
+/// The transactions of a running story: all that a worker can be asked to do.
 pub(crate) struct Story {
     pub(crate) alice: User,
     pub(crate) wallet: String,
@@ -17,22 +17,22 @@ pub(crate) struct Story {
     pub(crate) returned: String,
 }
 
-/// What Alice has at the end, in cents: planted 200.00 + deposit 100.00 − transfer 30.00 − paid 20.00.
+/// Alice's balance at the end, in cents: planted 200.00 + deposit 100.00 − transfer 30.00 − paid 20.00.
 pub(crate) const LEFT: i64 = 25_000;
 
-/// Asks for everything; the bank account behind the second withdrawal does not exist, so Stripe refuses its payout.
+/// Sends every request; the bank account behind the second withdrawal does not exist, so Stripe refuses its payout.
 pub(crate) async fn begin(app: &TestApp) -> Story {
     begin_of(app, people(app).await).await
 }
 
-/// Alice with money and a payout account, her wallet, and somebody else's: a payout account is named while Stripe answers.
+/// Alice with money and a payout account, her wallet, and another person's wallet: a payout account is named while Stripe answers.
 pub(crate) async fn people(app: &TestApp) -> (User, String, String) {
     let (alice, wallet) = app.payee(20_000).await;
     let (_, other) = app.owner(0).await;
     (alice, wallet, other)
 }
 
-/// The same story of people who are there already.
+/// The same story of people who already exist.
 pub(crate) async fn begin_of(app: &TestApp, (alice, wallet, other): (User, String, String)) -> Story {
     let deposit = app
         .deposit(
@@ -61,7 +61,7 @@ pub(crate) async fn begin_of(app: &TestApp, (alice, wallet, other): (User, Strin
 }
 
 impl Story {
-    /// Waits for the end of everything and checks it; time passes by `step` whenever everybody waits.
+    /// Waits for the end of everything and checks it; time passes by `step` whenever all jobs wait.
     pub(crate) async fn end(&self, app: &TestApp, step: TimeDelta) {
         let open = "wallet_transactions WHERE status IN ('pending', 'processing')";
         app.hurry_until("the story to end", step, async || app.db.count(open).await == 0)
@@ -88,7 +88,7 @@ impl Story {
     }
 }
 
-/// Has every job that is queued from now on look as if a worker had claimed it and died, `starts` times over.
+/// Makes every job that is queued from now on look as if workers had claimed it and died, `starts` times.
 pub(crate) async fn crash_every_job_before(app: &TestApp, starts: i32) {
     let function = format!(
         "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -102,7 +102,7 @@ pub(crate) async fn crash_every_job_before(app: &TestApp, starts: i32) {
     app.db.client().await.batch_execute(&function).await.unwrap();
 }
 
-/// Waits until a job of this kind is there, and gives its number.
+/// Waits until a job of this kind exists, and returns its number.
 pub(crate) async fn job_of(app: &TestApp, transaction: &str, kind: &str) -> i64 {
     let sql = "SELECT max(id) FROM jobs WHERE transaction_id = $1 AND kind = $2";
     let mut found = None;

@@ -1,10 +1,10 @@
-//! Objects at Stripe that say of themselves that they are ours: metadata is written by whoever holds a key, and proves nothing.
+//! Objects at Stripe that claim to be ours: any holder of a key can write metadata, which proves nothing.
 
 use serde_json::json;
 use wallet_tests::app::{id_of, uuid};
 use wallet_tests::{TestApp, User, eventually};
 
-/// A payout of a connected account, made by whoever holds the account's key, with what money is needed.
+/// A payout of a connected account, made by a holder of the account's key, with the money it needs.
 async fn foreign_payout(
     app: &TestApp,
     account: &str,
@@ -39,7 +39,7 @@ async fn paid(app: &TestApp, payout: &str) {
     }
 }
 
-/// Waits until somebody is told of this payout, by the one alarm that there is for its account.
+/// Waits until this payout is reported, by the one alarm that there is for its account.
 async fn told_of(app: &TestApp, payout: &str) {
     let about = format!(
         "alarms WHERE kind = 'foreign_object' AND subject LIKE 'acct_%' AND message LIKE '{payout} %'"
@@ -146,7 +146,7 @@ async fn a_payout_that_others_made_before_ours_is_not_taken_for_it() {
     app.abandon().await;
 }
 
-/// A withdrawal may wait for weeks, and whoever holds the account's key can make as many payouts that name it as they like.
+/// A withdrawal may wait for weeks, and a holder of the account's key can make as many payouts that name it as they like.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_made_by_us_within_a_day_is_somebody_elses() {
     let mut app = TestApp::start().await;
@@ -276,7 +276,7 @@ async fn a_payment_that_others_made_of_the_very_amount_is_not_credited_unseen() 
     app.abandon().await;
 }
 
-/// One account at Stripe often serves several businesses; what the other one is paid in is not for us to read.
+/// One account at Stripe often serves several businesses; payments of another business are not ours to read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_in_currencies_that_nobody_here_uses_are_ignored_and_hold_nobody_up() {
     let app = TestApp::start().await;
@@ -309,7 +309,7 @@ async fn payments_in_currencies_that_nobody_here_uses_are_ignored_and_hold_nobod
     app.finish().await;
 }
 
-/// A deposit has one payment: of another one that names it, also what becomes of it later is somebody else's, and nobody waits for it.
+/// A deposit has one payment: another one that names it, and what happens to that one later, belongs to others, and nothing waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_of_a_payment_that_only_names_a_paid_deposit_is_ignored_at_once() {
     let app = TestApp::start().await;

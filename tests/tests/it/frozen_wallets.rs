@@ -1,4 +1,4 @@
-//! Wallets that an operator deactivates: nothing leaves them, what comes is booked, and the record says who did it and why.
+//! Wallets that an operator deactivates: nothing leaves them, what arrives is booked, and the record says who did it and why.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -253,7 +253,7 @@ async fn only_operators_deactivate_a_wallet_and_who_did_it_and_why_is_on_record(
     app.finish().await;
 }
 
-/// Whose wallet it is that is not active decides the words: a sender can do nothing about another's.
+/// The words depend on which of the two wallets is not active: a sender can do nothing about another person's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_is_told_whether_the_own_wallet_or_the_receiving_one_is_not_active() {
     let app = TestApp::start().await;
@@ -283,7 +283,7 @@ async fn a_sender_is_told_whether_the_own_wallet_or_the_receiving_one_is_not_act
     app.finish().await;
 }
 
-/// What is no reason for a command is none for a mutation, in the same words.
+/// A reason that a command refuses is refused by a mutation too, in the same words.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reason_is_refused_by_commands_and_mutations_alike() {
     let app = TestApp::with_workers(0).await;
@@ -313,7 +313,7 @@ async fn a_reason_is_refused_by_commands_and_mutations_alike() {
     app.finish().await;
 }
 
-/// A parked job does not see by itself that its wallet sends nothing any more: whoever deactivates the wallet is told which there are.
+/// A parked job does not notice by itself that its wallet no longer sends anything: the command that deactivates the wallet names such jobs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_parked_for_a_deactivated_wallet_is_named_and_comes_back_when_it_is_queued_again() {
     let app = TestApp::start().await;
@@ -336,8 +336,8 @@ async fn what_is_parked_for_a_deactivated_wallet_is_named_and_comes_back_when_it
     let told: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(told["parkedJobs"], json!([job]), "{told}");
     let told = worker(&app, &args[1..]).await;
-    let mend = format!("`wallet-worker requeue {job} --reason …`");
-    assert!(told.out.contains(&mend), "{}", told.out);
+    let fix = format!("`wallet-worker requeue {job} --reason …`");
+    assert!(told.out.contains(&fix), "{}", told.out);
     let requeued = worker(
         &app,
         &["requeue", &job.to_string(), "--reason", "it is not active"],
@@ -353,7 +353,7 @@ async fn what_is_parked_for_a_deactivated_wallet_is_named_and_comes_back_when_it
     app.abandon().await;
 }
 
-/// What a wallet pays of another one's debt comes back to that one when the debt falls away: nothing leaves a deactivated wallet that way. Once it is
+/// What a wallet pays of another one's debt returns to that one when the debt is forgiven: nothing leaves a deactivated wallet that way. Once it is
 /// active again the debt is paid before anything is sent from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deactivated_wallet_pays_no_debt_of_another_wallet_until_it_is_active_again() {

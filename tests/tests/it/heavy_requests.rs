@@ -1,4 +1,4 @@
-//! Requests for much: ordinary ones are answered, and nobody is answered with more than an answer may weigh.
+//! Large requests: ordinary ones are answered, and no answer is larger than an answer may be.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! Somebody holds a row for long: an operator's session, a long report. It delays what it is about, and nothing else.
+//! A row is locked for long, by an operator's session or a long report: that delays what it is about, and nothing else.
 
 use serde_json::Value;
 use tokio_postgres::Client;
@@ -19,7 +19,7 @@ async fn sent(app: &TestApp) -> Sent {
     Sent { owner, id, wallet }
 }
 
-/// Begins a transaction that holds what a query locks.
+/// Begins a transaction that locks what a query selects.
 async fn hold(app: &TestApp, query: &str) -> Client {
     let holder = app.db.connect().await;
     holder.batch_execute("BEGIN").await.unwrap();
@@ -27,7 +27,7 @@ async fn hold(app: &TestApp, query: &str) -> Client {
     holder
 }
 
-/// Holds a row of one transfer of many, which are all in one batch: the others are done at once, and it when it is free again.
+/// Locks a row of one transfer of many, which are all in one batch: the others are done at once, and that one when the row is free again.
 async fn one_is_held(row: impl AsyncFn(&TestApp, &Sent) -> String) {
     let mut app = TestApp::with_workers(0).await;
     let held = sent(&app).await;

@@ -1,4 +1,4 @@
-//! Time that passes by itself: on every clock, whenever nobody has anything to do before it does.
+//! Time that passes by itself: on every clock, whenever nothing can happen before it does.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,18 @@ use wallet_core::clock::Clock;
 use wallet_dev::pace;
 use wallet_tests::TestApp;
 
-/// Between two leaps while there is no job at all: Stripe's webhooks are on their way, or the janitor has to look first.
+/// The pause between two leaps while there is no job at all: Stripe's webhooks are on their way, or the janitor has to check first.
 const QUIET_LEAP: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// Everything that was accepted.
+/// The query for everything that was accepted.
 pub(crate) const OPEN: &str = "wallet_transactions WHERE status IN ('pending', 'processing')";
 
-/// Looks until it holds; lets time pass, `step` after `step`, while all jobs wait for a later time and also while there is none, as
-/// when the next that happens is a question of the janitor or a deadline.
+/// Checks until it holds, and lets time pass, `step` after `step`, while all jobs wait for a later time and also while there is no job, as
+/// when the next event is a poll of the janitor or a deadline.
 ///
 /// # Panics
-/// When it does not hold after `patience`.
+/// If it does not hold after `patience`.
 pub(crate) async fn hurry_within(
     app: &TestApp,
     patience: Duration,
@@ -42,7 +42,7 @@ pub(crate) async fn hurry_within(
     }
 }
 
-/// Who still has something to do.
+/// What is still open.
 async fn left(app: &TestApp) -> String {
     let left = "SELECT 'transactions: ' || coalesce(flow, transaction_type::text) || ' ' || stage || ' ' || count(*)
                   FROM wallet_transactions WHERE status IN ('pending', 'processing') GROUP BY coalesce(flow, transaction_type::text), stage
@@ -55,7 +55,7 @@ async fn left(app: &TestApp) -> String {
     lines.join("\n")
 }
 
-/// Until every transaction has ended and nobody has anything left to do.
+/// Waits until every transaction has ended and no work is left.
 pub(crate) async fn all_end(app: &TestApp, patience: Duration, step: TimeDelta) {
     hurry_within(app, patience, "everything to end", step, async || {
         app.db.count(OPEN).await == 0 && app.db.count("jobs WHERE parked_at IS NULL").await == 0

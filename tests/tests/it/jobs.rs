@@ -1,4 +1,4 @@
-//! Jobs: delivered often, begun and left, claimed by two, taken away, and never lost.
+//! Jobs: delivered several times, begun and abandoned, claimed by two workers, taken away, and never lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +10,8 @@ use wallet_core::audit::Actor;
 use wallet_core::clock::{Clock, SystemClock};
 use wallet_core::flows::Command;
 use wallet_core::ids::{JobId, SystemIds, TransactionId};
-use wallet_core::jobs::{self, Claim, HandBack, QueueName, WaitsFor};
-use wallet_core::queue::Carrier;
+use wallet_core::jobs::{self, Claim, QueueName, Reschedule, WaitsFor};
+use wallet_core::queue::QueueTransport;
 use wallet_core::settle::{Outcome, Settler, Step};
 use wallet_core::transactions::Stage;
 use wallet_tests::app::{Leftovers, Options, id_of, uuid};
@@ -19,10 +19,10 @@ use wallet_tests::{TestApp, eventually};
 
 use crate::flows::{self, begin, crash_every_job_before, job_of};
 
-/// The way to the queues of a test's workers.
-async fn carrier_of(app: &TestApp) -> Carrier {
+/// The connection of a test to the queues of its workers.
+async fn carrier_of(app: &TestApp) -> QueueTransport {
     let namespace = app.variables.get("REDIS_NAMESPACE").unwrap_or("wallet");
-    Carrier::connect(app.variables.get("REDIS_URL").unwrap(), namespace)
+    QueueTransport::connect(app.variables.get("REDIS_URL").unwrap(), namespace)
         .await
         .unwrap()
 }
@@ -30,7 +30,7 @@ async fn carrier_of(app: &TestApp) -> Carrier {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_delivered_fifty_times_to_three_workers_has_one_effect() {
     let app = TestApp::with_workers(3).await;
-    let carrier = carrier_of(&app).await;
+    let transport = carrier_of(&app).await;
     let stop = AtomicBool::new(false);
     let deliver = async {
         let mut delivered = 0;
@@ -40,7 +40,7 @@ async fn a_job_delivered_fifty_times_to_three_workers_has_one_effect() {
                 // Alone, in a group, and twice in one group.
                 let mut groups = vec![vec![JobId(id)]; 48];
                 groups.extend([vec![JobId(id), JobId(id)], vec![JobId(id), JobId(i64::MAX)]]);
-                carrier.push(queue.parse().unwrap(), groups).await.unwrap();
+                transport.push(queue.parse().unwrap(), groups).await.unwrap();
                 delivered += 50;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -151,11 +151,11 @@ async fn a_job_whose_worker_died_is_handed_over_when_its_lease_has_run_out_howev
     let (_, his) = app.owner(0).await;
     app.send(&alice, &hers, &his, 100).await;
     app.send(&alice, &hers, &his, 100).await;
-    let handed_over = "UPDATE jobs SET handed_over_at = clock_timestamp() - interval '16 s'";
-    app.db.execute(handed_over, &[]).await;
+    let dispatched = "UPDATE jobs SET handed_over_at = clock_timestamp() - interval '16 s'";
+    app.db.execute(dispatched, &[]).await;
     let pool = app.db.pool().await;
     let anew = async || {
-        jobs::hand_over_anew(pool, QueueName::Transfers, Duration::from_secs(30))
+        jobs::dispatch_again(pool, QueueName::Transfers, Duration::from_secs(30))
             .await
             .unwrap()
     };
@@ -192,9 +192,9 @@ async fn a_job_that_was_given_back_is_free_at_once_although_its_lease_is_renewed
         [job],
         "while it is held"
     );
-    let back = HandBack { claim, run_at: now };
+    let back = Reschedule { claim, run_at: now };
     assert_eq!(
-        jobs::hand_back(pool, &[back], WaitsFor::Lock, "busy")
+        jobs::release(pool, &[back], WaitsFor::Lock, "busy")
             .await
             .unwrap(),
         1
@@ -220,18 +220,18 @@ async fn a_job_that_is_given_back_twice_because_the_first_answer_was_lost_has_on
     let pool = app.db.pool().await;
     let now = SystemClock.now();
     let claimed = jobs::claim(pool, &[job], "one", now).await.unwrap();
-    let back = HandBack {
+    let back = Reschedule {
         claim: claimed[0].claim,
         run_at: now,
     };
     assert_eq!(
-        jobs::hand_back(pool, &[back], WaitsFor::Lock, "busy")
+        jobs::release(pool, &[back], WaitsFor::Lock, "busy")
             .await
             .unwrap(),
         1
     );
     assert_eq!(
-        jobs::hand_back(pool, &[back], WaitsFor::Lock, "busy")
+        jobs::release(pool, &[back], WaitsFor::Lock, "busy")
             .await
             .unwrap(),
         0
@@ -282,7 +282,7 @@ async fn whoever_lost_a_job_to_another_worker_writes_nothing_any_more() {
     };
     let before = app.db.digest().await;
     assert_eq!(settle(first, "one").await, Outcome::StaleFence);
-    let again = HandBack {
+    let again = Reschedule {
         claim: first,
         run_at: SystemClock.now(),
     };

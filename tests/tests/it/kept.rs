@@ -132,7 +132,7 @@ async fn digests_go_on_to_match_while_keys_are_rotated_and_after() {
     database.drop().await;
 }
 
-/// Stores so many events of this age with a body that nobody can open.
+/// Stores so many events of this age with a body that nothing can open.
 async fn store_events(app: &TestApp, kind: &str, count: i32, age: TimeDelta) {
     let sql = "INSERT INTO stripe_events (id, type, encrypted_body, body_sha256, state, received_at)
                SELECT 'evt_' || $1 || n, 'customer.updated', 'v1.x.y', '\\x00', 'ignored', $3 FROM generate_series(1, $2) n";

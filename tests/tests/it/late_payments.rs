@@ -1,4 +1,4 @@
-//! Deposits that nobody pays in time, and the way of money that comes too late or otherwise than it was asked for.
+//! Deposits that are not paid in time, and the way of money that arrives too late or otherwise than requested.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -12,7 +12,7 @@ async fn suspense(app: &TestApp) -> i64 {
     app.db.value(sum, &[]).await
 }
 
-/// Somebody in Stripe's dashboard gives all or so many cents of a payment back to its payer.
+/// Refunds all or so many cents of a payment to its payer, as in Stripe's dashboard.
 async fn returned_in_dashboard(app: &TestApp, intent: &str, amount: Option<i64>) {
     let mut body = json!({ "payment_intent": intent });
     if let Some(amount) = amount {

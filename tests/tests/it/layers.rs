@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use wallet_core::alarms::AlarmKind;
 
-/// The programs' own code; tests, tools and benchmarks may look behind the curtain.
+/// The programs' own code; tests, tools and benchmarks may use internals.
 const PRODUCT: [&str; 3] = ["core/src", "api/src", "worker/src"];
 
 /// The crate that plays Stripe for development and tests.
@@ -17,7 +17,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every file below a folder, as path from the root and text.
+/// Every file below a folder, as its path from the root and its text.
 pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open = vec![root().join(folder)];
@@ -55,7 +55,7 @@ fn naming(word: &str) -> Vec<String> {
     naming
 }
 
-/// A file's text without its unit tests, which stand at its end, or in a file that it names anywhere.
+/// A file's text without its unit tests, which are at its end, or in a file that it names anywhere.
 pub(crate) fn without_tests(text: &str) -> String {
     let mut parts = text.split("\n#[cfg(test)]\n");
     let mut code = parts.next().unwrap_or_default().to_owned();
@@ -203,7 +203,7 @@ fn only_the_core_speaks_to_the_database() {
 }
 
 #[test]
-fn money_has_one_door() {
+fn only_settlement_writes_money() {
     assert_only("UPDATE wallets SET balance", &["core/src/ledger/post.rs"]);
     assert_only("INSERT INTO ledger_entries", &["core/src/ledger/post.rs"]);
     assert_only(
@@ -277,7 +277,7 @@ fn no_file_is_too_long_to_read_and_none_points_outside_the_repository() {
     }
 }
 
-/// Where other things have names that are the same words: outcomes of steps, what an object at Stripe is to us, what is waited for.
+/// Files in which other things have names that are the same words: outcomes of steps, what an object at Stripe is to us, what is waited for.
 const SAME_WORDS: [&str; 3] = [
     "core/src/transactions/store.rs",
     "worker/src/execution/transfers.rs",

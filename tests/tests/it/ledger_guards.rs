@@ -1,4 +1,4 @@
-//! What the database itself refuses, whoever asks.
+//! What the database itself refuses, whoever tries.
 
 use uuid::Uuid;
 use wallet_tests::Database;

@@ -1,4 +1,4 @@
-//! Lock nodes that are away or cannot be written to: a metric and readiness say so, and an alarm once no wallet can be locked any more.
+//! Lock nodes that are unavailable or cannot be written to: a metric and readiness show it, and an alarm once no wallet can be locked any more.
 
 use wallet_dev::stack::{Redis, port};
 use wallet_tests::app::{Leftovers, Options};
@@ -23,8 +23,8 @@ async fn page(app: &TestApp, port: &str, path: &str) -> String {
     told.text().await.unwrap()
 }
 
-/// Two of three nodes become useless by `harm`, one after the other, and useful again by `mend`.
-async fn the_majority_is_lost_and_comes_back(harm: impl AsyncFn(&mut Redis), mend: impl AsyncFn(&mut Redis)) {
+/// Two of three nodes become useless by `harm`, one after the other, and useful again by `fix`.
+async fn the_majority_is_lost_and_comes_back(harm: impl AsyncFn(&mut Redis), fix: impl AsyncFn(&mut Redis)) {
     let mut app = TestApp::with(Options {
         workers: 0,
         own_redis: true,
@@ -71,12 +71,12 @@ async fn the_majority_is_lost_and_comes_back(harm: impl AsyncFn(&mut Redis), men
     assert_eq!(app.db.count("jobs WHERE parked_at IS NOT NULL").await, 0);
 
     // One of them comes back, and with it everything.
-    mend(&mut app.own_redis().locks[0]).await;
+    fix(&mut app.own_redis().locks[0]).await;
     up(&app, 2).await;
     eventually("the alarm to be over", async || app.db.count(ALARM).await == 0).await;
     app.completed(&alice, &waits).await;
     assert!(!page(&app, &port, "/readyz").await.contains("lock nodes"));
-    mend(&mut app.own_redis().locks[1]).await;
+    fix(&mut app.own_redis().locks[1]).await;
     up(&app, 3).await;
     app.finish_with(Leftovers {
         alarms: &["lock_quorum_lost"],

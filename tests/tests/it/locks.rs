@@ -1,4 +1,4 @@
-//! RedLock: held by strangers, with nodes away, and lost in the middle.
+//! RedLock: held by other clients, with nodes away, and lost in the middle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,7 +97,7 @@ async fn a_wallet_locked_for_a_minute_is_served_as_soon_as_it_is_free() {
     app.finish().await;
 }
 
-/// One more wallet.
+/// Creates one more wallet.
 async fn third_of(app: &TestApp) -> String {
     app.owner(0).await.1
 }

@@ -1,4 +1,4 @@
-//! What the programs log of their work: lines that lead to the transaction, and none of the libraries'; and why a token is refused.
+//! What the programs log of their work: lines that lead to the transaction, and no lines of the libraries; and why a token is refused.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A customer that Stripe does not know any more is made anew, once for the person.
+//! A customer that Stripe no longer knows is created again, once for the person.
 
 use chrono::TimeDelta;
 use serde_json::json;

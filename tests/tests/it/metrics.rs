@@ -1,17 +1,17 @@
-//! What a worker tells of itself and of what waits.
+//! What a worker reports of itself and of what waits.
 
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::audit::Actor;
 use wallet_core::clock::Clock;
-use wallet_core::jobs::{self, HandBack, JobKind, NewJob, QueueName, WaitsFor};
+use wallet_core::jobs::{self, JobKind, NewJob, QueueName, Reschedule, WaitsFor};
 use wallet_dev::stack::port;
 use wallet_tests::TestApp;
 use wallet_tests::app::Leftovers;
 
 use crate::flows::begin;
 
-/// The value of a metric with these labels; zero when it is not told.
+/// The value of a metric with these labels, or zero if it is not exported.
 fn value(told: &str, name: &str, labels: &[&str]) -> u64 {
     let is_it = |line: &&str| {
         line.strip_prefix(name)
@@ -62,13 +62,13 @@ async fn what_is_tried_again_and_again_is_as_old_as_its_first_try() {
         let claimed = jobs::claim(pool, &[id], "worker", at).await.unwrap();
         assert_eq!(claimed.len(), 1, "round {round}");
         let next = at + TimeDelta::minutes(1);
-        let back = HandBack {
+        let back = Reschedule {
             claim: claimed[0].claim,
             run_at: next,
         };
         if round == 1 {
             assert_eq!(
-                jobs::hand_back(pool, &[back], WaitsFor::Lock, "the lock nodes are away")
+                jobs::release(pool, &[back], WaitsFor::Lock, "the lock nodes are away")
                     .await
                     .unwrap(),
                 1

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The last migration of the time before there was a database to migrate; those until here need no care.
+/// The last migration of the time before there was a database to migrate; migrations up to this one need no care.
 const LAST_BEFORE: &str = "2026-11-28-600000";
 
 /// Tables that have a few rows whatever happens.
 const SMALL: [&str; 4] = ["switches", "fee_rules", "verifications", "call_budgets"];
 
-/// What in a migration keeps people waiting on tables that have rows already, with the mend.
+/// What in a migration keeps people waiting on tables that already have rows, with the fix.
 fn obstacles(script: &str) -> Vec<String> {
     let script: String = script
         .lines()
@@ -48,7 +48,7 @@ fn obstacles(script: &str) -> Vec<String> {
         if new.contains(table) || SMALL.contains(&table) {
             continue;
         }
-        let mend = if statement.starts_with("create ") {
+        let fix = if statement.starts_with("create ") {
             (!statement.contains(" concurrently ") && !statement.contains(" on only "))
                 .then_some("build the index CONCURRENTLY, outside a transaction (run_in_transaction = false)")
         } else if statement.starts_with("update ") || statement.starts_with("delete ") {
@@ -58,8 +58,8 @@ fn obstacles(script: &str) -> Vec<String> {
         } else {
             altered(statement)
         };
-        if let Some(mend) = mend {
-            found.push(format!("{statement}: {mend}"));
+        if let Some(fix) = fix {
+            found.push(format!("{statement}: {fix}"));
         }
     }
     found
@@ -86,7 +86,7 @@ fn altered(statement: &str) -> Option<&'static str> {
     None
 }
 
-/// The table that a statement takes for itself; none if it takes none.
+/// The table that a statement locks, or `None` if it locks none.
 fn touched(statement: &str) -> Option<&str> {
     if let Some(rest) = statement.strip_prefix("alter table ") {
         let rest = rest.strip_prefix("if exists ").unwrap_or(rest);
@@ -127,7 +127,7 @@ fn no_new_migration_keeps_people_waiting_for_a_table() {
 
 #[test]
 fn what_locks_a_table_while_it_reads_all_of_it_is_noticed() {
-    for (script, mend) in [
+    for (script, fix) in [
         (
             "ALTER TABLE jobs ADD CONSTRAINT c CHECK (starts >= 0);",
             "NOT VALID",
@@ -166,7 +166,7 @@ fn what_locks_a_table_while_it_reads_all_of_it_is_noticed() {
         ("DELETE FROM jobs WHERE kind = 'x';", "batches"),
     ] {
         let found = obstacles(script);
-        assert!(found.len() == 1 && found[0].contains(mend), "{script}: {found:?}");
+        assert!(found.len() == 1 && found[0].contains(fix), "{script}: {found:?}");
     }
     for script in [
         "CREATE TABLE t (id bigint PRIMARY KEY CHECK (id > 0)); CREATE INDEX i ON t (id); ALTER TABLE t ADD CHECK (id < 9);",

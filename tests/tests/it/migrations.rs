@@ -97,7 +97,7 @@ async fn the_schema_in_rust_is_the_schema_in_the_database() {
     db.drop().await;
 }
 
-/// What `core/src/db/schema.rs` declares, in the words of the query above.
+/// The declarations of `core/src/db/schema.rs`, in the words of the query above.
 fn declared_columns() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/src/db/schema.rs");
     let text = std::fs::read_to_string(path).unwrap();

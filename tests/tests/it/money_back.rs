@@ -1,4 +1,4 @@
-//! Who may ask for payments, refunds and cancellations, how often, and who sees what of them.
+//! Who may request payments, refunds and cancellations, how often, and who sees what of them.
 
 use futures::future::join_all;
 use serde_json::{Value, json};

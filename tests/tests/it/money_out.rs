@@ -1,4 +1,4 @@
-//! The switch that keeps money from leaving: nothing is sent, nothing is lost, and everything else goes on.
+//! The switch that keeps money from leaving: nothing is sent, nothing is lost, and everything else continues.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use wallet_tests::{TestApp, User, eventually, until};
 
 use crate::review::{in_review, review};
 
-/// The operator's command.
+/// Runs the operator's command.
 async fn money_out(app: &TestApp, args: &[&str]) -> Ended {
     let args: Vec<&str> = std::iter::once("money-out").chain(args.iter().copied()).collect();
     let ended = programs::run("wallet-worker", &args, &app.variables).await;
@@ -32,7 +32,7 @@ async fn withdrawal(app: &TestApp, (user, wallet): &(User, String), amount: &str
     )
 }
 
-/// Waits until so many jobs wait for money-out, whoever holds them at this moment.
+/// Waits until so many jobs wait for money-out, whoever has claimed them at this moment.
 async fn waiting(app: &TestApp, jobs: i64) {
     eventually("the jobs to wait for money-out", async || {
         app.db.count(&format!("jobs WHERE last_error = '{WAITS}'")).await == jobs
@@ -203,7 +203,7 @@ async fn no_call_begins_after_the_stop_and_what_had_begun_is_recorded() {
     app.finish().await;
 }
 
-/// What a check finds while an operator has stopped money-out is told to whoever starts it.
+/// A start of money-out reports what a check found while an operator had stopped it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_check_that_would_stop_money_during_an_operator_s_stop_is_told() {
     let app = TestApp::with_workers(0).await;
@@ -293,7 +293,7 @@ async fn what_comes_back_is_not_held_by_a_stop_and_what_waits_can_be_cancelled()
     app.finish().await;
 }
 
-/// What an operator gives back is sent out like any refund: it waits, says so at once, and is counted among what has waited.
+/// What an operator returns is sent out like any refund: it waits, the command says so, and it is counted among what has waited.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_operator_gives_back_waits_for_the_start_and_is_told_as_that() {
     let mut app = TestApp::with_workers(0).await;

@@ -1,4 +1,4 @@
-//! A payment that waits for its payer is given the time that Stripe gives it: minutes for a redirect, days for a voucher or micro-deposits.
+//! A payment that waits for its payer has the time that Stripe gives it: minutes for a redirect, days for a voucher or micro-deposits.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -8,7 +8,7 @@ use wallet_tests::{TestApp, User, eventually};
 
 const DAY: i64 = 86_400;
 
-/// A deposit whose payer has to do something of this kind, by then.
+/// A deposit whose payer has to act in this way, by then.
 async fn waiting(app: &TestApp, user: &User, wallet: &str, kind: &str, days: i64) -> (String, String) {
     let id = id_of(
         &app.deposit(user, wallet, json!({ "amount": "25.00" }))
@@ -30,7 +30,7 @@ async fn waiting(app: &TestApp, user: &User, wallet: &str, kind: &str, days: i64
     (id, intent)
 }
 
-/// Lets time pass and the deposit be asked about.
+/// Lets time pass and the deposit be polled.
 async fn pass(app: &TestApp, id: &str, days: i64) {
     app.advance(TimeDelta::days(days) + TimeDelta::hours(1)).await;
     let asked = "SELECT checked_at >= $2 FROM wallet_transactions WHERE id = $1";

@@ -1,4 +1,4 @@
-//! A program on a database that was not migrated, or not far enough, says so and serves nothing else; once it is, it serves.
+//! A program on a database that was not migrated, or not far enough, says so and serves nothing else; once it is migrated, it serves.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use wallet_tests::socket::{Frame, Socket};
 use wallet_tests::system::Api;
 use wallet_tests::{Database, TestApp, User, webhook};
 
-/// Takes back the newest so many migrations, as their own scripts do.
+/// Reverts so many of the newest migrations, by their own scripts.
 async fn take_back(database: &Database, number: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
     let mut all: Vec<_> = fs::read_dir(folder)
@@ -32,7 +32,7 @@ async fn take_back(database: &Database, number: usize) {
     }
 }
 
-/// Everything an API does on a database that is not what it needs, and what it says is to be done.
+/// Everything that an API does on a database that is not what it needs, and the fix that it names.
 async fn serves_only_once_migrated(database: Database, told: &str) {
     let app = TestApp::with_workers(0).await;
     let url = database.url().await;

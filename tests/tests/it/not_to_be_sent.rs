@@ -1,4 +1,4 @@
-//! What Stripe shows, or keeps, of the platform's balance and cannot be sent: bank debits that no bank has paid yet, and reserves.
+//! What Stripe shows, or keeps back, of the platform's balance and cannot be sent: bank debits that no bank has paid yet, and reserves.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -61,7 +61,7 @@ async fn bank_debits_under_way_are_nobodys_money_and_hide_nothing_that_was_taken
     app.abandon().await;
 }
 
-/// Stripe keeps money back as a security by movements of kind `reserve_hold`, and gives it back by `reserve_release`
+/// Stripe keeps money back as a security by movements of kind `reserve_hold`, and releases it by `reserve_release`
 /// (<https://docs.stripe.com/changelog/clover/2026-01-28/monitor-reserve-activity-on-balance-transactions>).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stripe_keeps_back_of_the_balance_is_told_and_is_not_taken() {

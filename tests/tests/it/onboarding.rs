@@ -244,7 +244,7 @@ async fn less_than_stripe_pays_out_is_not_withdrawn() {
     app.abandon().await;
 }
 
-/// Opens an account of somebody in `country`, and gives the answer.
+/// Opens an account of a person in `country`, and returns the answer.
 async fn onboard_in(app: &TestApp, user: &User, wallet: &str, country: &str) -> Answer {
     let query = "mutation($w: String!, $i: OnboardPayoutsInput!) { onboardPayouts(walletId: $w, input: $i) { stripeAccountId } }";
     let input = json!({ "returnUrl": "https://example.com/back", "refreshUrl": "https://example.com/again", "country": country });
@@ -290,7 +290,7 @@ async fn an_account_is_opened_in_the_country_of_its_person_under_what_stripe_dem
     app.finish().await;
 }
 
-/// What Stripe refuses of a person's own wallet and country is that person's to mend, and nobody else's alarm.
+/// What Stripe refuses because of a person's own wallet and country is that person's to fix, and raises no alarm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_country_that_is_not_paid_in_the_wallet_s_currency_is_told_to_its_person_alone() {
     let app = TestApp::with_workers(0).await;
@@ -334,7 +334,7 @@ async fn another_country_than_the_account_s_is_refused_and_changes_nothing() {
     app.finish().await;
 }
 
-/// What is sent for a new account is the same for everybody: a refusal is the platform's, and a person has to mend it at Stripe
+/// What is sent for a new account is the same for everybody: a refusal is the platform's, and an operator has to fix it at Stripe
 /// (<https://docs.stripe.com/connect/platform-controls>, "Your platform needs approval").
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_platform_for_which_stripe_opens_no_accounts_is_told_to_an_operator_until_it_does() {
@@ -377,8 +377,8 @@ async fn a_wallet_in_a_currency_for_which_its_account_has_no_bank_is_refused_bef
         let before = app.db.digest().await;
         let refused = app.withdraw(&alice, &wallet, json!({ "amount": "20.00" })).await;
         assert_eq!(refused.code(), Some("INVALID_STATE"), "{currency}");
-        let mend = format!("has no bank account in {currency}; add one on the page of onboardPayouts");
-        assert!(refused.message().contains(&mend), "{refused:?}");
+        let fix = format!("has no bank account in {currency}; add one on the page of onboardPayouts");
+        assert!(refused.message().contains(&fix), "{refused:?}");
         assert_eq!(app.db.digest().await, before, "a refusal stores nothing");
         // The worker looks again, before the transfer: the account may have lost its bank meanwhile, or never told.
         app.db
@@ -415,7 +415,7 @@ async fn a_wallet_in_a_currency_for_which_its_account_has_no_bank_is_refused_bef
     app.finish().await;
 }
 
-/// The event that tells of it was lost: whoever asks is not refused by what was told before.
+/// The event that reports it was lost: a request is not refused because of what was reported before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripe_is_asked_again_before_a_withdrawal_is_refused_for_what_its_account_was() {
     let app = TestApp::with_workers(0).await;

@@ -1,4 +1,4 @@
-//! What operators' commands need, say and leave behind.
+//! What operators' commands need, print and leave behind.
 
 use serde_json::{Value, json};
 use wallet_tests::app::{Leftovers, Options};
@@ -8,7 +8,7 @@ use wallet_tests::{Database, TestApp, eventually};
 
 const WORKER: &str = "wallet-worker";
 
-/// Only the database, as for a person at another machine.
+/// Only the database, as for an operator at another machine.
 async fn database_alone(db: &Database) -> Variables {
     let mut variables = Variables::default();
     variables.set("DATABASE_URL", db.url().await);
@@ -154,7 +154,7 @@ async fn requeue_and_replay_leave_who_and_why() {
         &number,
         "999999",
         "--reason",
-        "the crash is mended",
+        "the crash is fixed",
         "--operator",
         "ada",
         "--json",
@@ -166,7 +166,7 @@ async fn requeue_and_replay_leave_who_and_why() {
         json!({ "requeued": [job["id"]], "notParked": [999_999] })
     );
     let on_record = "audit_log WHERE actor = 'operator:ada' AND action = 'requeue_job'
-                        AND detail->>'reason' = 'the crash is mended' AND cardinality(transaction_ids) = 1";
+                        AND detail->>'reason' = 'the crash is fixed' AND cardinality(transaction_ids) = 1";
     assert_eq!(app.db.count(on_record).await, 1);
     app.completed(&alice, &sent).await;
     app.stop_workers().await;

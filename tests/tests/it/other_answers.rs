@@ -1,4 +1,4 @@
-//! Answers of Stripe's that are not what was asked for, that belong to another transaction, that are too long, or that come too late.
+//! Answers of Stripe's that are not what was requested, that belong to another transaction, that are too long, or that come too late.
 
 use serde_json::{Value, json};
 use wallet_tests::app::{Leftovers, id_of, uuid};
@@ -28,7 +28,7 @@ async fn answers(app: &TestApp, operation: &str, fields: Value) {
         .await;
 }
 
-/// One cent, another account and another currency: whatever it is, it is not what was asked for, and the money stays held.
+/// One cent, another account and another currency: whatever it is, it is not what was requested, and the money stays held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_that_is_not_what_was_asked_for_moves_nothing_here() {
     for fields in [
@@ -175,7 +175,7 @@ async fn an_object_that_is_another_transaction_s_is_told_to_a_person_at_once() {
     app.abandon().await;
 }
 
-/// Nine megabytes for one transfer: it may have been made. Once Stripe answers as it does, the key tells.
+/// Nine megabytes for one transfer: it may have been made. Once Stripe answers as usual, the key tells.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_too_long_leaves_the_outcome_unknown_and_the_key_tells_it() {
     let app = TestApp::start().await;
@@ -193,7 +193,7 @@ async fn an_answer_that_is_too_long_leaves_the_outcome_unknown_and_the_key_tells
     app.finish().await;
 }
 
-/// A payout is paid and sent back at once. Both are looked at while the withdrawal is being paid out, and the second look is settled when the
+/// A payout is paid and sent back at once. Both are observed while the withdrawal is being paid out, and the second observation is settled when the
 /// first has completed it: that is no contradiction, and the money that came back is the wallet's again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_that_was_overtaken_looks_again_and_books_what_has_become_of_it() {
@@ -235,7 +235,7 @@ async fn a_look_that_was_overtaken_looks_again_and_books_what_has_become_of_it()
     app.finish().await;
 }
 
-/// All of a payment has been refunded, by a refund that names the one at hand and whose key this database has lost.
+/// The whole payment has been refunded, by a refund that names this transaction and whose key this database has lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_was_made_before_is_found_by_its_name_when_nothing_is_left_to_refund() {
     let mut app = TestApp::start().await;
@@ -275,7 +275,7 @@ async fn a_transfer_to_an_account_that_does_not_exist_is_told_as_one_about_the_a
     app.finish().await;
 }
 
-/// Stripe refuses a refund with the same code before and after the bank's decision; what is said follows the dispute.
+/// Stripe refuses a refund with the same code before and after the bank's decision; the refusal's words follow the dispute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_of_a_payment_that_was_lost_in_a_dispute_is_not_told_to_wait_for_the_bank() {
     for (decided, words) in [

@@ -1,4 +1,4 @@
-//! Payments with a fee, and what their payees give back.
+//! Payments with a fee, and their refunds by payees.
 
 use futures::future::join_all;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Whose account a wallet pays out to: Stripe's `metadata.user_id` says so, before anything is stored here or changed there.
+//! Whose account a wallet pays out to: Stripe's `metadata.user_id` decides, before anything is stored here or changed there.
 
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn account_with(app: &TestApp, metadata: Value) -> String {
     )
 }
 
-/// What of an account somebody who names it could have changed.
+/// The properties of an account that a person who names it could have changed.
 async fn schedule_of(app: &TestApp, account: &str) -> Value {
     app.stripe.get(&format!("/v1/accounts/{account}")).await["settings"]["payouts"]["schedule"]["interval"]
         .clone()
@@ -227,7 +227,7 @@ async fn a_mistyped_account_is_corrected_and_withdrawals_wait_for_the_cool_off()
     }
 }
 
-/// A wallet that joins the others of its person, at an account where they are paid already, holds none of them up.
+/// A wallet that joins the others of its person, at an account where they are already paid, delays none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wallet_that_comes_back_to_the_account_of_another_one_shuts_nobody_out() {
     let app = TestApp::with_workers(0).await;
@@ -351,7 +351,7 @@ async fn a_person_whose_account_is_lost_gets_another_one_and_is_paid_there() {
     }
 }
 
-/// Only that Stripe knows no such account (any more) closes withdrawals: any other refusal may be about our key, or our question.
+/// Withdrawals are closed only if Stripe does not know the account (any more): any other refusal may be about our key, or our request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_stripe_refuses_says_nothing_about_the_account() {
     for refusal in ["error_400", "error_403", "error_404", "error_403_account"] {
@@ -385,8 +385,8 @@ async fn a_question_that_stripe_refuses_says_nothing_about_the_account() {
     }
 }
 
-/// The wait after a change is the person's: neither a second wallet that names the new account, nor one that was changed before, is a way
-/// around it.
+/// The wait after a change is the person's: neither a second wallet that names the new account, nor one that was changed before, avoids
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_wallet_is_no_way_around_the_cool_off() {
     let app = TestApp::start().await;
@@ -419,8 +419,8 @@ async fn a_second_wallet_is_no_way_around_the_cool_off() {
     app.finish().await;
 }
 
-/// The wait belongs to the person and the account: a wallet without an account is no way around it, whether the other account is named or
-/// opened for it; nor is changing there and back.
+/// The wait belongs to the person and the account: a wallet without an account does not avoid it, whether the other account is named or
+/// opened for it; nor does changing there and back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_paid_already_waits_for_every_other_account_however_it_comes_to_a_wallet() {
     for way in ["named", "there and back"] {
@@ -457,7 +457,7 @@ async fn whoever_is_paid_already_waits_for_every_other_account_however_it_comes_
     }
 }
 
-/// Nobody waits for the first account: there was no other one to be paid to.
+/// The first account involves no wait: there was no other one to be paid to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_account_of_a_person_has_no_wait_and_what_is_remembered_is_bounded() {
     let app = TestApp::start().await;

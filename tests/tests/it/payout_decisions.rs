@@ -1,4 +1,4 @@
-//! Withdrawals whose payout finds no money on the connected account although our transfer has brought it: told, and ended by an operator when
+//! Withdrawals whose payout finds no money on the connected account although our transfer has brought it: reported, and ended by an operator if
 //! they do not end by themselves.
 
 use chrono::TimeDelta;
@@ -26,7 +26,7 @@ async fn until(app: &TestApp, what: &str, step: TimeDelta, open: &str) {
         .await;
 }
 
-/// Lets so much time pass, in which what waits is tried again and again.
+/// Lets so much time pass, during which what waits is tried again and again.
 async fn pass(app: &TestApp, time: TimeDelta) {
     let until = app.clock.now() + time;
     app.hurry_until("time to pass", TimeDelta::minutes(20), async || {
@@ -35,7 +35,7 @@ async fn pass(app: &TestApp, time: TimeDelta) {
     .await;
 }
 
-/// A withdrawal of 70.00 of 100.00 whose transfer was made and whose payout is answered so.
+/// A withdrawal of 70.00 of 100.00 whose transfer was made and whose payout gets this answer.
 async fn transferred(app: &TestApp, outcome: &str) -> (User, String, String) {
     let (alice, wallet) = app.payee(10_000).await;
     app.stripe
@@ -47,7 +47,7 @@ async fn transferred(app: &TestApp, outcome: &str) -> (User, String, String) {
     (alice, wallet, id)
 }
 
-/// The account of the withdrawal has paid itself out, of which somebody has been told.
+/// The account of the withdrawal has paid itself out, and an alarm was raised.
 async fn paid_out_by_itself(app: &TestApp) -> (User, String, String) {
     let (alice, wallet, id) = transferred(app, "rate_limit").await;
     app.told(&alice, &id, "the payment provider is busy").await;
@@ -63,7 +63,7 @@ async fn paid_out_by_itself(app: &TestApp) -> (User, String, String) {
     (alice, wallet, id)
 }
 
-/// Stripe keeps money of the account back; a negative amount is released.
+/// Makes Stripe keep back money of the account; a negative amount is released.
 async fn keep_back(app: &TestApp, account: &str, amount: i64) {
     let order = json!({ "amount": amount, "account": account });
     app.stripe.control("balance/keep_back", order).await;
@@ -91,7 +91,7 @@ async fn money_that_is_on_the_account_and_not_available_yet_is_waited_for_in_sil
     app.finish().await;
 }
 
-/// An operator says that the bank has the money while it still lies on the account: that is not carried out, and another decision takes its place.
+/// An operator says that the bank has the money while it is still on the account: that is not carried out, and another decision takes its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_is_not_ended_as_paid_while_its_money_lies_on_the_account() {
     let app = TestApp::start().await;
@@ -147,7 +147,7 @@ async fn a_withdrawal_is_ended_as_paid_beside_the_money_of_a_later_one() {
     app.abandon().await;
 }
 
-/// Whether the bank was paid is not known any better because the wallet is frozen.
+/// The freezing of the wallet gives no new knowledge of whether the bank was paid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_wallet_decides_nothing_that_a_person_has_to_find_out() {
     let app = TestApp::start().await;
@@ -165,7 +165,7 @@ async fn a_frozen_wallet_decides_nothing_that_a_person_has_to_find_out() {
     app.abandon().await;
 }
 
-/// What is decided is told as that, and sends nobody back to the commands that decide.
+/// A decision is shown as decided, and does not refer operators back to the commands that decide.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_that_is_being_taken_back_is_told_as_decided() {
     let app = TestApp::start().await;
@@ -305,7 +305,7 @@ async fn a_withdrawal_whose_account_has_paid_itself_out_ends_as_an_operator_deci
     }
 }
 
-/// The account was in the red: what our transfer brought is gone, and there is no payout to be found.
+/// The account's balance was negative: what our transfer brought is gone, and there is no payout to be found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_lacks_the_money_for_hours_is_told_of_and_the_withdrawal_goes_on_or_is_decided() {
     for (end, status, balances) in [
@@ -368,7 +368,7 @@ async fn an_account_that_lacks_the_money_for_hours_is_told_of_and_the_withdrawal
     }
 }
 
-/// Our payout was made and its answer was lost, then somebody decides: nothing is paid twice, Stripe's word counts.
+/// Our payout was made and its answer was lost, then an operator decides: nothing is paid twice, and Stripe's answer counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payout_of_ours_that_may_have_been_made_decides_before_an_operator_does() {
     for decision in ["paid", "taken-back"] {

@@ -1,6 +1,6 @@
-//! Payouts whose money or account somebody else touches meanwhile: in Stripe's dashboard, or at the account itself.
+//! Payouts whose money or account is changed by others in the meantime: in Stripe's dashboard, or at the account itself.
 //!
-//! What a bank does with a payout, cancelled ones among it, is in `withdrawals`; so is a platform without money. The least that is paid
+//! What a bank does with a payout, including cancelled ones, is in `withdrawals`; so is a platform without money. The least that is paid
 //! out is in `onboarding`.
 
 use chrono::TimeDelta;
@@ -29,7 +29,7 @@ async fn keep_waiting(app: &TestApp, operation: &str) {
         .await;
 }
 
-/// Somebody takes a transfer back in the dashboard: so much of it, or all.
+/// A transfer is reversed in the dashboard: so much of it, or all.
 async fn reverse_outside(app: &TestApp, withdrawal: &str, amount: Option<i64>) {
     let transfer = app.stripe_id(withdrawal, "stripe_transfer_id").await;
     let order = amount.map_or(json!({}), |amount| json!({ "amount": amount }));
@@ -321,7 +321,7 @@ async fn a_payout_that_the_account_makes_before_ours_is_told_to_its_owner_and_an
     }
 }
 
-/// Several events tell of one payout, and after a pause several may be looked at while it is on its way.
+/// Several events report one payout, and after a pause several may be processed while it is on its way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payout_on_its_way_is_told_once_however_many_events_show_it() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Users' money lies on the platform's balance at Stripe: what takes it out of there is told, and stops money-out.
+//! Users' money is in the platform's balance at Stripe: what takes it out of there is reported, and stops money-out.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -9,7 +9,7 @@ use wallet_tests::{TestApp, eventually, programs};
 pub(crate) const SHORT: &str = "alarms WHERE kind = 'platform_balance_short' AND closed_at IS NULL";
 pub(crate) const TAKEN: &str = "alarms WHERE kind = 'platform_balance_taken' AND closed_at IS NULL";
 
-/// A system whose platform owns nothing at Stripe, and which looks every minute.
+/// A system whose platform owns nothing at Stripe, and which compares the balance every minute.
 pub(crate) async fn app() -> TestApp {
     app_that_stops_on("violations").await
 }
@@ -40,7 +40,7 @@ pub(crate) async fn is_open(app: &TestApp) -> bool {
         .await
 }
 
-/// Lets the check be made once more.
+/// Lets the check run once more.
 pub(crate) async fn look(app: &TestApp) {
     app.advance(TimeDelta::seconds(61)).await;
     let now = app.clock.now();
@@ -141,7 +141,7 @@ async fn stripe_s_fees_that_the_platform_has_not_made_up_for_are_told_and_stop_n
     app.abandon().await;
 }
 
-/// Stripe keeps money of a platform back for connected accounts in the red whose losses it bears: it is the platform's all the same
+/// Stripe keeps money of a platform back for connected accounts with negative balances whose losses it bears: it is still the platform's
 /// (`connect_reserved`, <https://docs.stripe.com/api/balance/balance_object>).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn money_that_stripe_keeps_back_is_not_taken_for_stolen() {
@@ -163,8 +163,8 @@ async fn money_that_stripe_keeps_back_is_not_taken_for_stolen() {
     app.abandon().await;
 }
 
-/// What a refund from outside, a dispute, or a refund of ours takes is booked when Stripe tells of it, in whatever order, and by whatever
-/// delay; the wallets' own people do not wait for it.
+/// What a refund from outside, a dispute, or a refund of ours takes is booked when Stripe reports it, in whatever order, and with whatever
+/// delay; the wallets' owners do not wait for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_payers_take_back_stops_nothing_however_late_it_is_told_or_final() {
     let app = app().await;
@@ -327,7 +327,7 @@ async fn money_that_is_taken_while_an_inquiry_is_open_is_told_and_an_inquiry_tha
     }
 }
 
-/// The border between what the books know of and what was taken is one cent, whatever is missing already.
+/// The border between what the ledger explains and what was taken is one cent, whatever is already missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_cent_less_than_fees_and_debts_explain_was_taken_and_stops_money_out() {
     let app = app().await;

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wallet_core::db::{self, Db, DbOptions};
 use wallet_tests::Database;
 
-/// What `PgBouncer` takes, and what every client sends
+/// The parameters that `PgBouncer` accepts, and that every client sends
 /// (<https://www.pgbouncer.org/config.html#ignore_startup_parameters>).
 const KNOWN: [&str; 7] = [
     "user",
@@ -20,7 +20,7 @@ const KNOWN: [&str; 7] = [
     "standard_conforming_strings",
 ];
 
-/// The parameters of the first message of a session, by the protocol: a length, a version, and pairs of texts that end with a zero each
+/// Reads the parameters of the first message of a session, by the protocol: a length, a version, and pairs of texts that end with a zero each
 /// (<https://www.postgresql.org/docs/15/protocol-message-formats.html>).
 fn parameters(message: &[u8]) -> Vec<String> {
     let texts = message.get(8..).unwrap().split(|byte| *byte == 0);
@@ -53,7 +53,7 @@ async fn pass(mut client: TcpStream, server: u16) -> std::io::Result<()> {
         .map(drop)
 }
 
-/// Begins a pooler before a server, and returns its port.
+/// Starts a pooler before a server, and returns its port.
 async fn pooler_before(server: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -66,7 +66,7 @@ async fn pooler_before(server: u16) -> u16 {
     port
 }
 
-/// What a session of this pool is set to.
+/// The settings of a session of this pool.
 async fn settings(db: &Db, database: &Database) -> Vec<String> {
     const NOTE: &str = "DROP TABLE IF EXISTS noted;
         CREATE TABLE noted AS SELECT place, current_setting(name) AS value FROM unnest(ARRAY['statement_timeout', 'lock_timeout',

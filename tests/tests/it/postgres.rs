@@ -19,7 +19,7 @@ async fn failure(db: &Db, statement: &str) -> DbError {
     DbError::from(failed.unwrap_err())
 }
 
-/// Has the server speak German, where it can.
+/// Makes the server speak German, if it can.
 async fn speak_german(database: &Database) {
     let name = database.name();
     for locale in ["de_DE.utf8", "de_DE.UTF-8", "de_DE"] {
@@ -184,7 +184,7 @@ async fn the_schema_that_the_url_names_is_the_one_that_is_used() {
     cluster.drop_database(&name).await.unwrap();
 }
 
-/// Two systems in one database, each in a schema of its own: what one has is none of the other's.
+/// Two systems in one database, each in a schema of its own: what one has does not belong to the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_schemas_of_a_database_have_partitions_of_their_own() {
     let name = servers::empty_database().await;
@@ -209,7 +209,7 @@ async fn two_schemas_of_a_database_have_partitions_of_their_own() {
     drop(client);
 }
 
-/// What was answered stays after a crash, and what was committed while a lock was waited for is seen, whatever the database's own defaults are.
+/// What was answered stays after a crash, and what was committed while waiting for a lock is seen, whatever the database's own defaults are.
 #[tokio::test]
 async fn defaults_of_the_database_that_would_break_promises_do_not_count() {
     let name = servers::empty_database().await;
@@ -242,7 +242,7 @@ async fn defaults_of_the_database_that_would_break_promises_do_not_count() {
     }
 }
 
-/// An error with everything behind it, as it would be logged.
+/// An error with all its causes, as it would be logged.
 fn told(error: &DbError) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -334,7 +334,7 @@ async fn whoever_finds_every_connection_in_use_is_told_to_come_again() {
     app.finish().await;
 }
 
-/// A server that was demoted, or whose disk is full, answers and takes nothing: nobody is left with a session from that time.
+/// A server that was demoted, or whose disk is full, answers and takes no writes: no connection keeps a session from that time.
 #[tokio::test]
 async fn a_database_that_takes_no_writes_is_away_until_it_takes_them_again() {
     let database = Database::migrated().await;
@@ -373,7 +373,7 @@ async fn a_database_that_takes_no_writes_is_away_until_it_takes_them_again() {
     database.drop().await;
 }
 
-/// Connections that the server has ended meanwhile cost nobody a request.
+/// Connections that the server has ended in the meantime cost nobody a request.
 #[tokio::test]
 async fn a_connection_that_was_ended_is_not_lent_again() {
     let database = Database::migrated().await;
@@ -398,7 +398,7 @@ async fn a_connection_that_was_ended_is_not_lent_again() {
     database.drop().await;
 }
 
-/// A server behind this that accepts and acknowledges, and of which nothing is heard any more from some moment on: a proxy that lost its
+/// A server that accepts and acknowledges, and from which nothing more arrives from some moment on: a proxy that lost its
 /// other side, a server whose disk hangs.
 struct Silencer {
     port: u16,

@@ -10,7 +10,7 @@ use wallet_tests::programs::run;
 use wallet_tests::system::Variables;
 use wallet_tests::{Database, TestApp};
 
-/// What stops a start: program, variable, value (none: not set).
+/// What stops a start: program, variable, value (`None`: not set).
 fn bad_starts() -> Vec<(&'static str, &'static str, Option<&'static str>)> {
     let both: [(&str, Option<&str>); 26] = [
         ("DATABASE_URL", None),
@@ -268,7 +268,7 @@ async fn an_operator_lists_what_is_parked_and_puts_it_back() {
     .await;
 }
 
-/// foreman gives the first line of a Procfile PORT as it is, and a hundred more to each line after it.
+/// foreman gives the first line of a Procfile PORT as it is, and adds a hundred for each line after it.
 #[test]
 fn the_web_process_stands_first_in_the_procfile() {
     let procfile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Procfile")).unwrap();

@@ -1,4 +1,4 @@
-//! The queue's Redis: emptied, standing still, and not large enough for all that waits.
+//! The queue's Redis: emptied, hanging, and not large enough for all that waits.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,16 @@ use redis::aio::MultiplexedConnection;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wallet_core::dispatch::{HandOver, Queued};
+use wallet_core::dispatch::{Queued, Submitter};
 use wallet_core::ids::JobId;
 use wallet_core::jobs::QueueName;
-use wallet_core::queue::Carrier;
+use wallet_core::queue::QueueTransport;
 use wallet_dev::pace;
 use wallet_tests::TestApp;
 use wallet_tests::app::{Options, id_of, uuid};
 use wallet_tests::poll::{eventually, until_within};
 
-/// How long a job may take while what lies in Redis makes no sense.
+/// How long a job may take while the contents of Redis make no sense.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(5);
 
 async fn queue_of(app: &TestApp) -> MultiplexedConnection {
@@ -33,22 +33,22 @@ async fn queue_of(app: &TestApp) -> MultiplexedConnection {
 async fn what_is_to_be_handed_over_when_a_process_ends_is_handed_over() {
     let app = TestApp::with_workers(0).await;
     let namespace = app.variables.get("REDIS_NAMESPACE").unwrap();
-    let carrier = Carrier::connect(app.variables.get("REDIS_URL").unwrap(), namespace)
+    let transport = QueueTransport::connect(app.variables.get("REDIS_URL").unwrap(), namespace)
         .await
         .unwrap();
     let stopped = CancellationToken::new();
     let pool = app.db.pool().await.clone();
-    let (hand_over, handing_over) = HandOver::start(pool, carrier.clone(), stopped.clone());
+    let (dispatch, dispatching) = Submitter::start(pool, transport.clone(), stopped.clone());
     for job in 0..500 {
-        hand_over.submit(Queued {
+        dispatch.submit(Queued {
             queue: QueueName::Deposits,
             job: JobId(job),
             is_marked: true,
         });
     }
     stopped.cancel();
-    handing_over.await.unwrap();
-    assert_eq!(carrier.waiting(QueueName::Deposits).await.unwrap(), 500);
+    dispatching.await.unwrap();
+    assert_eq!(transport.waiting(QueueName::Deposits).await.unwrap(), 500);
     app.finish().await;
 }
 
@@ -85,7 +85,7 @@ async fn a_redis_that_was_emptied_loses_no_job() {
     app.finish().await;
 }
 
-/// Three people send, pay and withdraw, always the same; gives their balances and what every account holds in the end.
+/// Three people send, pay and withdraw, always the same; returns their balances and what every account holds in the end.
 async fn play(emptied: bool) -> (Vec<(i64, i64)>, Vec<(String, String)>) {
     let app = TestApp::with(Options {
         own_redis: true,
@@ -262,7 +262,7 @@ async fn what_redis_was_given_before_it_went_is_taken_from_the_table() {
     app.finish().await;
 }
 
-/// Transfers of a cent that were accepted long ago, put into the tables directly.
+/// Inserts transfers of a cent that were accepted long ago directly into the tables.
 async fn plant_backlog(app: &TestApp, user: Uuid, from: &str, to: &str, count: usize) {
     let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
     let sql = "WITH n AS (SELECT unnest($1::uuid[]) AS id),

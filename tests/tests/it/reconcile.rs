@@ -1,4 +1,4 @@
-//! The books against Stripe: what agrees, each way in which they can differ, and a backup that is older than Stripe.
+//! The ledger compared with Stripe: what agrees, each way in which they can differ, and a backup that is older than Stripe.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -8,7 +8,7 @@ use wallet_tests::app::{Options, id_of};
 use wallet_tests::database::{dump, restore};
 use wallet_tests::{Database, TestApp, eventually, programs};
 
-/// What the operator's command says, and its exit code.
+/// The output of the operator's command, and its exit code.
 async fn reconcile(variables: &wallet_tests::system::Variables, args: &[&str]) -> (Value, i32) {
     let args: Vec<&str> = ["reconcile", "--json"].iter().chain(args).copied().collect();
     let ended = programs::run("wallet-worker", &args, variables).await;
@@ -304,7 +304,7 @@ async fn every_way_to_differ_is_listed_with_its_likely_cause() {
     app.abandon().await;
 }
 
-/// A refund and what brings its money back have one object at Stripe and are two transactions here; one that failed before anybody booked it
+/// A refund and what returns its money have one object at Stripe and are two transactions here; one that failed before it was booked
 /// has moved nothing (<https://docs.stripe.com/reports/balance-transaction-types>: `refund`, `refund_failure`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_came_back_agrees_whenever_it_failed_and_whoever_made_it() {

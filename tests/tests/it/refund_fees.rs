@@ -1,4 +1,4 @@
-//! What Stripe charges for a refund, as it does by some contracts (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>):
+//! What Stripe charges for a refund under some contracts (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>):
 //! the platform's cost, booked once, whoever made the refund and however it ends.
 
 use serde_json::json;
@@ -22,7 +22,7 @@ async fn charged(app: &TestApp, id: &str) -> i64 {
     app.db.value(sum, &[&uuid(id)]).await
 }
 
-/// The books agree with Stripe and with themselves.
+/// The ledger agrees with Stripe and with itself.
 async fn assert_agrees(app: &TestApp) {
     app.at_rest().await;
     for command in ["reconcile", "verify"] {
@@ -131,7 +131,7 @@ async fn what_stripe_charges_for_a_return_from_suspense_is_booked_with_it() {
     .await;
 }
 
-/// Somebody's refund in the dashboard that failed before its events came: it gives nothing back, and Stripe has charged for it.
+/// A refund made in the dashboard that failed before its events came: it returns nothing, and Stripe has charged for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fee_of_a_refund_that_failed_unheard_of_is_its_deposit_s() {
     let app = charging().await;

@@ -1,4 +1,4 @@
-//! Refunds of deposits: to the payer's card, back from it, and those that somebody makes at Stripe itself.
+//! Refunds of deposits: to the payer's card, back from it, and those that are made at Stripe by others.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -101,7 +101,7 @@ async fn a_refund_that_fails_after_it_had_succeeded_is_credited_again_once() {
     app.finish().await;
 }
 
-/// `failure_balance_transaction` can be null for a while: however and in whatever order it is told, one refund comes back once.
+/// `failure_balance_transaction` can be null for a while: however and in whatever order it is reported, one refund comes back once.
 /// <https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_came_back_is_credited_once_whenever_its_movement_is_named() {
@@ -146,7 +146,7 @@ async fn a_refund_that_came_back_is_credited_once_whenever_its_movement_is_named
     }
 }
 
-/// Booked by the version before, which took the movement for the reference: it is not booked again by the refund.
+/// The previous version booked it with the movement as the reference: the refund does not book it again.
 /// <https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_whose_return_was_booked_by_its_movement_alone_is_not_booked_by_the_refund() {
@@ -284,7 +284,7 @@ async fn stripes_fee_is_booked_when_it_is_known_and_the_books_are_stripes_balanc
     app.finish_with(Leftovers::default()).await;
 }
 
-/// A part of the payment went back by somebody else's refund, of which nothing is known yet.
+/// A part of the payment was refunded by others, which has not been reported yet.
 /// <https://docs.stripe.com/error-codes#charge-already-refunded>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_of_more_than_is_left_at_stripe_says_so() {

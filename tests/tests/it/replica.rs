@@ -1,4 +1,4 @@
-//! A replica that is away: lists come from the primary, nobody waits for it twice, and operators are told.
+//! A replica that is unavailable: lists come from the primary, nobody waits for it twice, and operators can see it.
 
 use std::time::{Duration, Instant};
 

@@ -13,7 +13,7 @@ pub(crate) async fn review(app: &TestApp, args: &[&str]) -> Ended {
     run("wallet-worker", &args, &app.variables).await
 }
 
-/// A deposit of 25.00 usd for which another amount came: nobody creates our intent, and one with our metadata is paid.
+/// A deposit of 25.00 usd for which another amount arrived: our intent is not created, and one with our metadata is paid.
 pub(crate) async fn in_review(app: &mut TestApp, minor: &str, currency: &str) -> (User, String, String) {
     app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
     let (alice, wallet) = app.owner(0).await;
@@ -180,7 +180,7 @@ async fn suspense(app: &TestApp) -> i64 {
     app.db.value(sum, &[]).await
 }
 
-/// A deposit that its owner has cancelled, and that is paid all the same.
+/// A deposit that its owner has cancelled, and that is still paid.
 async fn paid_too_late(app: &TestApp, alice: &User, wallet: &str) -> String {
     let id = id_of(
         &app.deposit(alice, wallet, json!({ "amount": "25.00" }))
@@ -236,7 +236,7 @@ async fn money_that_came_after_its_deposit_had_ended_is_returned_by_an_operator_
     .await;
 }
 
-/// Neighbours: what is in review in another currency, a lost answer of Stripe's, and what somebody has given back in the dashboard meanwhile.
+/// Related cases: what is in review in another currency, a lost answer of Stripe's, and what was refunded in the dashboard in the meantime.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_review_is_returned_as_well_and_never_twice() {
     for fault in [None, Some("drop_after"), Some("error_500_after_effect")] {
@@ -264,7 +264,7 @@ async fn what_is_in_review_is_returned_as_well_and_never_twice() {
     }
 }
 
-/// A deposit of 500.00 usd for which its payer sends 400.00, by a card that decides what becomes of a refund.
+/// A deposit of 500.00 usd for which its payer sends 400.00, by a card that decides how a refund ends.
 async fn paid_too_little(app: &mut TestApp, card: &str) -> (User, String, String, String) {
     app.start_worker();
     let (alice, wallet) = app.owner(0).await;
@@ -300,7 +300,7 @@ const OPEN: &str = "alarms WHERE closed_at IS NULL";
 const FAILED: &str = "alarms WHERE kind = 'return_failed' AND closed_at IS NULL";
 
 /// A refund may fail after it had succeeded, or while it is pending (<https://docs.stripe.com/refunds#failed-refunds>): then the money is on
-/// the platform's balance again, and a person decides anew.
+/// the platform's balance again, and an operator decides again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn money_whose_return_fails_lies_in_suspense_again_and_a_person_is_told_once() {
     for states in [["succeeded", "failed"].as_slice(), &["failed"], &["canceled"]] {
@@ -360,7 +360,7 @@ async fn money_whose_return_fails_lies_in_suspense_again_and_a_person_is_told_on
     }
 }
 
-/// One decision at a time lasts until the refund is final, whoever has made it.
+/// A decision lasts until the refund is final, whoever has made it, and only one is made at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_credited_while_a_refund_of_it_is_pending() {
     for by_us in [true, false] {
@@ -408,7 +408,7 @@ async fn nothing_is_credited_while_a_refund_of_it_is_pending() {
     }
 }
 
-/// The refund of somebody else's of which no event has come yet is asked for before anything is credited.
+/// A refund made by others whose event has not come yet is asked for before anything is credited.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_nobody_has_told_of_yet_is_found_before_anything_is_credited() {
     let mut app = TestApp::with_workers(0).await;
@@ -435,7 +435,7 @@ async fn a_refund_that_nobody_has_told_of_yet_is_found_before_anything_is_credit
     app.abandon().await;
 }
 
-/// Of two operators with contrary decisions the second hears of the first; one that goes no further by itself makes way for another.
+/// Of two operators with contrary decisions the second is told of the first; a decision whose job is parked makes way for another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contrary_decision_is_refused_while_one_is_carried_out_and_takes_the_place_of_a_parked_one() {
     let mut app = TestApp::with_workers(0).await;

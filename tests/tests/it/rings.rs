@@ -1,4 +1,4 @@
-//! No modules of a crate import each other in a ring: each can be read with what is below it, and nothing else.
+//! The modules of a crate do not import each other in a cycle: each can be read with what is below it, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ const CRATES: [&str; 8] = [
 /// Which modules of a crate each of its modules names.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The module of the crate's root that a file belongs to; none for the root itself.
+/// The module of the crate's root that a file belongs to, or `None` for the root itself.
 fn module_of(file: &str, folder: &str) -> Option<String> {
     let path = file.strip_prefix(folder)?.strip_prefix('/')?;
     let first = path.split('/').next()?;
@@ -88,7 +88,7 @@ fn imports(folder: &str) -> Imports {
     imports
 }
 
-/// What is left when every module that names none of the others is taken away, again and again.
+/// What is left after repeatedly removing every module that names none of the others.
 fn rings(mut imports: Imports) -> Imports {
     loop {
         let modules: BTreeSet<String> = imports.keys().cloned().collect();

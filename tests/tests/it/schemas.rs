@@ -1,9 +1,9 @@
-//! In which schema of a database the tables are made, and which of them are found.
+//! The schema of a database in which the tables are created, and which of them are found.
 
 use wallet_core::db::{self, DbError};
 use wallet_tests::servers::{self, without_tls};
 
-/// PostgreSQL's own search path is that of the role's name, then `public`: a schema that somebody makes later comes before the one with the books.
+/// PostgreSQL's own search path is that of the role's name, then `public`: a schema that is created later comes before the one with the tables.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schema_that_comes_before_the_books_gets_no_second_set_of_tables() {
     let name = servers::empty_database().await;
@@ -31,7 +31,7 @@ async fn a_schema_that_comes_before_the_books_gets_no_second_set_of_tables() {
         "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = $1";
     let made: i64 = client.query_one(count, &[&role]).await.unwrap().get(0);
     assert_eq!(made, 0, "nothing may be made");
-    // Either mend ends it.
+    // Either fix ends it.
     let named = format!("{url}&options=-csearch_path%3Dpublic");
     assert!(db::migrate(&named).await.unwrap().is_empty());
     client

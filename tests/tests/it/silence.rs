@@ -1,4 +1,4 @@
-//! No webhook arrives at all: whatever happens at Stripe is asked for, or read from its list of events.
+//! No webhook arrives at all: whatever happens at Stripe is polled, or read from its list of events.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -29,7 +29,7 @@ async fn payout_becomes(app: &TestApp, withdrawal: &str, status: &str) {
         .await;
 }
 
-/// The transaction of something that nobody asked for, once it is found.
+/// The transaction of an external movement, once it is found.
 async fn found(app: &TestApp, flow: &str) -> String {
     let sql = format!("SELECT id::text FROM wallet_transactions WHERE flow = '{flow}'");
     until(&format!("a {flow}"), async || {

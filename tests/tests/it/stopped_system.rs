@@ -16,7 +16,7 @@ use wallet_tests::eventually;
 /// How long the system may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
-/// `wallet-dev` with nothing of this process's environment but where programs are.
+/// `wallet-dev` with nothing of this process's environment except where programs are.
 fn wallet_dev(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program::find("wallet-dev").unwrap());
     command.args(args).env_clear().env("WALLET_DEV_DIR", folder);
@@ -27,7 +27,7 @@ fn wallet_dev(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// A system that runs, and the token of one person.
+/// A running system, and the token of one person.
 struct Running {
     process: Child,
     http: reqwest::Client,
@@ -95,7 +95,7 @@ impl Running {
         .await;
     }
 
-    /// As Ctrl-C does.
+    /// Ends it as Ctrl-C does.
     async fn stop(mut self) {
         let pid = i32::try_from(self.process.id().unwrap()).unwrap();
         kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
@@ -104,7 +104,7 @@ impl Running {
     }
 }
 
-/// The simulator remembers the person's customer: a deposit of the second day is made for it.
+/// The simulator remembers the person's customer: a deposit of the second day is created for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_system_that_is_stopped_and_started_again_goes_on() {
     let folder = tempfile::tempdir().unwrap();

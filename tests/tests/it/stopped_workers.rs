@@ -1,8 +1,8 @@
 //! A worker that is stopped (SIGSTOP) after it has counted a try and before it has sent it, while another does its work under a new key: when
-//! it goes on, it sends nothing.
+//! it continues, it sends nothing.
 //!
-//! The moment is held by the connection: whoever connects to a listener whose queue is full waits, and the try was counted just before. The
-//! worker is stopped once the kernel shows its connection waiting: stopped any earlier, it might never have asked for one.
+//! The connection holds the moment: a client that connects to a listener whose queue is full waits, and the try was counted just before. The
+//! worker is stopped once the kernel shows its connection waiting: if it were stopped earlier, it might never have opened one.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use wallet_tests::app::id_of;
 use wallet_tests::programs::{Program, start};
 use wallet_tests::{TestApp, User, eventually};
 
-/// A way to Stripe that closes behind a certain request: its answer goes through, and then nobody gets in until it is opened again.
+/// A gate to Stripe that closes behind a certain request: its answer goes through, and then no connection passes until it is opened again.
 struct Gate {
     at: SocketAddr,
     state: Arc<State>,
@@ -26,12 +26,12 @@ struct Gate {
 #[derive(Default)]
 struct State {
     is_closed: AtomicBool,
-    /// Nobody gets in any more.
+    /// Whether further connections wait outside.
     is_full: AtomicBool,
     is_opened_again: AtomicBool,
     /// Connections that came in after it was opened again.
     late: AtomicUsize,
-    /// Those of them that ended, and what came by all of them.
+    /// How many of them ended, and what was received on all of them.
     late_ended: AtomicUsize,
     late_said: Mutex<Vec<u8>>,
 }
@@ -54,7 +54,7 @@ impl Gate {
         format!("http://{}", self.at)
     }
 
-    /// Whether somebody's connection waits to be let in (`SYN_SENT`, proc_pid_net(5)).
+    /// Whether a connection waits to be accepted (`SYN_SENT`, proc_pid_net(5)).
     fn is_knocked_at(&self) -> bool {
         const SYN_SENT: &str = "02";
         let at = format!(":{:04X}", self.at.port());
@@ -108,7 +108,7 @@ async fn serve(listener: TcpListener, upstream: SocketAddr, closing: &'static st
     }
 }
 
-/// Counts what comes and answers nothing: whatever the stopped worker still sends is seen here.
+/// Counts what is received and answers nothing: whatever the stopped worker still sends is seen here.
 async fn listen_only(mut stream: TcpStream, state: Arc<State>) {
     let mut buffer = [0; 1_024];
     loop {
@@ -124,7 +124,7 @@ async fn listen_only(mut stream: TcpStream, state: Arc<State>) {
     state.late_ended.fetch_add(1, Ordering::SeqCst);
 }
 
-/// One connection, both ways; the answer to the closing request is given once nobody gets in any more.
+/// One connection, both ways; the closing request is answered once the gate is closed.
 async fn forward(mut client: TcpStream, upstream: SocketAddr, closing: &str, state: Arc<State>) {
     let mut stripe = TcpStream::connect(upstream).await.unwrap();
     let (mut asked, mut answered) = ([0; 16_384], [0; 16_384]);
@@ -155,7 +155,7 @@ async fn forward(mut client: TcpStream, upstream: SocketAddr, closing: &str, sta
     }
 }
 
-/// What a stopped worker was about to send.
+/// The request that a stopped worker was about to send.
 struct Case {
     queue: &'static str,
     /// The request after which its next connection is the one.

@@ -1,4 +1,4 @@
-//! The first story: a wallet is made, filled, shared and emptied.
+//! The first story: a wallet is created, filled, shared and emptied.
 
 use serde_json::json;
 use wallet_tests::TestApp;

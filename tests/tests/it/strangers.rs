@@ -1,4 +1,4 @@
-//! What somebody without a token can make the API do: nothing that takes longer than saying so.
+//! What a client without a token can make the API do: nothing that takes longer than the refusal.
 
 use std::time::Duration;
 

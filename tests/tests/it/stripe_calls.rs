@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 use wallet_core::clock::Clock;
-use wallet_tests::app::{Leftovers, id_of};
+use wallet_tests::app::{Leftovers, id_of, uuid};
 use wallet_tests::{TestApp, eventually};
 
 use crate::flows::{begin, begin_of, people};
@@ -77,7 +77,29 @@ async fn a_call_that_is_never_answered_is_given_up_and_asked_for_again() {
     app.finish().await;
 }
 
-/// A key older than 23 hours is never sent again: Stripe has forgotten it, and would do everything once more.
+/// Stripe's clock may be behind ours: what it lists since a moment is requested with a margin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intent_is_found_again_when_the_clock_of_stripe_is_behind_ours() {
+    let app = TestApp::start().await;
+    app.clock.advance(TimeDelta::seconds(20));
+    let lost = json!({ "event": "*", "drop": true });
+    app.stripe.control("webhook_faults", lost).await;
+    let fault =
+        json!({ "operation": "payment_intents.create", "nth": 1, "outcome": "error_500_after_effect" });
+    app.stripe.fault(fault).await;
+    let (alice, wallet) = app.owner(0).await;
+    let amount = json!({ "amount": "10.00" });
+    let id = id_of(&app.deposit(&alice, &wallet, amount).await.data());
+    let waits = "SELECT stage = 'awaiting_payment' FROM wallet_transactions WHERE id = $1";
+    app.hurry_until("the intent to be recorded", TimeDelta::seconds(5), async || {
+        app.db.value(waits, &[&uuid(&id)]).await
+    })
+    .await;
+    assert_eq!(app.stripe.effects_of(&id, "payment_intent.create").await, 1);
+    app.abandon().await;
+}
+
+/// A key older than 23 hours is never sent again: Stripe has forgotten it, and would do everything again.
 async fn a_key_grows_old(first: &str) {
     let app = TestApp::start().await;
     for operation in CREATING {
@@ -193,7 +215,7 @@ async fn after_ten_minutes_without_stripe_all_that_waited_goes_on_by_itself() {
         "an outage uses up no attempts"
     );
     app.stripe.clear_faults().await;
-    // No clock is moved any more: what still waits was brought forward.
+    // No clock is moved any more: what still waits was expedited.
     for id in &ids {
         app.completed(&alice, id).await;
     }

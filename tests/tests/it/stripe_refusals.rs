@@ -1,4 +1,4 @@
-//! What Stripe refuses stops the smallest thing it can be about: a refused key everybody, a refused account or kind of object nobody else.
+//! What Stripe refuses stops the smallest thing it can be about: a refused key stops everything, a refused account or kind of object only itself.
 
 use serde_json::{Value, json};
 use wallet_dev::stack::port;
@@ -23,7 +23,7 @@ async fn page(app: &TestApp, url: &str) -> String {
         .unwrap()
 }
 
-/// A key that Stripe does not accept: told by an alarm, a metric and readiness, and all of it is over when the key works again.
+/// A key that Stripe does not accept is reported by an alarm, a metric and readiness, and all of them clear when the key works again.
 async fn the_key_is_refused(outcome: &str) {
     let mut system = TestApp::with_workers(0).await;
     let port = port::free().unwrap().to_string();
@@ -108,7 +108,7 @@ async fn refused(app: &TestApp) -> u64 {
     app.stripe.fault_hits().await.iter().sum()
 }
 
-/// Ben's account, or what he alone needs, is refused: his withdrawal is parked with an alarm after a few tries, and nobody else notices.
+/// Ben's account, or what only he needs, is refused: his withdrawal is parked with an alarm after a few tries, and nobody else notices.
 async fn one_account_is_refused(fault: impl Fn(&str) -> Value, sent: usize, operation: &str) {
     let app = TestApp::start().await;
     let (ben, his) = app.payee(1_000).await;

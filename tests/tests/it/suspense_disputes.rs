@@ -87,7 +87,7 @@ async fn what_a_lost_dispute_leaves_of_a_payment_can_be_closed() {
     app.abandon().await;
 }
 
-/// A part of the payment is with its payer, another with the payer's bank: the rest is nobody's yet, and a person decides.
+/// A part of the payment is with its payer, another with the payer's bank: the rest belongs to nobody yet, and an operator decides.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_lost_dispute_leaves_of_a_converted_payment_is_not_closed_by_itself() {
     let mut app = TestApp::with_workers(0).await;
@@ -123,8 +123,8 @@ async fn what_a_lost_dispute_leaves_of_a_converted_payment_is_not_closed_by_itse
     app.abandon().await;
 }
 
-/// Stripe tells of a decision before it moves the money
-/// (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.funds_reinstated>): a deposit in review is not given up for that.
+/// Stripe reports a decision before it moves the money
+/// (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.funds_reinstated>): a deposit in review is not given up because of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dispute_that_is_won_before_its_money_is_back_leaves_its_deposit_in_review() {
     let mut app = TestApp::with_workers(0).await;

@@ -1,4 +1,4 @@
-//! What lies in suspense comes to an end that leaves nothing there, also when Stripe has converted the payment, or took more than was paid.
+//! What lies in suspense comes to an end that leaves nothing there, even if Stripe has converted the payment, or took more than was paid.
 
 use serde_json::json;
 use wallet_tests::app::{Leftovers, id_of, uuid};
@@ -19,13 +19,13 @@ pub(crate) async fn suspended(app: &TestApp, id: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// What the alarm about a payment that was not asked for so says now.
+/// The current message of the alarm about a payment that was not requested like this.
 pub(crate) async fn mismatch(app: &TestApp) -> String {
     let message = "SELECT message FROM alarms WHERE kind = 'payment_mismatch'";
     app.db.value(message, &[]).await
 }
 
-/// A deposit of 50.00 eur by card on an account that is paid in dollars: 54.00 usd came. Then the rate changes.
+/// A deposit of 50.00 eur by card on an account that is paid in dollars: 54.00 usd arrived. Then the rate changes.
 pub(crate) async fn converted(app: &mut TestApp, later_rate: i64) -> (User, String, String) {
     converted_by(app, "pm_card_visa", later_rate).await
 }
@@ -51,7 +51,7 @@ async fn refunded_at_stripe(app: &TestApp, deposit: &str, amount: Option<i64>) {
     app.stripe.control("refunds", what).await;
 }
 
-/// The deposit has failed, nothing lies in suspense, nobody is called, and what Stripe holds is what the books say.
+/// The deposit has failed, nothing lies in suspense, no alarm is open, and what Stripe holds is what the ledger says.
 async fn assert_ended(app: &TestApp, ada: &User, id: &str) {
     app.failed(ada, id).await;
     app.at_rest().await;
@@ -294,7 +294,7 @@ async fn refunds_all(app: &TestApp, id: &str) {
     .await;
 }
 
-/// The refund of an earlier decision has done its work; what lies there again is another one's.
+/// The refund of an earlier decision is finished; what lies there again belongs to another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_decision_to_return_says_that_nothing_is_left_or_returns_it() {
     let mut app = TestApp::with_workers(0).await;
@@ -335,7 +335,7 @@ async fn a_second_decision_to_return_says_that_nothing_is_left_or_returns_it() {
     app.abandon().await;
 }
 
-/// Events come in no order (<https://docs.stripe.com/webhooks#event-ordering>): a later look at a converted payment in review finds what was found before.
+/// Events come in no order (<https://docs.stripe.com/webhooks#event-ordering>): a second observation of a converted payment in review finds the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_converted_payment_in_review_is_looked_at_again_without_an_alarm() {
     let mut app = TestApp::with_workers(0).await;

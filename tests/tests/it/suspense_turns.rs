@@ -1,4 +1,4 @@
-//! What is decided about money in suspense can turn round later: a refund fails, a bank decides again, Stripe corrects itself.
+//! What is decided about money in suspense can be reversed later: a refund fails, a bank decides again, Stripe corrects itself.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -9,7 +9,7 @@ use wallet_tests::{TestApp, User, eventually};
 use crate::deposits::paid_at_stripe;
 use crate::suspense_ends::{decided, gone, suspended};
 
-/// A deposit of so much of which something else came, in review.
+/// A deposit of so much for which another amount arrived, in review.
 async fn in_review(app: &mut TestApp, asked: &str, paid: &str, lies: &str) -> (User, String, String, String) {
     // Else its own intent might be made first, and then the payment is not its.
     app.start_worker_with(&[("WORKER_QUEUES", "webhooks")]);
@@ -32,7 +32,7 @@ async fn in_review(app: &mut TestApp, asked: &str, paid: &str, lies: &str) -> (U
     (ada, wallet, id, intent)
 }
 
-/// The answer to the refund is lost, and its webhook books it. The call is asked about all the same: else nobody would know later that the refund
+/// The answer to the refund is lost, and its webhook books it. The call is still repeated: otherwise it would not be known later that the refund
 /// that fails is the one that was decided (<https://docs.stripe.com/refunds#failed-refunds>).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_return_whose_answer_was_lost_lies_in_suspense_again_when_it_fails() {
@@ -70,8 +70,8 @@ async fn a_return_whose_answer_was_lost_lies_in_suspense_again_when_it_fails() {
     app.abandon().await;
 }
 
-/// A dispute was lost while its payment was in review, and what was left was credited. Told of again it changes nothing; turned round
-/// (<https://docs.stripe.com/disputes/how-disputes-work>), what comes back is the wallet's, and what goes once more is taken from it.
+/// A dispute was lost while its payment was in review, and what was left was credited. Reported again it changes nothing; when it is reversed
+/// (<https://docs.stripe.com/disputes/how-disputes-work>), what comes back is the wallet's, and what is taken again is taken from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dispute_took_in_review_is_the_wallets_when_it_comes_back_after_the_credit() {
     let mut app = TestApp::with_workers(0).await;
@@ -118,7 +118,7 @@ async fn what_a_dispute_took_in_review_is_the_wallets_when_it_comes_back_after_t
     app.abandon().await;
 }
 
-/// What a dispute gave back beyond what it took is nobody's: Stripe takes it back, or it is the platform's when an operator says so. The wallet pays
+/// What a dispute returned beyond what it took belongs to nobody: Stripe takes it back, or an operator makes it the platform's. The wallet pays
 /// nothing of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dispute_gave_back_too_much_ends_without_the_wallet() {

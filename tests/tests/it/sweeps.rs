@@ -1,11 +1,11 @@
-//! The housekeeping's questions to Stripe keep to their budget, however many payees there are.
+//! The housekeeping's requests to Stripe keep to their budget, however many payees there are.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 use wallet_core::budget::CallBudget;
 use wallet_core::clock::Clock;
-use wallet_core::janitor::{ask_about_quiet, read_events};
+use wallet_core::janitor::{poll_quiet, read_events};
 use wallet_tests::app::id_of;
 use wallet_tests::{TestApp, eventually};
 
@@ -13,20 +13,20 @@ use wallet_tests::{TestApp, eventually};
 const BUDGET: CallBudget = CallBudget::new(20);
 const EVERY: TimeDelta = TimeDelta::seconds(5);
 
-/// Payees that were paid lately, in the table.
+/// Inserts payees that were paid lately into the table.
 async fn plant_payees(app: &TestApp, payees: i32, paid_at: DateTime<Utc>) {
     let plant = "INSERT INTO stripe_accounts (stripe_account_id, user_id, payouts_enabled, paid_at, created_at, updated_at)
                  SELECT 'acct_1planted' || n, gen_random_uuid(), true, $2, $2, $2 FROM generate_series(1, $1) AS n";
     app.db.execute(plant, &[&payees, &paid_at]).await;
 }
 
-/// One round of two workers; gives how many questions were queued, and ends them.
+/// Runs one round of two workers, returns how many polls were queued, and ends the polls.
 async fn round(app: &TestApp, budget: CallBudget, now: DateTime<Utc>) -> usize {
     let db = app.db.pool().await.clone();
     let mut queued = 0;
     for _ in 0..2 {
         queued += read_events(&db, budget, now).await.unwrap();
-        queued += ask_about_quiet(&db, budget, now).await.unwrap();
+        queued += poll_quiet(&db, budget, now).await.unwrap();
     }
     app.db
         .execute(

@@ -1,10 +1,10 @@
-//! Every table has one owner: whoever wants something written there calls it. The rules of SQL's places beside it.
+//! Every table has one owner: other code that needs a write calls it. Also the rules for the places of SQL.
 
 use std::collections::BTreeMap;
 
 use crate::layers::{files, without_tests};
 
-/// Who writes to each table: a folder or a file of the core.
+/// The owner of each table: a folder or a file of the core.
 const OWNERS: [(&str, &[&str]); 22] = [
     ("alarms", &["alarms/"]),
     ("audit_log", &["audit/"]),
@@ -35,19 +35,19 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ("revoked_sessions", &[]),
 ];
 
-/// Who may hold SQL as text beside the owners: what reads many tables at once, and the database's own affairs.
+/// What may contain SQL as text besides the owners: code that reads many tables at once, and the database's own affairs.
 const READERS: [&str; 8] = [
     "db/",
     "debts/store.rs",
     "feed/",
     "ledger/suspense.rs",
     "reconcile/",
-    "standing.rs",
+    "readiness.rs",
     "sessions.rs",
     "verify/",
 ];
 
-/// The product's files without comments and tests, by their path below `core/src`, or whole when they are none of the core.
+/// The product's files without comments and tests, by their path below `core/src`, or the whole path if they are not in the core.
 fn code() -> BTreeMap<String, String> {
     ["core/src", "api/src", "worker/src"]
         .into_iter()

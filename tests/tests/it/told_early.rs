@@ -1,4 +1,4 @@
-//! Stripe tells of what became of money before anything is recorded of the object that moved it: events come in no order
+//! Stripe reports a change of money before anything is recorded of the object that moved it: events come in no order
 //! (<https://docs.stripe.com/webhooks#event-ordering>), and the answer to our own call may be the last to come.
 
 use chrono::TimeDelta;
@@ -9,7 +9,7 @@ use wallet_tests::{TestApp, User, eventually};
 const REFUNDED: &str = "wallet_transactions WHERE flow = 'outside_refund' AND status = 'completed'";
 const DISPUTED: &str = "wallet_transactions WHERE flow = 'dispute' AND stage = 'disputed'";
 
-/// A deposit of 100.00 whose intent was made and paid at Stripe, of which nothing has come here yet: neither the answer nor the events.
+/// A deposit of 100.00 whose intent was created and paid at Stripe, of which nothing has arrived here yet: neither the answer nor the events.
 async fn paid_and_not_recorded(app: &TestApp) -> (User, String, String, String) {
     let (alice, wallet) = app.owner(0).await;
     app.stripe

@@ -1,4 +1,4 @@
-//! Transfers: many at once, in both directions, in batches with neighbours that fail.
+//! Transfers: many at once, in both directions, in batches with others that fail.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +9,7 @@ use wallet_tests::app::{Options, id_of, uuid};
 use wallet_tests::money::major;
 use wallet_tests::{Database, TestApp, User, books, eventually};
 
-/// Checks every invariant again and again until told to stop; gives how often.
+/// Checks every invariant repeatedly until it is stopped, and returns how often.
 async fn read_on(db: &Database, stop: &AtomicBool) -> usize {
     let mut rounds = 0;
     while !stop.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Creating calls that no job makes: a person waits for them, and their rows are the only memory of them.
+//! Creating calls that no job makes: a person waits for them, and their rows are the only record of them.
 
 use std::ffi::OsString;
 
@@ -15,7 +15,7 @@ use wallet_core::money::Currency;
 use wallet_core::stripe::{CallError, CreateAccount, ErrorClass, StripeCalls};
 use wallet_tests::TestApp;
 
-/// Calls as a process of its own would make them.
+/// The calls of another process.
 async fn calls(app: &TestApp) -> StripeCalls {
     let config = WorkerConfig::read(&|name: &str| app.variables.get(name).map(OsString::from)).unwrap();
     let db = app.db.pool().await.clone();
@@ -145,7 +145,7 @@ async fn a_claimed_call_still_needs_its_claim() {
     app.finish().await;
 }
 
-/// A job that somebody holds, or has held; its lease ends in so many seconds, or there is none.
+/// A job that a worker holds, or has held; its lease ends in so many seconds, or there is none.
 async fn job(app: &TestApp, lease: Option<f64>) -> JobId {
     let plant = "INSERT INTO jobs (queue, kind, unique_key, run_at, created_at, fence, lease_until, lease_owner)
                  VALUES ('maintenance', 'of_tomorrow', gen_random_uuid()::text, now(), now(), 7, clock_timestamp() + make_interval(secs => $1), 'test')

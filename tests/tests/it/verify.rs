@@ -1,4 +1,4 @@
-//! The invariants find what violates them: every check has something planted that it, and whoever else should, finds.
+//! The invariants find what violates them: for every check a violation is planted, which it and the other checks that should find it do find.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use wallet_core::verify::{self, Scope, Window};
 use wallet_tests::app::{id_of, uuid};
 use wallet_tests::{Database, TestApp, programs};
 
-/// Only what takes a minute of waiting has nothing planted.
+/// Only checks that need a minute of waiting have no planted violation.
 const NOT_PLANTED: &str = "I22 sessions";
 
-/// What is done behind the system's back, and which checks must find it: these and no others.
+/// What is changed behind the system's back, and which checks must find it: these and no others.
 const PLANTED: &[(&str, &str, &[&str])] = &[
     (
         "an entry is changed",

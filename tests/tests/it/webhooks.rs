@@ -1,4 +1,4 @@
-//! Stripe's events: early, late, twice, in any order, or not to be understood.
+//! Stripe's events: early, late, twice, in any order, or not understood.
 
 use futures::future::join_all;
 use serde_json::{Value, json};

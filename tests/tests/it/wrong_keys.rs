@@ -1,4 +1,4 @@
-//! A program whose wrapping keys are not those of its database does not begin; one that lacks the keys of some persons says so.
+//! A program whose wrapping keys are not those of its database does not begin; one that lacks the keys of some people reports it.
 
 use serde_json::json;
 use wallet_dev::stack::port;
@@ -25,7 +25,7 @@ async fn fingerprint(app: &TestApp) -> String {
         .await
 }
 
-/// Starts a program that is to be refused.
+/// Starts a program that must be refused.
 async fn is_refused(program: &str, variables: &Variables, needed: &str) {
     let ended = run(program, &[], variables).await;
     assert_eq!(ended.code, Some(78), "{program}: {ended:?}");
@@ -71,7 +71,7 @@ async fn no_program_begins_with_keys_that_open_nothing() {
     app.abandon().await;
 }
 
-/// Starts both programs; both become ready. Gives what the worker has logged.
+/// Starts both programs, which become ready, and returns what the worker has logged.
 async fn begins(app: &TestApp, variables: &Variables) -> String {
     let mut log = String::new();
     for (program, name) in [("wallet-api", "PORT"), ("wallet-worker", "METRICS_PORT")] {
@@ -172,7 +172,7 @@ async fn a_key_that_goes_missing_while_a_worker_runs_is_told_once_until_it_is_ne
     app.abandon().await;
 }
 
-/// During a rotation workers may have different keys: one goes on telling of what the other does not lack, by one alarm and not by a row each time.
+/// During a rotation workers may have different keys: one keeps reporting a key that the other has, by one alarm and not by a row each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_with_different_keys_keep_one_alarm_between_them() {
     let mut app = with_data_keys().await;

@@ -1,4 +1,4 @@
-//! Checking the books by itself: what changed lately every minute, everything and against Stripe once a day. Of all workers one does it.
+//! The scheduled checks: recent changes every minute; everything, and the ledger against Stripe, once a day. One of all workers makes each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use wallet_core::verify::{self, Finding, Scheduled, Scope, Verified, Window};
 
 use crate::worker::Worker;
 
-/// How often it is looked whether a check is due.
+/// The interval at which due checks are looked for.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often a comparison with Stripe that is under way says so; others begin it again after half an hour of silence.
+/// How often a running comparison with Stripe marks its progress; after half an hour without a mark, another worker begins it again.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
-/// Violations told in an alarm.
-const TOLD: u32 = 5;
-/// Unexplained differences told by alarms of their own.
+/// The number of violations that an alarm names.
+const NAMED_VIOLATIONS: u32 = 5;
+/// The maximum number of unexplained differences that get an alarm each.
 const MOST_DIFFERENCES: usize = 50;
-/// How long money must be gone from the platform's balance without a booking before money-out is stopped: a dispute or a refund moves
-/// money before it is told of, and the list of events is read once a minute.
+/// How long money must be missing from the platform's balance without a booking before money-out is stopped:
+/// a dispute or a refund moves money before it is reported, and the list of events is read once a minute.
 const TAKEN_FOR: TimeDelta = TimeDelta::seconds(60);
-/// How often in a row a check fails before an alarm tells that it cannot be made.
+/// The number of failures in a row after which an alarm says that a check cannot be made.
 const FAILURES_TOLD: u32 = 3;
 
-/// Works until `shutdown`. Whatever is under way then only reads, or is begun again by another worker.
+/// Works until `shutdown`. A check that is interrupted only reads, or is begun again by another worker.
 pub(crate) async fn run(worker: Arc<Worker>, config: ChecksConfig, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = check(&worker, &config) => {}
-        // It may take an hour; the others must not wait for it.
+        // This may take an hour; the others must not wait for it.
         () = compare(&worker, &config) => {}
-        // Whether money was taken must not wait for the books to be read.
+        // Whether money was taken must not wait for the database to be checked.
         () = keep_backed(&worker, &config) => {}
     }
 }
@@ -79,13 +79,13 @@ async fn round(worker: &Worker, config: &ChecksConfig, failures: &mut Failures) 
     }
 }
 
-/// How often in a row each check could not be made.
+/// How often in a row each check failed.
 #[derive(Default)]
 struct Failures(BTreeMap<&'static str, u32>);
 
 impl Failures {
-    /// Takes whether a check was made, or why it could not be. One that fails again and again raises an alarm: what is not checked is not
-    /// known to hold.
+    /// Notes whether a check was made, or why it could not be. A check that keeps failing raises an alarm: an
+    /// invariant that is not checked is not known to hold.
     async fn note(&mut self, worker: &Worker, what: Scheduled, done: Result<bool, String>) {
         let name = what.as_str();
         let failed = self.0.entry(name).or_default();
@@ -104,7 +104,7 @@ impl Failures {
                 raise_not_made(worker, name, &error).await
             }
         };
-        // PostgreSQL itself may be what is away; then readiness tells, and the next failure tries again.
+        // PostgreSQL itself may be away: readiness reports that, and the next failure tries again.
         if let Err(error) = told {
             tracing::debug!(error = %chain(&error), "an alarm could not be written");
         }
@@ -126,7 +126,7 @@ async fn close_not_made(worker: &Worker, name: &str) -> Result<(), DbError> {
         .map(drop)
 }
 
-/// Takes a check that is due. While nobody knows whether one is, because PostgreSQL is away, none has failed.
+/// Claims a check if it is due. While PostgreSQL is away, this is unknown and counts as no failure of the check.
 async fn begin(worker: &Worker, what: Scheduled, every: TimeDelta) -> Option<Window> {
     match verify::begin(&worker.db, what, every, worker.clock.now()).await {
         Ok(window) => window,
@@ -137,7 +137,7 @@ async fn begin(worker: &Worker, what: Scheduled, every: TimeDelta) -> Option<Win
     }
 }
 
-/// Compares the books with Stripe, when that is due.
+/// Compares the ledger with Stripe, if that is due.
 async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<bool, ReconcileError> {
     let now = worker.clock.now();
     let Some(every) = config.reconcile else {
@@ -154,7 +154,7 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
         found = reconcile::reconcile(&worker.db, &worker.calls, budget, &actor, since, now, |_| {}) => found?,
         () = keep_begun(worker) => return Ok(false),
     };
-    tell_differences(worker, &found).await?;
+    report_differences(worker, &found).await?;
     before.retain(|alarm| !found.may_still_differ(&alarm.subject));
     close_settled(worker, &before).await?;
     if config.stops_on_differences && !found.is_quiet() {
@@ -171,7 +171,7 @@ async fn compare_with_stripe(worker: &Worker, config: &ChecksConfig) -> Result<b
     Ok(true)
 }
 
-/// Tells the others, for as long as the comparison takes, that it is under way.
+/// Marks the comparison as under way for the other workers, for as long as it takes.
 async fn keep_begun(worker: &Worker) {
     loop {
         tokio::time::sleep(KEEP_EVERY).await;
@@ -181,7 +181,7 @@ async fn keep_begun(worker: &Worker) {
     }
 }
 
-/// Asks whether Stripe holds what the wallets hold, when that is due.
+/// Checks whether Stripe holds what the wallets hold, if that is due.
 async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, ReconcileError> {
     let Some(every) = config.backing else {
         return Ok(false);
@@ -242,12 +242,12 @@ async fn check_backing(worker: &Worker, config: &ChecksConfig) -> Result<bool, R
     Ok(true)
 }
 
-/// The open alarms of a kind, before a check that may find them settled.
+/// Returns the open alarms of a kind, before a check that may find them settled.
 async fn open_alarms(worker: &Worker, kind: AlarmKind) -> Result<Vec<OpenAlarm>, DbError> {
     alarms::open_of(&mut *worker.db.conn().await?, kind).await
 }
 
-/// Closes what the check has not found any more, nor anybody else since it began.
+/// Closes the alarms that neither this check nor any other process has raised again since the check began.
 async fn close_settled(worker: &Worker, before: &[OpenAlarm]) -> Result<(), DbError> {
     let conn = &mut worker.db.conn().await?;
     for alarm in before {
@@ -256,7 +256,7 @@ async fn close_settled(worker: &Worker, before: &[OpenAlarm]) -> Result<(), DbEr
     Ok(())
 }
 
-async fn tell_differences(worker: &Worker, found: &Reconciliation) -> Result<(), DbError> {
+async fn report_differences(worker: &Worker, found: &Reconciliation) -> Result<(), DbError> {
     let now = worker.clock.now();
     let conn = &mut worker.db.conn().await?;
     for difference in found.alarming().take(MOST_DIFFERENCES) {
@@ -300,7 +300,7 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
         Scope::Quick(window)
     };
     let before = open_alarms(worker, AlarmKind::InvariantViolated).await?;
-    let verified = verify::verify(&worker.db, scope, TOLD, |_, _| {}).await?;
+    let verified = verify::verify(&worker.db, scope, NAMED_VIOLATIONS, |_, _| {}).await?;
     tell(worker, &verified).await?;
     if config.stops_on_violations && verified.risks_money() {
         let violated: Vec<&str> = verified
@@ -310,7 +310,7 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
             .collect();
         stop_money_out(worker, &format!("violated: {}", violated.join(", "))).await?;
     }
-    // After money-out was stopped: to look at what was told before may take long.
+    // This comes after money-out was stopped, since rechecking earlier alarms may take long.
     if is_complete {
         close_settled(worker, &before).await?;
     } else {
@@ -328,8 +328,8 @@ async fn check_books(worker: &Worker, config: &ChecksConfig, what: Scheduled) ->
     Ok(true)
 }
 
-/// Closes the alarms about invariants that hold again. A quick check looks only at what has changed, so that what it does not find may be so
-/// all the same: each is looked at whole. One that takes too long for that is left to the complete set.
+/// Closes the alarms about invariants that hold again. A quick check reads only what has changed, so a violation that it does
+/// not find may persist: each such invariant is checked in full. One that takes too long for that is left to the complete check.
 async fn close_mended(worker: &Worker, before: &[OpenAlarm], verified: &Verified) {
     for alarm in before {
         if verified
@@ -341,7 +341,7 @@ async fn close_mended(worker: &Worker, before: &[OpenAlarm], verified: &Verified
         let Some(check) = verify::all().find(|check| check.name == alarm.subject) else {
             continue;
         };
-        let closed = match verify::verify_one(&worker.db, check, TOLD).await {
+        let closed = match verify::verify_one(&worker.db, check, NAMED_VIOLATIONS).await {
             Ok(finding) if finding.violations == 0 => {
                 close_settled(worker, std::slice::from_ref(alarm)).await
             }

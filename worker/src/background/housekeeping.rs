@@ -1,5 +1,5 @@
-//! What keeps the house in order: questions about what is quiet, partitions ahead of time, jobs that end their workers, alarms about these
-//! and about keys that are missing.
+//! Housekeeping: queues requests to Stripe about quiet transactions, makes partitions ahead of time, parks
+//! jobs that end their workers, drops old data, and raises alarms, also about missing keys.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,19 +14,19 @@ use wallet_core::error_chain::chain;
 use wallet_core::inbox;
 use wallet_core::janitor;
 use wallet_core::jobs;
-use wallet_core::standing::StandingError;
+use wallet_core::readiness::ReadinessError;
 
 use super::key_alarms::KeyAlarms;
 use crate::worker::Worker;
 
 const EVERY: Duration = Duration::from_secs(5);
-/// Partitions change by the month; looking every hour is plenty. What fails is tried again sooner.
+/// Partitions are monthly, so an hourly check is enough. After a failure it is repeated sooner.
 const BETWEEN_PARTITIONS: Duration = Duration::from_secs(3_600);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// Fewer whole months ahead than this raise an alarm.
 const LEAST_MONTHS: i64 = 2;
 
-/// Works until `shutdown`; `asks`: whether this worker serves the questions to Stripe.
+/// Works until `shutdown`; `asks`: whether this worker serves the queue of requests to Stripe.
 pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationToken) {
     let mut partitions_due = Instant::now();
     let mut key_alarms = KeyAlarms::default();
@@ -68,11 +68,11 @@ async fn tidy(worker: &Worker) -> Result<(), DbError> {
     debts::raise_alarms(&worker.db, &worker.debt_alarms, now).await
 }
 
-/// Queues the questions to Stripe that are due. Who does not serve them does not queue them.
+/// Queues the requests to Stripe that are due. Workers that do not serve them do not queue them.
 async fn ask_of_stripe(worker: &Worker) -> Result<(), DbError> {
     let now = worker.clock.now();
     let events = janitor::read_events(&worker.db, worker.call_budget, now).await?;
-    let queued = events + janitor::ask_about_quiet(&worker.db, worker.call_budget, now).await?;
+    let queued = events + janitor::poll_quiet(&worker.db, worker.call_budget, now).await?;
     if queued > 0 {
         tracing::debug!(queued, "questions to Stripe queued");
         worker.dispatcher.wake();
@@ -80,8 +80,8 @@ async fn ask_of_stripe(worker: &Worker) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Tells of keys that are needed by now and not configured here, and closes what was told of those that are configured or needed no more.
-async fn look_at_keys(worker: &Worker, key_alarms: &mut KeyAlarms) -> Result<(), StandingError> {
+/// Raises alarms about keys that are needed and not configured here, and closes those about keys that are configured or no longer needed.
+async fn look_at_keys(worker: &Worker, key_alarms: &mut KeyAlarms) -> Result<(), ReadinessError> {
     let missing = match worker.vault.covered().await? {
         Covered::Wholly => Vec::new(),
         Covered::Partly(missing) => missing,
@@ -90,7 +90,7 @@ async fn look_at_keys(worker: &Worker, key_alarms: &mut KeyAlarms) -> Result<(),
     Ok(key_alarms.keep(worker, &missing).await?)
 }
 
-/// Drops what serves no longer, a bounded number of rows each time.
+/// Drops data that is no longer needed, a bounded number of rows each time.
 async fn keep_less(worker: &Worker) -> Result<(), AcceptError> {
     let bodies = inbox::drop_bodies(&worker.db, worker.clock.now()).await?;
     let digests = accept::key_bare_digests(&worker.db, &worker.vault).await?;
@@ -106,7 +106,7 @@ async fn keep_less(worker: &Worker) -> Result<(), AcceptError> {
 
 async fn keep_partitions(worker: &Worker) -> Result<(), DbError> {
     let now = worker.clock.now();
-    // Whether or not they can be made: what counts is how many there are.
+    // The result is checked below: what counts is how many partitions exist, whether or not this succeeded.
     let made = db::ensure_partitions(&worker.db, now).await;
     let months = db::months_ahead(&worker.db, now).await?;
     let conn = &mut worker.db.conn().await?;

@@ -1,7 +1,7 @@
-//! The alarms about encryption keys that data keys are under and that some program does not have.
+//! The alarms about encryption keys under which data keys are wrapped and that some program does not have.
 //!
-//! Workers may have different keys for a while. One that has the key closes the alarm, unless another one goes on telling of it: then the alarm
-//! stays open until nobody has told of it for some time.
+//! Workers may have different keys for a while. A worker that has the key closes the alarm, unless another
+//! one keeps raising it: then the alarm stays open until nobody has raised it for some time.
 
 use std::collections::HashMap;
 
@@ -9,36 +9,36 @@ use chrono::{DateTime, TimeDelta, Utc};
 use wallet_core::alarms::{self, AlarmKind, OpenAlarm};
 use wallet_core::crypto::Fingerprint;
 use wallet_core::db::{DbError, in_transaction};
-use wallet_core::standing;
+use wallet_core::readiness;
 
 use crate::worker::Worker;
 
-/// How often a worker that lacks a key tells of it again.
-const TOLD_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(60);
-/// An alarm that was told of again is over when nobody has for so long.
+/// How often a worker that lacks a key raises its alarm again.
+const REPORT_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(60);
+/// An alarm that was raised repeatedly is over after this long without being raised.
 const QUIET: TimeDelta = TimeDelta::seconds(150);
-/// An alarm that was closed a shorter time ago is the same one.
+/// An alarm that was closed less than this ago is reopened rather than raised as a new one.
 const SAME_WITHIN: TimeDelta = TimeDelta::hours(24);
 
-/// What this worker knows of the alarms.
+/// What this worker knows about the alarms.
 #[derive(Debug, Default)]
 pub(crate) struct KeyAlarms {
-    /// When it has told of a key that it lacks.
+    /// When this worker last raised the alarm of each key that it lacks.
     told: HashMap<String, DateTime<Utc>>,
-    /// How often others had told of a key, and since when it is not more often.
+    /// How often the alarm of a key had been raised, and since when that count is unchanged.
     heard: HashMap<String, (i32, DateTime<Utc>)>,
 }
 
 impl KeyAlarms {
-    /// Tells of each key that is needed and not configured here, and closes the alarms that are over.
+    /// Raises an alarm for each key that is needed and not configured here, and closes the alarms that are over.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// If the database cannot be reached.
     pub(crate) async fn keep(&mut self, worker: &Worker, missing: &[Fingerprint]) -> Result<(), DbError> {
         let now = worker.clock.now();
         let is_missing = |subject: &str| missing.iter().any(|key| key.as_str() == subject);
         self.told.retain(|subject, _| is_missing(subject));
-        // Given back before the transactions below take one.
+        // This connection is returned before the transactions below take one.
         let mut conn = worker.db.conn().await?;
         let open = alarms::open_of(&mut conn, AlarmKind::EncryptionKeyMissing).await?;
         self.heard
@@ -53,7 +53,7 @@ impl KeyAlarms {
             let subject = key.as_str();
             let is_open = open.iter().any(|alarm| alarm.subject == subject);
             let told = self.told.get(subject);
-            if is_open && told.is_some_and(|told| now - *told < TOLD_AGAIN_AFTER) {
+            if is_open && told.is_some_and(|told| now - *told < REPORT_AGAIN_AFTER) {
                 continue;
             }
             let is_another_s = is_open && told.is_none();
@@ -61,7 +61,7 @@ impl KeyAlarms {
             if is_another_s {
                 continue;
             }
-            let message = standing::half_done(std::slice::from_ref(key));
+            let message = readiness::half_done(std::slice::from_ref(key));
             in_transaction!(worker.db, conn => {
                 alarms::reopen(conn, AlarmKind::EncryptionKeyMissing, subject, now - SAME_WITHIN).await?;
                 alarms::raise(conn, AlarmKind::EncryptionKeyMissing, subject, &message, now).await
@@ -70,7 +70,7 @@ impl KeyAlarms {
         Ok(())
     }
 
-    /// Of an alarm about a key that is configured here, whether nobody tells of it any more.
+    /// Whether an alarm about a key that is configured here is over because nobody raises it any more.
     fn is_over(&mut self, alarm: &OpenAlarm, now: DateTime<Utc>) -> bool {
         let heard = self
             .heard

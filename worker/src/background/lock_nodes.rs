@@ -1,4 +1,4 @@
-//! Whether enough lock nodes can be written to: without a majority no wallet can be locked, and all money waits.
+//! Watches whether enough lock nodes can be written to: without a majority no wallet can be locked, and all money waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use wallet_core::error_chain::chain;
 use crate::metrics::LOCK_NODES_UP;
 use crate::worker::Worker;
 
-/// How often it is looked at.
+/// The check interval.
 const EVERY: Duration = Duration::from_secs(1);
-/// A majority that was missed for less than this is not told: nodes are started again one after the other.
-const TOLD_AFTER: Duration = Duration::from_secs(5);
-/// It is told again, in case somebody has closed the alarm, or a worker that sees it otherwise.
-const TOLD_AGAIN: Duration = Duration::from_secs(30);
+/// A majority lost for less than this raises no alarm: nodes are restarted one after the other.
+const ALARM_AFTER: Duration = Duration::from_secs(5);
+/// The interval at which the alarm is raised again, in case a person closed it, or a worker that still has the majority.
+const ALARM_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// The subject of the alarm: there is one set of nodes.
 const NODES: &str = "lock nodes";
 
-/// Looks, until `shutdown`.
+/// Checks the nodes until `shutdown`.
 pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
     let mut watch = Watch::default();
     while !shutdown.is_cancelled() {
-        if let Err(error) = watch.look(&worker).await {
+        if let Err(error) = watch.check(&worker).await {
             tracing::debug!(error = %chain(&error), "an alarm about the lock nodes could not be written");
         }
         tokio::select! {
@@ -39,12 +39,12 @@ pub(crate) async fn run(worker: Arc<Worker>, shutdown: CancellationToken) {
 struct Watch {
     lost_since: Option<Instant>,
     told: Option<Instant>,
-    /// Whether an alarm that an earlier life has left was looked after.
+    /// Whether an alarm that an earlier run of the worker may have left was closed.
     has_closed: bool,
 }
 
 impl Watch {
-    async fn look(&mut self, worker: &Worker) -> Result<(), DbError> {
+    async fn check(&mut self, worker: &Worker) -> Result<(), DbError> {
         let up = worker.locks.nodes_up();
         metrics::gauge!(LOCK_NODES_UP).set(u32::try_from(up).unwrap_or(u32::MAX));
         let now = Instant::now();
@@ -58,8 +58,8 @@ impl Watch {
             return Ok(());
         }
         let since = *self.lost_since.get_or_insert(now);
-        let is_due = self.told.is_none_or(|told| now - told >= TOLD_AGAIN);
-        if now - since >= TOLD_AFTER && is_due {
+        let is_due = self.told.is_none_or(|told| now - told >= ALARM_AGAIN_AFTER);
+        if now - since >= ALARM_AFTER && is_due {
             let (needed, nodes) = worker.locks.needed_of();
             let message = format!(
                 "{up} of {nodes} lock nodes (REDLOCK_URLS) can be written to and {needed} are needed: no wallet can be locked, and all money \

@@ -1,4 +1,4 @@
-//! What a worker does beside its jobs, each by a task of its own.
+//! What a worker does besides its jobs, each by a task of its own.
 
 pub(crate) mod checks;
 pub(crate) mod housekeeping;

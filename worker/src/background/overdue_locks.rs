@@ -1,7 +1,7 @@
-//! Wallets whose lock somebody else holds for longer than any worker may: after that their waiting is told.
+//! Watches wallets whose lock another holder has for longer than any worker may, and raises alarms about them.
 //!
-//! Their money goes on waiting, because whoever set the lock may have had a reason; but its owner reads so, and an operator gets an alarm with
-//! the name of the key and its holder, and frees it by `wallet-worker locks free`.
+//! The wallet's money continues to wait, because the lock may have been set for a reason. But its owner is notified, and
+//! an operator gets an alarm with the name of the key and its holder, and can free it with `wallet-worker locks free`.
 
 use std::time::Duration;
 
@@ -15,31 +15,31 @@ use wallet_core::locks::{Holder, KeySeen, WalletLocks};
 
 use crate::worker::Worker;
 
-/// How often those that are overdue are looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The interval between two checks of the suspect locks.
+const CHECK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Looks at what has been locked for too long, until `shutdown`.
+/// Checks the wallets that have been locked for too long, until `shutdown`.
 pub(crate) async fn run(worker: std::sync::Arc<Worker>, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        for (wallet, since, is_told) in worker.waits.suspects() {
-            if let Err(error) = look(&worker, wallet, since, is_told).await {
+        for (wallet, since, is_reported) in worker.waits.suspects() {
+            if let Err(error) = check(&worker, wallet, since, is_reported).await {
                 tracing::warn!(%wallet, error = %chain(&error), "an alarm about a lock could not be written");
             }
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = tokio::time::sleep(CHECK_AGAIN) => {}
         }
     }
 }
 
-async fn look(
+async fn check(
     worker: &Worker,
     wallet: WalletId,
     since: DateTime<Utc>,
     was_told: bool,
 ) -> Result<(), DbError> {
-    let seen = worker.locks.look(wallet).await;
+    let seen = worker.locks.inspect(wallet).await;
     let now = worker.clock.now();
     let ttl = worker.locks.ttl();
     let key = WalletLocks::key(wallet);
@@ -54,7 +54,7 @@ async fn look(
         .iter()
         .max_by_key(|holder| holder.expires_in.unwrap_or(Duration::MAX));
     let Some(holder) = longest else {
-        // A node that does not answer may still hold it.
+        // A node that does not answer may still hold the key.
         if was_told && seen.iter().all(|seen| *seen == KeySeen::Free) {
             alarms::close(&mut *worker.db.conn().await?, AlarmKind::LockOverdue, &key, now).await?;
             worker.waits.set_told(wallet, false);
@@ -68,13 +68,13 @@ async fn look(
         || "without an expiry".to_owned(),
         |left| format!("for another {} s", left.as_secs()),
     );
-    // One that looks like a worker's own is freed only by whoever insists.
+    // A lock that could be a worker's own is freed only if the operator insists with `--held`.
     let held_too = if holder.is_unlawful(ttl) { "" } else { " --held" };
     let message = format!(
         "{key} is held by \"{}\" {expiry} on {} of {} lock nodes; the wallet's money has waited since {}; \
          `wallet-worker locks free {wallet}{held_too} --reason …` frees it",
         holder.value,
-        // A worker of ours may hold the others at this moment, in vain.
+        // Another worker may hold the remaining nodes at this moment, in vain.
         held.iter().filter(|other| other.value == holder.value).count(),
         seen.len(),
         since.format("%Y-%m-%d %H:%M:%S UTC")

@@ -1,7 +1,7 @@
-//! What Stripe says about the platform itself: whether it accepts our key, and whether it pays the platform out by a schedule of its own.
+//! Watches what Stripe shows about the platform itself: whether it accepts our key, and whether it pays the platform out by a schedule of its own.
 //!
-//! A refused key is everybody's, so it is told within seconds, and taken back when the key works again. A schedule sends users' money to the
-//! platform's bank, so only `manual` is quiet (<https://docs.stripe.com/payouts#payout-schedule>: new accounts are paid out daily).
+//! A refused key concerns every program, so its alarm is raised within seconds and closed when the key works again. A schedule sends users' money
+//! to the platform's bank, so only `manual` raises no alarm (<https://docs.stripe.com/payouts#payout-schedule>: new accounts are paid out daily).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,18 +17,18 @@ use wallet_core::stripe::{Account, CallError, Lane};
 use crate::metrics::KEY_REFUSED;
 use crate::worker::Worker;
 
-/// How often it is looked whether a call was refused for the key.
+/// How often refusals of the key are checked for.
 const EVERY: Duration = Duration::from_millis(500);
-/// Between two questions while the key is refused: nobody else may have anything to ask.
+/// The pause between two requests while the key is refused: no other request may be due.
 const WHEN_REFUSED: Duration = Duration::from_secs(2);
-/// Between two questions otherwise: a key that is revoked while nothing happens is noticed too.
+/// The pause between two requests otherwise, so that a key revoked during a quiet time is noticed too.
 const OTHERWISE: Duration = Duration::from_secs(30);
 /// The subject of the alarms: there is one key, and one platform.
 const PLATFORM: &str = "platform";
 /// The schedule that pays nothing out.
 const MANUAL: &str = "manual";
 
-/// Works until `shutdown`; `asks`: whether this worker asks Stripe also while nothing is wrong.
+/// Runs until `shutdown`. With `asks`, this worker also queries Stripe while nothing is wrong.
 pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationToken) {
     let mut watch = Watch {
         told: Told::Nothing,
@@ -51,7 +51,7 @@ pub(crate) async fn run(worker: Arc<Worker>, asks: bool, shutdown: CancellationT
     watch.tell(&worker).await;
 }
 
-/// What was told last of the key.
+/// The last reported state of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Nothing,
@@ -61,20 +61,20 @@ enum Told {
 
 struct Watch {
     told: Told,
-    /// Refusals of the key that were told.
+    /// The number of the key's refusals that an alarm covers.
     refusals: u64,
-    /// The schedule that was told last.
+    /// The schedule that was reported last.
     schedule: Option<String>,
-    /// The configured currencies that were told last as ones in which Stripe does not pay the platform.
+    /// The configured currencies last reported as ones in which Stripe does not pay the platform.
     unsettled: Option<Vec<Currency>>,
     question_due: Instant,
 }
 
 impl Watch {
-    /// Asks Stripe, when that is due, something that it answers whoever has a key.
+    /// If it is due, sends Stripe a request that any valid key may make.
     async fn ask(&mut self, worker: &Worker, asks: bool) {
         let is_refused = worker.calls.breakers().key().refused_since.is_some();
-        // At its start every worker asks: a key that was changed since is told to work.
+        // Every worker asks at its start: a key may have been replaced since the alarm, and then works.
         let wants = asks || is_refused || self.told == Told::Nothing;
         if !wants || Instant::now() < self.question_due {
             return;
@@ -84,14 +84,14 @@ impl Watch {
         let question = worker.calls.client().retrieve_own_account();
         let told = match worker.calls.ask(Lane::Maintenance, question).await {
             Ok(platform) => self.accepted(worker, Some(&platform)).await,
-            // It may not be read with our key, which is accepted all the same.
+            // The key may not read the account, but it is accepted.
             Err(CallError::Stripe(error)) if error.class.proves_key() => self.accepted(worker, None).await,
             Err(_) => return,
         };
         log(told);
     }
 
-    /// Stripe has answered: an alarm of somebody whose key did not work is over.
+    /// Handles an answer of Stripe: an alarm raised by a process whose key did not work is over.
     async fn accepted(&mut self, worker: &Worker, platform: Option<&Account>) -> Result<(), DbError> {
         if self.told == Told::Nothing {
             close(worker, AlarmKind::StripeKeyRefused).await?;
@@ -99,7 +99,7 @@ impl Watch {
         }
         let schedule = platform.and_then(|platform| platform.payout_interval.clone());
         if schedule.is_some() && schedule != self.schedule {
-            tell_schedule(worker, schedule.as_deref().unwrap_or(MANUAL)).await?;
+            report_schedule(worker, schedule.as_deref().unwrap_or(MANUAL)).await?;
             self.schedule = schedule;
         }
         if let Some(platform) = platform {
@@ -108,25 +108,25 @@ impl Watch {
         Ok(())
     }
 
-    /// Compares what Stripe says of the currencies in which it pays the platform with what is configured.
+    /// Compares the currencies in which Stripe pays the platform with the configured ones.
     async fn settles(&mut self, worker: &Worker, platform: &Account) -> Result<(), DbError> {
-        let mut unsettled = worker.settlement.confirm(platform, None);
+        let mut unsettled = worker.settled_currencies.confirm(platform, None);
         if !unsettled.is_empty() {
-            // Stripe shows the bank accounts of the platform's own account to few keys; a balance is held in settled currencies alone.
+            // Few keys may read the bank accounts of the platform's own account; the balance is held in settled currencies alone.
             let question = worker.calls.client().retrieve_balance(None);
             let Ok(balance) = worker.calls.ask(Lane::Maintenance, question).await else {
                 return Ok(());
             };
-            unsettled = worker.settlement.confirm(platform, Some(&balance));
+            unsettled = worker.settled_currencies.confirm(platform, Some(&balance));
         }
         if self.unsettled.as_ref() != Some(&unsettled) {
-            tell_unsettled(worker, platform, &unsettled).await?;
+            report_unsettled(worker, platform, &unsettled).await?;
             self.unsettled = Some(unsettled);
         }
         Ok(())
     }
 
-    /// Tells what became of the key since the last time, also when it was refused only for a moment.
+    /// Reports what happened to the key since the last time, even if it was refused only for a moment.
     async fn tell(&mut self, worker: &Worker) {
         let key = worker.calls.breakers().key();
         metrics::gauge!(KEY_REFUSED).set(u8::from(key.refused_since.is_some()));
@@ -149,10 +149,10 @@ impl Watch {
     }
 }
 
-/// PostgreSQL is away when it could not be told: readiness says that, and the next look tries again.
+/// If this could not be reported, PostgreSQL is away: readiness reports that, and the next round tries again.
 fn log(told: Result<(), DbError>) {
     if let Err(error) = told {
-        tracing::debug!(error = %chain(&error), "what Stripe says about the platform could not be told");
+        tracing::debug!(error = %chain(&error), "what Stripe says about the platform could not be reported");
     }
 }
 
@@ -164,8 +164,8 @@ async fn raise_refused(worker: &Worker, since: DateTime<Utc>) -> Result<(), DbEr
     raise(worker, AlarmKind::StripeKeyRefused, &message).await
 }
 
-/// Says whether Stripe pays the platform out by itself.
-async fn tell_schedule(worker: &Worker, interval: &str) -> Result<(), DbError> {
+/// Reports whether Stripe pays the platform out by itself.
+async fn report_schedule(worker: &Worker, interval: &str) -> Result<(), DbError> {
     if interval == MANUAL {
         return close(worker, AlarmKind::PlatformPayoutSchedule).await;
     }
@@ -176,8 +176,12 @@ async fn tell_schedule(worker: &Worker, interval: &str) -> Result<(), DbError> {
     raise(worker, AlarmKind::PlatformPayoutSchedule, &message).await
 }
 
-/// Says which configured currencies Stripe converts.
-async fn tell_unsettled(worker: &Worker, platform: &Account, unsettled: &[Currency]) -> Result<(), DbError> {
+/// Reports which configured currencies Stripe converts.
+async fn report_unsettled(
+    worker: &Worker,
+    platform: &Account,
+    unsettled: &[Currency],
+) -> Result<(), DbError> {
     if unsettled.is_empty() {
         return close(worker, AlarmKind::PlatformSettlement).await;
     }

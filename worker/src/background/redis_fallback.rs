@@ -1,8 +1,8 @@
-//! Work goes on while the queue's Redis is away, or while one queue cannot be worked on there: due jobs are taken from the table and handed
-//! to the handlers of this process.
+//! The Redis fallback: while the queue's Redis is away, or one queue cannot be served there, due jobs are
+//! taken from the table and passed to the handlers of this process.
 //!
-//! It is slower than Redis by the interval of the look, and as safe: a job is claimed in PostgreSQL whoever brings its id, so what Redis
-//! still has of it when it comes back is done once.
+//! This is slower than Redis by the polling interval, and as safe: a job is claimed in PostgreSQL wherever
+//! its id comes from, so a job that Redis still has when it comes back is done once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use wallet_core::db::DbError;
 use wallet_core::error_chain::chain;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, QueueName};
-use wallet_core::queue::{Carrier, ConsumerHealth, TaskHandler};
+use wallet_core::queue::{ConsumerHealth, QueueTransport, TaskHandler};
 
 use crate::worker::Worker;
 
-/// Between two looks at Redis, and at the table while it is away.
+/// The interval between two checks of Redis, and between two reads of the table while Redis is away.
 const EVERY: Duration = Duration::from_millis(250);
-/// Failures in a row that mean that it is away: one may be a connection that was lost and is made again.
+/// The failures in a row after which Redis counts as away: a single one may be a lost connection that is made again.
 const AWAY_AFTER: u32 = 2;
-/// A job that Redis was given so long ago is lost with it.
+/// A job that was dispatched to Redis this long ago counts as lost there.
 const LOST_AFTER: Duration = Duration::from_secs(2);
-/// Transfers taken at once; they are executed in batches.
+/// The maximum number of transfers taken at once; they are executed in batches.
 const MOST_TRANSFERS: usize = 500;
 
-/// One queue of this worker, and what is done with its jobs.
+/// One queue of this worker, with the handler of its jobs.
 pub(crate) struct Served {
     pub(crate) queue: QueueName,
     pub(crate) handler: TaskHandler,
@@ -51,7 +51,7 @@ impl Served {
         }
     }
 
-    /// How many jobs may be taken now.
+    /// Returns how many jobs may be taken now.
     fn room(&self) -> usize {
         match self.slots.available_permits() {
             0 => 0,
@@ -60,7 +60,7 @@ impl Served {
         }
     }
 
-    /// Has these jobs done, side by side as far as there are slots; transfers as one group.
+    /// Starts these jobs: concurrently as far as there are slots, transfers as one group.
     fn begin(&self, jobs: Vec<JobId>, running: &TaskTracker) {
         let group = if self.queue == QueueName::Transfers {
             jobs.len().max(1)
@@ -78,10 +78,10 @@ impl Served {
     }
 }
 
-/// Looks until `shutdown`, then waits for what it has begun.
+/// Works until `shutdown`, then waits for the jobs that it has started.
 pub(crate) async fn run(
     worker: Arc<Worker>,
-    carrier: Carrier,
+    transport: QueueTransport,
     served: Vec<Served>,
     shutdown: CancellationToken,
 ) {
@@ -89,7 +89,7 @@ pub(crate) async fn run(
     let mut failures = 0_u32;
     while !shutdown.is_cancelled() {
         let before = failures;
-        failures = match carrier.ping().await {
+        failures = match transport.check_writable().await {
             Ok(()) => 0,
             Err(_) => failures.saturating_add(1),
         };
@@ -105,7 +105,7 @@ pub(crate) async fn run(
             }
         }
         for queue in &served {
-            tell_put_aside(&worker, queue).await;
+            report_put_aside(&worker, queue).await;
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -116,8 +116,8 @@ pub(crate) async fn run(
     running.wait().await;
 }
 
-/// Calls a person when something lay in Redis that was no task: somebody else writes there.
-async fn tell_put_aside(worker: &Worker, served: &Served) {
+/// Raises an alarm if Redis contained something that was no task: another program writes there.
+async fn report_put_aside(worker: &Worker, served: &Served) {
     let what = served.consumer.take_put_aside();
     if what.is_empty() {
         return;
@@ -147,7 +147,7 @@ async fn take(worker: &Worker, served: &Served, running: &TaskTracker) -> Result
     if room == 0 {
         return Ok(());
     }
-    jobs::hand_over_anew(&worker.db, served.queue, LOST_AFTER).await?;
+    jobs::dispatch_again(&worker.db, served.queue, LOST_AFTER).await?;
     let limit = i64::try_from(room).unwrap_or(i64::MAX);
     let due = jobs::take_due(&worker.db, served.queue, limit, worker.clock.now()).await?;
     if !due.is_empty() {

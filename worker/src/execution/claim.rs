@@ -1,21 +1,21 @@
-//! From ids to jobs.
+//! Claims jobs by their ids.
 
 use chrono::TimeDelta;
-use wallet_core::chaos::{self, Point};
 use wallet_core::error_chain::chain;
+use wallet_core::failpoints::{self, Point};
 use wallet_core::ids::JobId;
-use wallet_core::jobs::{self, ClaimedJob, HandBack, MAX_STARTS, WaitsFor};
+use wallet_core::jobs::{self, ClaimedJob, MAX_STARTS, Reschedule, WaitsFor};
 
 use super::outcome;
 use crate::job_error::JobError;
 use crate::worker::Worker;
 
-/// Claims what may be run; parks what was started too often and leaves what a newer version understands.
+/// Claims the jobs that may run. Parks those that were started too often, and releases those that only a newer version understands.
 pub(super) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
     let claimed = match jobs::claim(&worker.db, ids, &worker.name, worker.clock.now()).await {
         Ok(claimed) => claimed,
         Err(error) => {
-            // A dispatcher hands them over again.
+            // A dispatcher dispatches them again.
             tracing::warn!(error = %chain(&error), "jobs could not be claimed");
             return Vec::new();
         }
@@ -26,11 +26,11 @@ pub(super) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
             let reason = format!("started {} times without an end", job.starts - 1);
             outcome::end(worker, &job, &JobError::Park(reason)).await;
         } else if job.kind.is_none() {
-            let back = HandBack {
+            let back = Reschedule {
                 claim: job.claim,
                 run_at: worker.clock.now() + TimeDelta::seconds(30),
             };
-            if let Err(error) = jobs::hand_back(
+            if let Err(error) = jobs::release(
                 &worker.db,
                 &[back],
                 WaitsFor::NewerVersion,
@@ -45,7 +45,7 @@ pub(super) async fn claim(worker: &Worker, ids: &[JobId]) -> Vec<ClaimedJob> {
         }
     }
     if !runnable.is_empty() {
-        chaos::reach(Point::JobsClaimed).await;
+        failpoints::reach(Point::JobsClaimed).await;
     }
     runnable
 }

@@ -1,4 +1,4 @@
-//! Renewing the leases of running jobs: one statement for all of them, by a task of its own.
+//! Renews the leases of running jobs: one statement for all of them, by a task of its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,11 +10,11 @@ use wallet_core::error_chain::chain;
 use wallet_core::ids::JobId;
 use wallet_core::jobs::{self, Claim, RENEW_EVERY};
 
-/// The claims that this process works on.
+/// The claims of the jobs that this process runs.
 #[derive(Clone)]
 pub(crate) struct Leases {
     db: Db,
-    /// For how long a claim is renewed.
+    /// The longest time for which a claim is renewed.
     longest: Duration,
     held: Arc<Mutex<HashMap<JobId, Held>>>,
 }
@@ -25,15 +25,15 @@ struct Held {
     since: Instant,
 }
 
-/// Keeps claims renewed until it is dropped, also by a panic: then the leases run out and others take over.
+/// A guard that keeps claims renewed until it is dropped, which a panic also does: then the leases run out and other workers take over.
 pub(crate) struct Kept {
     leases: Leases,
     claims: Vec<Claim>,
 }
 
 impl Leases {
-    /// Renews each claim for as long as one run may take, and no longer: a job that never yields cannot be dropped, and only a lease
-    /// that runs out lets another worker try and then park it.
+    /// Renews each claim for as long as one run may take, and no longer: a job that never yields cannot be
+    /// dropped, and only when its lease runs out can another worker try it, and then park it.
     pub(crate) fn new(db: Db, longest_run: Duration) -> Self {
         Self {
             db,
@@ -42,7 +42,7 @@ impl Leases {
         }
     }
 
-    /// Has these claims renewed while the result lives.
+    /// Keeps these claims renewed until the returned guard is dropped.
     pub(crate) fn keep(&self, claims: Vec<Claim>) -> Kept {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let since = Instant::now();
@@ -56,7 +56,7 @@ impl Leases {
         }
     }
 
-    /// What is renewed; forgets, with a line in the log, what has run for too long.
+    /// Returns the claims to renew; drops those that have run too long, with a line in the log.
     fn renewable(&self) -> Vec<Claim> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|job, held| {
@@ -73,7 +73,7 @@ impl Leases {
         held.iter().map(claim).collect()
     }
 
-    /// Renews until `shutdown`.
+    /// Renews the claims until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
@@ -86,7 +86,7 @@ impl Leases {
             }
             match jobs::renew(&self.db, &claims).await {
                 Ok(renewed) if renewed.len() < claims.len() => {
-                    // Ended a moment ago, or taken over: whatever it still writes is refused by the fence.
+                    // These ended a moment ago or were taken over: the fence refuses whatever their jobs still write.
                     tracing::debug!(
                         held = claims.len(),
                         renewed = renewed.len(),

@@ -1,5 +1,5 @@
-//! The way of a job: its ids are claimed (fence and lease), one file of `jobs` does what its kind says, and [`outcome`] ends the job when it
-//! was not ended by its own settlement. Transfers are executed many in one database transaction ([`transfers`]).
+//! The path of a job: its id is claimed (fence and lease), one module of `jobs` does the work of its kind, and [`outcome`] ends
+//! the job if its own settlement has not ended it. Many transfers are executed in one database transaction ([`transfers`]).
 
 mod claim;
 mod lease;
@@ -20,14 +20,14 @@ use crate::log_span;
 use crate::metrics::count_job;
 use crate::worker::Worker;
 
-/// What runs jobs.
+/// Executes jobs one by one.
 pub(crate) struct Executor {
     worker: Arc<Worker>,
     leases: Leases,
 }
 
 impl Executor {
-    /// Has the claims of its jobs renewed by these leases.
+    /// Makes an executor whose claims are renewed by these leases.
     pub(crate) const fn new(worker: Arc<Worker>, leases: Leases) -> Self {
         Self { worker, leases }
     }

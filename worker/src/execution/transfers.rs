@@ -1,8 +1,8 @@
-//! Transfers in batches: whatever is ready is executed in one database transaction, one commit for hundreds of transfers.
+//! Executes transfers in batches: all that are ready share one database transaction, so that hundreds of transfers take one commit.
 //!
-//! There is no waiting for more: while one batch is being written, the next one gathers. A single transfer is a batch of one.
-//! A transfer whose wallet another worker has locked, or of which anybody holds a row in PostgreSQL, joins the next batches of this worker, which come every few milliseconds: as many
-//! tries as any newcomer has, so that none starves.
+//! Nothing waits for more transfers: while one batch is being written, the next one gathers. A single transfer is a batch of one. A
+//! transfer is deferred if another worker has locked one of its wallets, or another database transaction has locked one of its rows.
+//! It joins this worker's next batches, which come every few milliseconds, and so is tried as often as a new transfer: none starves.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ use tracing::Instrument;
 use wallet_core::error_chain::chain;
 use wallet_core::flows::Command;
 use wallet_core::ids::JobId;
-use wallet_core::jobs::{self, ClaimedJob, HandBack, JobKind, WaitsFor};
+use wallet_core::jobs::{self, ClaimedJob, JobKind, Reschedule, WaitsFor};
 use wallet_core::settle::{Outcome, Step};
 
 use super::lease::{Kept, Leases};
@@ -29,24 +29,24 @@ use crate::log_span;
 use crate::metrics::count_job;
 use crate::worker::Worker;
 
-/// Most transfers in one database transaction.
+/// The maximum number of transfers in one database transaction.
 const MOST: usize = 500;
-/// Transfers of busy wallets that are kept and tried again with the next batch, the oldest first; the others are given back.
+/// The maximum number of transfers of busy wallets that are kept for the next batch, the oldest first; the others are released.
 const MOST_WAITING: usize = 64;
-/// How long one is kept.
+/// The longest that such a transfer is kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// Until those that wait are tried again when no new batch comes before: about as long as another worker's batch takes.
+/// The milliseconds after which kept transfers are tried again if no new batch comes first: about as long as another worker's batch.
 const BETWEEN_TRIES: RangeInclusive<u64> = 10..=40;
 
 type Group = (Vec<JobId>, oneshot::Sender<()>);
 
-/// Where the handlers of the transfer queue leave their groups.
+/// The handle through which the handlers of the transfer queue submit their groups.
 #[derive(Clone)]
 pub(crate) struct Batcher {
     groups: mpsc::Sender<Group>,
 }
 
-/// A transfer whose wallets somebody else has locked, or of which somebody holds a row.
+/// A transfer whose wallets another worker has locked, or of which another database transaction has locked a row.
 struct Waiting {
     job: ClaimedJob,
     since: Instant,
@@ -54,8 +54,8 @@ struct Waiting {
 }
 
 impl Batcher {
-    /// Starts the task that executes batches. From `shutdown` on nothing waits for busy wallets; the task ends when `drained` or when
-    /// every handle is gone.
+    /// Starts the task that executes batches. After `shutdown`, nothing waits for busy wallets; the task ends
+    /// when `drained` or when every handle is dropped.
     pub(crate) fn start(
         worker: Arc<Worker>,
         leases: Leases,
@@ -71,7 +71,7 @@ impl Batcher {
     pub(crate) async fn execute(&self, ids: Vec<JobId>) {
         let (done, ended) = oneshot::channel();
         if self.groups.send((ids, done)).await.is_ok() {
-            // An error means that the batch panicked: its leases run out and others take over.
+            // An error means that the batch panicked: its leases run out, and other workers take its jobs over.
             let _ = ended.await;
         }
     }
@@ -100,7 +100,7 @@ async fn gather(
             portions.push(Vec::new());
         }
         for portion in portions {
-            // A task of its own, so that a panic ends this batch and not the gathering.
+            // Each batch is a task of its own, so that a panic ends the batch and not this loop.
             let (worker, leases, shutdown) = (Arc::clone(&worker), leases.clone(), shutdown.clone());
             let waited = std::mem::take(&mut waiting);
             let running = tokio::spawn(async move {
@@ -121,18 +121,18 @@ async fn gather(
             }
         }
         for (_, done) in groups.drain(..) {
-            // Nobody waits when the consumer was restarted meanwhile.
+            // The receiver is gone if the consumer was restarted in the meantime.
             let _ = done.send(());
         }
     }
-    give_back(&worker, &waiting).await;
+    release(&worker, &waiting).await;
 }
 
 fn between_tries() -> Duration {
     Duration::from_millis(rand::rng().random_range(BETWEEN_TRIES))
 }
 
-/// Executes what can be, of these jobs and of those that waited; brings what still waits.
+/// Executes what is possible of these jobs and of those that waited; returns those that still wait.
 async fn run(
     (worker, leases): (&Worker, &Leases),
     ids: &[JobId],
@@ -175,7 +175,7 @@ async fn run(
     let (suspects, others): (Vec<_>, Vec<_>) =
         (free.iter().map(|waiting| &waiting.job)).partition(|job| job.starts > 1);
     let mut held = settle(worker, &others).await;
-    // One of these may be what ended the last worker: each alone, when the others have ended.
+    // One of these may have ended the last worker: each is settled alone, after all others.
     for suspect in suspects {
         held.extend(settle(worker, &[suspect]).await);
     }
@@ -191,12 +191,12 @@ async fn run(
         place += 1;
         !stopping && place <= MOST_WAITING && waiting.since.elapsed() < LONGEST_WAIT
     });
-    give_back(worker, &returned).await;
+    release(worker, &returned).await;
     kept
 }
 
-/// Settles a batch; if it fails as a whole, each transfer by itself, so that one cannot hold up the others. Brings the jobs of which somebody
-/// else holds a row: they have not been settled.
+/// Settles a batch; if it fails as a whole, settles each transfer by itself, so that one cannot hold up the
+/// others. Returns the jobs of which another database transaction has locked a row: they were not settled.
 async fn settle(worker: &Worker, jobs: &[&ClaimedJob]) -> HashSet<JobId> {
     let steps: Vec<Step> = jobs.iter().filter_map(|job| step(job)).collect();
     let mut held = HashSet::new();
@@ -207,7 +207,7 @@ async fn settle(worker: &Worker, jobs: &[&ClaimedJob]) -> HashSet<JobId> {
         Ok(()) => return held,
         Err(error) => error,
     };
-    // A server that is away would fail each of them in the same way; one row that is held is only one's.
+    // An unreachable server would fail each of them in the same way; a locked row concerns only one.
     let is_of_all = matches!(&error, JobError::Db(error) if error.is_transient() && !error.is_lock_timeout());
     if jobs.len() == 1 || is_of_all {
         for job in jobs {
@@ -258,52 +258,52 @@ fn step(job: &ClaimedJob) -> Option<Step> {
     ))
 }
 
-/// A transfer that waits longer than this for its wallet says so.
+/// A transfer that waits for its wallet longer than this gets a line in its timeline.
 const LONG_WAIT: TimeDelta = TimeDelta::seconds(10);
 
-/// It is given back every second: nobody looks again after this whether it has said so.
-const TOLD_WITHIN: TimeDelta = TimeDelta::seconds(3);
+/// The window for that line: a waiting transfer is released every second, and after this no line is attempted.
+const REPORTED_WITHIN: TimeDelta = TimeDelta::seconds(3);
 
-/// Gives back the transfers of wallets that somebody else has locked: soon for a fresh one, since another batch is done in
-/// milliseconds; up to every second for one that has waited long.
-async fn give_back(worker: &Worker, busy: &[Waiting]) {
+/// Releases the transfers of wallets that others have locked. A fresh one is due again soon, since another
+/// batch takes milliseconds; one that has waited long is due again within a second.
+async fn release(worker: &Worker, busy: &[Waiting]) {
     if busy.is_empty() {
         return;
     }
-    // Each reason is written with its own jobs: what a job remembers is what its owner has been told.
-    let is_told = |waiting: &&Waiting| {
+    // Each reason is written with its own jobs: what a job remembers must be what its owner reads.
+    let is_reported = |waiting: &&Waiting| {
         waiting
             .job
             .wallets
             .iter()
-            .any(|wallet| worker.waits.is_told(*wallet))
+            .any(|wallet| worker.waits.is_reported(*wallet))
     };
-    let (told, others): (Vec<&Waiting>, Vec<&Waiting>) = busy.iter().partition(is_told);
-    give_back_for(worker, &others, (WaitsFor::Lock, "waiting for the wallet's lock")).await;
-    give_back_for(worker, &told, (WaitsFor::LockOverdue, OVERDUE)).await;
+    let (told, others): (Vec<&Waiting>, Vec<&Waiting>) = busy.iter().partition(is_reported);
+    release_waiting_for(worker, &others, (WaitsFor::Lock, "waiting for the wallet's lock")).await;
+    release_waiting_for(worker, &told, (WaitsFor::LockOverdue, OVERDUE)).await;
     for Waiting { job, .. } in told {
-        outcome::tell_waiting(worker, job, WaitsFor::LockOverdue, OVERDUE).await;
+        outcome::report_waiting(worker, job, WaitsFor::LockOverdue, OVERDUE).await;
     }
 }
 
-async fn give_back_for(worker: &Worker, busy: &[&Waiting], (waits_for, reason): (WaitsFor, &str)) {
+async fn release_waiting_for(worker: &Worker, busy: &[&Waiting], (waits_for, reason): (WaitsFor, &str)) {
     if busy.is_empty() {
         return;
     }
     let now = worker.clock.now();
-    let backs: Vec<HandBack> = busy
+    let released: Vec<Reschedule> = busy
         .iter()
         .map(|Waiting { job, .. }| {
             let waited = now.signed_duration_since(job.created_at).num_milliseconds();
             let ceiling = (waited / 4).clamp(30, 1_000);
             let delay = TimeDelta::milliseconds(rand::rng().random_range(ceiling / 3..=ceiling));
-            HandBack {
+            Reschedule {
                 claim: job.claim,
                 run_at: now + delay,
             }
         })
         .collect();
-    match jobs::hand_back(&worker.db, &backs, waits_for, reason).await {
+    match jobs::release(&worker.db, &released, waits_for, reason).await {
         Ok(_) => {
             for Waiting { job, .. } in busy {
                 count_job(job.kind, "handed_back");
@@ -311,8 +311,9 @@ async fn give_back_for(worker: &Worker, busy: &[&Waiting], (waits_for, reason): 
             wake_later(worker);
             for Waiting { job, .. } in busy {
                 let waited = now - job.created_at;
-                if waited > LONG_WAIT && waited < LONG_WAIT + TOLD_WITHIN {
-                    outcome::tell_waiting(worker, job, WaitsFor::Lock, "waiting for the wallet's lock").await;
+                if waited > LONG_WAIT && waited < LONG_WAIT + REPORTED_WITHIN {
+                    outcome::report_waiting(worker, job, WaitsFor::Lock, "waiting for the wallet's lock")
+                        .await;
                 }
             }
         }
@@ -322,7 +323,7 @@ async fn give_back_for(worker: &Worker, busy: &[&Waiting], (waits_for, reason): 
     }
 }
 
-/// Has the table looked at when the first of them is due, not only at the next poll.
+/// Makes the dispatcher read the table when the first of them is due, not only at the next poll.
 fn wake_later(worker: &Worker) {
     let dispatcher = worker.dispatcher.clone();
     tokio::spawn(async move {

@@ -1,14 +1,14 @@
-//! Undoes what its owner has cancelled, if nothing irreversible has happened; what was too late is told and changes nothing.
+//! Cancels a transaction at a cancel request if nothing irreversible has happened; a request that came too late is noted and changes nothing.
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{Lane, Operation};
 use wallet_core::transactions::{Canceller, FailureReason, Flow, Stage, Transaction};
 
-use super::lost_call::adopt_what_was_sent;
+use super::restored_backup::adopt_what_was_sent;
 use super::step;
 use crate::job_error::JobError;
-use crate::observations::{Look, give_up};
+use crate::observations::{Observation, give_up};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -19,15 +19,15 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if transaction.flow == Flow::Deposit {
         return cancel_deposit(worker, job, &transaction).await;
     }
-    // What lost books have sent is adopted, and then it is too late.
+    // What was sent before a restore of the database is adopted, and then it is too late.
     adopt_what_was_sent(worker, &transaction).await?;
     let steps = [step(job, &transaction, Command::Cancel(canceller(&transaction)))];
     worker.settle_locked(&transaction.wallets(), &steps).await?;
     Ok(())
 }
 
-/// Undoes what its own job finds cancelled when it is about to send the money: nothing has left, also when it was too late at first, because an
-/// earlier try might have been taken. The job goes on, and finds how it has ended.
+/// Cancels a transaction whose own job finds the request just before it sends the money. Nothing has left, even if the request counted
+/// as too late at first because an earlier attempt might have succeeded. The job runs again and finds how the transaction ended.
 pub(super) async fn before_sending(
     worker: &Worker,
     job: &ClaimedJob,
@@ -40,7 +40,7 @@ pub(super) async fn before_sending(
     Err(JobError::Again("it was cancelled"))
 }
 
-/// A deposit's intent is cancelled at Stripe first, so that nobody can pay what is cancelled here.
+/// Cancels a deposit: its intent is cancelled at Stripe first, so that a cancelled deposit cannot be paid.
 async fn cancel_deposit(
     worker: &Worker,
     job: &ClaimedJob,
@@ -60,7 +60,7 @@ async fn cancel_deposit(
         }
         let steps = [step(job, transaction, Command::Cancel(canceller(transaction))).before_others()];
         worker.settle_locked(&transaction.wallets(), &steps).await?;
-        // Another worker may have begun to create the intent since we looked: then nothing is cancelled yet.
+        // Another worker may have begun to create the intent since this job read the transaction: then nothing is cancelled yet.
         let now = worker.transaction(job).await?;
         return match now.stage {
             Stage::Accepted | Stage::AwaitingPayment => Err(being_made),
@@ -71,10 +71,10 @@ async fn cancel_deposit(
     let client = worker.calls.client();
     let question = client.retrieve_payment_intent(intent);
     let intent = worker.calls.ask(Lane::Maintenance, question).await?;
-    give_up(&Look::unasked(worker, job), transaction, &intent, reason).await
+    give_up(&Observation::unasked(worker, job), transaction, &intent, reason).await
 }
 
-/// Who asked for it; what the version before accepted names nobody, and was asked for by its owner as a rule.
+/// Returns who requested the cancellation. A request accepted by the previous version names nobody; its owner usually made it.
 fn canceller(transaction: &Transaction) -> Canceller {
     transaction
         .cancel_request

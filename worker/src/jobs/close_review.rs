@@ -1,5 +1,5 @@
-//! Books what is left in suspense for a deposit as the platform's, as an operator has decided, once nothing of its payment can be given back: what
-//! another rate of conversion left, or what a dispute took beyond the payment.
+//! Books what is left in suspense for a deposit as the platform's, as an operator has decided, once nothing of its payment
+//! can be refunded. The rest comes from a different conversion rate, or from a dispute that took more than the payment.
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
@@ -18,7 +18,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let transaction = worker.transaction(job).await?;
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
     let payments = payments_of(worker, &transaction).await?;
-    // What a dispute gave back beyond what it took is of no payment.
+    // What a dispute returned beyond what it took belongs to no payment.
     if payments.is_empty() && transaction.flow != Flow::Dispute {
         return Err(JobError::Park(
             "no payment is known that came to lie in suspense for it".to_owned(),
@@ -27,7 +27,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     for intent in payments {
         let payment = SuspendedPayment::ask(worker, Lane::Maintenance, intent).await?;
         at_rest(worker, &transaction, &payment).await?;
-        // Of amounts in several currencies nobody here knows what is left: then the operator does.
+        // With amounts in several currencies, what is left cannot be computed: the operator's decision stands.
         if let Ok(Some(left)) = payment.left() {
             let why = format!(
                 "{left} of the payment can still be refunded: `wallet-worker review return {}`, or {} in Stripe's dashboard when it is one of several",

@@ -11,11 +11,11 @@ use crate::job_error::JobError;
 use crate::suspended_payment::SuspendedPayment;
 use crate::worker::Worker;
 
-/// Why nothing is decided about a payment yet.
+/// The reason to park while a dispute of the payment is undecided.
 pub(super) const DISPUTED: &str =
     "the payer's bank disputes the payment: its decision comes first; then requeue this job";
 
-/// The same, while money of it goes back to the payer.
+/// The reason to park while money of the payment is being returned to the payer.
 const RETURNING: &str = "a refund of the payment is under way: its end comes first; then requeue this job";
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -47,7 +47,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-/// Nothing is decided about a payment while its bank disputes it, or while money of it goes back to the payer.
+/// Checks that nothing is under way: a payment is not decided about while its bank disputes it or its money is being returned.
 pub(super) async fn at_rest(
     worker: &Worker,
     transaction: &Transaction,

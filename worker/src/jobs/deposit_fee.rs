@@ -1,8 +1,8 @@
-//! Books what Stripe kept of a deposit, and notes when the rest is available to the platform; or books what Stripe charged for a refund of one.
+//! Books what Stripe kept of a deposit, and notes when the rest is available to the platform; or books what Stripe charged for a deposit's refund.
 //!
-//! Stripe's movement is often not there yet when the payment succeeds, so the deposit is credited first and this comes after. A refund is settled
-//! by its own state in the same way, and with some contracts Stripe charges for it
-//! (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
+//! Stripe's balance movement often does not exist yet when the payment succeeds, so the deposit is credited
+//! first and its fee is booked later. A refund is likewise settled by its own state first; with some contracts
+//! Stripe charges for it (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
 
 use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::flows::Command;
@@ -25,7 +25,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let mut intents: Vec<PaymentIntentId> = transaction.stripe_payment_intent_id.iter().cloned().collect();
     if intents.is_empty() {
-        // Money in suspense whose deposit has ended without an intent of its own.
+        // The money is in suspense, and its deposit ended without an intent of its own.
         let conn = &mut worker.db.conn().await?;
         intents = transactions::external_refs_of(conn, transaction.id, RefKind::LatePayment).await?;
     }
@@ -43,7 +43,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-/// What Stripe kept of a payment.
+/// Reads what Stripe kept of a payment.
 async fn fee_of(
     worker: &Worker,
     transaction: &Transaction,
@@ -61,9 +61,9 @@ async fn fee_of(
         .ask(Lane::Maintenance, client.retrieve_charge(&charge))
         .await?;
     let movement = charge.balance_transaction.ok_or_else(not_yet)?;
-    worker.settlement.learn(charge.amount, movement.amount);
+    worker.settled_currencies.learn(charge.amount, movement.amount);
     if transaction.stage == Stage::Completed && movement.amount != transaction.amount {
-        // Since the platform's account has changed, for example: the next payments in this currency are looked at before they are credited.
+        // The platform's account may have changed, for example: the next payments in this currency are checked before they are credited.
         let message = format!(
             "a deposit of {} was credited and came to the balance as {}: what it credited cannot be paid out; set the currencies in which Stripe pays \
              the platform (Dashboard, Settings, Payouts), or STRIPE_SETTLEMENT_CURRENCIES",
@@ -83,7 +83,7 @@ async fn fee_of(
     Ok(Command::BookFee(entry(&movement)))
 }
 
-/// What Stripe charged for a refund, however the refund has ended.
+/// Books what Stripe charged for a refund, however the refund ended.
 async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) -> Result<(), JobError> {
     let Some(id) = &transaction.stripe_refund_id else {
         return worker.finish(job).await;
@@ -93,7 +93,7 @@ async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction)
         transactions::external_refs_of(conn, transaction.id, RefKind::BalanceTransaction).await?
     };
     if !booked.is_empty() {
-        // While the refund was pending.
+        // The fee was booked while the refund was pending.
         return worker.finish(job).await;
     }
     let client = worker.calls.client();
@@ -108,7 +108,7 @@ async fn of_refund(worker: &Worker, job: &ClaimedJob, transaction: &Transaction)
                 "the payment provider has not told yet what the refund took",
             ));
         }
-        // It has taken nothing yet, and its end brings another job; or it has ended without.
+        // The refund has moved nothing yet, and its end creates another job; or it ended without moving anything.
         None => return worker.finish(job).await,
     };
     let movement = worker

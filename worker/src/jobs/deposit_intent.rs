@@ -17,11 +17,11 @@ use wallet_core::wallets;
 
 use super::{INACTIVE, step};
 use crate::job_error::JobError;
-use crate::observations::{Look, apply_payment_intent};
+use crate::observations::{Observation, apply_payment_intent};
 use crate::refusal;
 use crate::worker::Worker;
 
-/// What the owner reads when their customer at Stripe is gone.
+/// What the owner reads when their customer record at Stripe is gone.
 const CUSTOMER_LOST: &str = "the payment provider has lost your customer record; a new one is made, and payment methods saved with the old one have to be added again";
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -30,7 +30,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return worker.finish(job).await;
     }
     let customer = customer_of(worker, job, transaction.user_id).await?;
-    // Stored before, it names the customer of then.
+    // A call that was stored before names the customer of that time.
     let is_repeated = worker
         .calls
         .is_prepared(Operation::PaymentIntent, transaction.id.uuid())
@@ -50,7 +50,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             let fetch =
                 async |client: &StripeClient, id: &PaymentIntentId| client.retrieve_payment_intent(id).await;
             let intent = worker.calls.read(Lane::Deposits, made, fetch).await?;
-            apply_payment_intent(&Look::unasked(worker, job), &transaction, intent).await
+            apply_payment_intent(&Observation::unasked(worker, job), &transaction, intent).await
         }
         Err(CallError::WalletInactive) => {
             let command = Command::Refuse(FailureReason::new(FailureCode::WalletInactive, INACTIVE));
@@ -61,12 +61,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             if !is_repeated {
                 forget_customer(worker, &transaction, &customer).await?;
             }
-            Err(JobError::NotYet("the customer is made anew"))
+            Err(JobError::NotYet("the customer is created again"))
         }
         Err(CallError::Stripe(mut error)) => match (error.class, error.payment_intent.take()) {
-            // The payment was tried and failed; the intent exists all the same.
+            // The payment was attempted and failed, but the intent exists.
             (ErrorClass::Declined | ErrorClass::AuthenticationRequired, Some(intent)) => {
-                apply_payment_intent(&Look::unasked(worker, job), &transaction, *intent).await
+                apply_payment_intent(&Observation::unasked(worker, job), &transaction, *intent).await
             }
             (class, None) if class.disposition() == Disposition::FailDefinite => {
                 let code = if class == ErrorClass::Declined {
@@ -87,7 +87,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
 }
 
-/// The person's customer at Stripe: one for each, however many deposits ask at once.
+/// Returns the person's customer at Stripe: one per person, however many deposits need it at once.
 async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<CustomerId, JobError> {
     let known = {
         let conn = &mut worker.db.conn().await?;
@@ -104,15 +104,15 @@ async fn customer_of(worker: &Worker, job: &ClaimedJob, user: UserId) -> Result<
     Ok(in_transaction!(worker.db, conn => wallets::record_customer(conn, user, &made.id, now).await)?)
 }
 
-/// Stripe does not know the person's customer (any more): somebody deleted it, or it is of another Stripe account. The person gets another
-/// one, once, whichever deposit comes first.
+/// Forgets the person's customer, which Stripe does not know: somebody deleted it, or it belongs to another
+/// Stripe account. The first deposit that needs one creates another, once.
 async fn forget_customer(
     worker: &Worker,
     transaction: &Transaction,
     lost: &CustomerId,
 ) -> Result<(), JobError> {
     let user = transaction.user_id;
-    // First, so that whoever finds none recorded makes another one instead of finding this one again.
+    // This comes first, so that a job that finds no recorded customer creates another one instead of finding this one again.
     worker
         .calls
         .forget(Operation::Customer, user.uuid(), lost.as_str())

@@ -1,5 +1,5 @@
-//! One file for each kind of job. A handler ends its job itself, in the transaction of its effect; an error is ended by
-//! `execution::outcome`.
+//! One module per kind of job. A handler ends its job itself, in the database transaction of its effect;
+//! after an error, `execution::outcome` ends it.
 
 mod ask_stripe;
 mod cancel;
@@ -7,12 +7,12 @@ mod close_review;
 mod credit_review;
 mod deposit_fee;
 mod deposit_intent;
-mod lost_call;
 mod page_events;
 mod payout_decision;
-mod payout_waits;
+mod payout_funds;
 mod refund_create;
 mod refund_hold;
+mod restored_backup;
 mod return_review;
 mod stripe_event;
 mod withdrawal_hold;
@@ -28,13 +28,13 @@ use wallet_core::transactions::Transaction;
 use crate::job_error::JobError;
 use crate::worker::Worker;
 
-/// Why nothing is sent for a wallet that was deactivated meanwhile.
+/// Why nothing is sent for a deactivated wallet.
 const INACTIVE: &str = "the wallet is not active";
 
-/// Why a withdrawal fails whose transfer somebody has taken back.
-const TAKEN_BACK: &str = "the money was taken back from your payout account before it was paid out";
+/// Why a withdrawal fails when its transfer was reversed by somebody else.
+const REVERSED: &str = "the money was taken back from your payout account before it was paid out";
 
-/// Does what the job's kind says.
+/// Runs the handler of the job's kind.
 pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     match job.kind {
         Some(JobKind::DepositIntent) => deposit_intent::run(worker, job).await,
@@ -64,7 +64,7 @@ pub(crate) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
 }
 
-/// A step that ends the job with its effect on the transaction.
+/// Returns a step that ends the job with its effect on the transaction.
 fn step(job: &ClaimedJob, transaction: &Transaction, command: impl Into<Command>) -> Step {
     Step::new(job.claim, transaction.id, transaction.wallets(), command)
 }

@@ -1,7 +1,7 @@
-//! Reads Stripe's list of events, of the platform or of a connected account, and stores those that no webhook brought.
+//! Reads Stripe's list of events, of the platform or of a connected account, and stores those that no webhook delivered.
 //!
-//! The list begins with the newest event. How far down a reading has come is kept in the job after each page, so that one that is
-//! interrupted goes on from there, however long the list is and however often Stripe fails.
+//! The list begins with the newest event. After each page the job records how far down the reading has come, so
+//! that an interrupted reading continues from there, however long the list is and however often Stripe fails.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use wallet_core::stripe::{
 use crate::job_error::JobError;
 use crate::worker::Worker;
 
-/// So often a refused reading of the platform's events is tried before a person is called: some minutes.
+/// The number of attempts after which a refused reading of the platform's events is parked: some minutes.
 const MOST_REFUSED: i32 = 8;
 const REFUSED: &str = "Stripe refuses to list its events";
 
@@ -26,16 +26,16 @@ struct Reading {
     v: u32,
     /// The connected account; `""` is the platform.
     account: String,
-    /// From when on the list is read.
+    /// The moment from which on the list is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<DateTime<Utc>>,
     /// The oldest event read so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     read_down_to: Option<String>,
-    /// When the newest event happened that was read.
+    /// When the newest event read so far happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest: Option<DateTime<Utc>>,
-    /// Whether a page of the list was refused since the job began: then every try counts, however far it comes.
+    /// Whether a page of the list was refused since the job began: from then on every attempt counts, even if it makes progress.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     was_refused: bool,
 }
@@ -50,8 +50,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             Err(CallError::Stripe(error)) if query.account.is_some() && is_refused(error.disposition()) => {
                 return worker.finish(job).await;
             }
-            // Of the platform's own list a refusal passes, or is about the event from which the reading went on, which Stripe no longer has: it begins
-            // anew, and whoever requeues the job does not ask from there either.
+            // A refusal of the platform's own list is temporary, or concerns the event from which the reading continued, which
+            // Stripe no longer has. So the reading starts over, and a requeued job does not continue from that event either.
             Err(CallError::Stripe(error)) if is_refused(error.disposition()) => {
                 reading.read_down_to = None;
                 reading.was_refused = true;
@@ -86,18 +86,18 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             jobs::record_progress(conn, job.claim, json!(reading)).await?
         };
         if !is_kept {
-            // Whoever has taken over goes on.
+            // Another worker has claimed the job and continues.
             return Ok(());
         }
     }
-    // An empty list is read from the same moment on the next time, however much later that is.
+    // After an empty list, the next reading starts from the same moment, however much later it is.
     if let Some(read_until) = reading.newest.or(reading.since) {
         janitor::record_reading(&mut *worker.db.conn().await?, &reading.account, read_until).await?;
     }
     worker.finish(job).await
 }
 
-/// Where the reading begins, or goes on.
+/// Returns the query with which the reading begins or continues.
 async fn first_query(worker: &Worker, reading: &mut Reading) -> Result<EventQuery, JobError> {
     let account: Option<AccountId> = match reading.account.as_str() {
         "" => None,
@@ -122,7 +122,7 @@ async fn first_query(worker: &Worker, reading: &mut Reading) -> Result<EventQuer
     })
 }
 
-/// The account is closed, no longer connected, or does not let us read its events: this time there are none.
+/// Whether the account is closed, no longer connected, or does not let us read its events: then this reading finds none.
 const fn is_refused(disposition: Disposition) -> bool {
     matches!(
         disposition,

@@ -1,5 +1,5 @@
-//! Ends a withdrawal that goes no further by itself, as an operator has decided: its payout is one that Stripe no longer shows to us, or is
-//! not made because the account does not have the money. Should Stripe show the payout by now, or have made one, that decides.
+//! Ends a withdrawal that does not finish by itself, as an operator has decided: Stripe no longer shows us its payout, or the payout
+//! is not made because the account lacks the money. If Stripe shows the payout by now, or has made one, that decides instead.
 
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, WithdrawalCommand};
@@ -8,11 +8,11 @@ use wallet_core::payees;
 use wallet_core::stripe::{CallError, CreatePayout, Lane, Operation, PayoutId, is_undecided, made};
 use wallet_core::transactions::{FailureCode, FailureReason, Stage, TimelineKind, Transaction};
 
-use super::lost_call::adopt_what_was_sent;
+use super::restored_backup::adopt_what_was_sent;
 use super::withdrawal_transfer::account_of;
-use super::{payout_waits, step};
+use super::{payout_funds, step};
 use crate::job_error::JobError;
-use crate::observations::{self, Look};
+use crate::observations::{self, Observation};
 use crate::worker::Worker;
 
 /// What an operator has found out about a payout.
@@ -20,7 +20,7 @@ use crate::worker::Worker;
 pub(super) enum Decided {
     /// The bank has the money.
     Paid,
-    /// It came back, or was never sent: the money is taken back from the account, or has been.
+    /// The payout came back or was never sent: the transfer is reversed, or has been.
     TakenBack,
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob, decided: Decided) -> 
     }
 }
 
-/// The payout waits for money. First it is made sure that it is not made any more; if it was made meanwhile, there is nothing to decide.
+/// Ends a payout that waits for money. It is first made sure that no payout can be made any more; if one was made, its state decides.
 async fn not_made(
     worker: &Worker,
     job: &ClaimedJob,
@@ -67,7 +67,7 @@ async fn not_made(
     }
     if decided == Decided::Paid {
         let account = account_of(transaction)?;
-        match payout_waits::holds_enough(worker, transaction, &account).await {
+        match payout_funds::holds_enough(worker, transaction, &account).await {
             Ok(true) => {
                 return Err(JobError::Park(format!(
                     "account {account} still has {}, so nothing shows that the bank was paid: our payout is tried again by itself, or end it as taken-back",
@@ -80,7 +80,7 @@ async fn not_made(
         }
     }
     let is_given_up = in_transaction!(worker.db, conn => {
-        // In this order: no try is counted for a job that is locked.
+        // The order matters: while the job is locked, no attempt is counted.
         let is_free = jobs::lock_at_rest(conn, id, JobKind::WithdrawalPayout).await?
             && !is_undecided(conn, Operation::Payout, id.uuid()).await?;
         if is_free {
@@ -94,13 +94,13 @@ async fn not_made(
     settle(worker, job, transaction, decided, None).await
 }
 
-/// The payout that was made by the record of our calls, also by books that are lost.
+/// Returns the payout that was made according to the record of our calls, including one found after a restore of the database.
 async fn payout_made(worker: &Worker, transaction: &Transaction) -> Result<Option<PayoutId>, JobError> {
     let conn = &mut worker.db.conn().await?;
     Ok(made::<CreatePayout>(conn, transaction.id.uuid()).await?)
 }
 
-/// Puts the payout on record, also for what becomes of it later: its state decides, and not what was found out without it.
+/// Records the payout, also for what happens to it later: its state decides, not the operator's finding without it.
 async fn on_record(
     worker: &Worker,
     job: &ClaimedJob,
@@ -111,10 +111,15 @@ async fn on_record(
     worker
         .settle(&[step(job, transaction, command).before_others()])
         .await?;
-    observations::payout(&Look::unasked(worker, job), &account_of(transaction)?, payout).await
+    observations::payout(
+        &Observation::unasked(worker, job),
+        &account_of(transaction)?,
+        payout,
+    )
+    .await
 }
 
-/// Nobody here sees how the payout ends.
+/// Ends a withdrawal whose payout we cannot see.
 async fn not_shown(
     worker: &Worker,
     job: &ClaimedJob,
@@ -128,7 +133,7 @@ async fn not_shown(
         .ok_or_else(|| JobError::Park("the withdrawal names no payout".to_owned()))?;
     let question = worker.calls.client().retrieve_payout(&account, &payout);
     match worker.calls.ask(Lane::Maintenance, question).await {
-        Ok(_) => observations::payout(&Look::unasked(worker, job), &account, &payout).await,
+        Ok(_) => observations::payout(&Observation::unasked(worker, job), &account, &payout).await,
         Err(CallError::Stripe(error)) if payees::is_gone(&error) => {
             settle(worker, job, transaction, decided, Some(payout)).await
         }

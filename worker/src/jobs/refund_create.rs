@@ -7,10 +7,10 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::{self, FailureCode, FailureReason, Stage, Transaction};
 
-use super::lost_call::adopt_what_was_sent;
+use super::restored_backup::adopt_what_was_sent;
 use super::{INACTIVE, cancel, step};
 use crate::job_error::JobError;
-use crate::observations::{self, Look, apply_refund};
+use crate::observations::{self, Observation, apply_refund};
 use crate::refusal;
 use crate::worker::Worker;
 
@@ -21,12 +21,12 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
     let intent = intent_of(worker, &transaction).await?;
     let call = refund_of(&transaction, intent.clone());
-    let look = Look::unasked(worker, job);
+    let observation = Observation::unasked(worker, job);
     match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(Made {
             answer: Some(refund), ..
-        }) => apply_refund(&look, &transaction, &refund).await,
-        Ok(Made { id, answer: None }) => observations::refund(&look, &id).await,
+        }) => apply_refund(&observation, &transaction, &refund).await,
+        Ok(Made { id, answer: None }) => observations::refund(&observation, &id).await,
         Err(CallError::CancelAsked) => cancel::before_sending(worker, job, &transaction).await,
         Err(CallError::WalletInactive) => {
             if adopt_what_was_sent(worker, &transaction).await? {
@@ -38,7 +38,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             Ok(())
         }
         Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
-            // Under a key that this database does not know, such as before it was restored, we may have made the very refund.
+            // We may have made this very refund under a key that this database does not know, for example before a restore.
             let is_too_much = matches!(error.code.as_deref(), Some(ALREADY_REFUNDED | MORE_THAN_IS_LEFT));
             if is_too_much && adopt_what_was_sent(worker, &transaction).await? {
                 return Err(JobError::Again("the refund was found at Stripe"));
@@ -58,7 +58,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     }
 }
 
-/// The call for a refund.
+/// Returns the call for a refund.
 pub(super) fn refund_of(transaction: &Transaction, payment_intent: PaymentIntentId) -> CreateRefund {
     CreateRefund {
         payment_intent,
@@ -73,19 +73,19 @@ pub(super) fn refund_of(transaction: &Transaction, payment_intent: PaymentIntent
 /// Stripe's code for a payment of which nothing is left (<https://docs.stripe.com/error-codes#charge-already-refunded>).
 const ALREADY_REFUNDED: &str = "charge_already_refunded";
 
-/// Of a refund, Stripe's code for more than is left of the payment.
+/// For a refund, Stripe's code for more than is left of the payment.
 const MORE_THAN_IS_LEFT: &str = "amount_too_large";
 
-/// What the owner reads when a part of the payment went back by another refund.
+/// What the owner reads when part of the payment was returned by another refund.
 const LESS_IS_LEFT: &str =
     "less than that is left of the payment, since part of it was refunded elsewhere; refund what is left";
 
-/// What the owner reads when the payer has the money by a dispute.
+/// What the owner reads when the payer got the money in a dispute.
 const LOST: &str =
     "the payer's bank has taken the payment back for good in a dispute; nothing is left to refund";
 
-/// Whether the payer's bank has decided for the payer, so that nobody waits for it any more. Stripe refuses a refund with the same code before
-/// and after (<https://docs.stripe.com/error-codes#charge-disputed>).
+/// Whether the payer's bank has decided for the payer, so that there is nothing to wait for. Stripe refuses a refund
+/// with the same code before and after that decision (<https://docs.stripe.com/error-codes#charge-disputed>).
 async fn is_lost(worker: &Worker, intent: &PaymentIntentId) -> Result<bool, JobError> {
     let listing = worker.calls.client().list_disputes(intent);
     let disputes = worker.calls.ask(Lane::Deposits, listing).await?;
@@ -96,7 +96,7 @@ async fn is_lost(worker: &Worker, intent: &PaymentIntentId) -> Result<bool, JobE
     Ok(is_lost && !is_open)
 }
 
-/// The payment that is refunded.
+/// Returns the payment that is refunded.
 pub(super) async fn intent_of(
     worker: &Worker,
     transaction: &Transaction,

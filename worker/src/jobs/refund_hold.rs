@@ -1,4 +1,4 @@
-//! Freezes the amount of the refund of a deposit, or fails it for want of funds or by a rule.
+//! Holds the amount of a deposit's refund, or fails the refund for lack of funds or because a rule forbids it.
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
@@ -7,7 +7,7 @@ use wallet_core::transactions::Stage;
 
 use super::step;
 use crate::job_error::JobError;
-use crate::observations::{self, Look};
+use crate::observations::{self, Observation};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
@@ -21,13 +21,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         worker.settle_locked(&transaction.wallets(), &[hold]).await?;
         return Ok(());
     };
-    // Books that are lost have made it, and its owner's wish to cancel has found that. If it fails here all the same, what has left is booked as
-    // made by others.
+    // The refund was made before the database was restored, and the owner's request to cancel has found it.
+    // If the hold fails nevertheless, the money that has left is booked as a refund made by others.
     worker
         .settle_locked(&transaction.wallets(), &[hold.before_others()])
         .await?;
     match worker.transaction(job).await?.stage {
-        Stage::Failed => observations::refund(&Look::unasked(worker, job), &made).await,
+        Stage::Failed => observations::refund(&Observation::unasked(worker, job), &made).await,
         _ => worker.finish(job).await,
     }
 }

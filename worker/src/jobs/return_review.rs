@@ -1,5 +1,5 @@
-//! Gives what lies in suspense for a deposit back to its payer, as an operator has decided: money that was not what was asked for, or that came
-//! after its deposit had ended. The refund is made by a call of ours; it is booked as every refund of such money is, by its object.
+//! Refunds what lies in suspense for a deposit to its payer, as an operator has decided: money that was not requested, or that arrived
+//! after its deposit had ended. The refund is made by a call of ours; it is booked by its Stripe object, as every refund of such money is.
 
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::ledger::{self, Suspended};
@@ -11,15 +11,15 @@ use wallet_core::transactions::{self, ExternalRef, Transaction};
 
 use super::credit_review::DISPUTED;
 use crate::job_error::JobError;
-use crate::observations::{self, Look};
+use crate::observations::{self, Observation};
 use crate::suspended_payment::{SuspendedPayment, payments_of};
 use crate::worker::Worker;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let transaction = worker.transaction(job).await?;
     let id = transaction.id.uuid();
-    // One that may have been sent is asked for again, also when a webhook has told of it and nothing lies there any more: only then is it known
-    // to be ours, should it fail later.
+    // A refund that may have been sent is requested again, even if a webhook has reported it and nothing is
+    // in suspense any more: only then is it known to be ours, should it fail later.
     let call = match worker.calls.unknown(id).await? {
         Some(call) => call,
         None => match asked_for(worker, &transaction).await? {
@@ -31,7 +31,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let refund: RefundId = match worker.calls.run(job.claim, id, call).await {
         Ok(made) => {
             if made.answer.is_none() && is_booked(worker, &made.id).await? {
-                ask_anew(worker, &transaction, &intent, &made.id).await?;
+                ask_again(worker, &transaction, &intent, &made.id).await?;
             }
             made.id
         }
@@ -44,11 +44,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         }
         Err(error) => return Err(error.into()),
     };
-    // Booked as what it is by now: on its way, arrived, or failed, of which a person is told, who decides anew.
-    observations::refund(&Look::unasked(worker, job), &refund).await
+    // Booked in its current state: under way, arrived, or failed. A failure raises an alarm, and an operator decides again.
+    observations::refund(&Observation::unasked(worker, job), &refund).await
 }
 
-/// The refund of what lies in suspense, if anything does: else it is on its way to the payer, or somebody has given it back in the dashboard meanwhile.
+/// Returns the refund of what lies in suspense. `None` if nothing does: it is being returned, or somebody refunded it in the dashboard.
 async fn asked_for(worker: &Worker, transaction: &Transaction) -> Result<Option<CreateRefund>, JobError> {
     let suspended = ledger::suspended_of(&mut *worker.db.conn().await?, transaction.id).await?;
     if suspended.is_empty() {
@@ -62,7 +62,7 @@ async fn asked_for(worker: &Worker, transaction: &Transaction) -> Result<Option<
     if !amount.is_positive() {
         return Err(nothing_left(transaction));
     }
-    // Once it may have been sent, what is left at Stripe may be less by this very refund.
+    // Once this refund may have been sent, what is left at Stripe may be less because of it.
     let is_prepared = worker
         .calls
         .is_prepared(Operation::Refund, transaction.id.uuid())
@@ -72,7 +72,7 @@ async fn asked_for(worker: &Worker, transaction: &Transaction) -> Result<Option<
     } else {
         let left = payment.left().map_err(|error| unclear(transaction, &error))?;
         let left = left.ok_or_else(|| nothing_left(transaction))?;
-        // What Stripe has converted is refunded in the currency of the payment, all of it.
+        // A converted payment is refunded in its own currency, all that is left of it.
         if left.currency() == amount.currency() {
             amount
         } else {
@@ -89,9 +89,9 @@ async fn asked_for(worker: &Worker, transaction: &Transaction) -> Result<Option<
     }))
 }
 
-/// The recorded refund has done what an earlier decision was about, and something lies there again, or still: another one is asked for, if any of
-/// the payment is left.
-async fn ask_anew(
+/// The recorded refund has done what an earlier decision was about, but money lies in suspense again, or
+/// still: another refund is requested if any of the payment is left.
+async fn ask_again(
     worker: &Worker,
     transaction: &Transaction,
     intent: &PaymentIntentId,
@@ -111,7 +111,7 @@ async fn ask_anew(
             .await?;
         return Err(JobError::Again("another refund is asked for"));
     }
-    // What another rate has left is closed with the look at the refund.
+    // What a different conversion rate left over is closed when the refund is observed.
     if payment.is_converted_from(only.amount) {
         Ok(())
     } else {
@@ -126,14 +126,14 @@ fn nothing_left(transaction: &Transaction) -> JobError {
     ))
 }
 
-/// Whether a refund is booked to its end.
+/// Whether a refund is booked completely.
 async fn is_booked(worker: &Worker, refund: &RefundId) -> Result<bool, JobError> {
     let conn = &mut worker.db.conn().await?;
     let found = transactions::find_by_external_ref(conn, &ExternalRef::Refund(refund.clone())).await?;
     Ok(found.is_some())
 }
 
-/// The payment whose money lies in suspense, and how much of it does.
+/// Returns the payment whose money lies in suspense, and the amount in suspense.
 async fn payment_of(
     worker: &Worker,
     transaction: &Transaction,
@@ -154,7 +154,7 @@ async fn payment_of(
     Ok((payment.clone(), only.amount))
 }
 
-/// A dispute may be in another currency than its payment (<https://docs.stripe.com/api/disputes/object#dispute_object-amount>).
+/// What is left is unclear: a dispute may differ in currency (<https://docs.stripe.com/api/disputes/object#dispute_object-amount>).
 fn unclear(transaction: &Transaction, error: &MoneyError) -> JobError {
     JobError::Park(format!(
         "it is not known what of the payment is left ({error}): find out in Stripe's dashboard and refund it there, or `wallet-worker review close {}` \

@@ -1,19 +1,19 @@
-//! Understands one stored Stripe event and settles what it is about.
+//! Interprets one stored Stripe event and settles what it is about.
 //!
-//! The event is a hint: the object is fetched and its state decides, so the order and number of events do not matter, nor the API
-//! version they are written in.
+//! The event is a hint: the object is fetched and its state decides. So the order, number and API version of
+//! the events do not matter.
 
 use std::str::FromStr;
 
-use wallet_core::chaos::{self, Point};
+use wallet_core::failpoints::{self, Point};
+use wallet_core::inbox::EventEnd;
 use wallet_core::inbox::{self, Obstacle, StoredEvent};
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{AccountId, CallError, Disposition, ErrorClass};
 
 use crate::job_error::JobError;
-use crate::observations::{self, Look};
+use crate::observations::{self, Observation};
 use crate::worker::Worker;
-use wallet_core::inbox::EventEnd;
 
 pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobError> {
     let id = job.payload.get("event").and_then(|id| id.as_str());
@@ -27,36 +27,36 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     if event.is_done {
         return worker.finish(job).await;
     }
-    chaos::reach(Point::EventRead).await;
-    let look = Look {
+    failpoints::reach(Point::EventRead).await;
+    let observation = Observation {
         worker,
         job,
         event: Some(&event),
     };
-    // An operator can have any stored event processed again, and the other mode has other money.
+    // Checked again, since an operator can replay any stored event, and an event of the other mode is about other money.
     if let Some(obstacle) = worker.inbox.standing_obstacle(&event) {
         let end = match &obstacle {
             Obstacle::NotOurs(_) => EventEnd::Ignored,
             Obstacle::Odd(_) => EventEnd::Parked,
         };
-        return look.close(end, obstacle.note()).await;
+        return observation.close(end, obstacle.note()).await;
     }
-    let done = understand(&look, &event).await;
-    // By now the span of these lines says which transaction it is about.
+    let done = understand(&observation, &event).await;
+    // By now, the span of these lines names the transaction.
     tracing::info!(
         event = event.id,
         event_type = event.event_type,
         object = event.object_id,
-        "event looked at"
+        "event observed"
     );
-    chaos::reach(Point::EventProcessed).await;
+    failpoints::reach(Point::EventProcessed).await;
     match done {
-        // Whoever shares the account at Stripe with us may be paid in whatever they like.
+        // Others who share the Stripe account with us may be paid in any currency.
         Err(JobError::Call(CallError::Stripe(error))) if error.class == ErrorClass::Foreign => {
             let note = "its object is in a currency that is not used here";
-            look.close(EventEnd::Ignored, note).await
+            observation.close(EventEnd::Ignored, note).await
         }
-        // Stripe does not know the object, or will not show it: nothing to decide by.
+        // Stripe does not know the object or will not show it: there is nothing to decide by.
         Err(JobError::Call(CallError::Stripe(error)))
             if matches!(
                 error.disposition(),
@@ -64,61 +64,66 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             ) =>
         {
             let note = format!("its object cannot be fetched ({})", error.for_operators());
-            look.close(EventEnd::Parked, &note).await
+            observation.close(EventEnd::Parked, &note).await
         }
         done => done,
     }
 }
 
-async fn understand(look: &Look<'_>, event: &StoredEvent) -> Result<(), JobError> {
+async fn understand(observation: &Observation<'_>, event: &StoredEvent) -> Result<(), JobError> {
     let account: Option<AccountId> = event.account.as_deref().and_then(|account| account.parse().ok());
     let name = event.event_type.as_str();
     let subject = name.rsplit_once('.').map_or(name, |(subject, _)| subject);
     match (subject, account) {
-        // All payments are made on the platform's account. Those on a connected account, and what becomes of them, are its own business
-        // (<https://docs.stripe.com/connect/direct-charges>), and an account that is used for more than being paid has many.
+        // All payments are made on the platform's account. Those on a connected account, and what follows from them, are that account's
+        // own business (<https://docs.stripe.com/connect/direct-charges>), and an account with other uses than our payouts has many.
         (
             "payment_intent" | "refund" | "charge" | "charge.refund" | "charge.dispute" | "transfer",
             Some(_),
         ) => {
             let note = "a connected account's own payments are none of ours";
-            look.close(EventEnd::Ignored, note).await
+            observation.close(EventEnd::Ignored, note).await
         }
         ("payment_intent", _) => match id(event) {
-            Some(id) => observations::payment_intent(look, &id).await,
-            None => nameless(look).await,
+            Some(id) => observations::payment_intent(observation, &id).await,
+            None => nameless(observation).await,
         },
         ("payout", Some(account)) => match id(event) {
-            Some(id) => observations::payout(look, &account, &id).await,
-            None => nameless(look).await,
+            Some(id) => observations::payout(observation, &account, &id).await,
+            None => nameless(observation).await,
         },
         ("payout", None) => {
-            look.close(EventEnd::Ignored, "a payout of the platform itself")
+            observation
+                .close(EventEnd::Ignored, "a payout of the platform itself")
                 .await
         }
         ("refund" | "charge.refund", _) => match id(event) {
-            Some(id) => observations::refund(look, &id).await,
-            None => nameless(look).await,
+            Some(id) => observations::refund(observation, &id).await,
+            None => nameless(observation).await,
         },
         ("charge.dispute", _) => match id(event) {
-            Some(id) => observations::dispute(look, &id).await,
-            None => nameless(look).await,
+            Some(id) => observations::dispute(observation, &id).await,
+            None => nameless(observation).await,
         },
         ("transfer", _) => match id(event) {
-            Some(id) => observations::transfer(look, &id).await,
-            None => nameless(look).await,
+            Some(id) => observations::transfer(observation, &id).await,
+            None => nameless(observation).await,
         },
         ("account.application", Some(account)) if name.ends_with(".deauthorized") => {
-            observations::disconnected(look, &account).await
+            observations::disconnected(observation, &account).await
         }
         ("account" | "capability" | "account.external_account" | "person", Some(account)) => {
-            observations::account(look, &account).await
+            observations::account(observation, &account).await
         }
-        // Their intents, refunds and disputes have events of their own.
-        ("charge", _) => look.close(EventEnd::Processed, "told by other events").await,
+        // The charge's intent, refunds and disputes have events of their own.
+        ("charge", _) => {
+            observation
+                .close(EventEnd::Processed, "told by other events")
+                .await
+        }
         _ => {
             let note = "this version acts on no event of this type";
-            look.close(EventEnd::Ignored, note).await
+            observation.close(EventEnd::Ignored, note).await
         }
     }
 }
@@ -127,7 +132,8 @@ fn id<Id: FromStr>(event: &StoredEvent) -> Option<Id> {
     event.object_id.as_deref().and_then(|id| id.parse().ok())
 }
 
-async fn nameless(look: &Look<'_>) -> Result<(), JobError> {
-    look.close(EventEnd::Parked, "the event does not name its object")
+async fn nameless(observation: &Observation<'_>) -> Result<(), JobError> {
+    observation
+        .close(EventEnd::Parked, "the event does not name its object")
         .await
 }

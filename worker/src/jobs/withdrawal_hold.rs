@@ -1,4 +1,4 @@
-//! Freezes the amount of a withdrawal, or fails it for want of funds.
+//! Holds the amount of a withdrawal, or fails the withdrawal for lack of funds.
 
 use wallet_core::flows::Command;
 use wallet_core::jobs::ClaimedJob;
@@ -6,7 +6,7 @@ use wallet_core::settle::Outcome;
 use wallet_core::transactions::{FailureCode, FailureReason, Transaction};
 use wallet_core::wallets;
 
-use super::lost_call::was_sent;
+use super::restored_backup::was_sent;
 use super::step;
 use crate::job_error::JobError;
 use crate::worker::Worker;
@@ -20,10 +20,10 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return Ok(());
     };
     if was_sent(worker, &transaction).await? {
-        // To fail it would leave the wallet what has left it.
+        // Failing it would leave the wallet with money that has already left.
         let why = obstacle(worker, &transaction, reason).await?;
         return Err(JobError::Park(format!(
-            "its money was sent by books that are lost, and cannot be held: {why}; mend that, then requeue this job"
+            "its money was sent before the backup was restored, and cannot be held: {why}; fix that, then requeue this job"
         )));
     }
     let refused = step(job, &transaction, Command::Refuse(reason.clone()));
@@ -31,7 +31,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-/// What stands in the way, as a person reads it who has to mend it.
+/// Describes the obstacle for the operator who has to remove it.
 async fn obstacle(
     worker: &Worker,
     transaction: &Transaction,

@@ -6,10 +6,10 @@ use wallet_core::jobs::ClaimedJob;
 use wallet_core::stripe::{CallError, CreatePayout, Disposition, ReversalStatus, Tags};
 use wallet_core::transactions::{FailureCode, FailureReason, Stage, Transaction};
 
-use super::lost_call::adopt_what_was_sent;
+use super::restored_backup::adopt_what_was_sent;
 use super::withdrawal_reversal::taken_by_others;
 use super::withdrawal_transfer::account_of;
-use super::{INACTIVE, TAKEN_BACK, payout_waits, step};
+use super::{INACTIVE, REVERSED, payout_funds, step};
 use crate::job_error::JobError;
 use crate::observations::bank_of;
 use crate::refusal;
@@ -23,31 +23,31 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     let call = payout_of(worker, &transaction).await?;
     let payout = match worker.calls.run(job.claim, transaction.id.uuid(), call).await {
         Ok(made) => made.id,
-        // Whether the bank has the money already is for a person to find out, also when the wallet is frozen meanwhile.
+        // An operator is finding out whether the bank already has the money; that continues even if the wallet was deactivated.
         Err(CallError::WalletInactive) if waits_for_a_person(worker, &transaction).await? => {
             return Err(JobError::AfterFunds(
                 "a person is finding out whether the bank was paid",
             ));
         }
-        // The money is on the connected account, and is taken back from there.
+        // The money is on the connected account, and the transfer is reversed.
         Err(CallError::WalletInactive) => {
             let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
-            return give_back(worker, job, &transaction, reason).await;
+            return fail_payout(worker, job, &transaction, reason).await;
         }
         Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
             let reason = refusal::reason(&error, FailureCode::PayoutFailed);
-            return give_back(worker, job, &transaction, reason).await;
+            return fail_payout(worker, job, &transaction, reason).await;
         }
-        // The money is not there and will not come: somebody else has taken it back.
+        // The money is not there and will not come: somebody else has reversed the transfer.
         Err(CallError::Stripe(error))
             if error.disposition() == Disposition::WaitForFunds
                 && others_took_back(worker, &transaction).await? =>
         {
-            let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
-            return give_back(worker, job, &transaction, reason).await;
+            let reason = FailureReason::new(FailureCode::PayoutFailed, REVERSED);
+            return fail_payout(worker, job, &transaction, reason).await;
         }
         Err(CallError::Stripe(error)) if error.disposition() == Disposition::WaitForFunds => {
-            payout_waits::tell(worker, job, &transaction).await?;
+            payout_funds::tell(worker, job, &transaction).await?;
             return Err(CallError::Stripe(error).into());
         }
         Err(error) => return Err(error.into()),
@@ -57,7 +57,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-/// The call for the payout of a withdrawal.
+/// Returns the payout call of a withdrawal.
 pub(super) async fn payout_of(worker: &Worker, transaction: &Transaction) -> Result<CreatePayout, JobError> {
     Ok(CreatePayout {
         account: account_of(transaction)?,
@@ -70,8 +70,8 @@ pub(super) async fn payout_of(worker: &Worker, transaction: &Transaction) -> Res
     })
 }
 
-/// Has taken back from the account what was not paid out, also not by books that are lost.
-async fn give_back(
+/// Fails a payout that was not made, also not before a restore of the database, so that the transfer is reversed.
+async fn fail_payout(
     worker: &Worker,
     job: &ClaimedJob,
     transaction: &Transaction,
@@ -85,13 +85,13 @@ async fn give_back(
     Ok(())
 }
 
-/// Whether an operator has been told that the account may have paid the money out by itself.
+/// Whether an alarm is open because the account may have paid the money out by itself.
 async fn waits_for_a_person(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     let conn = &mut worker.db.conn().await?;
     Ok(alarms::is_open_about(conn, AlarmKind::PayoutByOthers, &transaction.id.to_string()).await?)
 }
 
-/// Whether somebody else has taken the transfer, or a part of it, back.
+/// Whether somebody else has reversed the transfer, wholly or partly.
 async fn others_took_back(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     match &transaction.stripe_transfer_id {
         Some(transfer) => Ok(taken_by_others(worker, transfer)

@@ -1,4 +1,4 @@
-//! Takes the transfer of a withdrawal back after its payout failed; then the amount is available again.
+//! Reverses the transfer of a withdrawal after its payout failed; then the amount is available again.
 
 use wallet_core::flows::{Command, WithdrawalCommand};
 use wallet_core::ids::TransactionId;
@@ -39,7 +39,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         return record(worker, job, &transaction, &sent, &others, command).await;
     }
     let subject = transaction.id.uuid();
-    // Stored before, it asks for what was left then.
+    // A call that was stored before asks for what was left at that time.
     let is_repeated = worker.calls.is_prepared(Operation::Reversal, subject).await?;
     let call = CreateReversal {
         transfer: sent.transfer.clone(),
@@ -60,8 +60,8 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
             .find(|reversal| reversal.id == id)
             .ok_or_else(|| JobError::Park(format!("{id} is no reversal of the transfer")))?,
         Err(CallError::Stripe(error)) if error.disposition() == Disposition::FailDefinite => {
-            // Somebody else has taken some of it meanwhile. If not, the money stays on the connected account: outcome::end parks the
-            // job for a person, funds held.
+            // Somebody else may have reversed part of it since. If not, the money stays on the connected
+            // account: `outcome::end` parks the job for an operator, with the funds held.
             let meanwhile = taken_by_others(worker, &sent.transfer).await?;
             let taken = |all: &[Reversal]| {
                 all.iter()
@@ -78,7 +78,7 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     match reversal.status {
         ReversalStatus::Succeeded => {}
         ReversalStatus::Pending | ReversalStatus::Unknown(_) => return Err(JobError::AfterFunds(PENDING)),
-        // Nothing was taken. Whether it is to be tried once more, a person says, by requeueing the job.
+        // Nothing was reversed. An operator decides whether to try again, by requeueing the job.
         ReversalStatus::Failed | ReversalStatus::Canceled => {
             let id = reversal.id.as_str();
             worker.calls.forget(Operation::Reversal, subject, id).await?;
@@ -98,13 +98,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     record(worker, job, &transaction, &sent, &others, command).await
 }
 
-/// What the owner reads while Stripe holds our reversal.
+/// What the owner reads while Stripe holds our reversal back.
 const PENDING: &str = "the money is taken back from your payout account as soon as that has it";
-/// And while it holds one that somebody else has made.
+/// What the owner reads while Stripe holds back a reversal that somebody else made.
 const AFTER_OTHERS: &str =
     "somebody else is taking the money back from your payout account; waiting for how that ends";
 
-/// Whether a reversal stays as it is.
+/// Whether the status of a reversal is final.
 const fn has_ended(status: &ReversalStatus) -> bool {
     matches!(
         status,
@@ -112,7 +112,7 @@ const fn has_ended(status: &ReversalStatus) -> bool {
     )
 }
 
-/// Books what others took of the transfer, each once, and ends with our own reversal.
+/// Books what others reversed of the transfer, each reversal once, and ends with our own reversal.
 async fn record(
     worker: &Worker,
     job: &ClaimedJob,
@@ -134,7 +134,7 @@ async fn record(
     Ok(())
 }
 
-/// A payout came back after it was paid: its money is on the connected account and is the wallet's, but cannot be spent yet.
+/// Begins the return of a payout that came back after it was paid: the money on the connected account is the wallet's, but not spendable yet.
 async fn begin_return(worker: &Worker, job: &ClaimedJob, transaction: &Transaction) -> Result<(), JobError> {
     let command = Command::BeginPayoutReturn(FailureReason::new(
         FailureCode::PayoutFailed,
@@ -146,7 +146,7 @@ async fn begin_return(worker: &Worker, job: &ClaimedJob, transaction: &Transacti
     Ok(())
 }
 
-/// The reversals of a transfer that this system did not make, and that it may not be making now.
+/// Returns the reversals of a transfer that this system did not make and cannot be making now.
 pub(super) async fn taken_by_others(
     worker: &Worker,
     transfer: &StripeTransferId,
@@ -165,7 +165,7 @@ async fn reversals(worker: &Worker, transfer: &StripeTransferId) -> Result<Vec<R
     Ok(worker.calls.ask(Lane::Withdrawals, question).await?)
 }
 
-/// What is left of a transfer after what was taken back of it.
+/// Returns what is left of a transfer after these reversals.
 fn left_of(sent: Money, taken: &[Reversal]) -> Result<Money, JobError> {
     taken
         .iter()
@@ -173,13 +173,13 @@ fn left_of(sent: Money, taken: &[Reversal]) -> Result<Money, JobError> {
         .map_err(|error| JobError::Park(format!("more was taken back than was sent: {error}")))
 }
 
-/// What is to be taken back.
+/// The transfer to reverse, and its withdrawal.
 struct Sent {
     withdrawal: TransactionId,
     transfer: StripeTransferId,
 }
 
-/// The transfer to take back: a returned payout's is that of the withdrawal.
+/// Returns the transfer to reverse: for a returned payout, that of its withdrawal.
 async fn sent(worker: &Worker, transaction: &Transaction) -> Result<Sent, JobError> {
     let none = || JobError::Park("the withdrawal has no transfer to take back".to_owned());
     let (withdrawal, transfer) = match (transaction.flow, transaction.related_transaction_id) {

@@ -8,8 +8,8 @@ use wallet_core::stripe::{
 };
 use wallet_core::transactions::{FailureCode, FailureReason, Stage, Transaction};
 
-use super::lost_call::{adopt, adopt_what_was_sent, is_taken_back, transfer_that_left};
-use super::{INACTIVE, TAKEN_BACK, cancel, step};
+use super::restored_backup::{adopt, adopt_what_was_sent, is_reversed, transfer_that_left};
+use super::{INACTIVE, REVERSED, cancel, step};
 use crate::job_error::JobError;
 use crate::refusal;
 use crate::worker::Worker;
@@ -34,11 +34,11 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
         .run_checked(job.claim, transaction.id.uuid(), call, check)
         .await
     {
-        Ok(made) if made.answer.is_none() && is_taken_back(worker, &made.id).await? => {
-            return taken_back(worker, job, &transaction, made.id).await;
+        Ok(made) if made.answer.is_none() && is_reversed(worker, &made.id).await? => {
+            return settle_reversed(worker, job, &transaction, made.id).await;
         }
         Ok(made) => made.id,
-        Err(Obstacle::Account(reason)) => return give_back(worker, job, &transaction, reason).await,
+        Err(Obstacle::Account(reason)) => return refuse_unsent(worker, job, &transaction, reason).await,
         Err(Obstacle::Unclear(error)) => return Err(error),
         Err(Obstacle::Call(error)) => return not_sent(worker, job, &transaction, error).await,
     };
@@ -47,13 +47,13 @@ pub(super) async fn run(worker: &Worker, job: &ClaimedJob) -> Result<(), JobErro
     Ok(())
 }
 
-/// Why a withdrawal's transfer is not made this time.
+/// Why a withdrawal's transfer is not made in this run.
 enum Obstacle {
     /// The account may not be paid.
     Account(FailureReason),
-    /// It could not be found out whether it may be.
+    /// Whether the account may be paid could not be determined.
     Unclear(JobError),
-    /// The call brought no transfer.
+    /// The call returned no transfer.
     Call(CallError),
 }
 
@@ -63,7 +63,7 @@ impl From<CallError> for Obstacle {
     }
 }
 
-/// What becomes of a withdrawal whose transfer was not made.
+/// Decides what happens to a withdrawal whose transfer was not made.
 async fn not_sent(
     worker: &Worker,
     job: &ClaimedJob,
@@ -73,10 +73,10 @@ async fn not_sent(
     match error {
         CallError::WalletInactive => {
             let reason = FailureReason::new(FailureCode::WalletInactive, INACTIVE);
-            give_back(worker, job, transaction, reason).await
+            refuse_unsent(worker, job, transaction, reason).await
         }
         CallError::CancelAsked => cancel::before_sending(worker, job, transaction).await,
-        // Of a transfer the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
+        // For a transfer, the destination is the account (<https://docs.stripe.com/api/transfers/create#create_transfer-destination>).
         CallError::Stripe(error) if error.misses("destination") => {
             let reason = FailureReason::new(FailureCode::PayoutAccountRefused, ACCOUNT_GONE);
             refuse(worker, job, transaction, reason).await
@@ -89,9 +89,9 @@ async fn not_sent(
     }
 }
 
-/// The transfer was found after somebody had taken it back: a payout would take other money of the account. One that was made all the same has
-/// the money at the bank.
-async fn taken_back(
+/// Settles a transfer that was found after somebody had reversed it: a payout now would take other money of
+/// the account. If a payout was made already, the money is at the bank.
+async fn settle_reversed(
     worker: &Worker,
     job: &ClaimedJob,
     transaction: &Transaction,
@@ -110,7 +110,7 @@ async fn taken_back(
             "{transfer} was taken back, and {other} is still there: take that back as well at Stripe, then requeue this job"
         )));
     }
-    let reason = FailureReason::new(FailureCode::PayoutFailed, TAKEN_BACK);
+    let reason = FailureReason::new(FailureCode::PayoutFailed, REVERSED);
     let steps = [
         step(job, transaction, WithdrawalCommand::RecordTransfer(transfer)).before_others(),
         step(job, transaction, WithdrawalCommand::FailPayout(None, reason)),
@@ -119,8 +119,8 @@ async fn taken_back(
     Ok(())
 }
 
-/// Refuses what nothing was sent for, also not by books that are lost.
-async fn give_back(
+/// Refuses a withdrawal for which nothing was sent, also not before a restore of the database.
+async fn refuse_unsent(
     worker: &Worker,
     job: &ClaimedJob,
     transaction: &Transaction,
@@ -132,7 +132,7 @@ async fn give_back(
     refuse(worker, job, transaction, reason).await
 }
 
-/// The call for a withdrawal.
+/// Returns the transfer call of a withdrawal.
 pub(super) fn transfer_of(transaction: &Transaction) -> Result<CreateTransfer, JobError> {
     Ok(CreateTransfer {
         amount: transaction.amount,
@@ -144,7 +144,7 @@ pub(super) fn transfer_of(transaction: &Transaction) -> Result<CreateTransfer, J
     })
 }
 
-/// The account fixed when the withdrawal was accepted.
+/// Returns the account that was fixed when the withdrawal was accepted.
 pub(super) fn account_of(transaction: &Transaction) -> Result<AccountId, JobError> {
     transaction
         .stripe_account_id
@@ -152,7 +152,7 @@ pub(super) fn account_of(transaction: &Transaction) -> Result<AccountId, JobErro
         .ok_or_else(|| JobError::Park("the withdrawal names no payout account".to_owned()))
 }
 
-/// Why the account may not be paid, if it may not.
+/// Returns why the account may not be paid, if it may not.
 async fn account_obstacle(
     worker: &Worker,
     transaction: &Transaction,
@@ -174,7 +174,7 @@ async fn account_obstacle(
         }
         Err(error) => return Err(error.into()),
     };
-    // Before anything is noted, or changed at Stripe: wallets of earlier versions name accounts that nobody has asked about.
+    // Checked before anything is recorded, or changed at Stripe: wallets of earlier versions name accounts that were never checked.
     let Some(proven) = ProvenAccount::of(account, transaction.user_id, asked_at) else {
         return Ok(refused(
             "Stripe does not say that the payout account is yours; name yours with changePayoutAccount",
@@ -187,7 +187,7 @@ async fn account_obstacle(
             "payouts to the payout account are disabled; complete its details at Stripe",
         ));
     }
-    // The payout would be refused with the money there already.
+    // Otherwise the payout would be refused once the money is already on the account.
     let currency = transaction.amount.currency();
     if account
         .bank_currencies
@@ -198,7 +198,7 @@ async fn account_obstacle(
             "the payout account has no bank account in {currency}; add one on the page of onboardPayouts"
         )));
     }
-    // With a schedule of its own the account would pay the money out before our payout could.
+    // With a schedule of its own, the account would pay the money out before our payout could.
     if account
         .payout_interval
         .as_deref()
@@ -221,7 +221,7 @@ async fn account_obstacle(
     Ok(None)
 }
 
-/// Writes down how the account stands, and that money is about to be sent to it.
+/// Records the account's state, and that money is about to be sent to it.
 async fn note_state(worker: &Worker, proven: &ProvenAccount) -> Result<(), JobError> {
     let conn = &mut worker.db.conn().await?;
     payees::record(conn, proven).await?;

@@ -1,83 +1,84 @@
-//! A dispute of a deposit. The state comes from its status, the money from its balance transactions; the event's name says neither.
+//! Observes a dispute of a deposit. Its status gives the state, its balance transactions give the money; the event's name gives neither.
 //!
-//! Stripe tells of a decision before or after it moves the money (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.funds_reinstated>),
-//! so an end that does not agree with the movements is waited with. After that the movements decide.
+//! Stripe reports a decision before or after it moves the money (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.funds_reinstated>),
+//! so while a final status does not agree with the movements, the observation waits. After that the movements decide.
 
 use chrono::TimeDelta;
 use serde_json::json;
-use wallet_core::accept::Found;
+use wallet_core::accept::ExternalMovement;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::flows::{Command, DepositCommand, DisputeCommand, DisputeEnd};
+use wallet_core::inbox::EventEnd;
 use wallet_core::jobs::{self, JobKind, NewJob};
 use wallet_core::money::{Currency, Money, MoneyError};
 use wallet_core::stripe::{BalanceTransaction, Dispute, DisputeId, DisputeStatus};
 use wallet_core::transactions::{self, ExternalRef, Flow, Stage, TimelineKind, Transaction};
 
 use super::payment_intent::deposit_of;
-use super::{Look, entry};
+use super::{Observation, entry};
 use crate::job_error::JobError;
-use wallet_core::inbox::EventEnd;
 
 /// How long the movements of a decision are waited for.
 const MOVES_LATE: TimeDelta = TimeDelta::hours(1);
 
-/// In the payload of the job that ends the waiting.
+/// The payload field of the job that ends this wait.
 const WAITED: &str = "waited";
 
-/// Looks at a dispute and settles what its state and its movements ask for.
-pub(crate) async fn dispute(look: &Look<'_>, id: &DisputeId) -> Result<(), JobError> {
-    let client = look.worker.calls.client();
-    let dispute = look.ask(client.retrieve_dispute(id)).await?;
-    let transaction = match look.owner(&ExternalRef::Dispute(id.clone())).await? {
+/// Observes a dispute: settles what its state and its movements ask for.
+pub(crate) async fn dispute(observation: &Observation<'_>, id: &DisputeId) -> Result<(), JobError> {
+    let client = observation.worker.calls.client();
+    let dispute = observation.ask(client.retrieve_dispute(id)).await?;
+    let transaction = match observation.owner(&ExternalRef::Dispute(id.clone())).await? {
         Some(known) => known,
-        None => match opened(look, &dispute).await? {
+        None => match opened(observation, &dispute).await? {
             Some(opened) => opened,
             None => return Ok(()),
         },
     };
-    let dispute = without_what_others_have(look, &transaction, dispute).await?;
+    let dispute = without_what_others_have(observation, &transaction, dispute).await?;
     let Ok(taken) = taken(&dispute) else {
-        return converted(look, &transaction, &dispute).await;
+        return converted(observation, &transaction, &dispute).await;
     };
     if !transaction.stage.status().is_final() {
         let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
-        let state = state(look, &transaction, &dispute, taken).await?;
+        let state = state(observation, &transaction, &dispute, taken).await?;
         commands.extend(state.map(Command::from));
-        look.settle_and_go_on(&transaction, commands).await?;
+        observation.settle_and_go_on(&transaction, commands).await?;
     }
-    let now = look.again(transaction.id).await?;
+    let now = observation.worker.find(transaction.id).await?;
     if now.stage.status().is_final() {
-        after_its_end(look, &now, &dispute).await?;
+        after_its_end(observation, &now, &dispute).await?;
     }
-    look.close(
-        EventEnd::Processed,
-        "settled by the dispute's state and movements",
-    )
-    .await
+    observation
+        .close(
+            EventEnd::Processed,
+            "settled by the dispute's state and movements",
+        )
+        .await
 }
 
-/// The transaction of a dispute that is told of for the first time; none when the look has ended without.
-async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction>, JobError> {
+/// Returns the transaction of a dispute that Stripe reports for the first time, or `None` if the observation has ended without one.
+async fn opened(observation: &Observation<'_>, dispute: &Dispute) -> Result<Option<Transaction>, JobError> {
     let deposit = match &dispute.payment_intent {
-        Some(intent) => deposit_of(look, intent).await?,
+        Some(intent) => deposit_of(observation, intent).await?,
         None => None,
     };
     let Some(deposit) = deposit else {
         let note = "the dispute is of no deposit of ours";
-        look.close(EventEnd::Ignored, note).await?;
+        observation.close(EventEnd::Ignored, note).await?;
         return Ok(None);
     };
     match deposit.stage {
-        Stage::Completed if has_taken_of(look, &deposit, dispute).await? => {
+        Stage::Completed if has_taken_of(observation, &deposit, dispute).await? => {
             if taken_in(deposit.amount.currency(), dispute).is_err() {
                 let note = "a dispute that was settled in review has moved money in another currency than its deposit's";
-                look.needs_a_person(note).await?;
+                observation.needs_a_person(note).await?;
                 return Ok(None);
             }
-            after_its_end(look, &deposit, dispute).await?;
+            after_its_end(observation, &deposit, dispute).await?;
             let note =
                 "what it took was booked before its deposit was credited, and what moved since for itself";
-            look.close(EventEnd::Processed, note).await?;
+            observation.close(EventEnd::Processed, note).await?;
             return Ok(None);
         }
         Stage::Completed if dispute.amount.currency() == deposit.amount.currency() => {}
@@ -87,16 +88,17 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
             ));
         }
         Stage::InReview | Stage::Failed | Stage::Cancelled => {
-            of_suspense(look, &deposit, dispute).await?;
+            of_suspense(observation, &deposit, dispute).await?;
             return Ok(None);
         }
         _ => {
-            look.needs_a_person("a dispute in another currency than its deposit")
+            observation
+                .needs_a_person("a dispute in another currency than its deposit")
                 .await?;
             return Ok(None);
         }
     }
-    let found = Found {
+    let movement = ExternalMovement {
         flow: Flow::Dispute,
         original: &deposit,
         reference: ExternalRef::Dispute(dispute.id.clone()),
@@ -104,17 +106,21 @@ async fn opened(look: &Look<'_>, dispute: &Dispute) -> Result<Option<Transaction
         amount: dispute.amount,
         words: format!("the payer's bank asks about {} of the deposit", dispute.amount),
     };
-    Ok(Some(look.open(&found).await?))
+    Ok(Some(observation.open(&movement).await?))
 }
 
-/// Whether money that the dispute moved is booked on its deposit: it was settled while the payment lay in suspense. A fee alone settled nothing.
-async fn has_taken_of(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) -> Result<bool, JobError> {
+/// Whether money that the dispute moved is booked on its deposit, because the payment lay in suspense. A fee alone does not count.
+async fn has_taken_of(
+    observation: &Observation<'_>,
+    deposit: &Transaction,
+    dispute: &Dispute,
+) -> Result<bool, JobError> {
     for movement in dispute
         .balance_transactions
         .iter()
         .filter(|moved| !moved.amount.is_zero())
     {
-        if owner_of(look, movement)
+        if owner_of(observation, movement)
             .await?
             .is_some_and(|owner| owner.id == deposit.id)
         {
@@ -124,12 +130,17 @@ async fn has_taken_of(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute)
     Ok(false)
 }
 
-/// A platform that settles in another currency than the deposit's has its disputes settled in that one
-/// (<https://docs.stripe.com/currencies/conversions>). What was taken is not known in the wallet's currency, so nothing is booked: what is
-/// disputed is held, and a person decides.
-async fn converted(look: &Look<'_>, transaction: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
+/// Holds a dispute whose movements are in another currency than the deposit, which happens if the platform
+/// settles in that currency (<https://docs.stripe.com/currencies/conversions>). What was taken is not known
+/// in the wallet's currency, so nothing is booked: the disputed amount is held, and an operator decides.
+async fn converted(
+    observation: &Observation<'_>,
+    transaction: &Transaction,
+    dispute: &Dispute,
+) -> Result<(), JobError> {
     if !transaction.stage.status().is_final() {
-        look.settle_and_go_on(transaction, vec![DisputeCommand::Open(None)])
+        observation
+            .settle_and_go_on(transaction, vec![DisputeCommand::Open(None)])
             .await?;
     }
     let currency = dispute
@@ -142,41 +153,45 @@ async fn converted(look: &Look<'_>, transaction: &Transaction, dispute: &Dispute
         dispute.amount,
         currency.map_or("another currency", |currency| currency.code())
     );
-    look.needs_a_person(&note).await
+    observation.needs_a_person(&note).await
 }
 
-/// What is disputed was never credited: what is taken for it, and what comes back, is booked against what lies in suspense.
-async fn of_suspense(look: &Look<'_>, deposit: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
+/// Settles a dispute of money that was never credited: what it takes, and what is returned, is booked against suspense.
+async fn of_suspense(
+    observation: &Observation<'_>,
+    deposit: &Transaction,
+    dispute: &Dispute,
+) -> Result<(), JobError> {
     let mut commands: Vec<Command> = dispute.balance_transactions.iter().map(booking).collect();
-    // What is disputed may have been converted: what counts is what the movements took.
+    // The payment may have been converted: what the movements took counts.
     let moved_in = (dispute.balance_transactions.first()).map(|first| first.amount.currency());
     let currency = moved_in.unwrap_or(dispute.amount.currency());
     if let (Some(said), Ok(taken)) = (end_of(&dispute.status), taken_in(currency, dispute)) {
-        let waited = look.worker.clock.now() - look.job.created_at;
+        let waited = observation.worker.clock.now() - observation.job.created_at;
         if !said.fits(taken) && waited < MOVES_LATE {
-            look.settle_and_go_on(deposit, commands).await?;
+            observation.settle_and_go_on(deposit, commands).await?;
             return Err(JobError::AfterAnother(
                 "the bank has decided, and the money has not moved yet",
             ));
         }
         commands.push(DepositCommand::EndDispute(taken).into());
     }
-    look.settle(deposit, commands).await
+    observation.settle(deposit, commands).await
 }
 
 fn booking(movement: &BalanceTransaction) -> Command {
     Command::BookDispute(entry(movement))
 }
 
-/// The dispute without the movements that are booked on its deposit: what was taken of it while it lay in suspense.
+/// Returns the dispute without the movements that are booked on its deposit: those taken while the money lay in suspense.
 async fn without_what_others_have(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     transaction: &Transaction,
     mut dispute: Dispute,
 ) -> Result<Dispute, JobError> {
     let mut own = Vec::new();
     for movement in std::mem::take(&mut dispute.balance_transactions) {
-        let known = owner_of(look, &movement).await?;
+        let known = owner_of(observation, &movement).await?;
         if known.is_none_or(|known| Some(known.id) != transaction.related_transaction_id) {
             own.push(movement);
         }
@@ -185,7 +200,7 @@ async fn without_what_others_have(
     Ok(dispute)
 }
 
-/// What Stripe took for the dispute, fees apart, all its movements together; negative when it gave back more.
+/// Returns what Stripe took for the dispute in all, without fees; negative if it returned more than it took.
 fn taken(dispute: &Dispute) -> Result<Money, MoneyError> {
     taken_in(dispute.amount.currency(), dispute)
 }
@@ -199,9 +214,9 @@ fn taken_in(currency: Currency, dispute: &Dispute) -> Result<Money, MoneyError> 
         })
 }
 
-/// What the dispute's status asks for; nothing of an inquiry that is open, nor of a status of tomorrow, as long as no money is gone.
+/// Returns what the dispute's status asks for. An open inquiry or an unknown status asks for nothing while no money is gone.
 async fn state(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     transaction: &Transaction,
     dispute: &Dispute,
     taken: Money,
@@ -214,19 +229,19 @@ async fn state(
         return Ok(Some(open));
     }
     let Some(said) = end_of(&dispute.status) else {
-        // An inquiry takes nothing. Should it have taken something all the same, that is held.
+        // An inquiry takes nothing. If it has taken something nevertheless, that amount is held.
         return Ok(taken.is_positive().then_some(open));
     };
-    let has_waited = look.job.payload.get(WAITED).is_some();
+    let has_waited = observation.job.payload.get(WAITED).is_some();
     if said.fits(taken) || has_waited {
         return Ok(Some(DisputeCommand::End(said, taken)));
     }
-    wait_for_the_money(look, transaction, said).await?;
-    // What is gone meanwhile is held, whatever is said.
+    wait_for_the_money(observation, transaction, said).await?;
+    // What has been taken so far is held, whatever the status.
     Ok(taken.is_positive().then_some(open))
 }
 
-/// What a final status says; none of one that is not.
+/// Returns the end that a final status means, or `None` if the status is not final.
 const fn end_of(status: &DisputeStatus) -> Option<DisputeEnd> {
     match status {
         DisputeStatus::Won => Some(DisputeEnd::Won),
@@ -241,13 +256,13 @@ const fn end_of(status: &DisputeStatus) -> Option<DisputeEnd> {
     }
 }
 
-/// Looks again after a while, and tells the owner why.
+/// Queues another observation for later, and notes the reason for the owner.
 async fn wait_for_the_money(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     transaction: &Transaction,
     said: DisputeEnd,
 ) -> Result<(), JobError> {
-    let worker = look.worker;
+    let worker = observation.worker;
     let now = worker.clock.now();
     let job = NewJob {
         unique_key: Some(format!("dispute-moves:{}", transaction.id)),
@@ -268,37 +283,49 @@ async fn wait_for_the_money(
     Ok(())
 }
 
-/// Each movement that came after the end, of the dispute or of the deposit's review, is a transaction of its own. A fee alone is none, nor is what
-/// takes back a surplus that lies in suspense for the dispute.
-async fn after_its_end(look: &Look<'_>, ended: &Transaction, dispute: &Dispute) -> Result<(), JobError> {
+/// Books each movement that came after the end, of the dispute or of the deposit's review, on a transaction of its
+/// own. A fee alone needs none, nor does a movement that takes back a surplus lying in suspense for the dispute.
+async fn after_its_end(
+    observation: &Observation<'_>,
+    ended: &Transaction,
+    dispute: &Dispute,
+) -> Result<(), JobError> {
     for movement in &dispute.balance_transactions {
-        let mut known = owner_of(look, movement).await?;
+        let mut known = owner_of(observation, movement).await?;
         let is_fee = movement.amount.is_zero();
         if known.is_none() && (is_fee || ended.flow == Flow::Dispute) {
-            look.settle_and_go_on(ended, vec![booking(movement)]).await?;
-            known = owner_of(look, movement).await?;
+            observation
+                .settle_and_go_on(ended, vec![booking(movement)])
+                .await?;
+            known = owner_of(observation, movement).await?;
         }
         let turn = match known {
             Some(known) => known,
             None if is_fee => continue,
-            None => turned(look, ended, movement).await?,
+            None => turned(observation, ended, movement).await?,
         };
         if turn.flow.is_dispute_turn() && turn.stage == Stage::Accepted {
-            look.settle_and_go_on(&turn, vec![booking(movement)]).await?;
+            observation
+                .settle_and_go_on(&turn, vec![booking(movement)])
+                .await?;
         }
     }
     Ok(())
 }
 
-/// The transaction that a movement is booked on.
-async fn owner_of(look: &Look<'_>, movement: &BalanceTransaction) -> Result<Option<Transaction>, JobError> {
-    look.owner(&ExternalRef::BalanceTransaction(movement.id.clone()))
+/// Returns the transaction that a movement is booked on.
+async fn owner_of(
+    observation: &Observation<'_>,
+    movement: &BalanceTransaction,
+) -> Result<Option<Transaction>, JobError> {
+    observation
+        .owner(&ExternalRef::BalanceTransaction(movement.id.clone()))
         .await
 }
 
 /// Opens the transaction of a movement that came after the end.
 async fn turned(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     ended: &Transaction,
     movement: &BalanceTransaction,
 ) -> Result<Transaction, JobError> {
@@ -311,13 +338,14 @@ async fn turned(
         let words = format!("{amount} came back of the dispute after it had ended");
         (Flow::DisputeReturn, amount, words)
     };
-    look.open(&Found {
-        flow,
-        original: ended,
-        reference: ExternalRef::BalanceTransaction(movement.id.clone()),
-        also: None,
-        amount,
-        words,
-    })
-    .await
+    observation
+        .open(&ExternalMovement {
+            flow,
+            original: ended,
+            reference: ExternalRef::BalanceTransaction(movement.id.clone()),
+            also: None,
+            amount,
+            words,
+        })
+        .await
 }

@@ -1,8 +1,8 @@
-//! Looking at a Stripe object and settling what its state asks for: one file for each kind of object.
+//! Observes Stripe objects and settles what their state asks for: one module for each kind of object.
 //!
-//! Events, our own questions and the answers to our own calls all come here, so whoever tells first, the state of the object decides and
-//! the second finds that it has happened. Whose money it is says our own row, or the record of the call that made the object when Stripe
-//! tells of it before our row does. The object's metadata only leads there: whoever holds a key of the account can write it.
+//! Events, polls and the answers to our own calls all lead here. Whichever comes first, the object's state decides, and the
+//! later ones find it settled. Our own row decides whose money it is, or the record of the call that made the object if Stripe
+//! reports it before our row exists. The object's metadata only leads there: anyone with a key of the account can write it.
 
 mod account;
 mod dispute;
@@ -21,11 +21,11 @@ pub(crate) use transfer::{reversal_author, transfer};
 
 use chrono::TimeDelta;
 use serde_json::json;
-use wallet_core::accept::{Found, open_found};
+use wallet_core::accept::{ExternalMovement, open_external_movement};
 use wallet_core::alarms::{self, AlarmKind};
 use wallet_core::audit::Actor;
 use wallet_core::flows::{BalanceEntry, Command};
-use wallet_core::ids::TransactionId;
+use wallet_core::inbox::EventEnd;
 use wallet_core::inbox::StoredEvent;
 use wallet_core::jobs::ClaimedJob;
 use wallet_core::settle::{Outcome, Step};
@@ -35,26 +35,25 @@ use wallet_core::transactions::{self, ExternalRef, Flow, Stage, TimelineKind, Tr
 use crate::job_error::JobError;
 use crate::log_span;
 use crate::worker::Worker;
-use wallet_core::inbox::EventEnd;
 
 /// How long an object of a connected account that claims to be ours waits for the call that would have made it.
 const LONGEST_WAIT_FOR_MAKER: TimeDelta = TimeDelta::days(1);
 
-/// What an object at Stripe says that it belongs to, and who made it by the record of our calls.
-struct Claim {
+/// The transaction that a Stripe object claims to belong to, and who made the object according to the record of our calls.
+struct Attribution {
     transaction: Transaction,
     author: Author,
-    /// Whether the call that would have made it is waited for.
+    /// Whether the observation still waits for the call that would have made it.
     is_waited_for: bool,
 }
 
-impl Claim {
-    /// Whether a call of ours made the object. `fits`: it is what that call would make; `before`: the stages at which the call is still to
-    /// come: after a restored backup it finds under its key what it has made before. For an object of a connected account not for ever: whoever
-    /// holds a key of the account can make as many as they like, and moves no money of ours by it.
+impl Attribution {
+    /// Whether a call of ours made the object. `fits`: the object is what that call would make. `before`: the stages at which the
+    /// call is still to come; after a restored backup it will find under its key what it made before. For an object of a connected
+    /// account this wait is bounded: the holder of the account's key can make any number of them, and moves no money of ours by it.
     ///
     /// # Errors
-    /// While nobody can say yet, the look is to be repeated.
+    /// [`JobError::AfterCall`] while this is undecided: the observation is repeated.
     fn is_ours(&self, fits: bool, before: &[Stage]) -> Result<bool, JobError> {
         match self.author {
             Author::Us => Ok(true),
@@ -67,7 +66,7 @@ impl Claim {
     }
 }
 
-/// A movement of the platform's balance as it is booked.
+/// Returns a movement of the platform's balance in the form in which it is booked.
 pub(crate) fn entry(movement: &BalanceTransaction) -> BalanceEntry {
     BalanceEntry {
         id: movement.id.clone(),
@@ -77,16 +76,16 @@ pub(crate) fn entry(movement: &BalanceTransaction) -> BalanceEntry {
     }
 }
 
-/// Why we look: a job, and the event that it is about if it is about one.
+/// One observation: the job that makes it, and the event that the job is about, if any.
 #[derive(Clone, Copy)]
-pub(crate) struct Look<'a> {
+pub(crate) struct Observation<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) job: &'a ClaimedJob,
     pub(crate) event: Option<&'a StoredEvent>,
 }
 
-impl<'a> Look<'a> {
-    /// A look that no event asked for.
+impl<'a> Observation<'a> {
+    /// Makes an observation that no event caused.
     pub(crate) const fn unasked(worker: &'a Worker, job: &'a ClaimedJob) -> Self {
         Self {
             worker,
@@ -95,19 +94,19 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Asks Stripe.
+    /// Sends a request to Stripe.
     async fn ask<T>(&self, question: impl Future<Output = Result<T, StripeError>>) -> Result<T, JobError> {
         Ok(self.worker.calls.ask(self.lane(), question).await?)
     }
 
-    /// Under which breaker Stripe is asked: that of events, or of the job's own queue.
+    /// The lane whose breaker guards the request: that of events, or of the job's own queue.
     fn lane(&self) -> Lane {
         self.job
             .kind
             .map_or(Lane::Webhooks, |kind| Lane::of(kind.queue()))
     }
 
-    /// Carries out the commands in their order; the job, and its event, end with the last one.
+    /// Carries out the commands in order; the last one ends the job, and its event.
     async fn settle(
         &self,
         transaction: &Transaction,
@@ -128,7 +127,7 @@ impl<'a> Look<'a> {
         self.carry_out(transaction, &steps).await
     }
 
-    /// Carries out the commands in their order; the job goes on.
+    /// Carries out the commands in order; the job continues.
     async fn settle_and_go_on(
         &self,
         transaction: &Transaction,
@@ -160,19 +159,9 @@ impl<'a> Look<'a> {
             self.worker.settle(steps).await?
         };
         if settled.outcomes.contains(&Outcome::Overtaken) {
-            return Err(JobError::Again(
-                "the transaction has gone on since it was looked at",
-            ));
+            return Err(JobError::Again("the transaction has gone on since it was read"));
         }
         Ok(())
-    }
-
-    /// A transaction as it is now.
-    async fn again(&self, id: TransactionId) -> Result<Transaction, JobError> {
-        let conn = &mut self.worker.db.conn().await?;
-        transactions::find(conn, id)
-            .await?
-            .ok_or_else(|| JobError::Park(format!("there is no transaction {id}")))
     }
 
     /// Ends the job, and its event, without a settlement.
@@ -189,7 +178,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Ends the job of something that nobody here can decide: an event is parked, anything else parks its job.
+    /// Ends the job of something that only an operator can decide: an event is parked, or else the job is.
     async fn needs_a_person(&self, note: &str) -> Result<(), JobError> {
         match self.event {
             Some(_) => self.close(EventEnd::Parked, note).await,
@@ -197,7 +186,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The note with what the event is about, for a person who reads nothing else of it.
+    /// Returns the note with what the event is about, for an operator who reads nothing else about it.
     async fn named(&self, event: &StoredEvent, note: &str) -> Result<String, JobError> {
         let mut named = format!("{note}: {}", event.about());
         if let Some(object) = &event.object_id {
@@ -212,7 +201,7 @@ impl<'a> Look<'a> {
         Ok(named)
     }
 
-    /// The transaction that our own record says a Stripe object belongs to.
+    /// Returns the transaction that a Stripe object belongs to according to our own record.
     async fn owner(&self, object: &ExternalRef) -> Result<Option<Transaction>, JobError> {
         let conn = &mut self.worker.db.conn().await?;
         match transactions::find_by_external_ref(conn, object).await? {
@@ -224,14 +213,14 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The transaction of `flow` that an object names in its metadata, if it names one, with who made the object.
-    async fn claimed(
+    /// Returns the transaction of `flow` that an object names in its metadata, if it names one, and who made the object.
+    async fn attributed(
         &self,
         operation: Operation,
         flow: Flow,
         object: &str,
         metadata: Metadata,
-    ) -> Result<Option<Claim>, JobError> {
+    ) -> Result<Option<Attribution>, JobError> {
         let Some(id) = metadata.transaction_id else {
             return Ok(None);
         };
@@ -245,15 +234,15 @@ impl<'a> Look<'a> {
         log_span::is_about(id);
         let author = self.worker.calls.author(operation, id.uuid(), object).await?;
         let waited = self.worker.clock.now() - self.job.created_at;
-        Ok(Some(Claim {
+        Ok(Some(Attribution {
             transaction,
             author,
             is_waited_for: operation != Operation::Payout || waited < LONGEST_WAIT_FOR_MAKER,
         }))
     }
 
-    /// Tells a person that an object of a connected account claims to be ours and is not; nothing is settled by it. Of one account there is one
-    /// alarm, whose message has the newest: whoever has its key can make as many as they like.
+    /// Raises an alarm that an object of a connected account claims to be ours and is not; it settles nothing. Each account
+    /// has one alarm, with the newest message: the holder of the account's key can make any number of such objects.
     async fn foreign(
         &self,
         transaction: &Transaction,
@@ -279,26 +268,26 @@ impl<'a> Look<'a> {
         self.close(EventEnd::Ignored, why).await
     }
 
-    /// Opens, once, the transaction of money that Stripe tells of, and gives it.
-    async fn open(&self, found: &Found<'_>) -> Result<Transaction, JobError> {
+    /// Opens, once, the transaction of money that Stripe reports, and returns it.
+    async fn open(&self, movement: &ExternalMovement<'_>) -> Result<Transaction, JobError> {
         let worker = self.worker;
         let actor = if self.event.is_some() {
             Actor::Stripe
         } else {
             Actor::Worker(worker.name.clone())
         };
-        let id = open_found(&worker.db, &*worker.ids, &*worker.clock, &actor, found).await?;
+        let id = open_external_movement(&worker.db, &*worker.ids, &*worker.clock, &actor, movement).await?;
         log_span::is_about(id);
         worker.dispatcher.wake();
-        self.again(id).await
+        self.worker.find(id).await
     }
 
-    /// A line of the timeline about the event, for as long as the transaction is where it is now.
+    /// Returns a line of the timeline about the event, valid while the transaction is in its current stage.
     fn note(&self, transaction: &Transaction, message: impl Into<String>) -> Option<Command> {
         self.line(transaction, message.into(), None)
     }
 
-    /// As [`Look::note`], of an object's state that several events may show: whichever is looked at first tells it.
+    /// As [`Observation::note`], for a state that several events may show: the first observation writes the line.
     fn note_once(
         &self,
         transaction: &Transaction,

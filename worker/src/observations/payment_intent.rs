@@ -1,10 +1,11 @@
-//! A payment intent: the money of a deposit.
+//! Observes a payment intent: the money of a deposit.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use wallet_core::crypto::{KeyOwner, Place};
 use wallet_core::flows::{Command, DepositCommand};
+use wallet_core::inbox::EventEnd;
 use wallet_core::jobs::JobKind;
 use wallet_core::money::Money;
 use wallet_core::stripe::{
@@ -16,99 +17,111 @@ use wallet_core::transactions::{
 };
 use wallet_core::wallets;
 
-use super::{Claim, Look};
+use super::{Attribution, Observation};
 use crate::job_error::JobError;
 use crate::worker::Worker;
-use wallet_core::inbox::EventEnd;
 
-/// What nobody has begun to pay after this time is cancelled. Bank debits under way are not unpaid, and what a payer has to do first can take
-/// longer: [`NextAction::ends`].
+/// An intent that nobody has begun to pay after this time is cancelled. A bank debit under way counts as
+/// begun, and what a payer has to do first can take longer: see [`NextAction::ends`].
 const EXPIRES_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// Looks at an intent and settles what its state asks for.
-pub(crate) async fn payment_intent(look: &Look<'_>, id: &PaymentIntentId) -> Result<(), JobError> {
-    let client = look.worker.calls.client();
-    let intent = look.ask(client.retrieve_payment_intent(id)).await?;
-    let owner = look.owner(&ExternalRef::PaymentIntent(id.clone())).await?;
+/// Observes an intent: settles what its state asks for.
+pub(crate) async fn payment_intent(
+    observation: &Observation<'_>,
+    id: &PaymentIntentId,
+) -> Result<(), JobError> {
+    let client = observation.worker.calls.client();
+    let intent = observation.ask(client.retrieve_payment_intent(id)).await?;
+    let owner = observation.owner(&ExternalRef::PaymentIntent(id.clone())).await?;
     if let Some(transaction) = owner.filter(|found| found.flow == Flow::Deposit) {
-        return apply(look, &transaction, intent).await;
+        return apply(observation, &transaction, intent).await;
     }
-    let claim = look
-        .claimed(
+    let attribution = observation
+        .attributed(
             Operation::PaymentIntent,
             Flow::Deposit,
             id.as_str(),
             intent.metadata,
         )
         .await?;
-    let Some(claim) = claim else {
+    let Some(attribution) = attribution else {
         let note = "the payment intent is of no deposit of ours";
-        return look.close(EventEnd::Ignored, note).await;
+        return observation.close(EventEnd::Ignored, note).await;
     };
-    let fits = intent.amount == claim.transaction.amount;
-    // While the answer to our call is on its way, what was asked for is taken for it: the money has come, from the person's own customer.
-    let is_awaited = claim.author == Author::Undecided && fits && is_of_person(look, &claim, &intent).await?;
-    if is_awaited || claim.is_ours(fits, &[Stage::Accepted])? {
-        apply(look, &claim.transaction, intent).await
+    let fits = intent.amount == attribution.transaction.amount;
+    // Before our call is answered, an intent of the requested amount counts as ours: the money came from the person's own customer.
+    let is_awaited = attribution.author == Author::Undecided
+        && fits
+        && is_of_person(observation, &attribution, &intent).await?;
+    if is_awaited || attribution.is_ours(fits, &[Stage::Accepted])? {
+        apply(observation, &attribution.transaction, intent).await
     } else {
-        foreign(look, &claim.transaction, &intent).await
+        foreign(observation, &attribution.transaction, &intent).await
     }
 }
 
-/// The deposit that money at Stripe came for, by the intent that brought it; none of an intent that is none of ours. Stripe may tell of what has
-/// become of the money before anything is recorded of the intent, whose call has had no answer yet
-/// (<https://docs.stripe.com/webhooks#event-ordering>): then it is waited for.
+/// Returns the deposit that an intent's money was for, or `None` if the intent is not ours. Stripe may report
+/// what happened to the money before the intent is recorded, because our call has had no answer yet
+/// (<https://docs.stripe.com/webhooks#event-ordering>): then the record is waited for.
 pub(super) async fn deposit_of(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     id: &PaymentIntentId,
 ) -> Result<Option<Transaction>, JobError> {
-    if let Some(found) = look.owner(&ExternalRef::PaymentIntent(id.clone())).await? {
+    if let Some(found) = observation.owner(&ExternalRef::PaymentIntent(id.clone())).await? {
         return Ok(Some(found).filter(|found| found.flow == Flow::Deposit));
     }
-    let client = look.worker.calls.client();
-    let intent = look.ask(client.retrieve_payment_intent(id)).await?;
+    let client = observation.worker.calls.client();
+    let intent = observation.ask(client.retrieve_payment_intent(id)).await?;
     let operation = Operation::PaymentIntent;
-    let claim = look.claimed(operation, Flow::Deposit, id.as_str(), intent.metadata);
-    let Some(claim) = claim.await? else {
+    let attribution = observation.attributed(operation, Flow::Deposit, id.as_str(), intent.metadata);
+    let Some(attribution) = attribution.await? else {
         return Ok(None);
     };
-    match &claim.transaction.stripe_payment_intent_id {
-        // Recorded since the look above.
-        Some(known) if known == id => return Ok(Some(claim.transaction)),
-        // A deposit has one payment; another one that names it is somebody else's, with all that becomes of it.
+    match &attribution.transaction.stripe_payment_intent_id {
+        // It was recorded since the look-up above.
+        Some(known) if known == id => return Ok(Some(attribution.transaction)),
+        // A deposit has one payment; another one that names the deposit is somebody else's, with all that follows from it.
         Some(_) => return Ok(None),
         None => {}
     }
-    let fits = intent.amount == claim.transaction.amount;
-    // Money that somebody else took in the deposit's name is put in suspense by its own event.
-    if claim.is_ours(fits, &[Stage::Accepted])? || intent.status == PaymentIntentStatus::Succeeded {
+    let fits = intent.amount == attribution.transaction.amount;
+    // Money that somebody else took in the deposit's name is put into suspense by its own event.
+    if attribution.is_ours(fits, &[Stage::Accepted])? || intent.status == PaymentIntentStatus::Succeeded {
         return Err(JobError::AfterAnother("the payment is not booked yet"));
     }
     Ok(None)
 }
 
 /// Whether the customer of an intent is the one of the deposit's owner.
-async fn is_of_person(look: &Look<'_>, claim: &Claim, intent: &PaymentIntent) -> Result<bool, JobError> {
-    let conn = &mut look.worker.db.conn().await?;
-    let known = wallets::customer_of(conn, claim.transaction.user_id).await?;
+async fn is_of_person(
+    observation: &Observation<'_>,
+    attribution: &Attribution,
+    intent: &PaymentIntent,
+) -> Result<bool, JobError> {
+    let conn = &mut observation.worker.db.conn().await?;
+    let known = wallets::customer_of(conn, attribution.transaction.user_id).await?;
     Ok(known.is_some() && known == intent.customer)
 }
 
-/// An intent that names a deposit, and that no call of ours has made. Money that came by it is on our books, but is not credited unseen;
-/// whatever else becomes of it does not concern the deposit.
-async fn foreign(look: &Look<'_>, deposit: &Transaction, intent: &PaymentIntent) -> Result<(), JobError> {
+/// Settles an intent that names a deposit but was not made by us. Money that it brought is in our balance and
+/// goes to suspense, but is not credited unseen; nothing else about it concerns the deposit.
+async fn foreign(
+    observation: &Observation<'_>,
+    deposit: &Transaction,
+    intent: &PaymentIntent,
+) -> Result<(), JobError> {
     if intent.status != PaymentIntentStatus::Succeeded {
         let note = "the payment intent was not made by this system";
-        return look.close(EventEnd::Ignored, note).await;
+        return observation.close(EventEnd::Ignored, note).await;
     }
-    let received = received(look, deposit, intent).await?;
+    let received = received(observation, deposit, intent).await?;
     let command = DepositCommand::SuspendPayment(intent.id.clone(), received);
-    look.settle(deposit, vec![command]).await
+    observation.settle(deposit, vec![command]).await
 }
 
 /// Settles what the state of a deposit's intent asks for.
 pub(crate) async fn apply(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     transaction: &Transaction,
     intent: PaymentIntent,
 ) -> Result<(), JobError> {
@@ -119,10 +132,10 @@ pub(crate) async fn apply(
             | PaymentIntentStatus::RequiresAction
     );
     let is_open = matches!(transaction.stage, Stage::Accepted | Stage::AwaitingPayment);
-    // Asked for while the payment was under way, and remembered until now.
+    // The cancellation was requested while the payment was under way, and remembered until now.
     if let Some(request) = transaction.cancel_request.filter(|_| is_open && is_unpaid) {
         return give_up(
-            look,
+            observation,
             transaction,
             &intent,
             FailureReason::cancelled(request.by, "it was paid"),
@@ -134,52 +147,53 @@ pub(crate) async fn apply(
         && intent.last_payment_error.is_some()
         && !needs_payer(&intent);
     if is_open && declined {
-        return give_up(look, transaction, &intent, decline_of(&intent)).await;
+        return give_up(observation, transaction, &intent, decline_of(&intent)).await;
     }
     let begun = transaction.created_at;
     let ends = match (&intent.status, intent.next_action) {
-        // Stripe may name the action a moment after the status; then it is given the time of those that take long.
+        // Stripe may name the action a moment after the status; until then the longest time applies.
         (PaymentIntentStatus::RequiresAction, action) => action.unwrap_or(NextAction::Other).ends(begun),
         _ => begun + EXPIRES_AFTER,
     };
-    if is_open && is_unpaid && look.event.is_none() && look.worker.clock.now() > ends {
-        return give_up(look, transaction, &intent, expired()).await;
+    if is_open && is_unpaid && observation.event.is_none() && observation.worker.clock.now() > ends {
+        return give_up(observation, transaction, &intent, expired()).await;
     }
-    let received = received(look, transaction, &intent).await?;
-    let end = ending(transaction, &intent, received).or_else(|| payment_note(look, transaction, &intent));
+    let received = received(observation, transaction, &intent).await?;
+    let end =
+        ending(transaction, &intent, received).or_else(|| payment_note(observation, transaction, &intent));
     let mut commands = Vec::new();
-    // Our own call's answer is always recorded; from an event only before a refusal, which names no intent.
-    let is_answer = look.job.kind == Some(JobKind::DepositIntent);
+    // The answer to our own call is always recorded; after an event the intent is recorded only before a refusal, which names no intent.
+    let is_answer = observation.job.kind == Some(JobKind::DepositIntent);
     if transaction.stage == Stage::Accepted && (is_answer || matches!(end, Some(Command::Refuse(_)))) {
-        commands.push(recording(look.worker, transaction, &intent).await?.into());
+        commands.push(recording(observation.worker, transaction, &intent).await?.into());
     }
     commands.extend(end);
-    look.settle(transaction, commands).await
+    observation.settle(transaction, commands).await
 }
 
-/// Cancels the intent, so that it can never succeed; then the deposit ends for this reason. A payment that won the race is booked.
+/// Cancels the intent, so that it can never succeed; then the deposit ends for this reason. If the payment won the race, it is booked.
 pub(crate) async fn give_up(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     transaction: &Transaction,
     intent: &PaymentIntent,
     reason: FailureReason,
 ) -> Result<(), JobError> {
-    let now = cancelled(look, &intent.id, &reason).await?;
+    let now = cancelled(observation, &intent.id, &reason).await?;
     let mut commands = Vec::new();
     if transaction.stage == Stage::Accepted {
-        commands.push(recording(look.worker, transaction, intent).await?.into());
+        commands.push(recording(observation.worker, transaction, intent).await?.into());
     }
     let id = now.id.clone();
     commands.extend(match now.status {
         PaymentIntentStatus::Succeeded => {
-            let received = received(look, transaction, &now).await?;
+            let received = received(observation, transaction, &now).await?;
             Some(DepositCommand::SettlePayment(id, received).into())
         }
         PaymentIntentStatus::Canceled if reason.code == FailureCode::PaymentDeclined => {
             Some(Command::Refuse(reason))
         }
         PaymentIntentStatus::Canceled => Some(DepositCommand::CancelIntent(id, reason).into()),
-        // Under way meanwhile: what comes of it will be told, and a cancellation that was asked for is carried out then.
+        // The payment is under way: its outcome is reported later, and a requested cancellation is carried out then.
         _ => transaction.cancel_request.map(|_| Command::Note {
             kind: TimelineKind::Waiting,
             message: "the payment is under way; it is cancelled as soon as the payment provider allows it"
@@ -189,23 +203,23 @@ pub(crate) async fn give_up(
             once: None,
         }),
     });
-    look.settle(transaction, commands).await
+    observation.settle(transaction, commands).await
 }
 
-/// What an intent has brought to the platform's balance, in the currency in which it came: that of the payment, unless Stripe has converted it.
-/// Asked of Stripe only where that is not known already, and there is still something to decide by it.
+/// Returns what an intent added to the platform's balance, in the currency in which it arrived: the payment's, unless
+/// Stripe converted it. Stripe is asked only if this is not known already and the answer still decides something.
 async fn received(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     transaction: &Transaction,
     intent: &PaymentIntent,
 ) -> Result<Money, JobError> {
     let paid = intent.amount_received;
-    let settlement = &look.worker.settlement;
-    // In review it is compared once more with what came, whatever is known by now of the currency.
+    let settled = &observation.worker.settled_currencies;
+    // In review, the payment is compared again with what arrived, whatever is known of the currency by now.
     let is_known = match transaction.stage {
         Stage::Completed => true,
         Stage::InReview => false,
-        _ => settlement.is_known(paid.currency()),
+        _ => settled.is_known(paid.currency()),
     };
     if intent.status != PaymentIntentStatus::Succeeded || is_known {
         return Ok(paid);
@@ -213,10 +227,10 @@ async fn received(
     let not_yet =
         || JobError::NotYet("the payment provider has not said yet in which currency it keeps the payment");
     let charge = intent.latest_charge.as_ref().ok_or_else(not_yet)?;
-    let client = look.worker.calls.client();
-    let charge = look.ask(client.retrieve_charge(charge)).await?;
+    let client = observation.worker.calls.client();
+    let charge = observation.ask(client.retrieve_charge(charge)).await?;
     let came = charge.balance_transaction.ok_or_else(not_yet)?.amount;
-    settlement.learn(paid, came);
+    settled.learn(paid, came);
     Ok(if came.currency() == paid.currency() {
         paid
     } else {
@@ -224,13 +238,13 @@ async fn received(
     })
 }
 
-/// The intent after the attempt to cancel it, whatever it has become.
+/// Tries to cancel the intent and returns it, whatever its state is then.
 async fn cancelled(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     id: &PaymentIntentId,
     reason: &FailureReason,
 ) -> Result<PaymentIntent, JobError> {
-    let client = look.worker.calls.client();
+    let client = observation.worker.calls.client();
     let why = match reason.code {
         FailureCode::PaymentExpired => Some(CancelReason::Abandoned),
         FailureCode::CancelledByOwner | FailureCode::CancelledByOperator => {
@@ -238,7 +252,7 @@ async fn cancelled(
         }
         _ => None,
     };
-    match look.ask(client.cancel_payment_intent(id, why)).await {
+    match observation.ask(client.cancel_payment_intent(id, why)).await {
         Err(JobError::Call(CallError::Stripe(mut error))) => match error.payment_intent.take() {
             Some(intent) => Ok(*intent),
             None => Err(CallError::Stripe(error).into()),
@@ -247,7 +261,7 @@ async fn cancelled(
     }
 }
 
-/// Whether the bank only asks the payer to authenticate.
+/// Whether the decline only requires the payer to authenticate.
 fn needs_payer(intent: &PaymentIntent) -> bool {
     let asks = |decline: &Decline| {
         [&decline.code, &decline.decline_code]
@@ -267,11 +281,11 @@ fn decline_of(intent: &PaymentIntent) -> FailureReason {
     FailureReason::new(FailureCode::PaymentDeclined, sentence)
 }
 
-/// What an intent that is final asks for; none while it is not.
+/// Returns what a final intent asks for, or `None` while it is not final.
 ///
-/// Whoever sees first that an intent is cancelled tells the same reason: the worker that cancelled it, see [`give_up`], the event of the
-/// cancelling, or whoever comes after a crash. It was a wish that we remember, or a decline of a payment that the server had confirmed,
-/// or nobody paid in time.
+/// The first to see that an intent is cancelled must give the same reason as any other: the worker that cancelled it, see
+/// [`give_up`], the event of the cancellation, or a job after a crash. The reasons are a cancel request that we remember, a
+/// decline of a payment that the server had confirmed, that nobody paid in time, or otherwise only that it was cancelled.
 fn ending(transaction: &Transaction, intent: &PaymentIntent, received: Money) -> Option<Command> {
     let id = intent.id.clone();
     match intent.status {
@@ -296,9 +310,13 @@ fn expired() -> FailureReason {
     FailureReason::new(FailureCode::PaymentExpired, "nobody paid in time")
 }
 
-/// What the payer should know of an intent that is not final; nothing of most events.
-fn payment_note(look: &Look<'_>, transaction: &Transaction, intent: &PaymentIntent) -> Option<Command> {
-    let message = match (look.event?.event_type.as_str(), &intent.last_payment_error) {
+/// Returns a note for the payer about an intent that is not final; most events need none.
+fn payment_note(
+    observation: &Observation<'_>,
+    transaction: &Transaction,
+    intent: &PaymentIntent,
+) -> Option<Command> {
+    let message = match (observation.event?.event_type.as_str(), &intent.last_payment_error) {
         ("payment_intent.payment_failed", Some(decline)) => {
             let why = decline.message.as_deref().unwrap_or("The payment failed.");
             format!("a payment attempt failed: {why} The payer may try again.")
@@ -310,10 +328,10 @@ fn payment_note(look: &Look<'_>, transaction: &Transaction, intent: &PaymentInte
         }
         _ => return None,
     };
-    look.note(transaction, message)
+    observation.note(transaction, message)
 }
 
-/// The command that records the intent, with its client secret sealed under the owner's key.
+/// Returns the command that records the intent, with its client secret sealed under the owner's key.
 async fn recording(
     worker: &Worker,
     transaction: &Transaction,

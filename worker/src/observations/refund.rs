@@ -1,7 +1,8 @@
-//! A refund of a deposit, made by us or by somebody else at Stripe. It may fail after it has succeeded.
+//! Observes a refund of a deposit, made by us or by somebody else at Stripe. It may fail after it has succeeded.
 
-use wallet_core::accept::Found;
+use wallet_core::accept::ExternalMovement;
 use wallet_core::flows::{Command, RefundCommand};
+use wallet_core::inbox::EventEnd;
 use wallet_core::stripe::{Author, BalanceTransaction, Operation, Refund, RefundId, RefundStatus};
 use wallet_core::transactions::{
     ExternalRef, FailureCode, FailureReason, Flow, Returned, Stage, Transaction,
@@ -9,43 +10,43 @@ use wallet_core::transactions::{
 
 use super::payment_intent::deposit_of;
 use super::suspense::of_suspense;
-use super::{Look, entry};
+use super::{Observation, entry};
 use crate::job_error::JobError;
-use wallet_core::inbox::EventEnd;
 
-/// Looks at a refund and settles what its state asks for.
-pub(crate) async fn refund(look: &Look<'_>, id: &RefundId) -> Result<(), JobError> {
-    let client = look.worker.calls.client();
-    let refund = look.ask(client.retrieve_refund(id)).await?;
-    let recorded = match look.owner(&ExternalRef::Refund(id.clone())).await? {
+/// Observes a refund: settles what its state asks for.
+pub(crate) async fn refund(observation: &Observation<'_>, id: &RefundId) -> Result<(), JobError> {
+    let client = observation.worker.calls.client();
+    let refund = observation.ask(client.retrieve_refund(id)).await?;
+    let recorded = match observation.owner(&ExternalRef::Refund(id.clone())).await? {
         Some(transaction) => Some(transaction),
-        None => look.owner(&ExternalRef::RefundBegun(id.clone())).await?,
+        None => observation.owner(&ExternalRef::RefundBegun(id.clone())).await?,
     };
     if let Some(transaction) = recorded {
         return match transaction.flow {
-            Flow::DepositRefund | Flow::OutsideRefund => apply(look, &transaction, &refund).await,
-            Flow::Deposit => of_suspense(look, &transaction, &refund).await,
+            Flow::DepositRefund | Flow::OutsideRefund => apply(observation, &transaction, &refund).await,
+            Flow::Deposit => of_suspense(observation, &transaction, &refund).await,
             _ => {
-                look.close(EventEnd::Processed, "the refund was booked before")
+                observation
+                    .close(EventEnd::Processed, "the refund was booked before")
                     .await
             }
         };
     }
-    match claimed(look, &refund).await? {
-        Some(transaction) => apply(look, &transaction, &refund).await,
-        None => outside(look, &refund).await,
+    match attributed(observation, &refund).await? {
+        Some(transaction) => apply(observation, &transaction, &refund).await,
+        None => outside(observation, &refund).await,
     }
 }
 
-/// Settles what the state of a refund asks for of its transaction.
+/// Settles what the state of a refund asks for on its transaction.
 pub(crate) async fn apply(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     transaction: &Transaction,
     refund: &Refund,
 ) -> Result<(), JobError> {
     let id = refund.id.clone();
     if transaction.stage == Stage::Completed && has_failed(refund) {
-        return returned(look, transaction, refund).await;
+        return returned(observation, transaction, refund).await;
     }
     let command = match refund.status {
         RefundStatus::Succeeded => RefundCommand::Settle(id),
@@ -53,18 +54,18 @@ pub(crate) async fn apply(
             let reason = FailureReason::new(FailureCode::RefundFailed, sentence(refund));
             RefundCommand::Fail(id, reason)
         }
-        // Of a status of tomorrow only this is known: the refund was made, and it is asked about until it is final.
+        // An unknown status shows only that the refund was made; it is polled until it is final.
         RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unknown(_) => {
             RefundCommand::Record(id, waits_for(refund).to_owned())
         }
     };
-    look.settle(transaction, vec![command]).await
+    observation.settle(transaction, vec![command]).await
 }
 
-/// The transaction that a refund's metadata names, if a call of ours made the refund for it.
-async fn claimed(look: &Look<'_>, refund: &Refund) -> Result<Option<Transaction>, JobError> {
-    let claim = look
-        .claimed(
+/// Returns the transaction that a refund's metadata names, if a call of ours made the refund for it.
+async fn attributed(observation: &Observation<'_>, refund: &Refund) -> Result<Option<Transaction>, JobError> {
+    let claim = observation
+        .attributed(
             Operation::Refund,
             Flow::DepositRefund,
             refund.id.as_str(),
@@ -76,34 +77,36 @@ async fn claimed(look: &Look<'_>, refund: &Refund) -> Result<Option<Transaction>
     if !claim.is_ours(fits, &[Stage::Accepted, Stage::Held])? || !fits {
         return Ok(None);
     }
-    // What our own call has made is held, except when books that are lost have made it.
+    // A refund that our own call made is held, unless it was made before a restore of the database.
     match claim.transaction.stage {
         Stage::Accepted => Err(JobError::AfterAnother("the refund is not held yet")),
-        // Its transaction has ended without it, and what has left is booked all the same.
+        // Its transaction has ended without the refund, and what has left is booked separately.
         Stage::Failed | Stage::Cancelled => Ok(None),
         _ => Ok(Some(claim.transaction)),
     }
 }
 
-/// A refund that this system did not make, such as one of Stripe's dashboard: its money has left, so it is booked.
-async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
+/// Books a refund that this system did not make, for example one made in Stripe's dashboard: its money has left.
+async fn outside(observation: &Observation<'_>, refund: &Refund) -> Result<(), JobError> {
     let of_nothing = "the refund is of no deposit of ours";
     let Some(intent) = &refund.payment_intent else {
-        return look.close(EventEnd::Ignored, of_nothing).await;
+        return observation.close(EventEnd::Ignored, of_nothing).await;
     };
-    let Some(deposit) = deposit_of(look, intent).await? else {
-        return look.close(EventEnd::Ignored, of_nothing).await;
+    let Some(deposit) = deposit_of(observation, intent).await? else {
+        return observation.close(EventEnd::Ignored, of_nothing).await;
     };
     match deposit.stage {
-        // What lies in suspense goes back to the payer; so it does when the deposit has ended since, by an operator's decision.
-        Stage::InReview | Stage::Failed | Stage::Cancelled => of_suspense(look, &deposit, refund).await,
-        Stage::Completed if is_ours(look, &deposit, refund).await? => {
-            of_suspense(look, &deposit, refund).await
+        // What lies in suspense is returned to the payer, even if the deposit has ended since by an operator's decision.
+        Stage::InReview | Stage::Failed | Stage::Cancelled => {
+            of_suspense(observation, &deposit, refund).await
         }
-        _ if has_failed(refund) => never_left(look, &deposit, refund).await,
+        Stage::Completed if is_ours(observation, &deposit, refund).await? => {
+            of_suspense(observation, &deposit, refund).await
+        }
+        _ if has_failed(refund) => never_left(observation, &deposit, refund).await,
         Stage::Completed if refund.amount.currency() == deposit.amount.currency() => {
-            let transaction = look
-                .open(&Found {
+            let transaction = observation
+                .open(&ExternalMovement {
                     flow: Flow::OutsideRefund,
                     original: &deposit,
                     reference: ExternalRef::Refund(refund.id.clone()),
@@ -115,10 +118,11 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
                     ),
                 })
                 .await?;
-            apply(look, &transaction, refund).await
+            apply(observation, &transaction, refund).await
         }
         Stage::Completed => {
-            look.needs_a_person("the refund is in another currency than its deposit")
+            observation
+                .needs_a_person("the refund is in another currency than its deposit")
                 .await
         }
         _ => Err(JobError::AfterAnother(
@@ -127,42 +131,60 @@ async fn outside(look: &Look<'_>, refund: &Refund) -> Result<(), JobError> {
     }
 }
 
-/// A refund that failed before anybody here heard of it. Stripe has moved as much there and back: both lead to the deposit when the books are
-/// compared with Stripe, and so does what Stripe charged for it, which stays.
-async fn never_left(look: &Look<'_>, deposit: &Transaction, refund: &Refund) -> Result<(), JobError> {
-    match fee_of(taking(look, refund).await?.as_ref()) {
-        Some(fee) => look.settle(deposit, vec![fee]).await,
-        None => look.close(EventEnd::Processed, "the refund never left").await,
+/// Closes a refund that failed before it was known here. Stripe moved the same amount out and back: a
+/// reconciliation traces both movements to the deposit, and also Stripe's fee for the refund, which remains.
+async fn never_left(
+    observation: &Observation<'_>,
+    deposit: &Transaction,
+    refund: &Refund,
+) -> Result<(), JobError> {
+    match fee_of(taking(observation, refund).await?.as_ref()) {
+        Some(fee) => observation.settle(deposit, vec![fee]).await,
+        None => {
+            observation
+                .close(EventEnd::Processed, "the refund never left")
+                .await
+        }
     }
 }
 
-/// The movement by which a refund took its money from the platform's balance; none while it has taken nothing.
-pub(super) async fn taking(look: &Look<'_>, refund: &Refund) -> Result<Option<BalanceTransaction>, JobError> {
+/// Returns the movement by which a refund took its money from the platform's balance, or `None` while it has taken nothing.
+pub(super) async fn taking(
+    observation: &Observation<'_>,
+    refund: &Refund,
+) -> Result<Option<BalanceTransaction>, JobError> {
     let Some(movement) = &refund.balance_transaction else {
         return Ok(None);
     };
-    let client = look.worker.calls.client();
+    let client = observation.worker.calls.client();
     Ok(Some(
-        look.ask(client.retrieve_balance_transaction(movement)).await?,
+        observation
+            .ask(client.retrieve_balance_transaction(movement))
+            .await?,
     ))
 }
 
-/// Books what Stripe charged for a refund by the movement that took its money, if it charged anything: with some contracts it does
-/// (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
+/// Returns the command that books what Stripe charged for a refund, by the movement that took its money. Some
+/// contracts include such a fee (<https://support.stripe.com/questions/understanding-fees-for-refunded-payments>).
 pub(super) fn fee_of(taking: Option<&BalanceTransaction>) -> Option<Command> {
     taking
         .filter(|movement| !movement.fee.is_zero())
         .map(|movement| Command::BookFee(entry(movement)))
 }
 
-/// Whether a call of ours has made the refund for the deposit, as an operator has decided.
+/// Whether a call of ours made the refund for the deposit, as an operator decided.
 pub(super) async fn is_ours(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     deposit: &Transaction,
     refund: &Refund,
 ) -> Result<bool, JobError> {
     let (subject, id) = (deposit.id.uuid(), refund.id.as_str());
-    match look.worker.calls.author(Operation::Refund, subject, id).await? {
+    match observation
+        .worker
+        .calls
+        .author(Operation::Refund, subject, id)
+        .await?
+    {
         Author::Us => Ok(true),
         Author::Others => Ok(false),
         Author::Undecided => Err(JobError::AfterCall("the call that may have made it is under way")),
@@ -173,21 +195,27 @@ pub(super) const fn has_failed(refund: &Refund) -> bool {
     matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled)
 }
 
-/// The refund is completed and stays so: a transaction of its own brings the money back.
-async fn returned(look: &Look<'_>, original: &Transaction, refund: &Refund) -> Result<(), JobError> {
-    // Booked by the refund, which is told of once or many times, with its movement named or not yet
+/// Opens a transaction that returns the money of a completed refund; the refund itself stays completed.
+async fn returned(
+    observation: &Observation<'_>,
+    original: &Transaction,
+    refund: &Refund,
+) -> Result<(), JobError> {
+    // Keyed by the refund, which may be reported several times, with its movement named or not yet
     // (https://docs.stripe.com/api/refunds/object#refund_object-failure_balance_transaction).
     let movement = refund.failure_balance_transaction.as_ref();
-    look.open(&Found {
-        flow: Flow::RefundReturn,
-        original,
-        reference: ExternalRef::Return(Returned::Refund(refund.id.clone())),
-        also: movement.map(|movement| ExternalRef::Return(Returned::Movement(movement.clone()))),
-        amount: original.amount,
-        words: format!("the refund did not reach the payer: {}", sentence(refund)),
-    })
-    .await?;
-    look.close(EventEnd::Processed, "the refund came back after it had succeeded")
+    observation
+        .open(&ExternalMovement {
+            flow: Flow::RefundReturn,
+            original,
+            reference: ExternalRef::Return(Returned::Refund(refund.id.clone())),
+            also: movement.map(|movement| ExternalRef::Return(Returned::Movement(movement.clone()))),
+            amount: original.amount,
+            words: format!("the refund did not reach the payer: {}", sentence(refund)),
+        })
+        .await?;
+    observation
+        .close(EventEnd::Processed, "the refund came back after it had succeeded")
         .await
 }
 

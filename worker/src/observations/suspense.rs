@@ -1,6 +1,6 @@
-//! A refund of what lies, or lay, in suspense for a deposit. The books follow what it does to the platform's balance, which is another amount
-//! than the refund's when Stripe has converted the payment: it converts back at the rate of that day
-//! (<https://docs.stripe.com/currencies/conversions>). What Stripe charges for the refund is booked with it.
+//! Observes a refund of money that lies, or lay, in suspense for a deposit. The ledger follows the refund's effect on the
+//! platform's balance. If Stripe converted the payment, that is not the refund's amount, since Stripe converts back at the
+//! rate of that day (<https://docs.stripe.com/currencies/conversions>). What Stripe charges for the refund is booked with it.
 
 use wallet_core::flows::{Command, SuspenseReturnCommand};
 use wallet_core::ledger;
@@ -8,34 +8,38 @@ use wallet_core::money::Money;
 use wallet_core::stripe::{BalanceTransaction, Operation, Refund, RefundStatus};
 use wallet_core::transactions::Transaction;
 
-use super::Look;
+use super::Observation;
 use super::refund::{fee_of, has_failed, is_ours, sentence, taking, waits_for};
 use crate::job_error::JobError;
 use crate::suspended_payment::{SuspendedPayment, payments_of};
 
-/// Books it, and what is left of a converted payment when it was the last.
+/// Books the refund and, after the last one of a converted payment, what is left of that payment.
 pub(super) async fn of_suspense(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     deposit: &Transaction,
     refund: &Refund,
 ) -> Result<(), JobError> {
     let id = refund.id.clone();
-    let taking = taking(look, refund).await?;
+    let taking = taking(observation, refund).await?;
     let mut commands: Vec<Command> = fee_of(taking.as_ref()).into_iter().collect();
     if has_failed(refund) {
-        if is_ours(look, deposit, refund).await? {
-            // So that an operator who decides anew can have another one made.
-            let calls = &look.worker.calls;
+        if is_ours(observation, deposit, refund).await? {
+            // So that an operator who decides again can make another refund.
+            let calls = &observation.worker.calls;
             calls
                 .forget(Operation::Refund, deposit.id.uuid(), id.as_str())
                 .await?;
         }
         let came_back = match (&refund.failure_balance_transaction, &taking) {
             (Some(movement), _) => {
-                let client = look.worker.calls.client();
-                moved(&look.ask(client.retrieve_balance_transaction(movement)).await?)
+                let client = observation.worker.calls.client();
+                moved(
+                    &observation
+                        .ask(client.retrieve_balance_transaction(movement))
+                        .await?,
+                )
             }
-            // At another rate as much comes back as the movement says that is not named yet.
+            // After a conversion, only a movement that Stripe does not name yet shows how much came back.
             (None, Some(taking)) if taking.amount.currency() != refund.amount.currency() => {
                 return Err(JobError::NotYet(
                     "the payment provider has not told yet what of the refund came back",
@@ -45,7 +49,7 @@ pub(super) async fn of_suspense(
         };
         let failed = SuspenseReturnCommand::Fail(id, came_back, sentence(refund));
         commands.push(failed.into());
-        return look.settle(deposit, commands).await;
+        return observation.settle(deposit, commands).await;
     }
     let Some(taking) = taking else {
         if refund.status == RefundStatus::Succeeded {
@@ -53,56 +57,56 @@ pub(super) async fn of_suspense(
                 "the payment provider has not told yet what the refund took",
             ));
         }
-        // It waits for funds: nothing has left, and what lies in suspense is still there.
+        // The refund waits for funds: nothing has left, and what lies in suspense is still there.
         let message = format!(
             "{} is being returned to the payer: {}",
             refund.amount,
             waits_for(refund)
         );
-        let line = look.note(deposit, message);
-        return look.settle(deposit, line.into_iter().collect()).await;
+        let line = observation.note(deposit, message);
+        return observation.settle(deposit, line.into_iter().collect()).await;
     };
     let amount = moved(&taking);
     if refund.status != RefundStatus::Succeeded {
         let begun = SuspenseReturnCommand::Begin(id, amount, waits_for(refund).to_owned());
         commands.push(begun.into());
-        return look.settle(deposit, commands).await;
+        return observation.settle(deposit, commands).await;
     }
     commands.push(SuspenseReturnCommand::Succeed(id, amount).into());
     if amount.currency() == refund.amount.currency() {
-        return look.settle(deposit, commands).await;
+        return observation.settle(deposit, commands).await;
     }
-    look.settle_and_go_on(deposit, commands).await?;
-    close(look, deposit).await
+    observation.settle_and_go_on(deposit, commands).await?;
+    close(observation, deposit).await
 }
 
-/// What another rate has left of converted payments, once all that was paid went back, is no payer's.
-async fn close(look: &Look<'_>, deposit: &Transaction) -> Result<(), JobError> {
+/// Closes what a different conversion rate left of converted payments once all that was paid has been returned: it is no payer's.
+async fn close(observation: &Observation<'_>, deposit: &Transaction) -> Result<(), JobError> {
     let mut commands = Vec::new();
-    // Before Stripe is asked: what comes to lie there meanwhile is not what was asked about.
-    let suspended = ledger::suspended_of(&mut *look.worker.db.conn().await?, deposit.id).await?;
-    if is_all_gone(look, deposit).await? {
+    // Read before Stripe is asked: what arrives in suspense after this is not covered by the answer.
+    let suspended = ledger::suspended_of(&mut *observation.worker.db.conn().await?, deposit.id).await?;
+    if is_all_gone(observation, deposit).await? {
         commands.extend(
             suspended
                 .into_iter()
                 .map(|one| Command::CloseSuspense(one.amount)),
         );
     }
-    let deposit = look.again(deposit.id).await?;
-    look.settle(&deposit, commands).await
+    let deposit = observation.worker.find(deposit.id).await?;
+    observation.settle(&deposit, commands).await
 }
 
-/// Whether every payment of the deposit is back with its payer, or with the payer's bank. Of amounts in several currencies nobody knows, and what a
-/// lost dispute has left is nobody's yet: a person decides.
-async fn is_all_gone(look: &Look<'_>, deposit: &Transaction) -> Result<bool, JobError> {
-    let payments = payments_of(look.worker, deposit).await?;
+/// Whether every payment of the deposit is back with its payer or with the payer's bank. With amounts in
+/// several currencies this is unknown, and what a lost dispute left belongs to nobody yet: an operator decides.
+async fn is_all_gone(observation: &Observation<'_>, deposit: &Transaction) -> Result<bool, JobError> {
+    let payments = payments_of(observation.worker, deposit).await?;
     if payments.is_empty() {
-        // Nobody knows whose it is.
+        // It is not known whose money it is.
         return Ok(false);
     }
     for intent in payments {
-        let payment = SuspendedPayment::ask(look.worker, look.lane(), intent).await?;
-        let is_open = payment.is_disputed() || payment.is_being_returned(look.worker).await?;
+        let payment = SuspendedPayment::ask(observation.worker, observation.lane(), intent).await?;
+        let is_open = payment.is_disputed() || payment.is_being_returned(observation.worker).await?;
         if is_open || !matches!(payment.unreturned(), Ok(None)) {
             return Ok(false);
         }
@@ -110,7 +114,7 @@ async fn is_all_gone(look: &Look<'_>, deposit: &Transaction) -> Result<bool, Job
     Ok(true)
 }
 
-/// How much a movement moved, in whatever direction.
+/// Returns the absolute amount of a movement.
 fn moved(movement: &BalanceTransaction) -> Money {
     if movement.amount.is_negative() {
         movement.amount.negated()

@@ -1,4 +1,4 @@
-//! `close-alarm`.
+//! `close-alarm`: closes an alarm whose cause is resolved.
 
 use anyhow::bail;
 use clap::Args;
@@ -17,27 +17,27 @@ use super::withdrawals::{decision_about, parked_in_words};
 /// Which alarm, and why it may be closed.
 #[derive(Debug, Args)]
 pub(crate) struct CloseAlarm {
-    /// What kind of trouble, as `parked` lists it.
+    /// The kind of the alarm, as `parked` lists it.
     kind: String,
-    /// With what, as `parked` lists it.
+    /// The subject of the alarm, as `parked` lists it.
     subject: String,
-    /// What was found out, for those who read the audit trail.
+    /// What was found out, for the audit trail.
     #[arg(long)]
     reason: Reason,
-    /// Close it although what it tells will stay so: an event is still parked, and nobody will ever need what it told.
+    /// Close it although its cause will persist: an event is still parked, and nobody will ever need what it was about.
     #[arg(long)]
     force: bool,
 }
 
-/// What an alarm tells, and is still so.
+/// The cause of an alarm that still persists.
 enum Holds {
-    /// A command ends it, and closes the alarm.
+    /// A command removes the cause and closes the alarm.
     UntilDecided(String),
-    /// It may stay so for ever, and holds nothing up.
+    /// The cause may persist for ever, and holds nothing up.
     UnlessForced(String),
 }
 
-/// Closes it, on record, unless what it tells is still so.
+/// Closes the alarm, on record, unless its cause persists.
 pub(crate) async fn close_alarm(
     session: &Session,
     checks: &ChecksConfig,
@@ -57,7 +57,7 @@ pub(crate) async fn close_alarm(
     }
     let now = session.now();
     let is_closed = in_transaction!(session.db, conn => {
-        // Whatever came back since it was looked at has raised it again.
+        // If the cause has occurred again since it was read above, the alarm was raised again.
         let is_closed = alarms::close_unless_seen_again(conn, &alarm, now).await?;
         if is_closed {
             let record = AuditRecord {
@@ -73,11 +73,11 @@ pub(crate) async fn close_alarm(
     }
     session.answer(
         &json!({ "closed": { "kind": kind, "subject": subject } }),
-        ["the alarm is closed; a check that finds the same again raises it anew".to_owned()],
+        ["the alarm is closed; a check that finds the same again raises it again".to_owned()],
     )
 }
 
-/// What the database shows to be still so; what only a check or a person can find out is not asked.
+/// Returns what the database shows to persist; what only a check or a person can find out is not examined.
 async fn what_holds(
     session: &Session,
     checks: &ChecksConfig,
@@ -90,13 +90,13 @@ async fn what_holds(
     let holds = match kind {
         AlarmKind::JobParked => match subject.parse() {
             Ok(job) if jobs::is_parked(db, JobId(job)).await? => Some(Holds::UntilDecided(format!(
-                "job {job} is parked; mend what it failed of and `wallet-worker requeue {job}`"
+                "job {job} is parked; fix what it failed of and `wallet-worker requeue {job}`"
             ))),
             _ => None,
         },
         AlarmKind::EventParked => inbox::is_parked(db, subject).await?.then(|| {
             Holds::UnlessForced(format!(
-                "the event is parked; mend what it failed of and `wallet-worker replay-events --id {subject}`"
+                "the event is parked; fix what it failed of and `wallet-worker replay-events --id {subject}`"
             ))
         }),
         AlarmKind::MoneyOutStopped => (!money_out::state(db).await?.is_open).then(|| {
@@ -104,7 +104,7 @@ async fn what_holds(
                 "no money goes out; `wallet-worker money-out start` lets it leave again".to_owned(),
             )
         }),
-        // Where nobody looks by themselves, nothing else would ever close it.
+        // Without the scheduled check, nothing else would ever close the alarm.
         AlarmKind::PlatformBalanceShort | AlarmKind::PlatformBalanceTaken => checks.backing.map(|_| {
             Holds::UntilDecided(
                 "the next look (PLATFORM_BALANCE_SECONDS) closes it when Stripe holds enough: pay in what it names".to_owned(),
@@ -136,7 +136,7 @@ async fn in_suspense(session: &Session, subject: &str) -> anyhow::Result<Option<
     }))
 }
 
-/// What a dispute of a credited payment gave back beyond what it had taken is of no payment.
+/// Checks for a dispute's surplus in suspense: what it returned beyond what it took belongs to no payment.
 async fn given_back(session: &Session, subject: &str) -> anyhow::Result<Option<Holds>> {
     let Ok(dispute) = subject.parse::<TransactionId>() else {
         return Ok(None);
@@ -150,7 +150,7 @@ async fn given_back(session: &Session, subject: &str) -> anyhow::Result<Option<H
     }))
 }
 
-/// Without its alarm nobody could decide about the withdrawal any more.
+/// Checks whether the withdrawal is still undecided: without its alarm, no decision about it could be made.
 async fn being_paid_out(session: &Session, subject: &str) -> anyhow::Result<Option<Holds>> {
     let Ok(withdrawal) = subject.parse::<TransactionId>() else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! `debts`.
+//! `debts`: lists what people owe the platform.
 
 use serde_json::json;
 use wallet_core::debts;
@@ -6,7 +6,7 @@ use wallet_core::debts;
 use super::Session;
 use super::session::moment;
 
-/// Lists what people owe, and for what.
+/// Lists what people owe, and because of which transactions.
 pub(crate) async fn debts(session: &Session) -> anyhow::Result<()> {
     let conn = &mut session.db.conn().await?;
     let (mut lines, mut listed) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! What an operator decides about a transaction: a worker carries it out, once, on record.
+//! Queues what an operator decides about a transaction: a worker carries it out, once, on record.
 
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -13,18 +13,18 @@ use wallet_core::transactions::{self, ExternalRef, Transaction};
 
 use super::Session;
 
-/// The transaction that an operator names.
+/// Parses the id of the transaction that an operator names.
 pub(super) fn id_of(text: &str) -> anyhow::Result<TransactionId> {
     text.parse()
         .with_context(|| format!("{text} is no transaction id"))
 }
 
-/// One decision about a transaction at a time, whichever it is.
+/// The unique key that all decisions on a transaction share, so that only one of them is pending.
 fn key_of(id: TransactionId) -> String {
     format!("review:{id}")
 }
 
-/// The job that carries out what was decided about a transaction, in words; none when nothing was, or when it goes no further by itself.
+/// Describes the job that carries out a decision about a transaction; `None` if nothing was decided, or if the job is parked.
 pub(super) async fn under_way(session: &Session, id: TransactionId) -> anyhow::Result<Option<String>> {
     let found = jobs::find_unique(&session.db, &key_of(id)).await?;
     Ok(found.filter(|job| job.parked_at.is_none()).map(|job| {
@@ -34,7 +34,7 @@ pub(super) async fn under_way(session: &Session, id: TransactionId) -> anyhow::R
     }))
 }
 
-/// Whether a decision of this kind was tried and goes no further by itself.
+/// Whether a decision of this kind was tried and its job is parked.
 pub(super) async fn is_stuck(session: &Session, id: TransactionId, kind: JobKind) -> anyhow::Result<bool> {
     let found = jobs::find_unique(&session.db, &key_of(id)).await?;
     Ok(found.is_some_and(|job| job.kind == kind.as_str() && job.parked_at.is_some()))
@@ -70,7 +70,7 @@ pub(super) async fn decide(
         }
     }
     let queued = in_transaction!(session.db, conn => {
-        // One that goes no further by itself makes way for what is decided now.
+        // A parked job of an earlier decision gives way to the new decision.
         jobs::drop_parked(conn, &key, now).await?;
         let queued = jobs::insert(conn, &job).await?;
         if queued.is_some() {
@@ -110,7 +110,7 @@ pub(super) async fn decide(
     )
 }
 
-/// Whether a decision of this kind sends money out, which waits while that is stopped.
+/// Whether a decision of this kind sends money out, and so waits while money-out is stopped.
 fn sends_out(kind: JobKind) -> bool {
     kind == JobKind::ReturnReview
 }
@@ -131,7 +131,7 @@ async fn may_have_sent(session: &Session, id: TransactionId) -> anyhow::Result<b
     if !is_undecided(conn, Operation::Refund, id.uuid()).await? {
         return Ok(false);
     }
-    // A refund that is booked to its end was of a decision before.
+    // A refund that is booked completely belongs to an earlier decision.
     let Some(refund) = made::<CreateRefund>(conn, id.uuid()).await? else {
         return Ok(true);
     };

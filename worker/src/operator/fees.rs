@@ -20,10 +20,10 @@ use super::Session;
 pub(crate) enum Fees {
     /// List the rules, the general one first.
     List,
-    /// Write a rule, in place of the one for the same currency and payee. Payments accepted before keep the fee that they were
-    /// accepted with.
+    /// Set a rule, in place of the one for the same currency and payee. Payments accepted before keep the fee
+    /// that they were accepted with.
     Set {
-        /// Hundredths of a percent of the amount: 100 is 1 %, 0 is free, 5000 is half and the most.
+        /// Hundredths of a percent of the amount: 100 is 1 %, 0 is free, 5000 is half, which is the maximum.
         #[arg(value_parser = clap::value_parser!(u16).range(0..=i64::from(HIGHEST_BASIS_POINTS)))]
         basis_points: u16,
         #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) enum Fees {
         #[arg(long)]
         reason: Option<Reason>,
     },
-    /// Remove a rule: the next more general one counts then; without any, the platform keeps nothing.
+    /// Remove a rule: the next more general rule then applies; without any, the platform keeps nothing.
     Remove {
         #[command(flatten)]
         of: Of,
@@ -48,13 +48,13 @@ pub(crate) enum Fees {
     },
 }
 
-/// Which payments a rule is for. The most particular rule counts: of the payee in the currency, of the currency, of all.
+/// Which payments a rule is for. The most specific rule applies: that of the payee in the currency, then of the currency, then of all.
 #[derive(Debug, Args)]
 pub(crate) struct Of {
     /// Payments in this currency, such as usd; all currencies without it.
     #[arg(long, value_parser = Currency::from_str)]
     currency: Option<Currency>,
-    /// Payments to this person, by the id of the user; needs --currency. Everybody without it.
+    /// Payments to this person, by the user's id; needs --currency. Everybody without it.
     #[arg(long, value_name = "USER", value_parser = UserId::from_str)]
     payee: Option<UserId>,
 }
@@ -157,7 +157,7 @@ fn as_json(rule: &FeeRule) -> serde_json::Value {
 
 fn in_words(rule: &FeeRule) -> String {
     let percent = Decimal::new(i64::from(rule.basis_points), 2).normalize();
-    // A bound needs its currency.
+    // A bound always has a currency.
     let bound = |words, amount: Option<Decimal>| {
         amount
             .zip(rule.currency)
@@ -172,7 +172,7 @@ fn in_words(rule: &FeeRule) -> String {
     )
 }
 
-/// Which payments a rule refuses: a payee would get nothing of them.
+/// Describes which payments the rule refuses because it would leave the payee nothing, if any.
 fn refused(rule: &FeeRule) -> Option<String> {
     let (least, currency) = rule.minimum.zip(rule.currency)?;
     let refused = format!(

@@ -1,4 +1,4 @@
-//! `locks`.
+//! `locks`: lists and frees wallet locks that no worker can hold.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -9,21 +9,21 @@ use wallet_core::audit::{self, AuditRecord};
 use wallet_core::config::RedisConfig;
 use wallet_core::db::{DbError, in_transaction};
 use wallet_core::ids::WalletId;
-use wallet_core::locks::{Holder, KeySeen, Looked, WalletLocks};
+use wallet_core::locks::{Holder, Inspection, KeySeen, WalletLocks};
 use wallet_core::reason::Reason;
 
 use super::{Session, Verdict};
 
-/// Locks of wallets on the nodes of RedLock.
+/// Locks of wallets on the lock nodes (RedLock).
 #[derive(Debug, Subcommand)]
 pub(crate) enum Locks {
-    /// List the locks that no worker can hold: those that never expire, or later than a worker's.
+    /// List the locks that no worker can hold: those that never expire, or expire later than a worker's.
     List,
-    /// Remove the lock of a wallet that no worker can hold, as `list` shows it, so that its money goes on. No money depends on a lock: the rows of PostgreSQL are locked too.
+    /// Remove the lock of a wallet that no worker can hold, as `list` shows it, so that its money can move. No money depends on a lock: PostgreSQL's rows are locked too.
     Free {
         /// The wallet.
         wallet: WalletId,
-        /// Also one that a worker could hold, which `list` does not show: a worker may hold it at this moment, and others then work beside it under row locks.
+        /// Also remove one that a worker could hold, which `list` does not show: if one does, other workers then work beside it under row locks.
         #[arg(long)]
         held: bool,
         /// Why, for the audit trail: whose lock it was.
@@ -32,7 +32,7 @@ pub(crate) enum Locks {
     },
 }
 
-/// Lists or frees.
+/// Lists the locks, or frees one.
 pub(crate) async fn locks(session: &Session, config: &RedisConfig, command: Locks) -> anyhow::Result<()> {
     let urls: Vec<&str> = config.lock_urls.iter().map(ExposeSecret::expose_secret).collect();
     let locks = WalletLocks::new(&urls)?;
@@ -43,7 +43,7 @@ pub(crate) async fn locks(session: &Session, config: &RedisConfig, command: Lock
 }
 
 async fn list(session: &Session, locks: &WalletLocks) -> anyhow::Result<()> {
-    let Looked {
+    let Inspection {
         overdue,
         unreachable,
         cut,
@@ -68,7 +68,7 @@ async fn list(session: &Session, locks: &WalletLocks) -> anyhow::Result<()> {
     }
     if cut > 0 {
         lines.push(format!(
-            "{cut} of {nodes} lock nodes have more keys than are looked at: the rest is not listed"
+            "{cut} of {nodes} lock nodes have more keys than are inspected: the rest is not listed"
         ));
     }
     let rows: Vec<Value> = overdue
@@ -126,10 +126,10 @@ async fn free(
     session.answer(&object, [line])
 }
 
-/// Why no node had anything to remove.
+/// Describes why no node had anything to remove.
 async fn nothing_removed(locks: &WalletLocks, wallet: WalletId, insisting: bool) -> String {
     let key = WalletLocks::key(wallet);
-    let seen = locks.look(wallet).await;
+    let seen = locks.inspect(wallet).await;
     let nodes = seen.len();
     let silent = seen.iter().filter(|it| **it == KeySeen::Unreachable).count();
     let rest = if silent > 0 {

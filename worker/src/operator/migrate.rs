@@ -1,4 +1,4 @@
-//! `migrate`.
+//! `migrate`: brings the database to this version's schema.
 
 use anyhow::ensure;
 use chrono::{DateTime, Utc};

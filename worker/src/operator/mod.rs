@@ -1,5 +1,5 @@
-//! The operator's commands, a file each. Each answers with lines for a person, or with one JSON object for a program (`--json`), and what it
-//! changes is in the audit trail with who and why.
+//! The operator's commands, a module each. Each answers with lines for a person, or with one JSON object for
+//! a program (`--json`), and records what it changes in the audit trail, with who did it and why.
 
 mod close_alarm;
 mod debts;
@@ -32,24 +32,24 @@ pub(crate) use replay_events::{ReplayEvents, replay_events};
 pub(crate) use requeue::{Requeue, requeue};
 pub(crate) use review::{Review, review};
 pub(crate) use rotate_keys::{RotateKeys, rotate_keys};
-pub(crate) use session::{Manner, Session, tell_failure};
+pub(crate) use session::{Manner, Session, print_failure};
 pub(crate) use verify::{Verify, verify};
 pub(crate) use wallets::{Wallets, wallets};
 pub(crate) use withdrawals::{Withdrawals, withdrawals};
 
-/// What a check of the books has to say by its exit code.
+/// A result of a check that sets the exit code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Verdict {
     /// Something does not hold.
     #[error("{0}")]
     DoesNotHold(String),
-    /// It could not be found out.
+    /// Whether it holds could not be determined.
     #[error("it could not be found out")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Verdict {
-    /// 1: it does not hold. 2: nobody knows.
+    /// Returns the exit code. 1: it does not hold. 2: unknown.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::DoesNotHold(_) => 1,

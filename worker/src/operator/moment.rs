@@ -1,18 +1,18 @@
-//! A moment as an operator writes it.
+//! Parses a moment as an operator writes it.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use super::session::{self, clock};
 
-/// The forms that are understood, for the help.
+/// The accepted forms, for the help.
 pub(super) const FORMS: &str =
     "a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in 2026-11-24T13:30:00Z";
 
-/// Reads a day or a time that has come. With one to come, a mistyped year for example, nothing would be looked at, or everything, and the answer
-/// would say that all is well.
+/// Parses a day or a time in the past. With a future moment, for example a mistyped year, nothing or
+/// everything would be checked, and the answer would suggest that all is well.
 ///
 /// # Errors
-/// When it is neither, with the forms; when it has not come, with the time that it is.
+/// If it is neither, names the forms; if it is in the future, names the current time.
 pub(super) fn past(text: &str) -> Result<DateTime<Utc>, String> {
     come(text, clock().now())
 }

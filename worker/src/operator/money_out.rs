@@ -1,4 +1,4 @@
-//! `money-out`.
+//! `money-out`: stops and starts the sending of money, and shows its state.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -9,27 +9,27 @@ use wallet_core::reason::Reason;
 use super::Session;
 use super::session::moment;
 
-/// The commands about money that leaves.
+/// The commands that control whether money may leave.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MoneyOut {
-    /// From now on nothing is sent out at Stripe: no transfer, no payout, no refund. Whatever is accepted waits; what is inside goes on,
-    /// and what comes back does too.
+    /// From now on nothing is sent out at Stripe: no transfer, no payout, no refund. Accepted requests wait;
+    /// movements between wallets and incoming money continue.
     Stop {
         /// Why, for those who find it stopped.
         #[arg(long)]
         reason: Reason,
     },
-    /// Let money leave again; what has waited goes on within seconds.
+    /// Let money leave again; what has waited continues within seconds.
     Start {
-        /// Why, if somebody may ask.
+        /// Why, if anyone should ask.
         #[arg(long)]
         reason: Option<Reason>,
     },
-    /// Say how it stands, since when, by whom and why.
+    /// Show the current state: since when, set by whom, and why.
     Status,
 }
 
-/// Stops, starts or tells.
+/// Stops or starts money-out, or shows its state.
 pub(crate) async fn money_out(session: &Session, command: MoneyOut) -> anyhow::Result<()> {
     let (db, actor, now) = (&session.db, &session.actor, session.now());
     let mut lines = Vec::new();

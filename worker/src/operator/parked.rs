@@ -1,4 +1,4 @@
-//! `parked`.
+//! `parked`: lists parked jobs and open alarms.
 
 use serde_json::{Value, json};
 use wallet_core::alarms::{self, AlarmKind, OpenAlarm};
@@ -11,7 +11,7 @@ use super::decision::under_way;
 use super::session::moment;
 use super::withdrawals::decision_about;
 
-/// Lists what waits for a person.
+/// Lists what waits for an operator.
 pub(crate) async fn parked(session: &Session) -> anyhow::Result<()> {
     let parked = jobs::list_parked(&session.db).await?;
     let open = alarms::list_open(&session.db).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn parked(session: &Session) -> anyhow::Result<()> {
     session.answer(&json!({ "jobs": jobs, "alarms": alarms }), lines)
 }
 
-/// What was decided about the transaction of an alarm and is on its way, in words: its message says what to decide until that has come to its end.
+/// Describes a decision under way about an alarm's transaction, if any; until it is carried out, the alarm's message still asks for one.
 async fn decided(
     session: &Session,
     parked: &[ParkedJob],

@@ -1,4 +1,4 @@
-//! `reconcile`.
+//! `reconcile`: compares the ledger with Stripe.
 
 use std::str::FromStr;
 
@@ -11,13 +11,13 @@ use wallet_core::budget::CallBudget;
 use wallet_core::config::ReconcileConfig;
 use wallet_core::money::{Currency, Money};
 use wallet_core::reason::Reason;
-use wallet_core::reconcile::{self as books, Difference, Explanation, Figure, Reconciliation};
+use wallet_core::reconcile::{self, Difference, Explanation, Figure, Reconciliation};
 use wallet_core::stripe::BalanceTransactionId;
 
 use super::moment;
 use super::{Session, Verdict};
 
-/// What is compared; or what is written down, so that it is no difference.
+/// What is compared; or what is recorded so that it is no difference.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Reconcile {
@@ -29,45 +29,45 @@ pub(crate) struct Reconcile {
     record: Option<Record>,
 }
 
-/// What only a person knows.
+/// What only a person can know.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Record {
     /// A movement at Stripe is the platform's own business and no wallet's.
     Explain {
-        /// Which, txn_….
+        /// The movement, txn_….
         #[arg(value_parser = BalanceTransactionId::from_str)]
         movement: BalanceTransactionId,
-        /// Also when it is a user's money, of which nothing can be booked any more: the command says what that means for the user.
+        /// Do it even if it is a user's money, for which nothing can be booked any more: the command shows what that means for the user.
         #[arg(long)]
         force: bool,
-        /// What it was.
+        /// What the movement was, for the audit trail.
         #[arg(long)]
         reason: Reason,
     },
-    /// Take back that a movement was explained.
+    /// Withdraw the explanation of a movement.
     Forget {
-        /// Which, txn_….
+        /// The movement, txn_….
         #[arg(value_parser = BalanceTransactionId::from_str)]
         movement: BalanceTransactionId,
-        /// Why.
+        /// Why, for the audit trail.
         #[arg(long)]
         reason: Reason,
     },
-    /// What the platform owned on its Stripe balance before these books began: show it, or write it down.
+    /// What the platform owned on its Stripe balance before this ledger began: show it, or record it.
     Opening {
-        /// Such as usd.
+        /// The currency, such as usd.
         #[arg(value_parser = Currency::from_str)]
         currency: Currency,
-        /// In major units, such as 1000.00; without one, what is written down is shown.
+        /// The amount in major units, such as 1000.00; without one, the recorded amount is shown.
         #[arg(value_parser = Decimal::from_str_exact, allow_negative_numbers = true, requires = "reason")]
         amount: Option<Decimal>,
-        /// Where that is known from.
+        /// Where that amount is known from.
         #[arg(long, requires = "amount")]
         reason: Option<Reason>,
     },
 }
 
-/// Compares, or writes down.
+/// Compares the ledger with Stripe, or records what a person knows.
 pub(crate) async fn reconcile(
     session: &Session,
     config: &ReconcileConfig,
@@ -84,7 +84,7 @@ pub(crate) async fn reconcile(
             reason,
         }) => {
             let budget = CallBudget::new(config.stripe.calls_per_second);
-            let explained = books::explain(
+            let explained = reconcile::explain(
                 db,
                 &calls,
                 budget,
@@ -109,7 +109,7 @@ pub(crate) async fn reconcile(
             return session.answer(&object, std::iter::once(line).chain(means));
         }
         Some(Record::Forget { movement, reason }) => {
-            if !books::forget_explained(db, &movement, actor, reason.as_str(), now).await? {
+            if !reconcile::forget_explained(db, &movement, actor, reason.as_str(), now).await? {
                 bail!("nobody has explained {movement}");
             }
             let object = json!({ "forgotten": movement.to_string() });
@@ -124,7 +124,7 @@ pub(crate) async fn reconcile(
                 return show_opening(session, currency).await;
             };
             let amount = Money::new(amount, currency)?;
-            let before = books::record_opening(db, amount, actor, reason.as_str(), now).await?;
+            let before = reconcile::record_opening(db, amount, actor, reason.as_str(), now).await?;
             let before = before.map(|before| Money::new(before, currency)).transpose()?;
             let object = json!({
                 "opening": amount.amount(), "currency": amount.currency(), "replaced": before.map(|before| before.amount()),
@@ -137,9 +137,9 @@ pub(crate) async fn reconcile(
         }
         None => {}
     }
-    let since = how.since.unwrap_or(now - books::USUAL_PERIOD);
+    let since = how.since.unwrap_or(now - reconcile::USUAL_PERIOD);
     let budget = CallBudget::new(config.stripe.calls_per_second);
-    let found = books::reconcile(db, &calls, budget, actor, since, now, |read| {
+    let found = reconcile::reconcile(db, &calls, budget, actor, since, now, |read| {
         tracing::debug!(read, "movements read");
     })
     .await
@@ -158,7 +158,7 @@ pub(crate) async fn reconcile(
 }
 
 async fn show_opening(session: &Session, currency: Currency) -> anyhow::Result<()> {
-    let amount = books::opening(&session.db, currency).await?;
+    let amount = reconcile::opening(&session.db, currency).await?;
     let amount = amount.map(|amount| Money::new(amount, currency)).transpose()?;
     let line = match amount {
         Some(amount) => format!("{amount} were the platform's own before"),

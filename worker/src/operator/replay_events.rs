@@ -1,4 +1,4 @@
-//! `replay-events`.
+//! `replay-events`: processes stored Stripe events again.
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
@@ -13,39 +13,39 @@ use wallet_core::reason::Reason;
 use super::Session;
 use super::moment;
 
-/// Which stored events; at least one condition, and all of them hold together.
+/// Which stored events; at least one condition is needed, and an event must meet all that are given.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayEvents {
     #[command(flatten)]
     which: Which,
-    /// What was mended, for the audit trail.
+    /// What was fixed, for the audit trail.
     #[arg(long)]
     reason: Option<Reason>,
 }
 
-/// At least one condition.
+/// The conditions, at least one.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct Which {
-    /// Only this one, evt_….
+    /// Only this event, evt_….
     #[arg(long)]
     id: Option<String>,
-    /// Only of this type; a trailing * stands for any ending, as in 'refund.*'.
+    /// Only events of this type; a trailing * stands for any ending, as in 'refund.*'.
     #[arg(long = "type")]
     event_type: Option<String>,
-    /// Only those in this state.
+    /// Only events in this state.
     #[arg(long, value_parser = PossibleValuesParser::new(["parked", "ignored", "processed"]).try_map(|state| state.parse::<EventState>()))]
     state: Option<EventState>,
-    /// Only those received at this moment or later: a day, as in 2026-11-24 (from its beginning, UTC), or a time, as in
-    /// 2026-11-24T13:30:00Z.
+    /// Only events received at this moment or later: a day, as in 2026-11-24 (from its beginning, UTC), or a
+    /// time, as in 2026-11-24T13:30:00Z.
     #[arg(long, value_name = "MOMENT", value_parser = moment::past)]
     since: Option<DateTime<Utc>>,
-    /// Only those received before this moment, which must have come; all until now without it.
+    /// Only events received before this moment, which must be in the past; without it, all until now.
     #[arg(long, value_name = "MOMENT", value_parser = moment::past)]
     until: Option<DateTime<Utc>>,
 }
 
-/// Has stored events processed again.
+/// Queues stored events to be processed again.
 pub(crate) async fn replay_events(session: &Session, how: ReplayEvents) -> anyhow::Result<()> {
     let ReplayEvents { which, reason } = how;
     let which = Replay {
@@ -58,7 +58,7 @@ pub(crate) async fn replay_events(session: &Session, how: ReplayEvents) -> anyho
     let now = session.now();
     let replayed = in_transaction!(session.db, conn => {
         let replayed = inbox::replay(conn, &which, now).await?;
-        // Many at once are one record each thousand: a row has its bounds.
+        // Many events make one record per thousand, since the size of a row is bounded.
         for events in replayed.chunks(1_000) {
             let entry = AuditRecord {
                 detail: json!({ "events": events, "reason": reason.as_ref().map(Reason::as_str) }),

@@ -1,4 +1,4 @@
-//! `requeue`.
+//! `requeue`: puts parked jobs back into their queues.
 
 use std::collections::HashSet;
 
@@ -17,12 +17,12 @@ pub(crate) struct Requeue {
     /// The jobs' numbers, as `parked` lists them.
     #[arg(required = true, value_name = "JOB")]
     jobs: Vec<i64>,
-    /// What was mended, for the audit trail.
+    /// What was fixed, for the audit trail.
     #[arg(long)]
     reason: Option<Reason>,
 }
 
-/// Puts parked jobs back; one that is not parked keeps none of the others.
+/// Puts parked jobs back; a job that is not parked does not stop the others.
 pub(crate) async fn requeue(session: &Session, which: &Requeue) -> anyhow::Result<()> {
     let (mut requeued, mut missing) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();

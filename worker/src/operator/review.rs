@@ -1,4 +1,4 @@
-//! `review`.
+//! `review`: decides about money in suspense.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -15,7 +15,7 @@ use super::Session;
 use super::decision::{decide, id_of, is_stuck, under_way};
 use super::session::moment;
 
-/// Money that was received and not asked for, or not as it was asked for.
+/// Money that was received without being requested, or not as requested.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Review {
     /// List everything in suspense, the oldest first.
@@ -28,8 +28,8 @@ pub(crate) enum Review {
         #[arg(long)]
         reason: Reason,
     },
-    /// End what is left in suspense for a deposit when nothing of its payment can be given back any more: what another rate of conversion left, or
-    /// what a dispute took beyond the payment. It becomes the platform's, or its loss.
+    /// End what is left in suspense for a deposit when nothing of its payment can be refunded any more: the rest from
+    /// a different conversion rate, or what a dispute took beyond the payment. It becomes the platform's gain or loss.
     Close {
         /// The deposit.
         transaction: String,
@@ -37,7 +37,7 @@ pub(crate) enum Review {
         #[arg(long)]
         reason: Reason,
     },
-    /// Give what lies in suspense for a deposit back to its payer, by a refund: what was not asked for so, or came after the deposit had ended.
+    /// Return what lies in suspense for a deposit to its payer by a refund: it was not requested like this, or came after the deposit had ended.
     Return {
         /// The deposit.
         transaction: String,
@@ -47,17 +47,19 @@ pub(crate) enum Review {
     },
 }
 
-/// Lists or decides.
+/// Lists what is in suspense, or queues a decision.
 pub(crate) async fn review(session: &Session, command: Review) -> anyhow::Result<()> {
     match command {
         Review::List => list(session).await,
         Review::Credit { transaction, reason } => credit(session, id_of(&transaction)?, &reason).await,
         Review::Close { transaction, reason } => close(session, id_of(&transaction)?, &reason).await,
-        Review::Return { transaction, reason } => give_back(session, id_of(&transaction)?, &reason).await,
+        Review::Return { transaction, reason } => {
+            return_payment(session, id_of(&transaction)?, &reason).await
+        }
     }
 }
 
-/// The transaction of an id, and what lies in suspense for it.
+/// Returns the transaction with this id, and what lies in suspense for it.
 async fn found(session: &Session, id: TransactionId) -> anyhow::Result<(Transaction, Vec<Suspended>)> {
     let conn = &mut session.db.conn().await?;
     let Some(transaction) = transactions::find(conn, id).await? else {
@@ -118,7 +120,7 @@ async fn list(session: &Session) -> anyhow::Result<()> {
     session.answer(&json!({ "suspense": rows, "returning": returning }), lines)
 }
 
-/// Nothing is decided about money that is on its way to its payer: it is theirs, or lies in suspense again, once the refund is final.
+/// Checks that no refund is under way: until it is final, it is open whether the money is the payer's or lies in suspense again.
 async fn not_being_returned(session: &Session, id: TransactionId) -> anyhow::Result<()> {
     let begun = ledger::begun_returns(&mut *session.db.conn().await?).await?;
     if let Some(one) = begun.into_iter().find(|one| one.transaction == id) {
@@ -128,7 +130,7 @@ async fn not_being_returned(session: &Session, id: TransactionId) -> anyhow::Res
     Ok(())
 }
 
-/// What a dispute gave back beyond what it took is of no payment: nobody has paid it, and no wallet.
+/// Checks that the transaction is no dispute: what a dispute returned beyond what it took belongs to no payer and no wallet.
 fn of_a_payment(transaction: &Transaction) -> anyhow::Result<()> {
     if transaction.flow == Flow::Dispute {
         let id = transaction.id;
@@ -161,7 +163,7 @@ async fn credit(session: &Session, id: TransactionId, reason: &Reason) -> anyhow
     decide(session, &transaction, JobKind::CreditReview, reason, "credit it").await
 }
 
-async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
+async fn return_payment(session: &Session, id: TransactionId, reason: &Reason) -> anyhow::Result<()> {
     let (transaction, suspended) = found(session, id).await?;
     not_being_returned(session, id).await?;
     of_a_payment(&transaction)?;
@@ -184,7 +186,7 @@ async fn give_back(session: &Session, id: TransactionId, reason: &Reason) -> any
     .await
 }
 
-/// What came for a deposit in review, when nothing on record shows that it cannot be given back: all of one payment, and nobody has tried.
+/// Returns what came for a deposit in review if nothing on record rules out a refund: it is all of one payment, and no refund was tried.
 async fn untouched(
     session: &Session,
     transaction: &Transaction,

@@ -1,4 +1,4 @@
-//! `rotate-keys`.
+//! `rotate-keys`: re-wraps data keys under the current key.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,18 +9,18 @@ use wallet_core::reason::Reason;
 
 use super::{Session, Verdict};
 
-/// Runs over what was overtaken by somebody else at the same time.
+/// The maximum number of runs, to re-wrap what other programs changed at the same time.
 const ROUNDS: u32 = 5;
 
-/// Why the keys are rotated.
+/// The arguments of `rotate-keys`.
 #[derive(Debug, Args)]
 pub(crate) struct RotateKeys {
-    /// For the audit trail: the yearly rotation, a key that leaked.
+    /// Why, for the audit trail: the yearly rotation, or a key that leaked.
     #[arg(long)]
     reason: Option<Reason>,
 }
 
-/// Re-wraps data keys; done only when every one of them is under the current key.
+/// Re-wraps data keys; succeeds only if every one of them is then under the current key.
 pub(crate) async fn rotate_keys(
     session: &Session,
     config: &KeysConfig,
@@ -87,7 +87,7 @@ fn rewrapped_in_words(keys: usize) -> String {
     format!("{keys} data keys re-wrapped")
 }
 
-/// `told`: how many re-wrapped keys the progress has told of last.
+/// Describes the result; `told` is the number of re-wrapped keys that the last line of progress showed.
 fn in_words(report: &RewrapReport, told: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if told == 0 || told != report.rewrapped {
@@ -111,7 +111,7 @@ fn in_words(report: &RewrapReport, told: usize) -> Vec<String> {
         ));
     }
     if report.is_complete() {
-        lines.push("every data key is under the current ENCRYPTION_SECRET_KEY: once all APIs and workers have been started anew with it, the retired keys are no longer needed".to_owned());
+        lines.push("every data key is under the current ENCRYPTION_SECRET_KEY: once all APIs and workers have been restarted with it, the retired keys are no longer needed".to_owned());
     }
     lines
 }

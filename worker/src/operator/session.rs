@@ -1,4 +1,4 @@
-//! An operator's session: who it is, on which database, and how the answer is told.
+//! An operator's session: who runs a command, on which database, and how the answer is printed.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,40 +17,40 @@ use wallet_core::config::DatabaseConfig;
 use wallet_core::crypto::WrappingKeys;
 use wallet_core::db::{Db, DbOptions};
 use wallet_core::foundation::Foundation;
-use wallet_core::standing;
+use wallet_core::readiness;
 
-/// What every command understands.
+/// The arguments of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Manner {
-    /// Who you are, for the audit trail [default: the user of this machine]
+    /// Your name, for the audit trail [default: the user of this machine]
     #[arg(long, global = true, value_name = "NAME", env = "WALLET_OPERATOR")]
     operator: Option<String>,
-    /// Answer with one JSON object instead of lines for a person; its fields stay.
+    /// Answer with one JSON object instead of lines for a person; its fields are stable.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 /// One run of a command.
 pub(crate) struct Session {
-    /// PostgreSQL.
+    /// The connections to PostgreSQL.
     pub(crate) db: Db,
-    /// Now.
+    /// The clock.
     pub(crate) clock: SharedClock,
-    /// Who, for the audit trail.
+    /// The operator, for the audit trail.
     pub(crate) actor: Actor,
     json: bool,
 }
 
 impl Session {
-    /// A session on this database.
+    /// Opens a session on this database.
     ///
     /// # Errors
-    /// When the name cannot be one, or the database's URL cannot be used.
+    /// If the operator's name is invalid, or the database's URL cannot be used.
     pub(crate) async fn open(database: &DatabaseConfig, manner: &Manner) -> anyhow::Result<Self> {
         let actor = Actor::Operator(name(manner)?);
         let options = DbOptions {
             application_name: "wallet-operator",
-            // Whoever stops money in an outage wants an answer more than a quick one.
+            // An operator who stops money-out in an outage needs an answer more than a quick one.
             get_timeout: Duration::from_secs(15),
             ..DbOptions::default()
         };
@@ -62,25 +62,25 @@ impl Session {
         })
     }
 
-    /// What commands stand on that open personal details or ask Stripe.
+    /// Returns the basis for commands that open personal details or call Stripe.
     pub(super) fn foundation(&self, keys: &WrappingKeys) -> Foundation {
         Foundation::new(self.db.clone(), Arc::clone(&self.clock), keys.clone())
     }
 
-    /// Whether the commands can find in the database what they look for.
+    /// Checks that the database has the schema that the commands need.
     ///
     /// # Errors
-    /// When it was not migrated, with the mend, or cannot be asked.
+    /// If the database was not migrated, with the fix, or cannot be reached.
     pub(crate) async fn check_schema(&self) -> anyhow::Result<()> {
-        Ok(standing::schema(&self.db).await??)
+        Ok(readiness::schema(&self.db).await??)
     }
 
-    /// Now.
+    /// Returns the current time.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// The whole answer: the object for a program, the lines for a person.
+    /// Prints the whole answer: the object for a program, the lines for a person.
     pub(crate) fn answer(
         &self,
         object: &Value,
@@ -89,16 +89,16 @@ impl Session {
         tell(self.json, object, lines)
     }
 
-    /// A line about what is under way; nothing to a program.
+    /// Prints a line about progress; prints nothing for a program.
     pub(crate) fn progress(&self, line: &str) {
         if !self.json {
-            // A reader who has gone away is told of by the answer.
+            // If the reader has gone, printing the answer reports the error.
             let _ = say(line);
         }
     }
 }
 
-/// An answer: the object for a program, the lines for a person.
+/// Prints an answer: the object for a program, the lines for a person.
 pub(super) fn tell(
     is_json: bool,
     object: &Value,
@@ -111,18 +111,18 @@ pub(super) fn tell(
     lines.into_iter().try_for_each(|line| say(&line))
 }
 
-/// Whether the object of this run was written: a program reads one, whatever becomes of the command.
+/// Whether this run has written its object: a program reads exactly one, whether the command succeeds or fails.
 static IS_ANSWERED: AtomicBool = AtomicBool::new(false);
 
-/// The object of a command that failed before it had an answer: `{"error": {"message", "exitCode"}}`.
-pub(crate) fn tell_failure(message: &str, exit_code: u8) {
+/// Prints the object of a command that failed before it had an answer: `{"error": {"message", "exitCode"}}`.
+pub(crate) fn print_failure(message: &str, exit_code: u8) {
     if !IS_ANSWERED.swap(true, Ordering::Relaxed) {
-        // A reader who has gone away reads the exit code.
+        // If the reader has gone, the exit code remains.
         let _ = say(&json!({ "error": { "message": message, "exitCode": exit_code } }).to_string());
     }
 }
 
-/// A moment for a person.
+/// Formats a moment for a person.
 pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -142,7 +142,7 @@ fn name(manner: &Manner) -> anyhow::Result<OperatorName> {
     let user = getuid();
     let name = match User::from_uid(user) {
         Ok(Some(known)) => known.name,
-        // A container may run as somebody whom its system does not list.
+        // A container may run as a user that its system does not list.
         Ok(None) | Err(_) => format!("uid {user}"),
     };
     name.parse().context("the name of this machine's user")

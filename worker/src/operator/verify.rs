@@ -1,17 +1,17 @@
-//! `verify`.
+//! `verify`: checks the database against its invariants.
 
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use wallet_core::verify::{self as books, Check, Finding, Scope, Verified, Window};
+use wallet_core::verify::{self, Check, Finding, Scope, Verified, Window};
 
 use super::{Session, Verdict};
 
-/// How the books are checked.
+/// How the database is checked.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Only what changed lately and what is cheap, as the workers do every minute.
+    /// Check only what changed recently and is cheap to check, as the workers do every minute.
     #[arg(long)]
     quick: bool,
     /// How many violations of each check are shown.
@@ -19,14 +19,14 @@ pub(crate) struct Verify {
     first: u32,
 }
 
-/// Checks the books and says what was found.
+/// Checks the database and answers with what was found.
 pub(crate) async fn verify(session: &Session, how: Verify) -> anyhow::Result<()> {
     let scope = if how.quick {
         Scope::Quick(Window::default())
     } else {
         Scope::Complete
     };
-    let verified = books::verify(&session.db, scope, how.first, |check, finding| {
+    let verified = verify::verify(&session.db, scope, how.first, |check, finding| {
         progress(session, check, finding);
     })
     .await
@@ -39,7 +39,7 @@ pub(crate) async fn verify(session: &Session, how: Verify) -> anyhow::Result<()>
     Err(Verdict::DoesNotHold(format!("violated: {}", names.join(", "))).into())
 }
 
-/// A line for each check once it is made; its violations below it.
+/// Prints a line for each finished check, with its violations below.
 fn progress(session: &Session, check: &Check, finding: Option<&Finding>) {
     let Some(finding) = finding else {
         tracing::debug!(check = check.name, "checking");

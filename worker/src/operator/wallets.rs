@@ -1,29 +1,29 @@
-//! `wallets`.
+//! `wallets`: deactivates and activates single wallets.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use wallet_core::ids::WalletId;
 use wallet_core::jobs;
 use wallet_core::reason::Reason;
-use wallet_core::wallets::{self, Wish};
+use wallet_core::wallets::{self, ActivityChange};
 
 use super::Session;
 
 /// The commands about single wallets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wallets {
-    /// Nothing leaves the wallet from now on: requests for it are refused, and what is held and has not left is given back to it.
+    /// Nothing leaves the wallet from now on: requests for it are refused, and what is held and has not left is released to it.
     Deactivate(Which),
     /// Let the wallet send and receive again.
     Activate(Which),
 }
 
-/// Which wallet, and why.
+/// The wallet, and the reason.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// The wallet's id.
     wallet: WalletId,
-    /// Why: it goes on record, and is not shown to the owner.
+    /// Why: recorded in the audit trail, and not shown to the owner.
     #[arg(long)]
     reason: Reason,
 }
@@ -34,17 +34,17 @@ pub(crate) async fn wallets(session: &Session, command: Wallets) -> anyhow::Resu
         Wallets::Deactivate(which) => (false, which),
         Wallets::Activate(which) => (true, which),
     };
-    let wish = Wish {
+    let change = ActivityChange {
         active,
         reason: &reason,
         actor: &session.actor,
         request_id: None,
     };
-    let found = wallets::set_active(&session.db, wallet, &wish, session.now()).await?;
+    let found = wallets::set_active(&session.db, wallet, &change, session.now()).await?;
     anyhow::ensure!(found.is_some(), "there is no wallet {wallet}");
     let how = if active { "active" } else { "not active" };
     let mut lines = vec![format!("wallet {wallet} is {how}")];
-    // What is parked does not see by itself that nothing is to be sent any more.
+    // Parked jobs do not notice by themselves that nothing may be sent any more.
     let parked: Vec<i64> = match active {
         true => Vec::new(),
         false => jobs::parked_of(&session.db, wallet)

@@ -1,4 +1,4 @@
-//! `withdrawals`.
+//! `withdrawals`: decides about withdrawals that do not finish by themselves.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -13,11 +13,11 @@ use super::Session;
 use super::decision::{decide, id_of, under_way};
 use super::session::moment;
 
-/// What a withdrawal waits for whose transfer is taken back (<https://docs.stripe.com/connect/pending-transfer-reversals>).
+/// What a withdrawal waits for while its transfer is reversed (<https://docs.stripe.com/connect/pending-transfer-reversals>).
 const RETURNING: &str =
     "which ends by itself when the account has the money; Stripe waits for that for up to 45 days";
 
-/// The parked jobs of a withdrawal, with what they failed of: it does not end while there is one.
+/// Describes the parked jobs of a withdrawal with their reasons, if any: while it has one, the withdrawal does not end.
 pub(super) fn parked_in_words(parked: &[ParkedJob], withdrawal: TransactionId) -> Option<String> {
     let words: Vec<String> = parked
         .iter()
@@ -33,9 +33,9 @@ pub(super) fn parked_in_words(parked: &[ParkedJob], withdrawal: TransactionId) -
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-/// Withdrawals that go no further by themselves: Stripe no longer shows their payout to us, because the account was disconnected or deleted while
-/// it was under way (`payout_unreachable`); or their payout cannot be made, because the account has paid itself out (`payout_by_others`) or is in the red
-/// (`payout_unfunded`).
+/// Withdrawals that do not finish by themselves: Stripe no longer shows us their payout, because the account
+/// was disconnected or deleted while it was under way (`payout_unreachable`); or their payout cannot be made,
+/// because the account has paid itself out (`payout_by_others`) or has a negative balance (`payout_unfunded`).
 #[derive(Debug, Subcommand)]
 pub(crate) enum Withdrawals {
     /// List them, the oldest alarm first.
@@ -48,7 +48,7 @@ pub(crate) enum Withdrawals {
         #[arg(long)]
         reason: Reason,
     },
-    /// End one as not paid: its transfer is taken back, and the wallet has the money again.
+    /// End one as not paid: its transfer is reversed, and the wallet has the money again.
     TakenBack {
         /// The withdrawal.
         transaction: String,
@@ -58,7 +58,7 @@ pub(crate) enum Withdrawals {
     },
 }
 
-/// Lists or decides.
+/// Lists the withdrawals, or queues a decision.
 pub(crate) async fn withdrawals(session: &Session, command: Withdrawals) -> anyhow::Result<()> {
     let (transaction, reason, kind, what) = match command {
         Withdrawals::List => return list(session).await,
@@ -76,7 +76,7 @@ pub(crate) async fn withdrawals(session: &Session, command: Withdrawals) -> anyh
     decide(session, &withdrawal, kind, &reason, what).await
 }
 
-/// The withdrawal, if a person has to decide about it.
+/// Returns the withdrawal if an operator has to decide about it.
 async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Transaction> {
     const LISTS: &str = "`wallet-worker withdrawals list` lists those that a person has to decide about";
     let parked = jobs::list_parked(&session.db).await?;
@@ -103,7 +103,7 @@ async fn undecided(session: &Session, id: TransactionId) -> anyhow::Result<Trans
     )
 }
 
-/// What was decided about a withdrawal and is on its way, in words; none while a person has to decide.
+/// Describes a decision about a withdrawal that is being carried out, or returns `None` while an operator has to decide.
 pub(super) async fn decision_about(
     session: &Session,
     parked: &[ParkedJob],
@@ -115,7 +115,7 @@ pub(super) async fn decision_about(
     under_way(session, withdrawal.id).await
 }
 
-/// What becomes of a withdrawal whose transfer is taken back.
+/// Describes the state of a withdrawal whose transfer is reversed.
 fn taken_back(parked: &[ParkedJob], withdrawal: TransactionId) -> String {
     match parked_in_words(parked, withdrawal) {
         Some(job) => format!("its transfer is to be taken back, and {job}"),

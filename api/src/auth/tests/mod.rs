@@ -1,4 +1,4 @@
-//! Tokens that are believed and those that are not, row by row. The keys in this folder exist for these tests only.
+//! Valid and invalid tokens, row by row. The keys in this folder exist for these tests only.
 
 mod rows;
 mod unusable;
@@ -45,7 +45,7 @@ fn good_claims() -> Value {
     json!({ "sub": USER, "exp": in_seconds(60) })
 }
 
-/// Good claims with some added, replaced or, by null, removed.
+/// Valid claims with some added, replaced or, by null, removed.
 fn claims(changes: Value) -> Value {
     let mut claims = good_claims();
     for (name, value) in changes.as_object().unwrap() {
@@ -135,7 +135,7 @@ fn each_kind_of_key_checks_its_own_algorithm() {
             );
         }
         assert_eq!(check(&hs256(), &token), Err(TokenError::UnknownKey));
-        // The public key's bytes as a secret: the confusion of algorithms.
+        // The public key's bytes used as a secret: algorithm confusion.
         let forged = EncodingKey::from_secret(public.as_bytes());
         let forged = signed(&Header::new(Algorithm::HS256), &good_claims(), &forged);
         assert_eq!(

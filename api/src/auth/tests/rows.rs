@@ -1,4 +1,4 @@
-//! The table of bad tokens: what comes in, and why it is refused.
+//! The table of invalid tokens: what is sent, and why it is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ fn assembled(header: &Value, claims: &Value, signature: &str) -> String {
     format!("{}.{}.{signature}", part(header), part(claims))
 }
 
-/// A token with our secret's right signature under any header.
+/// A token with any header, correctly signed with our secret.
 fn with_header(changes: Value) -> String {
     let mut header = json!({ "alg": "HS256", "typ": "JWT" });
     for (name, value) in changes.as_object().unwrap() {
@@ -29,7 +29,7 @@ fn by_another_secret() -> EncodingKey {
     EncodingKey::from_secret(b"another secret of at least 32 bytes!")
 }
 
-/// A good token whose payload was changed afterwards.
+/// A valid token whose payload was changed afterwards.
 fn edited() -> String {
     let good = token(json!({}));
     let mut parts = good.split('.');

@@ -1,4 +1,4 @@
-//! Keys that could never verify a token: they stop the start instead of refusing everybody.
+//! Keys that could never verify a token: they stop the start, instead of letting the API refuse everybody.
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};

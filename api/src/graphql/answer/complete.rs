@@ -1,7 +1,7 @@
-//! Completing an answer as the specification says (<https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors>).
+//! Completes an answer as the specification requires (<https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors>).
 //!
-//! The engine leaves a field that failed out of its object, whatever its type is, and gives the fields as they come to an end. Here
-//! every field of the plan is given in the order of the selection; one that failed is null, and where null is not allowed, its parent
+//! The engine omits a failed field from its object, whatever its type is, and returns fields in the order in which they finish. Here
+//! every field of the plan is returned in the order of the selection. A failed field is null; where null is not allowed, its parent
 //! is null instead, up to the first that may be.
 
 use apollo_compiler::ast::Type;
@@ -10,15 +10,15 @@ use async_graphql::indexmap::IndexMap;
 
 use crate::graphql::limits::{Plan, Step};
 
-/// What does not fit: a null where none is allowed. Whatever holds it is null in its place.
+/// A null where none is allowed: the value that contains it becomes null instead.
 struct Unfit;
 
-/// The data of an answer to `plan`.
+/// Returns the completed data of an answer to `plan`.
 pub(super) fn data(plan: &Plan, found: Value) -> Value {
     object(&plan.steps, found).unwrap_or(Value::Null)
 }
 
-/// The results of those fields at the root that did not fail, by their keys: of a mutation, what has happened although its answer is null.
+/// Returns the results of the root fields that did not fail, by their keys: what a mutation has done although its answer is null.
 pub(super) fn succeeded(plan: &Plan, found: &Value) -> Value {
     let Value::Object(found) = found else {
         return Value::Object(IndexMap::new());
@@ -34,7 +34,7 @@ pub(super) fn succeeded(plan: &Plan, found: &Value) -> Value {
 fn object(steps: &[Step], found: Value) -> Result<Value, Unfit> {
     let mut found = match found {
         Value::Object(found) => found,
-        // Only the root: any other object was asked whether it exists.
+        // Only the root: any other object that exists has at least its `__exists` field.
         _ => IndexMap::new(),
     };
     let mut whole = IndexMap::with_capacity(steps.len());

@@ -1,4 +1,4 @@
-//! What an answer is before it leaves: never larger than it may be, and whole as the specification says.
+//! Finishes answers before they are sent: bounds their size, and completes them as the specification requires.
 
 mod complete;
 mod size;
@@ -17,18 +17,18 @@ use super::refusal;
 use crate::context::Spent;
 use crate::errors::ApiError;
 
-/// What an error takes beside its message: its path, place and code.
+/// The bytes of an error besides its message: its path, location and code.
 const ERROR_BYTES: usize = 512;
 
-/// Where an answer that is null tells the results of those mutations that were carried out all the same. A refused mutation nulls the whole
-/// `data`, since its type is not null, and the others are not undone by it
+/// The extension in which an answer that is null returns the results of those mutations that were carried out. A refused mutation makes the
+/// whole `data` null, since its type is non-null, but the others are not undone by it
 /// (<https://spec.graphql.org/September2025/#sec-Handling-Execution-Errors>).
 const SUCCEEDED: &str = "succeeded";
 
 /// Bounds and completes the answers of a schema.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answers {
-    /// Most bytes of one answer.
+    /// The maximum size of an answer, in bytes.
     most: usize,
 }
 
@@ -47,7 +47,7 @@ impl ExtensionFactory for Answers {
     }
 }
 
-/// One answer while it is built; of a subscription, one after the other.
+/// One answer while it is built; for a subscription, one after the other.
 #[derive(Debug)]
 struct Answer {
     bytes: AtomicUsize,
@@ -100,7 +100,7 @@ impl Extension for Answer {
         response
     }
 
-    /// Counts every result as it comes. Once there is too much nothing more is read: the answer is replaced as a whole.
+    /// Counts the size of every result. Once the answer is too large nothing more is read: the answer is replaced as a whole.
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,

@@ -1,20 +1,20 @@
-//! How long a value is as JSON.
+//! The size of a value as JSON.
 
 use async_graphql::Value;
 
-/// What a key takes beside its name: quotes, colon and comma.
+/// The bytes of a key besides its name: quotes, colon and comma.
 pub(super) const KEY: usize = 4;
 /// The brackets of an object or a list.
 pub(super) const BRACKETS: usize = 2;
 
-/// The bytes of a value; never less than it is written with.
+/// Returns the bytes of a value, never fewer than it is written with.
 pub(super) fn of(value: &Value) -> usize {
     match value {
         Value::Null | Value::Boolean(_) => 5,
         Value::Number(number) => number.to_string().len(),
         Value::String(text) => of_text(text),
         Value::Enum(name) => name.len() + BRACKETS,
-        // Written as an array of numbers.
+        // Binary data is written as an array of numbers.
         Value::Binary(bytes) => bytes.len().saturating_mul(4),
         Value::List(items) => items.iter().fold(BRACKETS, |sum, item| {
             sum.saturating_add(of(item)).saturating_add(1)
@@ -27,7 +27,7 @@ pub(super) fn of(value: &Value) -> usize {
     }
 }
 
-/// The bytes of a text with its quotes and escapes.
+/// Returns the bytes of a text with its quotes and escapes.
 pub(super) fn of_text(text: &str) -> usize {
     text.bytes().fold(BRACKETS, |sum, byte| {
         sum.saturating_add(match byte {

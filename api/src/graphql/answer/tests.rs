@@ -63,7 +63,7 @@ async fn an_answer_is_given_up_where_it_becomes_too_large() {
     );
 }
 
-/// What comes of the plan of `query`.
+/// Applies `work` to the plan of `query`.
 fn with_plan(query: &str, work: impl FnOnce(&Plan) -> Value) -> Json {
     let mut request = Request::new(query);
     let rules = limits::Rules {
@@ -75,7 +75,7 @@ fn with_plan(query: &str, work: impl FnOnce(&Plan) -> Value) -> Json {
     serde_json::to_value(work(plan.downcast_ref().unwrap())).unwrap()
 }
 
-/// What a client gets when the engine found `data` for `query`.
+/// Returns what a client receives if the engine found `data` for `query`.
 fn completed(query: &str, data: Json) -> String {
     let mut written = String::new();
     with_plan(query, |plan| {

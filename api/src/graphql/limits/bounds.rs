@@ -1,6 +1,6 @@
-//! How much a document asks for, counted going down, so that no document can keep the counting busy or take the stack.
+//! Bounds the size of a document, counted from the top, so that no document can keep the count busy or exhaust the stack.
 //!
-//! Every selection counts at least one, a spread as often as it stands there. The walk ends at the first bound that is passed.
+//! Every selection counts as at least one, a fragment as often as it is spread. The walk ends at the first exceeded bound.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,12 @@ use apollo_compiler::ast::{Definition, DirectiveList, Document, FragmentDefiniti
 use super::{MAX_DEFINITIONS, MAX_DEPTH, MAX_DIRECTIVES, MAX_FIELDS, MAX_INTROSPECTION, refused};
 use crate::errors::ApiError;
 
-/// Most selections of an operation with its fragments put in: fields, spreads and inline fragments.
+/// The maximum number of selections in an operation with its fragments expanded: fields, spreads and inline fragments.
 const MAX_SELECTIONS: usize = 2 * MAX_INTROSPECTION;
-/// How deep selections may nest with fragments put in.
+/// The maximum nesting depth of selections with fragments expanded.
 const MAX_LEVELS: usize = 32;
 
-/// Refuses a document that is too much in any respect.
+/// Refuses a document that exceeds any bound.
 pub(super) fn check(document: &Document, introspection: bool) -> Result<(), ApiError> {
     if document.definitions.len() > MAX_DEFINITIONS {
         return Err(refused(format!(
@@ -42,7 +42,7 @@ pub(super) fn check(document: &Document, introspection: bool) -> Result<(), ApiE
             }
             Definition::FragmentDefinition(fragment) => {
                 let place = Place {
-                    // The types of introspection; whoever is not told the schema cannot spread it anywhere.
+                    // A fragment on a type of introspection, which cannot be spread where introspection is off.
                     in_introspection: fragment.type_condition.starts_with("__"),
                     ..Place::default()
                 };
@@ -54,12 +54,12 @@ pub(super) fn check(document: &Document, introspection: bool) -> Result<(), ApiE
     Ok(())
 }
 
-/// Where a selection stands.
+/// The position of a selection.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
-    /// How many fields it lies in.
+    /// The number of fields that enclose it.
     depth: usize,
-    /// How many selection sets it lies in, those of fragments among them.
+    /// The number of selection sets that enclose it, including those of fragments.
     level: usize,
     in_introspection: bool,
 }
@@ -68,7 +68,7 @@ struct Place {
 struct Walk<'a> {
     fragments: &'a HashMap<&'a Name, &'a FragmentDefinition>,
     introspection: bool,
-    /// The fragments that the walk is in: to meet one again is a circle.
+    /// The fragments that the walk is inside of: one that is met again is a cycle.
     open: Vec<&'a Name>,
     selections: usize,
     fields: usize,

@@ -1,4 +1,4 @@
-//! Reading a document: parsed within bounds, then checked against the schema by the rules of the GraphQL specification.
+//! Reads a document: parses it within bounds, then validates it against the schema by the rules of the GraphQL specification.
 //!
 //! Both are done by apollo-compiler. Its parser counts tokens and depth while it reads, keeps the digits of numbers and every field
 //! of an input object, and reads surrogate pairs; the engine's own parser does none of this, and is not used for requests.
@@ -16,32 +16,32 @@ use super::refused;
 use crate::errors::ApiError;
 use crate::graphql::sdl;
 
-/// How deep selections, values and types may nest as they are written.
+/// The maximum nesting depth of selections, values and types as they are written.
 pub(super) const MAX_NESTING: usize = 64;
-/// Most tokens of a document, blanks and commas among them: the largest metadata still fits.
+/// The maximum number of tokens in a document, including white space and commas: the largest metadata still fits.
 pub(super) const MAX_TOKENS: usize = 20_000;
-/// Most characters of a message about a document, which quotes what the client wrote.
+/// The maximum number of characters in a message about a document, since the message quotes what the client wrote.
 const MAX_MESSAGE: usize = 300;
 
-/// The scalars of the specification (<https://spec.graphql.org/September2025/#sec-Scalars.Built-in-Scalars>).
+/// The built-in scalars of the specification (<https://spec.graphql.org/September2025/#sec-Scalars.Built-in-Scalars>).
 const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
 
-/// The schema that is served, as the validator knows it.
+/// The schema that is served, as the validator uses it.
 static SCHEMA: LazyLock<Result<Valid<Schema>, String>> = LazyLock::new(|| {
     Schema::parse_and_validate(sdl(), "schema.graphql").map_err(|refused| refused.errors.to_string())
 });
 
-/// The schema, read from its own definition language.
+/// Returns the schema, read from its own definition language.
 ///
 /// # Errors
-/// [`ApiError::Internal`] when what is served cannot be read back, which a test excludes.
+/// [`ApiError::Internal`] if the schema that is served cannot be read back, which a test rules out.
 pub(super) fn schema() -> Result<&'static Valid<Schema>, ApiError> {
     SCHEMA
         .as_ref()
         .map_err(|problem| ApiError::internal(problem.clone()))
 }
 
-/// Reads a document.
+/// Parses a document within bounds.
 pub(super) fn parse(query: &str) -> Result<Document, ApiError> {
     let mut parser = Parser::new().recursion_limit(MAX_NESTING).token_limit(MAX_TOKENS);
     let parsed = parser.parse_ast(query, "query");
@@ -58,22 +58,22 @@ pub(super) fn parse(query: &str) -> Result<Document, ApiError> {
             problem.as_deref().unwrap_or("nothing can be read")
         )))
     })?;
-    // The parser reads nothing from an empty text, and this is no request.
+    // The parser accepts an empty text, but it is not a request.
     if document.definitions.is_empty() {
         return Err(refused("cannot be parsed: it holds no operation"));
     }
     Ok(document)
 }
 
-/// Checks a document against the schema.
+/// Validates a document against the schema.
 pub(super) fn validated(document: &Document) -> Result<Valid<ExecutableDocument>, ApiError> {
     document.to_executable_validate(schema()?).map_err(|invalid| {
-        // What is misspelt before what follows from it: a selection whose only field does not exist is empty, too.
+        // Misspellings come before their consequences: a selection whose only field does not exist is empty, too.
         let told = invalid.errors.iter().min_by_key(|error| follows(error));
         let Some(first) = told else {
             return refused("is not valid");
         };
-        // Only a variable at a place that asks for no type comes here, such as one within metadata: of another place its own error tells.
+        // Only a variable at a place that requires no type gets here, such as one within metadata: other places have an error of their own.
         if let Some(name) = unasked_for(&first) {
             return refused(format!(
                 "is not valid{}: a variable is declared as {name}, and no place of this schema takes one; declare it with a \
@@ -88,7 +88,7 @@ pub(super) fn validated(document: &Document) -> Result<Valid<ExecutableDocument>
     })
 }
 
-/// Where an error is in the document, if that is known.
+/// Returns the position of an error in the document, if it is known.
 fn place(error: &Diagnostic<'_, DiagnosticData>) -> String {
     let range = error.line_column_range();
     range.map_or_else(String::new, |range| {
@@ -96,7 +96,7 @@ fn place(error: &Diagnostic<'_, DiagnosticData>) -> String {
     })
 }
 
-/// Whether an error may follow from another one.
+/// Returns whether an error may be the consequence of another one.
 fn follows(error: &Diagnostic<'_, DiagnosticData>) -> bool {
     matches!(
         error.error.unstable_error_name(),
@@ -104,8 +104,8 @@ fn follows(error: &Diagnostic<'_, DiagnosticData>) -> bool {
     ) || unasked_for(error).is_some()
 }
 
-/// The type of the specification that a variable is declared with and that nothing in the schema asks for. The validator does not know such a
-/// type at all; what a client has to hear is what the variable's place asks for
+/// Returns the built-in type that a variable is declared with although the schema does not use it. The validator reports such a type as
+/// undefined; the client needs to know which type the variable's place requires
 /// (<https://spec.graphql.org/September2025/#sec-All-Variable-Usages-Are-Allowed>).
 fn unasked_for(error: &Diagnostic<'_, DiagnosticData>) -> Option<&'static str> {
     if error.error.unstable_error_name() != Some("UndefinedDefinition") {
@@ -120,8 +120,8 @@ fn shortened(message: &str) -> String {
     message.chars().take(MAX_MESSAGE).collect()
 }
 
-/// The field of the input that an error is about: the one that is missing or unknown by its name, otherwise the one that stands where
-/// the error is.
+/// Returns the field of the input that an error is about: a missing or unknown field by its name, otherwise the field at the position
+/// of the error.
 fn field_of(document: &Document, error: &Diagnostic<'_, DiagnosticData>) -> String {
     let found = match error.error.unstable_error_name() {
         Some(
@@ -139,7 +139,7 @@ fn field_of(document: &Document, error: &Diagnostic<'_, DiagnosticData>) -> Stri
     found.unwrap_or_else(|| "query".to_owned())
 }
 
-/// The argument, or the field of an `input`, whose value an error is about.
+/// Returns the argument, or the field of an `input`, whose value an error is about.
 fn value_at(document: &Document, error: &Diagnostic<'_, DiagnosticData>) -> Option<String> {
     let offset = error.error.location()?.offset();
     document
@@ -152,7 +152,7 @@ fn value_at(document: &Document, error: &Diagnostic<'_, DiagnosticData>) -> Opti
         })
 }
 
-/// The name in the first quotes of a message, without its type: `amount` of "the required field `TransferInput.amount` is not provided".
+/// Returns the name in the first quotes of a message, without its type: `amount` of "the required field `TransferInput.amount` is not provided".
 fn last_name(message: &str) -> Option<String> {
     let quoted = message.split('`').nth(1)?;
     let inside = quoted.split_once('(').map_or(quoted, |(_, argument)| argument);
@@ -160,7 +160,7 @@ fn last_name(message: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The argument, or the field of an `input`, that stands at a place of the text.
+/// Returns the argument, or the field of an `input`, at a position of the text.
 fn argument_at(selections: &[ast::Selection], offset: usize) -> Option<String> {
     let holds = |value: &apollo_compiler::Node<ast::Value>| {
         value
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn the_schema_that_is_served_can_be_read_and_has_nothing_but_objects() {
         let schema = schema().unwrap();
-        // A plan is flattened by the name of its type: an interface or a union would need more than that.
+        // A plan ignores the type conditions of fragments, which would be wrong with an interface or a union.
         assert!(
             schema
                 .types

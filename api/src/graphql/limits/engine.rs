@@ -1,4 +1,4 @@
-//! A plan as the engine's own document.
+//! Writes a plan as a document of the engine.
 
 use apollo_compiler::ast::{OperationType, Value as Written};
 use apollo_compiler::executable::Operation;
@@ -15,8 +15,8 @@ use super::plan::{Plan, Step};
 use crate::errors::ApiError;
 use crate::exact;
 
-/// Asked of every object, so that one whose fields all fail, or are all skipped, is still told from null. [`super::super::answer`]
-/// leaves it out again.
+/// The alias of a field that is added to every object, so that an object whose fields all fail, or are all skipped, can be
+/// distinguished from null. [`super::super::answer`] leaves it out again.
 const EXISTS: &str = "__exists";
 
 pub(super) const fn kind(operation: OperationType) -> EngineType {
@@ -27,7 +27,7 @@ pub(super) const fn kind(operation: OperationType) -> EngineType {
     }
 }
 
-/// The document that the engine runs: one operation, without fragments and directives.
+/// Returns the document that the engine runs: one operation, without fragments and directives.
 pub(super) fn document(
     plan: &Plan,
     operation: &Operation,
@@ -37,7 +37,7 @@ pub(super) fn document(
         sources,
         used: Vec::new(),
     };
-    // A subscription may have one field only.
+    // A subscription may have one root field only.
     let exists = plan.operation != OperationType::Subscription;
     let selection_set = writer.object(&plan.steps, Pos::default(), exists)?;
     let mut variable_definitions = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn document(
 
 struct Writer<'a> {
     sources: &'a SourceMap,
-    /// The variables that are left in what is asked for.
+    /// The variables that the document still uses.
     used: Vec<ApolloName>,
 }
 
@@ -154,7 +154,7 @@ impl Writer<'_> {
         Ok(Positioned::new(definition, pos))
     }
 
-    /// As deep as the parser lets values nest.
+    /// Recurses as deep as the parser lets values nest.
     fn value(&mut self, written: &Written) -> Result<Value, ApiError> {
         let number = |text: &str| exact::number(text).map_err(|why| why.at(exact::Label::of("query")));
         Ok(match written {

@@ -1,6 +1,6 @@
-//! Values that are written in a document: each field of an input object once, and numbers that can be kept as they are.
+//! Checks the values in a document: each field of an input object occurs once, and numbers can be kept as they are.
 //!
-//! The validator leaves both open, and the engine keeps the last of two equal fields
+//! The validator checks neither, and the engine keeps the last of two equal fields
 //! (<https://spec.graphql.org/September2025/#sec-Input-Object-Field-Uniqueness>).
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use apollo_compiler::ast::{Argument, Definition, DirectiveList, Document, Select
 use crate::errors::ApiError;
 use crate::exact::{self, Label};
 
-/// Looks at every value of a document.
+/// Checks every value of a document.
 pub(super) fn check(document: &Document) -> Result<(), ApiError> {
     for definition in &document.definitions {
         match definition {
@@ -35,7 +35,7 @@ pub(super) fn check(document: &Document) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// As deep as the parser lets selections nest.
+/// Recurses as deep as the parser lets selections nest.
 fn selections(set: &[Selection]) -> Result<(), ApiError> {
     for selection in set {
         match selection {
@@ -64,7 +64,7 @@ fn arguments(list: &[Node<Argument>]) -> Result<(), ApiError> {
         .try_for_each(|argument| value(&argument.value, Label::of(&argument.name)))
 }
 
-/// As deep as the parser lets values nest.
+/// Recurses as deep as the parser lets values nest.
 fn value(found: &Value, label: Label<'_>) -> Result<(), ApiError> {
     match found {
         Value::Int(number) => exact::number(number.as_str())

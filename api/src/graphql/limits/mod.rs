@@ -1,9 +1,9 @@
-//! What a request may cost, checked before the engine sees it.
+//! Bounds the cost of a request before the engine sees it.
 //!
-//! The engine expands fragments while it measures, so that a few hundred bytes can keep it busy for ever; it runs a field that is
-//! selected twice twice, which for a mutation is another transfer; it lets an answer grow without end. Here a document is read by a
-//! parser with bounds ([`document`]), counted going down ([`bounds`], [`literals`]), checked by the specification's rules, collected
-//! into a [`Plan`], and weighed ([`weight`]). The engine is given the plan, and nothing else of what the client wrote.
+//! The engine expands fragments while it measures, so a few hundred bytes can keep it busy for ever; it runs a field twice that is
+//! selected twice, which for a mutation is another transfer; and it lets an answer grow without end. Here a document is parsed
+//! within bounds ([`document`]), counted from the top ([`bounds`], [`literals`]), validated by the specification's rules, collected
+//! into a [`Plan`], and weighed ([`weight`]). The engine receives the plan and nothing else that the client wrote.
 
 mod bounds;
 mod document;
@@ -25,41 +25,41 @@ pub(crate) use self::weight::Weight;
 use crate::errors::ApiError;
 use crate::state::App;
 
-/// How deep fields may nest.
+/// The maximum nesting depth of fields.
 pub(crate) const MAX_DEPTH: usize = 8;
-/// Most fields of a request, aliases and fragments included.
+/// The maximum number of fields in a request, including aliases and fragments.
 pub(crate) const MAX_FIELDS: usize = 200;
-/// Most directives on one selection.
+/// The maximum number of directives on one selection.
 pub(crate) const MAX_DIRECTIVES: usize = 5;
-/// Most transactions on a page, and how many when not said.
+/// The maximum number of transactions on a page, and the default.
 pub(crate) const MAX_PAGE: usize = 100;
 pub(crate) const DEFAULT_PAGE: usize = 20;
-/// Most bytes of an answer.
+/// The maximum number of bytes in an answer.
 pub(crate) const MAX_ANSWER: usize = 8 * 1024 * 1024 - 64 * 1024;
-/// Most rows that all pages and lists of a request may have together; a timeline counts as one.
+/// The maximum number of rows in all pages and lists of a request together; a timeline counts as one.
 const MAX_ROWS: usize = 200;
-/// Most mutations of a request.
+/// The maximum number of mutations in a request.
 const MAX_MUTATIONS: usize = 3;
-/// Most operations and fragments of a document.
+/// The maximum number of operations and fragments in a document.
 const MAX_DEFINITIONS: usize = 50;
-/// Most fields of introspection, where it is allowed: three times the usual query.
+/// The maximum number of introspection fields, where introspection is allowed: three times the usual query.
 pub(crate) const MAX_INTROSPECTION: usize = 1_000;
 
-/// What each further unit of the rate limit buys: so much of an answer, or so many questions to the database.
+/// What each further unit of the rate limit buys: this many bytes of an answer, or this many reads from the database.
 const BYTES_PER_COST: usize = 128 * 1024;
 const READS_PER_COST: usize = 25;
 
-/// By what a request is judged beside its document.
+/// The rules by which a request is judged, besides its document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     /// Whether it may ask for the schema.
     pub(crate) introspection: bool,
-    /// Most wallets that a list shows.
+    /// The maximum number of wallets in a list.
     pub(crate) wallets: usize,
 }
 
 impl Rules {
-    /// The rules of this server.
+    /// Returns the rules of this server.
     pub(crate) fn of(app: &App) -> Self {
         Self {
             introspection: app.graphiql,
@@ -68,41 +68,41 @@ impl Rules {
     }
 }
 
-/// What a request is about.
+/// The measured properties of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// Query, mutation or subscription.
     pub(crate) operation: OperationType,
-    /// How many mutations it holds.
+    /// The number of mutations that it holds.
     pub(crate) mutations: u32,
     /// Whether it asks for the schema and nothing else.
     pub(crate) is_introspection: bool,
-    /// How many look-ups and mutations stand at its root.
+    /// The number of fields at its root, without those of introspection.
     roots: u32,
-    /// What its answer may weigh.
+    /// The estimated weight of its answer.
     weight: Weight,
 }
 
 impl Shape {
-    /// How many operations it is to a rate limit: one for each look-up or mutation at the root, and more for a heavy answer.
+    /// Returns its cost in operations of the rate limit: one for each field at the root, and more for a heavy answer.
     pub(crate) fn cost(self) -> u32 {
         self.cost_of(self.weight.bytes, self.weight.reads)
     }
 
-    /// The same, for what its answer was in the end: its bytes, and the questions to the database beside those of the root.
+    /// Returns the cost for the actual bytes of its answer and the actual reads from the database besides those of the root.
     pub(crate) fn cost_of(self, bytes: usize, reads: usize) -> u32 {
         let heavy = (bytes / BYTES_PER_COST).max(reads / READS_PER_COST);
         let heavy = u32::try_from(heavy).unwrap_or(u32::MAX);
         self.roots.max(1).saturating_add(heavy)
     }
 
-    /// What its answer may weigh.
+    /// Returns the estimated weight of its answer.
     pub(crate) const fn weight(self) -> Weight {
         self.weight
     }
 }
 
-/// Reads and measures a request. The engine takes over what the document comes down to; the [`Plan`] goes with the request's data.
+/// Reads and measures a request. Replaces its document with the one that the engine runs, and adds the [`Plan`] to its data.
 ///
 /// # Errors
 /// [`ApiError::Validation`] with the field of the request, and what is wrong or too much.
@@ -112,8 +112,8 @@ pub(crate) fn check(request: &mut Request, rules: Rules) -> Result<Shape, ApiErr
     bounds::check(&document, rules.introspection)?;
     literals::check(&document)?;
     if !is_clear(&document, name.as_deref()) {
-        let mend = "must name one of the document's operations";
-        return Err(ApiError::validation("operationName", mend));
+        let fix = "must name one of the document's operations";
+        return Err(ApiError::validation("operationName", fix));
     }
     let valid = document::validated(&document)?;
     let operation = valid
@@ -148,7 +148,7 @@ fn refused(problem: impl Into<String>) -> ApiError {
     ApiError::validation("query", problem)
 }
 
-/// What kind of operation a request asks for, whatever else is wrong with it; none when that cannot be told.
+/// Returns the kind of operation that a request asks for, whatever else is wrong with it, or `None` if it is unclear.
 pub(crate) fn kind(request: &Request) -> Option<OperationType> {
     let name = request.operation_name.as_deref().filter(|name| !name.is_empty());
     let document = document::parse(&request.query).ok()?;
@@ -158,7 +158,7 @@ pub(crate) fn kind(request: &Request) -> Option<OperationType> {
     meant.next().is_none().then(|| engine::kind(first.operation_type))
 }
 
-/// Whether it is clear which operation is meant.
+/// Returns whether it is clear which operation is meant.
 fn is_clear(document: &Document, name: Option<&str>) -> bool {
     let mut operations = operations(document);
     match name {

@@ -1,8 +1,8 @@
-//! What a request comes down to: its operation with fragments put in, left out what it skips, and each result once.
+//! The plan of a request: its operation with fragments expanded, skipped fields left out, and each result once.
 //!
-//! This is what the specification calls collecting fields
-//! (<https://spec.graphql.org/September2025/#sec-Field-Collection>), done before the engine instead of within it: the engine would run a
-//! field that is selected twice twice, and expands fragments as often as they are spread.
+//! The specification calls this collecting fields (<https://spec.graphql.org/September2025/#sec-Field-Collection>). It is done before
+//! the engine instead of within it: the engine would run a field twice that is selected twice, and expands fragments as often as they
+//! are spread.
 
 use apollo_compiler::ast::{DirectiveList, OperationType, Value};
 use apollo_compiler::collections::IndexMap;
@@ -13,7 +13,7 @@ use async_graphql::Variables;
 use super::refused;
 use crate::errors::ApiError;
 
-/// An operation, field by field, in the order in which it answers.
+/// An operation, field by field, in the order of its answer.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(super) operation: OperationType,
@@ -25,21 +25,21 @@ pub(crate) struct Plan {
 pub(crate) struct Step {
     /// The key of its result.
     pub(crate) key: Name,
-    /// The object it is a field of.
+    /// The type of the object that it is a field of.
     pub(super) parent: Name,
-    /// The field as it was written first, with its definition.
+    /// The first occurrence of the field, with its definition.
     pub(crate) field: Node<Field>,
-    /// The fields of its own result; none of a scalar.
+    /// The fields of its own result; empty for a scalar.
     pub(crate) steps: Vec<Step>,
 }
 
 impl Plan {
-    /// Whether one mutation can hide the results of others.
+    /// Returns whether a failed mutation can hide the results of others.
     pub(crate) fn holds_several_mutations(&self) -> bool {
         self.operation == OperationType::Mutation && self.steps.len() > 1
     }
 
-    /// Puts an operation of a valid document together; its size was bounded before.
+    /// Collects the fields of an operation of a valid document, whose size was bounded before.
     pub(super) fn new(
         document: &ExecutableDocument,
         operation: &Operation,
@@ -83,7 +83,7 @@ impl<'a> Collector<'a> {
         let first = same
             .first()
             .ok_or_else(|| ApiError::internal("a result without a field"))?;
-        // The engine would run it once for each; a mutation that was written twice by mistake is better told than guessed.
+        // The engine would run it once for each; to report a mutation that was written twice by mistake is better than to guess.
         if same.len() > 1 && self.operation.is_mutation() && *parent == self.operation.selection_set.ty {
             return Err(refused(format!(
                 "selects {key} twice; give each mutation its own alias"
@@ -97,7 +97,7 @@ impl<'a> Collector<'a> {
         })
     }
 
-    /// The fields of a selection set by the key of their result.
+    /// Collects the fields of a selection set by the keys of their results.
     fn collect(
         &self,
         set: &'a SelectionSet,

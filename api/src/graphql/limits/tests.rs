@@ -97,12 +97,12 @@ fn chain(levels: usize, times: usize, end: &str) -> String {
 
 #[test]
 fn a_chain_of_fragments_that_ends_nowhere_is_refused_at_once() {
-    // Each would be 2^48 steps to whoever follows every spread.
+    // Each would take 2^48 steps if every spread were followed.
     assert!(problem(&chain(48, 2, "...Missing")).contains("nested deeper than 32 selections"));
     assert!(problem(&chain(20, 2, "...Missing")).contains("does not exist"));
     assert!(problem(&chain(20, 2, "__typename")).contains("more than 200 fields"));
     assert!(problem(&chain(20, 2, "... { ... { ...F0 } }")).contains("into itself"));
-    // Fragments that nothing spreads are counted like those that something does.
+    // Fragments that are never spread are counted like the others.
     let unused = chain(20, 2, "__typename").replacen("{ ...F0 }", "{ __typename }", 1);
     assert!(problem(&unused).contains("more than 200 fields"));
     // Spreads of nothing but spreads.
@@ -232,9 +232,9 @@ fn a_heavy_request_costs_more_and_so_does_every_look_up_at_the_root() {
     // 100 rows that usually have 2 KiB, and 100 that may have 16 KiB besides: fourteen times 128 KiB.
     assert_eq!(cost(&page(100, "metadata")), 1 + 1);
     assert_eq!(cost(&page(100, "metadata more: metadata")), 1 + 14);
-    // The timelines of a page are one question.
+    // The timelines of a page are one read.
     assert_eq!(checked(&page(100, "timeline { at }")).unwrap().weight().reads, 3);
-    // What it was in the end counts, when that is more.
+    // The actual cost counts, if it is higher.
     let shape = checked("{ wallets { id } }").unwrap();
     assert_eq!(
         (shape.cost_of(1024 * 1024, 3), shape.cost_of(0, 250)),

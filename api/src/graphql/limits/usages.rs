@@ -1,9 +1,9 @@
-//! Whether each variable within an input object or a list may stand where it stands.
+//! Checks whether each variable within an input object or a list may stand where it stands.
 //!
-//! This is what the specification calls "all variable usages are allowed"
-//! (<https://spec.graphql.org/September2025/#sec-All-Variable-Usages-Are-Allowed>). The validator asks it of arguments alone, and the engine
-//! asks it of nothing: `amount: $a` with an `$a` that may be null would be found out when its mutation's turn comes, after those before it
-//! were carried out.
+//! The specification calls this "all variable usages are allowed"
+//! (<https://spec.graphql.org/September2025/#sec-All-Variable-Usages-Are-Allowed>). The validator checks it for arguments only, and the
+//! engine does not check it at all: `amount: $a` with an `$a` that may be null would be found only when its mutation's turn comes, after
+//! those before it were carried out.
 
 use apollo_compiler::ast::{Type, Value, VariableDefinition};
 use apollo_compiler::executable::Operation;
@@ -14,10 +14,10 @@ use super::plan::{Plan, Step};
 use super::refused;
 use crate::errors::ApiError;
 
-/// Checks every variable that the arguments of an operation hold.
+/// Checks every variable in the arguments of an operation.
 ///
 /// # Errors
-/// [`ApiError::Validation`] with the variable and the type that its place asks for.
+/// [`ApiError::Validation`] with the variable and the type that its place requires.
 pub(super) fn check(plan: &Plan, operation: &Operation) -> Result<(), ApiError> {
     let usages = Usages {
         declared: &operation.variables,
@@ -42,7 +42,7 @@ impl Usages<'_> {
         })
     }
 
-    /// Values nest as deep as the parser lets them.
+    /// Recurses as deep as the parser lets values nest.
     fn value(&self, value: &Value, place: &Type, has_default: bool) -> Result<(), ApiError> {
         match value {
             Value::Variable(name) => {
@@ -51,12 +51,12 @@ impl Usages<'_> {
                     Some(variable) if !is_allowed(variable, place, has_default) => Err(refused(format!(
                         "holds ${name} where a {place} must be; declare it as ${name}: {place}"
                     ))),
-                    // The validator has refused what is not declared.
+                    // The validator has refused undeclared variables.
                     _ => Ok(()),
                 }
             }
             Value::List(items) => {
-                // One that is no list of lists may stand for a list of one.
+                // A value that is not a list of lists may stand for a list of one.
                 let inner = if place.is_list() { place.item_type() } else { place };
                 items.iter().try_for_each(|item| self.value(item, inner, false))
             }
@@ -160,7 +160,7 @@ mod tests {
             }
             assert!(!told.contains("cannot find type"), "{ty}: {told}");
         }
-        // Within an input the place tells what it asks for, by its field.
+        // Within an input, the error names the field and the type that it requires.
         let within = told(
             "mutation($x: ID!) { transfer(fromWalletId: \"w\", input: { toWalletId: $x, amount: \"1.00\" }) { id } }",
         );
@@ -168,7 +168,7 @@ mod tests {
             within.contains("toWalletId") && within.contains("String!"),
             "{within}"
         );
-        // What is no type at all, and what is no input, is told as that.
+        // A name that is no type at all, or no input type, is reported as that.
         assert!(
             wallet("Uuid!").contains("cannot find type `Uuid`"),
             "{}",

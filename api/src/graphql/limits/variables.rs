@@ -1,22 +1,22 @@
-//! Whether the variables are values of the types that the operation declares for them, before anything of it is executed.
+//! Checks whether the variables have the types that the operation declares for them, before any of it is executed.
 //!
-//! This is what the specification calls coercing variable values
-//! (<https://spec.graphql.org/September2025/#sec-Coercing-Variable-Values>). The engine looks at a value only when it comes to the argument, by
-//! the argument's type: a variable of a stricter type would be taken as null, and of two mutations the first would have been carried out
-//! when the second cannot be. Scalars of our own are left to the arguments, which know their fields.
+//! The specification calls this coercing variable values (<https://spec.graphql.org/September2025/#sec-Coercing-Variable-Values>). The engine
+//! checks a value only when it reaches the argument, by the argument's type: a variable of a stricter type would be taken as null, and of two
+//! mutations the first would have been carried out when the second cannot be. Our own scalars are left to the arguments, which know their
+//! fields.
 
 use apollo_compiler::ast::{Type, Value as Written};
 use apollo_compiler::executable::Operation;
 use apollo_compiler::{Node, ast, schema as defined};
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Value, Variables};
-use wallet_core::told::shortened;
+use wallet_core::text_limits::shortened;
 
 use super::document::schema;
 use super::plan::{Plan, Step};
 use crate::errors::ApiError;
 
-/// Most bytes of the way to a value that are told.
+/// The maximum number of bytes of the path to a value, as errors show it.
 const MOST_WAY: usize = 200;
 
 /// Checks every variable that an operation declares.
@@ -42,7 +42,7 @@ struct Variable<'a> {
     declared: &'a Node<ast::VariableDefinition>,
 }
 
-/// Where a value stands within a variable: the fields and the places of lists on the way to it, from the value outward.
+/// The position of a value within a variable: the fields and list items on the path to it, from the value outward.
 #[derive(Debug, Clone, Copy)]
 enum At<'a> {
     /// The variable itself.
@@ -54,7 +54,7 @@ enum At<'a> {
 }
 
 impl At<'_> {
-    /// The fields on the way, `bankDetails.country`; none when the value is within no input object.
+    /// Returns the fields on the path, such as `bankDetails.country`, or `None` if the value is in no input object.
     fn fields(&self) -> Option<String> {
         match self {
             Self::Variable => None,
@@ -66,7 +66,7 @@ impl At<'_> {
         }
     }
 
-    /// As a client would write it: `$input.items[2].amount`.
+    /// Writes the path as a client would: `$input.items[2].amount`.
     fn write(&self, variable: &str, out: &mut String) {
         match self {
             Self::Variable => {
@@ -98,7 +98,7 @@ impl Variable<'_> {
         let name = match ty {
             Type::List(inner) | Type::NonNullList(inner) => {
                 let Value::List(items) = value else {
-                    // One that is no list stands for a list of one.
+                    // A value that is not a list stands for a list of one.
                     return self.value(inner, value, at);
                 };
                 let mut items = items.iter().enumerate();
@@ -159,8 +159,8 @@ impl Variable<'_> {
         Ok(())
     }
 
-    /// What is wrong, with the field of the input that it is wrong for, and the whole way to it. Both hold what the client wrote, so they
-    /// are as long as a request may be at most; the way is shortened.
+    /// Returns the error, with the field of the input that is wrong and the whole path to it. Both hold what the client wrote, so the
+    /// size of a request is their only bound; the path is shortened.
     fn wrong(&self, at: At<'_>, problem: &str) -> ApiError {
         let name = self.declared.name.as_str();
         let told = match (argument(&self.plan.steps, name), at.fields()) {
@@ -168,7 +168,7 @@ impl Variable<'_> {
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => "variables".to_owned(),
         };
-        // The one argument that others are fields of is not named, as in every other refusal.
+        // The argument `input`, which holds the fields, is not named, as in every other refusal.
         let told = told.strip_prefix("input.").unwrap_or(&told).to_owned();
         let mut way = String::new();
         at.write(name, &mut way);
@@ -177,7 +177,7 @@ impl Variable<'_> {
     }
 }
 
-/// The argument that a variable stands for first, or the way to the field of an input object.
+/// Returns the first argument that a variable stands for, or the path to the field of an input object.
 fn argument(steps: &[Step], variable: &str) -> Option<String> {
     steps.iter().find_map(|step| {
         let mut arguments = step.field.arguments.iter();
@@ -186,7 +186,7 @@ fn argument(steps: &[Step], variable: &str) -> Option<String> {
     })
 }
 
-/// The way to a variable within a value; values nest as deep as the parser lets them.
+/// Returns the path to a variable within a value; recurses as deep as the parser lets values nest.
 fn place(name: &str, value: &Written, variable: &str) -> Option<String> {
     match value {
         Written::Variable(found) => (found.as_str() == variable).then(|| name.to_owned()),
@@ -273,7 +273,7 @@ mod tests {
             }
             assert_eq!(told(query, &wrong), Err(field.to_owned()), "{name} {value:?}");
         }
-        // What has a default, or may be null, may be left out, and what is sent beside is nobody's.
+        // A variable that has a default or may be null may be omitted, and additional values are ignored.
         let lenient = "query($w: String!, $n: Int = 5, $s: TransactionStatus) { wallet(id: $w) { transactions(first: $n, status: $s) { nodes { id } } } }";
         assert_eq!(told(lenient, &json!({ "w": "w", "more": 1 })), Ok(()));
         assert_eq!(told(lenient, &json!({ "w": "w", "n": null, "s": null })), Ok(()));

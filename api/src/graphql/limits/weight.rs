@@ -1,23 +1,23 @@
-//! What an answer may weigh: fields × rows × the size of each, estimated before anything is read.
+//! Estimates the weight of an answer before anything is read: fields × rows × the size of each.
 //!
-//! A query is estimated by what is usually there, or no ordinary list could be asked for: of most fields the largest value is far from the
-//! usual one. A field that is asked for once more in the same object is taken at its most, since only the amplification gains by it.
-//! [`super::super::answer`] ends an answer that grows beyond what it may be all the same, and what was read is counted towards the rate limit
-//! afterwards. A mutation has had its effect when its answer is built, so that its answer is bounded by the most beforehand.
+//! A query is estimated by what is usual, or no ordinary list could be requested: for most fields the largest value is far from the usual
+//! one. A field that is requested again in the same object is taken at its maximum, since only amplification gains by it.
+//! [`super::super::answer`] still ends an answer that grows beyond its limit, and actual reads are counted towards the rate limit afterwards.
+//! A mutation has taken effect when its answer is built, so its answer is bounded by the maximum beforehand.
 
 use apollo_compiler::ast::{OperationType, Value};
 use async_graphql::Variables;
-use wallet_core::told::{MOST_DETAIL, MOST_MESSAGE, MOST_REASON};
+use wallet_core::text_limits::{MOST_DETAIL, MOST_MESSAGE, MOST_REASON};
 use wallet_core::transactions::MOST_LINES;
 
 use super::plan::{Plan, Step};
 use super::{DEFAULT_PAGE, MAX_ANSWER, MAX_PAGE, MAX_ROWS, refused};
 use crate::errors::ApiError;
 
-/// Most introspection answers, whole.
+/// The bytes into which most introspection answers fit as a whole.
 const INTROSPECTION: usize = 128 * 1024;
 
-/// How much of something there is: usually, and at most.
+/// An amount of something: the usual one, and the maximum.
 #[derive(Debug, Clone, Copy)]
 struct Amount {
     usual: usize,
@@ -44,28 +44,28 @@ impl Amount {
     }
 }
 
-/// By what an amount is taken.
+/// The value at which an amount is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Measure {
     Usual,
     Most,
 }
 
-/// The wallets of a person who has few.
+/// The number of wallets of a person who has few.
 const USUAL_WALLETS: usize = 8;
-/// The lines of a timeline. Its end is written even where it is full; some lines more are read of those from before there was a limit.
+/// The number of lines of a timeline. The last one is written even if it is full; timelines older than the limit may have some more.
 const LINES: Amount = Amount::of(24, MOST_LINES + 56);
-/// The causes of a debt.
+/// The number of causes of a debt.
 const DEBTS: Amount = Amount::of(4, 1_000);
 
-/// What a request makes the database and the wire do.
+/// The work that a request makes for the database and the network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Weight {
     /// Bytes of the answer.
     pub(crate) bytes: usize,
     /// Rows of pages and lists.
     pub(crate) rows: usize,
-    /// Questions to the database.
+    /// Reads from the database.
     pub(crate) reads: usize,
 }
 
@@ -78,7 +78,7 @@ impl Weight {
         }
     }
 
-    /// The same for each row of a list.
+    /// Returns the weight of a list in which each row has this weight.
     fn times(self, rows: usize) -> Self {
         Self {
             bytes: self.bytes.saturating_mul(rows),
@@ -88,7 +88,7 @@ impl Weight {
     }
 }
 
-/// Weighs a plan, and refuses what is too much; `wallets` is the most that a list of them shows.
+/// Weighs a plan and refuses one that is too heavy; `wallets` is the maximum number of wallets in a list.
 pub(super) fn check(plan: &Plan, variables: &Variables, wallets: usize) -> Result<Weight, ApiError> {
     let scale = Scale {
         variables,
@@ -121,7 +121,7 @@ struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// An object; `page` is how many rows the page has that it may be.
+    /// Weighs an object; `page` is the number of rows on it, if it is a page.
     fn object(&self, steps: &[Step], page: usize) -> Weight {
         let braces = Weight {
             bytes: 2,
@@ -152,7 +152,7 @@ impl Scale<'_> {
             },
             ("Query", "wallets") => {
                 let (each, wallets) = (inner(), self.wallets.by(measure));
-                // A page of histories is counted by its own rows, not once more for every wallet: how many there are is not known.
+                // A page of histories is counted by its own rows, not again for every wallet, whose number is not known.
                 let rows = each.rows.saturating_add(wallets);
                 reads(1).plus(Weight {
                     rows,
@@ -164,7 +164,7 @@ impl Scale<'_> {
             ("Wallet", "transactions") => {
                 let page = self.page(step);
                 let inner = self.object(&step.steps, page);
-                // The rows are read once, however often the page shows them; so are the timelines of all of them.
+                // The rows are read once, however often the page shows them; so are all their timelines.
                 reads(1).plus(Weight {
                     rows: inner.rows.max(page),
                     reads: inner.reads.min(1),
@@ -183,7 +183,7 @@ impl Scale<'_> {
         }
     }
 
-    /// A list that counts as one row.
+    /// Weighs a list that counts as one row.
     fn lines(&self, step: &Step, page: usize, lines: usize) -> Weight {
         Weight {
             bytes: self.object(&step.steps, page).bytes.saturating_mul(lines),
@@ -192,7 +192,7 @@ impl Scale<'_> {
         }
     }
 
-    /// How many rows a page may have. What is out of bounds is refused by the field itself, with the field's name.
+    /// Returns how many rows a page may have. A value out of bounds is refused by the field itself, with the field's name.
     fn page(&self, step: &Step) -> usize {
         let bounded = |first: i64| usize::try_from(first).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
         match step.field.specified_argument_by_name("first").map(AsRef::as_ref) {
@@ -200,7 +200,7 @@ impl Scale<'_> {
             Some(Value::Variable(name)) => match self.variables.get(name.as_str()) {
                 Some(async_graphql::Value::Null) => DEFAULT_PAGE,
                 Some(async_graphql::Value::Number(number)) => number.as_i64().map_or(MAX_PAGE, bounded),
-                // One that was not sent: its default is somewhere, and at most this.
+                // The variable was not sent; its default is at most this.
                 _ => MAX_PAGE,
             },
             Some(value) => value.to_i32().map_or(MAX_PAGE, |first| bounded(first.into())),
@@ -216,14 +216,14 @@ const fn reads(reads: usize) -> Weight {
     }
 }
 
-/// What a scalar is written with, in bytes; see the bounds in `wallet_core::accept` and `wallet_core::told`.
+/// Estimates the bytes of a scalar; see the bounds in `wallet_core::accept` and `wallet_core::text_limits`.
 fn leaf(step: &Step, measure: Measure) -> Weight {
     let bytes = match (step.parent.as_str(), step.field.name.as_str()) {
         // 1,000 characters of at most four bytes.
         ("WalletTransaction", "description") => Amount::of(1024, 4 * 1024),
         ("WalletTransaction", "reference") => Amount::of(256, 1024),
         ("WalletTransaction", "failureReason") => Amount::of(256, MOST_REASON),
-        // Masked in lists, where each value of a number or a text is four dots of three bytes.
+        // Masked in lists, where each number or text becomes at least four dots of three bytes.
         ("WalletTransaction", "senderDetails" | "receiverDetails") => Amount::of(2 * 1024, 128 * 1024),
         ("TransactionEvent", "detail") => Amount::of(256, MOST_DETAIL),
         ("TransactionEvent", "message") => Amount::of(128, MOST_MESSAGE),

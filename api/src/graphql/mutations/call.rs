@@ -1,4 +1,4 @@
-//! One mutation on its way: who asks for it, under which key, and that it reaches its end.
+//! One mutation under way: its caller, its idempotency key, and a task in which it finishes even without its client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,27 +16,27 @@ use crate::metrics::ACCEPTED;
 use crate::places::Turn;
 use crate::state::App;
 
-/// How long a person waits for Stripe. What was begun goes on behind the answer, and asking again finds it.
+/// How long a client waits for Stripe. Work that has begun continues after the answer; repeating the request finds its result.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Waits for work that asks Stripe, but not for ever.
+/// Waits for work that calls Stripe, up to a limit.
 pub(super) async fn within<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     timeout(WITHIN, work)
         .await
         .map_err(|elapsed| ApiError::Unavailable(Arc::new(elapsed)))?
 }
 
-/// What every mutation needs.
+/// The data that every mutation needs.
 pub(super) struct Call {
     pub(super) app: Arc<App>,
     pub(super) caller: Caller,
     pub(super) key: Option<IdempotencyKey>,
-    /// The caller's turn: taken until the work has come to its end, also when the client has hung up.
+    /// The caller's turn, taken until the work has finished, even if the client disconnects.
     _turn: Option<Arc<Turn>>,
 }
 
 impl Call {
-    /// The call of this request; `key` is the input's.
+    /// Creates the call of this request; `key` is the key in the input.
     pub(super) fn new(ctx: &Context<'_>, key: Option<&str>) -> Result<Self, ApiError> {
         Ok(Self {
             app: Arc::clone(ctx.app()?),
@@ -46,15 +46,15 @@ impl Call {
         })
     }
 
-    /// Takes one of the requests of the caller for which Stripe is asked.
+    /// Takes one of the caller's requests that may call Stripe.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`] when the caller has none left; nothing is asked then.
+    /// [`ApiError::RateLimited`] if the caller has none left; Stripe must not be called then.
     pub(super) async fn take_provider_request(&self) -> Result<(), ApiError> {
         self.app.provider_limiter.take(self.caller.user_id, 1).await
     }
 
-    /// Does `work` in a task of its own: a client that hangs up cannot stop it half way, and a server that ends waits for it.
+    /// Runs `work` in a task of its own: a client that disconnects cannot stop it half way, and a server that ends waits for it.
     pub(super) async fn to_its_end<T, E, F>(app: &App, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
@@ -65,7 +65,7 @@ impl Call {
         task.await.map_err(ApiError::internal)?.map_err(Into::into)
     }
 
-    /// Accepts a transaction by `work`, and counts it.
+    /// Accepts a transaction with `work`, and counts it.
     pub(super) async fn accept<W, F>(self, work: W) -> Result<WalletTransaction, ApiError>
     where
         W: FnOnce(Self) -> F + Send + 'static,
@@ -77,7 +77,7 @@ impl Call {
         Ok(accepted)
     }
 
-    /// Changes a transaction by `work`, and shows it as it is then.
+    /// Changes a transaction with `work`, and returns it as it is then.
     pub(super) async fn change<W, F>(self, work: W) -> Result<WalletTransaction, ApiError>
     where
         W: FnOnce(Self) -> F + Send + 'static,

@@ -1,4 +1,4 @@
-//! `cancelTransaction`.
+//! The mutation `cancelTransaction`.
 
 use async_graphql::{Context, Object};
 
@@ -11,8 +11,8 @@ pub(crate) struct CancelTransaction;
 
 #[Object]
 impl CancelTransaction {
-    /// Asks for a transaction to be undone before anything irreversible has happened. Gives it as it is now: a worker cancels it,
-    /// or completes it if it was too late. Repeating it is harmless.
+    /// Requests that a transaction is cancelled before anything irreversible has happened. Returns it as it is now: a worker
+    /// cancels it, or completes it if it was too late. Repeating the request is harmless.
     async fn cancel_transaction(
         &self,
         ctx: &Context<'_>,

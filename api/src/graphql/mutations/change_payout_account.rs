@@ -1,4 +1,4 @@
-//! `changePayoutAccount`.
+//! The mutation `changePayoutAccount`.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ pub(crate) struct ChangePayoutAccount;
 
 #[Object]
 impl ChangePayoutAccount {
-    /// Lets the caller's own wallet pay out to another connected account, such as when the first was mistyped. The account's
-    /// metadata.user_id at Stripe must be the caller. Withdrawals that were accepted before go where they were to go; new ones wait for a
-    /// day, so that a change that the owner did not make can be noticed.
+    /// Lets the caller's own wallet pay out to another connected account, for example if the first was mistyped. The account's
+    /// metadata.user_id at Stripe must be the caller. Withdrawals that were accepted before still go to the previous account; new ones
+    /// wait for a day, so that the owner can notice a change that they did not make.
     async fn change_payout_account(
         &self,
         ctx: &Context<'_>,

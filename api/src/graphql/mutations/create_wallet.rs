@@ -1,4 +1,4 @@
-//! `createWallet`.
+//! The mutation `createWallet`.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::errors::ApiError;
 use crate::graphql::types::WalletNode;
 use crate::metrics::ACCEPTED;
 
-/// The currency of a wallet when none is named.
+/// The currency of a wallet if none is named.
 const DEFAULT_CURRENCY: &str = "usd";
 
-/// Where a person is paid.
+/// The bank account to which a person is paid.
 #[derive(InputObject)]
 pub(crate) struct BankDetailsInput {
-    /// The holder.
+    /// The account holder's name.
     account_name: String,
     /// The account's number or IBAN.
     account_number: String,
@@ -26,23 +26,23 @@ pub(crate) struct BankDetailsInput {
     routing_number: Option<String>,
     /// The bank's name.
     bank_name: Option<String>,
-    /// Country code of two letters.
+    /// The country, a code of two letters.
     country: Option<String>,
 }
 
 /// A new wallet.
 #[derive(InputObject)]
 pub(crate) struct CreateWalletInput {
-    /// The same key and input give the same wallet again.
+    /// Repeating a request with the same key and input returns the same wallet.
     idempotency_key: Option<String>,
-    /// The owner, when it is not the caller; operators only.
+    /// The owner, if it is not the caller; operators only.
     user_id: Option<String>,
     /// ISO 4217 code.
     #[graphql(default_with = "Some(DEFAULT_CURRENCY.to_owned())")]
     currency: Option<String>,
-    /// Where the owner is paid; stored encrypted.
+    /// The bank account to which the owner is paid; stored encrypted.
     bank_details: Option<BankDetailsInput>,
-    /// The connected account at Stripe that withdrawals go to; its metadata.user_id at Stripe must name the owner.
+    /// The connected account at Stripe that receives withdrawals; its metadata.user_id at Stripe must be the owner.
     stripe_account_id: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct CreateWallet;
 
 #[Object]
 impl CreateWallet {
-    /// Creates a wallet, active and empty.
+    /// Creates an active, empty wallet.
     async fn create_wallet(
         &self,
         ctx: &Context<'_>,
@@ -84,7 +84,7 @@ impl CreateWallet {
     }
 }
 
-/// The wallet of a repeated key waits for nobody; a new one that names an account is created once Stripe has said whose account it is.
+/// A repeated key returns its wallet at once; a new wallet that names an account is created once Stripe has confirmed its owner.
 async fn create(call: &Call, new: &accept::NewWallet) -> Result<Wallet, ApiError> {
     let (acceptor, key) = (&call.app.acceptor, call.key.as_ref());
     let account = match new.names_account() {

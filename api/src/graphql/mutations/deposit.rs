@@ -1,4 +1,4 @@
-//! `deposit`.
+//! The mutation `deposit`.
 
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
@@ -9,25 +9,25 @@ use crate::errors::ApiError;
 use crate::graphql::scalars::Decimal;
 use crate::graphql::types::{PaymentMethod, WalletTransaction};
 
-/// Money from outside into a wallet.
+/// A deposit: money from outside into a wallet.
 #[derive(InputObject)]
 pub(crate) struct DepositInput {
-    /// In the wallet's currency.
+    /// The amount, in the wallet's currency.
     amount: Decimal,
     /// How it is paid.
     #[graphql(default_with = "Some(PaymentMethod::Stripe)")]
     payment_method: Option<PaymentMethod>,
-    /// A saved payment method: confirmed by the server. Without it the client confirms with the clientSecret.
+    /// A saved payment method, which the server confirms. Without it the client confirms with the clientSecret.
     stripe_payment_method_id: Option<String>,
-    /// About the sender; stored encrypted.
+    /// Details about the sender; stored encrypted.
     sender_details: Option<Value>,
-    /// The client's own words.
+    /// A description in the client's own words.
     description: Option<String>,
     /// The client's own reference.
     reference: Option<String>,
     /// The client's own data, an object.
     metadata: Option<Value>,
-    /// The same key and input give the same transaction again.
+    /// Repeating a request with the same key and input returns the same transaction.
     idempotency_key: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Deposit;
 
 #[Object]
 impl Deposit {
-    /// Asks for money from outside; it counts once Stripe says that it came.
+    /// Requests money from outside; it is credited once Stripe reports that it has arrived.
     async fn deposit(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! `freezeWallet` and `unfreezeWallet`.
+//! The mutations `freezeWallet` and `unfreezeWallet`.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ pub(crate) struct FreezeWallet;
 
 #[Object]
 impl FreezeWallet {
-    /// Deactivates a wallet, for operators: nothing leaves it, requests for it are refused with WALLET_INACTIVE, and what is held and has
-    /// not left is given back to it. What comes in is booked. The reason goes on record and is not shown to the owner.
+    /// Deactivates a wallet; operators only. Nothing leaves it, requests for it are refused with WALLET_INACTIVE, and holds whose money
+    /// has not left are released. Money that comes in is still booked. The reason is recorded and is not shown to the owner.
     async fn freeze_wallet(
         &self,
         ctx: &Context<'_>,
@@ -24,7 +24,7 @@ impl FreezeWallet {
         set_active(ctx, wallet_id, false, reason).await
     }
 
-    /// Activates a wallet that was deactivated, for operators. The reason goes on record.
+    /// Activates a wallet that was deactivated; operators only. The reason is recorded.
     async fn unfreeze_wallet(
         &self,
         ctx: &Context<'_>,

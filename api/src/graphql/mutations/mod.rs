@@ -1,4 +1,4 @@
-//! `Mutation`: one file each. A mutation is handed to [`wallet_core::accept`] and, once stored, to the workers.
+//! The type `Mutation`, one file per mutation. Each is handed to [`wallet_core::accept`] and, once stored, to the workers.
 
 mod call;
 mod cancel_transaction;
@@ -16,7 +16,7 @@ use async_graphql::MergedObject;
 
 use self::call::Call;
 
-/// What can be asked for.
+/// The changes that can be requested.
 #[derive(Debug, Default, MergedObject)]
 pub(crate) struct Mutation(
     create_wallet::CreateWallet,

@@ -1,4 +1,4 @@
-//! `onboardPayouts`.
+//! The mutation `onboardPayouts`.
 
 use std::sync::Arc;
 
@@ -9,26 +9,26 @@ use super::Call;
 use super::call::within;
 use crate::errors::ApiError;
 
-/// Where Stripe's page leads back to: https, or http on localhost with a test key.
+/// The addresses to which Stripe's page leads back: https, or http on localhost with a test key.
 #[derive(InputObject)]
 pub(crate) struct OnboardPayoutsInput {
-    /// Where the person comes back to, whether or not everything was completed.
+    /// Where the person returns to, whether or not everything was completed.
     return_url: String,
-    /// Where the person goes when the page's link was used or is too old; it should ask for another one.
+    /// Where the person is sent if the page's link was used or is too old; that page should request another one.
     refresh_url: String,
-    /// Two letters, such as SG: the country in which the person lives, when it is not the platform's. It counts when the account is opened and
+    /// The country in which the person lives, two letters such as SG, if it is not the platform's. It counts when the account is opened and
     /// cannot be changed later.
     country: Option<String>,
 }
 
-/// A connected account at Stripe and the page on which its person completes it.
+/// A connected account at Stripe and the page on which its owner completes it.
 #[derive(SimpleObject)]
 pub(crate) struct PayoutOnboarding {
-    /// The account that withdrawals go to.
+    /// The account that receives withdrawals.
     stripe_account_id: String,
-    /// Stripe's page, for the person alone: it works once and for minutes.
+    /// Stripe's page, for this person alone: its link works once, and for minutes.
     url: String,
-    /// Whether Stripe pays the account out already.
+    /// Whether Stripe has enabled payouts for the account.
     payouts_enabled: bool,
 }
 
@@ -47,8 +47,8 @@ pub(crate) struct OnboardPayouts;
 
 #[Object]
 impl OnboardPayouts {
-    /// Opens the account at Stripe that the caller's wallets pay out to, once, and gives a page on which to complete it. Withdrawals
-    /// are open once Stripe says so. Repeating it is harmless: it gives another page for the same account.
+    /// Opens the account at Stripe that the caller's wallets pay out to, unless it exists, and returns a page on which to complete it.
+    /// Withdrawals are open once Stripe says so. Repeating the request is harmless: it returns another page for the same account.
     async fn onboard_payouts(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! `pay`.
+//! The mutation `pay`.
 
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
@@ -9,20 +9,20 @@ use crate::errors::ApiError;
 use crate::graphql::scalars::Decimal;
 use crate::graphql::types::WalletTransaction;
 
-/// Money from one wallet to another, of which the platform keeps a fee.
+/// A payment: money from one wallet to another, of which the platform keeps a fee.
 #[derive(InputObject)]
 pub(crate) struct PayInput {
     /// The receiving wallet, of the same currency.
     to_wallet_id: String,
-    /// In the wallets' currency; the receiver gets it without the fee.
+    /// The amount in the wallets' currency; the receiver gets it without the fee.
     amount: Decimal,
-    /// The client's own words; the receiver sees them.
+    /// A description in the client's own words; the receiver sees it.
     description: Option<String>,
     /// The client's own reference; the receiver sees it.
     reference: Option<String>,
     /// The client's own data, an object.
     metadata: Option<Value>,
-    /// The same key and input give the same transaction again.
+    /// Repeating a request with the same key and input returns the same transaction.
     idempotency_key: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Pay;
 
 #[Object]
 impl Pay {
-    /// Asks for a payment to another wallet. The fee is fixed now and shown at once.
+    /// Requests a payment to another wallet. The fee is fixed now and shown at once.
     async fn pay(
         &self,
         ctx: &Context<'_>,

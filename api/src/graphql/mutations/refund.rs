@@ -1,4 +1,4 @@
-//! `refund`.
+//! The mutation `refund`.
 
 use async_graphql::{Context, InputObject, Object};
 use wallet_core::accept;
@@ -8,14 +8,14 @@ use crate::errors::ApiError;
 use crate::graphql::scalars::Decimal;
 use crate::graphql::types::WalletTransaction;
 
-/// Money of a deposit or a payment back to its payer.
+/// A refund: money of a deposit or a payment back to its payer.
 #[derive(InputObject)]
 pub(crate) struct RefundInput {
-    /// In the currency of what is refunded; all that is left when left out.
+    /// The amount in the currency of what is refunded; if omitted, all that is left.
     amount: Option<Decimal>,
-    /// The client's own words; the payer sees them as the refund's description.
+    /// The reason in the client's own words; the payer sees it as the refund's description.
     reason: Option<String>,
-    /// The same key and input give the same transaction again.
+    /// Repeating a request with the same key and input returns the same transaction.
     idempotency_key: Option<String>,
 }
 
@@ -33,8 +33,8 @@ pub(crate) struct Refund;
 
 #[Object]
 impl Refund {
-    /// Asks for a completed deposit (by its owner) or payment (by its payee) to be given back, whole or in part; operators may for
-    /// all.
+    /// Requests the refund of a completed deposit (by its owner) or payment (by its payee), in whole or in part; operators may
+    /// refund any.
     async fn refund(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! `transfer`.
+//! The mutation `transfer`.
 
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
@@ -9,22 +9,22 @@ use crate::errors::ApiError;
 use crate::graphql::scalars::Decimal;
 use crate::graphql::types::WalletTransaction;
 
-/// Money from one wallet to another.
+/// A transfer: money from one wallet to another.
 #[derive(InputObject)]
 pub(crate) struct TransferInput {
     /// The receiving wallet, of the same currency.
     to_wallet_id: String,
-    /// In the wallets' currency.
+    /// The amount, in the wallets' currency.
     amount: Decimal,
-    /// About the receiver; stored encrypted.
+    /// Details about the receiver; stored encrypted.
     receiver_details: Option<Value>,
-    /// The client's own words; the receiver sees them.
+    /// A description in the client's own words; the receiver sees it.
     description: Option<String>,
     /// The client's own reference; the receiver sees it.
     reference: Option<String>,
     /// The client's own data, an object.
     metadata: Option<Value>,
-    /// The same key and input give the same transaction again.
+    /// Repeating a request with the same key and input returns the same transaction.
     idempotency_key: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Transfer;
 
 #[Object]
 impl Transfer {
-    /// Asks for money to be moved to another wallet.
+    /// Requests a transfer of money to another wallet.
     async fn transfer(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! `withdraw`.
+//! The mutation `withdraw`.
 
 use async_graphql::{Context, InputObject, Object};
 use serde_json::Value;
@@ -11,22 +11,22 @@ use crate::errors::ApiError;
 use crate::graphql::scalars::Decimal;
 use crate::graphql::types::WalletTransaction;
 
-/// Money from a wallet to its owner's bank.
+/// A withdrawal: money from a wallet to its owner's bank.
 #[derive(InputObject)]
 pub(crate) struct WithdrawInput {
-    /// In the wallet's currency.
+    /// The amount, in the wallet's currency.
     amount: Decimal,
-    /// The external account to pay out to; the connected account's default when left out. Stored encrypted.
+    /// The external account to pay out to; if omitted, the connected account's default. Stored encrypted.
     bank_id: Option<String>,
-    /// The holder's name, for the record. Stored encrypted.
+    /// The account holder's name, for the record. Stored encrypted.
     account_name: Option<String>,
-    /// The client's own words.
+    /// A description in the client's own words.
     description: Option<String>,
     /// The client's own reference.
     reference: Option<String>,
     /// The client's own data, an object.
     metadata: Option<Value>,
-    /// The same key and input give the same transaction again.
+    /// Repeating a request with the same key and input returns the same transaction.
     idempotency_key: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Withdraw;
 
 #[Object]
 impl Withdraw {
-    /// Asks for money to be paid out: held at once, completed when the bank has it.
+    /// Requests a payout: the money is held at once, and the withdrawal is completed when the bank has it.
     async fn withdraw(
         &self,
         ctx: &Context<'_>,
@@ -73,8 +73,8 @@ impl Withdraw {
     }
 }
 
-/// Asks Stripe about a payout account that was not ready by what it had told: the event that says otherwise may be on its way, or lost. When it
-/// cannot be asked, what was told counts.
+/// Asks Stripe again about a payout account that was not ready by Stripe's last report, and returns whether it is now: the event that says so
+/// may be on its way, or lost. If Stripe cannot be asked, the last report counts.
 async fn is_told_otherwise(call: &Call, account: &AccountId) -> bool {
     if call.take_provider_request().await.is_err() {
         return false;

@@ -11,7 +11,7 @@ use wallet_core::money::Money;
 pub(crate) struct Decimal(String);
 
 impl Decimal {
-    /// As the client wrote it.
+    /// Returns the amount as the client wrote it.
     pub(crate) fn into_text(self) -> String {
         self.0
     }
@@ -30,8 +30,8 @@ impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
             Value::String(text) => Ok(Self(text)),
-            // The shortest text that reads back as the same number: 12.5 stays, 0.1 + 0.2 shows its seventeen decimals. A number has no
-            // decimals because it was written with some, as 500.0 and 5e2 are.
+            // The shortest text that reads back as the same number: 12.5 stays, 0.1 + 0.2 shows its seventeen decimals. A whole number
+            // has no decimals even if it was written with some, as 500.0 and 5e2 are.
             Value::Number(number) => {
                 let text = number.to_string();
                 let whole = text.strip_suffix(".0").map(str::to_owned);

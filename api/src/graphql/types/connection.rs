@@ -1,4 +1,4 @@
-//! Pages of a wallet's history, after the Relay connection specification.
+//! Pages of a wallet's history, as the Relay connection specification defines them.
 
 use std::collections::HashMap;
 
@@ -21,41 +21,41 @@ use crate::state::App;
 pub(crate) struct TransactionConnection {
     /// The transactions with their cursors.
     edges: Vec<TransactionEdge>,
-    /// Whether there are more.
+    /// The position of the page.
     page_info: PageInfo,
 }
 
 #[ComplexObject]
 impl TransactionConnection {
-    /// The transactions alone.
+    /// The transactions without their cursors.
     async fn nodes(&self) -> Vec<&WalletTransaction> {
         self.edges.iter().map(|edge| &edge.node).collect()
     }
 }
 
-/// A transaction and where it stands.
+/// A transaction and its position.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct TransactionEdge {
-    /// Send it as after to get what follows.
+    /// The transaction's cursor: send it as after to get what follows.
     cursor: String,
     /// The transaction.
     node: WalletTransaction,
 }
 
-/// Where a page lies.
+/// The position of a page.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct PageInfo {
     /// Whether older transactions follow.
     has_next_page: bool,
-    /// Whether newer ones come before.
+    /// Whether newer transactions precede.
     has_previous_page: bool,
     /// The cursor of the first transaction of the page.
     start_cursor: Option<String>,
-    /// The cursor of the last one: send it as after to get the next page.
+    /// The cursor of the last transaction of the page: send it as after to get the next page.
     end_cursor: Option<String>,
 }
 
-/// What a client asks of a history.
+/// A client's request for a page of a history.
 #[derive(Debug, Default)]
 pub(super) struct PageRequest {
     pub(super) first: Option<i32>,
@@ -88,7 +88,7 @@ impl PageRequest {
     }
 }
 
-/// Reads a page of a wallet that `caller` may see, with the timelines of its rows when they are asked for.
+/// Reads a page of a wallet that `caller` may see, with the timelines of its rows if they are requested.
 pub(super) async fn page(
     app: &App,
     caller: &Caller,
@@ -120,7 +120,7 @@ pub(super) async fn page(
 /// The timelines of the rows of one page.
 type Timelines = HashMap<TransactionId, Vec<TimelineEntry>>;
 
-/// A page, and the timelines that `told` may read of it.
+/// Reads a page, and those of its timelines that `told` may read.
 async fn read(
     db: Db,
     wallet: &Wallet,

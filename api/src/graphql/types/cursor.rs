@@ -5,22 +5,22 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 use wallet_core::ids::TransactionId;
 
-/// The first byte of every cursor, so that another kind can be told apart.
+/// The first byte of every cursor, by which another format could be distinguished.
 const VERSION: u8 = 1;
 
-/// A position: right behind this transaction. It stays valid however many newer ones come.
+/// A position: directly after this transaction. It stays valid however many newer ones are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor(pub(super) TransactionId);
 
 impl Cursor {
-    /// The text that clients get, and send back unchanged.
+    /// Returns the text that clients receive, and send back unchanged.
     pub(super) fn encode(self) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(self.0.uuid().as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a text that [`Cursor::encode`] made.
+    /// Reads a text that [`Cursor::encode`] has written.
     pub(super) fn decode(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (version, id) = bytes.split_first()?;

@@ -1,4 +1,4 @@
-//! What a person owes: read once for each request, however many of the person's wallets it shows.
+//! The debts of a person: read once for each request, however many of the person's wallets it shows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::graphql::scalars::{DateTime, Decimal};
 
-/// The debts that one request has read. A subscription has none, and reads anew whenever it tells something.
+/// The debts that one request has read. A subscription has no such store, and reads them again for each of its messages.
 #[derive(Debug, Default)]
 pub(crate) struct DebtsOfRequest(Mutex<HashMap<(UserId, Currency), Arc<PersonDebts>>>);
 
-/// What a person owes in a currency.
+/// The debts of a person in one currency.
 #[derive(Debug)]
 pub(super) struct PersonDebts {
     debts: Vec<Debt>,
-    /// All wallets together.
+    /// The sum over all wallets.
     pub(super) total: Money,
     causes: OnceCell<Vec<WalletDebt>>,
 }
 
-/// What the owner of a wallet owes in its currency.
+/// Returns the debts of a wallet's owner in the wallet's currency.
 pub(super) async fn of(ctx: &Context<'_>, wallet: &Wallet) -> Result<Arc<PersonDebts>, ApiError> {
     let (person, currency) = (wallet.user_id, wallet.currency());
     let Some(DebtsOfRequest(known)) = ctx.data_opt() else {
         return PersonDebts::read(ctx, person, currency).await.map(Arc::new);
     };
-    // Held while it is read: the fields of a list are resolved at once.
+    // The lock is held during the read: the fields of a list are resolved concurrently.
     let mut known = known.lock().await;
     if let Some(debts) = known.get(&(person, currency)) {
         return Ok(Arc::clone(debts));
@@ -59,7 +59,7 @@ impl PersonDebts {
         })
     }
 
-    /// What caused it.
+    /// Returns the causes of the debts.
     pub(super) async fn causes(&self, ctx: &Context<'_>) -> Result<Vec<WalletDebt>, ApiError> {
         let causes = self.causes.get_or_try_init(|| async {
             let owed: Vec<(WalletId, Money)> =
@@ -88,22 +88,22 @@ pub(crate) struct WalletDebt {
 /// A part of what a person owes the platform, and what caused it.
 #[Object]
 impl WalletDebt {
-    /// The wallet that could not cover it.
+    /// The wallet whose balance could not cover it.
     async fn wallet_id(&self) -> String {
         self.wallet.to_string()
     }
 
-    /// The dispute, or the refund made at Stripe, that it is owed for.
+    /// The dispute, or the refund made at Stripe, that caused it.
     async fn transaction_id(&self) -> String {
         self.cause.transaction.to_string()
     }
 
-    /// How much is still owed for it; the oldest is paid first.
+    /// The amount that is still owed for it; the oldest debt is paid first.
     async fn amount(&self) -> Decimal {
         self.cause.amount.into()
     }
 
-    /// When that transaction was opened.
+    /// When that transaction was created.
     async fn since(&self) -> DateTime {
         self.cause.since.into()
     }

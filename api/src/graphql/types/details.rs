@@ -1,7 +1,7 @@
-//! Personal details that are stored sealed: who reads them, and how much of them.
+//! Personal details, which are stored sealed: who may read them, and how much of them.
 //!
-//! Their owner reads them in full when one wallet or transaction is asked for, and masked in lists. Staff read them in full, one at a time, and each
-//! read is on record before it is answered; in lists they read none. Nobody else does: the other side of a transfer has no part in them.
+//! Their owner reads them in full if a single wallet or transaction is requested, and masked in lists. Staff read them in full, one at a time, and
+//! each read is recorded before it is answered; in lists they read none. No other caller reads them, not even the other side of a transfer.
 
 use async_graphql::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,10 +13,10 @@ use wallet_core::ids::{TransactionId, UserId, WalletId};
 use crate::context::ContextExt;
 use crate::errors::ApiError;
 
-/// How many characters of a number are shown in lists, and how many it must have more than that.
+/// How many characters of a number are shown in lists; at least as many must stay hidden.
 const TAIL: usize = 4;
 
-/// How much of a detail the caller reads.
+/// How much of a detail the caller may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     Full,
@@ -29,16 +29,16 @@ pub(super) struct Detail<'a> {
     pub(super) column: &'static str,
     /// The primary key of its row.
     pub(super) row: uuid::Uuid,
-    /// Whose it is.
+    /// The person whose detail it is.
     pub(super) owner: UserId,
     pub(super) wallet: WalletId,
     pub(super) transaction: Option<TransactionId>,
-    /// The stored text; none when none was given.
+    /// The stored text, or `None` if no detail was given.
     pub(super) sealed: Option<&'a str>,
 }
 
 impl Detail<'_> {
-    /// Opens it for the caller; none when there is none, when it is not for the caller, or when its owner was erased.
+    /// Opens the detail for the caller. Returns `None` if there is none, if it is not for the caller, or if its owner was erased.
     pub(super) async fn open(&self, ctx: &Context<'_>) -> Result<Option<(SecretString, Shown)>, ApiError> {
         let Some(sealed) = self.sealed else {
             return Ok(None);
@@ -62,7 +62,7 @@ impl Detail<'_> {
         }
     }
 
-    /// That a member of the staff reads it: nothing is answered before that is stored.
+    /// Records that a member of the staff reads the detail; it is not answered before this is stored.
     async fn put_on_record(&self, ctx: &Context<'_>) -> Result<(), ApiError> {
         let _turn = ctx.take_reads(1).await?;
         let (app, caller) = (ctx.app()?, ctx.caller()?);
@@ -81,9 +81,9 @@ impl Detail<'_> {
     }
 }
 
-/// A number of an account, as it stands in a list: its end, if it is long enough for that to say little.
+/// Masks an account number for a list: the end is shown, if the number is so long that its end reveals little.
 pub(super) fn masked_number(text: &str) -> String {
-    // Blanks between groups are no part of a number.
+    // Blanks between groups are not part of a number.
     let shown = || text.chars().filter(|letter| !letter.is_whitespace());
     let length = shown().count();
     let hidden = if length >= 2 * TAIL { length - TAIL } else { length };
@@ -91,13 +91,13 @@ pub(super) fn masked_number(text: &str) -> String {
     format!("••••{tail}")
 }
 
-/// A name, as it stands in a list: its first letter.
+/// Masks a name for a list: the first letter is shown.
 pub(super) fn masked_name(text: &str) -> String {
     let first: String = text.chars().take(1).collect();
     format!("{first}•••")
 }
 
-/// JSON that a client gave, as it stands in a list: its shape, and the end of its longer values.
+/// Masks a client's JSON for a list: the structure is shown, and the end of longer values.
 pub(super) fn masked_json(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(masked_number(&text)),
@@ -111,7 +111,7 @@ pub(super) fn masked_json(value: Value) -> Value {
     }
 }
 
-/// JSON that was sealed as text.
+/// Reads JSON that was sealed as text, masked if the caller may not read it in full.
 pub(super) fn json_of(opened: Option<(SecretString, Shown)>) -> Result<Option<Value>, ApiError> {
     let Some((text, shown)) = opened else {
         return Ok(None);

@@ -1,8 +1,8 @@
-//! The enums of the schema: the domain's, in upper case.
+//! The enums of the schema: those of the domain, in upper case.
 
 use async_graphql::Enum;
 
-/// What kind of movement a transaction is.
+/// The kind of a transaction.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "wallet_core::transactions::TransactionType")]
 pub(crate) enum TransactionType {
@@ -14,11 +14,11 @@ pub(crate) enum TransactionType {
     Transfer,
     /// Money from wallet to wallet, with a fee.
     Payment,
-    /// Money back.
+    /// Money that goes back or comes back, or that is taken for a debt; the flow says which.
     Refund,
 }
 
-/// What kind of movement a transaction is, exactly: a type can be several.
+/// The exact kind of a transaction: several flows can be of one type.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "wallet_core::transactions::Flow")]
 pub(crate) enum TransactionFlow {
@@ -30,39 +30,39 @@ pub(crate) enum TransactionFlow {
     Transfer,
     /// Money from wallet to wallet, with a fee.
     Payment,
-    /// All or a part of a payment back to the payer.
+    /// All or a part of a payment, back to the payer.
     PaymentRefund,
-    /// All or a part of a deposit back to the payer's card or bank.
+    /// All or a part of a deposit, back to the payer's card or bank.
     DepositRefund,
-    /// A refund of a deposit that somebody made at Stripe itself.
+    /// A refund of a deposit that was made at Stripe itself.
     OutsideRefund,
-    /// A refund that failed after it had succeeded: the money is back.
+    /// A refund that failed after it had succeeded: the money has come back.
     RefundReturn,
-    /// A payout that failed after it had been paid: the money is back.
+    /// A payout that failed after it had been paid: the money has come back.
     PayoutReturn,
     /// The payer's bank disputes a deposit. CANCELLED: it ended, and nothing was taken. COMPLETED: it ended, and the money went back.
     Dispute,
-    /// What a dispute gave back after its end.
+    /// Money that a dispute gave back after its end.
     DisputeReturn,
-    /// What a dispute took after its end.
+    /// Money that a dispute took after its end.
     DisputeLoss,
-    /// What was taken of a wallet for what its owner owed the platform.
+    /// Money that was taken from a wallet for what its owner owed the platform.
     DebtPayment,
 }
 
-/// How far a transaction is; the last three are final.
+/// How far a transaction has progressed; the last three are final.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "wallet_core::transactions::TransactionStatus")]
 pub(crate) enum TransactionStatus {
-    /// Accepted, nothing has happened yet.
+    /// Accepted; nothing has happened yet.
     Pending,
-    /// Under way; what it needs is held.
+    /// Under way; the money that it needs is held.
     Processing,
     /// Done.
     Completed,
     /// Ended without effect; failureReason says why.
     Failed,
-    /// Taken back before anything irreversible happened; of a dispute, that it ended and took nothing.
+    /// Cancelled before anything irreversible happened; for a dispute, it ended and took nothing.
     Cancelled,
 }
 
@@ -70,17 +70,17 @@ pub(crate) enum TransactionStatus {
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "wallet_core::transactions::FailureCode")]
 pub(crate) enum FailureCode {
-    /// Too little money when it counted.
+    /// There was too little money when it was needed.
     InsufficientFunds,
-    /// A wallet was deactivated meanwhile.
+    /// A wallet was deactivated in the meantime.
     WalletInactive,
-    /// Two wallets of different currencies.
+    /// The two wallets have different currencies.
     CurrencyMismatch,
-    /// The payee's balance would leave its range.
+    /// The payee's balance would leave its allowed range.
     LimitExceeded,
-    /// The payer's bank or card refused.
+    /// The payer's bank or card refused the payment.
     PaymentDeclined,
-    /// The payment was cancelled or ran out.
+    /// The payment was cancelled or expired.
     PaymentCancelled,
     /// The connected account cannot be paid, or is another person's.
     PayoutAccountRefused,
@@ -88,15 +88,15 @@ pub(crate) enum FailureCode {
     PayoutFailed,
     /// Stripe refused for another reason.
     StripeRefused,
-    /// Its owner took it back.
+    /// Its owner cancelled it.
     CancelledByOwner,
-    /// Support took it back.
+    /// Support cancelled it.
     CancelledByOperator,
-    /// Nobody paid in time.
+    /// The payment was not made in time.
     PaymentExpired,
-    /// More was to be refunded than is left of the original.
+    /// The refund would have exceeded what is left of the original.
     RefundExceedsOriginal,
-    /// The payer's bank disputes the payment: it decides first.
+    /// The payer's bank disputes the payment, and the dispute is decided first.
     Disputed,
     /// The refund did not reach the payer.
     RefundFailed,
@@ -104,7 +104,7 @@ pub(crate) enum FailureCode {
     DisputeWon,
     /// The dispute, or the inquiry, ended without a decision for the payee, and nothing was taken.
     DisputeClosed,
-    /// What came instead of the deposit was returned to the payer.
+    /// The money that came instead of the deposit was returned to the payer.
     ReturnedToPayer,
 }
 
@@ -112,7 +112,7 @@ pub(crate) enum FailureCode {
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "wallet_core::transactions::PaymentMethod")]
 pub(crate) enum PaymentMethod {
-    /// Whatever Stripe offers the payer.
+    /// Any method that Stripe offers the payer.
     Stripe,
     /// The bank debit of the currency.
     BankTransfer,
@@ -122,7 +122,7 @@ pub(crate) enum PaymentMethod {
     DebitCard,
 }
 
-/// Which way the money goes, seen from a wallet.
+/// The direction of the money, seen from a wallet.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// Into the wallet.

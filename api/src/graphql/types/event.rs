@@ -5,12 +5,12 @@ use wallet_core::transactions::TimelineEntry;
 
 use crate::graphql::scalars::DateTime;
 
-/// One step, attempt or answer in the life of a transaction.
+/// One step, attempt or answer in the course of a transaction.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct TransactionEvent {
     /// When it happened.
     at: DateTime,
-    /// What it is about: accepted, attempt, stripe_answer, stripe_event, waiting, posted, completed, failed, cancelled or
+    /// Its kind: accepted, attempt, stripe_answer, stripe_event, waiting, posted, completed, failed, cancelled or
     /// needs_review.
     kind: String,
     /// What happened, in words.

@@ -1,4 +1,4 @@
-//! `Wallet`.
+//! The type `Wallet`.
 
 use async_graphql::{Context, Object, SimpleObject};
 use secrecy::ExposeSecret;
@@ -13,10 +13,10 @@ use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::graphql::scalars::{DateTime, Decimal};
 
-/// Where a person is paid, as they gave it.
+/// The bank account to which a person is paid, as they gave it.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct BankDetails {
-    /// The holder.
+    /// The account holder's name.
     account_name: String,
     /// The account's number or IBAN.
     account_number: String,
@@ -24,7 +24,7 @@ pub(crate) struct BankDetails {
     routing_number: Option<String>,
     /// The bank's name.
     bank_name: Option<String>,
-    /// Country code of two letters.
+    /// The country, a code of two letters.
     country: Option<String>,
 }
 
@@ -70,23 +70,23 @@ impl WalletNode {
         self.0.currency().code()
     }
 
-    /// Spendable now.
+    /// The money that can be spent now.
     async fn balance(&self) -> Decimal {
         self.0.balance.into()
     }
 
-    /// Held for withdrawals under way and disputes.
+    /// Money that is held for withdrawals, refunds and disputes under way.
     async fn frozen_balance(&self) -> Decimal {
         self.0.frozen_balance.into()
     }
 
-    /// What the owner owes the platform in this currency, in all wallets together: for disputes, and refunds made at Stripe, that could not be
-    /// covered. Whatever becomes spendable in any of the wallets pays it first.
+    /// What the owner owes the platform in this currency, over all wallets: for disputes, and refunds made at Stripe, that could not be
+    /// covered. Money that becomes spendable in any of the wallets pays it first.
     async fn owed_balance(&self, ctx: &Context<'_>) -> Result<Decimal, ApiError> {
         Ok(debts::of(ctx, &self.0).await?.total.into())
     }
 
-    /// What the owner owes in this currency, one entry for each transaction that caused a part of it, newest first for each wallet.
+    /// The owner's debts in this currency: one entry for each transaction that caused a part of them, newest first for each wallet.
     async fn debts(&self, ctx: &Context<'_>) -> Result<Vec<WalletDebt>, ApiError> {
         debts::of(ctx, &self.0).await?.causes(ctx).await
     }
@@ -96,12 +96,12 @@ impl WalletNode {
         self.0.is_active
     }
 
-    /// The owner's customer at Stripe, once a deposit made one.
+    /// The owner's customer at Stripe, once a deposit has created one.
     async fn stripe_customer_id(&self) -> Option<&str> {
         self.0.stripe_customer_id.as_ref().map(|id| id.as_str())
     }
 
-    /// Where its owner is paid, as it was given; masked in lists. Staff read it of single wallets, on record.
+    /// The bank account to which its owner is paid, as given; masked in lists. Staff read it one wallet at a time, on record.
     async fn bank_details(&self, ctx: &Context<'_>) -> Result<Option<BankDetails>, ApiError> {
         let detail = Detail {
             table: "wallets",
@@ -130,7 +130,7 @@ impl WalletNode {
         self.0.updated_at.into()
     }
 
-    /// Its transactions, newest first, also those that others sent to it.
+    /// Its transactions, newest first, including those that others sent to it.
     async fn transactions(
         &self,
         ctx: &Context<'_>,

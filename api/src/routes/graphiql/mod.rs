@@ -1,4 +1,4 @@
-//! GraphiQL: a page to try the API from, in the binary itself. It loads nothing from any other host, and says so to the browser.
+//! GraphiQL: a page for trying out the API, built into the binary. It loads nothing from other hosts, and its policy forbids it.
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -6,17 +6,17 @@ use axum::response::{IntoResponse, Response};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// The page.
+/// Returns the page.
 pub(super) async fn page() -> Response {
     asset("text/html; charset=utf-8", include_str!("index.html"))
 }
 
-/// Its script.
+/// Returns its script.
 pub(super) async fn script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("graphiql.js"))
 }
 
-/// Its style.
+/// Returns its style sheet.
 pub(super) async fn style() -> Response {
     asset("text/css; charset=utf-8", include_str!("graphiql.css"))
 }

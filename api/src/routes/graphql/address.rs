@@ -1,8 +1,8 @@
-//! `GET /graphql`: a query in the address, as the specification of GraphQL over HTTP lets clients send it
-//! (<https://graphql.github.io/graphql-over-http/draft/#sec-GET>), or GraphiQL's page for whoever wants to see one.
+//! `GET /graphql`: a query in the address, as the specification of GraphQL over HTTP allows
+//! (<https://graphql.github.io/graphql-over-http/draft/#sec-GET>), or GraphiQL's page for clients that want to see a page.
 //!
-//! No page of a stranger gains by it: the token stands in a header, which only our own pages and allowed origins can set, and nobody keeps the
-//! answer (`no-store`). Mutations do not travel like this.
+//! A foreign page gains nothing by it: the token is in a header, which only our own pages and allowed origins can set, and the answer is not
+//! cached (`no-store`). Mutations are not accepted this way.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,11 @@ use serde_json::value::RawValue;
 use super::{Sent, Unanswered, Way, answered, understood};
 use crate::errors::ApiError;
 use crate::request_id::RequestId;
-use crate::routes::media::{Media, Wish};
+use crate::routes::media::{Media, Preference};
 use crate::routes::reply::{graphql_refusal, status_of};
 use crate::routes::{Shared, graphiql};
 
-/// What an address holds for GraphQL.
+/// The parameters of GraphQL in an address.
 #[derive(Debug, Default)]
 struct Asked {
     query: Option<String>,
@@ -37,15 +37,15 @@ pub(in crate::routes) async fn get(
     let media = Media::accepted(&parts.headers);
     let asked = Asked::of(&parts.uri);
     let is_empty = matches!(&asked, Ok(asked) if asked.query.is_none() && asked.extensions.is_none());
-    match Wish::stated(&parts.headers) {
-        Wish::Page if shared.app.graphiql => return graphiql::page().await,
-        // Whoever takes anything and asks for nothing.
-        Wish::Any if shared.app.graphiql && is_empty => return graphiql::page().await,
-        Wish::Page | Wish::Any | Wish::Answer => {}
+    match Preference::stated(&parts.headers) {
+        Preference::Page if shared.app.graphiql => return graphiql::page().await,
+        // The client accepts anything and sends no query.
+        Preference::Any if shared.app.graphiql && is_empty => return graphiql::page().await,
+        Preference::Page | Preference::Any | Preference::Answer => {}
     }
     let known = match shared.app.auth.by_header(&parts.headers, &id).await {
         Ok(principal) => Some(principal.caller),
-        // As for a request by POST.
+        // The same as for a request by POST.
         Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
         Err(error) => return graphql_refusal(media, status_of(&error), &error, &id),
     };
@@ -58,7 +58,7 @@ pub(in crate::routes) async fn get(
 }
 
 impl Asked {
-    /// What an address holds; each parameter once. An address is no longer than a body may be: hyper takes none that is (414).
+    /// Reads the parameters of an address, each at most once. hyper refuses an address that is longer than a body may be (414).
     fn of(uri: &Uri) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
             ApiError::validation("query", "cannot be read; encode it as a parameter of the address")

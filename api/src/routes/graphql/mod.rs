@@ -24,17 +24,17 @@ use crate::graphql::DebtsOfRequest;
 use crate::graphql::limits::{self, Rules, Shape};
 use crate::request_id::RequestId;
 
-/// Largest request.
+/// The maximum size of a request's body, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 pub(super) use self::address::get;
 
-/// How a request came.
+/// How a request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Post,
-    /// In an address, which is followed, repeated and kept without anybody's intention: for queries alone.
+    /// In an address, which may be followed, repeated and stored without anybody's intention: for queries only.
     Get,
 }
 
@@ -49,10 +49,10 @@ pub(super) async fn post(
     let invalid = |status, field, problem: &str| {
         graphql_refusal(media, status, &ApiError::validation(field, problem), &id)
     };
-    // Before anything is read: the body of a stranger is none of ours.
+    // The caller is authenticated before anything is read: the body of a stranger is left unread.
     let known = match shared.app.auth.by_header(&parts.headers, &id).await {
         Ok(principal) => Some(principal.caller),
-        // GraphiQL shows the schema before somebody has pasted a token.
+        // GraphiQL shows the schema before a token is entered.
         Err(ApiError::Unauthenticated) if shared.app.graphiql => None,
         Err(error) => {
             let mut refusal = graphql_refusal(media, status_of(&error), &error, &id);
@@ -88,7 +88,7 @@ pub(super) async fn post(
     answered(&shared, &parts.headers, known, (Way::Post, read), &id).await
 }
 
-/// The answer to a request that is read once its person may ask.
+/// Answers a request, which is read only once its caller is let in.
 async fn answered(
     shared: &Shared,
     headers: &HeaderMap,
@@ -116,13 +116,13 @@ async fn answered(
     }
 }
 
-/// Why a request has no result.
+/// The reason why a request has no result.
 enum Unanswered {
-    /// It names a query that was sent before, or that is believed to be known here, instead of holding one.
+    /// Instead of a query, it names one that was sent before, or that the client believes to be known here.
     Persisted,
     /// It holds no query.
     NoQuery,
-    /// Its body is no request.
+    /// Its body is not a request.
     Unreadable(ApiError),
     Refused(ApiError),
 }
@@ -136,7 +136,7 @@ impl From<ApiError> for Unanswered {
     }
 }
 
-/// Why a body that is a request without a query is not answered; nothing of any other body.
+/// Returns why a body that is a request without a query is not answered, or `None` for any other body.
 fn without_query(body: &[u8]) -> Option<Unanswered> {
     #[derive(Deserialize)]
     struct Asked<'a> {
@@ -167,7 +167,7 @@ fn without_query(body: &[u8]) -> Option<Unanswered> {
     })
 }
 
-/// A request as it is sent; a key that is there twice is refused.
+/// A request as it is sent; a duplicate key is refused.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sent<'a> {
@@ -178,7 +178,7 @@ struct Sent<'a> {
     variables: Option<&'a RawValue>,
 }
 
-/// One request; a list would be a batch, or the fields of a request without their names.
+/// Parses one request. A list is refused: it would be a batch, or the fields of a request without their names.
 pub(crate) fn parsed(body: &[u8]) -> Result<async_graphql::Request, ApiError> {
     let problem = "must be one JSON object with query, and operationName and variables if needed";
     let unreadable = || ApiError::validation("body", problem);
@@ -206,8 +206,8 @@ async fn execute(
 ) -> Result<async_graphql::Response, Unanswered> {
     let app = &shared.app;
     app.schema.check()?;
-    // Whoever is over the limit is refused before anything is read, and nobody's requests keep the process busy for themselves. Reading costs,
-    // whatever comes of it: what is refused afterwards, as too dear too, would be free otherwise.
+    // A person over the limit is refused before anything is read, and no person's requests keep the process busy alone. Reading costs,
+    // whatever its outcome: otherwise requests that are refused afterwards, for example as too expensive, would be free.
     app.limiter.take(caller.user_id, 1).await?;
     let turn = app.turns.take(caller.user_id).await?;
     let mut request = read()?;
@@ -219,8 +219,8 @@ async fn execute(
     app.limiter.take_rest(caller.user_id, cost).await?;
     let shape = checked?;
     if shape.operation == OperationType::Subscription {
-        let mend = "holds a subscription: subscribe over a websocket at /graphql/ws, by the protocol graphql-transport-ws";
-        return Err(ApiError::validation("query", mend).into());
+        let fix = "holds a subscription: subscribe over a websocket at /graphql/ws, by the protocol graphql-transport-ws";
+        return Err(ApiError::validation("query", fix).into());
     }
     let key = header_key(headers, shape)?;
     let (person, spent) = (caller.user_id, Arc::new(Spent::default()));
@@ -232,13 +232,13 @@ async fn execute(
         .data(Arc::clone(&spent))
         .data(DebtsOfRequest::default());
     let response = shared.schema.execute(request).await;
-    // It was let in by what is usual; what it took in the end counts as well.
+    // It was let in at the usual cost; what it actually used counts as well.
     let more = shape.cost_of(spent.bytes(), spent.reads()).saturating_sub(cost);
     app.limiter.charge(person, more).await;
     Ok(response)
 }
 
-/// Answers a stranger, who may ask for the schema and nothing else.
+/// Answers a client without a token, who may ask for the schema and nothing else.
 async fn introspect(
     shared: &Shared,
     read: impl FnOnce() -> Result<async_graphql::Request, Unanswered>,
@@ -255,7 +255,7 @@ async fn introspect(
     }
 }
 
-/// The `Idempotency-Key` of the one mutation in a request; it means nothing to a query.
+/// Returns the `Idempotency-Key` of the only mutation in a request; for a query it has no meaning.
 fn header_key(headers: &HeaderMap, shape: Shape) -> Result<HeaderKey, ApiError> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next().filter(|_| shape.mutations > 0) else {
@@ -276,7 +276,7 @@ fn header_key(headers: &HeaderMap, shape: Shape) -> Result<HeaderKey, ApiError> 
     Ok(HeaderKey(Some(text.to_owned())))
 }
 
-/// Whether the body is said to be JSON: anything else can be sent by a form of a foreign page.
+/// Returns whether the body is declared as JSON: any other type can be sent by a form of a foreign page.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

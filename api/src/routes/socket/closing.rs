@@ -1,38 +1,38 @@
-//! Why a websocket ends, and the code that says so.
+//! The reasons why a websocket ends, and their close codes.
 
 use axum::extract::ws::{CloseFrame, Message};
 
 use crate::errors::ApiError;
 
-/// Why a websocket ends. Clients try again by themselves after 1001, 1013, 4403 and 4408, and give up after the others.
+/// The reason why a websocket ends. Clients reconnect by themselves after 1001, 1013, 4403 and 4408, but not after others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// The server ends.
+    /// The server shuts down.
     Restarting,
-    /// The client shows no sign of life.
+    /// The client no longer responds.
     Silent,
-    /// A message is larger than any of the protocol's needs to be.
+    /// A message is larger than any message of the protocol needs to be.
     TooLarge,
-    /// A fault of ours.
+    /// An error inside the server.
     Internal,
-    /// Something we need is away, or there is no place at the moment.
+    /// Something that we depend on is unavailable, or there is no place at the moment.
     TryLater(&'static str),
     /// A message that the protocol does not know.
     Invalid(String),
-    /// Something was asked for before the greeting was answered.
+    /// A request came before the greeting was answered.
     Unauthorized,
-    /// The token is not believed, or no longer.
+    /// The token is not valid, or no longer.
     Forbidden(&'static str),
-    /// No greeting came.
+    /// No greeting came in time.
     InitTimeout,
-    /// A name that stands for an operation already.
+    /// The id of an operation that is still under way.
     AlreadyExists(String),
     /// A second greeting.
     SecondInit,
 }
 
 impl Closing {
-    /// Its code: RFC 6455, section 7.4.1, and the protocol's own above 4000.
+    /// Returns its code: one of RFC 6455, section 7.4.1, or above 4000 one of the protocol's own.
     const fn code(&self) -> u16 {
         match self {
             Self::Restarting | Self::Silent => 1001,
@@ -64,9 +64,9 @@ impl Closing {
         }
     }
 
-    /// The message that ends the websocket.
+    /// Returns the message that ends the websocket.
     pub(super) fn message(self) -> Message {
-        // The longest reason that fits into a control frame (RFC 6455, section 5.5).
+        // The maximum length of a reason in a control frame (RFC 6455, section 5.5).
         const LONGEST: usize = 123;
         let code = self.code();
         let mut reason = self.reason();
@@ -84,15 +84,15 @@ impl Closing {
     }
 }
 
-/// What a client reads whose token is not believed.
+/// The close reason for a token that is not valid.
 const FORBIDDEN: &str =
     "Forbidden: send {\"Authorization\": \"Bearer TOKEN\"} with a valid token as payload of connection_init";
 
-/// What a client reads whose token was good once.
+/// The close reason for a token that was valid once.
 const TOKEN_ENDED: &str = "Forbidden: the access token has expired or its session was ended; get a new token";
 
 impl From<&ApiError> for Closing {
-    /// The end that a refused greeting leads to.
+    /// Converts the error of a refused greeting into the end of the websocket.
     fn from(error: &ApiError) -> Self {
         match error {
             ApiError::Unavailable(_) | ApiError::UnavailableToKey(_) | ApiError::Paused { .. } => {
@@ -139,7 +139,7 @@ mod tests {
         };
         assert!(
             frame.reason.contains("connection_init") && frame.reason.ends_with("connection_init"),
-            "the mend fits whole: {}",
+            "the fix fits whole: {}",
             frame.reason
         );
         assert_eq!(Closing::from(&ApiError::internal("x")).code(), 1011);

@@ -1,4 +1,4 @@
-//! The greeting: who opened the websocket, and their place.
+//! The greeting: the person who opens the websocket, and the websocket's place.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::places::{ClientAddress, Full, Seat};
 use crate::request_id::RequestId;
 use crate::state::App;
 
-/// A person who was let in.
+/// A person whose greeting was accepted.
 #[derive(Debug)]
 pub(super) struct Welcome {
     principal: Principal,
@@ -22,17 +22,17 @@ pub(super) struct Welcome {
 }
 
 impl Welcome {
-    /// Who it is.
+    /// Returns the caller.
     pub(super) const fn caller(&self) -> &Caller {
         &self.principal.caller
     }
 
-    /// Whether the token has ended.
+    /// Returns whether the token has expired.
     pub(super) fn is_over(&self, app: &App) -> bool {
         self.principal.expires_at <= app.clock.now()
     }
 
-    /// Returns once the session of the token was revoked.
+    /// Waits until the session of the token is revoked.
     pub(super) async fn revoked(&self) {
         match &self.session {
             Some(session) => session.revoked().await,
@@ -41,10 +41,10 @@ impl Welcome {
     }
 }
 
-/// Checks the token of `connection_init` and gives the websocket its place.
+/// Checks the token of `connection_init` and takes the websocket's place.
 ///
 /// # Errors
-/// When the token is not believed, cannot be checked now, or there is no place.
+/// If the token is not valid or cannot be checked now, or if there is no place.
 pub(super) async fn greet(
     app: Arc<App>,
     id: RequestId,
@@ -58,7 +58,7 @@ pub(super) async fn greet(
     let seat = match seat(&app, person, address).await {
         Ok(seat) => seat,
         Err(error) => {
-            // Whoever opens another one at once is answered less often.
+            // A client that opens another one at once is answered less often.
             app.refusals.slow_down(person).await;
             return Err(error);
         }
@@ -85,7 +85,7 @@ async fn seat(app: &App, person: UserId, address: ClientAddress) -> Result<Seat,
     })
 }
 
-/// The token, under the names that clients use: `Authorization: "Bearer …"`, also inside `headers`, or the bare `token`.
+/// Returns the token, under the names that clients use: `Authorization: "Bearer …"`, also inside `headers`, or the bare `token`.
 fn token(payload: &Value) -> Option<&str> {
     let places = [payload, payload.get("headers").unwrap_or(&Value::Null)];
     let header = places.iter().find_map(|place| {

@@ -13,18 +13,18 @@ use serde_json::{Map, Value};
 use crate::errors::ApiError;
 use crate::exact;
 
-/// What may be said beside a greeting, a ping or a pong.
+/// The payload of a greeting, a ping or a pong.
 pub(super) type Payload = Map<String, Value>;
 
-/// The longest name of an operation, in bytes.
+/// The maximum length of an operation's id, in bytes.
 const LONGEST_ID: usize = 255;
 
-/// The name that a client gives to an operation.
+/// The id that a client gives to an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct OperationId(Arc<str>);
 
-/// A text that names no operation.
+/// A text that cannot be an operation's id.
 #[derive(Debug, thiserror::Error)]
 #[error("an operation's id must have 1 to {LONGEST_ID} bytes")]
 pub(super) struct InvalidId;
@@ -53,7 +53,7 @@ impl fmt::Display for OperationId {
     }
 }
 
-/// What a client says.
+/// A message from a client.
 #[derive(Debug)]
 pub(super) enum ClientMessage {
     ConnectionInit { payload: Option<Payload> },
@@ -63,7 +63,7 @@ pub(super) enum ClientMessage {
     Complete { id: OperationId },
 }
 
-/// A message before it is known what it is about. What it carries stays as it was written, for those who read it strictly.
+/// A message whose type is not known yet. Its payload stays as it was written, so that it can be read strictly later.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(rename = "type")]
@@ -88,7 +88,7 @@ impl ClientMessage {
     /// Reads a message.
     ///
     /// # Errors
-    /// When it is none of the protocol's; what is wrong with the variables of an operation is told to that operation.
+    /// If it is not a message of the protocol. Errors in an operation's variables are reported later, to that operation.
     pub(super) fn read(text: &str) -> Result<Self, serde_json::Error> {
         let Envelope { kind, id, payload } = serde_json::from_str(text)?;
         let said = || payload.map_or(Ok(None), |raw| serde_json::from_str(raw.get()));
@@ -112,7 +112,7 @@ impl ClientMessage {
     }
 }
 
-/// What a client wants to be told.
+/// The operation of a subscription.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Operation {
@@ -125,7 +125,7 @@ pub(super) struct Operation {
     _extensions: Option<Payload>,
 }
 
-/// An object as it was written, or null.
+/// Reads an object as it was written, or null.
 fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     let found: Option<Box<RawValue>> = Option::deserialize(deserializer)?;
     match found {
@@ -146,7 +146,7 @@ impl TryFrom<Operation> for Request {
     }
 }
 
-/// What the server says.
+/// A message from the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ServerMessage<'a> {
@@ -159,7 +159,7 @@ pub(super) enum ServerMessage<'a> {
         id: &'a OperationId,
         payload: &'a Response,
     },
-    /// The end of an operation that could not be executed, or not any further.
+    /// The end of an operation that could not be executed, or that failed on the way.
     Error {
         id: &'a OperationId,
         payload: &'a [ServerError],

@@ -22,9 +22,9 @@ use crate::errors::VALIDATION_ERROR;
 use crate::places::{PeerAddress, client_address};
 use crate::request_id::RequestId;
 
-/// The one protocol spoken here.
+/// The only protocol that is supported.
 const PROTOCOL: &str = "graphql-transport-ws";
-/// Largest message that is read at all. One above the protocol's own bound is read whole, so that its sender hears why it is refused.
+/// The maximum size of a message that is read. One above the protocol's own bound is read whole, so that its sender gets the reason.
 const MOST_READ: usize = 4 * session::MOST_BYTES;
 
 /// Opens a websocket.
@@ -37,16 +37,16 @@ pub(super) async fn upgrade(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if !cors::may_open_socket(&headers, &shared.app.allowed_origins) {
-        let mend = "pages of this origin may not use the API; add it to CORS_ALLOWED_ORIGINS";
-        return reply::refusal(StatusCode::FORBIDDEN, "FORBIDDEN", mend);
+        let fix = "pages of this origin may not use the API; add it to CORS_ALLOWED_ORIGINS";
+        return reply::refusal(StatusCode::FORBIDDEN, "FORBIDDEN", fix);
     }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
     if !speaks_our_protocol(&headers) {
-        let mend = "open the websocket with the subprotocol graphql-transport-ws";
-        return reply::refusal(StatusCode::BAD_REQUEST, VALIDATION_ERROR, mend);
+        let fix = "open the websocket with the subprotocol graphql-transport-ws";
+        return reply::refusal(StatusCode::BAD_REQUEST, VALIDATION_ERROR, fix);
     }
     let peer = peer.map(|Extension(peer)| peer);
     let address = client_address(peer, &headers, &shared.app.trusted_proxies);
@@ -65,8 +65,8 @@ pub(super) async fn upgrade(
         .max_message_size(MOST_READ)
         .max_frame_size(MOST_READ)
         .on_upgrade(move |socket| session::serve(socket, visit).in_current_span());
-    // Names of headers have no case, and yet there are clients that look for `Sec-WebSocket-Protocol` in just this spelling (Python's gql 4).
-    // hyper writes names as the client wrote them when it finds, in the response, the note that it has left with the request
+    // Header names are case-insensitive, but some clients look for `Sec-WebSocket-Protocol` in exactly this spelling (Python's gql 4). hyper
+    // writes names as the client wrote them if it finds, in the response, the note that it has left with the request
     // (<https://docs.rs/hyper/1/hyper/server/conn/http1/struct.Builder.html#method.preserve_header_case>).
     response.extensions_mut().extend(extensions);
     response

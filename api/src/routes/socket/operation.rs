@@ -19,20 +19,20 @@ use crate::request_id::RequestId;
 use crate::routes::Shared;
 use crate::state::App;
 
-/// What comes of an operation.
+/// An event of an operation.
 #[derive(Debug)]
 pub(super) enum Event {
     /// A result.
     Next(Response),
-    /// It could not be executed, or not any further: the last event.
+    /// It could not be executed, or failed on the way: the last event.
     Failed(Response),
-    /// It has come to its end: the last event.
+    /// It has finished: the last event.
     Done,
 }
 
 impl Event {
-    /// Errors without data are the operation's end: it was refused, or its stream broke. A field within a result that failed, and took the
-    /// whole result with it, is a result all the same, and the next one may succeed.
+    /// Errors without data are the operation's end: it was refused, or its stream broke. If a field within a result has failed and made
+    /// the whole result null, that is still a result, and the next one may succeed.
     fn of(response: Response) -> Self {
         let is_result = response.errors.iter().any(|error| error.path.len() > 1);
         if response.data == Value::Null && !response.errors.is_empty() && !is_result {
@@ -43,7 +43,7 @@ impl Event {
     }
 }
 
-/// Executes an operation for its caller; the events end with its end.
+/// Executes an operation for its caller; the stream ends with the operation.
 pub(super) fn run(
     shared: &Shared,
     id: &RequestId,
@@ -83,8 +83,8 @@ pub(super) fn run(
         .boxed()
 }
 
-/// Results of which each but the first, which was paid for with the subscription, is looked for once the person can pay for it: an event
-/// costs what its answer costs beyond the usual.
+/// Returns the results. The first was paid for with the subscription; every other one is fetched once the person can pay for it: an
+/// event costs what its answer costs beyond the usual.
 fn paid(
     app: Arc<App>,
     person: UserId,
@@ -109,10 +109,10 @@ fn paid(
     stream::unfold((results, false), next).boxed()
 }
 
-/// What a subscription was let in with.
+/// The place and the price of a subscription that was let in.
 struct Admitted {
     place: Share<UserId>,
-    /// What each of its events costs beyond the usual.
+    /// The cost of each of its events beyond the usual.
     heavy: u32,
 }
 

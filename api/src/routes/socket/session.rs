@@ -1,4 +1,4 @@
-//! The life of one websocket: opened, greeted with a token, served until somebody leaves or the token ends.
+//! One websocket: opened, greeted with a token, and served until one side leaves or the token ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,22 +22,22 @@ use crate::request_id::RequestId;
 use crate::routes::Shared;
 use crate::state::App;
 
-/// Largest message of a client, as for a request over HTTP.
+/// The maximum size of a client's message, as for a request over HTTP.
 pub(super) const MOST_BYTES: usize = 64 * 1024;
 /// How long a client may take to send its token.
 const INIT_WITHIN: Duration = Duration::from_secs(10);
-/// How often the end of the token and the client's presence are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often a connection is asked whether it is still there, and how long the answer may take.
+/// The interval at which the token's expiry and the client's presence are checked.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How often a client is pinged, and how long its answer may take.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// How long a message may take to be taken by the client.
+/// How long a client may take to receive a message.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-/// Most messages that are read between two looks; whoever sends more is read more slowly.
+/// The maximum number of messages that are read between two checks; a client that sends more is read more slowly.
 const MOST_MESSAGES: u32 = 50;
-/// Most subscriptions of one websocket at once.
+/// The maximum number of subscriptions of one websocket at once.
 const MOST_SUBSCRIPTIONS: usize = 10;
 
-/// A websocket that was opened, and from where.
+/// A websocket that was opened, and the address that opened it.
 pub(super) struct Visit {
     pub(super) shared: Shared,
     pub(super) id: RequestId,
@@ -53,20 +53,20 @@ where
     metrics::gauge!(SOCKETS).increment(1);
     let mut session = Session::new(visit);
     let closing = session.run(&mut socket).await;
-    // Its places are free from now on.
+    // Frees its places.
     drop(session);
     let unread = closing == Some(Closing::TooLarge);
     if let Some(closing) = closing {
         tracing::debug!(?closing, "websocket closed");
         let _ = timeout(SEND_WITHIN, socket.send(closing.message())).await;
     }
-    // Whoever does not answer the close is not waited for.
-    let _ = timeout(LOOK_EVERY, async {
+    // Waits for the client to answer the close, but no longer than one check interval.
+    let _ = timeout(CHECK_EVERY, async {
         let _ = socket.close().await;
         while let Some(Ok(_)) = socket.next().await {}
         if unread {
-            // The rest of the message lies in the system's buffers: closing now would reset the connection, and the client would
-            // not hear why.
+            // The rest of the message is in the system's buffers: closing now would reset the connection, and the client would
+            // not receive the reason.
             std::future::pending::<()>().await;
         }
     })
@@ -74,13 +74,13 @@ where
     metrics::gauge!(SOCKETS).decrement(1);
 }
 
-/// How far the greeting is.
+/// The state of the greeting.
 enum Phase {
-    /// Nothing was said; the place is one that others may need.
+    /// Nothing was received; others may need the place.
     Silent(Guest),
     /// The token is being checked.
     Greeting(BoxFuture<'static, Result<Welcome, ApiError>>, Guest),
-    /// It is known who it is.
+    /// The caller is known.
     Greeted(Welcome),
 }
 
@@ -90,25 +90,25 @@ struct Session {
     address: ClientAddress,
     phase: Phase,
     operations: StreamMap<OperationId, BoxStream<'static, Event>>,
-    look: Interval,
+    check: Interval,
     opened: Instant,
-    /// Messages read since the last look.
+    /// Messages read since the last check.
     read: u32,
     pinged: Instant,
-    /// Whether anything came since the last ping.
+    /// Whether anything was received since the last ping.
     is_alive: bool,
 }
 
-/// What happens next.
+/// The next thing that happens in a session.
 enum Step {
     Close(Closing),
     Welcome(Result<Welcome, ApiError>),
-    Look,
+    Check,
     Received(Option<Result<Message, axum::Error>>),
     Told(OperationId, Event),
 }
 
-/// The end of a session: with a reason, or without when the client has left.
+/// The end of a session: with a reason, or without one if the client has left.
 type End = Option<Closing>;
 
 impl Session {
@@ -120,7 +120,7 @@ impl Session {
             address: visit.address,
             phase: Phase::Silent(visit.guest),
             operations: StreamMap::new(),
-            look: interval(LOOK_EVERY),
+            check: interval(CHECK_EVERY),
             opened: now,
             read: 0,
             pinged: now,
@@ -153,13 +153,13 @@ impl Session {
         tokio::select! {
             () = app.closing.cancelled() => Step::Close(Closing::Restarting),
             step = Self::of_phase(&mut self.phase) => step,
-            _ = self.look.tick() => Step::Look,
+            _ = self.check.tick() => Step::Check,
             received = socket.next(), if self.read < MOST_MESSAGES => Step::Received(received),
             Some((id, event)) = self.operations.next(), if !self.operations.is_empty() => Step::Told(id, event),
         }
     }
 
-    /// What the greeting leads to.
+    /// Waits for the next step of the greeting, or after it for the revocation of the session.
     async fn of_phase(phase: &mut Phase) -> Step {
         const NEEDED: Closing = Closing::TryLater("too many websockets wait for their greeting");
         match phase {
@@ -178,12 +178,12 @@ impl Session {
         }
     }
 
-    /// What is to be sent, if anything, or the end.
+    /// Handles a step. Returns the message to send, if there is one, or the end.
     fn take(&mut self, step: Step) -> Result<Option<Message>, End> {
         match step {
             Step::Close(closing) => Err(Some(closing)),
             Step::Welcome(welcome) => self.welcome(welcome).map(Some),
-            Step::Look => self.look(),
+            Step::Check => self.check(),
             Step::Received(received) => {
                 self.read += 1;
                 self.is_alive = true;
@@ -204,7 +204,7 @@ impl Session {
         text(&ServerMessage::ConnectionAck)
     }
 
-    fn look(&mut self) -> Result<Option<Message>, End> {
+    fn check(&mut self) -> Result<Option<Message>, End> {
         self.read = 0;
         if let Some(closing) = overdue(&self.shared.app, &self.phase, self.opened) {
             return Err(Some(closing));
@@ -245,7 +245,7 @@ impl Session {
                 let app = Arc::clone(&self.shared.app);
                 let mut greeting =
                     greet(app, self.id.clone(), self.address, payload.unwrap_or_default()).boxed();
-                // Where nothing has to be asked, a client that does not wait for the answer need not be refused.
+                // If the check finishes without waiting, a client that does not wait for the answer need not be refused.
                 if let Some(welcome) = (&mut greeting).now_or_never() {
                     return self.welcome(welcome).map(Some);
                 }
@@ -276,14 +276,14 @@ impl Session {
         }
     }
 
-    /// Ends an operation before it began.
+    /// Ends an operation before it has begun.
     fn refuse(&self, id: &OperationId, error: &ApiError) -> Result<Option<Message>, End> {
         let response = crate::graphql::refusal(error, Some(&self.id));
         told(id, &Event::Failed(response)).map(Some)
     }
 }
 
-/// Why the websocket must end now, if it must.
+/// Returns why the websocket must end now, if it must.
 fn overdue(app: &App, phase: &Phase, opened: Instant) -> Option<Closing> {
     match phase {
         Phase::Greeted(welcome) => welcome.is_over(app).then_some(Closing::Forbidden(
@@ -317,7 +317,7 @@ fn text(message: &ServerMessage<'_>) -> Result<Message, End> {
     }
 }
 
-/// Whether a message was larger than the websocket reads at all.
+/// Returns whether a message was larger than the maximum that is read at all.
 fn is_too_large(error: &axum::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

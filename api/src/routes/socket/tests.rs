@@ -63,7 +63,7 @@ struct Client {
     received: UnboundedReceiver<Message>,
 }
 
-/// What a client hears.
+/// What a client receives.
 #[derive(Debug, PartialEq)]
 enum Heard {
     Message(Value),
@@ -129,7 +129,7 @@ impl Client {
         self.sent.unbounded_send(message).unwrap();
     }
 
-    /// What comes next, pings answered.
+    /// Returns what is received next; pings are answered.
     async fn hear(&mut self) -> Heard {
         loop {
             match self.received.next().await.expect("an end without a close") {
@@ -141,7 +141,7 @@ impl Client {
         }
     }
 
-    /// The name of the operation that is refused next for want of a place.
+    /// Returns the id of the operation that is refused next for lack of a place.
     async fn refusal(&mut self) -> String {
         let Heard::Message(heard) = self.hear().await else {
             panic!("closed")
@@ -192,7 +192,7 @@ async fn a_token_that_is_not_believed_is_final_and_one_that_cannot_be_checked_no
         Heard::Closed(1013),
         "nobody answers for the database"
     );
-    // What is said while the token is being checked was said too early.
+    // A message that is sent while the token is being checked comes too early.
     for (message, code) in [(subscribe("a"), 4401), (init(&with_session), 4429)] {
         let mut client = open(&shared);
         client.say(&init(&with_session));
@@ -260,7 +260,7 @@ async fn what_is_wrong_with_a_document_is_an_error_and_the_end_of_its_operation(
             "subscription { walletUpdated(id: \"no id\") { id } }",
             "WALLET_NOT_FOUND",
         ),
-        // Nobody answers for the database.
+        // The database does not answer.
         (
             "subscription { walletUpdated(id: \"018f2f5e-7b3c-7000-8000-000000000009\") { id } }",
             "SERVICE_UNAVAILABLE",

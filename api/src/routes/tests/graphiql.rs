@@ -54,7 +54,7 @@ async fn graphiql_comes_from_here_alone_and_shows_the_schema_without_a_token() {
     assert!(body["errors"].is_null(), "{body}");
 }
 
-/// What GraphQL clients send to learn a schema, as graphql-js 16 writes it.
+/// What GraphQL clients send to read a schema, as graphql-js 16 writes it.
 const USUAL_INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } \
     subscriptionType { name } types { ...FullType } directives { name description locations args { ...InputValue } } } } \
     fragment FullType on __Type { kind name description fields(includeDeprecated: true) { name description \

@@ -106,7 +106,7 @@ async fn bodies_of_one_person_that_never_end_take_their_share_of_the_memory_alon
             (StatusCode::OK, &json!("Query"))
         );
     }
-    // The one that had been on its way longest made way for the person's newest.
+    // The oldest one made way for the person's newest.
     while !slow.iter().any(JoinHandle::is_finished) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -144,7 +144,7 @@ async fn a_token_is_needed() {
         assert_eq!(headers[header::WWW_AUTHENTICATE], "Bearer");
         assert_eq!(body["data"], Value::Null);
     }
-    // A token that was good once is told apart: a new one helps.
+    // A token that was valid once is reported differently: a new one helps.
     let mut request = query("{ __schema { types { name } } }");
     let ended = token_of(
         json!({ "sub": UserId::from_uuid(uuid::Uuid::from_u128(1)).to_string(), "exp": 1_600_000_000 }),
@@ -207,7 +207,7 @@ async fn what_graphql_refuses_is_a_validation_error_and_leaks_nothing() {
     }
 }
 
-/// `GET /graphql` with these parameters, as a client that is known.
+/// `GET /graphql` with these parameters, from an authenticated client.
 fn asked(parameters: &[(&str, &str)], accept: &str) -> Request<Body> {
     let mut address = url::form_urlencoded::Serializer::new(String::new());
     address.extend_pairs(parameters);
@@ -388,7 +388,7 @@ async fn the_header_key_and_the_input_key_must_agree() {
             "{body}"
         );
     }
-    // A good key gets as far as the wallet's id, which is none.
+    // A valid key gets as far as the wallet's id, which is not valid.
     for request in [
         with_key(one(""), b"k1"),
         with_key(one(", idempotencyKey: \"k1\""), b"k1"),

@@ -83,7 +83,7 @@ async fn a_request_without_a_query_is_told_so_in_the_words_that_its_sender_looks
     let api = api(&[]).await;
     let digest = json!({ "persistedQuery": { "version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38" } });
     let looked_for = "PersistedQueryNotSupported";
-    let mend =
+    let fix =
         "the request has no query: send the document in the field query; persisted queries are not supported";
     for (body, message) in [
         (
@@ -93,12 +93,12 @@ async fn a_request_without_a_query_is_told_so_in_the_words_that_its_sender_looks
         (json!({ "extensions": digest, "query": null }), looked_for),
         (
             json!({ "documentId": "sha256:7dba4bd717b41f10434822356a93c32b1fb4907b983e854300ad839f84cdcd6e" }),
-            mend,
+            fix,
         ),
-        (json!({ "extensions": { "persistedQuery": null } }), mend),
-        (json!({ "extensions": "none" }), mend),
-        (json!({ "query": null }), mend),
-        (json!({}), mend),
+        (json!({ "extensions": { "persistedQuery": null } }), fix),
+        (json!({ "extensions": "none" }), fix),
+        (json!({ "query": null }), fix),
+        (json!({}), fix),
     ] {
         for accept in [NEWER, "application/json"] {
             let (status, _, told) = send(&api, asking(post(body.to_string()), accept)).await;

@@ -22,7 +22,7 @@ use crate::state::App;
 
 const SECRET: &str = "mD3x8Wq0Zr7Yt2Kp5Vn9Lb4Hs6Jf1Gc3";
 
-/// An API whose database and Redis nobody answers for.
+/// An API whose database and Redis do not answer.
 async fn api(more: &'static [(&'static str, &'static str)]) -> Router {
     router(app(more).await)
 }
@@ -57,7 +57,7 @@ fn token(role: &str) -> String {
     token_of(json!({ "sub": "018f2f5e-7b3c-7000-8000-000000000001", "exp": 4_102_444_800_u64, "role": role }))
 }
 
-/// A token that says so.
+/// A token with these claims.
 pub(crate) fn token_of(claims: Value) -> String {
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
@@ -75,7 +75,7 @@ fn query(query: &str) -> Request<Body> {
     post(json!({ "query": query }).to_string())
 }
 
-/// Sends a request and gives its status, its headers and its body as JSON (or text).
+/// Sends a request and returns its status, its headers and its body as JSON (or text).
 async fn send(api: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
     let response = api.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();

@@ -1,4 +1,4 @@
-//! A wallet that names another payout account: a mistyped one is corrected, another one of the person's is chosen.
+//! Changing a wallet's payout account: a mistyped one is corrected, or another one of the person's is chosen.
 
 use serde_json::json;
 
@@ -10,12 +10,12 @@ use crate::payees::{self, ProvenAccount};
 use crate::wallets::{self, Wallet};
 
 impl Payees {
-    /// Lets the caller's own `wallet` pay out to the connected account `named`, which must be the caller's by Stripe's word. Withdrawals that
-    /// were accepted before go to the account that was named then; new ones wait for the cool-off. Naming the account that the wallet
-    /// has already changes nothing.
+    /// Makes the caller's own `wallet` pay out to the connected account `named`, which must be the caller's according to Stripe. Withdrawals that
+    /// were accepted before go to the account that was named then; new ones are refused until the cool-off is over. Naming the account that the
+    /// wallet already has changes nothing.
     ///
     /// # Errors
-    /// See [`PayeeError`]; nothing is stored then.
+    /// See [`PayeeError`]; nothing is stored in that case.
     pub async fn change_account(
         &self,
         caller: &Caller,
@@ -36,7 +36,7 @@ impl Payees {
     ) -> Result<Wallet, PayeeError> {
         in_transaction!(self.db, conn => {
             let now = self.clock.now();
-            // Before the wallet, as everybody takes them.
+            // The person is always locked before the wallet.
             wallets::lock_person(conn, wallet.user_id).await?;
             let before = wallets::lock(conn, wallet.id).await?.ok_or(AcceptError::WalletNotFound)?;
             if before.stripe_account_id.as_ref() == Some(proven.id()) {

@@ -1,11 +1,11 @@
-//! Onboarding: a person gets a connected account, once, and a page of Stripe's on which to complete it.
+//! Onboarding: a person gets a connected account, once, and a page at Stripe on which to complete it.
 //!
-//! The only creating call that no job makes: the person waits for it. Its key and parameters are stored before the first try like any
-//! other's, so asking again after a failure of any kind is safe and brings the same account.
+//! Opening the account is the only creating call that no job makes, because the person waits for it. Its key and parameters are stored before
+//! the first attempt, as for any other call, so repeating the request after any failure is safe and returns the same account.
 
 mod change;
 mod error;
-mod standing;
+mod ownership;
 mod urls;
 
 use std::fmt;
@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 pub use error::PayeeError;
-use standing::Standing;
+use ownership::Ownership;
 pub use urls::LONGEST_URL;
 use urls::back_to;
 
@@ -33,26 +33,26 @@ use crate::stripe::{
 };
 use crate::wallets::{self, Wallet};
 
-/// The subject of what concerns everybody.
+/// The subject of an alarm that concerns the whole platform.
 const PLATFORM: &str = "platform";
 
-/// What a client asks for.
+/// A client's request for onboarding.
 #[derive(Debug, Clone)]
 pub struct OnboardInput {
-    /// Where the person comes back to from Stripe's page.
+    /// The URL to which the person returns from Stripe's page.
     pub return_url: String,
-    /// Where the person goes when the page's link was used or is too old: it asks for another one.
+    /// The URL to which the person is sent if the link was used before or has expired; the page there must request another link.
     pub refresh_url: String,
-    /// Two letters: where the person lives, when that is not the platform's country. Counts when the account is opened, and never changes.
+    /// The country in which the person lives, as two letters, if it is not the platform's. It is used when the account is opened, and never changes.
     pub country: Option<String>,
 }
 
-/// A connected account and the page on which its person completes it.
+/// A connected account and the page on which the person completes it.
 #[derive(Clone)]
 pub struct Onboarding {
     /// `acct_…`
     pub account: AccountId,
-    /// Where the person goes. Whoever has it is logged in as that person: it is shown to nobody else and never logged.
+    /// The page's URL. It logs its holder in as that person, so it is shown to nobody else and never logged.
     pub url: String,
     /// Whether Stripe pays the account out.
     pub payouts_enabled: bool,
@@ -67,18 +67,18 @@ impl fmt::Debug for Onboarding {
     }
 }
 
-/// Opens connected accounts, and says whose they are.
+/// Opens connected accounts, and checks whose they are.
 #[derive(Debug, Clone)]
 pub struct Payees {
     pub(super) db: Db,
     pub(super) calls: StripeCalls,
     pub(super) clock: SharedClock,
-    /// The platform's own account, once Stripe has told.
+    /// The platform's own account, once it was read from Stripe.
     pub(super) own: Arc<OnceCell<Account>>,
     live: bool,
 }
 
-/// One account serves all wallets of a person, and its country never changes
+/// Refuses a country other than the account's: one account serves all wallets of a person, and its country never changes
 /// (<https://docs.stripe.com/api/accounts/create#create_account-country>).
 fn fits(asked: Option<&Country>, account: &Account) -> Result<(), AcceptError> {
     let is_in = account.country.as_deref();
@@ -95,7 +95,7 @@ fn fits(asked: Option<&Country>, account: &Account) -> Result<(), AcceptError> {
 }
 
 impl Payees {
-    /// Onboarding over these calls; `live`: the key moves real money.
+    /// Creates onboarding through these calls; `live` is whether the key moves real money.
     #[must_use]
     pub fn new(db: Db, calls: StripeCalls, clock: SharedClock, live: bool) -> Self {
         Self {
@@ -107,8 +107,8 @@ impl Payees {
         }
     }
 
-    /// Gives the caller a page on which to complete the account that `wallet` pays out to; one is made for all of the caller's wallets
-    /// when there is none. Whatever the role, only for the caller's own: the page is a way into the account.
+    /// Returns a page on which the caller completes the account that `wallet` pays out to; if there is none, opens one for all of the caller's
+    /// wallets. Whatever the caller's role, the wallet must be the caller's own, because the page gives access to the account.
     ///
     /// # Errors
     /// See [`PayeeError`].
@@ -152,7 +152,7 @@ impl Payees {
         }
     }
 
-    /// The account to onboard, and the one that it takes the place of, if that one is lost.
+    /// Returns the account to onboard, and the lost account that it replaces, if any.
     async fn account_of(
         &self,
         user: UserId,
@@ -165,27 +165,27 @@ impl Payees {
                 None => Ok((self.made(user, wallet, country).await?, None)),
             };
         };
-        match self.standing(user, named).await? {
-            Standing::Proven(account) => Ok((*account, None)),
-            Standing::NotTheirs => Err(PayeeError::invalid_state(
+        match self.ownership(user, named).await? {
+            Ownership::Proven(account) => Ok((*account, None)),
+            Ownership::NotTheirs => Err(PayeeError::invalid_state(
                 "Stripe does not say that the wallet's payout account is yours; name another one with changePayoutAccount, or ask support",
             )),
-            Standing::Gone => Ok((self.made(user, wallet, country).await?, Some(named.clone()))),
+            Ownership::Gone => Ok((self.made(user, wallet, country).await?, Some(named.clone()))),
         }
     }
 
-    /// The account that another wallet of the person pays out to: one serves all of them. One that is not the person's any more, or that the
-    /// platform has no access to, is passed over.
+    /// Returns the account that another wallet of the person pays out to, since one serves all of them; `None` if it is no longer the person's, or
+    /// the platform has no access to it.
     async fn of_another_wallet(&self, user: UserId) -> Result<Option<ProvenAccount>, PayeeError> {
         let named = wallets::account_of_person(&mut *self.db.conn().await?, user).await?;
         let Some(named) = named else { return Ok(None) };
-        Ok(match self.standing(user, &named).await? {
-            Standing::Proven(account) => Some(*account),
-            Standing::NotTheirs | Standing::Gone => None,
+        Ok(match self.ownership(user, &named).await? {
+            Ownership::Proven(account) => Some(*account),
+            Ownership::NotTheirs | Ownership::Gone => None,
         })
     }
 
-    /// The account of the person: the same one, however often it is asked for, for as long as the platform has access to it.
+    /// Returns the account of the person, or opens it: always the same one, for as long as the platform has access to it.
     async fn made(
         &self,
         user: UserId,
@@ -200,14 +200,14 @@ impl Payees {
         let asked_at = self.clock.now();
         let mut made = self.create(user, &call).await?;
         if made.answer.is_none() {
-            match self.standing(user, &made.id).await? {
-                Standing::Proven(account) => return Ok(*account),
-                Standing::NotTheirs => {
+            match self.ownership(user, &made.id).await? {
+                Ownership::Proven(account) => return Ok(*account),
+                Ownership::NotTheirs => {
                     return Err(PayeeError::invalid_state(
                         "Stripe does not say any more that your payout account is yours; ask support",
                     ));
                 }
-                Standing::Gone => {
+                Ownership::Gone => {
                     self.calls
                         .forget(Operation::Account, user.uuid(), made.id.as_str())
                         .await
@@ -218,16 +218,16 @@ impl Payees {
         }
         let account = match made.answer {
             Some(account) => ProvenAccount::of(account, user, asked_at),
-            // Somebody asked at the same time and was first.
-            None => match self.standing(user, &made.id).await? {
-                Standing::Proven(account) => Some(*account),
-                Standing::NotTheirs | Standing::Gone => None,
+            // A concurrent request made the account first.
+            None => match self.ownership(user, &made.id).await? {
+                Ownership::Proven(account) => Some(*account),
+                Ownership::NotTheirs | Ownership::Gone => None,
             },
         };
         account.ok_or_else(|| PayeeError::invalid_state("your payout account is being opened; ask again"))
     }
 
-    /// How an account of somebody in `country` is opened; of somebody in the platform's own when nobody has said.
+    /// Returns how to open an account for a person in `country`, or, if none is given, in the platform's own country.
     async fn opening(&self, country: Option<Country>) -> Result<Option<Opening>, PayeeError> {
         let platform = self.platform().await?.country.as_deref();
         let Some(platform) = platform.and_then(|code| code.parse::<Country>().ok()) else {
@@ -244,12 +244,12 @@ impl Payees {
 
     async fn create(&self, user: UserId, call: &CreateAccount) -> Result<Made<Account>, PayeeError> {
         let outcome = match self.calls.run_unclaimed(user.uuid(), call.clone()).await {
-            // An account moves no money before a wallet names it: one made twice does no harm.
+            // An account moves no money before a wallet names it, so making one twice does no harm.
             Err(CallError::MadeNothing) => self.calls.run_unclaimed(user.uuid(), call.clone()).await,
             outcome => outcome,
         };
         match outcome {
-            // One of before says nothing of what Stripe does now.
+            // An account that was made earlier does not show that Stripe opens accounts now.
             Ok(made) => {
                 if made.answer.is_some() {
                     let conn = &mut self.db.conn().await?;
@@ -275,7 +275,7 @@ impl Payees {
                 .into())
             }
             Err(CallError::Stripe(error)) if is_of_platform(error.disposition()) => {
-                // Nothing of it is the person's: the next one would be refused as well.
+                // The refusal has nothing to do with the person: the next account would be refused as well.
                 let message = format!(
                     "Stripe refuses to open connected accounts: {}; complete the platform's Connect settings at Stripe, or its key's permissions",
                     error.for_operators()
@@ -283,15 +283,15 @@ impl Payees {
                 let conn = &mut self.db.conn().await?;
                 alarms::raise(conn, AlarmKind::OnboardingRefused, PLATFORM, &message, self.clock.now()).await?;
                 Err(PayeeError::invalid_state(
-                    "payout accounts cannot be opened at present; support has been told and will mend it",
+                    "payout accounts cannot be opened at present; support has been told and will fix it",
                 ))
             }
             Err(error) => Err(self.failed(error)),
         }
     }
 
-    /// Writes down what Stripe says of the account, and lets the person's wallets that have none, or the lost one, pay out to it. The lost
-    /// one stays on record, closed.
+    /// Records what Stripe says of the account, and makes the person's wallets that have no account, or the lost one, pay out to it. The lost
+    /// account stays on record, closed.
     async fn record(
         &self,
         caller: &Caller,
@@ -302,7 +302,7 @@ impl Payees {
         let (user, id) = (caller.user_id, account.id());
         in_transaction!(self.db, conn => {
             let now = self.clock.now();
-            // Before the rows that they are about, as everybody takes it.
+            // The person is always locked before the rows that concern the person.
             wallets::lock_person(conn, user).await?;
             payees::record(conn, account).await?;
             if let Some(lost) = replaced {
@@ -363,7 +363,7 @@ impl Payees {
     }
 }
 
-/// Whether a refusal of a new account is about the platform: what is sent is the same for everybody, but for country and currency.
+/// Whether the refusal of a new account concerns the platform: only country and currency differ between people.
 const fn is_of_platform(disposition: Disposition) -> bool {
     matches!(
         disposition,
@@ -371,7 +371,7 @@ const fn is_of_platform(disposition: Disposition) -> bool {
     )
 }
 
-/// Whether Stripe has answered, and will not answer otherwise.
+/// Whether Stripe has refused the call, and would refuse it again.
 const fn is_refusal(disposition: Disposition) -> bool {
     matches!(
         disposition,

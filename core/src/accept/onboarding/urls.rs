@@ -1,14 +1,14 @@
-//! Where a person comes back to after Stripe's pages.
+//! The URLs to which a person returns from Stripe's pages.
 
 use url::Url;
 
 use crate::accept::AcceptError;
 use crate::config::is_loopback;
 
-/// Most characters of a URL that a client sends; browsers and proxies carry it.
+/// The maximum length of a URL that a client sends, in characters; browsers and proxies support it.
 pub const LONGEST_URL: usize = 2_048;
 
-/// Reads a URL that Stripe will send a person to: https, or plain http to this machine while no real money moves.
+/// Parses a URL to which Stripe will send a person: https, or plain http to this machine if no real money moves.
 pub(super) fn back_to(field: &'static str, text: &str, live: bool) -> Result<Url, AcceptError> {
     let wrong = |problem: &str| AcceptError::validation(field, problem.to_owned());
     if text.chars().count() > LONGEST_URL {

@@ -175,7 +175,7 @@ async fn a_process_with_another_systems_key_makes_no_keys_for_people() {
         );
     }
     assert_eq!(store.rows.lock().unwrap().len(), 1, "nothing was stored");
-    // A rotation under way knows both, and whoever has the right key goes on.
+    // A process in the middle of a rotation has both keys, and one with the right key alone works too.
     let (both, _) = vault_over(&store, WrappingKeys::new(material(2), vec![material(1)]));
     let _ = both.seal_bytes(&home, b"value").await.unwrap();
     let _ = vault.seal_bytes(&place("row", user(2)), b"value").await.unwrap();

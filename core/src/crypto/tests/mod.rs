@@ -22,7 +22,8 @@ pub(super) fn secret(text: &str) -> SecretString {
 }
 
 pub(super) fn kind(error: CryptoError) -> UnreadableKind {
-    error
-        .unreadable_kind()
-        .unwrap_or_else(|| panic!("not unreadable: {error}"))
+    match error {
+        CryptoError::Unreadable(kind) => kind,
+        other => panic!("not unreadable: {other}"),
+    }
 }

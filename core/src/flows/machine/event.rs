@@ -1,29 +1,29 @@
-//! What can happen to a transaction.
+//! The events of the state machines.
 
 use strum::{EnumMessage, VariantArray};
 
-/// What can happen to a transaction.
+/// An event that can happen to a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumMessage, VariantArray)]
 pub enum Event {
     /// The posting of a transfer, a payment, a return or a late movement of a dispute was made.
     Executed,
-    /// Its owner took it back before anything irreversible had happened.
+    /// It was cancelled, on request of its owner or an operator, before anything irreversible had happened.
     Cancelled,
-    /// It can definitely not be done: too little money, a refusal of Stripe, a declined payment.
+    /// It can definitely not be done: too little money, a refusal by Stripe, a declined payment.
     Refused,
     /// The payment intent exists at Stripe.
     IntentCreated,
     /// Stripe received the money that was asked for.
     PaymentSucceeded,
-    /// Stripe received something else than was asked for.
+    /// Stripe received something other than what was asked for.
     PaymentMismatched,
     /// An operator credited what was received instead.
     ReviewCredited,
-    /// What was received instead is the payer's again: refunded at Stripe, or taken back by the payer's bank.
+    /// What was received instead went back to the payer: refunded at Stripe, or taken back by the payer's bank.
     ReviewReturned,
     /// The payment intent was cancelled at Stripe.
     IntentCanceled,
-    /// The amount was frozen.
+    /// The amount was held.
     HoldPlaced,
     /// The transfer to the connected account was made.
     TransferCreated,
@@ -33,7 +33,7 @@ pub enum Event {
     PayoutPaid,
     /// The payout was refused, failed or was cancelled.
     PayoutFailed,
-    /// The transfer was taken back.
+    /// The transfer was reversed.
     TransferReversed,
     /// The refund exists at Stripe.
     RefundCreated,
@@ -53,7 +53,7 @@ impl Event {
     /// Every event.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// What it means: the words of its documentation.
+    /// Its meaning: the text of its documentation.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.get_documentation().unwrap_or_default()

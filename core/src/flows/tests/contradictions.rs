@@ -1,4 +1,4 @@
-//! What cannot be, as an operator reads it.
+//! Contradictions, as an operator reads them.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use crate::flows::{
     Command, Context, DepositCommand, DisputeCommand, RefundCommand, SuspenseReturnCommand,
     WithdrawalCommand, decide,
 };
-use crate::ledger::{Books, Leg, PostingError};
+use crate::ledger::{Leg, LockedBalances, PostingError};
 use crate::money::MoneyError;
 use crate::transactions::{Canceller, FailureCode, Flow, Stage, Transaction};
 
-/// The sentence that is told of it.
+/// The sentence that the operator reads.
 fn said(transaction: &Transaction, command: impl Into<Command>) -> String {
     let zero = usd(0);
-    let books = Books::new(HashMap::from([(WALLET, balance(WALLET, zero, zero, zero))]));
+    let balances = LockedBalances::new(HashMap::from([(WALLET, balance(WALLET, zero, zero, zero))]));
     let context = Context {
-        books: &books,
+        balances: &balances,
         original: None,
         relatives: &[],
         suspended: &[],
@@ -170,7 +170,7 @@ fn what_money_and_books_refuse_is_told_in_their_own_words() {
 
     let out_of_range = Contradiction::from(MoneyError::OutOfRange);
     assert_eq!(out_of_range.to_string(), "the amount is out of range");
-    let refused = Books::default()
+    let refused = LockedBalances::default()
         .book(&Leg::pair(crate::ledger::Account::CLEARING, OTHERS, usd(1)), None)
         .unwrap_err();
     assert!(matches!(refused, PostingError::NotLocked(_)));

@@ -48,9 +48,9 @@ fn every_case_leads_where_its_table_says_and_moves_what_its_flow_says() {
         );
         let owes = decision.owes.map_or(0, |(_, debt)| debt.minor().unwrap());
         assert_eq!(owes, case.owes, "{}", case.name());
-        // Unbalanced legs, and those that would leave less than nothing, are refused here.
+        // Unbalanced legs, and those that would make a balance negative, are refused here.
         assert!(
-            case.books().book(&decision.legs, decision.owes).is_ok(),
+            case.balances().book(&decision.legs, decision.owes).is_ok(),
             "{}",
             case.name()
         );

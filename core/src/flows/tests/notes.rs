@@ -2,7 +2,7 @@
 
 use crate::flows::testing::{at, transaction, usd};
 use crate::flows::{Command, Context, decide};
-use crate::ledger::Books;
+use crate::ledger::LockedBalances;
 use crate::transactions::{Flow, Stage, TimelineKind};
 
 #[test]
@@ -14,9 +14,9 @@ fn a_note_about_a_stage_that_is_passed_is_left_out() {
         at: Stage::PayingOut,
         once: None,
     };
-    let books = Books::default();
+    let balances = LockedBalances::default();
     let context = Context {
-        books: &books,
+        balances: &balances,
         original: None,
         relatives: &[],
         suspended: &[],

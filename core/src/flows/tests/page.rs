@@ -12,10 +12,10 @@ const HEAD: &str = "\
 # The flows of money
 
 Drawn from the tables in `core/src/flows`, with postings that the flows decided while this page was written. A test fails when the
-page differs from the code; `UPDATE_FLOWS=1 cargo test -p wallet-core flows_page` writes it anew.
+page differs from the code; `UPDATE_FLOWS=1 bin/test flows_page` writes it again.
 
 A posting reads `from → to`, in the example of a transaction of 100.00 usd whose wallet has 500.00 usd to spend, unless the table says
-otherwise. `available` and `frozen` are the wallet's, `other wallet` the counterparty's. An event that has happened before changes
+otherwise. `available` and `held` are the wallet's, `other wallet` the counterparty's. An event that has happened before changes
 nothing; one that has no edge and has not happened is a contradiction: nothing is written and an alarm is raised.
 
 Cancelled, refused and failed transactions never change again, nor do completed ones; money that moves later, because of Stripe, is
@@ -44,7 +44,7 @@ fn documentation(source: &str) -> String {
         .map_while(|line| line.strip_prefix("//!"))
         .map(str::trim)
         .collect();
-    // Links of rustdoc lead nowhere here.
+    // Rustdoc's links do not work in a Markdown page.
     lines.join("\n").replace("[`", "`").replace("`]", "`")
 }
 
@@ -52,7 +52,7 @@ fn account(account: Account) -> String {
     match account {
         Account::Available(OTHER) => "other wallet".to_owned(),
         Account::Available(_) => "available".to_owned(),
-        Account::Frozen(_) => "frozen".to_owned(),
+        Account::Held(_) => "held".to_owned(),
         Account::Platform(_) => format!("`{account}`"),
     }
 }
@@ -173,15 +173,15 @@ fn page() -> String {
     for event in Event::ALL {
         writeln!(page, "| {event:?} | {} |", event.meaning()).unwrap();
     }
-    let owing = documentation(include_str!("../owing.rs"));
-    writeln!(page, "\n## What is owed\n\n{owing}").unwrap();
+    let debt = documentation(include_str!("../debt.rs"));
+    writeln!(page, "\n## What is owed\n\n{debt}").unwrap();
     for flow in Flow::ALL {
         flow_section(&mut page, *flow, &cases);
     }
     page
 }
 
-/// `UPDATE_FLOWS=1 cargo test -p wallet-core flows_page` writes the file anew.
+/// `UPDATE_FLOWS=1 cargo test -p wallet-core flows_page` rewrites the file.
 #[test]
 #[expect(
     clippy::disallowed_methods,

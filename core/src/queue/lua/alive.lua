@@ -1,4 +1,4 @@
--- Says that a worker is alive, and which others have been silent too long, all by the clock of this server.
+-- Records that a worker is alive, and returns which others have been silent for too long, all by the clock of this server.
 --
 -- KEYS[1]: members   ARGV[1]: name of the worker   ARGV[2]: seconds of silence allowed
 local now = tonumber(redis.call('TIME')[1])

@@ -1,9 +1,9 @@
--- Puts aside what is no queue and no task of ours, so that it ends no worker. What Redis holds is input: anybody may have written it.
+-- Puts aside keys that are no queue and tasks that we did not write, so that they end no worker. What Redis holds is input: anything may have written it.
 --
 -- KEYS[1]: active list   KEYS[2]: payloads by id   KEYS[3]: scheduled set   KEYS[4]: workers   KEYS[5]: members   KEYS[6]: done set
 -- KEYS[7]: dead set   KEYS[8]: signal list   KEYS[9]: marker   KEYS[10]: sign of life   KEYS[11]: apalis' list of queues
--- ARGV[1]: prefix of the tasks' hashes   ARGV[2]: list of what was put aside   ARGV[3]: how many tasks are looked at
--- Returns what was put aside, in words; at most 20 of them. The marker goes with it, so that all jobs are handed over anew.
+-- ARGV[1]: prefix of the tasks' hashes   ARGV[2]: list of what was put aside   ARGV[3]: how many tasks are inspected
+-- Returns what was put aside, in words; at most 20 of them. The marker goes with it, so that all jobs are dispatched again.
 local kinds = {'list', 'hash', 'zset', 'zset', 'zset', 'set', 'set', 'list', 'string', 'string', 'zset'}
 local statuses = {Pending = true, Queued = true, Running = true, Done = true, Failed = true, Killed = true}
 local week = 604800
@@ -31,7 +31,7 @@ local function is_count(text)
     return type(text) == 'string' and #text < 10 and string.match(text, '^%d+$') ~= nil
 end
 
--- Why a task cannot be read; nothing if it can.
+-- Returns why a task cannot be read, or nothing if it can.
 local function fault(id)
     if #id ~= 26 or not string.match(id, '^[0-7][0-9A-HJKMNP-TV-Z]+$') then
         return 'has no id of a task'

@@ -1,19 +1,19 @@
-//! Somebody else writes into the queue's Redis: what is no task is put aside, and work goes on.
+//! A foreign program writes into the queue's Redis: what is not a task is put aside, and work continues.
 
 use super::*;
 
-/// Does something to a running queue and has one more job handled all the same; brings what was put aside.
+/// Sabotages a running queue, checks that one more job is still handled, and returns what was put aside.
 async fn after(sabotage: impl Fn(&RedisProcess)) -> Vec<String> {
     let redis = RedisProcess::start();
-    let (carrier, seen) = (carrier(&redis).await, Seen::default());
-    let consumer = Running::start(&carrier, 4, seen.at_once());
-    push_until_it_works(&carrier, one_each(0..3)).await;
+    let (transport, seen) = (transport(&redis).await, Seen::default());
+    let consumer = Running::start(&transport, 4, seen.at_once());
+    push_until_it_works(&transport, one_each(0..3)).await;
     eventually("it works before", || seen.count() == 3).await;
-    assert!(carrier.mark_present(QUEUE).await.is_ok());
+    assert!(transport.mark_present(QUEUE).await.is_ok());
     sabotage(&redis);
     let begun = Instant::now();
     let mut aside = Vec::new();
-    // As the dispatcher does: again, until it is done.
+    // Pushes again until the job is handled, as the dispatcher does.
     for round in 1.. {
         aside.extend(consumer.health.take_put_aside());
         if seen.has(100) && !aside.is_empty() {
@@ -23,14 +23,14 @@ async fn after(sabotage: impl Fn(&RedisProcess)) -> Vec<String> {
             begun.elapsed() < Duration::from_secs(20),
             "it stands still: {aside:?}"
         );
-        let _ = carrier.push(QUEUE, one_each(100..101)).await;
+        let _ = transport.push(QUEUE, one_each(100..101)).await;
         tokio::time::sleep(Duration::from_millis(50 * round.min(10))).await;
     }
     consumer.stop().await;
     aside
 }
 
-/// A task in the active list as apalis writes it, with one field of its metadata as told.
+/// Puts a task into the active list as apalis writes it, with one field of its metadata set to `value`.
 fn task(redis: &RedisProcess, id: &str, field: &str, value: &str) {
     let meta = format!("test:{{transfers}}:meta:{id}");
     let _: i64 = redis.run(&["HSET", "test:{transfers}:data", id, "{\"v\":1,\"jobs\":[7]}"]);
@@ -130,12 +130,12 @@ async fn a_payload_that_no_version_wrote_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_put_aside_is_bounded_and_goes_by_itself() {
     let redis = RedisProcess::start();
-    let carrier = carrier(&redis).await;
+    let transport = transport(&redis).await;
     for n in 0..500 {
         let _: i64 = redis.run(&["RPUSH", "test:{transfers}:active", &format!("garbage {n}")]);
     }
-    carrier.push(QUEUE, one_each(0..2)).await.unwrap();
-    assert_eq!(carrier.put_aside(QUEUE).await.unwrap().len(), 20);
+    transport.push(QUEUE, one_each(0..2)).await.unwrap();
+    assert_eq!(transport.put_aside(QUEUE).await.unwrap().len(), 20);
     assert_eq!(redis.run::<i64>(&["LLEN", "test:{transfers}:aside"]), 100);
     assert!(redis.run::<i64>(&["TTL", "test:{transfers}:aside"]) > 0);
     assert_eq!(
@@ -143,18 +143,18 @@ async fn what_is_put_aside_is_bounded_and_goes_by_itself() {
         2,
         "tasks stay, in their order"
     );
-    assert!(carrier.put_aside(QUEUE).await.unwrap().is_empty());
+    assert!(transport.put_aside(QUEUE).await.unwrap().is_empty());
 }
 
-/// While nothing can be pushed nothing is fetched or finished either: it is noticed all the same.
+/// While nothing can be pushed, nothing is fetched or finished either; that must still be noticed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_pushers_write_is_looked_at_while_nothing_is_fetched() {
     let redis = RedisProcess::start();
-    let (carrier, seen) = (carrier(&redis).await, Seen::default());
-    let consumer = Running::start(&carrier, 4, seen.at_once());
-    push_until_it_works(&carrier, one_each(0..1)).await;
+    let (transport, seen) = (transport(&redis).await, Seen::default());
+    let consumer = Running::start(&transport, 4, seen.at_once());
+    push_until_it_works(&transport, one_each(0..1)).await;
     eventually("it works before", || seen.count() == 1).await;
-    // What was finished is swept by then.
+    // By then the finished tasks are purged.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let _: i64 = redis.run(&["DEL", "test:{transfers}:data"]);
     let _: i64 = redis.run(&["LPUSH", "test:{transfers}:data", "x"]);
@@ -162,7 +162,7 @@ async fn what_pushers_write_is_looked_at_while_nothing_is_fetched() {
         !consumer.health.take_put_aside().is_empty()
     })
     .await;
-    assert!(carrier.push(QUEUE, one_each(1..2)).await.is_ok());
+    assert!(transport.push(QUEUE, one_each(1..2)).await.is_ok());
     eventually("it works after", || seen.count() == 2).await;
     consumer.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The carrier and its consumers against real Redis servers, whole and broken.
+//! The transport and its consumers against real Redis servers, whole and broken.
 
 mod delivery;
 mod faults;
@@ -22,7 +22,7 @@ use crate::locks::test_redis::RedisProcess;
 const QUEUE: QueueName = QueueName::Transfers;
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What handlers were given, and how often.
+/// The jobs that handlers were given, and how often.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<BTreeMap<JobId, usize>>>);
 
@@ -49,7 +49,7 @@ impl Seen {
             .unwrap_or_default()
     }
 
-    /// A handler that notes its jobs after `work`.
+    /// A handler that records its jobs after `work`.
     fn after(&self, work: Duration) -> TaskHandler {
         let seen = self.clone();
         Arc::new(move |jobs| {
@@ -71,7 +71,7 @@ impl Seen {
     }
 }
 
-/// A consumer at work, stopped with [`Running::stop`].
+/// A running consumer, stopped with [`Running::stop`].
 struct Running {
     health: ConsumerHealth,
     shutdown: CancellationToken,
@@ -79,8 +79,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(carrier: &Carrier, concurrency: usize, handler: TaskHandler) -> Self {
-        let consumer = Consumer::new(carrier.clone(), QUEUE, concurrency, handler, "test:1");
+    fn start(transport: &QueueTransport, concurrency: usize, handler: TaskHandler) -> Self {
+        let consumer = Consumer::new(transport.clone(), QUEUE, concurrency, handler, "test:1");
         let shutdown = CancellationToken::new();
         Self {
             health: consumer.health(),
@@ -98,8 +98,8 @@ impl Running {
     }
 }
 
-async fn carrier(redis: &RedisProcess) -> Carrier {
-    Carrier::connect(&redis.url(), "test").await.unwrap()
+async fn transport(redis: &RedisProcess) -> QueueTransport {
+    QueueTransport::connect(&redis.url(), "test").await.unwrap()
 }
 
 fn one_each(jobs: std::ops::Range<i64>) -> Vec<Vec<JobId>> {
@@ -125,13 +125,13 @@ fn task_of(redis: &RedisProcess, job: i64) -> String {
         .0
 }
 
-/// Pushes as the dispatcher does: again, until it works.
-async fn push_until_it_works(carrier: &Carrier, groups: Vec<Vec<JobId>>) {
+/// Pushes until it succeeds, as the dispatcher does.
+async fn push_until_it_works(transport: &QueueTransport, groups: Vec<Vec<JobId>>) {
     let begun = Instant::now();
-    while carrier.push(QUEUE, groups.clone()).await.is_err() {
+    while transport.push(QUEUE, groups.clone()).await.is_err() {
         assert!(
             begun.elapsed() < Duration::from_secs(20),
-            "the carrier never comes back"
+            "the transport never comes back"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -1,13 +1,13 @@
-//! What is left in Redis: nothing of what is finished, and nothing that would end a worker.
+//! What is left in Redis: no finished tasks, and nothing that would end a worker.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sweeping_brings_redis_back_to_what_it_was() {
     let redis = RedisProcess::start();
-    let (carrier, seen) = (carrier(&redis).await, Seen::default());
-    let consumer = Running::start(&carrier, 16, seen.at_once());
-    push_until_it_works(&carrier, one_each(0..50)).await;
+    let (transport, seen) = (transport(&redis).await, Seen::default());
+    let consumer = Running::start(&transport, 16, seen.at_once());
+    push_until_it_works(&transport, one_each(0..50)).await;
     eventually("warm", || seen.count() == 50).await;
     let keys = || redis.run::<i64>(&["DBSIZE"]);
     let memory = || {
@@ -22,7 +22,10 @@ async fn sweeping_brings_redis_back_to_what_it_was() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (keys_before, memory_before) = (keys(), memory());
     for start in (50..20_050).step_by(2_000) {
-        carrier.push(QUEUE, one_each(start..start + 2_000)).await.unwrap();
+        transport
+            .push(QUEUE, one_each(start..start + 2_000))
+            .await
+            .unwrap();
         let end = usize::try_from(start + 2_000).unwrap();
         eventually("worked off", || seen.count() == end).await;
     }
@@ -41,11 +44,11 @@ async fn sweeping_brings_redis_back_to_what_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sweeping_touches_no_task_that_is_waiting_or_running() {
     let redis = RedisProcess::start();
-    let (carrier, seen) = (carrier(&redis).await, Seen::default());
-    let consumer = Running::start(&carrier, 2, seen.after(Duration::from_millis(30)));
-    push_until_it_works(&carrier, one_each(0..40)).await;
+    let (transport, seen) = (transport(&redis).await, Seen::default());
+    let consumer = Running::start(&transport, 2, seen.after(Duration::from_millis(30)));
+    push_until_it_works(&transport, one_each(0..40)).await;
     while seen.count() < 40 {
-        carrier.sweep(QUEUE).await.unwrap();
+        transport.purge(QUEUE).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(consumer.health.restarts(), 0);
@@ -55,9 +58,9 @@ async fn sweeping_touches_no_task_that_is_waiting_or_running() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tasks_of_a_worker_that_is_gone_go_back_and_those_without_data_are_dropped() {
     let redis = RedisProcess::start();
-    let (carrier, seen) = (carrier(&redis).await, Seen::default());
-    // What a killed process leaves: a name nobody beats for, and tasks in its hands.
-    carrier.push(QUEUE, one_each(0..3)).await.unwrap();
+    let (transport, seen) = (transport(&redis).await, Seen::default());
+    // What a killed process leaves behind: a name without beats, and tasks that it had fetched.
+    transport.push(QUEUE, one_each(0..3)).await.unwrap();
     let _: i64 = redis.run(&["ZADD", "test:{transfers}:members", "1000", "gone"]);
     let _: i64 = redis.run(&["ZADD", "test:{transfers}:workers", "1000", "gone"]);
     let _: i64 = redis.run(&["DEL", "test:{transfers}:active"]);
@@ -65,7 +68,7 @@ async fn the_tasks_of_a_worker_that_is_gone_go_back_and_those_without_data_are_d
         let _: i64 = redis.run(&["SADD", "test:{transfers}:inflight:gone", &task_of(&redis, job)]);
     }
     let _: i64 = redis.run(&["HDEL", "test:{transfers}:data", &task_of(&redis, 1)]);
-    let consumer = Running::start(&carrier, 2, seen.at_once());
+    let consumer = Running::start(&transport, 2, seen.at_once());
     eventually("the whole ones ran", || seen.has(0) && seen.has(2)).await;
     assert!(!seen.has(1));
     assert_eq!(consumer.health.restarts(), 0);
@@ -77,12 +80,12 @@ async fn the_tasks_of_a_worker_that_is_gone_go_back_and_those_without_data_are_d
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_that_nobody_can_read_is_dropped_and_work_goes_on() {
     let redis = RedisProcess::start();
-    let (carrier, seen) = (carrier(&redis).await, Seen::default());
-    carrier.push(QUEUE, one_each(0..2)).await.unwrap();
+    let (transport, seen) = (transport(&redis).await, Seen::default());
+    transport.push(QUEUE, one_each(0..2)).await.unwrap();
     let _: i64 = redis.run(&["HSET", "test:{transfers}:data", &task_of(&redis, 0), "{\"v\":99}"]);
-    let consumer = Running::start(&carrier, 2, seen.at_once());
+    let consumer = Running::start(&transport, 2, seen.at_once());
     eventually("the other ran", || seen.has(1)).await;
-    push_until_it_works(&carrier, one_each(2..3)).await;
+    push_until_it_works(&transport, one_each(2..3)).await;
     eventually("work goes on", || seen.has(2)).await;
     assert_eq!(consumer.health.restarts(), 0);
     consumer.stop().await;

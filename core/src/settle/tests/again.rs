@@ -42,7 +42,7 @@ fn is_contradiction(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Contradiction(_))
 }
 
-/// Stripe tells of a payout by several events, and at the look at each of them it may be on its way already.
+/// Stripe reports a payout by several events, and when the payout is read for each of them, it may be on its way already.
 #[test]
 fn a_line_about_an_object_is_written_once_whatever_brings_it() {
     let (mut world, id) = begun(Flow::Withdrawal);
@@ -72,7 +72,7 @@ fn a_payment_told_again_after_it_was_returned_is_not_booked_again() {
     assert_eq!(world.sum(PlatformAccount::PlatformSuspense), 0);
 }
 
-/// What Stripe tells of a refund, each state in whatever order and however often: an older one that comes late changes nothing.
+/// Stripe's reports of a refund, in any order and any number: an older state that comes late changes nothing.
 #[test]
 fn money_that_was_refunded_lies_in_suspense_again_after_the_refund_failed_in_whatever_order_it_is_told() {
     let amount = Money::from_minor(9_000, Currency::USD).unwrap();
@@ -236,7 +236,7 @@ fn a_decline_of_a_deposit_that_was_paid_alarms() {
     assert!(is_contradiction(&declined));
 }
 
-/// Two looks at one payout, or one refund: that it failed is decided before that it was paid is settled, and settled after it.
+/// A payout, or refund, is read twice: that it failed is decided before the other job settles that it was paid, and is settled after it.
 #[test]
 fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
     let (mut world, id) = begun(Flow::Withdrawal);
@@ -255,12 +255,12 @@ fn a_failure_that_was_seen_before_the_success_was_settled_is_looked_at_again() {
     let stale = [failed.clone().seen_at(seen).before_others(), note];
     assert_eq!(world.settle(&stale), [Outcome::Overtaken, Outcome::Overtaken]);
     assert_eq!(world.balance(WALLET), before);
-    // Decided by the stage as it is, it is what it was: something that cannot be.
+    // Decided again by the current stage, it is still a contradiction.
     let now = failed.seen_at(Stage::Completed);
     assert!(is_contradiction(&world.settle(&[now])[0]));
 }
 
-/// One Stripe object is never of two transactions: whichever step brings it, the second is left to a person, and its neighbours go on.
+/// One Stripe object never belongs to two transactions: whichever step brings it, the second needs an operator, and other jobs are not affected.
 #[test]
 fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
     let brought: [(&[Command], Command); 3] = [
@@ -305,7 +305,7 @@ fn an_object_of_another_transaction_is_a_foreign_object_and_changes_nothing() {
         );
         assert_eq!((world.stage(second), world.balance(WALLET)), (stage, balance));
         assert_eq!(world.alarms, [AlarmKind::ForeignObject]);
-        // The very object of its own is told again without harm.
+        // The first transaction's own object can be reported again without harm.
         assert_eq!(world.tell(first, sent("tr_1")), Outcome::AlreadyApplied);
     }
 }

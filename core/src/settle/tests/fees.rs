@@ -12,7 +12,7 @@ use crate::money::Currency;
 use crate::settle::Outcome;
 use crate::transactions::{Flow, Stage};
 
-/// A payment from the wallet to the other, which has nothing else, with its fee.
+/// A completed payment, with its fee, from the wallet to the other one, which has no other money.
 struct Payment {
     world: World,
     teller: Teller,
@@ -34,7 +34,7 @@ impl Payment {
         Self { world, teller, id }
     }
 
-    /// Gives so much back, and tells the part of the fee that went with it.
+    /// Refunds this amount, and returns the part of the fee that is refunded with it.
     fn refund(&mut self, minor: i64) -> i64 {
         let id = self.teller.begin(Flow::PaymentRefund, minor, Some(self.id));
         let refund = self.teller.last();
@@ -110,7 +110,7 @@ proptest! {
             prop_assert!((0..=amount).contains(&part));
             left -= amount;
             parts += part;
-            // Never more than the share of what was given back, and less by no more than one minor unit.
+            // The parts never exceed the fee's share of what was refunded, and fall short of it by at most one minor unit.
             let share = fee * (minor - left) / minor;
             prop_assert_eq!(parts, share);
         }

@@ -1,8 +1,8 @@
 mod again;
+mod debt;
 mod fees;
 mod lives;
 mod order;
-mod owing;
 mod refunds;
 mod schedule;
 mod world;

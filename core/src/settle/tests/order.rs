@@ -63,7 +63,7 @@ fn money(world: &World) -> ([i64; 3], [i64; 3], [i64; 6]) {
     )
 }
 
-/// What a transaction that has ended changed of a wallet's worth.
+/// Returns by how much a transaction that has ended changed what a wallet is worth.
 fn effect(transaction: &Transaction, wallet: WalletId) -> i64 {
     if transaction.stage != Stage::Completed {
         return 0;
@@ -73,7 +73,7 @@ fn effect(transaction: &Transaction, wallet: WalletId) -> i64 {
     let (own, others) = match transaction.flow {
         Flow::Deposit | Flow::RefundReturn | Flow::PayoutReturn | Flow::DisputeReturn => (amount, 0),
         Flow::Withdrawal | Flow::DepositRefund | Flow::OutsideRefund | Flow::DisputeLoss => (-amount, 0),
-        // It pays what was counted when it was owed.
+        // It pays a debt, which was counted when it arose.
         Flow::DebtPayment => (0, 0),
         Flow::Dispute => (-transaction.claimed.unwrap().minor().unwrap(), 0),
         Flow::Transfer | Flow::Payment => (-amount, amount - fee),
@@ -130,10 +130,10 @@ proptest! {
             );
         }
         for (wallet, opening) in [WALLET, OTHER].into_iter().zip(opening) {
-            let [available, frozen, owed] = poor.balance(wallet);
+            let [available, held, owed] = poor.balance(wallet);
             let effects: i64 = poor.transactions.values().map(|transaction| effect(transaction, wallet)).sum();
-            prop_assert_eq!(available + frozen - owed, opening + effects);
-            prop_assert_eq!(frozen, 0, "everything has ended");
+            prop_assert_eq!(available + held - owed, opening + effects);
+            prop_assert_eq!(held, 0, "everything has ended");
         }
     }
 }
@@ -155,7 +155,7 @@ fn stories_visit_every_stage_of_every_flow() {
     }
     for flow in Flow::ALL {
         for edge in edges(*flow) {
-            // These come only of want of money, which there is plenty of.
+            // These happen only for lack of money, and there is plenty of it here.
             let needs_poverty = *flow == Flow::DebtPayment
                 || (edge.to == Stage::Failed
                     && matches!(flow, Flow::Transfer | Flow::Payment | Flow::PaymentRefund));
@@ -168,7 +168,7 @@ fn stories_visit_every_stage_of_every_flow() {
     }
 }
 
-/// Whether there never was such a transaction, because what it gives back did not complete.
+/// Returns whether the transaction never came about, because its original did not complete.
 fn waits_for_nothing(world: &World, transaction: &Transaction) -> bool {
     let original = transaction.related_transaction_id;
     transaction.stage == Stage::Accepted && original.is_some_and(|id| world.stage(id) != Stage::Completed)

@@ -12,7 +12,7 @@ use crate::money::Currency;
 use crate::settle::Outcome;
 use crate::transactions::{Canceller, Flow, Stage};
 
-/// A completed transaction of this flow and amount, in a wallet that has plenty.
+/// A completed transaction of this flow and amount, in a wallet that has plenty of money.
 fn completed(flow: Flow, minor: i64) -> (World, Teller, TransactionId) {
     let mut teller = Teller::new(Currency::USD);
     let mut world = World::new(Currency::USD, [1_000_000, 1_000_000]);
@@ -174,7 +174,7 @@ proptest! {
         let mut given = 0;
         for (minor, kind) in asked {
             let (flow, command) = match kind {
-                // The bank takes back what is left at most.
+                // The bank takes back at most what is left.
                 0 if minor <= 10_000 - given => (Flow::Dispute, lost(minor).into()),
                 0 => continue,
                 _ => (Flow::DepositRefund, Command::Hold),
@@ -185,8 +185,8 @@ proptest! {
             prop_assert_eq!(outcome == Outcome::Applied(Stage::Failed), !fits);
             given += if fits { minor } else { 0 };
         }
-        let [available, frozen, owed] = world.balance(WALLET);
+        let [available, held, owed] = world.balance(WALLET);
         prop_assert!(given <= 10_000 && owed == 0);
-        prop_assert!(available + frozen >= 990_000);
+        prop_assert!(available + held >= 990_000);
     }
 }

@@ -6,15 +6,15 @@ use crate::flows::Command;
 use crate::settle::Outcome;
 use crate::transactions::{Flow, Stage};
 
-/// Which act to take, and what to do with it.
+/// The act to take, and what to do with it.
 pub(super) type Choice = (u16, u8);
 
-/// What the jobs of refunds do about disputes.
+/// When refunds are requested while a deposit is disputed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refunds {
-    /// They are asked for only while no dispute is open, so that none is refused for it.
+    /// They are requested only while no dispute is open, so that none is refused for it.
     Wait,
-    /// They are asked for at any time.
+    /// They are requested at any time.
     Rush,
 }
 
@@ -65,14 +65,14 @@ fn tell_again(world: &mut World, act: &Act) {
     assert_eq!(again, [Outcome::AlreadyApplied], "{:?}", act.command);
 }
 
-/// Tells the rest in its order, as far as it comes.
+/// Carries out the remaining acts in their order, as far as possible.
 fn finish(world: &mut World, mut open: Vec<&Act>, refunds: Refunds) {
     while let Some(next) = open.iter().position(|act| can_be_told(world, act, refunds)) {
         tell(world, &[open.remove(next)]);
     }
 }
 
-/// The story as it was written.
+/// Carries out the story in the order in which it was written.
 pub(super) fn in_order(world: &mut World, story: &Story) {
     story
         .transactions
@@ -81,7 +81,7 @@ pub(super) fn in_order(world: &mut World, story: &Story) {
     finish(world, story.acts.iter().collect(), Refunds::Wait);
 }
 
-/// The story in the order of the choices.
+/// Carries out the story in the order of the choices.
 pub(super) fn shuffled(world: &mut World, story: &Story, choices: &[Choice], refunds: Refunds) {
     story
         .transactions
@@ -114,7 +114,7 @@ pub(super) fn shuffled(world: &mut World, story: &Story, choices: &[Choice], ref
         } else {
             vec![first]
         };
-        // In a batch, the first comes once more at its end.
+        // In a batch, the first act comes again at the end.
         let with_echo: Vec<&Act> = batch
             .iter()
             .copied()

@@ -1,4 +1,4 @@
-//! Settlement without a database: what would be rows is kept in maps, and the rules of the books are checked after every batch.
+//! Settlement without a database: what would be rows is kept in maps, and the rules of the ledger are checked after every batch.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use crate::flows::Command;
 use crate::flows::testing::{OTHER, WALLET, balance};
 use crate::ids::{IdSource, JobId, TransactionId, WalletId};
 use crate::jobs::{Claim, JobKind};
-use crate::ledger::{Account, Balance, Books, Leg, PlatformAccount};
+use crate::ledger::{Account, Balance, Leg, LockedBalances, PlatformAccount};
 use crate::money::{Currency, Money};
 use crate::settle::lock::Locked;
 use crate::settle::plan::{advance, plan};
@@ -24,7 +24,7 @@ const LIVE: Claim = Claim {
     fence: 2,
 };
 
-/// Ids of what settlement opens by itself, far from those of the stories.
+/// The ids of what settlement opens by itself, far from those of the stories.
 #[derive(Debug, Default)]
 struct Counted(AtomicU64);
 
@@ -38,14 +38,14 @@ pub(super) struct World {
     pub(super) transactions: HashMap<TransactionId, Transaction>,
     pub(super) balances: HashMap<WalletId, Balance>,
     pub(super) alarms: Vec<AlarmKind>,
-    /// Every stage that a transaction has been at.
+    /// Every stage at which a transaction has been.
     pub(super) visited: HashSet<(TransactionId, Stage)>,
     refs: HashMap<(RefKind, String), TransactionId>,
     ids: Counted,
     entries: Vec<(TransactionId, Leg)>,
     /// What Stripe moved for disputes, in minor units.
     moved_for_disputes: i64,
-    /// How many of its movements were booked for a transaction.
+    /// How many of Stripe's movements were booked for a transaction.
     movements: HashMap<TransactionId, usize>,
 }
 
@@ -54,7 +54,7 @@ fn minor(money: Money) -> i64 {
 }
 
 impl World {
-    /// Two wallets with so much to spend, in minor units.
+    /// Creates two wallets with these spendable balances, in minor units.
     pub(super) fn new(currency: Currency, available: [i64; 2]) -> Self {
         let zero = Money::zero(currency);
         let mut world = Self {
@@ -92,13 +92,13 @@ impl World {
         self.transactions[&id].stage
     }
 
-    /// Available, frozen and owed of a wallet, in minor units.
+    /// Returns the available, held and owed balances of a wallet, in minor units.
     pub(super) fn balance(&self, wallet: WalletId) -> [i64; 3] {
         let balance = &self.balances[&wallet];
-        [balance.available, balance.frozen, balance.owed].map(minor)
+        [balance.available, balance.held, balance.owed].map(minor)
     }
 
-    /// What an account of the platform holds, in minor units.
+    /// Returns the sum of an account of the platform, in minor units.
     pub(super) fn sum(&self, account: PlatformAccount) -> i64 {
         self.sum_of(Account::Platform(account))
     }
@@ -117,7 +117,7 @@ impl World {
         Step::new(LIVE, id, self.transactions[&id].wallets(), command)
     }
 
-    /// The jobs that a batch calls for; nothing is kept of it.
+    /// Returns the jobs that a batch calls for; the batch itself is discarded.
     pub(super) fn follow_ups(&self, steps: &[Step]) -> Vec<JobKind> {
         let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH).unwrap();
         let decisions = plan.planned.iter().map(|planned| &planned.decision);
@@ -125,16 +125,16 @@ impl World {
         next.copied().collect()
     }
 
-    /// The step of a worker that lost its claim.
+    /// Makes it the step of a worker that has lost its claim.
     pub(super) fn stale(mut step: Step) -> Step {
         step.claim.fence -= 1;
         step
     }
 
-    /// One batch, as the door carries it out.
+    /// Settles one batch, as settlement does it.
     pub(super) fn settle(&mut self, steps: &[Step]) -> Vec<Outcome> {
         let plan = plan(self.lock(steps), steps, &self.ids, DateTime::UNIX_EPOCH).unwrap();
-        for (wallet, balance) in plan.books.changed() {
+        for (wallet, balance) in plan.balances.changed() {
             self.balances.insert(wallet, *balance);
         }
         for payment in &plan.opened {
@@ -173,7 +173,7 @@ impl World {
         plan.outcomes
     }
 
-    /// What the door locks: the transactions of the steps, what they give back, what else gives that back, and what brought it back.
+    /// Collects what settlement locks: the transactions of the steps, their originals, what else relates to these, and what became of that later.
     fn lock(&self, steps: &[Step]) -> Locked {
         let live: Vec<&Step> = steps.iter().filter(|step| step.claim == LIVE).collect();
         let own = |step: &&Step| self.transactions.get(&step.transaction);
@@ -195,7 +195,7 @@ impl World {
         Locked {
             held: std::collections::HashSet::new(),
             fences: HashMap::from([(LIVE.job, LIVE.fence)]),
-            books: Books::new(
+            balances: LockedBalances::new(
                 live.iter()
                     .flat_map(|step| &step.wallets)
                     .map(|wallet| (*wallet, self.balances[wallet]))
@@ -233,13 +233,13 @@ impl World {
         }
         assert!(sums.values().all(|sum| *sum == 0), "postings do not sum to zero");
         for wallet in self.balances.keys() {
-            let [available, frozen, owed] = self.balance(*wallet);
-            assert!(available >= 0 && frozen >= 0 && owed >= 0, "below zero");
+            let [available, held, owed] = self.balance(*wallet);
+            assert!(available >= 0 && held >= 0 && owed >= 0, "below zero");
             assert!(owed == 0 || available == 0, "a debt beside money to spend");
             assert_eq!(available, self.sum_of(Account::Available(*wallet)));
-            assert_eq!(frozen, self.sum_of(Account::Frozen(*wallet)));
-            let held: i64 = self.of(*wallet).map(holds).sum();
-            assert_eq!(frozen, held, "frozen is what open transactions hold");
+            assert_eq!(held, self.sum_of(Account::Held(*wallet)));
+            let open: i64 = self.of(*wallet).map(holds).sum();
+            assert_eq!(held, open, "held is what open transactions hold");
         }
         // What Stripe took and no wallet has paid, except what is held for it and not booked yet.
         let owed: i64 = self.balances.values().map(|balance| minor(balance.owed)).sum();
@@ -261,7 +261,7 @@ fn held(transaction: &Transaction) -> i64 {
     transaction.held.map_or(0, minor)
 }
 
-/// What a transaction holds of its wallet.
+/// Returns how much of its wallet a transaction holds.
 fn holds(transaction: &Transaction) -> i64 {
     match (transaction.flow, transaction.stage) {
         (Flow::OutsideRefund, Stage::Refunding) | (Flow::Dispute, Stage::Disputed) => held(transaction),
@@ -273,7 +273,7 @@ fn holds(transaction: &Transaction) -> i64 {
     }
 }
 
-/// What of a transaction the wallet has paid, or owes, into the receivables.
+/// Returns how much of a transaction the wallet has paid, or owes, into the receivables.
 fn claim(transaction: &Transaction) -> i64 {
     let amount = minor(transaction.claimed.unwrap_or(transaction.amount));
     match (transaction.flow, transaction.stage) {

@@ -1,7 +1,7 @@
-//! Circuit breakers: while Stripe does not work for a lane of calls, its jobs wait in PostgreSQL instead of hammering.
+//! Circuit breakers: while Stripe does not work for a lane of calls, its jobs wait in PostgreSQL instead of being retried constantly.
 //!
-//! Closed lets everything through and counts; open refuses until a time; half-open lets one probe through, whose outcome closes
-//! or opens again, twice as long. Pure but for the mutex: time comes in as a parameter. Losing this state costs a few calls.
+//! Closed, a breaker lets all calls through and counts failures. Open, it refuses calls until a set time. Half-open, it lets one probe through,
+//! which closes it or opens it again for twice as long. Except for the mutex it is pure: time is a parameter. Losing this state costs a few calls.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,19 +12,19 @@ use strum::{IntoStaticStr, VariantArray};
 use super::errors::{ErrorClass, Scope};
 use crate::jobs::QueueName;
 
-/// Calls that share their fate.
+/// A group of calls that one breaker lets through or holds back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Lane {
-    /// Customers and payment intents.
+    /// The calls of deposits: customers, payment intents and refunds.
     Deposits,
-    /// Accounts, transfers, payouts and reversals.
+    /// The calls of withdrawals: transfers, payouts, reversals, and reads of the accounts.
     Withdrawals,
-    /// Fetching what events are about.
+    /// Fetching the objects that events are about.
     Webhooks,
-    /// Look-ups and paging of the housekeeping.
+    /// The reads of maintenance work, such as reconciliation and paging through events.
     Maintenance,
-    /// Onboarding, which a person waits for.
+    /// Onboarding calls, which a person waits for.
     Onboarding,
 }
 
@@ -32,14 +32,14 @@ impl Lane {
     /// Every lane.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The lane of what the jobs of a queue ask.
+    /// Returns the lane of the calls that a queue's jobs make.
     #[must_use]
     pub const fn of(queue: QueueName) -> Self {
         match queue {
             QueueName::Deposits => Self::Deposits,
             QueueName::Withdrawals => Self::Withdrawals,
             QueueName::Webhooks => Self::Webhooks,
-            // Transfers call nobody.
+            // Transfers between wallets make no calls.
             QueueName::Maintenance | QueueName::Transfers => Self::Maintenance,
         }
     }
@@ -54,23 +54,23 @@ impl Lane {
         }
     }
 
-    /// Its name in logs and metrics.
+    /// Returns its name in logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// When a breaker opens and for how long.
+/// The conditions under which a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// Calls in a row without an answer, or without a connection.
+    /// The number of calls in a row without an answer, or without a connection, after which it opens.
     pub failures: u32,
-    /// Calls in a row that were too many for Stripe.
+    /// The number of calls in a row that Stripe refuses as too many, after which it opens.
     pub rate_limited: u32,
     /// How long it stays open the first time; doubled after each failed probe.
     pub pause: TimeDelta,
-    /// The longest it stays open.
+    /// The maximum time for which it stays open.
     pub longest_pause: TimeDelta,
     /// How long a probe may take before another one is let through.
     pub probe: TimeDelta,
@@ -81,7 +81,7 @@ impl Default for BreakerSettings {
         Self {
             failures: 3,
             rate_limited: 10,
-            // A probe is one call: often enough that work resumes soon, too seldom to be a burden.
+            // A probe is one call: frequent enough that work resumes soon, too rare to be a burden.
             pause: TimeDelta::seconds(1),
             longest_pause: TimeDelta::seconds(2),
             probe: TimeDelta::seconds(30),
@@ -89,15 +89,15 @@ impl Default for BreakerSettings {
     }
 }
 
-/// The lane is paused.
+/// The error of a call whose lane is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("calls to the payment provider are paused until {until}")]
 pub struct LaneClosed {
-    /// When to ask again.
+    /// When to try again.
     pub until: DateTime<Utc>,
 }
 
-/// Leave to make one call; give it back with its outcome.
+/// Permission to make one call; it is passed to [`Breakers::record`] with the outcome of the call.
 ///
 /// A probe that is dropped instead, because its call was not sent after all, leaves its place to the next call.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub struct LaneClosed {
 pub struct Permit<'a> {
     breakers: &'a Breakers,
     lane: Lane,
-    /// When the probe that this call is was let out; none for any other call.
+    /// When the probe was let through, if this call is a probe.
     probe: Option<DateTime<Utc>>,
 }
 
@@ -130,7 +130,7 @@ enum State {
         until: DateTime<Utc>,
         pauses: u32,
     },
-    /// A probe is out; if it never comes back, another one may go at `until`.
+    /// A probe is under way; if it never returns, another one may be sent at `until`.
     Probing {
         until: DateTime<Utc>,
         pauses: u32,
@@ -147,22 +147,22 @@ const CLOSED: State = State::Closed {
 pub struct Breakers {
     settings: BreakerSettings,
     states: Mutex<[State; Lane::ALL.len()]>,
-    /// A bit for each lane that has closed again and nobody was told yet.
+    /// A bit for each lane that has closed again and has not been returned by `take_resumed` yet.
     resumed: AtomicU8,
     key: Mutex<KeyState>,
 }
 
-/// What is known of our key at Stripe.
+/// The known state of our key at Stripe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeyState {
-    /// Since when Stripe refuses it; none while it accepts it, or was not asked yet.
+    /// The time since which Stripe refuses the key; `None` while it accepts it, or before the first call.
     pub refused_since: Option<DateTime<Utc>>,
-    /// How often it was refused since the process began.
+    /// How often the key was refused since the process began.
     pub refusals: u64,
 }
 
 impl Breakers {
-    /// Breakers that are all closed.
+    /// Creates breakers that are all closed.
     #[must_use]
     pub const fn new(settings: BreakerSettings) -> Self {
         Self {
@@ -176,10 +176,10 @@ impl Breakers {
         }
     }
 
-    /// Leave for one call on `lane`.
+    /// Returns the permission for one call on `lane`.
     ///
     /// # Errors
-    /// When the lane is paused: hand the job back until then, without counting an attempt.
+    /// If the lane is paused: release the job until then, without counting an attempt.
     pub fn permit(&self, lane: Lane, now: DateTime<Utc>) -> Result<Permit<'_>, LaneClosed> {
         let probe = self.with(lane, |state, settings| match *state {
             State::Closed { .. } => Ok(None),
@@ -201,7 +201,7 @@ impl Breakers {
         })
     }
 
-    /// Takes the outcome of a permitted call: none for a success, else the class of its error.
+    /// Records the outcome of a permitted call: `None` for a success, otherwise the class of its error.
     pub fn record(&self, mut permit: Permit<'_>, outcome: Option<ErrorClass>, now: DateTime<Utc>) {
         let lane = permit.lane;
         let probe = permit.probe.take().is_some();
@@ -211,7 +211,7 @@ impl Breakers {
             key.refusals = key.refusals.saturating_add(1);
             key.refused_since.get_or_insert(now);
             drop(key);
-            // The key is everybody's.
+            // Every lane uses the same key.
             for &lane in Lane::ALL {
                 self.with(lane, |state, settings| *state = opened(*state, settings, now));
             }
@@ -240,7 +240,7 @@ impl Breakers {
         }
     }
 
-    /// Whether Stripe accepts our key.
+    /// Returns the known state of our key at Stripe.
     #[must_use]
     pub fn key(&self) -> KeyState {
         *self.lock_key()
@@ -250,13 +250,13 @@ impl Breakers {
         self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether calls on the lane are paused, or only tried.
+    /// Returns whether calls on the lane are paused, or only probed.
     #[must_use]
     pub fn is_paused(&self, lane: Lane) -> bool {
         self.with(lane, |state, _| !matches!(*state, State::Closed { .. }))
     }
 
-    /// Whether the lane is paused and the next call on it would be a probe.
+    /// Returns whether the lane is paused and the next call on it would be a probe.
     #[must_use]
     pub fn awaits_probe(&self, lane: Lane, now: DateTime<Utc>) -> bool {
         self.with(lane, |state, _| match *state {
@@ -265,7 +265,7 @@ impl Breakers {
         })
     }
 
-    /// The lanes on which Stripe answers again since the last time this was asked.
+    /// Returns the lanes on which Stripe has started to answer again since the previous call of this function.
     #[must_use]
     pub fn take_resumed(&self) -> Vec<Lane> {
         let resumed = self.resumed.swap(0, Ordering::Relaxed);
@@ -274,15 +274,6 @@ impl Breakers {
             .copied()
             .filter(|lane| resumed & lane.bit() != 0)
             .collect()
-    }
-
-    /// Until when the lane is paused; none when it is not.
-    #[must_use]
-    pub fn paused_until(&self, lane: Lane, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.with(lane, |state, _| match *state {
-            State::Open { until, .. } | State::Probing { until, .. } if now < until => Some(until),
-            _ => None,
-        })
     }
 
     fn with<T>(&self, lane: Lane, change: impl FnOnce(&mut State, &BreakerSettings) -> T) -> T {
@@ -299,7 +290,7 @@ impl Breakers {
     }
 }
 
-/// The state after a call came back.
+/// Returns the state after a call has returned.
 fn after(
     state: State,
     outcome: Option<ErrorClass>,
@@ -309,7 +300,7 @@ fn after(
 ) -> State {
     use ErrorClass::{InUse, ObjectBusy, RateLimited, Unknown, Unreachable};
     match (state, outcome) {
-        // About one key or one object: tells nothing about the lane, except that Stripe answers a probe.
+        // These are about one key or one object and show nothing about the lane, except that Stripe answers a probe.
         (_, Some(InUse | ObjectBusy)) => {
             if probe {
                 CLOSED
@@ -363,7 +354,7 @@ fn opened(state: State, settings: &BreakerSettings, now: DateTime<Utc>) -> State
     let pauses = match state {
         State::Closed { .. } => 0,
         State::Probing { pauses, .. } => pauses.saturating_add(1),
-        // Already open: another call of the same wave.
+        // Already open: another call of the same burst.
         State::Open { .. } => return state,
     };
     let factor = 1_i32.checked_shl(pauses.min(30)).unwrap_or(i32::MAX);

@@ -1,4 +1,4 @@
-//! One attempt at a creating call, as its row tells it.
+//! One attempt at a creating call, as its row records it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::deserialize::FromSqlRow;
@@ -11,32 +11,32 @@ use crate::crypto::Sealed;
 use crate::db::DbError;
 use crate::db::schema::stripe_calls;
 use crate::db::types::column_of;
-use crate::ids::stripe::IdempotencyKey;
+use crate::ids::stripe::CallKey;
 use crate::stripe::errors::{StripeError, UNREADABLE_ANSWER};
 
-/// The table of the rows.
+/// The table of the attempts.
 pub(super) const TABLE: &str = "stripe_calls";
 
 /// How old a key may be when it is sent again. Stripe keeps keys for at least 24 hours; the hour covers clocks and the call.
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(23);
 
-/// How often the same stored failure is asked for before it counts as all the key will ever say.
+/// The number of tries after which a stored failure counts as the only answer that the key will ever return.
 const REPLAYS: i32 = 3;
 
-/// [`StripeError::code`] kept for a 500, which Stripe stores under the key.
+/// The [`StripeError::code`] recorded for a 500, which Stripe stores under the key.
 const STORED_FAILURE: &str = "http_500";
 
 column_of!(CallOutcome, Text);
 
 impl CallOutcome {
-    /// Those that a later try may still change.
+    /// The outcomes that a later try may still change.
     pub(super) const OPEN: [Self; 2] = [Self::Prepared, Self::Unknown];
 
-    /// Those of which Stripe may have the object.
+    /// The outcomes with which Stripe may have the object.
     pub const MAY_EXIST: [Self; 2] = [Self::Unknown, Self::Succeeded];
 }
 
-/// How an attempt stands.
+/// The state of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, EnumDiscriminants)]
 #[strum_discriminants(
     name(CallOutcome),
@@ -47,33 +47,33 @@ impl CallOutcome {
     strum(serialize_all = "snake_case")
 )]
 pub(super) enum AttemptState {
-    /// Never sent.
+    /// It was never sent.
     Prepared,
-    /// Sent, without a trustworthy answer.
+    /// It was sent, without a trustworthy answer.
     Unknown,
-    /// Made an object.
+    /// It made an object.
     Succeeded {
-        /// Its id at Stripe.
+        /// The object's id at Stripe.
         object_id: String,
     },
-    /// Made nothing and never will.
+    /// It made nothing and never will.
     Refused,
 }
 
-/// One row, understood.
+/// One row, converted and checked.
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
-    pub(super) key: IdempotencyKey,
+    pub(super) key: CallKey,
     pub(super) state: AttemptState,
-    /// Tries that may have had an effect.
+    /// The number of tries that may have had an effect.
     pub(super) tries: i32,
     pub(super) first_tried_at: Option<DateTime<Utc>>,
     pub(super) error_code: Option<String>,
-    /// The last part of its key, counted from 1.
+    /// The last part of the key, counted from 1.
     pub(super) number: i32,
-    /// What it sends; dropped once the outcome is certain.
+    /// The parameters that it sends; deleted once the outcome is certain.
     pub(super) params: Option<Sealed>,
-    /// The earliest moment at which it can have been sent, also by programs whose books were lost when a backup was restored.
+    /// The earliest moment at which it can have been sent, also by programs whose records were lost when a backup was restored.
     pub(super) possible_since: DateTime<Utc>,
 }
 
@@ -126,18 +126,18 @@ impl TryFrom<Row> for Attempt {
     }
 }
 
-/// Why Stripe is asked what an attempt has made.
+/// How the result of a look-up at Stripe is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LookUp {
-    /// Its key can no longer tell: what is found is its outcome, also that there is nothing.
+    /// The key can no longer show the outcome: what the look-up finds is the outcome, even if that is nothing.
     Instead,
-    /// These books have sent it lately, but lost ones may have sent it before, so long ago that Stripe has forgotten the key: it is sent again
-    /// only if nothing is found.
+    /// By our record the attempt was first sent lately, but it may have been sent under a lost record before, so long ago that Stripe has
+    /// forgotten the key: it is sent again only if the look-up finds nothing.
     Before,
 }
 
-/// Whether Stripe is asked before an attempt is sent, and since when it may have been sent. Stripe forgets keys
-/// (<https://docs.stripe.com/api/idempotent_requests>); what `is_only_ours` may have been sent by books that were lost when a backup was restored.
+/// Returns whether a look-up is needed before an attempt is sent, and since when it may have been sent. Stripe forgets keys
+/// (<https://docs.stripe.com/api/idempotent_requests>); a call that `is_only_ours` may have been sent under records that a restored backup lacks.
 pub(super) fn look_up(
     attempt: &Attempt,
     now: DateTime<Utc>,
@@ -164,7 +164,7 @@ pub(super) fn look_up(
     }
 }
 
-/// What the row remembers of a failure.
+/// Returns the code that the row records for a failure.
 pub(super) fn code_of(error: &StripeError) -> String {
     match (error.status, &error.code) {
         (Some(500), _) => STORED_FAILURE.to_owned(),
@@ -177,7 +177,7 @@ pub(super) fn code_of(error: &StripeError) -> String {
 #[cfg(test)]
 impl Attempt {
     pub(super) fn sample(
-        key: IdempotencyKey,
+        key: CallKey,
         first_tried_at: Option<DateTime<Utc>>,
         tries: i32,
         code: Option<&str>,

@@ -1,5 +1,5 @@
-//! What Stripe has that a call may have made, when its record does not say: a key is forgotten after a day, and the books may be those of a
-//! restored backup. Only what names the subject in its metadata and is in all what the call asks for counts.
+//! Looks for the objects at Stripe that a call may have made, if its record does not show them: Stripe forgets a key after a day, and the database
+//! may have been restored from a backup. Only an object that names the subject in its metadata and matches the call in all other respects counts.
 
 use chrono::{DateTime, Utc};
 
@@ -14,77 +14,79 @@ use crate::stripe::status::{PaymentIntentStatus, PayoutStatus, RefundStatus, Rev
 
 /// An object that a call may have made.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Candidate {
     pub(super) id: String,
     pub(super) created: DateTime<Utc>,
-    pub(super) state: State,
+    pub(super) state: CandidateState,
 }
 
-/// What has become of it; of several that look alike the first of these is the call's.
+/// What has become of an object. If several look alike, the one whose state comes first here is the call's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
-    /// It has come to its end.
+pub(super) enum CandidateState {
+    /// It is finished.
     Done,
     /// It is under way.
     UnderWay,
-    /// It waits for somebody to begin.
+    /// It waits for the payer.
     Waiting,
-    /// It has failed, or was taken back: it has moved nothing in the end.
+    /// It has failed, or was cancelled or reversed: in the end it has moved nothing.
     Undone,
 }
 
-impl Found {
-    fn new(id: &str, created: DateTime<Utc>, state: State) -> Self {
+impl Candidate {
+    fn new(id: &str, created: DateTime<Utc>, state: CandidateState) -> Self {
         let id = id.to_owned();
         Self { id, created, state }
     }
 
-    /// Whether a call first sent then may have made it: Stripe tells whole seconds, by a clock of its own.
+    /// Returns whether a call first sent then may have made it. Stripe's times are whole seconds, by its own clock.
     pub(super) fn may_be_of(&self, first_sent: DateTime<Utc>) -> bool {
         self.created.signed_duration_since(first_sent) > -CLOCKS_DIFFER
     }
 }
 
-type Answer = Result<Vec<Found>, StripeError>;
+type Answer = Result<Vec<Candidate>, StripeError>;
 
-/// Customers cannot be looked up by who they are for. One made twice moves no money, and the first recorded counts.
+/// Customers cannot be looked up by their person. A second one moves no money, and the first one recorded counts.
 pub(super) async fn customer(_: &CreateCustomer, _: &StripeClient, _: DateTime<Utc>) -> Answer {
     Ok(Vec::new())
 }
 
-/// Nor can accounts: one made twice stays empty, since no wallet names it.
+/// Accounts cannot be looked up either: a second one stays empty, since no wallet names it.
 pub(super) async fn account(_: &CreateAccount, _: &StripeClient, _: DateTime<Utc>) -> Answer {
     Ok(Vec::new())
 }
 
-/// Among the intents of the customer.
+/// Searches the intents of the customer.
 pub(super) async fn payment_intent(
     call: &CreatePaymentIntent,
     client: &StripeClient,
     since: DateTime<Utc>,
 ) -> Answer {
-    let listed = client.list_payment_intents(&call.customer, since).await?;
+    let listed = client
+        .list_payment_intents(&call.customer, since - CLOCKS_DIFFER)
+        .await?;
     let ours = listed.iter().filter(|intent| {
         intent.metadata.transaction_id == Some(call.tags.transaction_id) && intent.amount == call.amount
     });
     Ok(ours
         .map(|intent| {
             let state = match intent.status {
-                PaymentIntentStatus::Succeeded => State::Done,
-                PaymentIntentStatus::Canceled => State::Undone,
+                PaymentIntentStatus::Succeeded => CandidateState::Done,
+                PaymentIntentStatus::Canceled => CandidateState::Undone,
                 PaymentIntentStatus::RequiresPaymentMethod
                 | PaymentIntentStatus::RequiresConfirmation
-                | PaymentIntentStatus::RequiresAction => State::Waiting,
+                | PaymentIntentStatus::RequiresAction => CandidateState::Waiting,
                 PaymentIntentStatus::Processing
                 | PaymentIntentStatus::RequiresCapture
-                | PaymentIntentStatus::Unknown(_) => State::UnderWay,
+                | PaymentIntentStatus::Unknown(_) => CandidateState::UnderWay,
             };
-            Found::new(intent.id.as_str(), intent.created, state)
+            Candidate::new(intent.id.as_str(), intent.created, state)
         })
         .collect())
 }
 
-/// Among the transfers of the withdrawal's group.
+/// Searches the transfers of the withdrawal's `transfer_group`.
 pub(super) async fn transfer(call: &CreateTransfer, client: &StripeClient, _: DateTime<Utc>) -> Answer {
     let transaction = call.tags.transaction_id;
     let mut found = Vec::new();
@@ -93,18 +95,18 @@ pub(super) async fn transfer(call: &CreateTransfer, client: &StripeClient, _: Da
             && transfer.amount == call.amount
             && transfer.destination.as_ref() == Some(&call.destination);
         if is_ours {
-            let state = if client.is_taken_back(&transfer).await? {
-                State::Undone
+            let state = if client.is_reversed(&transfer).await? {
+                CandidateState::Undone
             } else {
-                State::Done
+                CandidateState::Done
             };
-            found.push(Found::new(transfer.id.as_str(), transfer.created, state));
+            found.push(Candidate::new(transfer.id.as_str(), transfer.created, state));
         }
     }
     Ok(found)
 }
 
-/// Among the payouts of the account.
+/// Searches the payouts of the account.
 pub(super) async fn payout(call: &CreatePayout, client: &StripeClient, since: DateTime<Utc>) -> Answer {
     let listed = client.list_payouts(&call.account, since - CLOCKS_DIFFER).await?;
     let ours = listed.iter().filter(|payout| {
@@ -114,16 +116,18 @@ pub(super) async fn payout(call: &CreatePayout, client: &StripeClient, since: Da
     Ok(ours
         .map(|payout| {
             let state = match payout.status {
-                PayoutStatus::Paid => State::Done,
-                PayoutStatus::Failed | PayoutStatus::Canceled => State::Undone,
-                PayoutStatus::Pending | PayoutStatus::InTransit | PayoutStatus::Unknown(_) => State::UnderWay,
+                PayoutStatus::Paid => CandidateState::Done,
+                PayoutStatus::Failed | PayoutStatus::Canceled => CandidateState::Undone,
+                PayoutStatus::Pending | PayoutStatus::InTransit | PayoutStatus::Unknown(_) => {
+                    CandidateState::UnderWay
+                }
             };
-            Found::new(payout.id.as_str(), payout.created, state)
+            Candidate::new(payout.id.as_str(), payout.created, state)
         })
         .collect())
 }
 
-/// Among the refunds of the payment.
+/// Searches the refunds of the payment.
 pub(super) async fn refund(call: &CreateRefund, client: &StripeClient, _: DateTime<Utc>) -> Answer {
     let listed = client.list_refunds(&call.payment_intent).await?;
     let ours = listed.iter().filter(|refund| {
@@ -132,18 +136,18 @@ pub(super) async fn refund(call: &CreateRefund, client: &StripeClient, _: DateTi
     Ok(ours
         .map(|refund| {
             let state = match refund.status {
-                RefundStatus::Succeeded => State::Done,
-                RefundStatus::Failed | RefundStatus::Canceled => State::Undone,
+                RefundStatus::Succeeded => CandidateState::Done,
+                RefundStatus::Failed | RefundStatus::Canceled => CandidateState::Undone,
                 RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unknown(_) => {
-                    State::UnderWay
+                    CandidateState::UnderWay
                 }
             };
-            Found::new(refund.id.as_str(), refund.created, state)
+            Candidate::new(refund.id.as_str(), refund.created, state)
         })
         .collect())
 }
 
-/// Among the reversals of the transfer, without those that have taken nothing and never will.
+/// Searches the reversals of the transfer, except those that have taken nothing and never will.
 pub(super) async fn reversal(call: &CreateReversal, client: &StripeClient, _: DateTime<Utc>) -> Answer {
     let listed = client.list_reversals(&call.transfer).await?;
     let ours = listed.iter().filter(|reversal| {
@@ -154,10 +158,10 @@ pub(super) async fn reversal(call: &CreateReversal, client: &StripeClient, _: Da
     Ok(ours
         .map(|reversal| {
             let state = match reversal.status {
-                ReversalStatus::Succeeded => State::Done,
-                _ => State::UnderWay,
+                ReversalStatus::Succeeded => CandidateState::Done,
+                _ => CandidateState::UnderWay,
             };
-            Found::new(reversal.id.as_str(), reversal.created, state)
+            Candidate::new(reversal.id.as_str(), reversal.created, state)
         })
         .collect())
 }

@@ -1,4 +1,4 @@
-//! Making a creating call: looked up where its key can no longer tell, counted, sent once, and its outcome kept.
+//! Makes a creating call: looks up its object if the key no longer shows the outcome, counts the try, sends the call, and records the outcome.
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
@@ -7,28 +7,28 @@ use uuid::Uuid;
 use super::attempt::{Attempt, AttemptState, LookUp, code_of, look_up};
 use super::operations::{Operation, StripeCall};
 use super::rows::id_of;
-use super::store::{ABSENT, Begun};
+use super::store::{ABSENT, Admission};
 use super::{CallError, Made, StripeCalls};
-use crate::chaos::{self, Point};
 use crate::db::DbError;
-use crate::ids::stripe::IdempotencyKey;
+use crate::failpoints::{self, Point};
+use crate::ids::stripe::CallKey;
 use crate::jobs::{Claim, LEASE};
 use crate::stripe::errors::{ErrorClass, StripeError};
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::StripeObject;
 
 impl StripeCalls {
-    /// Makes the call for `subject` (the transaction; the person for a customer), or finds that it was made.
+    /// Makes the call for `subject` (the transaction; the person for customers and accounts), or finds it made.
     ///
-    /// `claim` is the job's: a worker whose claim is void sends nothing any more, so whoever claimed the job after it can rely on
-    /// what the rows of the calls say. The claim is extended when the try is counted, and the call is given up when that time is
-    /// over, whether or not it was sent ([`Ticket`]).
+    /// `claim` is the claim on the job: a worker whose claim is void sends nothing, so the worker that claimed the job after it can rely on the
+    /// rows of the calls. The claim is extended when the try is counted, and the call is abandoned when that time is over, whether or not it
+    /// was sent ([`Ticket`]).
     ///
-    /// Hold no database transaction open meanwhile. Dropping the future leaves the outcome unknown, which the next run clears up.
+    /// The caller must hold no open database transaction. Dropping the future leaves the outcome unknown, which the next run resolves.
     ///
     /// # Errors
-    /// See [`CallError::disposition`] for what each asks for. After a decline of an intent confirmed by the server the error
-    /// carries the intent, and the next run brings it.
+    /// [`CallError::disposition`] shows what each error asks for. If an intent confirmed by the server is declined, the error carries
+    /// the intent, and the next run returns it.
     pub async fn run<C: StripeCall>(
         &self,
         claim: Claim,
@@ -38,7 +38,7 @@ impl StripeCalls {
         self.make(Some(claim), subject, call).await
     }
 
-    /// As [`StripeCalls::run`], of a call that `check` has to allow as long as nothing was sent for it: then only Stripe's answer decides.
+    /// As [`StripeCalls::run`], but `check` must allow the call as long as nothing was sent for it; after that only Stripe's answer decides.
     ///
     /// # Errors
     /// Those of [`StripeCalls::run`] and of `check`.
@@ -56,13 +56,13 @@ impl StripeCalls {
         Ok(self.run(claim, subject, call).await?)
     }
 
-    /// As [`StripeCalls::run`], for a call that no job makes: a person waits for it.
+    /// As [`StripeCalls::run`], for a call that a person waits for and no job makes.
     ///
-    /// Two of them for one subject at once send the same key, so one object comes of it: the second run finds the object recorded, or
-    /// ends with [`ErrorClass::InUse`].
+    /// Two such runs for one subject at the same time send the same key, so only one object is made: the second run finds the object recorded,
+    /// or ends with [`ErrorClass::InUse`].
     ///
     /// # Errors
-    /// Those of [`StripeCalls::run`] but [`CallError::ClaimVoid`].
+    /// Those of [`StripeCalls::run`] except [`CallError::ClaimVoid`].
     pub async fn run_unclaimed<C: StripeCall>(
         &self,
         subject: Uuid,
@@ -100,25 +100,25 @@ impl StripeCalls {
             }
         }
         let stored: C = self.store.params(&attempt).await?;
-        // Before the claim is looked at and the try is counted: while we wait here, nothing has been sent.
+        // Before the claim is checked and the try is counted: nothing has been sent while we wait here.
         let _alone = self.objects.alone(stored.touches()).await;
         let permit = self.breakers.permit(C::OPERATION.lane(), self.clock.now())?;
-        // Before the claim is extended: what is counted from here ends earlier than the lease.
+        // Before the claim is extended, so that the time measured from here ends before the lease does.
         let begun_at = Instant::now();
         let before = match self
             .store
             .begin_try(C::OPERATION, subject, claim, &attempt.key, self.clock.now())
             .await?
         {
-            Begun::Try(before) => *before,
-            Begun::Ended => return self.ended_meanwhile(&attempt.key).await,
-            Begun::ClaimVoid => return Err(CallError::ClaimVoid),
-            Begun::Stopped => return Err(CallError::MoneyOutStopped),
-            Begun::WalletInactive => return Err(CallError::WalletInactive),
-            Begun::CancelAsked => return Err(CallError::CancelAsked),
+            Admission::Try(before) => *before,
+            Admission::Ended => return self.ended_meanwhile(&attempt.key).await,
+            Admission::ClaimVoid => return Err(CallError::ClaimVoid),
+            Admission::Stopped => return Err(CallError::MoneyOutStopped),
+            Admission::WalletInactive => return Err(CallError::WalletInactive),
+            Admission::CancelAsked => return Err(CallError::CancelAsked),
         };
 
-        chaos::reach(Point::CallBeforeSend).await;
+        failpoints::reach(Point::CallBeforeSend).await;
         let ticket = Ticket::new(
             attempt.key.clone(),
             begun_at.checked_add(LEASE).unwrap_or(begun_at),
@@ -133,7 +133,7 @@ impl StripeCalls {
             .send_again(may, || stored.send(&self.client, &ticket))
             .await;
         if answer.is_ok() {
-            chaos::reach(Point::CallAnswered).await;
+            failpoints::reach(Point::CallAnswered).await;
         }
 
         let now = self.clock.now();
@@ -158,13 +158,13 @@ impl StripeCalls {
         }
     }
 
-    /// Whether a call that is under way may be sent a second time: not while money-out is stopped, since the first request may have been lost.
+    /// Returns whether a call under way may be sent a second time: not while money-out is stopped, since the first request may have been lost.
     async fn may_send_again(&self) -> bool {
         self.store.may_leave().await.is_ok_and(|may| may)
     }
 
-    /// Whether it is worth asking Stripe on behalf of a call: thousands may wait while money-out is stopped, and what was never sent need not
-    /// wait when its owner has cancelled it or its wallet was deactivated. Whether the call is sent is decided where its try is counted.
+    /// Checks whether a call is worth any request: thousands may wait while money-out is stopped, and one that was never sent need not wait if
+    /// its owner has cancelled it or its wallet was deactivated. Whether it is sent is decided when its try is counted.
     async fn worth_asking(&self, operation: Operation, subject: Uuid) -> Result<(), CallError> {
         if !operation.sends_money_out() || self.store.may_leave().await? {
             return Ok(());
@@ -199,7 +199,7 @@ impl StripeCalls {
                 .await;
         }
         match &error.payment_intent {
-            // The payment failed, but the intent was made: another attempt would make a second one.
+            // The payment failed, but the intent was made: another attempt would make a second intent.
             Some(intent) if C::OPERATION == Operation::PaymentIntent => {
                 self.store
                     .succeeded(&before.key, intent.id.as_str(), Some(&code), request_id, now)
@@ -209,21 +209,18 @@ impl StripeCalls {
         }
     }
 
-    /// Another worker ended the attempt between our reading it and our try.
-    pub(super) async fn ended_meanwhile<T: StripeObject>(
-        &self,
-        key: &IdempotencyKey,
-    ) -> Result<Made<T>, CallError> {
+    /// Returns the outcome of an attempt that another worker ended after we had read it and before our try.
+    pub(super) async fn ended_meanwhile<T: StripeObject>(&self, key: &CallKey) -> Result<Made<T>, CallError> {
         match self.store.state(key).await? {
             Some(AttemptState::Succeeded { object_id }) => recorded(key, &object_id),
-            // Refused: whoever was refused decides; this run comes again and finds what was decided.
+            // Refused: the run that was refused decides what follows; this run is retried and finds the decision.
             _ => Err(CallError::Stripe(StripeError::new(ErrorClass::InUse))),
         }
     }
 }
 
-/// What an earlier run has made.
-fn recorded<T: StripeObject>(key: &IdempotencyKey, object_id: &str) -> Result<Made<T>, CallError> {
+/// Returns the object that an earlier run has made.
+fn recorded<T: StripeObject>(key: &CallKey, object_id: &str) -> Result<Made<T>, CallError> {
     let id = id_of(key, object_id)?;
     Ok(Made { id, answer: None })
 }

@@ -1,10 +1,10 @@
-//! The only way a creating call is made: its key and parameters are committed before the first try.
+//! The only way to make a creating call: its key and parameters are committed before the first try.
 //!
-//! The key is `<operation>:<subject>:<attempt>`. While the outcome is unknown, every later run sends the same key with the
-//! parameters of the row, whatever its caller brings, so that Stripe repeats its first answer instead of its effect. A definite
-//! refusal ends the attempt; the next run starts another. When the key can no longer tell what happened (Stripe forgets keys
-//! after 24 hours and repeats a stored 500 for ever), the run looks for the object at Stripe first ([`find`]): what it finds is the call's
-//! outcome, and if there is nothing, whoever asked decides anew.
+//! The key is `<operation>:<subject>:<attempt>`. While the outcome is unknown, every later run sends the same key with the stored parameters of
+//! the row, whatever its caller passes, so that Stripe repeats its first answer and not the effect. A definite refusal ends the attempt; the next
+//! run starts another one. When the key can no longer show what happened (Stripe forgets keys after 24 hours, and repeats a stored 500 for ever),
+//! the run first looks for the object at Stripe ([`find`]). An object that is found is the outcome of the call; if there is none, the caller
+//! decides again.
 
 mod attempt;
 mod error;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 use attempt::Attempt;
 pub use attempt::CallOutcome;
 pub use error::{CLOCKS_DIFFER, CallError};
-use find::{Found, State};
+use find::{Candidate, CandidateState};
 use objects::Objects;
 pub use operations::{Operation, StripeCall};
 pub(crate) use rows::may_have_sent;
@@ -39,27 +39,27 @@ use crate::clock::SharedClock;
 use crate::crypto::Vault;
 use crate::db::Db;
 
-/// What a creating call has made.
+/// The object that a creating call has made.
 #[derive(Debug)]
 pub struct Made<T: StripeObject> {
-    /// Its id at Stripe.
+    /// The object's id at Stripe.
     pub id: T::Id,
-    /// The object, if Stripe has answered with it now. One that an earlier run has made may have changed since; [`StripeCalls::read`] fetches it.
+    /// The object, if Stripe has returned it in this run. One that an earlier run made may have changed since; [`StripeCalls::read`] fetches it.
     pub answer: Option<T>,
 }
 
-/// Who made an object at Stripe, by the record of our calls.
+/// Who made an object at Stripe, according to the record of our calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Author {
-    /// A call of ours has brought it.
+    /// A call of ours made it.
     Us,
-    /// A call of ours may have made it: its outcome is not known yet.
+    /// A call of ours may have made it: the outcome of that call is not known yet.
     Undecided,
-    /// No call of ours has made it.
+    /// No call of ours made it.
     Others,
 }
 
-/// Makes calls to Stripe and keeps their records.
+/// Makes calls to Stripe and keeps the record of them.
 #[derive(Debug, Clone)]
 pub struct StripeCalls {
     store: CallStore,
@@ -70,7 +70,7 @@ pub struct StripeCalls {
 }
 
 impl StripeCalls {
-    /// Calls by this client, kept in this database.
+    /// Creates calls that use this client and are recorded in this database.
     #[must_use]
     pub fn new(
         db: Db,
@@ -88,28 +88,28 @@ impl StripeCalls {
         }
     }
 
-    /// The client, for questions that create nothing; ask them through [`StripeCalls::ask`].
+    /// Returns the client, for requests that create nothing; send them through [`StripeCalls::ask`].
     #[must_use]
     pub const fn client(&self) -> &StripeClient {
         &self.client
     }
 
-    /// The clock that its calls are dated by.
+    /// Returns the clock by which calls are dated.
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.clock
     }
 
-    /// The breakers, for whoever lets work resume.
+    /// Returns the breakers, for the code that resumes work.
     #[must_use]
     pub fn breakers(&self) -> &Breakers {
         &self.breakers
     }
 
-    /// Asks Stripe something that has no effect, or none when repeated, under the lane's breaker.
+    /// Sends Stripe a request that has no effect, or no further effect when repeated, under the lane's breaker.
     ///
     /// # Errors
-    /// [`CallError::LaneClosed`] when the lane is paused, else those of the client.
+    /// [`CallError::LaneClosed`] if the lane is paused, otherwise those of the client.
     pub async fn ask<T>(
         &self,
         lane: Lane,
@@ -125,7 +125,7 @@ impl StripeCalls {
         Ok(answer?)
     }
 
-    /// The object that a call has made, as it is now; `fetch` asks Stripe for it when an earlier run has made it.
+    /// Returns the object that a call has made, as it is now; `fetch` reads it from Stripe if an earlier run made it.
     ///
     /// # Errors
     /// Those of [`StripeCalls::ask`].
@@ -141,35 +141,35 @@ impl StripeCalls {
         }
     }
 
-    /// Whether a call for `subject` may have been sent and its outcome is not known, or has made its object: then only Stripe's answer may decide.
+    /// Returns whether a call for `subject` has made its object, or may have been sent with an unknown outcome: then only Stripe's answer may decide.
     ///
     /// # Errors
-    /// When the rows cannot be read.
+    /// If the rows cannot be read.
     pub async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
         Ok(self.store.is_undecided(operation, subject).await?)
     }
 
-    /// Whether a call for `subject` may have been sent and its outcome is not known.
+    /// Returns whether a call for `subject` may have been sent and its outcome is not known.
     ///
     /// # Errors
-    /// When the rows cannot be read.
+    /// If the rows cannot be read.
     pub async fn is_unknown(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
         Ok(self.store.is_unknown(operation, subject).await?)
     }
 
-    /// The call for `subject` as it was sent, when it may have been and its outcome is not known: making it again tells.
+    /// Returns the call for `subject` as it was sent, if its outcome is not known; making it again shows the outcome.
     ///
     /// # Errors
-    /// When the rows cannot be read.
+    /// If the rows cannot be read.
     pub async fn unknown<C: StripeCall>(&self, subject: Uuid) -> Result<Option<C>, CallError> {
         self.store.unknown(subject).await
     }
 
-    /// Says that the call for `subject` has made this object, of which these books know nothing, because they are those of a restored backup:
-    /// later runs bring it. What is recorded already stays.
+    /// Records that the call for `subject` has made this object, which the database lacks because it was restored from a backup:
+    /// later runs return the object. An outcome that is recorded already stays.
     ///
     /// # Errors
-    /// When the rows cannot be read or written.
+    /// If the rows cannot be read or written.
     pub async fn adopt<C: StripeCall>(
         &self,
         subject: Uuid,
@@ -181,10 +181,10 @@ impl StripeCalls {
         Ok(self.store.found(&attempt.key, object_id, now).await?)
     }
 
-    /// What has left by this call, whoever has sent it, as Stripe tells it. `since`: where Stripe's list is long, it is read back to then.
+    /// Returns the object at Stripe that this call made, whoever sent it, unless it was undone. A long list at Stripe is read back to `since`.
     ///
     /// # Errors
-    /// Those of [`StripeCalls::ask`], and when the database cannot be reached.
+    /// Those of [`StripeCalls::ask`], and if the database cannot be reached.
     pub async fn find_what_left<C: StripeCall>(
         &self,
         subject: Uuid,
@@ -194,11 +194,11 @@ impl StripeCalls {
         let mut found = self
             .ask(C::OPERATION.lane(), call.find(&self.client, since))
             .await?;
-        found.retain(|found| found.state != State::Undone);
+        found.retain(|found| found.state != CandidateState::Undone);
         self.own(subject, found).await
     }
 
-    /// Asks Stripe what an attempt that was sent at `since` or later has made, and writes it down.
+    /// Looks for what an attempt that was sent at `since` or later has made at Stripe, and records it.
     async fn find<C: StripeCall>(
         &self,
         subject: Uuid,
@@ -212,12 +212,12 @@ impl StripeCalls {
         let sent: C = self.store.params(attempt).await?;
         let question = sent.find(&self.client, since);
         let mut found = match self.ask(C::OPERATION.lane(), question).await {
-            // A refusal of the question is none of the call.
+            // The refusal of the look-up is not a refusal of the call.
             Err(CallError::Stripe(error)) => return Err(CallError::NotFoundOut(error)),
             found => found?,
         };
         found.retain(|found| found.may_be_of(since));
-        // What another attempt has made by the record is known already.
+        // Objects that another attempt made according to the record are accounted for already.
         let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
         let known = self.store.of_other_attempts(&attempt.key, &ids).await?;
         found.retain(|found| !known.contains(&found.id));
@@ -231,14 +231,14 @@ impl StripeCalls {
         self.ended_meanwhile(&attempt.key).await.map(Some)
     }
 
-    /// Of several that look alike the one that is done, or the first, is the call's own: it has what was asked for. A person is told of the
-    /// others, whose money has left as well.
-    async fn own(&self, subject: Uuid, mut found: Vec<Found>) -> Result<Option<String>, CallError> {
+    /// Returns the call's own object among several that look alike: the first by [`CandidateState`] and then by age, since it did what was asked
+    /// for. The others that are not undone have moved money as well: an alarm is raised for them.
+    async fn own(&self, subject: Uuid, mut found: Vec<Candidate>) -> Result<Option<String>, CallError> {
         found.sort_by_key(|found| (found.state, found.created));
         let mut found = found.into_iter();
         let Some(own) = found.next() else { return Ok(None) };
         let others: Vec<String> = found
-            .filter(|other| other.state != State::Undone)
+            .filter(|other| other.state != CandidateState::Undone)
             .map(|other| other.id)
             .collect();
         if !others.is_empty() {
@@ -255,19 +255,19 @@ impl StripeCalls {
         Ok(Some(own.id))
     }
 
-    /// Whether the next call for `subject` sends the parameters that an earlier run has stored, whatever its caller brings.
+    /// Returns whether the next call for `subject` sends the parameters that an earlier run stored, whatever its caller passes.
     ///
     /// # Errors
-    /// When the rows cannot be read.
+    /// If the rows cannot be read.
     pub async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, CallError> {
         Ok(self.store.is_prepared(operation, subject).await?)
     }
 
-    /// Who made `object_id`, which claims to be made by this operation for `subject`. What an object says of itself, such as its metadata,
-    /// proves nothing: others can write there.
+    /// Returns who made `object_id`, which claims to have been made by this operation for `subject`. What an object says about itself, such as
+    /// its metadata, proves nothing: others can write it.
     ///
     /// # Errors
-    /// When the rows cannot be read.
+    /// If the rows cannot be read.
     pub async fn author(
         &self,
         operation: Operation,
@@ -277,11 +277,11 @@ impl StripeCalls {
         Ok(self.store.author(operation, subject, object_id).await?)
     }
 
-    /// Says that the object which a call made is gone at Stripe: the next run for `subject` makes another one. Of several who find the same
-    /// object gone, the later ones change nothing.
+    /// Records that the object which a call made no longer exists at Stripe: the next run for `subject` makes another one. If several runs find the
+    /// same object gone, the later ones change nothing.
     ///
     /// # Errors
-    /// When the row cannot be written.
+    /// If the row cannot be written.
     pub async fn forget(
         &self,
         operation: Operation,

@@ -1,4 +1,4 @@
-//! The creating calls, each tied to its parameters, its object and its name in the key.
+//! The creating calls, each tied to its parameters, its object and the name of its operation in the key.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::find::{self, Found};
+use super::find::{self, Candidate};
 use crate::db::types::column_of;
 use crate::ids::UserId;
 use crate::stripe::breaker::Lane;
@@ -24,14 +24,13 @@ use crate::stripe::types::{
     Account, Customer, PaymentIntent, Payout, Refund, Reversal, StripeObject, Transfer,
 };
 
-/// What a creating call makes: the first part of its key.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray,
-)]
+/// The kind of a creating call: the first part of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(AsExpression, FromSqlRow, EnumString, IntoStaticStr, VariantArray)]
 #[diesel(sql_type = Text)]
 #[strum(serialize_all = "snake_case")]
 pub enum Operation {
-    /// A customer, one per person. Customers cannot be looked up; one made twice does no harm.
+    /// A customer, one per person. Customers cannot be looked up; a second one does no harm.
     Customer,
     /// The payment intent of a deposit.
     PaymentIntent,
@@ -39,18 +38,18 @@ pub enum Operation {
     Transfer,
     /// The payout of a withdrawal to the bank.
     Payout,
-    /// Taking the transfer of a withdrawal back.
+    /// The reversal of a withdrawal's transfer.
     Reversal,
     /// The refund of a deposit.
     Refund,
-    /// A connected account, one per person. Accounts cannot be looked up; one made twice stays empty.
+    /// A connected account, one per person. Accounts cannot be looked up; a second one stays empty.
     Account,
 }
 
 column_of!(Operation, Text);
 
 impl Operation {
-    /// Whether money leaves by it, so that the switch of [`crate::money_out`] holds it back.
+    /// Returns whether it sends money out, so that the switch of [`crate::money_out`] holds it back.
     #[must_use]
     pub const fn sends_money_out(self) -> bool {
         match self {
@@ -59,14 +58,14 @@ impl Operation {
         }
     }
 
-    /// Whether it moves money where only we can have made it: an object that names its subject is then what a lost call has made. A payout takes money
-    /// from the account of a person, who can make one that looks the same.
+    /// Returns whether it moves money in a way that only we can have started: an object that names its subject was then made by a call whose record
+    /// is lost. A payout is different: it takes money from a person's account, and that person can make one that looks the same.
     #[must_use]
     pub(super) const fn is_only_ours(self) -> bool {
         matches!(self, Self::PaymentIntent | Self::Transfer | Self::Refund)
     }
 
-    /// Whether it is for active wallets only. What takes money back for a wallet is not.
+    /// Returns whether it requires an active wallet. A call that takes money back for a wallet does not.
     #[must_use]
     pub const fn needs_active_wallet(self) -> bool {
         match self {
@@ -75,13 +74,13 @@ impl Operation {
         }
     }
 
-    /// Whether Stripe can be asked for what it has made: not for customers and accounts. One made twice moves no money.
+    /// Returns whether its objects can be looked up at Stripe: not customers and accounts, of which a second one moves no money.
     #[must_use]
     pub(super) const fn can_be_found(self) -> bool {
         !matches!(self, Self::Customer | Self::Account)
     }
 
-    /// The lane whose breaker guards it.
+    /// Returns the lane whose breaker guards it.
     #[must_use]
     pub const fn lane(self) -> Lane {
         match self {
@@ -92,22 +91,22 @@ impl Operation {
     }
 }
 
-/// Parameters that know which call they are for.
+/// The parameters of a creating call, which determine its operation and its object.
 #[async_trait]
 pub trait StripeCall: Serialize + DeserializeOwned + Send + Sync {
-    /// What the call makes.
+    /// The operation of the call.
     const OPERATION: Operation;
-    /// The object it brings.
+    /// The object that the call makes.
     type Object: StripeObject + Send;
 
-    /// The object at Stripe that the call locks: a second call that touches it meanwhile would be answered with `lock_timeout`
-    /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>). None when it touches no object that others may.
+    /// Returns the object at Stripe that the call locks: a second call that touches it at the same time would be refused with `lock_timeout`
+    /// (<https://docs.stripe.com/rate-limits#object-lock-timeouts>). Returns `None` if it touches no object that other calls may touch.
     fn touches(&self) -> Option<String>;
 
-    /// What Stripe has that the call may have made. `since`: where Stripe's list is long, it is read back to then.
-    async fn find(&self, client: &StripeClient, since: DateTime<Utc>) -> Result<Vec<Found>, StripeError>;
+    /// Returns the objects at Stripe that the call may have made. A long list at Stripe is read back to `since`.
+    async fn find(&self, client: &StripeClient, since: DateTime<Utc>) -> Result<Vec<Candidate>, StripeError>;
 
-    /// Sends it once, with this ticket.
+    /// Sends the call once, with this ticket.
     async fn send(&self, client: &StripeClient, ticket: &Ticket) -> Result<Self::Object, StripeError>;
 }
 
@@ -127,7 +126,7 @@ macro_rules! stripe_call {
                 &self,
                 client: &StripeClient,
                 since: DateTime<Utc>,
-            ) -> Result<Vec<Found>, StripeError> {
+            ) -> Result<Vec<Candidate>, StripeError> {
                 find::$find(self, client, since).await
             }
 
@@ -180,7 +179,7 @@ stripe_call!(CreateAccount, Account, Account, create_account, account, |call| {
     Some(person(call.user_id))
 });
 
-/// The person as an object of its own: it has none at Stripe yet, and shall not get two at once.
+/// Returns a key for the person, who has no object at Stripe yet and must not get two at once.
 fn person(user: UserId) -> String {
     format!("user:{user}")
 }

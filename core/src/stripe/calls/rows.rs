@@ -1,4 +1,4 @@
-//! What the rows of `stripe_calls` say of a subject.
+//! What the rows of `stripe_calls` record about a subject.
 
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -12,13 +12,13 @@ use super::attempt::{Attempt, AttemptState, CallOutcome, Row, TABLE};
 use super::operations::{Operation, StripeCall};
 use crate::db::schema::stripe_calls;
 use crate::db::{DbError, PgConn};
-use crate::ids::stripe::IdempotencyKey;
+use crate::ids::stripe::CallKey;
 use crate::stripe::types::StripeObject;
 
-/// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
+/// Returns whether a call of this operation has made its object, or may have been sent with an unknown outcome.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
     let latest = latest(conn, operation, subject).await?;
     Ok(latest.is_some_and(|attempt| match attempt.state {
@@ -27,10 +27,10 @@ pub async fn is_undecided(conn: &mut PgConn, operation: Operation, subject: Uuid
     }))
 }
 
-/// What the last such call for `subject` has made; none while that is open or when it was refused.
+/// Returns what the latest such call for `subject` has made, or `None` if it is still open or was refused.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn made<C: StripeCall>(
     conn: &mut PgConn,
     subject: Uuid,
@@ -44,13 +44,13 @@ pub async fn made<C: StripeCall>(
     }
 }
 
-/// Of these subjects those for which some call may have been sent, or has made its object.
+/// Returns those of these subjects for which some call may have been sent, or has made its object.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub(crate) async fn may_have_sent(conn: &mut PgConn, subjects: &[Uuid]) -> Result<HashSet<Uuid>, DbError> {
     let sent: Vec<Uuid> = stripe_calls::table
-        // The index begins with it.
+        // Filters by every operation because the index begins with that column.
         .filter(stripe_calls::operation.eq_any(Operation::ALL))
         .filter(stripe_calls::subject_id.eq_any(subjects))
         .filter(stripe_calls::outcome.eq_any(CallOutcome::MAY_EXIST))
@@ -60,8 +60,8 @@ pub(crate) async fn may_have_sent(conn: &mut PgConn, subjects: &[Uuid]) -> Resul
     Ok(sent.into_iter().collect())
 }
 
-/// The id of what an attempt has made.
-pub(super) fn id_of<Id: FromStr>(key: &IdempotencyKey, object_id: &str) -> Result<Id, DbError> {
+/// Returns the id of the object that an attempt has made.
+pub(super) fn id_of<Id: FromStr>(key: &CallKey, object_id: &str) -> Result<Id, DbError> {
     object_id
         .parse()
         .map_err(|_| DbError::inconsistent(TABLE, "stripe_object_id", key))
@@ -83,7 +83,7 @@ pub(super) async fn latest(
     row.map(Attempt::try_from).transpose()
 }
 
-/// When a subject came to be: its id says so (RFC 9562, section 5.7).
+/// Returns when a subject was created, which its UUIDv7 contains (RFC 9562, section 5.7).
 pub(super) fn begun_at(subject: Uuid) -> Option<DateTime<Utc>> {
     let (seconds, nanos) = subject.get_timestamp()?.to_unix();
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)

@@ -1,4 +1,4 @@
-//! The rows of `stripe_calls`. Every method is one short transaction; none is open while Stripe is asked.
+//! The rows of `stripe_calls`. No method keeps a database transaction open while a request is sent to Stripe.
 
 use std::sync::Arc;
 
@@ -16,35 +16,35 @@ use crate::alarms::{self, AlarmKind};
 use crate::crypto::{KeyOwner, Place, Vault};
 use crate::db::schema::stripe_calls;
 use crate::db::{Db, DbError, in_transaction};
-use crate::ids::stripe::IdempotencyKey;
+use crate::ids::stripe::CallKey;
 use crate::jobs::{self, Claim};
 use crate::money_out;
 use crate::transactions;
 use crate::wallets;
 
-/// How often another worker may get ahead of us while we prepare a row.
+/// How often another worker may overtake us while we prepare a row.
 const RACES: u32 = 5;
 
-/// The longest `error_code` the column takes.
+/// The maximum length of an `error_code` in its column.
 const LONGEST_CODE: usize = 64;
 
-/// What came of the wish to try.
-pub(super) enum Begun {
-    /// It is counted; the attempt as it was before.
+/// The result of a request to count a try.
+pub(super) enum Admission {
+    /// The try is counted; contains the attempt as it was before.
     Try(Box<Attempt>),
-    /// The attempt has ended meanwhile.
+    /// The attempt has ended in the meantime.
     Ended,
     /// The job was claimed by another worker.
     ClaimVoid,
     /// Money-out is stopped.
     Stopped,
-    /// The wallet was deactivated, and nothing has been sent for it.
+    /// The wallet was deactivated, and nothing has been sent for the transaction.
     WalletInactive,
-    /// It is to be cancelled, and nothing has been sent for it.
+    /// The transaction is to be cancelled, and nothing has been sent for it.
     CancelAsked,
 }
 
-/// The rows, and the vault that seals their parameters.
+/// The rows, and the vault that encrypts their parameters.
 #[derive(Debug, Clone)]
 pub(super) struct CallStore {
     db: Db,
@@ -56,7 +56,7 @@ impl CallStore {
         Self { db, vault }
     }
 
-    /// The attempt to go on with: the open or the successful one if there is one, else a new one with these parameters.
+    /// Returns the attempt to continue: the open or the successful one if there is one, otherwise a new one with these parameters.
     pub(super) async fn prepare<C: StripeCall>(
         &self,
         operation: Operation,
@@ -75,13 +75,13 @@ impl CallStore {
                     return Ok(attempt);
                 }
             };
-            // Whoever inserts first, this worker or another, decides the parameters: read back what is there.
+            // The first insertion, ours or another worker's, decides the parameters: read back what is stored.
             self.insert(operation, subject, number, params, now).await?;
         }
         Err(DbError::inconsistent(TABLE, "outcome", format!("{}:{subject}", operation.as_str())).into())
     }
 
-    /// The parameters that every try of this attempt sends.
+    /// Returns the parameters that every try of this attempt sends.
     pub(super) async fn params<C: StripeCall>(&self, attempt: &Attempt) -> Result<C, CallError> {
         let sealed = attempt
             .params
@@ -91,39 +91,39 @@ impl CallStore {
         serde_json::from_str(text.expose_secret()).map_err(CallError::Params)
     }
 
-    /// Whether money may leave at this moment. It spares questions to Stripe; whether a call is sent [`CallStore::begin_try`] decides.
+    /// Returns whether money may be sent out now. This only saves requests to Stripe; [`CallStore::begin_try`] decides whether a call is sent.
     pub(super) async fn may_leave(&self) -> Result<bool, DbError> {
         Ok(money_out::state(&self.db).await?.is_open)
     }
 
-    /// Whether somebody has asked to cancel the transaction while it holds its money.
+    /// Returns whether a cancellation of the transaction was requested while it holds its money.
     pub(super) async fn is_to_be_cancelled(&self, transaction: Uuid) -> Result<bool, DbError> {
         transactions::is_to_be_cancelled(&mut *self.db.conn().await?, transaction).await
     }
 
-    /// Whether the wallet of a transaction is active.
+    /// Returns whether the wallet of a transaction is active.
     pub(super) async fn is_active_for(&self, transaction: Uuid) -> Result<bool, DbError> {
         wallets::is_active_for(&mut *self.db.conn().await?, transaction).await
     }
 
-    /// Counts a try, before it is sent, unless it must not be sent: [`Begun`] says why.
+    /// Counts a try before it is sent, unless it must not be sent; [`Admission`] states why not.
     pub(super) async fn begin_try(
         &self,
         operation: Operation,
         subject: Uuid,
         claim: Option<Claim>,
-        key: &IdempotencyKey,
+        key: &CallKey,
         now: DateTime<Utc>,
-    ) -> Result<Begun, DbError> {
+    ) -> Result<Admission, DbError> {
         in_transaction!(self.db, conn => {
-            // Locked until the try is counted, so that none is counted after a stop.
+            // The switch is locked until the try is counted, so that no try is counted after a stop.
             let may_leave = !operation.sends_money_out() || money_out::may_leave(conn).await?;
-            // Locked, so that no other worker can claim the job between this look and the count, and extended, so that none can while the
-            // call is sent.
+            // The claim is locked, so that no other worker can claim the job between this check and the count, and extended, so that none can while
+            // the call is sent.
             if let Some(claim) = claim
                 && !jobs::extend(conn, claim).await?
             {
-                return Ok(Begun::ClaimVoid);
+                return Ok(Admission::ClaimVoid);
             }
             let row: Option<Row> = stripe_calls::table
                 .find(key.as_str())
@@ -133,20 +133,20 @@ impl CallStore {
                 .first(conn)
                 .await
                 .optional()?;
-            let Some(row) = row else { return Ok(Begun::Ended) };
+            let Some(row) = row else { return Ok(Admission::Ended) };
             let before = Attempt::try_from(row)?;
-            // What may have been sent is asked again: only Stripe's answer decides about it.
+            // A call that may have been sent is sent again: only Stripe's answer decides about it.
             if before.state == AttemptState::Prepared
                 && operation.needs_active_wallet()
                 && !wallets::is_active_for(conn, subject).await?
             {
-                return Ok(Begun::WalletInactive);
+                return Ok(Admission::WalletInactive);
             }
             if before.state == AttemptState::Prepared && transactions::is_to_be_cancelled(conn, subject).await? {
-                return Ok(Begun::CancelAsked);
+                return Ok(Admission::CancelAsked);
             }
             if !may_leave {
-                return Ok(Begun::Stopped);
+                return Ok(Admission::Stopped);
             }
             diesel::update(stripe_calls::table.find(key.as_str()))
                 .set((
@@ -157,14 +157,14 @@ impl CallStore {
                 ))
                 .execute(conn)
                 .await?;
-            Ok(Begun::Try(Box::new(before)))
+            Ok(Admission::Try(Box::new(before)))
         })
     }
 
-    /// The call made this object. Stripe's word is final: it also overrides a refusal, which then was wrong.
+    /// Records that the call made this object. Stripe's answer is final: a refusal that it overrides was wrong.
     pub(super) async fn succeeded(
         &self,
-        key: &IdempotencyKey,
+        key: &CallKey,
         object_id: &str,
         code: Option<&str>,
         request_id: Option<&str>,
@@ -187,10 +187,10 @@ impl CallStore {
         Ok(())
     }
 
-    /// A look-up has found the object of an open attempt; one that has ended meanwhile stays as it is.
+    /// Records that a look-up found the object of an open attempt; one that has ended in the meantime stays as it is.
     pub(super) async fn found(
         &self,
-        key: &IdempotencyKey,
+        key: &CallKey,
         object_id: &str,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
@@ -209,10 +209,10 @@ impl CallStore {
         Ok(())
     }
 
-    /// The call made nothing and never will.
+    /// Records that the call made nothing and never will.
     pub(super) async fn refused(
         &self,
-        key: &IdempotencyKey,
+        key: &CallKey,
         code: &str,
         request_id: Option<&str>,
         now: DateTime<Utc>,
@@ -234,7 +234,7 @@ impl CallStore {
         Ok(())
     }
 
-    /// The object that the call made is gone: another attempt may follow. The row keeps which one it was.
+    /// Records that the object that the call made is gone: another attempt may follow. The row keeps the object's id.
     pub(super) async fn gone(
         &self,
         operation: Operation,
@@ -258,8 +258,8 @@ impl CallStore {
         Ok(())
     }
 
-    /// The outcome is open. When the try is certain to have touched nothing, the row goes back to how it was before it, unless
-    /// another try began meanwhile.
+    /// Records that the outcome stays open. If the try is certain to have changed nothing at Stripe, the row returns to its state before the
+    /// try, unless another try has begun in the meantime.
     pub(super) async fn undecided(
         &self,
         before: &Attempt,
@@ -300,14 +300,14 @@ impl CallStore {
         Ok(())
     }
 
-    /// Whether a call of this operation may have been sent and has no known outcome, or has made its object.
+    /// Returns whether a call of this operation has made its object, or may have been sent with an unknown outcome.
     pub(super) async fn is_undecided(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         is_undecided(&mut *self.db.conn().await?, operation, subject).await
     }
 
-    /// The earliest moment at which the attempt of this number can have been sent, also by programs whose books were lost when a backup was
-    /// restored: since a look-up has found nothing, or since its subject came to be. None when neither is known. Attempts that were refused prove
-    /// nothing: after a restore they are repeated, and the lost books may have sent a later one.
+    /// Returns the earliest moment at which the attempt of this number can have been sent, also by programs whose records were lost when a backup
+    /// was restored: the last look-up that found nothing, or else the creation of the subject; `None` if neither is known. Refused attempts prove
+    /// nothing: after a restore they are repeated, and a later attempt, whose record is lost, may have been sent.
     async fn possible_since(
         &self,
         operation: Operation,
@@ -327,10 +327,10 @@ impl CallStore {
         Ok(looked_up.or_else(|| begun_at(subject)))
     }
 
-    /// Of these objects, those that another attempt for the same subject has made by the record.
+    /// Returns those of these objects that another attempt for the same subject has made according to the record.
     pub(super) async fn of_other_attempts(
         &self,
-        key: &IdempotencyKey,
+        key: &CallKey,
         objects: &[&str],
     ) -> Result<Vec<String>, DbError> {
         let conn = &mut self.db.conn().await?;
@@ -350,7 +350,7 @@ impl CallStore {
         Ok(made.into_iter().flatten().collect())
     }
 
-    /// Tells a person of something.
+    /// Raises an alarm.
     pub(super) async fn raise(
         &self,
         kind: AlarmKind,
@@ -361,13 +361,13 @@ impl CallStore {
         alarms::raise(&mut *self.db.conn().await?, kind, subject, message, now).await
     }
 
-    /// Whether a call of this operation may have been sent and has no known outcome.
+    /// Returns whether a call of this operation may have been sent and its outcome is not known.
     pub(super) async fn is_unknown(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         let latest = self.latest(operation, subject).await?;
         Ok(latest.is_some_and(|attempt| attempt.state == AttemptState::Unknown))
     }
 
-    /// The parameters of the latest attempt, as it was sent, when its outcome is not known.
+    /// Returns the parameters of the latest attempt, as it was sent, if its outcome is not known.
     pub(super) async fn unknown<C: StripeCall>(&self, subject: Uuid) -> Result<Option<C>, CallError> {
         match self.latest(C::OPERATION, subject).await? {
             Some(attempt) if attempt.state == AttemptState::Unknown => Ok(Some(self.params(&attempt).await?)),
@@ -375,13 +375,13 @@ impl CallStore {
         }
     }
 
-    /// Whether the next call of this operation sends what an earlier run has stored.
+    /// Returns whether the next call of this operation sends the parameters that an earlier run stored.
     pub(super) async fn is_prepared(&self, operation: Operation, subject: Uuid) -> Result<bool, DbError> {
         let latest = self.latest(operation, subject).await?;
         Ok(latest.is_some_and(|attempt| attempt.state != AttemptState::Refused))
     }
 
-    /// Who made an object, by all attempts at its call.
+    /// Returns who made an object, according to all attempts at its call.
     pub(super) async fn author(
         &self,
         operation: Operation,
@@ -391,7 +391,7 @@ impl CallStore {
         let attempts: Vec<(CallOutcome, Option<String>)> = stripe_calls::table
             .filter(stripe_calls::operation.eq(operation))
             .filter(stripe_calls::subject_id.eq(subject))
-            // Those that were refused have made nothing, and there can be many.
+            // Refused attempts have made nothing, and there can be many.
             .filter(stripe_calls::outcome.ne(CallOutcome::Refused))
             .select((stripe_calls::outcome, stripe_calls::stripe_object_id))
             .load(&mut self.db.conn().await?)
@@ -409,8 +409,8 @@ impl CallStore {
         })
     }
 
-    /// How the attempt stands; none when there is no such key.
-    pub(super) async fn state(&self, key: &IdempotencyKey) -> Result<Option<AttemptState>, DbError> {
+    /// Returns the state of the attempt, or `None` if there is no such key.
+    pub(super) async fn state(&self, key: &CallKey) -> Result<Option<AttemptState>, DbError> {
         let row: Option<Row> = stripe_calls::table
             .find(key.as_str())
             .select(Row::as_select())
@@ -433,12 +433,9 @@ impl CallStore {
         params: &C,
         now: DateTime<Utc>,
     ) -> Result<(), CallError> {
-        let text = format!("{}:{subject}:{number}", operation.as_str());
-        let key: IdempotencyKey = text
-            .parse()
-            .map_err(|_| DbError::inconsistent(TABLE, "idempotency_key", &text))?;
+        let key = CallKey::of(operation.as_str(), subject, number);
         let params = SecretString::from(serde_json::to_string(params).map_err(CallError::Params)?);
-        // Before the connection: the vault may need one of its own.
+        // Before a connection is taken, because the vault may need one of its own.
         let sealed = self.vault.seal(&place(&key), &params).await?;
         diesel::insert_into(stripe_calls::table)
             .values((
@@ -459,10 +456,10 @@ impl CallStore {
     }
 }
 
-/// What a row remembers of a look-up that has found nothing.
+/// The `error_code` of an attempt whose look-up found nothing.
 pub(super) const ABSENT: &str = "absent";
 
-fn place(key: &IdempotencyKey) -> Place {
+fn place(key: &CallKey) -> Place {
     Place::new(TABLE, "encrypted_params", key, KeyOwner::System)
 }
 

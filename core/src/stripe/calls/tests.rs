@@ -1,4 +1,4 @@
-//! When a key is spent, and what each failure asks for; the rows themselves are tested against PostgreSQL.
+//! When a key is used up, and what each failure asks for; the rows themselves are tested against PostgreSQL.
 
 use super::attempt::{LookUp, code_of, look_up};
 use super::*;

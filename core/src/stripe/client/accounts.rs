@@ -16,14 +16,14 @@ use super::StripeClient;
 use super::convert::{self, one, wire_currency};
 use super::wire::Outgoing;
 use crate::ids::stripe::AccountId;
+use crate::stripe::account_terms::Terms;
 use crate::stripe::errors::StripeError;
-use crate::stripe::opening::Terms;
 use crate::stripe::params::{CreateAccount, CreateAccountLink};
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Account, AccountLink};
 
 impl StripeClient {
-    /// Makes a connected account that can receive transfers once its person has completed it, and pays out only when told to.
+    /// Makes a connected account that can receive transfers once its owner has completed it, and that pays out only on our request.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -39,7 +39,7 @@ impl StripeClient {
         .await
     }
 
-    /// A connected account as it is now; asked for by its id, Stripe also gives the platform's own.
+    /// Returns a connected account as it is now. For the platform's own id Stripe returns the platform's account.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -52,7 +52,7 @@ impl StripeClient {
         .await
     }
 
-    /// The platform's own account: the one that the key belongs to.
+    /// Returns the platform's own account, to which the key belongs.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -66,7 +66,7 @@ impl StripeClient {
         .await
     }
 
-    /// Keeps Stripe from paying a connected account out by itself. Repeating it is harmless.
+    /// Stops Stripe from paying out a connected account by itself. Repeating this is harmless.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -88,7 +88,7 @@ impl StripeClient {
         .await
     }
 
-    /// A fresh page on which its person completes a connected account. Each call makes another one; the older ones go on to work.
+    /// Creates a page on which its owner completes a connected account. Each call creates another page; older pages continue to work.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -158,9 +158,9 @@ mod tests {
 
     use super::*;
     use crate::money::Currency;
-    use crate::stripe::opening::Opening;
+    use crate::stripe::account_terms::Opening;
 
-    /// The sorted pairs of the request for an account that is opened so.
+    /// Returns the sorted pairs of the request for an account with this opening.
     fn pairs(opening: Option<Opening>) -> Vec<String> {
         let params = CreateAccount {
             user_id: "018f2f5e-7b3c-7000-8000-000000000003".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! Balances, their movements, and the charges that explain most of them.
+//! Balances, their movements, and the charges that explain most movements.
 
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::{ListBalanceTransaction, RetrieveBalanceTransaction};
@@ -15,7 +15,7 @@ use crate::stripe::params::BalanceTransactionQuery;
 use crate::stripe::types::{Balance, BalanceTransaction, BalanceTransactionPage, Charge};
 
 impl StripeClient {
-    /// A charge, with what it did to the platform's balance.
+    /// Returns a charge, with the movement of the platform's balance that it caused.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -28,7 +28,7 @@ impl StripeClient {
         .await
     }
 
-    /// One movement of the platform's balance.
+    /// Returns one movement of the platform's balance.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -44,7 +44,7 @@ impl StripeClient {
         .await
     }
 
-    /// What an account holds; none as the account means the platform.
+    /// Returns the balance of a connected account, or the platform's if no account is given.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -56,8 +56,8 @@ impl StripeClient {
         .await
     }
 
-    /// One page of the movements of a balance, newest first; months of them can wait. Movements in currencies that we never use
-    /// are left out; a page on which nothing is left is passed over: without a movement to go on from, its reader could not.
+    /// Returns one page of the movements of a balance, newest first; the whole list may cover months. Movements in currencies that we never use
+    /// are left out. A page that would then be empty is skipped, since without a movement the caller could not continue from it.
     ///
     /// # Errors
     /// See [`StripeClient`].

@@ -1,4 +1,4 @@
-//! Disputes, which payers' banks open and we only read.
+//! Disputes, which payers' banks open and which we only read.
 
 use stripe_core::dispute::{ListDispute, RetrieveDispute};
 
@@ -11,7 +11,7 @@ use crate::stripe::errors::StripeError;
 use crate::stripe::types::Dispute;
 
 impl StripeClient {
-    /// The dispute as it is now, with every movement of its money.
+    /// Returns the dispute as it is now, with every movement of its money.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -25,7 +25,7 @@ impl StripeClient {
         .await
     }
 
-    /// A payment's disputes, newest first.
+    /// Returns the disputes of a payment, newest first.
     ///
     /// # Errors
     /// See [`StripeClient`].

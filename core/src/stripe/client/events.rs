@@ -1,36 +1,19 @@
-//! Events, for what the webhooks did not bring.
+//! Events, for those that no webhook delivered.
 
-use stripe_core::event::{ListEvent, RetrieveEvent};
+use stripe_core::event::ListEvent;
 use stripe_types::RangeQueryTs;
 
 use super::PAGE;
 use super::StripeClient;
 use super::failure::unreadable;
 use super::wire::Outgoing;
-use crate::ids::stripe::{AccountId, EventId};
 use crate::stripe::errors::StripeError;
 use crate::stripe::event::Envelope;
 use crate::stripe::params::{EventCursor, EventQuery};
 use crate::stripe::types::{EventPage, StripeEvent};
 
 impl StripeClient {
-    /// One event; none as the account means the platform's own.
-    ///
-    /// # Errors
-    /// See [`StripeClient`].
-    pub async fn retrieve_event(
-        &self,
-        account: Option<&AccountId>,
-        id: &EventId,
-    ) -> Result<StripeEvent, StripeError> {
-        self.twice("retrieve_event", || async {
-            let request = RetrieveEvent::new(id.as_str());
-            convert(&Outgoing::of(&request).on(account).send(self).await?)
-        })
-        .await
-    }
-
-    /// One page of events, newest first; weeks of them can wait.
+    /// Returns one page of events, newest first; the whole list may cover weeks.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -59,7 +42,7 @@ impl StripeClient {
     }
 }
 
-/// The library keeps the object inside as plain JSON, so that an event in the shape of another API version is no error.
+/// Converts an event. The library keeps its object as plain JSON, so one in the shape of another API version is no error.
 fn convert(event: &stripe_shared::Event) -> Result<StripeEvent, StripeError> {
     let body = serde_json::to_vec(event).map_err(|why| unreadable(&why.to_string()))?;
     let envelope = Envelope::from_json(&body).map_err(|why| unreadable(&why.to_string()))?;

@@ -1,10 +1,10 @@
-//! From the errors of the wire to what is known of the effect.
+//! Converts errors of the transport into what is known of a call's effect.
 
 use super::convert;
 use super::http::WireError;
 use crate::stripe::errors::{ErrorClass, FailedRequest, Failure, StripeError, UNREADABLE_ANSWER, classify};
 
-/// Sorts an error of the client. `names_account`: the request named a connected account.
+/// Classifies an error of the client. `names_account`: the request named a connected account.
 pub(super) fn failure(error: WireError, names_account: bool) -> StripeError {
     match error {
         WireError::Refused(answer, status) => answered(*answer, status, names_account),
@@ -19,7 +19,7 @@ pub(super) fn failure(error: WireError, names_account: bool) -> StripeError {
     }
 }
 
-/// An answer that is not what its type promises: whatever was asked may well have happened.
+/// Returns the error for an answer without the shape that its type promises; the request may have had its effect.
 pub(super) fn unreadable(why: &str) -> StripeError {
     tracing::error!(
         why,
@@ -28,7 +28,7 @@ pub(super) fn unreadable(why: &str) -> StripeError {
     seen(Failure::Unreadable)
 }
 
-/// The claim that a call was made under is over. `has_begun`: it may have been sent.
+/// Returns the error for a call whose claim has ended. `has_begun`: the call may have been sent.
 pub(super) fn too_late(has_begun: bool) -> StripeError {
     if has_begun {
         return seen(Failure::NoAnswer);
@@ -61,7 +61,7 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) 
         decline_code: answer.decline_code.as_deref(),
         names_account,
     });
-    // Stripe writes the messages of card errors for the payer; others name keys, ids and parameters.
+    // Stripe writes the messages of card errors for the payer; other messages name keys, ids and parameters.
     let message = match (class, answer.message) {
         (ErrorClass::Declined | ErrorClass::AuthenticationRequired, Some(message)) => message,
         _ => class.sentence().to_owned(),
@@ -84,7 +84,7 @@ fn answered(answer: stripe_shared::ApiErrors, status: u16, names_account: bool) 
     }
 }
 
-/// The `req_…` in `https://dashboard.stripe.com/test/logs/req_…?t=…`.
+/// Returns the `req_…` of `https://dashboard.stripe.com/test/logs/req_…?t=…`.
 fn request_id(log_url: &str) -> Option<String> {
     let path = log_url.split('?').next()?;
     let id = path.rsplit('/').next()?;
@@ -145,7 +145,7 @@ mod tests {
         server.await.unwrap();
     }
 
-    /// Gives what a call makes of this answer.
+    /// Returns the error that a call makes of this answer.
     async fn answered(answer: &'static [u8]) -> StripeError {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -184,7 +184,7 @@ mod tests {
         );
     }
 
-    /// A server whose answer has no end: what is beyond the longest answer is not read, and what was asked for may have happened.
+    /// A server whose answer has no end: nothing beyond the maximum length is read, and the requested effect may have happened.
     #[tokio::test]
     async fn an_answer_without_an_end_is_given_up_and_leaves_the_outcome_unknown() {
         for head in [
@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(given_up.class, ErrorClass::Unreadable, "{head}");
             assert!(!given_up.class.leaves_key_unused() && !given_up.class.ends_attempt());
             assert_eq!(given_up.code.as_deref(), Some(UNREADABLE_ANSWER));
-            // What was on its way when it was given up is what the sockets hold.
+            // Bytes that were under way when the answer was abandoned are limited by the buffers of the sockets.
             let sent = server.await.unwrap();
             assert!(sent < 32 * 1024 * 1024, "{sent} bytes were taken");
         }

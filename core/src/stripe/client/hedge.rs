@@ -1,9 +1,9 @@
-//! Asks Stripe a second time when it does not answer, instead of waiting until the call is given up.
+//! Sends a request a second time if Stripe does not answer, instead of waiting until the call times out.
 //!
-//! An answer may be lost, or a connection may be dead, without anybody telling. The second request is the first one again, with its key:
-//! Stripe gives the first one's result, or says that it is still at work, and then the first is waited for
-//! (<https://docs.stripe.com/api/idempotent_requests>). So there is one effect; and an outcome is certain when it is a success, or when both
-//! requests had it.
+//! An answer may be lost, or a connection may be dead, without any sign of it. The second request repeats the first one under the same key:
+//! Stripe returns the result of the first one, or answers that it is still being processed, and then we wait for the first
+//! (<https://docs.stripe.com/api/idempotent_requests>). So there is one effect. An outcome is certain if it is a success, or if both requests
+//! had it.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::stripe::errors::{ErrorClass, StripeError};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// A call without an answer for so long is asked again: longer than Stripe takes for nearly all, short enough that nobody notices.
+/// A call without an answer after this time is sent again: longer than Stripe takes for nearly all calls, short enough to go unnoticed.
 const AFTER: Duration = Duration::from_secs(3);
 
-/// Calls of a process that may be asked a second time at once: when many are slow, Stripe is not given twice as many.
+/// The maximum number of calls of a process sent twice at a time: if many are slow, Stripe does not get twice as many.
 const MOST: usize = 4;
 
-/// Lets calls be asked a second time.
+/// Limits how many calls are sent a second time.
 #[derive(Debug)]
 pub(super) struct Hedge {
     room: Semaphore,
@@ -34,8 +34,8 @@ impl Default for Hedge {
 }
 
 impl Hedge {
-    /// The answer to `ask`, which may be asked twice at the same time: a repeatable request, without or with one and the same key. The second
-    /// time only if it still `may` be asked then.
+    /// Returns the answer to `ask`, which may run twice at the same time: it must be repeatable, without a key or with the same key both times. It
+    /// is sent a second time only if `may` allows it at that time.
     pub(super) async fn call<T, C>(
         &self,
         may: impl Future<Output = bool>,
@@ -72,8 +72,8 @@ impl Hedge {
     }
 }
 
-/// What two requests tell of which one has failed. A success is the outcome of both. A failure is the outcome of the request that met it:
-/// Stripe may have refused one before it looked at the key, while the other had its effect. So only what both say is certain.
+/// Returns the outcome of two requests of which one has failed. A success is the outcome of both. A failure holds only for the request that got
+/// it: Stripe may have refused one before it checked the key, while the other had its effect. So only what both report is certain.
 fn joined<T>(one: StripeError, other: Result<T, StripeError>) -> Result<T, StripeError> {
     match other {
         Err(other) if (other.class, other.status, &other.code) == (one.class, one.status, &one.code) => {
@@ -95,8 +95,8 @@ mod tests {
 
     type Answer = Result<&'static str, ErrorClass>;
 
-    /// A Stripe that answers the first, the second … request after so many seconds with that; gives the outcome, the seconds it took
-    /// and the requests.
+    /// Simulates a Stripe that answers the nth request after the given seconds with the given answer; returns the outcome, the seconds that it took
+    /// and the number of requests.
     async fn asked_if(hedge: &Hedge, may: bool, answers: &[(u64, Answer)]) -> (Answer, u64, usize) {
         let requests = AtomicUsize::new(0);
         let start = Instant::now();

@@ -1,7 +1,7 @@
-//! The HTTP client under the library's requests: one connection and one request for each call, and an answer only up to a size.
+//! The HTTP client under the library's requests: one connection and one request for each call, and answers of limited size.
 //!
-//! The library's own client reads an answer to its end, however long that is, and tells its failures by words; its requests can be sent by
-//! any other (`stripe_client_core::StripeClient`), so they are sent by this one.
+//! The library's own client reads every answer to its end, however long it is, and reports its failures as texts. The library lets its requests be
+//! sent by any other client (`stripe_client_core::StripeClient`), so this one sends them.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use stripe_client_core::{RequestBuilder, StripeClient, StripeClientErr, StripeMe
 
 use super::ClientOptions;
 
-/// The longest answer that is read. The longest that Stripe gives is a page of a hundred events, each of some ten kilobytes.
+/// The maximum length of an answer, in bytes. Stripe's longest is a page of a hundred events of about ten kilobytes each.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 const NAME: &str = concat!("wallet/", env!("CARGO_PKG_VERSION"));
 
-/// What became of a request that brought no object.
+/// Why a request returned no object.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
-    /// It could not be built from what was given.
+    /// The request could not be built from its parameters.
     #[error("the request could not be built")]
     NotBuilt(#[source] hyper::http::Error),
     /// No connection was made.
     #[error("no connection was made")]
     NotConnected(#[source] hyper_util::client::legacy::Error),
-    /// It may have been sent, and no whole answer came.
+    /// The request may have been sent, and no complete answer came.
     #[error("no answer came")]
     NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An answer came that is longer than any that Stripe gives; the rest was not read.
+    /// The answer is longer than any that Stripe sends; the rest was not read.
     #[error("the answer is longer than {LONGEST_ANSWER} bytes")]
     TooLong,
-    /// An answer came that is not what its type promises.
+    /// The answer does not have the shape that its type promises.
     #[error("the answer cannot be read: {0}")]
     Unreadable(String),
     /// Stripe answered with an error.
@@ -54,16 +54,16 @@ impl StripeClientErr for WireError {
     }
 }
 
-/// Why no client can be made.
+/// Why no client can be created.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidOptions {
-    /// The key has characters that a header cannot have.
+    /// The key has characters that are not allowed in a header.
     #[error("the key cannot be sent")]
     Key(#[from] hyper::header::InvalidHeaderValue),
-    /// The base is no URL.
+    /// The base URL is not a URL.
     #[error("the base is no URL")]
     Base(#[from] hyper::http::uri::InvalidUri),
-    /// This machine trusts nobody.
+    /// The machine has no trusted root certificates.
     #[error("the trusted root certificates cannot be read")]
     Roots(#[from] std::io::Error),
 }
@@ -86,7 +86,7 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// A client; nothing is sent yet.
+    /// Creates a client; nothing is sent yet.
     pub(super) fn new(options: &ClientOptions) -> Result<Self, InvalidOptions> {
         let base = options.api_base.trim_end_matches('/').to_owned();
         base.parse::<hyper::Uri>()?;
@@ -100,7 +100,7 @@ impl Http {
             .enable_http2()
             .build();
         Ok(Self {
-            // A connection that was kept may break in the moment of its next use, which would leave that outcome unknown.
+            // A reused connection may break at the moment of its next use, which would leave the outcome of that call unknown.
             client: Client::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(0)
                 .build(connector),
@@ -160,7 +160,7 @@ impl Http {
     }
 }
 
-/// The body of an answer, up to the longest.
+/// Returns the body of an answer, or an error if it is longer than [`LONGEST_ANSWER`].
 async fn bounded<B>(response: Response<B>) -> Result<Bytes, WireError>
 where
     B: hyper::body::Body<Data = Bytes>,
@@ -185,7 +185,7 @@ impl StripeClient for Http {
         if status.is_success() {
             return Ok(body);
         }
-        // An error that is none of Stripe's: something on the way answered.
+        // An error that is not in Stripe's format: another server between us and Stripe answered.
         let unreadable =
             || WireError::NoAnswer(format!("an error of status {status} that is none of Stripe's").into());
         let text = std::str::from_utf8(&body).map_err(|_| unreadable())?;

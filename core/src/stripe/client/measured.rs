@@ -1,16 +1,16 @@
-//! Every request is counted by its operation and by what is known of it, and timed.
+//! Counts every request by its operation and by what is known of its effect, and measures its duration.
 
 use std::time::Instant;
 
 use crate::stripe::errors::StripeError;
 
-/// Requests to Stripe.
+/// The counter of requests to Stripe.
 const STRIPE_CALLS: &str = "wallet_stripe_calls_total";
-/// The time that Stripe took.
+/// The time that Stripe took to answer.
 const STRIPE_SECONDS: &str = "wallet_stripe_call_duration_seconds";
 pub(super) const STRIPE_ASKED_AGAIN: &str = "wallet_stripe_asked_again_total";
 
-/// Says what each name means.
+/// Registers the descriptions of the metrics.
 pub fn describe_metrics() {
     metrics::describe_counter!(
         STRIPE_CALLS,
@@ -27,7 +27,7 @@ pub fn describe_metrics() {
     );
 }
 
-/// The answer, with the name of the operation in an error.
+/// Returns the answer; an error gets the name of the operation.
 pub(super) async fn measure<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, StripeError>>,

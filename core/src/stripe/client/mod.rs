@@ -1,8 +1,8 @@
-//! Stripe's API in our own types, over async-stripe: the only place that names its crates.
+//! Stripe's API in our own types, on top of async-stripe: the only place that names its crates.
 //!
-//! Requests are its typed builders, answers its typed objects, turned at once into ours; one file for each resource. The library's retrying
-//! strategies make a key of their own per call, which after a crash would be another key and the money sent twice: none is used. Requests are
-//! sent by an HTTP client of our own ([`http`]), which bounds what it reads.
+//! Requests are built by the library's typed builders; its typed answers are converted at once to our types. There is one file for each resource.
+//! The library's retrying strategies are not used: each call would make a key of its own, which after a crash would be another key, and the money
+//! would be sent twice. Requests are sent by an HTTP client of our own ([`http`]), which limits how much it reads.
 
 mod accounts;
 mod balance;
@@ -33,29 +33,29 @@ pub use self::measured::describe_metrics;
 use self::measured::measure;
 use super::errors::StripeError;
 
-/// The longest a call may take. Stripe's own libraries wait 80 s; a worker's lease and a person's patience are shorter, and
-/// giving up early is safe with a stored key.
+/// The maximum duration of a call. Stripe's own libraries wait 80 s; a worker's lease and a person's patience are shorter, and
+/// giving up early is safe because the key is stored.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Objects on one page, the most that Stripe gives.
+/// The number of objects per page, the maximum that Stripe allows.
 const PAGE: i64 = 100;
 
-/// Pages that are read of one list. More objects than these cannot belong to one transaction's look-up.
+/// The maximum number of pages that are read of one list. A look-up for one transaction cannot have more objects.
 const MOST_PAGES: usize = 50;
 
-/// How to reach Stripe.
+/// How to connect to Stripe.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// `sk_…` or `rk_…`.
+    /// The secret key, `sk_…` or `rk_…`.
     pub secret_key: SecretString,
-    /// `https://api.stripe.com`, or the simulator's base URL.
+    /// The base URL: `https://api.stripe.com`, or the simulator's.
     pub api_base: String,
-    /// The longest a call may take.
+    /// The maximum duration of a call.
     pub timeout: Duration,
 }
 
 impl ClientOptions {
-    /// Options with [`CALL_TIMEOUT`].
+    /// Creates options with [`CALL_TIMEOUT`].
     #[must_use]
     pub fn new(secret_key: SecretString, api_base: impl Into<String>) -> Self {
         Self {
@@ -66,16 +66,16 @@ impl ClientOptions {
     }
 }
 
-/// The client cannot be built from its options.
+/// The error of options from which no client can be built.
 #[derive(Debug, thiserror::Error)]
 #[error("the stripe client cannot be configured: check STRIPE_SECRET_KEY and STRIPE_API_BASE")]
 pub struct ClientConfigError(#[source] InvalidOptions);
 
-/// Stripe's API; cheap to clone.
+/// A client of Stripe's API; cheap to clone.
 ///
-/// [`StripeError::class`] tells what is known of the effect of a request that failed. Creating methods are called through
-/// [`super::StripeCalls`] only, which owns the keys. Lists that return a `Vec` hold every match, over all pages: one that is too long or could
-/// not be read to its end is an error, so an object that is absent from it is absent.
+/// [`StripeError::class`] shows what is known of the effect of a failed request. Creating methods are called only through
+/// [`super::StripeCalls`], which owns the keys. Lists that return a `Vec` hold every match from all pages: a list that is too long or cannot be
+/// read to its end is an error, so an object that is absent from the result is absent at Stripe.
 #[derive(Debug, Clone)]
 pub struct StripeClient {
     http: Http,
@@ -83,19 +83,19 @@ pub struct StripeClient {
 }
 
 impl StripeClient {
-    /// A client; no request is sent yet.
+    /// Creates a client; no request is sent yet.
     ///
     /// # Errors
-    /// When the base URL is no URL, the key cannot be a header, or the machine has no trusted root certificates.
+    /// If the base URL is not a URL, the key cannot be sent in a header, or the machine has no trusted root certificates.
     pub fn new(options: &ClientOptions) -> Result<Self, ClientConfigError> {
         let http = Http::new(options).map_err(ClientConfigError)?;
         let hedge = Arc::default();
         Ok(Self { http, hedge })
     }
 
-    /// A request that is sent once: it reads many pages, which take their time, makes a link, or is a creating call, which its record sends again.
+    /// Sends a request once: it reads many pages, which takes time, creates a link, or is a creating call, which only [`super::StripeCalls`] repeats.
     ///
-    /// In a box, as with [`StripeClient::twice`]: whoever awaits it need not know the library's types, which hold one another without end.
+    /// Boxed, as in [`StripeClient::twice`], so that the caller's types do not contain the library's, which are nested without end.
     fn once<'a, T: Send + 'a>(
         &'a self,
         operation: &'static str,
@@ -104,7 +104,7 @@ impl StripeClient {
         Box::pin(measure(operation, request))
     }
 
-    /// A request that is harmless when it is repeated, and is sent a second time when no answer comes.
+    /// Sends a request that is harmless when repeated, and sends it a second time if no answer comes.
     fn twice<'a, T: Send + 'a, R>(
         &'a self,
         operation: &'static str,
@@ -117,7 +117,7 @@ impl StripeClient {
         Box::pin(self.hedge.call(may, move || measure(operation, request())))
     }
 
-    /// Sends a creating call, and sends it a second time, with its key, when no answer comes and it still `may` be sent then.
+    /// Sends a creating call, and sends it again under its key if no answer comes and `may` still allows it at that time.
     pub(super) async fn send_again<T, R>(
         &self,
         may: impl Future<Output = bool>,

@@ -6,7 +6,7 @@ use super::MOST_PAGES;
 use super::convert::{Unfit, ours};
 use crate::stripe::errors::{ErrorClass, StripeError};
 
-/// The pages of one list, newest first.
+/// The objects of the pages read so far of one list, newest first.
 pub(super) struct Pages<T> {
     objects: Vec<T>,
     cursor: Option<String>,
@@ -24,9 +24,9 @@ impl<T> Pages<T> {
         }
     }
 
-    /// Where the next page starts: none inside for the first page, none outside when there is no other.
+    /// Returns the cursor of the next page: `Some(None)` for the first page, `None` if there is no further page.
     ///
-    /// A list that does not end within reason is an error, not a shorter list: what is missing from it would be taken for absent.
+    /// A list that is too long is an error, not a shorter list: an object missing from it would be taken to be absent.
     pub(super) fn next(&self) -> Result<Option<Option<String>>, StripeError> {
         if !self.has_more {
             return Ok(None);
@@ -38,7 +38,7 @@ impl<T> Pages<T> {
         Ok(Some(self.cursor.clone()))
     }
 
-    /// Takes a page in.
+    /// Adds a page.
     pub(super) fn take<S: Object>(
         &mut self,
         page: List<S>,
@@ -50,7 +50,7 @@ impl<T> Pages<T> {
             .last()
             .and_then(|object| object.id().as_cursor_opt())
             .map(ToOwned::to_owned);
-        // Without a cursor the next page would be the first again.
+        // Without a cursor the next request would return the first page again.
         self.has_more = page.has_more && self.cursor.is_some();
         self.objects.extend(ours(page.data, convert)?);
         Ok(())

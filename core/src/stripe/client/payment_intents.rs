@@ -25,8 +25,8 @@ use crate::stripe::ticket::Ticket;
 use crate::stripe::types::PaymentIntent;
 
 impl StripeClient {
-    /// Makes a payment intent, and confirms it at once when a payment method is given. A decline is an error that carries the
-    /// intent, which exists all the same.
+    /// Makes a payment intent, and confirms it at once if a payment method is given. A decline is an error that carries the
+    /// intent, which exists despite the decline.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -43,7 +43,7 @@ impl StripeClient {
         .await
     }
 
-    /// The intent as it is now.
+    /// Returns the intent as it is now.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -56,8 +56,8 @@ impl StripeClient {
         .await
     }
 
-    /// Gives an intent up, so that it can never succeed. Repeating it is harmless; one that is final already is refused with
-    /// `payment_intent_unexpected_state` and the intent.
+    /// Cancels an intent, so that it can never succeed. Repeating this is harmless; for an intent that is already final, Stripe returns the error
+    /// `payment_intent_unexpected_state` with the intent.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -82,7 +82,7 @@ impl StripeClient {
         .await
     }
 
-    /// A customer's intents created at `created_since` or later, newest first.
+    /// Returns the intents of a customer created at `created_since` or later, newest first.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -116,13 +116,13 @@ fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePayment
         payment_intent::CreatePaymentIntent::new(wire_amount(params.amount)?, wire_currency(currency))
             .customer(params.customer.as_str())
             .metadata(wire_tags(params.tags));
-    // `payment_method_types` is gone from API version 2026-09-30.endive, which the library pins; what replaced it excludes
+    // `payment_method_types` does not exist in API version 2026-09-30.endive, which the library pins; its replacement excludes
     // `automatic_payment_methods` (<https://docs.stripe.com/changelog/endive>).
     request = match params.method {
         MethodChoice::Automatic => {
             let mut methods = CreatePaymentIntentAutomaticPaymentMethods::new(true);
             if params.payment_method.is_some() {
-                // Nobody is there to be sent anywhere.
+                // The server confirms this intent: there is no payer present who could be redirected.
                 methods.allow_redirects =
                     Some(CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects::Never);
             }
@@ -154,7 +154,7 @@ fn request(params: &CreatePaymentIntent) -> Result<payment_intent::CreatePayment
     Ok(request)
 }
 
-/// Canadian debits need to be told what the payer agrees to: a person's payments, whenever that person asks for one
+/// Returns the mandate of a Canadian debit, which must state what the payer agrees to: a person's payments, each at that person's request
 /// (<https://docs.stripe.com/payments/acss-debit/accept-a-payment>).
 fn one_off_mandate() -> CreatePaymentIntentPaymentMethodOptionsAcssDebit {
     CreatePaymentIntentPaymentMethodOptionsAcssDebit {

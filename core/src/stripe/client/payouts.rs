@@ -1,4 +1,4 @@
-//! Payouts, which live on connected accounts.
+//! Payouts, which belong to connected accounts.
 
 use chrono::{DateTime, Utc};
 use stripe_core::payout::{self, ListPayout, RetrievePayout};
@@ -15,7 +15,7 @@ use crate::stripe::ticket::Ticket;
 use crate::stripe::types::Payout;
 
 impl StripeClient {
-    /// Pays a connected account's balance out to its bank.
+    /// Pays out the balance of a connected account to its bank.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -39,7 +39,7 @@ impl StripeClient {
         .await
     }
 
-    /// A payout of a connected account as it is now.
+    /// Returns a payout of a connected account as it is now.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -52,7 +52,7 @@ impl StripeClient {
         .await
     }
 
-    /// A connected account's payouts created at `created_since` or later, newest first.
+    /// Returns the payouts of a connected account created at `created_since` or later, newest first.
     ///
     /// # Errors
     /// See [`StripeClient`].

@@ -13,7 +13,7 @@ use crate::stripe::ticket::Ticket;
 use crate::stripe::types::Refund;
 
 impl StripeClient {
-    /// Sends money of a payment back to its payer. Without funds on the platform's balance the refund is made all the same and
+    /// Sends money of a payment back to its payer. If the platform's balance has insufficient funds, the refund is still made and
     /// stays `pending`.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl StripeClient {
         .await
     }
 
-    /// The refund as it is now.
+    /// Returns the refund as it is now.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -44,7 +44,7 @@ impl StripeClient {
         .await
     }
 
-    /// A payment's refunds, whoever made them, newest first.
+    /// Returns all refunds of a payment, including those made by others, newest first.
     ///
     /// # Errors
     /// See [`StripeClient`].

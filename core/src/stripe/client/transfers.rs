@@ -1,4 +1,4 @@
-//! Transfers to connected accounts, and taking them back.
+//! Transfers to connected accounts, and their reversals.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::stripe::status::ReversalStatus;
 use crate::stripe::ticket::Ticket;
 use crate::stripe::types::{Reversal, Transfer};
 
-/// A reversal as it comes: the library's type lacks its status.
+/// A reversal as Stripe returns it; the library's type lacks its status.
 #[derive(Debug, miniserde::Deserialize)]
 pub(super) struct WireReversal {
     pub(super) id: stripe_shared::TransferReversalId,
@@ -70,7 +70,7 @@ impl StripeClient {
         .await
     }
 
-    /// The transfer as it is now.
+    /// Returns the transfer as it is now.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -84,11 +84,11 @@ impl StripeClient {
         .await
     }
 
-    /// Whether all of a transfer is back. A reversal that waits for money of the account, or has failed, has taken nothing.
+    /// Returns whether all of a transfer was reversed. A reversal that waits for money of the account, or has failed, has taken nothing.
     ///
     /// # Errors
     /// See [`StripeClient`].
-    pub async fn is_taken_back(&self, transfer: &Transfer) -> Result<bool, StripeError> {
+    pub async fn is_reversed(&self, transfer: &Transfer) -> Result<bool, StripeError> {
         if transfer.amount_reversed.is_zero() {
             return Ok(false);
         }
@@ -101,7 +101,7 @@ impl StripeClient {
         Ok(taken >= transfer.amount.amount())
     }
 
-    /// The transfers made for a transaction, by their `transfer_group`.
+    /// Returns the transfers made for a transaction, which carry its id as their `transfer_group`.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -121,7 +121,7 @@ impl StripeClient {
         .await
     }
 
-    /// Takes a transfer back, whole or in part.
+    /// Reverses a transfer, in whole or in part.
     ///
     /// # Errors
     /// See [`StripeClient`].
@@ -142,7 +142,7 @@ impl StripeClient {
         .await
     }
 
-    /// What was taken back of a transfer.
+    /// Returns the reversals of a transfer.
     ///
     /// # Errors
     /// See [`StripeClient`].

@@ -1,7 +1,7 @@
-//! The last step before the socket: every request to Stripe passes here, and is sent once.
+//! The last step before the socket: every request to Stripe passes through here and is sent once.
 //!
-//! What is decided here holds for all of them: the bytes of a body depend on the parameters alone, a call whose claim is over is not sent,
-//! and a refusal is taken for one about the account that the request names.
+//! The rules enforced here hold for all requests: the bytes of a body depend only on the parameters, a call whose claim has ended is not sent,
+//! and a refusal counts as one about the connected account if the request names one.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,12 +18,12 @@ use crate::ids::stripe::AccountId;
 use crate::stripe::errors::{ErrorClass, StripeError};
 use crate::stripe::ticket::Ticket;
 
-/// A request on its way, whose answer is `T`.
+/// A request to be sent, whose answer is `T`.
 pub(super) struct Outgoing<'a, T> {
     request: RequestBuilder,
     output: std::marker::PhantomData<fn() -> T>,
     ticket: Option<&'a Ticket>,
-    /// The connected account that it is made on behalf of.
+    /// The connected account on whose behalf it is made.
     acts_for: Option<&'a AccountId>,
     names_account: bool,
 }
@@ -41,7 +41,7 @@ impl<'a, T: Deserialize> Outgoing<'a, T> {
         }
     }
 
-    /// The answer as a type of ours, where the library's lacks something.
+    /// Reads the answer as a type of ours, where the library's type lacks something.
     pub(super) fn read_as<U>(self) -> Outgoing<'a, U> {
         Outgoing {
             request: self.request,
@@ -52,26 +52,26 @@ impl<'a, T: Deserialize> Outgoing<'a, T> {
         }
     }
 
-    /// Under the key of this ticket, and only while it lasts.
+    /// Sends the request under the key of this ticket, and only while the ticket is valid.
     pub(super) const fn under(mut self, ticket: &'a Ticket) -> Self {
         self.ticket = Some(ticket);
         self
     }
 
-    /// On behalf of a connected account; none means the platform itself.
+    /// Makes the request on behalf of a connected account; `None` means the platform itself.
     pub(super) const fn on(mut self, account: Option<&'a AccountId>) -> Self {
         self.names_account = account.is_some();
         self.acts_for = account;
         self
     }
 
-    /// About a connected account, which the path or a parameter names.
+    /// Marks the request as being about a connected account, which its path or a parameter names.
     pub(super) const fn about(mut self, _account: &AccountId) -> Self {
         self.names_account = true;
         self
     }
 
-    /// Sends it, once.
+    /// Sends the request, once.
     pub(super) async fn send(self, client: &StripeClient) -> Result<T, StripeError> {
         let mut request = self.request.customize::<T>();
         if let Some(account) = self.acts_for {
@@ -91,8 +91,8 @@ impl<'a, T: Deserialize> Outgoing<'a, T> {
     }
 }
 
-/// Goes on with `sending` only while the ticket lasts. It is looked at before every step, so that a process that was stopped, while it
-/// connected for example, does not send when it goes on.
+/// Drives `sending` only while the ticket is valid. The ticket is checked before every poll, so that a process that was stopped, for example
+/// while it connected, does not send the request when it resumes.
 async fn while_it_lasts<T>(
     ticket: &Ticket,
     sending: impl Future<Output = Result<T, WireError>>,
@@ -109,9 +109,9 @@ async fn while_it_lasts<T>(
     .await
 }
 
-/// The pairs of a form in one order. The library keeps metadata in hash maps, whose order differs from one process to the next; Stripe
+/// Puts the pairs of a form into a fixed order. The library keeps metadata in hash maps, whose order differs between processes, and Stripe
 /// compares a request with the first one under its key (<https://docs.stripe.com/api/idempotent_requests>). The items of lists are
-/// numbered, so no order among pairs has a meaning.
+/// numbered, so the order of the pairs has no meaning.
 fn in_order(body: &str) -> String {
     let mut pairs: Vec<&str> = body.split('&').collect();
     pairs.sort_unstable();
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(in_order(""), "");
     }
 
-    /// A server that accepts and answers 500; gives its port and the number of connections so far.
+    /// A server that accepts connections and answers 500; returns its port and the number of connections so far.
     async fn server() -> (u16, std::sync::Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,7 +1,7 @@
-//! Every way a call to Stripe can fail, sorted once into what is known of its effect and what to do next.
+//! Every way a call to Stripe can fail, classified in one place by what is known of its effect and what to do next.
 //!
-//! The table test below holds one row for each line of Stripe's error list (<https://docs.stripe.com/error-codes>,
-//! <https://docs.stripe.com/error-low-level>) that asks for a decision of its own.
+//! The table in the tests of this module has a row for each line of Stripe's error lists (<https://docs.stripe.com/error-codes>,
+//! <https://docs.stripe.com/error-low-level>) that needs a decision of its own.
 
 mod scope;
 
@@ -12,17 +12,17 @@ pub use scope::Scope;
 use super::types::PaymentIntent;
 use crate::retry::RetryPolicy;
 
-/// [`StripeError::code`] of an answer that could not be read.
+/// The [`StripeError::code`] of an answer that could not be read.
 pub(super) const UNREADABLE_ANSWER: &str = "unreadable_answer";
 
-/// What a failed call tells of its effect.
+/// The class of a failed call: what the failure shows about its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// No trustworthy answer: it may have happened. Timeouts, connections lost after sending, 5xx, 424.
+    /// No trustworthy answer: the effect may have happened. Timeouts, connections lost after sending, 5xx, 424.
     Unknown,
-    /// An answer came and could not be read: it may have happened. Stripe works, and this object is one that we do not understand.
+    /// The answer could not be read: the effect may have happened. Stripe works, but we do not understand this object.
     Unreadable,
-    /// An object in a currency that nobody here uses: made by somebody else with whom we share the account at Stripe.
+    /// The object is in a currency that we never use: it was made by others who share our account at Stripe.
     Foreign,
     /// The first request with this key is still running.
     InUse,
@@ -30,23 +30,23 @@ pub enum ErrorClass {
     RateLimited,
     /// Stripe holds a lock on the object; nothing happened.
     ObjectBusy,
-    /// The balance that should pay does not suffice yet; nothing happened.
+    /// The balance that should pay is not sufficient yet; nothing happened.
     InsufficientPlatformFunds,
     /// The payer's bank or Stripe refused the payment.
     Declined,
-    /// The payer must authenticate before the payment can go on.
+    /// The payer must authenticate before the payment can continue.
     AuthenticationRequired,
     /// Stripe refuses this request and always will; nothing happened.
     Refused,
-    /// The object asked about does not exist.
+    /// The requested object does not exist.
     NotFound,
-    /// The key was used before with other parameters: a fault of ours.
+    /// The request could not be built, or its key belongs to a request with other parameters: a fault of ours.
     Misuse,
-    /// Stripe does not let us act for this connected account (any more); nothing happened.
+    /// Stripe does not let us act for this connected account, or does so no longer; nothing happened.
     AccountForbidden,
-    /// Our key may not do this with this kind of object; nothing happened.
+    /// Our key has no permission for this operation on this kind of object; nothing happened.
     KindForbidden,
-    /// The API key is not accepted; nothing happened, and nobody's call will succeed.
+    /// Stripe does not accept the API key; nothing happened, and no call of any kind will succeed.
     KeyRefused,
     /// No connection was made; nothing happened.
     Unreachable,
@@ -57,25 +57,25 @@ pub enum ErrorClass {
 pub enum Disposition {
     /// Call again with the same key and parameters.
     RetrySameKey {
-        /// Whether the try counts towards the job's budget; handing it back does not.
+        /// Whether the try counts towards the job's budget; releasing the job does not.
         counts: bool,
     },
-    /// It did not happen and will not: end the transaction as failed and release what is held.
+    /// It did not happen and will not: end the transaction as failed and release the hold.
     FailDefinite,
-    /// It did not happen: the payer has to act, the transaction waits.
+    /// It did not happen: the payer must act, and the transaction waits.
     AwaitPayer,
-    /// It did not happen: try later with a new attempt number, and tell the user.
+    /// It did not happen: try later with a new attempt number, and notify the user.
     WaitForFunds,
-    /// It did not happen: stop every lane and fail nobody.
+    /// It did not happen: stop every lane and fail no transaction.
     PauseAll,
-    /// It did not happen, and only a person can change that: try a few times, in case one is doing so, then call one.
+    /// It did not happen, and only an operator can change that: retry a few times, in case one is doing so, then raise an alarm.
     RetryThenReview,
-    /// Something is wrong with us: keep the funds held and call a person.
+    /// Something is wrong on our side: keep the hold and raise an alarm for an operator.
     NeedsReview,
 }
 
 impl ErrorClass {
-    /// What to do about it.
+    /// Returns what to do about a failure of this class.
     #[must_use]
     pub const fn disposition(self) -> Disposition {
         match self {
@@ -92,7 +92,7 @@ impl ErrorClass {
         }
     }
 
-    /// How long to wait before the next try.
+    /// Returns how long to wait before the next try.
     #[must_use]
     pub const fn retry_policy(self) -> RetryPolicy {
         match self {
@@ -107,7 +107,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether Stripe is sure to have left everything as it was and to have stored nothing under the key.
+    /// Returns whether Stripe is certain to have changed nothing and to have stored nothing under the key.
     #[must_use]
     pub const fn leaves_key_unused(self) -> bool {
         matches!(
@@ -121,7 +121,7 @@ impl ErrorClass {
         )
     }
 
-    /// Whether it ends the attempt: a later call needs a new key.
+    /// Returns whether it ends the attempt, so that a later call needs a new key.
     #[must_use]
     pub const fn ends_attempt(self) -> bool {
         matches!(
@@ -134,13 +134,13 @@ impl ErrorClass {
         )
     }
 
-    /// Whether it tells that Stripe, not this call, is at fault.
+    /// Returns whether it shows that Stripe is at fault and not this call.
     #[must_use]
     pub const fn is_outage(self) -> bool {
         matches!(self.scope(), Scope::Lane | Scope::Key)
     }
 
-    /// Whether it passes when Stripe works again, or has come to its end with an earlier request: nothing else is waited for.
+    /// Returns whether the only way out is to wait: until Stripe works again, or until it has finished an earlier request.
     #[must_use]
     pub const fn waits_for_stripe(self) -> bool {
         matches!(
@@ -155,7 +155,7 @@ impl ErrorClass {
         )
     }
 
-    /// A sentence that a user may read.
+    /// Returns a sentence that may be shown to a user.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
@@ -200,14 +200,14 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-/// What the transport saw.
+/// A failure as the transport sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure<'a> {
-    /// The request could not be built from what we gave; it never left.
+    /// The request could not be built from its parameters; it was not sent.
     NotBuilt,
-    /// No connection was made; the request never left.
+    /// No connection was made; the request was not sent.
     NotSent,
-    /// It may have been sent, and no answer came: a timeout, or a connection that broke.
+    /// The request may have been sent, and no answer came: a timeout, or a connection that broke.
     NoAnswer,
     /// An answer came and could not be read.
     Unreadable,
@@ -221,12 +221,12 @@ pub enum Failure<'a> {
         code: Option<&'a str>,
         /// The error's `decline_code`.
         decline_code: Option<&'a str>,
-        /// Whether the request named a connected account: as the one it acts for, or in its path.
+        /// Whether the request named a connected account: as the account it acts for, in its path, or in a parameter.
         names_account: bool,
     },
 }
 
-/// Sorts a failure. Codes go before statuses where Stripe uses one status for different things.
+/// Classifies a failure. Codes take precedence over statuses where Stripe uses one status for different errors.
 #[must_use]
 pub fn classify(failure: Failure<'_>) -> ErrorClass {
     let Failure::Answer {
@@ -244,7 +244,7 @@ pub fn classify(failure: Failure<'_>) -> ErrorClass {
             _ => ErrorClass::Unknown,
         };
     };
-    // A 424 says that something behind Stripe failed, which may have been after the effect.
+    // A 424 means that a system behind Stripe failed, possibly after the effect.
     if !(400..500).contains(&status) || matches!(status, 408 | 424) {
         return ErrorClass::Unknown;
     }
@@ -253,7 +253,7 @@ pub fn classify(failure: Failure<'_>) -> ErrorClass {
         Some("rate_limit") => return ErrorClass::RateLimited,
         Some("idempotency_key_in_use") => return ErrorClass::InUse,
         Some("balance_insufficient") => return ErrorClass::InsufficientPlatformFunds,
-        // A 403 about one account that does not exist or has disconnected.
+        // A 403 about one account, which does not exist or has disconnected.
         Some("account_invalid") => return ErrorClass::Refused,
         Some("api_key_expired" | "platform_api_key_expired" | "secret_key_required") => {
             return ErrorClass::KeyRefused;
@@ -281,38 +281,38 @@ pub fn classify(failure: Failure<'_>) -> ErrorClass {
     }
 }
 
-/// Which request failed, as far as it is known.
+/// The request that failed, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedRequest {
-    /// What was asked, such as `create_transfer`.
+    /// The operation, such as `create_transfer`.
     pub operation: Option<&'static str>,
-    /// Stripe's id of it, when the answer tells it: the dashboard finds it by that.
+    /// Stripe's id of the request, if the answer contains it: it identifies the request in the dashboard.
     pub id: Option<String>,
 }
 
-/// A call to Stripe that brought no object.
+/// The error of a failed call to Stripe.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("stripe call failed ({class}{}): {}", status.map(|status| format!(", http {status}")).unwrap_or_default(), told(*class, message))]
 pub struct StripeError {
     /// What is known of the effect.
     pub class: ErrorClass,
-    /// The HTTP status, when Stripe answered.
+    /// The HTTP status, if Stripe answered.
     pub status: Option<u16>,
-    /// Stripe's error code, or a word of ours where no answer came; for operators and for the row of the call.
+    /// Stripe's error code, or a code of ours if Stripe returned none; for operators and for the row of the call.
     pub code: Option<String>,
-    /// The parameter that Stripe objects to, such as `customer`.
+    /// The parameter to which Stripe objects, such as `customer`.
     pub param: Option<Box<str>>,
-    /// The issuer's reason for a decline.
+    /// The card issuer's reason for a decline.
     pub decline_code: Option<Box<str>>,
-    /// A sentence that may be shown to the user: Stripe's own for card errors, ours for everything else.
+    /// A sentence that may be shown to the user: Stripe's own for card errors, ours for all others.
     pub message: String,
-    /// Which request it was, for operators.
+    /// The request, for operators.
     pub request: Box<FailedRequest>,
-    /// The intent that exists although the payment failed.
+    /// The intent, which exists although the payment failed.
     pub payment_intent: Option<Box<PaymentIntent>>,
 }
 
-/// What a log or an operator reads of a failure. People are not told of our key; whoever can change it is.
+/// Returns the text for logs and operators. Only this text mentions our key: users read nothing about it.
 const fn told(class: ErrorClass, message: &str) -> &str {
     match class {
         ErrorClass::KeyRefused => "Stripe refuses the key: set STRIPE_SECRET_KEY to one that works",
@@ -321,7 +321,7 @@ const fn told(class: ErrorClass, message: &str) -> &str {
 }
 
 impl StripeError {
-    /// A failure without an answer to take more from.
+    /// Creates an error for a failure that has no answer to take details from.
     #[must_use]
     pub fn new(class: ErrorClass) -> Self {
         Self {
@@ -336,7 +336,7 @@ impl StripeError {
         }
     }
 
-    /// A request that was refused here, because Stripe would refuse it.
+    /// Creates an error for a request that we refuse to send, because Stripe would refuse it.
     #[must_use]
     pub fn refused_here(code: &str, message: &str) -> Self {
         Self {
@@ -346,21 +346,21 @@ impl StripeError {
         }
     }
 
-    /// Whether Stripe does not know the object that this parameter names, or not any more
+    /// Returns whether the object that this parameter names does not exist at Stripe, or no longer does
     /// (<https://docs.stripe.com/error-codes#resource-missing>).
     #[must_use]
     pub fn misses(&self, param: &str) -> bool {
         self.code.as_deref() == Some("resource_missing") && self.param.as_deref() == Some(param)
     }
 
-    /// The same failure, of this operation.
+    /// Returns the same failure with the name of its operation.
     #[must_use]
     pub fn of(mut self, operation: &'static str) -> Self {
         self.request.operation = Some(operation);
         self
     }
 
-    /// What an operator needs to find the request at Stripe, and never what the answer says about keys and parameters:
+    /// Returns what an operator needs to find the request at Stripe, but nothing that the answer contains about keys and parameters:
     /// `create_transfer at Stripe: account_forbidden, http 403, request req_…`.
     #[must_use]
     pub fn for_operators(&self) -> String {
@@ -372,7 +372,7 @@ impl StripeError {
         format!("{operation} at Stripe: {}{told}", self.class)
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     #[must_use]
     pub const fn disposition(&self) -> Disposition {
         self.class.disposition()

@@ -1,24 +1,24 @@
-//! What a failed call is about: whom it may stop, and nobody else.
+//! The scope of a failed call: the work that it may stop. All other work continues.
 
 use super::ErrorClass;
 
-/// The smallest thing that a failure can be about. Everything outside goes on.
+/// The smallest unit that a failure can be about. Everything outside it continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// This call, with its parameters and the objects it names.
+    /// The call, with its parameters and the objects it names.
     Call,
-    /// One connected account: it has disconnected, or gives the platform less than the call needs.
+    /// One connected account: it has disconnected, or grants the platform less than the call needs.
     Account,
-    /// A kind of object, or of operation, that our key may not use.
+    /// A kind of object or operation for which our key has no permission.
     Kind,
-    /// A lane of calls: Stripe, or the way to it, does not work.
+    /// A lane of calls: Stripe, or the connection to it, does not work.
     Lane,
-    /// The platform's key: no call of anybody can succeed.
+    /// The platform's key: no call at all can succeed.
     Key,
 }
 
 impl ErrorClass {
-    /// What it is about.
+    /// Returns the scope of a failure of this class.
     #[must_use]
     pub const fn scope(self) -> Scope {
         match self {
@@ -39,7 +39,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether it can only have come from a Stripe that had accepted our key.
+    /// Returns whether this answer can only come from Stripe after it had accepted our key.
     #[must_use]
     pub const fn proves_key(self) -> bool {
         match self {
@@ -52,7 +52,7 @@ impl ErrorClass {
             | Self::Foreign
             | Self::AccountForbidden
             | Self::KindForbidden => true,
-            // Refused and Misuse may have been decided here, before anything was sent; what is not understood may be somebody else's.
+            // Refused and Misuse may have been decided here, before anything was sent; an answer that we cannot read may not be Stripe's.
             Self::Unknown
             | Self::Unreadable
             | Self::RateLimited

@@ -1,4 +1,4 @@
-//! One row for each answer that asks for a decision.
+//! One row for each answer that needs a decision of its own.
 
 use super::ErrorClass::{
     AccountForbidden, AuthenticationRequired, Declined, Foreign, InUse, InsufficientPlatformFunds,
@@ -196,8 +196,8 @@ const ANSWERS: &[Row] = &[
     (401, "invalid_request_error", None, None, KeyRefused),
 ];
 
-/// Answers that refuse more than a call (<https://docs.stripe.com/error-codes>, <https://docs.stripe.com/api/errors>): status, code, whether
-/// the request named a connected account, and what is refused.
+/// Answers that refuse more than one call (<https://docs.stripe.com/error-codes>, <https://docs.stripe.com/api/errors>): the status, the code,
+/// whether the request named a connected account, and the expected class and scope.
 const REFUSALS: &[(u16, Option<&str>, bool, ErrorClass, Scope)] = &[
     (401, None, false, KeyRefused, Scope::Key),
     (401, None, true, KeyRefused, Scope::Key),

@@ -1,7 +1,7 @@
-//! The signature of a webhook, checked over the bytes as they came (<https://docs.stripe.com/webhooks#verify-manually>).
+//! Checks the signature of a webhook over the raw bytes of its body (<https://docs.stripe.com/webhooks#verify-manually>).
 //!
-//! The check is our own because the library's accepts an empty secret and then parses the event strictly, which would lose a
-//! signed event to a field it does not know. Here nothing is parsed but the header.
+//! The check is our own, because the library's accepts an empty secret and then parses the event strictly, so that a signed event
+//! would be lost to a field that the library does not know. Here only the header is parsed.
 
 use std::fmt;
 
@@ -10,23 +10,23 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-/// The header that carries the time and the signatures.
+/// The header that contains the time and the signatures.
 pub const SIGNATURE_HEADER: &str = "stripe-signature";
 
-/// How far the time in the header may be from ours, in seconds, both ways.
+/// The maximum difference between the time in the header and ours, in seconds, in both directions.
 const TOLERANCE_SECONDS: u64 = 300;
 
-/// Stripe's header takes some 150 bytes, twice that while a secret is rolled.
+/// The maximum length of the header, in bytes. Stripe's takes about 150, twice that while a secret is rolled.
 const LONGEST_HEADER: usize = 1024;
 
-/// The least a secret has after its prefix; Stripe's have 32 characters.
+/// The minimum length of a secret after its prefix; Stripe's have 32 characters.
 const SHORTEST_SECRET: usize = 8;
 
 /// The signing secret of one endpoint, `whsec_…`.
 #[derive(Clone)]
 pub struct WebhookSecret(SecretString);
 
-/// A text that cannot be a signing secret. Accepting an empty one would let anybody sign.
+/// A text that cannot be a signing secret. If an empty one were accepted, anyone could sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a webhook signing secret: it starts with whsec_ and has at least {SHORTEST_SECRET} characters more"
@@ -34,10 +34,10 @@ pub struct WebhookSecret(SecretString);
 pub struct InvalidWebhookSecret;
 
 impl WebhookSecret {
-    /// Takes a secret as the dashboard shows it.
+    /// Wraps a secret as the dashboard shows it.
     ///
     /// # Errors
-    /// When it is empty, lacks its prefix, is too short or has other characters than those of base64 and underscores.
+    /// If it is empty, lacks its prefix, is too short, or has characters other than those of base64, hyphens and underscores.
     pub fn new(secret: SecretString) -> Result<Self, InvalidWebhookSecret> {
         let rest = secret.expose_secret().strip_prefix("whsec_").unwrap_or_default();
         let plain =
@@ -50,7 +50,7 @@ impl WebhookSecret {
     }
 
     fn signs(&self, signed: &[&[u8]], signature: &[u8]) -> bool {
-        // HMAC takes keys of every length.
+        // HMAC accepts keys of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) else {
             return false;
         };
@@ -67,33 +67,33 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
-/// Why a request is not believed to come from Stripe.
+/// Why a request is not accepted as one from Stripe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// No header, or an empty one.
+    /// The header is missing or empty.
     #[error("no signature header")]
     Missing,
-    /// Not `t=…,v1=…` with exactly one time and at least one signature, or longer than any that Stripe sends.
+    /// The header is not `t=…,v1=…` with one time and at least one signature, or is longer than any of Stripe's.
     #[error("malformed signature header")]
     Malformed,
     /// No signature of the current scheme was made with one of our secrets over these bytes.
     #[error("signature does not match")]
     Mismatch,
-    /// Rightly signed, but too long ago or in the future: a replay, or a clock that is off.
+    /// The signature is valid, but its time is too far in the past or the future: a replay, or a wrong clock.
     #[error("signature time is outside the tolerance")]
     OutsideTolerance,
 }
 
-/// A request that comes from Stripe.
+/// The proof that a request comes from Stripe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
     /// When Stripe signed it.
     pub signed_at: DateTime<Utc>,
-    /// Which of the secrets signed it, in the order given.
+    /// The index of the secret that signed it, in the order in which the secrets were given.
     pub secret: usize,
 }
 
-/// Checks signatures against every secret in use: the platform's endpoint, the Connect endpoint, and two of each while rolling.
+/// Checks signatures against every secret in use: those of the platform's and the Connect endpoint, two of each while they are rolled.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     first: WebhookSecret,
@@ -101,7 +101,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier of at least one secret.
+    /// Creates a verifier that has at least one secret.
     #[must_use]
     pub const fn new(first: WebhookSecret, others: Vec<WebhookSecret>) -> Self {
         Self { first, others }
@@ -109,10 +109,10 @@ impl Verifier {
 
     /// Checks the header's signature over the raw body.
     ///
-    /// The time is judged after the signature, so that nobody learns about our clock without a secret.
+    /// The time is checked after the signature, so that our clock is not revealed to a sender without a secret.
     ///
     /// # Errors
-    /// When the request is not proven to come from Stripe, now.
+    /// If the request is not proven to come from Stripe now.
     pub fn verify(
         &self,
         header: Option<&[u8]>,
@@ -158,16 +158,16 @@ impl<'a> Header<'a> {
         let mut signatures = Vec::new();
         for item in std::str::from_utf8(header).ok()?.split(',') {
             match item.split_once('=')? {
-                // Two times would leave open which one was signed.
+                // With two times it would be unclear which one was signed.
                 ("t", text) if time_text.replace(text).is_some() => return None,
                 ("v1", text) => {
                     let mut signature = [0; 32];
-                    // One that is none proves nothing, and another may.
+                    // An invalid signature proves nothing, but another one may be valid.
                     if hex::decode_to_slice(text, &mut signature).is_ok() {
                         signatures.push(signature);
                     }
                 }
-                // Other schemes, such as v0 of test events, prove nothing.
+                // Other schemes, such as the v0 of test events, prove nothing.
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! The bad webhooks of the security list, 105 to 121, each as a row; what the body says (122 to 128) is the inbox's matter.
+//! The invalid webhooks of the security list, 105 to 121, each as a row; bad bodies (122 to 128) belong to the inbox.
 
 use super::SignatureError::{Malformed, Mismatch, Missing, OutsideTolerance};
 use super::*;
@@ -21,7 +21,7 @@ fn sign(secret: &str, time: &str, body: &[u8]) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// A header of this time, rightly signed for this body.
+/// Returns a header with this time and a valid signature for this body.
 fn header_at(time: &str, body: &[u8]) -> String {
     format!("t={time},v1={}", sign(SECRET, time, body))
 }

@@ -1,4 +1,4 @@
-//! Connected accounts, and the pages on which their people complete them.
+//! Connected accounts, and the pages on which their owners complete them.
 
 use std::fmt;
 
@@ -11,34 +11,34 @@ use crate::money::Currency;
 /// A connected account.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Its id.
+    /// The account's id.
     pub id: AccountId,
-    /// Whether Stripe pays it out.
+    /// Whether Stripe makes payouts from it.
     pub payouts_enabled: bool,
-    /// Whether its person has told Stripe everything that onboarding asks.
+    /// Whether its owner has given Stripe everything that onboarding asks for.
     pub details_submitted: bool,
-    /// How often Stripe pays it out by itself, `settings.payouts.schedule.interval`: `manual` means never; any other word races
-    /// our payouts for the same money.
+    /// How often Stripe pays it out by itself, `settings.payouts.schedule.interval`: `manual` means never; with any other value Stripe's
+    /// payouts compete with ours for the same money.
     pub payout_interval: Option<String>,
-    /// Two letters, such as `US`.
+    /// The two-letter code of its country, such as `US`.
     pub country: Option<String>,
-    /// What its money is converted to when there is no bank account for its currency; none for a currency that we never use.
+    /// The currency to which money in a currency without a bank account is converted; `None` if we never use it.
     pub default_currency: Option<Currency>,
-    /// The currencies of its bank accounts and debit cards, in which it can be paid out; none when Stripe does not show all of them, which it
-    /// does for accounts that the platform controls (<https://docs.stripe.com/api/accounts/object#account_object-external_accounts>).
+    /// The currencies of its bank accounts and debit cards, in which it can be paid out. `None` if Stripe does not return all of them; it does for
+    /// accounts that the platform controls (<https://docs.stripe.com/api/accounts/object#account_object-external_accounts>).
     pub bank_currencies: Option<Vec<Currency>>,
-    /// Carries `user_id`: a withdrawal to an account of another person is refused.
+    /// Contains `user_id`: a withdrawal to an account of another person is refused.
     pub metadata: Metadata,
-    /// Why Stripe holds it back, if it does.
+    /// Why Stripe has disabled it, if it has.
     pub disabled_reason: Option<String>,
-    /// What Stripe wants to know now or already wanted to know, by field name.
+    /// The names of the fields that Stripe requires now or that are overdue.
     pub requirements_due: Vec<String>,
 }
 
-/// A page of Stripe's on which a person completes a connected account; it serves once and for minutes.
+/// A page of Stripe's on which a person completes a connected account; it works once and only for minutes.
 #[derive(Clone)]
 pub struct AccountLink {
-    /// Where the person goes. Whoever has it is logged in as that person: it is shown to nobody else and never logged.
+    /// The address of the page. It logs its holder in as that person, so it is shown to that person only and never logged.
     pub url: String,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,

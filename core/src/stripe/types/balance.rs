@@ -1,27 +1,27 @@
-//! What Stripe holds for us, and the movements that explain every change of it.
+//! The balances that Stripe holds for us, and the movements that explain every change of them.
 
 use chrono::{DateTime, Utc};
 
 use crate::ids::stripe::{BalanceTransactionId, ChargeId, PaymentIntentId};
 use crate::money::Money;
 
-/// A movement of a Stripe balance (<https://docs.stripe.com/reports/balance-transaction-types>). Amounts are signed as the owner of the
-/// balance sees them: what leaves it is negative. They are in the currency of the balance, which need not be that of the payment.
+/// A movement of a Stripe balance (<https://docs.stripe.com/reports/balance-transaction-types>). Amounts are signed from the view of the balance's
+/// owner: what leaves the balance is negative. They are in the currency of the balance, which need not be that of the payment.
 #[derive(Debug, Clone)]
 pub struct BalanceTransaction {
-    /// Its id.
+    /// The movement's id.
     pub id: BalanceTransactionId,
-    /// What moved, before the fee.
+    /// The amount that moved, before the fee.
     pub amount: Money,
-    /// What Stripe kept of it; negative when a fee came back.
+    /// The part of it that Stripe kept; negative if a fee was returned.
     pub fee: Money,
-    /// What the balance changed by: `amount` less `fee`.
+    /// The change of the balance: `amount` less `fee`.
     pub net: Money,
-    /// Stripe's `type`, such as `charge`, `refund` or `adjustment`, in its own word: new ones appear at any time.
+    /// Stripe's `type`, such as `charge`, `refund` or `adjustment`, unchanged: new types appear at any time.
     pub kind: String,
-    /// The object that explains it, of whatever kind; none for what Stripe does by itself.
+    /// The id of the object that explains it, of any kind; `None` for what Stripe does by itself.
     pub source: Option<String>,
-    /// When the money can be spent, or could be from.
+    /// When the money becomes available to spend, or became so.
     pub available_on: DateTime<Utc>,
     /// When it was created.
     pub created: DateTime<Utc>,
@@ -30,41 +30,41 @@ pub struct BalanceTransaction {
 /// A page of a list of movements.
 #[derive(Debug, Clone)]
 pub struct BalanceTransactionPage {
-    /// The movements, newest first. There is at least one if the list goes on.
+    /// The movements, newest first. There is at least one if the list continues.
     pub transactions: Vec<BalanceTransaction>,
-    /// Whether the list goes on in the direction asked for.
+    /// Whether the list continues in the requested direction.
     pub has_more: bool,
 }
 
-/// One try to move a payer's money.
+/// A charge: one try to move a payer's money.
 #[derive(Debug, Clone)]
 pub struct Charge {
-    /// Its id.
+    /// The charge's id.
     pub id: ChargeId,
-    /// The payment it was tried for.
+    /// The payment for which it was made.
     pub payment_intent: Option<PaymentIntentId>,
-    /// What was charged, in the currency of the payment.
+    /// The amount charged, in the currency of the payment.
     pub amount: Money,
-    /// What it did to the platform's balance, with Stripe's fee; none before the money has moved, and for ever when it failed.
+    /// The movement of the platform's balance, with Stripe's fee; `None` until the money has moved, and for ever if the charge failed.
     pub balance_transaction: Option<BalanceTransaction>,
     /// When it was created.
     pub created: DateTime<Utc>,
 }
 
-/// What an account holds at Stripe, an amount for each currency; negative when Stripe is owed.
+/// The money that an account holds at Stripe, one amount for each currency; negative if it is owed to Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balance {
-    /// What can be sent, paid out and refunded from now.
+    /// The money that can be sent, paid out and refunded now.
     pub available: Vec<Money>,
-    /// What becomes available later.
+    /// The money that becomes available later.
     pub pending: Vec<Money>,
-    /// What Stripe keeps back for connected accounts whose losses the platform bears
-    /// (`connect_reserved`, <https://docs.stripe.com/api/balance/balance_object>): the platform's own, and not to be used for now.
+    /// The money that Stripe holds back for connected accounts whose losses the platform bears
+    /// (`connect_reserved`, <https://docs.stripe.com/api/balance/balance_object>): it belongs to the platform, but cannot be used for now.
     pub reserved: Vec<Money>,
 }
 
 impl Balance {
-    /// All that is the account's own, whenever it may be used.
+    /// Returns all amounts that belong to the account, whenever they can be used.
     pub fn all(&self) -> impl Iterator<Item = &Money> {
         self.available.iter().chain(&self.pending).chain(&self.reserved)
     }

@@ -1,4 +1,4 @@
-//! What Stripe answers, reduced to what the wallet decides by.
+//! Stripe's answers, reduced to the fields on which the wallet bases its decisions.
 
 mod accounts;
 mod balance;
@@ -26,12 +26,12 @@ use crate::ids::stripe::{
 use crate::ids::{TransactionId, UserId, WalletId};
 use crate::money::{Currency, Money};
 
-/// An object that a call makes: what `stripe_calls` remembers of a success.
+/// An object that a creating call makes; `stripe_calls` records its id.
 pub trait StripeObject {
     /// The type of its id.
     type Id: Clone + fmt::Debug + FromStr + AsRef<str> + Send + Sync;
 
-    /// Its id at Stripe.
+    /// Returns the object's id at Stripe.
     fn id(&self) -> &Self::Id;
 }
 
@@ -56,8 +56,8 @@ stripe_object!(
     Account by AccountId
 );
 
-/// Whom or what an object says it belongs to. Read leniently: what is missing or malformed is none, never an error, and
-/// nothing here is trusted without our own row.
+/// The ids to which an object claims to belong. They are read leniently: a missing or malformed one is `None`, never an error.
+/// Nothing here is trusted without our own row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Metadata {
     /// `metadata.transaction_id`.
@@ -69,13 +69,13 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Takes the ids out of Stripe's map.
+    /// Reads the ids from Stripe's map.
     #[must_use]
     pub fn from_map(map: &HashMap<String, String>) -> Self {
         Self::from_lookup(|key| map.get(key).map(String::as_str))
     }
 
-    /// Takes the ids out of anything that finds a text by its key.
+    /// Reads the ids from any source that finds a text by its key.
     pub(super) fn from_lookup<'a>(find: impl Fn(&str) -> Option<&'a str>) -> Self {
         Self {
             transaction_id: find("transaction_id").and_then(|text| text.parse().ok()),
@@ -85,7 +85,7 @@ impl Metadata {
     }
 }
 
-/// What a payer's browser confirms a payment with; never logged, stored encrypted.
+/// The secret with which a payer's browser confirms a payment; never logged, stored encrypted.
 #[derive(Clone)]
 pub struct ClientSecret(SecretString);
 
@@ -96,7 +96,7 @@ impl ClientSecret {
         Self(SecretString::from(secret))
     }
 
-    /// The secret, for sealing it or for handing it to its owner.
+    /// Returns the secret, for sealing it or for handing it to its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -120,94 +120,94 @@ pub struct Decline {
     pub message: Option<String>,
 }
 
-/// A person at Stripe.
+/// A customer: a person at Stripe.
 #[derive(Debug, Clone)]
 pub struct Customer {
-    /// Its id.
+    /// The customer's id.
     pub id: CustomerId,
-    /// Carries `user_id`.
+    /// Contains `user_id`.
     pub metadata: Metadata,
 }
 
-/// A payment, from its creation to its end.
+/// A payment intent: one payment, from its creation to its end.
 #[derive(Debug, Clone)]
 pub struct PaymentIntent {
-    /// Its id.
+    /// The intent's id.
     pub id: PaymentIntentId,
-    /// How far it is.
+    /// The status of the payment.
     pub status: PaymentIntentStatus,
     /// Why it was cancelled, if it was.
     pub cancellation_reason: Option<CancellationReason>,
-    /// What was asked for.
+    /// The amount to pay.
     pub amount: Money,
-    /// What was paid; this is what a deposit credits.
+    /// The amount that was paid; a deposit credits this amount.
     pub amount_received: Money,
-    /// What the payer's client confirms with.
+    /// The secret with which the payer's client confirms it.
     pub client_secret: Option<ClientSecret>,
-    /// Who pays.
+    /// The customer who pays.
     pub customer: Option<CustomerId>,
     /// The newest charge made for it.
     pub latest_charge: Option<ChargeId>,
-    /// Why its last try failed.
+    /// Why the last try failed.
     pub last_payment_error: Option<Decline>,
-    /// What its payer has to do next; none when it is not the payer's turn.
+    /// What the payer must do next; `None` if nothing is required of the payer.
     pub next_action: Option<NextAction>,
-    /// Carries `transaction_id` and `wallet_id`.
+    /// Contains `transaction_id` and `wallet_id`.
     pub metadata: Metadata,
     /// When it was created.
     pub created: DateTime<Utc>,
 }
 
 impl PaymentIntent {
-    /// The currency it is in.
+    /// Returns the currency of the intent.
     #[must_use]
     pub const fn currency(&self) -> Currency {
         self.amount.currency()
     }
 }
 
-/// Money sent from the platform to a connected account.
+/// A transfer of money from the platform to a connected account.
 #[derive(Debug, Clone)]
 pub struct Transfer {
-    /// Its id.
+    /// The transfer's id.
     pub id: StripeTransferId,
-    /// What was sent.
+    /// The amount sent.
     pub amount: Money,
-    /// What was taken back.
+    /// The amount that was reversed.
     pub amount_reversed: Money,
-    /// The account it went to.
+    /// The account that receives it.
     pub destination: Option<AccountId>,
-    /// Carries `transaction_id` and `wallet_id`.
+    /// Contains `transaction_id` and `wallet_id`.
     pub metadata: Metadata,
     /// When it was created.
     pub created: DateTime<Utc>,
 }
 
-/// Money taken back from a connected account.
+/// A reversal: money of a transfer that is taken back from a connected account.
 #[derive(Debug, Clone)]
 pub struct Reversal {
-    /// Its id.
+    /// The reversal's id.
     pub id: ReversalId,
-    /// The transfer it takes back.
+    /// The transfer that it reverses.
     pub transfer: StripeTransferId,
-    /// How far it is; only one that has succeeded has brought money.
+    /// The status of the reversal; only one that has succeeded has returned money.
     pub status: ReversalStatus,
-    /// How much.
+    /// The amount taken back.
     pub amount: Money,
-    /// Carries `transaction_id` and `wallet_id`.
+    /// Contains `transaction_id` and `wallet_id`.
     pub metadata: Metadata,
     /// When it was created.
     pub created: DateTime<Utc>,
 }
 
-/// Money sent from a connected account to its bank.
+/// A payout of money from a connected account to its bank.
 #[derive(Debug, Clone)]
 pub struct Payout {
-    /// Its id, known only together with its account.
+    /// The payout's id, which Stripe knows only together with its account.
     pub id: PayoutId,
-    /// How far it is.
+    /// The status of the payout.
     pub status: PayoutStatus,
-    /// How much.
+    /// The amount paid out.
     pub amount: Money,
     /// Whether Stripe made it by the account's own schedule.
     pub automatic: bool,
@@ -215,20 +215,20 @@ pub struct Payout {
     pub failure_code: Option<String>,
     /// Why it failed, as a sentence.
     pub failure_message: Option<String>,
-    /// The movement that brought the money back to the connected balance.
+    /// The movement that returned the money to the connected account's balance.
     pub failure_balance_transaction: Option<BalanceTransactionId>,
-    /// When it should arrive, or arrived.
+    /// When it arrives or arrived at the bank.
     pub arrival_date: Option<DateTime<Utc>>,
-    /// Where it goes.
+    /// The bank account or debit card that receives it.
     pub destination: Option<ExternalAccountId>,
-    /// Carries `transaction_id` and `wallet_id`; none on payouts that Stripe made by its own schedule.
+    /// Contains `transaction_id` and `wallet_id`; no ids on payouts that Stripe made by its own schedule.
     pub metadata: Metadata,
     /// When it was created.
     pub created: DateTime<Utc>,
 }
 
 impl Payout {
-    /// Whether it pays so much to this bank because somebody asked for it. Which bank it is when none was named, the account's person decides.
+    /// Returns whether it is a requested payout of this amount to this bank. If no bank was named, the account's owner chooses it.
     #[must_use]
     pub fn is_what_was_asked_for(&self, amount: Money, bank: Option<&ExternalAccountId>) -> bool {
         self.amount == amount
@@ -237,12 +237,12 @@ impl Payout {
     }
 }
 
-/// An event fetched from Stripe, as good as one received.
+/// An event fetched from Stripe; it is as valid as one received by webhook.
 #[derive(Clone)]
 pub struct StripeEvent {
-    /// What we read of it.
+    /// The fields that we read from it.
     pub envelope: Envelope,
-    /// All of it as JSON, for the inbox; not byte for byte what a webhook would have carried.
+    /// The whole event as JSON, for the inbox; not byte for byte what a webhook would have contained.
     pub body: Vec<u8>,
 }
 
@@ -259,7 +259,7 @@ impl fmt::Debug for StripeEvent {
 pub struct EventPage {
     /// The events, newest first.
     pub events: Vec<StripeEvent>,
-    /// Whether the list goes on in the direction of the cursor.
+    /// Whether the list continues in the direction of the cursor.
     pub has_more: bool,
 }
 

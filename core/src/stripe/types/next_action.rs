@@ -1,42 +1,42 @@
-//! What a payer has to do before a payment goes on, and until when Stripe waits for it
+//! What a payer has to do before a payment continues, and until when Stripe waits for it
 //! (<https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action>).
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A payer who sits in front of it (a redirect, an app, a code to scan) has done it within a day, or not at all.
+/// A payer who is present (at a redirect, in an app, in front of a code to scan) acts within a day, or not at all.
 const IN_PERSON: TimeDelta = TimeDelta::hours(24);
 
-/// Micro-deposits are to be confirmed within ten days of their arrival
-/// (<https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment>); a day is added for the end of the last one.
+/// Micro-deposits must be confirmed within ten days of their arrival
+/// (<https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment>); a day is added until the end of the last day.
 const CONFIRMED_WITHIN: TimeDelta = TimeDelta::days(11);
 
-/// What was paid on the last day of a voucher is told on the next business day (<https://docs.stripe.com/payments/vouchers>).
-const TOLD_WITHIN: TimeDelta = TimeDelta::days(5);
+/// A payment on a voucher's last day is reported on the next business day (<https://docs.stripe.com/payments/vouchers>).
+const REPORTED_WITHIN: TimeDelta = TimeDelta::days(5);
 
-/// What names no end, such as a bank transfer, is waited for as long as for anything else.
+/// An action without a known end, such as a bank transfer, is given the longest time that any action may take.
 const LONGEST: TimeDelta = TimeDelta::days(35);
 
-/// What the payer has to do.
+/// The action that the payer has to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextAction {
-    /// Something that is done at once: authenticating, scanning a code, confirming in an app.
+    /// An action that is done at once: authenticating, scanning a code, confirming in an app.
     InPerson,
-    /// Looking up two small amounts on a statement, once they have arrived.
+    /// Finding two small amounts on a bank statement once they have arrived, and confirming them.
     MicroDeposits {
-        /// When they arrive.
+        /// When the amounts arrive.
         arrive: DateTime<Utc>,
     },
     /// Paying a voucher in a shop or at a bank.
     Voucher {
-        /// Until when; none when Stripe does not say.
+        /// When the voucher expires; `None` if Stripe does not say.
         expires: Option<DateTime<Utc>>,
     },
-    /// Something that takes its time, or that this version does not know.
+    /// An action that takes its time, or that this version does not know.
     Other,
 }
 
 impl NextAction {
-    /// When nobody will do it any more, for a payment that was begun then.
+    /// Returns when the payer is no longer expected to act on a payment that began at `begun`.
     #[must_use]
     pub fn ends(self, begun: DateTime<Utc>) -> DateTime<Utc> {
         match self {
@@ -44,7 +44,7 @@ impl NextAction {
             Self::MicroDeposits { arrive } => arrive + CONFIRMED_WITHIN,
             Self::Voucher {
                 expires: Some(expires),
-            } => expires + TOLD_WITHIN,
+            } => expires + REPORTED_WITHIN,
             Self::Voucher { expires: None } | Self::Other => begun + LONGEST,
         }
     }

@@ -1,4 +1,4 @@
-//! Money that goes back to payers: because we send it, or because their banks take it.
+//! Money returned to payers: because we send it, or because their banks take it.
 
 use chrono::{DateTime, Utc};
 
@@ -8,49 +8,49 @@ use crate::ids::stripe::{BalanceTransactionId, ChargeId, DisputeId, PaymentInten
 use crate::money::Money;
 use crate::stripe::status::{DisputeStatus, RefundStatus};
 
-/// Money of a payment sent back to its payer.
+/// A refund: money of a payment that is sent back to its payer.
 #[derive(Debug, Clone)]
 pub struct Refund {
-    /// Its id.
+    /// The refund's id.
     pub id: RefundId,
-    /// How far it is.
+    /// The status of the refund.
     pub status: RefundStatus,
-    /// How much, in the currency of the payment.
+    /// The amount refunded, in the currency of the payment.
     pub amount: Money,
-    /// The payment it gives back.
+    /// The payment that it refunds.
     pub payment_intent: Option<PaymentIntentId>,
-    /// The charge it gives back.
+    /// The charge that it refunds.
     pub charge: Option<ChargeId>,
-    /// The movement that took the money from the platform's balance; none while it waits for funds.
+    /// The movement that took the money from the platform's balance; `None` while the refund waits for funds.
     pub balance_transaction: Option<BalanceTransactionId>,
-    /// The movement that brought the money back after it failed.
+    /// The movement that returned the money after the refund failed.
     pub failure_balance_transaction: Option<BalanceTransactionId>,
     /// Why it failed, such as `lost_or_stolen_card`.
     pub failure_reason: Option<String>,
     /// Why it is pending: `processing`, `insufficient_funds` or `charge_pending`.
     pub pending_reason: Option<String>,
-    /// Carries `transaction_id` and `wallet_id`; none on refunds made in the dashboard.
+    /// Contains `transaction_id` and `wallet_id`; no ids on refunds made in the dashboard.
     pub metadata: Metadata,
     /// When it was created.
     pub created: DateTime<Utc>,
 }
 
-/// A payer's bank taking a payment back.
+/// A dispute: a payer's bank takes a payment back.
 #[derive(Debug, Clone)]
 pub struct Dispute {
-    /// Its id.
+    /// The dispute's id.
     pub id: DisputeId,
-    /// How far it is; it says nothing of the money.
+    /// The status of the dispute; it shows nothing about the money.
     pub status: DisputeStatus,
-    /// How much the bank questions, which may be less or even more than was paid.
+    /// The amount that the bank disputes, which may be less or even more than was paid.
     pub amount: Money,
-    /// The payment in question.
+    /// The disputed payment.
     pub payment_intent: Option<PaymentIntentId>,
-    /// The charge in question.
+    /// The disputed charge.
     pub charge: ChargeId,
     /// The bank's reason, such as `fraudulent`.
     pub reason: String,
-    /// Every movement of money so far: taken, given back, and Stripe's fee. None for an inquiry.
+    /// Every movement of money so far: taken, returned, and Stripe's fee. Empty for an inquiry.
     pub balance_transactions: Vec<BalanceTransaction>,
     /// When it was created.
     pub created: DateTime<Utc>,

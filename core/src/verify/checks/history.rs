@@ -2,7 +2,7 @@
 
 use super::{Check, Quick};
 
-/// Each record of a change, one row for each transaction in it: in the order of the trail.
+/// The query for the recorded changes: one row for each transaction in each record, numbered in the order of the trail.
 macro_rules! steps {
     ($trail:literal) => {
         concat!(
@@ -18,7 +18,7 @@ macro_rules! steps {
     };
 }
 
-/// Where it is said once how a record must look beside the record before it.
+/// The expression, used by both statements, for what is wrong with a record given the record before it.
 macro_rules! broken {
     () => {
         "CASE WHEN from_stage IS NULL AND flow IS NULL THEN 'has a record that does not say what happened'

@@ -1,8 +1,8 @@
-//! What leads from one row to another: the foreign keys that no constraint declares, Stripe's objects, sealed values.
+//! Links from one row to another: the foreign keys that no constraint declares, Stripe's objects, sealed values.
 
 use super::{Check, Quick};
 
-/// Every column that holds a sealed value: where it stands, and the value.
+/// The query for every sealed value: its column and row, and the value.
 macro_rules! sealed {
     () => {
         "SELECT 'wallets.encrypted_bank_details of ' || id AS place, encrypted_bank_details AS value
@@ -83,7 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I14 nonces",
         means: "no key has sealed two values with one nonce",
         money: false,
-        // 12 bytes of nonce are 16 letters.
+        // A nonce of 12 bytes is 16 characters of base64.
         complete: concat!(
             "SELECT min(place) || ' and ' || max(place) FROM (", sealed!(), ") AS s
               GROUP BY split_part(value, '.', 2), left(split_part(value, '.', 3), 16) HAVING count(*) > 1"

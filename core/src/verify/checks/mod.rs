@@ -1,9 +1,9 @@
-//! The checks: each is one statement that lists what violates it as text.
+//! The checks: each is one statement that lists, as text, what violates it.
 //!
 //! The statements are templates. `{transactions}`, `{entries}`, `{wallets}` and `{wallet_entries}` stand for the whole tables in the
-//! complete set and for what changed lately in the quick one; `{edges}`, `{stages}` and `{currencies}` for the tables of the code.
-//! `{written: SUM: CURRENCY}` is a sum as it is written in its currency, with the currency.
-//! The numbers in their names are those of the list of invariants in `docs/operations.md`.
+//! complete set and for what changed lately in the quick one; `{edges}`, `{stages}` and `{currencies}` for tables that are generated from the
+//! code. `{written: SUM: CURRENCY}` stands for a sum formatted for its currency, with the currency.
+//! The numbers in the names of the checks are those of the list of invariants in `docs/operations.md`.
 
 mod history;
 mod links;
@@ -19,28 +19,28 @@ use crate::transactions::{Flow, Stage};
 /// One invariant.
 #[derive(Debug)]
 pub struct Check {
-    /// Its number and a few words: the subject of its alarm.
+    /// Its number and a short name: the subject of its alarm.
     pub name: &'static str,
-    /// What holds when it holds.
+    /// The rule that must hold, in words.
     pub means: &'static str,
-    /// Whether a violation puts money at risk: then no money goes out any more.
+    /// Whether a violation puts money at risk: then money no longer goes out.
     pub money: bool,
     pub(super) complete: &'static str,
     pub(super) quick: Quick,
 }
 
-/// How a check is made every minute.
+/// How a check is made in the quick set.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Quick {
     /// By the same statement over what changed lately.
     Same,
     /// By a statement of its own.
     Other(&'static str),
-    /// Not: only all rows together can tell.
+    /// Not at all: only all rows together can show a violation.
     Never,
 }
 
-/// Every check, in the order in which they run.
+/// Returns every check, in the order in which they run.
 pub fn all() -> impl Iterator<Item = &'static Check> {
     [money::CHECKS, history::CHECKS, links::CHECKS, waiting::CHECKS]
         .into_iter()
@@ -48,7 +48,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
 }
 
 impl Check {
-    /// The statement for everything.
+    /// Returns the statement over every row.
     pub(super) fn complete_sql(&self) -> String {
         let whole = self
             .complete
@@ -59,7 +59,7 @@ impl Check {
         with_constants(&whole)
     }
 
-    /// The statement for what changed lately: `$1` transactions, between `$3` and `$4`, `$2` wallets, `$5` the audit record before.
+    /// Returns the statement over what changed lately: `$1` transactions, between `$3` and `$4`; `$2` wallets; `$5` the audit record before.
     pub(super) fn quick_sql(&self) -> Option<String> {
         let text = match self.quick {
             Quick::Same => self.complete,
@@ -78,7 +78,7 @@ impl Check {
     }
 }
 
-/// Puts the tables of the code in.
+/// Inserts the tables that are generated from the code.
 fn with_constants(text: &str) -> String {
     with_sums(text)
         .replace("{edges}", &edge_rows())
@@ -86,7 +86,7 @@ fn with_constants(text: &str) -> String {
         .replace("{currencies}", &currency_rows())
 }
 
-/// Puts in for each `{written: SUM: CURRENCY}` what writes it with the decimals of its currency, and with more only if it has more.
+/// Replaces each `{written: SUM: CURRENCY}` by an expression that formats the sum with its currency's decimals, and with more only if it has more.
 fn with_sums(text: &str) -> String {
     let without: Vec<String> = Currency::all()
         .iter()

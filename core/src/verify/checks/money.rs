@@ -1,4 +1,4 @@
-//! Entries, balances, holds, amounts: whether the money is where the books say.
+//! Entries, balances, holds, amounts: whether the money is where the ledger says.
 
 use super::{Check, Quick};
 
@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I5 entries",
         means: "no entry without its transaction, and none in another currency than its wallet",
         money: true,
-        // Suspense may be in another currency than the transaction: that of what came instead.
+        // An entry of suspense may be in another currency than the transaction: that in which the money came.
         complete: "SELECT e.transaction_id || ' ' || e.account || ' ' || {written: e.amount: e.currency} FROM {entries} e
                      LEFT JOIN {transactions} t ON t.id = e.transaction_id LEFT JOIN wallets w ON w.id = e.wallet_id
                     WHERE t.id IS NULL OR w.currency <> e.currency OR (e.wallet_id IS NOT NULL AND w.id IS NULL)",
@@ -34,12 +34,12 @@ pub(super) const CHECKS: &[Check] = &[
         money: true,
         complete: "SELECT w.id || ' has ' || {written: w.balance: w.currency} || ' + ' || {written: w.frozen_balance: w.currency}
                           || ', entries say ' || {written: coalesce(s.available, 0): w.currency} || ' + '
-                          || {written: coalesce(s.frozen, 0): w.currency}
+                          || {written: coalesce(s.held, 0): w.currency}
                      FROM {wallets} w LEFT JOIN (
                           SELECT wallet_id, coalesce(sum(amount) FILTER (WHERE account = 'wallet:available'), 0) AS available,
-                                 coalesce(sum(amount) FILTER (WHERE account = 'wallet:frozen'), 0) AS frozen
+                                 coalesce(sum(amount) FILTER (WHERE account = 'wallet:frozen'), 0) AS held
                             FROM {wallet_entries} e WHERE wallet_id IS NOT NULL GROUP BY wallet_id) s ON s.wallet_id = w.id
-                    WHERE w.balance <> coalesce(s.available, 0) OR w.frozen_balance <> coalesce(s.frozen, 0)",
+                    WHERE w.balance <> coalesce(s.available, 0) OR w.frozen_balance <> coalesce(s.held, 0)",
         quick: Quick::Same,
     },
     Check {
@@ -53,9 +53,9 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "I16 holds",
-        means: "what is frozen of a wallet is what its open transactions hold",
+        means: "what is held of a wallet is what its open transactions hold",
         money: true,
-        // Open ones are few: found by their index, also every minute.
+        // Open transactions are few and found by their index, so this is cheap every minute.
         complete: "SELECT w.id || ' has frozen ' || {written: w.frozen_balance: w.currency} || ', held '
                           || {written: coalesce(h.held, 0): w.currency}
                      FROM {wallets} w LEFT JOIN (
@@ -72,8 +72,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I16 postings",
         means: "each transaction has moved exactly what its stage says",
         money: true,
-        // What was caught for a debt left the wallet for the receivables. Of disputes those that have ended are looked at, and for which
-        // Stripe moved something: while one is open, what it has moved so far is part of no stage.
+        // What was collected for a debt left the wallet for the receivables. Of disputes, only those that have ended and for which Stripe moved
+        // something are checked: while one is open, no stage says what it has moved so far.
         complete: "SELECT t.id || ' ' || t.f || ' ' || t.stage || ' moved ' || {written: coalesce(s.net, 0): t.currency}
                      FROM (SELECT id, currency, stage, status, amount, claimed_amount, fee, coalesce(flow, transaction_type::text) AS f
                              FROM {transactions} t) t
@@ -152,7 +152,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "I25 history",
         means: "the history that an owner sees adds up to the wallet's balance",
         money: true,
-        // What is owed was taken by the history already and is not paid yet; a payment of it, from whatever wallet, pays the one that owes. Of what is open, only what is owed counts so far.
+        // The history subtracts debts at once; a debt payment, from any wallet, pays the wallet that owes. Of open transactions, only debts count.
         complete: "WITH moved AS (
                        SELECT wallet_id, CASE coalesce(flow, transaction_type::text)
                                    WHEN 'deposit' THEN amount WHEN 'refund_return' THEN amount WHEN 'payout_return' THEN amount

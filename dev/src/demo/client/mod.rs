@@ -1,4 +1,4 @@
-//! What the people of the story use: the public API, and the simulator as the payer's browser and the bank.
+//! The clients of the people in the story: of the public API, and of the simulator as the payer's browser and the bank.
 
 mod payments;
 
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 
 pub(super) use self::payments::Payments;
 
-/// The longest wait for a transaction to come to its end.
+/// The longest wait for a transaction to finish.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long until a look is taken again.
+/// The interval between two reads while waiting.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What is asked of a transaction, again and again.
+/// The query by which a transaction is polled.
 const TRANSACTION: &str = "query ($id: String!) { transaction(id: $id) {
     id status amount fee currency relatedTransactionId failureReason clientSecret stripePaymentIntentId stripeTransferId timeline { kind message } } }";
 
-/// The newest transactions of a wallet that give money back or take it back.
+/// The newest transactions of a wallet that refund or reverse earlier ones.
 const FOLLOW_UPS: &str = "query ($id: String!) { wallet(id: $id) {
     transactions(type: REFUND, first: 10) { nodes { id relatedTransactionId } } } }";
 
-/// One person with a token.
+/// The API as one person with a token uses it.
 pub(super) struct Api {
     url: String,
     token: String,
@@ -39,7 +39,7 @@ impl Api {
         })
     }
 
-    /// Sends a document; an answer with errors is an answer.
+    /// Sends a document and returns the response, also when it contains errors.
     pub(super) async fn send(&self, document: &str, variables: Value) -> Result<Value> {
         let body = json!({ "query": document, "variables": variables });
         let request = self.http.post(&self.url).bearer_auth(&self.token).json(&body);
@@ -47,7 +47,7 @@ impl Api {
         answer.json().await.context("the API's answer is no JSON")
     }
 
-    /// Sends a document and returns the field of its data, or names the error.
+    /// Sends a document and returns the field of its data, or fails with the error.
     pub(super) async fn ask(&self, field: &str, document: &str, variables: Value) -> Result<Value> {
         let answer = self.send(document, variables).await?;
         if let Some(errors) = answer.get("errors") {
@@ -67,8 +67,8 @@ impl Api {
             .with_context(|| format!("should have been refused: {answer}"))
     }
 
-    /// Waits for the transaction that Stripe's word makes for an earlier one of this wallet: a dispute, a refund, money that comes
-    /// back.
+    /// Waits for the transaction of this wallet that an event from Stripe creates for an earlier one: a dispute, a refund, returned
+    /// money.
     pub(super) async fn follow_up(&self, wallet: &str, of: &str) -> Result<String> {
         let began = Instant::now();
         loop {
@@ -88,7 +88,7 @@ impl Api {
         }
     }
 
-    /// Waits until the transaction is as `done` says.
+    /// Waits until `done` returns true for the transaction.
     pub(super) async fn wait(&self, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Result<Value> {
         let began = Instant::now();
         loop {
@@ -103,7 +103,7 @@ impl Api {
         }
     }
 
-    /// Waits for a final state and checks that it is this one.
+    /// Waits for a final status and checks that it is the expected one.
     pub(super) async fn end(&self, id: &str, expected: &str) -> Result<Value> {
         let is_final = |now: &Value| matches!(text(now, "status"), "COMPLETED" | "FAILED" | "CANCELLED");
         let ended = self.wait(id, "the end of the transaction", is_final).await?;
@@ -117,7 +117,7 @@ impl Api {
 fn http() -> Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
         .no_proxy()
-        // Where a page leads back to is looked at, not visited.
+        // The address that a page redirects to is checked, not visited.
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(10))
         .build()?)
@@ -133,7 +133,7 @@ async fn checked(answer: reqwest::Response) -> Result<Value> {
     }
 }
 
-/// A text field of an object, empty when it is absent.
+/// Returns a text field of an object, empty when it is absent.
 pub(super) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object.get(field).and_then(Value::as_str).unwrap_or_default()
 }

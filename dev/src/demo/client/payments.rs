@@ -1,4 +1,4 @@
-//! The simulator as payers, payees, their banks and Stripe's dashboard use it.
+//! The client of the simulator for payers, payees, their banks and Stripe's dashboard.
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::RequestBuilder;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{checked, http, text};
 
-/// The simulator as seen by payers, payees and banks.
+/// The simulator as payers, payees and banks use it.
 pub(in crate::demo) struct Payments {
     base: String,
     http: reqwest::Client,
@@ -20,14 +20,14 @@ impl Payments {
         })
     }
 
-    /// What the payer's browser does with Stripe.js: confirms with the client secret and a test card.
+    /// Pays as the payer's browser does with Stripe.js: confirms with the client secret and a test card.
     pub(in crate::demo) async fn pay(&self, intent: &str, client_secret: &str) -> Result<()> {
         checked(self.confirmation(intent, client_secret).send().await?)
             .await
             .map(drop)
     }
 
-    /// The same, when Stripe must refuse it; gives Stripe's code.
+    /// Tries to pay when Stripe must refuse it; returns Stripe's error code.
     pub(in crate::demo) async fn cannot_pay(&self, intent: &str, client_secret: &str) -> Result<String> {
         let answer = self.confirmation(intent, client_secret).send().await?;
         let (status, body) = (answer.status(), answer.json::<Value>().await?);
@@ -42,7 +42,7 @@ impl Payments {
         let form = [
             ("client_secret", client_secret),
             ("payment_method", "pm_card_visa"),
-            // Some methods that the intent accepts would send the payer away and back; a card does not.
+            // Some methods that the intent accepts would redirect the payer; a card does not.
             ("return_url", "https://example.com/back"),
         ];
         let url = format!("{}/v1/payment_intents/{intent}/confirm", self.base);
@@ -52,14 +52,14 @@ impl Payments {
             .form(&form)
     }
 
-    /// What Stripe says of a payment intent.
+    /// Returns a payment intent as Stripe has it.
     pub(in crate::demo) async fn intent(&self, intent: &str) -> Result<Value> {
         let url = format!("{}/v1/payment_intents/{intent}", self.base);
         let request = self.http.get(url).bearer_auth("sk_test_demonstration");
         checked(request.send().await?).await
     }
 
-    /// Opens a page of Stripe's as a browser would, does what it asks for, and gives the address that it leads back to.
+    /// Opens one of Stripe's pages as a browser would, completes what it asks for, and returns the address that it redirects to.
     pub(in crate::demo) async fn complete_page(&self, url: &str) -> Result<String> {
         let answer = self.http.get(url).send().await?;
         let back = answer.headers().get("location").and_then(|to| to.to_str().ok());
@@ -67,20 +67,20 @@ impl Payments {
             .with_context(|| format!("the page answered {} and leads nowhere", answer.status()))
     }
 
-    /// Accounts that are made from now on lack everything until their people complete them, as at Stripe.
+    /// Makes new accounts lack all requirements until their people complete them, as at Stripe.
     pub(in crate::demo) async fn accounts_begin_empty(&self) -> Result<()> {
         self.control("settings", json!({ "accounts_ready": false }))
             .await
             .map(drop)
     }
 
-    /// The payee gives Stripe a bank account that works.
+    /// Adds a working bank account to the payee's account at Stripe.
     pub(in crate::demo) async fn mend_bank(&self, account: &str) -> Result<()> {
         let body = json!({ "external_account": true });
         self.control(&format!("accounts/{account}"), body).await.map(drop)
     }
 
-    /// Whether payouts move by themselves or wait for the bank of the story.
+    /// Makes payouts wait for the bank of the story, or progress by themselves.
     pub(in crate::demo) async fn payouts_wait(&self, wait: bool) -> Result<()> {
         let mode = if wait { "manual" } else { "auto" };
         self.control("settings", json!({ "payout_mode": mode }))
@@ -88,7 +88,7 @@ impl Payments {
             .map(drop)
     }
 
-    /// The bank sends the account's latest payout back, under way or paid.
+    /// Makes the bank return the account's latest payout, pending or paid.
     pub(in crate::demo) async fn send_back(&self, account: &str) -> Result<()> {
         let request = self
             .http
@@ -103,20 +103,20 @@ impl Payments {
             .map(drop)
     }
 
-    /// The payer's bank disputes a payment; gives the dispute.
+    /// Makes the payer's bank dispute a payment; returns the dispute's id.
     pub(in crate::demo) async fn dispute(&self, intent: &str) -> Result<String> {
         let body = json!({ "payment_intent": intent, "reason": "fraudulent" });
         let dispute = self.control("disputes", body).await?;
         Ok(text(&dispute, "id").to_owned())
     }
 
-    /// The bank decides: `won` by us or `lost`.
+    /// Makes the bank decide a dispute: `won` by us or `lost`.
     pub(in crate::demo) async fn decide(&self, dispute: &str, status: &str) -> Result<()> {
         let path = format!("disputes/{dispute}");
         self.control(&path, json!({ "status": status })).await.map(drop)
     }
 
-    /// Somebody of the platform refunds a payment in Stripe's dashboard, past the wallet. In minor units.
+    /// Refunds a payment in Stripe's dashboard, outside the wallet, as the platform's staff may do. In minor units.
     pub(in crate::demo) async fn refund_in_dashboard(&self, intent: &str, amount: i64) -> Result<()> {
         let body = json!({ "payment_intent": intent, "amount": amount });
         self.control("refunds", body).await.map(drop)

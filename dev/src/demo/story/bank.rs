@@ -1,4 +1,4 @@
-//! What becomes of payouts that the bank does not want.
+//! Payouts that the bank returns.
 
 use anyhow::Result;
 use serde_json::{Value, json};

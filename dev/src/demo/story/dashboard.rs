@@ -1,4 +1,4 @@
-//! Money that somebody of the platform moves at Stripe itself, past the wallet.
+//! Money that the platform's staff moves at Stripe itself, outside the wallet.
 
 use anyhow::Result;
 

@@ -73,7 +73,7 @@ impl Story {
         self.balances(("5.00", "0.00"), ("79.80", "0.00")).await
     }
 
-    /// Asks for a deposit, twice with the same key, and waits for what the payer's browser needs.
+    /// Requests a deposit twice with the same key, and waits for what the payer's browser needs.
     async fn begin_deposit(&self, input: Value) -> Result<Waiting> {
         let variables = json!({ "walletId": self.ada.wallet, "input": input });
         let deposit = self.ada.api.ask("deposit", DEPOSIT, variables.clone()).await?;
@@ -95,7 +95,7 @@ impl Story {
         })
     }
 
-    /// Ada deposits with a card that she has saved: the worker confirms it at once. Gives the transaction and its intent.
+    /// Deposits with a card that Ada has saved, which the worker confirms at once. Returns the transaction's id and its intent.
     pub(super) async fn deposit_by_saved_card(&self, amount: &str) -> Result<(String, String)> {
         let input = json!({ "amount": amount, "stripePaymentMethodId": "pm_card_visa" });
         let id = self.ada.order("deposit", DEPOSIT, input).await?;

@@ -1,4 +1,4 @@
-//! The payer's bank wants a deposit back: what is held, what is owed, and how a debt is caught.
+//! The payer's bank disputes deposits: what is held, what is owed, and how a debt is collected.
 
 use anyhow::{Result, bail};
 
@@ -26,7 +26,7 @@ impl Story {
         self.balances(("55.00", "0.00"), ("79.80", "0.00")).await
     }
 
-    /// Gives our transaction of the dispute.
+    /// Returns the id of our transaction of the dispute.
     pub(super) async fn dispute_lost(&self) -> Result<String> {
         self.steps
             .next("Ada deposits 40.00 and sends Ben 70.00, so that little is left");
@@ -48,7 +48,7 @@ impl Story {
         Ok(ours)
     }
 
-    /// Gives the intent of the deposit that paid the debt, with its transaction.
+    /// Returns the id of the deposit that paid the debt, and its intent.
     pub(super) async fn debt_caught(&self, dispute: &str) -> Result<(String, String)> {
         self.steps
             .next("Ada deposits 20.00: her debt of 15.00 is paid first, by a transaction of its own, and 5.00 are hers");
@@ -63,7 +63,7 @@ impl Story {
         Ok((deposit, intent))
     }
 
-    /// The bank disputes a deposit of Ada's; gives Stripe's dispute and our transaction once it has taken effect.
+    /// Disputes a deposit of Ada's; returns the ids of Stripe's dispute and of our transaction, once the money is held.
     async fn disputed(&self, deposit: &str, intent: &str) -> Result<(String, String)> {
         let dispute = self.payments.dispute(intent).await?;
         let ours = self.ada.api.follow_up(&self.ada.wallet, deposit).await?;

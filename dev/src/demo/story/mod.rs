@@ -1,6 +1,6 @@
-//! The story: Ada pays money in and sends Ben his rent; Ben pays it out; some of it comes back, in every way that money comes back.
+//! The story: Ada deposits money and sends Ben his rent; Ben withdraws it; some of it comes back, in every way that money can.
 //!
-//! A file per chapter. After every step both balances, what can be spent and what is held, are checked to the cent.
+//! One file per chapter. After every step the spendable and the held balance of both are checked to the cent.
 
 mod bank;
 mod dashboard;
@@ -20,21 +20,21 @@ use words::{Steps, note, told};
 const CREATE: &str = "mutation CreateWallet($input: CreateWalletInput!) { createWallet(input: $input) { id userId balance isActive createdAt } }";
 const WALLET: &str = "query ($id: String!) { wallet(id: $id) { balance frozenBalance currency } }";
 
-/// Who plays.
+/// The clients that the story needs.
 pub(super) struct Cast {
     pub(super) ada: Api,
     pub(super) ben: Api,
     pub(super) payments: Payments,
 }
 
-/// One of the two, with a wallet.
+/// Ada or Ben, with a wallet.
 struct Person {
     name: &'static str,
     api: Api,
     wallet: String,
 }
 
-/// The story as it is played.
+/// The state of the story.
 struct Story {
     ada: Person,
     ben: Person,
@@ -42,7 +42,7 @@ struct Story {
     steps: Steps,
 }
 
-/// What a wallet must have: spendable and held.
+/// The expected balances of a wallet: spendable and held.
 type Purse = (&'static str, &'static str);
 
 /// Plays the whole story.
@@ -76,7 +76,7 @@ pub(super) async fn play(cast: Cast) -> Result<()> {
     let last = story
         .debt_caught(&dispute)
         .await
-        .context("the debt that is caught")?;
+        .context("the debt that is collected")?;
     story
         .refund_in_dashboard(&last)
         .await
@@ -105,7 +105,7 @@ impl Story {
         Ok(story)
     }
 
-    /// Shows and checks what both can spend and what is held.
+    /// Prints and checks what both can spend and what is held.
     async fn balances(&self, ada: Purse, ben: Purse) -> Result<()> {
         self.ada.holds(ada).await?;
         self.ben.holds(ben).await
@@ -133,7 +133,7 @@ impl Person {
         Ok(())
     }
 
-    /// Sends a mutation about the person's own wallet and tells what was answered; gives the transaction's id.
+    /// Sends a mutation about the person's own wallet and prints the response; returns the transaction's id.
     async fn order(&self, field: &str, document: &str, input: Value) -> Result<String> {
         let variables = json!({ "walletId": self.wallet, "input": input });
         let accepted = self.api.ask(field, document, variables).await?;
@@ -142,7 +142,7 @@ impl Person {
     }
 }
 
-/// Fails when a field of a transaction is not as it must be.
+/// Fails when a field of a transaction has another value than expected.
 fn expect(transaction: &Value, field: &str, expected: &str) -> Result<()> {
     if text(transaction, field) != expected {
         bail!("{field} should be {expected}: {transaction}");

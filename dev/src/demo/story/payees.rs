@@ -1,4 +1,4 @@
-//! How a person opens payouts to a bank.
+//! How a person enables payouts to a bank.
 
 use std::time::Instant;
 
@@ -13,11 +13,11 @@ use super::{Story, text};
 
 const ONBOARD: &str = "mutation Onboard($walletId: String!, $input: OnboardPayoutsInput!) { onboardPayouts(walletId: $walletId, input: $input) { stripeAccountId url payoutsEnabled } }";
 
-/// Where Stripe's page leads back to.
+/// The address that Stripe's page redirects to.
 const BACK: &str = "https://example.com/payouts";
 
 impl Story {
-    /// Opens Ben's payouts; gives his account at Stripe.
+    /// Enables Ben's payouts; returns the id of his account at Stripe.
     pub(super) async fn onboard(&self) -> Result<String> {
         self.steps.next(
             "Ben opens payouts: an account at Stripe is made for him, and he completes it on Stripe's page, not on ours",
@@ -50,7 +50,7 @@ impl Story {
         Ok(account)
     }
 
-    /// Ben withdraws as soon as Stripe has told us that his account is complete; gives the withdrawal.
+    /// Withdraws for Ben as soon as Stripe has reported that his account is complete; returns the withdrawal's id.
     pub(super) async fn withdraw(&self) -> Result<String> {
         self.steps.next(
             "Stripe's account.updated opens withdrawals, and Ben withdraws 45.00: held, transferred to his account, paid out to his bank",
@@ -66,7 +66,7 @@ impl Story {
                 .and_then(Value::as_str);
             match (code, answer.pointer("/data/withdraw")) {
                 (None, Some(accepted)) => break accepted.clone(),
-                // Nobody told us yet.
+                // Stripe's event has not been processed yet.
                 (Some("INVALID_STATE"), _) if began.elapsed() < PATIENCE => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }

@@ -1,4 +1,4 @@
-//! Money from wallet to wallet: transfers, payments with a fee, and what a payee gives back.
+//! Money from wallet to wallet: transfers, payments with a fee, and refunds by a payee.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ impl Story {
         self.balances(("20.00", "0.00"), ("79.80", "0.00")).await
     }
 
-    /// Ada sends Ben money; gives the completed transfer.
+    /// Sends money from Ada to Ben; returns the completed transfer.
     pub(super) async fn send(&self, amount: &str, reference: &str) -> Result<Value> {
         let input = json!({ "toWalletId": self.ben.wallet, "amount": amount, "reference": reference });
         let variables = json!({ "fromWalletId": self.ada.wallet, "input": input });
@@ -66,7 +66,7 @@ impl Story {
         self.ada.api.end(text(&transfer, "id"), "COMPLETED").await
     }
 
-    /// Asks for a refund of a transaction; gives the refund's id.
+    /// Requests a refund of a transaction; returns the refund's id.
     pub(super) async fn refund(&self, by: &Person, of: &str, amount: &str, reason: &str) -> Result<String> {
         let variables = json!({ "transactionId": of, "input": { "amount": amount, "reason": reason } });
         let refund = by.api.ask("refund", REFUND, variables).await?;

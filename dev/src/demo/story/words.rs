@@ -1,4 +1,4 @@
-//! How the story is told.
+//! Prints the story.
 
 use std::cell::Cell;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::super::client::text;
 use crate::say::say;
 
-/// Counts the steps.
+/// The counter of the steps.
 #[derive(Default)]
 pub(super) struct Steps(Cell<u32>);
 
 impl Steps {
-    /// Begins the next step.
+    /// Prints the heading of the next step.
     pub(super) fn next(&self, what: &str) {
         let number = self.0.get().saturating_add(1);
         self.0.set(number);
@@ -20,12 +20,12 @@ impl Steps {
     }
 }
 
-/// A line below a step.
+/// Prints a line below a step.
 pub(super) fn note(what: &str) {
     say(&format!("      {what}"));
 }
 
-/// What a mutation answered at once.
+/// Prints a mutation's immediate response.
 pub(super) fn told(transaction: &Value) {
     note(&format!(
         "accepted: {} {}",
@@ -34,14 +34,14 @@ pub(super) fn told(transaction: &Value) {
     ));
 }
 
-/// Every line of a transaction's timeline.
+/// Prints every line of a transaction's timeline.
 pub(super) fn timeline(transaction: &Value) {
     for line in lines(transaction) {
         note(&format!("· {line}"));
     }
 }
 
-/// Whether the timeline has a line with these words.
+/// Returns whether a line of the timeline contains these words.
 pub(super) fn says(transaction: &Value, words: &str) -> bool {
     lines(transaction).any(|line| line.contains(words))
 }

@@ -1,14 +1,14 @@
-//! Where PostgreSQL's programs are: packages put them outside PATH on Debian, and Homebrew keeps old versions aside.
+//! Finds PostgreSQL's programs: packages put them outside PATH on Debian, and Homebrew keeps old versions aside.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-/// The oldest major version the system runs on.
+/// The oldest major version that the system supports.
 pub(super) const OLDEST: u32 = 15;
 
-/// Folders with a version number in their name, where packages keep the programs.
+/// The folders above and below a version number, between which packages install the programs.
 const PACKAGES: [(&str, &str); 4] = [
     ("/usr/lib/postgresql", "bin"),
     ("/opt/homebrew/opt", "bin"),
@@ -20,13 +20,13 @@ const PACKAGES: [(&str, &str); 4] = [
 #[derive(Debug, Clone)]
 pub(super) struct Binaries {
     pub(super) folder: PathBuf,
-    /// As it says itself, such as `15.18`.
+    /// The version that the program prints, such as `15.18`.
     pub(super) version: String,
     pub(super) major: u32,
 }
 
 impl Binaries {
-    /// The newest installation that is not too old; with `major`, one of that version, which existing data needs.
+    /// Returns the newest installation that is not too old, or with `major` one of that version, which existing data needs.
     pub(super) fn find(major: Option<u32>) -> Result<Self> {
         let mut found: Vec<Self> = candidates()
             .iter()

@@ -1,10 +1,10 @@
-//! A PostgreSQL server seen from outside: its address, and making databases on it.
+//! The interface of a running PostgreSQL server: its address, and the databases on it.
 
 use anyhow::{Context as _, Result, bail};
 use tokio_postgres::{Client, NoTls};
 use url::Url;
 
-/// Where a running server is and how to get in. Its `Debug` shows the address only.
+/// The address of a running server, with the login. Its `Debug` shows the address only.
 #[derive(Clone)]
 pub struct Cluster {
     base: Url,
@@ -22,10 +22,10 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// The variable by which `wallet-dev servers` tells its command of the PostgreSQL it may make databases on.
+    /// The variable by which `wallet-dev with-postgres` gives its command the PostgreSQL on which it may create databases.
     pub const SHARED: &str = "WALLET_TEST_POSTGRES_URL";
 
-    /// A server by the URL of any of its databases; the user must be allowed to make databases.
+    /// Takes the URL of any database of a server; the user must be allowed to create databases.
     ///
     /// # Errors
     /// When it is not a PostgreSQL URL.
@@ -37,7 +37,7 @@ impl Cluster {
         Ok(Self { base })
     }
 
-    /// The server that `wallet-dev servers` started for this program, if it did.
+    /// Returns the server that `wallet-dev with-postgres` started for this program, if it did.
     ///
     /// # Errors
     /// When the variable holds something else.
@@ -48,7 +48,7 @@ impl Cluster {
         }
     }
 
-    /// The URL of one of its databases, over TCP.
+    /// Returns the URL of one of its databases, over TCP.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         let mut url = self.base.clone();
@@ -56,7 +56,7 @@ impl Cluster {
         url.into()
     }
 
-    /// Makes a database, as a copy of `template` when given (nobody may be connected to that one meanwhile).
+    /// Creates a database, as a copy of `template` if given; nothing may be connected to the template in the meantime.
     ///
     /// # Errors
     /// When it exists already, the template is in use, or the server cannot be reached.
@@ -68,7 +68,7 @@ impl Cluster {
             .await
     }
 
-    /// Makes a database unless it exists, and tells whether it was made.
+    /// Creates a database unless it exists; returns whether it was created.
     ///
     /// # Errors
     /// As [`Self::create_database`].
@@ -85,11 +85,11 @@ impl Cluster {
         Ok(true)
     }
 
-    /// Makes a database once, however many programs ask for it at the same time, and lets `fill` (which gets its URL) bring it into shape:
-    /// a template for [`Self::create_database`]. What a failed `fill` left is made anew the next time.
+    /// Creates a template for [`Self::create_database`] once, however many programs request it at the same time. `fill` gets the URL and
+    /// prepares the database. What a failed `fill` left is dropped and created again the next time.
     ///
     /// # Errors
-    /// As [`Self::create_database`], or what `fill` says.
+    /// As [`Self::create_database`], or the error of `fill`.
     pub async fn ensure_template(
         &self,
         name: &str,
@@ -117,7 +117,7 @@ impl Cluster {
         .await
     }
 
-    /// Drops a database, ending whoever is connected to it; one that does not exist is no error.
+    /// Drops a database and ends all connections to it; it is no error if it does not exist.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
@@ -141,7 +141,7 @@ impl Cluster {
             .with_context(|| format!("PostgreSQL refused: {sql}"))
     }
 
-    /// Opens a connection to a database; it ends when the client is dropped.
+    /// Opens a connection to a database, which is closed when the client is dropped.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.

@@ -1,6 +1,6 @@
-//! A private PostgreSQL: made with `initdb` when its folder is empty, on a loopback port and a Unix socket of its own.
+//! A private PostgreSQL: created by `initdb` if its folder is empty, on a loopback port and a Unix socket of its own.
 //!
-//! Root hands it to the `postgres` user, which PostgreSQL insists on. Sockets live in a short folder under `/tmp`.
+//! Root runs it as the `postgres` user, since PostgreSQL refuses root. Sockets are in a short folder under `/tmp`.
 
 mod binaries;
 mod cluster;
@@ -20,28 +20,28 @@ use super::port;
 use super::process::Process;
 use super::scratch::Scratch;
 
-/// The superuser of every server made here.
+/// The superuser of every server created here.
 const SUPERUSER: &str = "postgres";
 
 /// How long the connections of a killed server may take to notice its death.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
 
-/// How a server is to be made. The default is for tests: a scratch folder, no fsync, no password, any free port.
+/// The options of a server. The default is for tests: a scratch folder, no fsync, no password, any free port.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// The folder that keeps the data; without one, a scratch folder that goes with the server.
+    /// The folder of the data, or `None` for a scratch folder that is removed with the server.
     pub data_dir: Option<PathBuf>,
-    /// The port; without one, any free one.
+    /// The port, or `None` for any free one.
     pub port: Option<u16>,
-    /// Whether commits survive a crash of the machine; those of a crash of the server they survive either way.
+    /// Whether commits survive a crash of the machine. They survive a crash of the server either way.
     pub fsync: bool,
     /// `max_connections`.
     pub max_connections: u32,
-    /// The superuser's password; without one, everybody on this machine is trusted.
+    /// The superuser's password, or `None` to trust every user of this machine.
     pub password: Option<String>,
-    /// More settings, as in `postgresql.conf`.
+    /// Further settings, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
-    /// The log file; without one, it lies beside the data.
+    /// The log file, or `None` for one beside the data.
     pub log: Option<PathBuf>,
 }
 
@@ -59,12 +59,12 @@ impl Default for PostgresOptions {
     }
 }
 
-/// How a server is stopped.
+/// The way in which a server is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
-    /// Connections are ended, everything is written: a clean stop.
+    /// A clean stop: connections are ended, and everything is written.
     Fast,
-    /// At once, as after a crash: the next start recovers.
+    /// An immediate stop, as in a crash: the next start recovers.
     Immediate,
 }
 
@@ -75,16 +75,16 @@ pub struct Postgres {
     setup: Setup,
     port: u16,
     cluster: Cluster,
-    // Dropped last: the server runs in them.
+    // Dropped last: the server runs in these folders.
     sockets: Scratch,
     _scratch: Option<Scratch>,
 }
 
 impl Postgres {
-    /// Starts a server and waits until it answers.
+    /// Starts a server and waits until it responds.
     ///
     /// # Errors
-    /// When PostgreSQL 15 or newer is not installed, or the server does not come up: the end of its log is in the message.
+    /// When PostgreSQL 15 or newer is not installed, or the server does not start: the end of its log is in the message.
     pub async fn start(options: PostgresOptions) -> Result<Self> {
         let account = Account::for_postgres()?;
         let (data, scratch) = match &options.data_dir {
@@ -106,7 +106,7 @@ impl Postgres {
             let port = fixed_port.map_or_else(port::free, Ok)?;
             match setup.start(port).await {
                 Ok(process) => break (process, port),
-                // Somebody else took the port meanwhile.
+                // Another program took the port in the meantime.
                 Err(_) if fixed_port.is_none() && tries < 3 && setup.log_says("could not bind") => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -122,25 +122,25 @@ impl Postgres {
         })
     }
 
-    /// The server seen from outside.
+    /// Returns the server's address.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The URL of one of its databases, over TCP.
+    /// Returns the URL of one of its databases, over TCP.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         self.cluster.url(database)
     }
 
-    /// The folder of its Unix socket, for `host=` of a client of the same user.
+    /// Returns the folder of its Unix socket, for `host=` of a client of the same user.
     #[must_use]
     pub fn socket_folder(&self) -> &Path {
         self.sockets.path()
     }
 
-    /// Makes a database; see [`Cluster::create_database`].
+    /// Creates a database; see [`Cluster::create_database`].
     ///
     /// # Errors
     /// As [`Cluster::create_database`].
@@ -148,33 +148,33 @@ impl Postgres {
         self.cluster.create_database(name, template).await
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its version, such as `15.18`.
+    /// Returns its version, such as `15.18`.
     #[must_use]
     pub fn version(&self) -> &str {
         self.setup.version()
     }
 
-    /// Its first process (the postmaster).
+    /// Returns its first process (the postmaster).
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Its first process (the postmaster), to wait for it or kill it.
+    /// Returns its first process (the postmaster), to wait for it or kill it.
     pub fn process_mut(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// Stops it and waits until it is gone.
+    /// Stops it and waits until it has ended.
     ///
     /// # Errors
-    /// When the system does not tell how it ended.
+    /// When the system does not report how it ended.
     pub async fn stop(&mut self, mode: StopMode) -> Result<()> {
         let signal = match mode {
             StopMode::Fast => Signal::SIGINT,
@@ -186,7 +186,7 @@ impl Postgres {
     /// Starts a stopped or crashed server again, on the same data and port.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn start_again(&mut self) -> Result<()> {
         self.process.stop_with(Signal::SIGQUIT).await?;
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Streaming replicas: made by `pg_basebackup` from a running server, and promoted when that one is lost.
+//! Streaming replicas: copied by `pg_basebackup` from a running server, and promoted when that server is lost.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use anyhow::{Context as _, Result, bail};
 use super::setup::Setup;
 use super::{Account, Cluster, Postgres, PostgresOptions, SUPERUSER, Scratch, port};
 
-/// How long a promotion may take.
+/// The time limit of a promotion.
 const PROMOTION_LIMIT: Duration = Duration::from_secs(30);
 
 impl Postgres {
-    /// Copies this server while it runs: with `follow` into a replica that streams from it, otherwise into a server of its own, as a
+    /// Copies this server while it runs: with `follow` to a replica that streams from it, otherwise to an independent server, as a
     /// restored backup is. `options` are those of a server without a password.
     ///
     /// # Errors
-    /// When the copy cannot be made, or the new server does not come up.
+    /// When the copy cannot be made, or the new server does not start.
     pub async fn copy(&self, follow: bool, options: PostgresOptions) -> Result<Self> {
         let account = Account::for_postgres()?;
         let scratch = Scratch::new(account.as_ref())?;
@@ -64,10 +64,10 @@ impl Postgres {
         })
     }
 
-    /// Makes a replica a server of its own, and waits until it takes writes.
+    /// Promotes a replica to an independent server, and waits until it accepts writes.
     ///
     /// # Errors
-    /// When it is none, or does not obey.
+    /// When it is no replica, or is not promoted in time.
     pub async fn promote(&self) -> Result<()> {
         let client = self.cluster.connect("postgres").await?;
         client.execute("SELECT pg_promote(false)", &[]).await?;
@@ -85,7 +85,7 @@ impl Postgres {
     }
 }
 
-/// The copying program of the same installation: `postgres` itself may be a link that lies elsewhere.
+/// Returns `pg_basebackup` of the same installation; `postgres` itself may be a link to it.
 fn beside(postgres: &Path) -> PathBuf {
     let real = postgres.canonicalize().unwrap_or_else(|_| postgres.to_owned());
     let program = real.with_file_name("pg_basebackup");

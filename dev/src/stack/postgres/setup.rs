@@ -1,4 +1,4 @@
-//! What a server needs before it can run (`initdb`), and starting it.
+//! Prepares a server's data (`initdb`) and starts it.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -16,10 +16,10 @@ use crate::stack::process::{Process, ProcessSpec, tail};
 use crate::stack::record;
 use crate::stack::secrets::write_private;
 
-/// Long enough for a recovery after a crash.
+/// The time limit of a start: long enough for a recovery after a crash.
 const READY_LIMIT: Duration = Duration::from_secs(90);
 
-/// A data folder with all that starting a server on it takes.
+/// A data folder, with everything that is needed to start a server on it.
 #[derive(Debug)]
 pub(super) struct Setup {
     binaries: Binaries,
@@ -31,7 +31,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// Finds the programs that fit the data, which are made when there are none.
+    /// Finds the programs that fit the data, and creates the data if there are none.
     pub(super) fn make(
         options: PostgresOptions,
         account: Option<Account>,
@@ -65,7 +65,7 @@ impl Setup {
         &self.binaries.version
     }
 
-    /// The folder of its programs.
+    /// Returns the folder of its programs.
     pub(super) fn binaries(&self) -> &Path {
         &self.binaries.folder
     }
@@ -75,7 +75,7 @@ impl Setup {
         &self.data
     }
 
-    /// initdb writes `PG_VERSION` early, so it works under another name until it is done: a folder without that file is worth nothing.
+    /// Creates the data under another name until it is complete, since initdb writes `PG_VERSION` early. Any earlier attempt is removed.
     fn make_data(&self) -> Result<()> {
         let draft = self.data.with_extension("new");
         for unfinished in [&self.data, &draft] {
@@ -119,7 +119,7 @@ impl Setup {
         fs::rename(&draft, &self.data).with_context(|| format!("cannot name {}", self.data.display()))
     }
 
-    /// Starts a server and waits until it takes connections.
+    /// Starts a server and waits until it accepts connections.
     pub(super) async fn start(&self, port: u16) -> Result<Process> {
         self.forget_other_program()?;
         let mut process = self.spec(port).spawn()?;
@@ -158,7 +158,7 @@ impl Setup {
             .grace(Duration::from_secs(30))
     }
 
-    /// Waits for the line by which the server itself says that it takes connections.
+    /// Waits for the line in which the server itself reports that it accepts connections.
     async fn ready(&self, process: &mut Process) -> Result<()> {
         let start = Instant::now();
         let pid = process.pid().to_string();
@@ -182,7 +182,7 @@ impl Setup {
         }
     }
 
-    /// Whether the last lines of the log say so.
+    /// Returns whether one of the last lines of the log contains these words.
     pub(super) fn log_says(&self, words: &str) -> bool {
         tail(&self.log, 8)
             .unwrap_or_default()
@@ -190,8 +190,8 @@ impl Setup {
             .any(|line| line.contains(words))
     }
 
-    /// Removes a `postmaster.pid` whose number belongs to some other program by now: PostgreSQL would refuse to start beside it. A number
-    /// that belongs to nobody is left to PostgreSQL, which then also looks for processes of the crashed server.
+    /// Removes a `postmaster.pid` whose process id now belongs to some other program: PostgreSQL would refuse to start beside it. If no
+    /// process has that id, the file is left to PostgreSQL, which then also checks for remaining processes of the crashed server.
     fn forget_other_program(&self) -> Result<()> {
         let file = self.data.join("postmaster.pid");
         let text = fs::read_to_string(&file).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A child process with its log file: in a process group of its own, stopped with a signal and a grace, and never outliving this program.
+//! A child process with its log file: in a process group of its own, stopped with a signal and a grace period, and never outliving this program.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -16,13 +16,13 @@ use super::account::Account;
 use super::env::Env;
 use super::watchdog::Watchdog;
 
-/// How often a process that should end is looked at.
+/// The interval at which a process that should end is checked.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How long a dropped process may take before it is killed.
+/// How long a dropped process may take to end before it is killed.
 const DROP_GRACE: Duration = Duration::from_secs(3);
 
-/// What to start and how it ends.
+/// A program to start, and how it is stopped.
 #[derive(Debug)]
 pub struct ProcessSpec {
     name: String,
@@ -37,7 +37,7 @@ pub struct ProcessSpec {
 }
 
 impl ProcessSpec {
-    /// `program` under a name for people, with its output appended to the file `log`. It is stopped by SIGTERM with 10 s of grace.
+    /// Names `program` for people, and appends its output to the file `log`. It is stopped by SIGTERM with a grace period of 10 s.
     #[must_use]
     pub fn new(name: &str, program: &Path, log: &Path) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl ProcessSpec {
         self
     }
 
-    /// Sets its environment; of the variables that decide (see [`super::env::DECIDING`]) it gets these only.
+    /// Sets its environment; it gets the deciding variables (see [`super::env::DECIDING`]) from here only.
     #[must_use]
     pub fn env(mut self, env: Env) -> Self {
         self.env = env;
@@ -80,14 +80,14 @@ impl ProcessSpec {
         self
     }
 
-    /// Sets the signal of an orderly stop, and the one it gets when it is merely dropped.
+    /// Sets the signal for an orderly stop, and the one that is sent when the process is merely dropped.
     pub(crate) fn signals(mut self, stop: Signal, drop: Signal) -> Self {
         self.stop_signal = stop;
         self.drop_signal = drop;
         self
     }
 
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Errors
     /// When the log cannot be opened or the program cannot be run.
@@ -125,7 +125,7 @@ impl ProcessSpec {
     }
 }
 
-/// A running (or ended) child process. Dropping it ends it at once.
+/// A child process, running or ended. Dropping it ends it at once.
 #[derive(Debug)]
 pub struct Process {
     spec: ProcessSpec,
@@ -134,34 +134,34 @@ pub struct Process {
 }
 
 impl Process {
-    /// Its name for people.
+    /// Returns its name for people.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// Its process id, which is also the id of its group.
+    /// Returns its process id, which is also the id of its group.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Where its output goes.
+    /// Returns the file of its output.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.spec.log
     }
 
-    /// The last `lines` lines of its output.
+    /// Returns the last `lines` lines of its output.
     #[must_use]
     pub fn log_tail(&self, lines: usize) -> Vec<String> {
         tail(&self.spec.log, lines).unwrap_or_default()
     }
 
-    /// How it ended, or `None` while it runs.
+    /// Returns how it ended, or `None` while it runs.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         if self.ended.is_none() {
             self.ended = self
@@ -169,7 +169,7 @@ impl Process {
                 .try_wait()
                 .with_context(|| format!("cannot wait for {}", self.spec.name))?;
             if self.ended.is_some() {
-                // What it started goes with it.
+                // Whatever it started is killed too.
                 self.signal(Signal::SIGKILL);
                 if let Ok(watchdog) = Watchdog::of_this_program() {
                     watchdog.remove(self.pid());
@@ -179,7 +179,7 @@ impl Process {
         Ok(self.ended)
     }
 
-    /// Waits until it ends by itself, or `None` after `limit`.
+    /// Waits until it ends by itself; returns `None` after `limit`.
     ///
     /// # Errors
     /// As [`Self::try_wait`].
@@ -196,18 +196,18 @@ impl Process {
         }
     }
 
-    /// Asks it to stop, waits for the grace, then kills it.
+    /// Signals it to stop, waits for the grace period, then kills it.
     ///
     /// # Errors
-    /// When the system does not tell how it ended.
+    /// When the system does not report how it ended.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         self.stop_with(self.spec.stop_signal).await
     }
 
-    /// Kills it and all it started (SIGKILL), and waits until it is gone.
+    /// Kills it and everything it started (SIGKILL), and waits until it has ended.
     ///
     /// # Errors
-    /// When the system does not tell how it ended.
+    /// When the system does not report how it ended.
     pub async fn kill(&mut self) -> Result<ExitStatus> {
         self.stop_with(Signal::SIGKILL).await
     }
@@ -229,17 +229,17 @@ impl Process {
         }
     }
 
-    /// Freezes it where it stands (SIGSTOP), as a stalled machine would.
+    /// Suspends it (SIGSTOP), as if the machine had stalled.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// Lets a frozen process go on (SIGCONT).
+    /// Lets a suspended process continue (SIGCONT).
     pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Sends a signal to its whole group; one that is gone needs none.
+    /// Sends a signal to its whole group; a group that no longer exists is ignored.
     pub fn signal(&self, signal: Signal) {
         if let Ok(group) = i32::try_from(self.pid()) {
             let _ = killpg(Pid::from_raw(group), signal);
@@ -267,7 +267,7 @@ impl Drop for Process {
     }
 }
 
-/// The last lines of a file, read from its last 64 KiB.
+/// Returns the last lines of a file, read from its last 64 KiB.
 pub(crate) fn tail(file: &Path, lines: usize) -> std::io::Result<Vec<String>> {
     let mut file = File::open(file)?;
     let length = file.metadata()?.len();

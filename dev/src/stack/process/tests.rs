@@ -67,7 +67,7 @@ fn the_death_of_the_parent_ends_the_children() {
     let mut child = Command::new("sleep").arg("100").process_group(0).spawn().unwrap();
     watchdog.add(child.id(), Signal::SIGTERM).unwrap();
     watchdog.add_folder(&scratch).unwrap();
-    // What the kernel does to the pipe of a parent that dies. The child is ours, so that we have to reap it meanwhile.
+    // Closes the pipe, as the kernel does when a parent dies. The child is ours, so this test has to reap it.
     let death = std::thread::spawn(move || drop(watchdog));
     let status = child.wait().unwrap();
     death.join().unwrap();

@@ -1,4 +1,4 @@
-//! Control calls that order faults, list them with their counters, and call them off.
+//! Control calls that order faults, list them with their counters, and remove them.
 
 use std::sync::Arc;
 

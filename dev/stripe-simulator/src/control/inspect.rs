@@ -1,4 +1,4 @@
-//! Control calls that look: counts, effects, delivery attempts.
+//! Control calls that only read: counts, effects, delivery attempts.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) async fn state(Shared(core): Shared<Arc<Core>>) -> Json<Value> {
     Json(core.lock().summary())
 }
 
-/// Which effects are wanted; all by default.
+/// The filter of the effects; all of them by default.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {

@@ -1,4 +1,4 @@
-//! Control calls about the simulator itself: clock, settings, where webhooks go, outages, and a fresh start.
+//! Control calls about the simulator itself: clock, settings, the webhook target, outages, and a reset.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +99,7 @@ pub(super) struct OutageOrder {
 
 pub(super) async fn outage(Shared(core): Shared<Arc<Core>>, Input(order): Input<OutageOrder>) -> Json<Value> {
     let (outage, lasting) = (core.outage.clone(), Duration::from_millis(order.ms));
-    // After a moment, so that this answer still gets through.
+    // A little later, so that this response still gets through.
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(20)).await;
         outage.begin(lasting);

@@ -1,4 +1,4 @@
-//! The control endpoint, `/_control/…`: what a test may do to the simulator. JSON in, JSON out, no key.
+//! The control endpoint, `/_control/…`: what a test may order the simulator to do. JSON in, JSON out, no key.
 //!
 //! Every call is described with an example in `README.md`.
 
@@ -27,7 +27,7 @@ use crate::resources::accounts;
 use crate::shared::Core;
 use crate::state::{Move, State, Stored, Timer};
 
-/// The routes of the control endpoint and of the onboarding page behind account links.
+/// Returns the routes of the control endpoint and of the onboarding page behind account links.
 pub(crate) fn router() -> Router<Arc<Core>> {
     Router::new()
         .route("/_control/state", get(inspect::state))
@@ -99,7 +99,7 @@ pub(crate) fn router() -> Router<Arc<Core>> {
         .route("/_setup/{id}", get(onboard))
 }
 
-/// The answer of a control call.
+/// The response to a control call.
 type Control = Result<Json<Value>, Refusal>;
 
 /// A control call that could not be carried out.
@@ -150,7 +150,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A JSON body whose mistakes are answered in JSON too. An empty body counts as `{}`.
+/// A JSON body. Errors in it are answered in JSON too; an empty body counts as `{}`.
 struct Input<T>(T);
 
 impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Input<T> {
@@ -176,7 +176,7 @@ fn known_fields<F: serde::Serialize + Default>(given: &Value) -> Result<(), Refu
     }
 }
 
-/// The id of an object in its table.
+/// Returns the id of an existing object.
 fn id_of<T: Stored>(state: &State, id: &str) -> Result<Id<T>, Refusal> {
     T::table(state)
         .get(id)
@@ -184,7 +184,7 @@ fn id_of<T: Stored>(state: &State, id: &str) -> Result<Id<T>, Refusal> {
         .ok_or_else(|| Refusal::missing(T::NOUN, id))
 }
 
-/// The owner that a test names: the platform, or a connected account.
+/// Returns the owner that a test names: the platform, or a connected account.
 fn owner(state: &State, account: Option<&str>) -> Result<Owner, Refusal> {
     account.map_or(Ok(Owner::Platform), |id| id_of(state, id).map(Owner::Connected))
 }
@@ -193,7 +193,7 @@ const fn yes() -> bool {
     true
 }
 
-/// Moves the object called `id` now, or plans that for `after_seconds` from now. Answers the object, or why it could not be moved.
+/// Moves the object called `id` now, or in `after_seconds`. Returns the object, or why it could not be moved.
 fn move_or_plan<T: Stored>(
     state: &mut State,
     id: &Id<T>,
@@ -213,7 +213,7 @@ fn move_or_plan<T: Stored>(
     Err(Refusal::bad(format!("it is {now} and cannot become {to}")))
 }
 
-/// Plans something for later, by the simulator's clock.
+/// Plans a move for later, by the simulator's clock.
 fn plan(state: &mut State, what: Move, after_seconds: u64) -> Json<Value> {
     let millis = after_seconds.saturating_mul(1_000);
     let due = state.now().plus_millis(millis);
@@ -227,7 +227,7 @@ struct Return {
     return_url: String,
 }
 
-/// What the payee meets behind an account link: onboarding is complete at once, and the browser goes back.
+/// Serves the page behind an account link: onboarding is complete at once, and the browser is redirected back.
 async fn onboard(
     Shared(core): Shared<Arc<Core>>,
     Path(id): Path<String>,

@@ -1,4 +1,4 @@
-//! Control calls about money that goes back: refunds made in the dashboard, refunds and disputes as banks decide them, and transfers
+//! Control calls about money that goes back: refunds made in the dashboard, bank decisions about refunds and disputes, and transfers
 //! reversed from outside.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::resources::{disputes, refunds, reversals};
 use crate::shared::Core;
 use crate::state::{self, DisputedFunds, Move, Origin, State};
 
-/// The charge that a test names, itself or by its intent.
+/// The charge that a test names, by its own id or by its intent's.
 struct Named {
     charge: Option<String>,
     payment_intent: Option<String>,
@@ -40,13 +40,13 @@ impl Named {
     }
 }
 
-/// A refund made in Stripe's dashboard: without any of our metadata, unless a test says otherwise.
+/// A refund made in Stripe's dashboard: without any of our metadata, unless a test sets some.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DashboardRefund {
     charge: Option<String>,
     payment_intent: Option<String>,
-    /// In minor units; all that is left when absent.
+    /// In minor units; the whole remainder when absent.
     amount: Option<i64>,
     reason: Option<String>,
     #[serde(default)]
@@ -73,7 +73,7 @@ pub(super) async fn refund(Shared(core): Shared<Arc<Core>>, Input(new): Input<Da
     })
 }
 
-/// What becomes of a refund.
+/// The next status of a refund.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RefundMove {
@@ -193,9 +193,9 @@ pub(super) async fn move_dispute(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FundsMove {
-    /// In minor units; back to us when positive, out when negative.
+    /// In minor units; positive when it returns to us, negative when it goes out.
     amount: i64,
-    /// The platform's, when it settles in another one than the payment's.
+    /// The platform's settlement currency, if it differs from the payment's.
     currency: Option<String>,
 }
 
@@ -219,7 +219,7 @@ pub(super) async fn move_funds(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DashboardReversal {
-    /// In minor units; all that is left when absent.
+    /// In minor units; the whole remainder when absent.
     amount: Option<i64>,
     #[serde(default)]
     metadata: Metadata,

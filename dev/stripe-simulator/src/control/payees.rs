@@ -1,4 +1,4 @@
-//! Control calls that do what payees and their banks do: accounts, payouts; and money from outside.
+//! Control calls that act as payees and their banks (accounts, payouts), and money from outside.
 
 use std::sync::Arc;
 
@@ -62,9 +62,9 @@ pub(super) struct AccountChange {
     currently_due: Option<Vec<String>>,
     disabled_reason: Option<String>,
     metadata: Option<Metadata>,
-    /// `true`: there is one that works; `false`: there is none.
+    /// `true`: the account has a working one; `false`: it has none.
     external_account: Option<bool>,
-    /// Does what the payee does behind an account link, before the other changes.
+    /// Completes the onboarding as the payee does behind an account link, before the other changes.
     #[serde(default)]
     onboard: bool,
 }
@@ -112,7 +112,7 @@ pub(super) async fn change_account(
     })
 }
 
-/// The payee takes our access to the account away, or closes it: from now on it does not exist for us.
+/// Withdraws our access to the account, as a payee does who disconnects or closes it: from now on it does not exist for us.
 pub(super) async fn deauthorize_account(Shared(core): Shared<Arc<Core>>, Path(id): Path<String>) -> Control {
     core.with(|state| {
         let account = accounts::known(state, &id)?.clone();
@@ -121,7 +121,7 @@ pub(super) async fn deauthorize_account(Shared(core): Shared<Arc<Core>>, Path(id
     })
 }
 
-/// What the bank says about a payout.
+/// The bank's report about a payout.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayoutMove {
@@ -159,7 +159,7 @@ pub(super) struct TopUp {
     account: Option<String>,
 }
 
-/// Keeps money of the platform back, as Stripe does for connected accounts in the red; a negative amount is let go.
+/// Reserves money of the platform, as Stripe does for connected accounts with a negative balance; a negative amount is released.
 pub(super) async fn reserve(Shared(core): Shared<Arc<Core>>, Input(order): Input<Reserve>) -> Control {
     let currency = Currency::parse(&order.currency)?;
     core.with(|state| {
@@ -172,7 +172,7 @@ pub(super) async fn reserve(Shared(core): Shared<Arc<Core>>, Input(order): Input
     })
 }
 
-/// Keeps money of a balance back as a security; a negative amount is released.
+/// Holds back money of a balance as a security; a negative amount is released.
 pub(super) async fn keep_back(Shared(core): Shared<Arc<Core>>, Input(order): Input<KeepBack>) -> Control {
     check_amount("amount", order.amount.abs(), LARGEST_MOVEMENT)?;
     let currency = Currency::parse(&order.currency)?;

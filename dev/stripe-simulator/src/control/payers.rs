@@ -1,4 +1,4 @@
-//! Control calls that do what payers and their banks do about payments; and events of any kind.
+//! Control calls that act as payers and their banks for payments, and events of any kind.
 
 use std::sync::Arc;
 
@@ -89,17 +89,17 @@ pub(super) async fn authenticate_intent(
     })
 }
 
-/// What the payer has to do instead of authenticating.
+/// The action that is required of the payer instead of an authentication.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NextAction {
     #[serde(rename = "type")]
     kind: String,
-    /// When micro-deposits arrive, or a voucher runs out, from now.
+    /// The time until micro-deposits arrive or a voucher expires.
     in_seconds: i64,
 }
 
-/// Has an intent that waits for its payer wait for something else: a voucher, micro-deposits. Its shapes are those of
+/// Makes an intent that waits for its payer wait for something else, such as a voucher or micro-deposits. The shapes are those of
 /// <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action>.
 pub(super) async fn ask_payer(
     Shared(core): Shared<Arc<Core>>,
@@ -164,7 +164,7 @@ pub(super) async fn settle_intent(
     })
 }
 
-/// What arrived for an intent.
+/// The money that arrived for an intent.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayerPays {

@@ -12,18 +12,18 @@ use crate::serial::words::{self, Word};
 fixture!(EXAMPLE, "account");
 fixture!(BANK_ACCOUNT, "bank_account");
 
-/// Who is responsible for an account's dashboard and requirements.
+/// The type of an account, which decides who is responsible for its dashboard and requirements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AccountKind {
     Standard,
     Express,
     Custom,
-    /// Made with `controller[…]` in a combination that has no older name.
+    /// Created with `controller[…]` in a combination that has no older name.
     None,
 }
 
 impl AccountKind {
-    /// Stripe's `type`.
+    /// Returns Stripe's `type`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -42,7 +42,7 @@ impl AccountKind {
     }
 }
 
-/// What payouts to a bank account do.
+/// The fate of payouts to a bank account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BankBehaviour {
     /// Payouts are paid.
@@ -62,12 +62,12 @@ pub(crate) struct BankAccount {
     pub(crate) holder: Option<String>,
     pub(crate) metadata: Metadata,
     pub(crate) behaviour: BankBehaviour,
-    /// Set after a failed payout: no further payouts until it is replaced or a test mends it.
+    /// Set after a failed payout: no further payouts until it is replaced or a test repairs it.
     pub(crate) errored: bool,
 }
 
 impl BankAccount {
-    /// A bank account with the last four digits of Stripe's test account.
+    /// Returns a bank account with the last four digits of Stripe's test account.
     pub(crate) fn test(country: &str, currency: Currency) -> Self {
         Self {
             id: random_id("ba_"),
@@ -82,7 +82,7 @@ impl BankAccount {
         }
     }
 
-    /// Stripe's JSON of it.
+    /// Renders Stripe's JSON of it.
     pub(crate) fn render(&self, account: &Id<Account>, default: bool) -> Value {
         shape(
             &BANK_ACCOUNT,
@@ -127,19 +127,19 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The account as the owner of objects.
+    /// Returns the account as an owner of objects.
     pub(crate) fn as_owner(&self) -> Owner {
         Owner::Connected(self.id.clone())
     }
 
-    /// The bank account that payouts in `currency` go to by default.
+    /// Returns the bank account that payouts in `currency` go to by default.
     pub(crate) fn default_bank(&self, currency: Currency) -> Option<&BankAccount> {
         self.external_accounts
             .iter()
             .find(|bank| bank.currency == currency)
     }
 
-    /// The external accounts as Stripe's list object.
+    /// Returns the external accounts as Stripe's list object.
     pub(crate) fn external_account_list(&self) -> Value {
         let banks = self
             .external_accounts
@@ -153,13 +153,13 @@ impl Account {
         )
     }
 
-    /// Whether payouts in the bank account's currency go there by default.
+    /// Returns whether payouts in the bank account's currency go there by default.
     pub(crate) fn is_default(&self, bank: &BankAccount) -> bool {
         self.default_bank(bank.currency)
             .is_some_and(|default| default.id == bank.id)
     }
 
-    /// Opens the account when nothing is due any more.
+    /// Enables the account once no requirement is due.
     pub(crate) fn reconsider(&mut self) {
         if self.currently_due.is_empty() {
             self.details_submitted = true;

@@ -9,19 +9,19 @@ use crate::money::Currency;
 
 fixture!(EXAMPLE, "balance_transaction");
 
-/// What an account holds in one currency, in minor units.
+/// An account's balance in one currency, in minor units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Funds {
-    /// Can be transferred and paid out.
+    /// The part that can be transferred and paid out.
     pub(crate) available: i64,
-    /// Becomes available later.
+    /// The part that becomes available later.
     pub(crate) pending: i64,
-    /// Kept back for connected accounts in the red.
+    /// The part reserved for connected accounts with a negative balance.
     #[serde(default)]
     pub(crate) reserved: i64,
 }
 
-/// Why a balance changed.
+/// The reason of a change of a balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TransactionKind {
     Charge,
@@ -42,18 +42,18 @@ pub(crate) enum TransactionKind {
     ReserveRelease,
 }
 
-/// Which balance of an account a movement changes.
+/// The balance of an account that a movement changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum BalanceType {
     #[default]
     Payments,
-    /// What Stripe keeps back as a security; no API version that is not a preview shows its sum.
+    /// Money that Stripe holds back as a security; only preview versions of the API show its sum.
     RiskReserved,
 }
 
 impl TransactionKind {
-    /// Stripe's `type`.
+    /// Returns Stripe's `type`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Charge => "charge",
@@ -74,7 +74,7 @@ impl TransactionKind {
         }
     }
 
-    /// What Stripe calls the fee that is taken with it.
+    /// Returns Stripe's description of the fee that is taken with it.
     const fn fee_description(self) -> &'static str {
         match self {
             Self::Dispute | Self::DisputeReversal => "Dispute fee",
@@ -82,7 +82,7 @@ impl TransactionKind {
         }
     }
 
-    /// Stripe's `reporting_category`.
+    /// Returns Stripe's `reporting_category`.
     const fn category(self) -> &'static str {
         match self {
             Self::Charge | Self::Payment => "charge",
@@ -115,7 +115,7 @@ pub(crate) struct BalanceTransaction {
     pub(crate) available: bool,
     pub(crate) source: Option<String>,
     pub(crate) description: Option<String>,
-    /// By which rate it was converted to this currency, in ten-thousandths; none when it was not.
+    /// The rate at which it was converted to this currency, in ten-thousandths, or `None` if it was not converted.
     #[serde(default)]
     pub(crate) exchange_rate: Option<i32>,
     #[serde(default)]
@@ -123,13 +123,13 @@ pub(crate) struct BalanceTransaction {
 }
 
 impl BalanceTransaction {
-    /// What the balance changed by.
+    /// Returns the change of the balance.
     pub(crate) const fn net(&self) -> i64 {
         self.amount - self.fee
     }
 }
 
-/// A rate as Stripe writes it.
+/// Returns a rate in Stripe's notation.
 #[expect(clippy::float_arithmetic, reason = "a rate, no money")]
 fn rate(ten_thousandths: i32) -> f64 {
     f64::from(ten_thousandths) / 10_000.0

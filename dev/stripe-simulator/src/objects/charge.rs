@@ -1,4 +1,4 @@
-//! Charges: one attempt to move a payer's money, or what a transfer leaves on a connected account.
+//! Charges: one attempt to charge a payer, or a transfer's payment on a connected account.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::money::Currency;
 
 fixture!(EXAMPLE, "charge");
 
-/// Where a charge stands.
+/// The status of a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ChargeStatus {
     Pending,
@@ -46,7 +46,7 @@ pub(crate) struct Charge {
     pub(crate) disputed: bool,
     pub(crate) payment_intent: Option<Id<PaymentIntent>>,
     pub(crate) payment_method: Option<Id<PaymentMethod>>,
-    /// What was charged; none for what a transfer left.
+    /// The kind of payment method that was charged; `None` for a transfer's payment.
     pub(crate) method: Option<MethodKind>,
     pub(crate) customer: Option<Id<Customer>>,
     pub(crate) balance_transaction: Option<Id<BalanceTransaction>>,
@@ -58,7 +58,7 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// What is left to refund.
+    /// Returns the amount that can still be refunded.
     pub(crate) const fn refundable(&self) -> i64 {
         self.amount_captured - self.amount_refunded
     }

@@ -18,7 +18,7 @@ pub(crate) struct Customer {
     pub(crate) id: Id<Customer>,
     pub(crate) owner: Owner,
     pub(crate) created: Moment,
-    /// `email`, `name`, `phone` and `description`, when given.
+    /// `email`, `name`, `phone` and `description`, if given.
     #[serde(deserialize_with = "words::keyed")]
     pub(crate) details: BTreeMap<Word, String>,
     pub(crate) metadata: Metadata,

@@ -1,4 +1,4 @@
-//! Disputes: a payer's bank takes a charge back.
+//! Disputes: a payer's bank reverses a charge.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::money::Currency;
 
 fixture!(EXAMPLE, "dispute");
 
-/// Where a dispute stands.
+/// The status of a dispute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DisputeStatus {
@@ -28,7 +28,7 @@ pub(crate) enum DisputeStatus {
 }
 
 impl DisputeStatus {
-    /// Stripe's name.
+    /// Returns Stripe's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::WarningNeedsResponse => "warning_needs_response",
@@ -42,7 +42,7 @@ impl DisputeStatus {
         }
     }
 
-    /// Whether the dispute is an inquiry, which moves no money.
+    /// Returns whether the dispute is an inquiry, which moves no money.
     pub(crate) const fn is_inquiry(self) -> bool {
         matches!(
             self,
@@ -50,17 +50,17 @@ impl DisputeStatus {
         )
     }
 
-    /// The statuses a dispute can go to from this one. A decision can be turned round later; an inquiry that is closed stays closed.
+    /// Returns whether a dispute can go from this status to `next`. A decision can be reversed later; a closed inquiry stays closed.
     pub(crate) fn may_become(self, next: Self) -> bool {
         match (self, next) {
             (Self::Won, Self::Lost) | (Self::Lost, Self::Won) => true,
-            // What is prevented never became a dispute: it is so from the beginning, or an inquiry ends so.
+            // A prevented one never became a dispute: it has this status from the beginning, or an inquiry ends with it.
             (_, Self::Prevented) => self.is_inquiry() && !self.is_closed(),
             _ => !self.is_closed() && self != next && (self.is_inquiry() || !next.is_inquiry()),
         }
     }
 
-    /// Whether a decision has been made.
+    /// Returns whether a decision has been made.
     pub(crate) const fn is_closed(self) -> bool {
         matches!(
             self,
@@ -69,7 +69,7 @@ impl DisputeStatus {
     }
 }
 
-/// A charge that the payer's bank questions.
+/// A charge that the payer's bank contests.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Dispute {
     pub(crate) id: Id<Dispute>,

@@ -1,4 +1,4 @@
-//! Events: what happened, with a snapshot of the object. Snapshots are kept as JSON text, since there are many.
+//! Events: what happened, with a snapshot of the object. Snapshots are stored as JSON text, since there are many.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,9 +19,9 @@ pub(crate) struct Event {
     pub(crate) api_version: String,
     pub(crate) request_id: Option<String>,
     pub(crate) idempotency_key: Option<String>,
-    /// Deliveries that have neither succeeded nor been given up.
+    /// The number of deliveries that have neither succeeded nor been given up.
     pub(crate) pending_webhooks: u32,
-    /// Whether a webhook was to be sent and no 2xx has come.
+    /// Whether a webhook was to be sent and has not been answered with a 2xx.
     pub(crate) undelivered: bool,
 }
 
@@ -48,7 +48,7 @@ struct RequestView<'a> {
 }
 
 impl Event {
-    /// Stripe's JSON of it, to be written as text.
+    /// Returns Stripe's JSON of it, to be written as text.
     pub(crate) fn view(&self) -> EventView<'_> {
         EventView {
             id: &self.id,

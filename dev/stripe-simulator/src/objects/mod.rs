@@ -1,4 +1,4 @@
-//! Stripe's objects as the simulator keeps them: typed state, rendered into Stripe's JSON shapes on demand.
+//! Stripe's objects as the simulator stores them: typed state, rendered into Stripe's JSON shapes on demand.
 //!
 //! The shapes come from Stripe's own example objects in `fixtures` (MIT, see the LICENSE beside them):
 //! [`shape`] takes such an example and overwrites the fields that have a value.
@@ -46,7 +46,7 @@ pub(crate) struct Id<T> {
 }
 
 impl<T> Id<T> {
-    /// Takes an id as it stands, for example one that a test chose.
+    /// Takes an existing id, for example one that a test chose.
     pub(crate) fn from_text(text: &str) -> Self {
         Self {
             text: Arc::from(text),
@@ -54,19 +54,19 @@ impl<T> Id<T> {
         }
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The id's shared text, the key of the tables.
+    /// Returns the id's shared text, which is the key of the tables.
     pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.text)
     }
 }
 
 impl<T: Resource> Id<T> {
-    /// A new id with the type's prefix.
+    /// Generates an id with the type's prefix.
     pub(crate) fn generate() -> Self {
         Self::from_text(&random_id(T::PREFIX))
     }
@@ -119,7 +119,7 @@ impl<T> Serialize for Id<T> {
     }
 }
 
-/// `prefix` and 24 random letters and digits.
+/// Returns `prefix` followed by 24 random letters and digits.
 pub(crate) fn random_id(prefix: &str) -> String {
     let mut id = String::with_capacity(prefix.len() + 24);
     id.push_str(prefix);
@@ -127,7 +127,7 @@ pub(crate) fn random_id(prefix: &str) -> String {
     id
 }
 
-/// Whose object it is: the platform's own, or a connected account's.
+/// The owner of an object: the platform itself, or a connected account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Owner {
     /// The account that the secret key belongs to.
@@ -137,7 +137,7 @@ pub(crate) enum Owner {
 }
 
 impl Owner {
-    /// A text that tells owners apart.
+    /// Returns a text that is unique to the owner.
     pub(crate) fn key(&self) -> &str {
         match self {
             Self::Platform => "platform",
@@ -145,7 +145,7 @@ impl Owner {
         }
     }
 
-    /// The connected account's id, if it is one.
+    /// Returns the connected account's id, if the owner is one.
     pub(crate) fn account(&self) -> Option<&str> {
         match self {
             Self::Platform => None,
@@ -154,40 +154,40 @@ impl Owner {
     }
 }
 
-/// What every kind of object has in common.
+/// The common interface of all kinds of objects.
 pub(crate) trait Resource: Sized + 'static {
-    /// What ids begin with, such as `pi_`.
+    /// The prefix of ids, such as `pi_`.
     const PREFIX: &'static str;
-    /// How Stripe's messages call it, as in `No such customer: 'cus_1'`.
+    /// The noun in Stripe's messages, as in `No such customer: 'cus_1'`.
     const NOUN: &'static str;
 
-    /// The object's id.
+    /// Returns the object's id.
     fn id(&self) -> &Id<Self>;
-    /// Whose object it is.
+    /// Returns the object's owner.
     fn owner(&self) -> &Owner;
-    /// When it was made.
+    /// Returns when the object was created.
     fn created(&self) -> Moment;
-    /// What it can be listed by, besides its owner.
+    /// Returns the groups that it can be listed by, besides its owner's.
     fn groups(&self) -> Vec<Group> {
         Vec::new()
     }
-    /// Stripe's JSON of it.
+    /// Renders Stripe's JSON of it.
     fn render(&self, around: &dyn Around) -> Value;
 }
 
-/// What the JSON of an object tells of others, and what it depends on besides.
+/// The surroundings on which an object's JSON depends: other objects, and settings.
 pub(crate) trait Around {
-    /// Whether refunds and payouts that failed name the movement that brought their money back.
+    /// Returns whether refunds and payouts that failed name the movement that returned their money.
     fn names_failure_movements(&self) -> bool;
-    /// A charge.
+    /// Returns a charge.
     fn charge(&self, id: &Id<Charge>) -> Option<&Charge>;
-    /// Stripe's JSON of a movement of a balance.
+    /// Renders Stripe's JSON of a movement of a balance.
     fn movement(&self, id: &Id<BalanceTransaction>) -> Value;
-    /// Stripe's JSON of a transfer's latest reversals, newest first.
+    /// Renders Stripe's JSON of a transfer's latest reversals, newest first.
     fn latest_reversals(&self, of: &Id<Transfer>, most: usize) -> Vec<Value>;
 }
 
-/// What objects can be listed by without walking the whole table.
+/// The properties that objects can be listed by without a scan of the whole table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum GroupBy {
     Owner,
@@ -209,7 +209,7 @@ pub(crate) struct Group {
     pub(crate) value: String,
 }
 
-/// Shorthand for a group an object can be listed by.
+/// Returns a group that an object can be listed by.
 pub(crate) fn group(by: GroupBy, value: impl fmt::Display) -> Group {
     Group {
         by,
@@ -233,7 +233,7 @@ macro_rules! fixture {
 }
 pub(crate) use fixture;
 
-/// Stripe's example object with `fields` written over it.
+/// Returns Stripe's example object, overwritten with `fields`.
 pub(crate) fn shape(example: &Value, fields: Value) -> Value {
     let mut rendered = example.clone();
     if let (Value::Object(target), Value::Object(fields)) = (&mut rendered, fields) {
@@ -242,7 +242,7 @@ pub(crate) fn shape(example: &Value, fields: Value) -> Value {
     rendered
 }
 
-/// Stripe's list envelope.
+/// Returns Stripe's list envelope.
 pub(crate) fn list_object(url: &str, data: Vec<Value>, has_more: bool) -> Value {
     json!({ "object": "list", "url": url, "has_more": has_more, "data": data })
 }

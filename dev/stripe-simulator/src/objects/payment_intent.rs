@@ -12,7 +12,7 @@ use crate::money::Currency;
 
 fixture!(EXAMPLE, "payment_intent");
 
-/// Where a payment intent stands. Only `Succeeded` and `Canceled` are final.
+/// The status of a payment intent. Only `Succeeded` and `Canceled` are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum IntentStatus {
     RequiresPaymentMethod,
@@ -25,7 +25,7 @@ pub(crate) enum IntentStatus {
 }
 
 impl IntentStatus {
-    /// Stripe's name.
+    /// Returns Stripe's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::RequiresPaymentMethod => "requires_payment_method",
@@ -38,7 +38,7 @@ impl IntentStatus {
         }
     }
 
-    /// Whether the intent may be confirmed.
+    /// Returns whether the intent may be confirmed.
     pub(crate) const fn confirmable(self) -> bool {
         matches!(
             self,
@@ -46,20 +46,20 @@ impl IntentStatus {
         )
     }
 
-    /// Whether the intent may be cancelled. A bank debit under way may not.
+    /// Returns whether the intent may be cancelled. A bank debit that is processing may not.
     pub(crate) const fn cancelable(self) -> bool {
         self.confirmable() || matches!(self, Self::RequiresCapture)
     }
 }
 
-/// When the money is taken.
+/// When an authorised payment is captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CaptureMethod {
     Automatic,
     Manual,
 }
 
-/// One attempt to be paid.
+/// A request for one payment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentIntent {
     pub(crate) id: Id<PaymentIntent>,
@@ -91,7 +91,7 @@ pub(crate) struct PaymentIntent {
 }
 
 impl PaymentIntent {
-    /// What the client may see with a publishable key: nothing of the platform's own notes.
+    /// Renders what a client with a publishable key may see: without the platform's own notes.
     pub(crate) fn render_for_client(&self, around: &dyn Around) -> Value {
         let mut rendered = self.render(around);
         if let Value::Object(fields) = &mut rendered {

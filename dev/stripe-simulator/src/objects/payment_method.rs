@@ -1,4 +1,4 @@
-//! Payment methods, and what Stripe's test payment methods do when they are charged.
+//! Payment methods, and the behaviour of Stripe's test payment methods when they are charged.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fixture!(EXAMPLE, "payment_method");
 fixture!(CARD, "payment_method_card");
 fixture!(CARD_DETAILS, "charge_card_details");
 
-/// What a payment method is.
+/// The type of a payment method.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum MethodKind {
     /// A card of this brand and funding, such as `visa` and `credit`, with these last four digits.
@@ -37,7 +37,7 @@ pub(crate) enum MethodKind {
 }
 
 impl MethodKind {
-    /// Stripe's name of the type.
+    /// Returns Stripe's name of the type.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Card { .. } => "card",
@@ -49,7 +49,7 @@ impl MethodKind {
         }
     }
 
-    /// The bank debit that Stripe offers in a currency.
+    /// Returns the bank debit that Stripe offers in a currency.
     pub(crate) fn bank_debit_of(currency: Currency) -> Option<&'static str> {
         match currency.code() {
             "usd" => Some("us_bank_account"),
@@ -61,12 +61,12 @@ impl MethodKind {
         }
     }
 
-    /// Whether this type can pay in `currency`.
+    /// Returns whether this type can pay in `currency`.
     pub(crate) fn accepts(&self, currency: Currency) -> bool {
         matches!(self, Self::Card { .. }) || Self::bank_debit_of(currency) == Some(self.name())
     }
 
-    /// Whether payments by it take days to be sure.
+    /// Returns whether payments by it take days to become certain.
     pub(crate) const fn is_bank_debit(&self) -> bool {
         !matches!(self, Self::Card { .. })
     }
@@ -94,7 +94,7 @@ impl MethodKind {
         }
     }
 
-    /// `payment_method_details` of a charge made with it.
+    /// Renders `payment_method_details` of a charge made with it.
     pub(crate) fn charge_details(&self) -> Value {
         let details = match self {
             Self::Card {
@@ -117,7 +117,7 @@ impl MethodKind {
     }
 }
 
-/// Why a card is declined.
+/// The reason why a card is declined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decline {
     /// The error's `code`.
@@ -139,7 +139,7 @@ const fn decline(code: &'static str, decline_code: &'static str, message: &'stat
     })
 }
 
-/// How a bank debit ends after it was `processing`.
+/// The outcome of a bank debit after it was `processing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum BankFate {
     /// The money arrives.
@@ -155,7 +155,7 @@ pub(crate) enum BankFate {
     Disputed,
 }
 
-/// What charging a payment method does.
+/// The behaviour of a payment method when it is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Behaviour {
     /// The charge succeeds.
@@ -186,8 +186,8 @@ const INSUFFICIENT: Decline = Decline {
     message: "Your card has insufficient funds.",
 };
 
-/// What one of Stripe's test payment methods (`pm_card_visa`, `pm_usBankAccount_success`, …) is and does.
-/// `None` for a name that is not known.
+/// Returns the type and behaviour of one of Stripe's test payment methods (`pm_card_visa`, `pm_usBankAccount_success`, …),
+/// or `None` if the name is not known.
 pub(crate) fn test_method(token: &str) -> Option<(MethodKind, Behaviour)> {
     if let Some(name) = token
         .strip_prefix("pm_card_")
@@ -313,7 +313,7 @@ fn bank_fate(name: &str) -> Option<BankFate> {
     })
 }
 
-/// A card or a bank account to debit.
+/// A card or a bank account that can be debited.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentMethod {
     pub(crate) id: Id<PaymentMethod>,

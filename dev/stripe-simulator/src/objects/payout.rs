@@ -10,7 +10,7 @@ use crate::money::Currency;
 
 fixture!(EXAMPLE, "payout");
 
-/// Where a payout stands. A paid payout can still fail.
+/// The status of a payout. A paid payout can still fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PayoutStatus {
     Pending,
@@ -21,7 +21,7 @@ pub(crate) enum PayoutStatus {
 }
 
 impl PayoutStatus {
-    /// Stripe's name.
+    /// Returns Stripe's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -32,7 +32,7 @@ impl PayoutStatus {
         }
     }
 
-    /// The statuses a payout can go to from this one.
+    /// Returns whether a payout can go from this status to `next`.
     pub(crate) const fn may_become(self, next: Self) -> bool {
         matches!(
             (self, next),
@@ -45,7 +45,7 @@ impl PayoutStatus {
     }
 }
 
-/// Money on its way to a bank account.
+/// A payment from a balance to a bank account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Payout {
     pub(crate) id: Id<Payout>,

@@ -14,7 +14,7 @@ use crate::serial::words::{self, Word};
 
 fixture!(EXAMPLE, "refund");
 
-/// Where a refund stands. A succeeded refund can still fail.
+/// The status of a refund. A succeeded refund can still fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RefundStatus {
     Pending,
@@ -25,7 +25,7 @@ pub(crate) enum RefundStatus {
 }
 
 impl RefundStatus {
-    /// Stripe's name.
+    /// Returns Stripe's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -36,7 +36,7 @@ impl RefundStatus {
         }
     }
 
-    /// The statuses a refund can go to from this one.
+    /// Returns whether a refund can go from this status to `next`.
     pub(crate) const fn may_become(self, next: Self) -> bool {
         matches!(
             (self, next),
@@ -51,7 +51,7 @@ impl RefundStatus {
     }
 }
 
-/// Money given back to a payer.
+/// Money refunded to a payer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Refund {
     pub(crate) id: Id<Refund>,

@@ -82,7 +82,7 @@ impl Resource for Transfer {
     }
 }
 
-/// Money taken back from a connected account.
+/// Money of a transfer that was reversed from a connected account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Reversal {
     pub(crate) id: Id<Reversal>,

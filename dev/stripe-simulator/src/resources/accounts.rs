@@ -46,7 +46,7 @@ const PARAMS: [&str; 17] = [
     "groups",
 ];
 
-/// What Stripe wants to know before it pays out, by the parameter that answers it.
+/// Stripe's requirements before it pays out, each with the parameter that fulfils it.
 const REQUIREMENTS: [(&str, &str); 4] = [
     ("business_type", "business_type"),
     ("external_account", "external_account"),
@@ -65,7 +65,7 @@ fn create(state: &mut State, call: &Call) -> Answer {
         Some(code) => Currency::parse(code)?,
         None => Currency::parse(currency_of(&country))?,
     };
-    // Only where it is certain: accounts of these countries are paid out in one currency
+    // Checked only where it is certain: accounts of these countries are paid out in one currency
     // (<https://docs.stripe.com/payouts#supported-accounts-and-settlement-currencies>).
     if matches!(country.as_str(), "US" | "JP" | "BR" | "MX") && currency.code() != currency_of(&country) {
         let message = format!(
@@ -87,7 +87,7 @@ fn create(state: &mut State, call: &Call) -> Answer {
 }
 
 /// Refuses capabilities that the account's service agreement does not allow (<https://docs.stripe.com/connect/service-agreement-types>), and
-/// `transfers` alone under the full agreement outside of the United States, which needs Stripe's approval of the platform
+/// `transfers` alone under the full agreement outside the United States, which needs Stripe's approval of the platform
 /// (<https://docs.stripe.com/connect/account-capabilities>).
 fn agreement(params: &Params, platform: &str, country: &str) -> Result<(), ApiError> {
     let requests = |name: &str| params.text(&format!("capabilities[{name}][requested]")) == Some("true");
@@ -112,7 +112,7 @@ fn agreement(params: &Params, platform: &str, country: &str) -> Result<(), ApiEr
     }
 }
 
-/// Whether Stripe pays accounts under the full agreement from the one country to the other, and no others: of the European Economic Area, Switzerland,
+/// Returns whether Stripe pays accounts under the full agreement between these countries: only within the European Economic Area, Switzerland,
 /// the United Kingdom, Canada and the United States (<https://docs.stripe.com/connect/cross-border-payouts#availability>).
 fn are_paid_in_full(platform: &str, country: &str) -> bool {
     const PAID: &str = "AT BE BG CA CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK US";
@@ -121,7 +121,7 @@ fn are_paid_in_full(platform: &str, country: &str) -> bool {
         .all(|one| PAID.split(' ').any(|paid| paid.eq_ignore_ascii_case(one)))
 }
 
-/// An account with nothing known about it.
+/// Returns an account with no details.
 pub(crate) fn blank(state: &State, id: Id<Account>, country: String, currency: Currency) -> Account {
     Account {
         id,
@@ -178,7 +178,7 @@ fn kind(params: &Params) -> Result<AccountKind, ApiError> {
     }
 }
 
-/// Writes what a request says into an account; an account with nothing left to ask is opened.
+/// Applies a request's parameters to an account; an account with no requirement left is enabled.
 fn apply(params: &Params, account: &mut Account) -> Result<(), ApiError> {
     params.update_metadata(&mut account.metadata)?;
     if let Some(email) = params.owned("email") {
@@ -209,7 +209,7 @@ fn apply(params: &Params, account: &mut Account) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What onboarding does: nothing is due, and there is a bank account to pay out to.
+/// Completes the onboarding: no requirement is due, and there is a bank account to pay out to.
 pub(crate) fn make_ready(account: &mut Account) {
     account.currently_due.clear();
     if account.external_accounts.is_empty() {
@@ -249,7 +249,7 @@ fn retrieve_own(state: &mut State, call: &Call) -> Answer {
     }
 }
 
-/// The platform's own account.
+/// Renders the platform's own account.
 fn own(state: &State) -> Value {
     let mut platform = shape(
         &PLATFORM,
@@ -269,7 +269,7 @@ fn own(state: &State) -> Value {
     platform
 }
 
-/// A connected account; one that does not exist looks like one that is not ours.
+/// Returns a connected account. The error does not reveal whether an account that is not ours exists.
 ///
 /// # Errors
 /// 403 `account_invalid`.
@@ -291,7 +291,7 @@ fn update(state: &mut State, call: &Call) -> Answer {
     Ok(state.rendered(&id))
 }
 
-/// Writes an account back and announces what changed.
+/// Stores a changed account and emits events of its changes.
 pub(crate) fn replace(state: &mut State, origin: &Origin, account: Account) {
     let (id, owner) = (account.id.clone(), account.as_owner());
     let before = state.rendered(&id);
@@ -308,7 +308,7 @@ fn delete(state: &mut State, call: &Call) -> Answer {
     Ok(state.rendered(&account.id))
 }
 
-/// Ends our access to an account, asked for by us or by its owner. What is under way there goes on.
+/// Ends our access to an account, at our request or its owner's. Payments in progress there continue.
 pub(crate) fn disconnect(state: &mut State, origin: &Origin, account: &Account) {
     state.change(&account.id, |row| row.deleted = true);
     let effect = NewEffect {
@@ -377,7 +377,7 @@ fn create_link(state: &mut State, call: &Call) -> Answer {
 /// Completes an account's onboarding, as the payee does behind an account link.
 ///
 /// # Errors
-/// An unknown account.
+/// When the account is unknown.
 pub(crate) fn onboard(state: &mut State, id: &str) -> Result<Value, ApiError> {
     let mut account = known(state, id)?.clone();
     make_ready(&mut account);

@@ -19,7 +19,7 @@ pub(super) const ROUTES: &[Route] = &[
         "balance_transactions.retrieve",
         super::retrieve::<BalanceTransaction>,
     ),
-    // The names these had before 2018, which the official libraries of that time still use.
+    // The names of these two before 2018, which official libraries of that time still use.
     Route::get("/v1/balance/history", "balance_transactions.list", list),
     Route::get(
         "/v1/balance/history/{}",
@@ -35,7 +35,7 @@ fn retrieve(state: &mut State, call: &Call) -> Answer {
     Ok(render(state, &call.owner))
 }
 
-/// An account's balance as Stripe shows it.
+/// Renders an account's balance in Stripe's JSON.
 pub(crate) fn render(state: &State, owner: &Owner) -> Value {
     let mut funds: Vec<(Currency, Funds)> = state
         .funds
@@ -85,7 +85,7 @@ fn list(state: &mut State, call: &Call) -> Answer {
     )
 }
 
-/// A change of a balance to be made.
+/// A change of a balance that is to be made.
 #[derive(Debug)]
 pub(crate) struct Posting<'a> {
     pub(crate) owner: &'a Owner,
@@ -97,14 +97,14 @@ pub(crate) struct Posting<'a> {
     /// The object that explains it.
     pub(crate) source: &'a str,
     pub(crate) description: Option<String>,
-    /// For how long the money is pending; 0 = available at once.
+    /// How long the money is pending, in milliseconds; 0 = available at once.
     pub(crate) pending_ms: u64,
 }
 
-/// Of money that is pending until something else ends that.
+/// The pending time of money that stays pending until the state changes otherwise.
 pub(crate) const UNTIL_SETTLED: u64 = u64::MAX;
 
-/// An amount of the platform's in the currency in which it is held, and whether it was converted.
+/// Converts an amount of the platform's to the currency in which it is held; the flag is whether it was converted.
 pub(crate) fn settled(
     state: &State,
     owner: &Owner,
@@ -200,7 +200,7 @@ fn retry_refunds_if_money_came(state: &mut State, net: i64) {
     }
 }
 
-/// What an account can spend now, in minor units.
+/// Returns what an account can spend now, in minor units.
 pub(crate) fn available(state: &State, owner: &Owner, currency: Currency) -> i64 {
     state
         .funds
@@ -208,7 +208,7 @@ pub(crate) fn available(state: &State, owner: &Owner, currency: Currency) -> i64
         .map_or(0, |funds| funds.available)
 }
 
-/// Keeps a part of a balance back as a security, by a test's order; a negative amount is released. Two movements tell it, one of
+/// Holds back part of a balance as a security, at a test's request; a negative amount is released. Two movements show it, one of
 /// each balance (<https://docs.stripe.com/changelog/clover/2026-01-28/monitor-reserve-activity-on-balance-transactions>).
 pub(crate) fn keep_back(state: &mut State, owner: &Owner, amount: i64, currency: Currency) -> Value {
     let kind = if amount < 0 {
@@ -251,7 +251,7 @@ pub(crate) fn keep_back(state: &mut State, owner: &Owner, amount: i64, currency:
     state.rendered(&id)
 }
 
-/// Adds money from outside to a balance, by a test's order.
+/// Adds money from outside to a balance, at a test's request.
 pub(crate) fn top_up(state: &mut State, owner: &Owner, amount: i64, currency: Currency) -> Value {
     let source = random_id("tu_");
     let posting = Posting {

@@ -1,4 +1,4 @@
-//! `/v1/charges`: reading only, since payments are made with payment intents.
+//! `/v1/charges`: read only, since payments are made with payment intents.
 
 use super::{Answer, Call, Route, allow_list};
 use crate::objects::{Charge, Group, GroupBy, group};

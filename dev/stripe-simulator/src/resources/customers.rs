@@ -140,7 +140,7 @@ fn payment_methods(state: &mut State, call: &Call) -> Answer {
     list_methods(state, call, &customer)
 }
 
-/// One page of a customer's payment methods, filtered by `type`.
+/// Returns one page of a customer's payment methods, filtered by `type`.
 pub(super) fn list_methods(state: &State, call: &Call, customer: &Id<Customer>) -> Result<Value, ApiError> {
     let kind = call.params.text("type");
     let by = Some(group(GroupBy::Customer, customer));

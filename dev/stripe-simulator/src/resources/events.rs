@@ -1,4 +1,4 @@
-//! `/v1/events`, and how every other resource announces what happened.
+//! `/v1/events`, and how all other resources emit events.
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -18,7 +18,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::text("/v1/events/{}", "events.retrieve", retrieve),
 ];
 
-/// How many types Stripe takes in `types`.
+/// The maximum number of types that Stripe accepts in `types`.
 const MOST_TYPES: usize = 20;
 
 fn list(state: &mut State, call: &Call) -> TextAnswer {
@@ -49,7 +49,7 @@ fn retrieve(state: &mut State, call: &Call) -> TextAnswer {
     Ok(text(&event.view()))
 }
 
-/// The second from which on events are still kept.
+/// Returns the second from which on events are still kept.
 fn oldest(state: &State) -> i64 {
     state
         .now()
@@ -57,7 +57,7 @@ fn oldest(state: &State) -> i64 {
         .saturating_sub_unsigned(state.settings.event_retention_s)
 }
 
-/// The event types that a list is asked for.
+/// The event types that a list request selects.
 enum Wanted<'a> {
     All,
     /// One type, or a group of them with `*` as wildcard.
@@ -70,7 +70,7 @@ impl<'a> Wanted<'a> {
     /// Reads `type` or `types[]`.
     ///
     /// # Errors
-    /// Both at once, or more than 20 types.
+    /// When both are given, or more than 20 types.
     fn from_params(params: &'a Params) -> Result<Self, ApiError> {
         let listed = params.list("types");
         if listed.len() > MOST_TYPES {
@@ -101,7 +101,7 @@ fn text(view: &impl Serialize) -> String {
     serde_json::to_string(view).unwrap_or_default()
 }
 
-/// What an event carries.
+/// The `data` of an event.
 #[derive(Serialize)]
 struct Data<'a> {
     object: &'a Value,
@@ -109,7 +109,7 @@ struct Data<'a> {
     previous_attributes: Option<&'a Value>,
 }
 
-/// Stripe's list object of events, written as text: the snapshots are text already.
+/// Stripe's list object of events, written as text, since the snapshots are text already.
 #[derive(Serialize)]
 struct EventList<'a> {
     object: &'static str,
@@ -119,7 +119,7 @@ struct EventList<'a> {
 }
 
 impl State {
-    /// Makes an event with a snapshot of `object` and plans its webhook.
+    /// Creates an event with a snapshot of `object` and plans its webhook.
     pub(crate) fn emit(
         &mut self,
         origin: &Origin,
@@ -153,7 +153,7 @@ impl State {
         id
     }
 
-    /// Makes an update event whose `previous_attributes` are what differs between the two snapshots.
+    /// Creates an update event whose `previous_attributes` are the differences between the two snapshots.
     pub(crate) fn emit_update(
         &mut self,
         origin: &Origin,
@@ -165,7 +165,7 @@ impl State {
         self.emit(origin, owner, kind, after, Some(changed(before, after)));
     }
 
-    /// Sends an event's webhook once more, now.
+    /// Sends an event's webhook again, now.
     pub(crate) fn resend(&mut self, id: &Id<Event>) {
         self.ready.push(Delivery {
             event: id.clone(),
@@ -175,7 +175,7 @@ impl State {
         });
     }
 
-    /// Whether the endpoint wants such an event, and the fault that applies to its webhook.
+    /// Returns the fault that applies to the event's webhook, or `None` if the endpoint does not subscribe to such events.
     fn webhook_plan(&mut self, kind: &str, owner: &Owner) -> Option<WebhookFault> {
         let wanted = self.webhook.as_ref().map(|target| &target.enabled_events)?;
         if !wanted.is_empty() && !wanted.iter().any(|pattern| glob(pattern, kind)) {
@@ -213,7 +213,7 @@ impl State {
     }
 }
 
-/// The fields of `before` that `after` has otherwise; nested objects are compared field by field.
+/// Returns the fields of `before` that differ in `after`; nested objects are compared field by field.
 fn changed(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else {
         return before.clone();

@@ -38,10 +38,10 @@ pub(super) const ROUTES: &[Route] = &[
     ),
 ];
 
-/// The bank account described by `external_account`, as a test token or as fields.
+/// Returns the bank account described by `external_account`, as a test token or as fields.
 ///
 /// # Errors
-/// A token or a currency that is not known.
+/// When a token or a currency is not known.
 pub(super) fn described(params: &Params, country: &str) -> Result<BankAccount, ApiError> {
     if let Some(token) = params.text("external_account") {
         let behaviour = match token {
@@ -131,7 +131,7 @@ fn update(state: &mut State, call: &Call) -> Answer {
     let place = place(&account, call.second_id())?;
     let mut bank = account.external_accounts.remove(place);
     call.params.update_metadata(&mut bank.metadata)?;
-    // Stripe lets payouts resume once the owner has looked at the bank account again.
+    // Stripe lets payouts resume once the owner has confirmed the bank account again.
     bank.errored = false;
     let first = call.params.boolean("default_for_currency")? == Some(true);
     account

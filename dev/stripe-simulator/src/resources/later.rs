@@ -1,9 +1,9 @@
-//! What happens when its time has come, also by a test's order: the failures and disputes that come days after the money.
+//! Work that falls due, including moves that a test ordered: the failures and disputes that come days after the money.
 
 use super::{balance, disputes, payment_intents, payouts, refunds};
 use crate::state::{Move, Origin, State, Timer};
 
-/// Does everything whose time has come; says whether that was anything.
+/// Does everything that is due; returns whether there was anything.
 pub(crate) fn run_due(state: &mut State) -> bool {
     let now = state.now();
     let mut is_changed = false;
@@ -24,7 +24,7 @@ pub(crate) fn run_due(state: &mut State) -> bool {
 }
 
 impl Move {
-    /// Does it now. Says whether that was possible.
+    /// Does it now. Returns whether that was possible.
     pub(crate) fn carry_out(self, state: &mut State) -> bool {
         let origin = Origin::default();
         match self {
@@ -35,7 +35,7 @@ impl Move {
         }
     }
 
-    /// Does it because its time has come; one that has become impossible is reported and otherwise without effect.
+    /// Does it because it is due; if it has become impossible, that is only logged.
     pub(crate) fn come_due(self, state: &mut State) {
         let what = format!("{self:?}");
         if !self.carry_out(state) {

@@ -1,7 +1,7 @@
-//! What the simulator can do, a file per resource: its routes, its handlers and its state transitions.
+//! The simulator's resources, one file each: its routes, its handlers and its state transitions.
 //!
-//! A handler takes the whole state and one decoded request and answers Stripe's JSON. Transitions that also happen by
-//! themselves (timers) or by a test's order (control) are functions of the state alone.
+//! A handler takes the whole state and one decoded request and returns Stripe's JSON. Transitions that also happen by
+//! themselves (timers) or at a test's request (control) are functions of the state alone.
 
 pub(crate) mod accounts;
 pub(crate) mod balance;
@@ -30,45 +30,45 @@ use crate::state::{Origin, State, Stored};
 /// One decoded API request.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The account the request acts on.
+    /// The account that the request acts on.
     pub(crate) owner: Owner,
-    /// What the caller may do.
+    /// The kind of the caller's key.
     pub(crate) key: KeyKind,
     /// Query and body.
     pub(crate) params: Params,
     /// The path without the query.
     pub(crate) path: String,
-    /// What stood for `{}` in the route's pattern.
+    /// The parts of the path that match `{}` in the route's pattern.
     pub(crate) captures: Vec<String>,
     /// The request's id and key, for events and effects.
     pub(crate) origin: Origin,
 }
 
 impl Call {
-    /// The id in the path.
+    /// Returns the id in the path.
     pub(crate) fn id(&self) -> &str {
         self.captures.first().map_or("", String::as_str)
     }
 
-    /// The second id in the path.
+    /// Returns the second id in the path.
     pub(crate) fn second_id(&self) -> &str {
         self.captures.get(1).map_or("", String::as_str)
     }
 }
 
-/// A handler's answer, or Stripe's refusal.
+/// A handler's response, or Stripe's error.
 pub(crate) type Answer = Result<Value, ApiError>;
 
-/// A handler's answer that is JSON text already, or Stripe's refusal.
+/// A handler's response that is JSON text already, or Stripe's error.
 pub(crate) type TextAnswer = Result<String, ApiError>;
 
-/// Answers one kind of request with a value, in which ids can be expanded.
+/// A handler that returns a value, in which ids can be expanded.
 pub(crate) type JsonHandler = fn(&mut State, &Call) -> Answer;
 
-/// Answers one kind of request with text.
+/// A handler that returns text.
 pub(crate) type TextHandler = fn(&mut State, &Call) -> TextAnswer;
 
-/// What answers one kind of request.
+/// The handler of an endpoint.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Handler {
     Json(JsonHandler),
@@ -82,11 +82,11 @@ pub(crate) struct Route {
     pub(crate) method: &'static str,
     /// The path, with `{}` for ids.
     pub(crate) pattern: &'static str,
-    /// What fault rules call it, such as `transfers.create`.
+    /// The name for fault rules, such as `transfers.create`.
     pub(crate) operation: &'static str,
     /// Whether a publishable key may call it.
     pub(crate) publishable: bool,
-    /// What answers.
+    /// The handler.
     pub(crate) handler: Handler,
 }
 
@@ -129,7 +129,7 @@ impl Route {
         }
     }
 
-    /// The ids in `path`, if this route's pattern fits it.
+    /// Returns the ids in `path`, if it matches this route's pattern.
     pub(crate) fn captures(&self, path: &str) -> Option<Vec<String>> {
         let mut captures = Vec::new();
         let mut segments = path.split('/');
@@ -145,7 +145,7 @@ impl Route {
     }
 }
 
-/// Every endpoint.
+/// Returns every endpoint.
 pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
     [
         payment_intents::ROUTES,
@@ -166,13 +166,13 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
     .flatten()
 }
 
-/// Answers with the object of type `T` that the path names.
+/// Returns the object of type `T` that the path names.
 fn retrieve<T: Stored>(state: &mut State, call: &Call) -> Answer {
     call.params.allow_only(&[])?;
     Ok(state.find::<T>(&call.owner, call.id())?.render(state))
 }
 
-/// Refuses parameters of a list that are neither paging nor in `filters`.
+/// Refuses parameters of a list that are neither for paging nor in `filters`.
 fn allow_list(call: &Call, filters: &[&str]) -> Result<(), ApiError> {
     let mut known = Page::PARAMS.to_vec();
     known.extend_from_slice(filters);

@@ -83,7 +83,7 @@ fn detach(state: &mut State, call: &Call) -> Answer {
 /// Attaches a payment method, or a new copy of a test one, to a customer.
 ///
 /// # Errors
-/// A card that is declined, an unknown payment method, or one that another customer has.
+/// When the card is declined, or the payment method is unknown or another customer's.
 pub(super) fn attach_to(
     state: &mut State,
     call: &Call,
@@ -101,7 +101,7 @@ pub(super) fn attach_to(
             "This PaymentMethod has already been attached to a customer.",
         ));
     }
-    // Of the declining test cards only `chargeCustomerFail` can be attached; the rest are refused here already.
+    // Of the declining test cards only `chargeCustomerFail` can be attached; the others are declined here already.
     if let (Behaviour::Declines(decline), false) = (method.behaviour, token.ends_with("CustomerFail")) {
         return Err(ApiError::card(
             decline.code,
@@ -124,7 +124,7 @@ pub(super) fn attach_to(
     Ok(id)
 }
 
-/// The payment method with this id, or a new one when `token` is one of Stripe's test payment methods.
+/// Returns the payment method with this id, or a new one if `token` is one of Stripe's test payment methods.
 pub(crate) fn resolve(state: &mut State, owner: &Owner, token: &str) -> Option<Id<PaymentMethod>> {
     if let Some(method) = state.owned::<PaymentMethod>(owner, token) {
         return Some(method.id.clone());
@@ -133,10 +133,10 @@ pub(crate) fn resolve(state: &mut State, owner: &Owner, token: &str) -> Option<I
     Some(add(state, owner, kind, behaviour))
 }
 
-/// The payment method described by `payment_method_data[…]`.
+/// Creates the payment method described by `payment_method_data[…]`.
 ///
 /// # Errors
-/// A type or a card that the simulator does not know.
+/// When the simulator does not know the type or the card.
 pub(super) fn from_data(
     state: &mut State,
     owner: &Owner,
@@ -194,7 +194,7 @@ fn described(params: &Params, prefix: &str) -> Result<(MethodKind, Behaviour), A
     }
 }
 
-/// The test card behind one of Stripe's test numbers.
+/// Returns the test card with one of Stripe's test numbers.
 fn card_with_number(number: &str) -> &'static str {
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     match digits.as_str() {

@@ -1,4 +1,4 @@
-//! `/v1/payouts`: money from an account's balance to its bank, and the life a payout has by itself.
+//! `/v1/payouts`: money from an account's balance to its bank, and the steps that a payout takes by itself.
 
 use super::balance::{Posting, available, post};
 use super::{Answer, Call, Route, allow_list};
@@ -100,7 +100,7 @@ fn create(state: &mut State, call: &Call) -> Answer {
     Ok(rendered)
 }
 
-/// The bank account that the payout goes to.
+/// Returns the bank account that the payout goes to.
 fn destination(state: &State, call: &Call, currency: Currency) -> Result<String, ApiError> {
     let Owner::Connected(account) = &call.owner else {
         return Ok(PLATFORM_BANK.to_owned());
@@ -185,7 +185,7 @@ fn cancel(state: &mut State, call: &Call) -> Answer {
     Ok(state.rendered(&payout.id))
 }
 
-/// The next step of a payout whose time has come.
+/// Takes the next step of a payout that is due.
 pub(crate) fn advance_by_itself(state: &mut State, id: &Id<Payout>) {
     let Some(payout) = state.payouts.get(id.as_str()).cloned() else {
         return;
@@ -222,7 +222,7 @@ fn behaviour_of_bank(state: &State, payout: &Payout) -> BankBehaviour {
     bank.map_or(BankBehaviour::Pays, |bank| bank.behaviour)
 }
 
-/// Moves a payout to `next`; money comes back when it failed or was cancelled. Says whether that was possible.
+/// Moves a payout to `next`; its money is returned if it failed or was cancelled. Returns whether the move was possible.
 pub(crate) fn step(
     state: &mut State,
     origin: &Origin,

@@ -1,4 +1,4 @@
-//! `/v1/transfers/{}/reversals`: money taken back from a connected account.
+//! `/v1/transfers/{}/reversals`: money of transfers that is reversed from connected accounts.
 
 use super::balance::{Posting, available, post};
 use super::{Answer, Call, Route, allow_list};
@@ -30,19 +30,19 @@ fn create(state: &mut State, call: &Call) -> Answer {
     make(state, &call.origin, &transfer, order)
 }
 
-/// A reversal to be made.
+/// A reversal that is to be made.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// In minor units; all that is left when absent.
+    /// In minor units; the whole remainder when absent.
     pub(crate) amount: Option<i64>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
 }
 
-/// Takes a transfer's money back, asked for by the API or in the dashboard.
+/// Reverses a transfer, requested through the API or in the dashboard.
 ///
 /// # Errors
-/// As the API: more than is left of the transfer, or than its account has.
+/// Those of the API: more than is left of the transfer, or than its account has.
 pub(crate) fn make(state: &mut State, origin: &Origin, transfer: &Transfer, order: Order) -> Answer {
     let left = transfer.amount - transfer.amount_reversed;
     let amount = order.amount.unwrap_or(left);

@@ -119,14 +119,14 @@ fn create(state: &mut State, call: &Call) -> Answer {
     Ok(rendered)
 }
 
-/// The charge that a transfer is made from, if it names one.
+/// Returns the charge that a transfer is made from, if it names one.
 fn source_of(state: &State, call: &Call) -> Result<Option<Charge>, ApiError> {
     let named = call.params.text("source_transaction");
     let find = |id| state.find_param::<Charge>(&call.owner, id, "source_transaction");
     named.map(|id| find(id).cloned()).transpose()
 }
 
-/// Checks that the account may receive, and that the money is there; says for how long it is still pending.
+/// Checks that the account may receive, and that the money is there; returns how long it is still pending, in milliseconds.
 fn check_money(
     state: &State,
     call: &Call,
@@ -150,7 +150,7 @@ fn check_money(
     }
 }
 
-/// The payment by which a transfer arrives on the connected account.
+/// The payment as which a transfer arrives on the connected account.
 struct Received<'a> {
     id: &'a Id<Charge>,
     owner: &'a Owner,
@@ -187,7 +187,7 @@ impl Received<'_> {
     }
 }
 
-/// Checks a transfer against the charge it is made from, and says for how long the charge's money is still pending.
+/// Checks a transfer against the charge it is made from; returns how long the charge's money is still pending, in milliseconds.
 fn check_source(state: &State, charge: &Charge, amount: i64) -> Result<u64, ApiError> {
     let used: i64 = state
         .transfers

@@ -1,4 +1,4 @@
-//! How a kept state holds what serde does not write, or cannot read back, by itself.
+//! Serialisation of what serde cannot write, or read back, by itself.
 
 pub(crate) mod pairs;
 pub(crate) mod words;

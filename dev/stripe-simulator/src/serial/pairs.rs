@@ -1,4 +1,4 @@
-//! Maps whose keys are no texts, written as lists of pairs.
+//! Maps whose keys are not texts, written as lists of pairs.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,7 +13,7 @@ where
     serializer.collect_seq(map)
 }
 
-/// Reads them.
+/// Reads the pairs.
 pub(crate) fn deserialize<'de, D, K, V, M>(deserializer: D) -> Result<M, D::Error>
 where
     D: Deserializer<'de>,

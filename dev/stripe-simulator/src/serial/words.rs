@@ -1,4 +1,4 @@
-//! Words of the simulator's own tables, read back from a file: each distinct one stays in memory for good, and there are few.
+//! Words of the simulator's own tables, read back from a file: each distinct one stays in memory for ever, and there are few.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -31,7 +31,7 @@ pub(crate) fn perhaps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     Ok(Option::<String>::deserialize(deserializer)?.map(word))
 }
 
-/// Reads texts by words.
+/// Reads a map of texts whose keys are words.
 pub(crate) fn keyed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Word, String>, D::Error> {
     let read = BTreeMap::<String, String>::deserialize(deserializer)?;
     Ok(read.into_iter().map(|(key, value)| (word(key), value)).collect())

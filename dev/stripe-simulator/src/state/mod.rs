@@ -1,4 +1,4 @@
-//! The simulator's whole state, kept in one struct so that every transition is one function call under one lock.
+//! The simulator's whole state, in one struct so that every transition is one function call under one lock.
 
 mod stored;
 mod work;
@@ -26,7 +26,7 @@ use crate::settings::{Settings, WebhookTarget};
 pub(crate) use stored::Stored;
 pub(crate) use work::{Attempt, Delivery, DisputedFunds, Move, NewDispute, Timer};
 
-/// Which API request something happened in; empty for what happens by itself.
+/// The API request in which something happened; empty for what happens by itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
     /// The request's id.
@@ -35,7 +35,7 @@ pub(crate) struct Origin {
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// Everything the simulator knows. What is skipped belongs to one run: how it was started, and what tests have ordered.
+/// The whole state of the simulator. Skipped fields belong to one run: how it was started, and what tests have ordered.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     #[serde(skip)]
@@ -46,9 +46,9 @@ pub(crate) struct State {
     pub(crate) base_url: String,
     pub(crate) clock: Clock,
     pub(crate) timers: Timers<Timer>,
-    /// Webhooks whose time has come, for the delivery task.
+    /// Webhooks that are due, for the delivery task.
     pub(crate) ready: Vec<Delivery>,
-    /// The latest delivery attempts, for tests to look at.
+    /// The latest delivery attempts, which tests can read.
     pub(crate) attempts: VecDeque<Attempt>,
     #[serde(skip, default = "unseeded")]
     pub(crate) rng: StdRng,
@@ -81,7 +81,7 @@ fn unseeded() -> StdRng {
 }
 
 impl State {
-    /// This state, which was kept in a file, in the place of a new one: how the new one was started counts. Webhooks that were under way are
+    /// Returns this state, loaded from a file, with the configuration of the simulator that was just started. Webhooks that were being sent are
     /// sent again.
     pub(crate) fn going_on(mut self, started: Self) -> Self {
         self.settings = started.settings;
@@ -116,7 +116,7 @@ impl State {
         self
     }
 
-    /// An empty simulator. Equal seeds make the same random faults.
+    /// Returns an empty simulator. Equal seeds cause the same random faults.
     pub(crate) fn new(
         settings: Settings,
         webhook: Option<WebhookTarget>,
@@ -154,7 +154,7 @@ impl State {
         }
     }
 
-    /// The simulator's present moment.
+    /// Returns the simulator's current time.
     pub(crate) fn now(&self) -> Moment {
         self.clock.now()
     }
@@ -196,7 +196,7 @@ impl State {
         *self = fresh;
     }
 
-    /// How much there is of everything, for `GET /_control/state`.
+    /// Returns the number of objects of every kind, for `GET /_control/state`.
     pub(crate) fn summary(&self) -> Value {
         let funds: Vec<Value> = self
             .funds

@@ -1,4 +1,4 @@
-//! The state's tables: which object is in which, finding, changing and listing objects, and their JSON.
+//! The tables of the state: where each type of object is stored; finding, changing and listing objects, and their JSON.
 
 use serde_json::Value;
 
@@ -13,9 +13,9 @@ use crate::objects::{
 
 /// An object that has a table in the state.
 pub(crate) trait Stored: Resource {
-    /// The table its objects are in.
+    /// Returns the table of its objects.
     fn table(state: &State) -> &Table<Self>;
-    /// The table its objects are in, to change it.
+    /// Returns the table of its objects, to change it.
     fn table_mut(state: &mut State) -> &mut Table<Self>;
 }
 
@@ -69,12 +69,12 @@ impl Around for State {
 }
 
 impl State {
-    /// The object with this id that belongs to `owner`.
+    /// Returns the object with this id that belongs to `owner`.
     pub(crate) fn owned<T: Stored>(&self, owner: &Owner, id: &str) -> Option<&T> {
         T::table(self).get(id).filter(|row| row.owner() == owner)
     }
 
-    /// The object that a path names.
+    /// Returns the object that a path names.
     ///
     /// # Errors
     /// 404 `resource_missing`.
@@ -83,7 +83,7 @@ impl State {
             .ok_or_else(|| ApiError::not_found(T::NOUN, id))
     }
 
-    /// The object that a parameter names.
+    /// Returns the object that a parameter names.
     ///
     /// # Errors
     /// 400 `resource_missing`.
@@ -99,17 +99,17 @@ impl State {
         }
     }
 
-    /// Stripe's JSON of an object; null if there is none.
+    /// Renders Stripe's JSON of an object; null if there is none.
     pub(crate) fn rendered<T: Stored>(&self, id: &Id<T>) -> Value {
         T::table(self)
             .get(id.as_str())
             .map_or(Value::Null, |row| row.render(self))
     }
 
-    /// Stripe's list object with one page of a group.
+    /// Returns Stripe's list object with one page of a group.
     ///
     /// # Errors
-    /// Malformed paging parameters.
+    /// When paging parameters are malformed.
     pub(crate) fn list<T: Stored>(
         &self,
         owner: &Owner,
@@ -128,7 +128,7 @@ impl State {
         ))
     }
 
-    /// Stripe's JSON of the object that `id` names, told by its prefix; for `expand`.
+    /// Renders Stripe's JSON of the object with this id, whose type its prefix shows; for `expand`.
     pub(crate) fn render_any(&self, owner: &Owner, id: &str) -> Option<Value> {
         fn one<T: Stored>(state: &State, owner: &Owner, id: &str) -> Option<Value> {
             state.owned::<T>(owner, id).map(|row| row.render(state))

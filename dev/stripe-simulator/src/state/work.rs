@@ -1,4 +1,4 @@
-//! What is still to happen, as the state keeps it: by itself, by a test's order, and webhooks.
+//! Pending work, as the state stores it: work that happens by itself, moves that a test ordered, and webhooks.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::objects::{
     Refund, RefundStatus,
 };
 
-/// Work that happens by itself once its time has come.
+/// Work that happens by itself once it is due.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// A bank debit ends.
@@ -22,13 +22,13 @@ pub(crate) enum Timer {
     FailRefund(Id<Refund>),
     /// Refunds that wait for money are tried again.
     RetryRefunds,
-    /// What a test ordered for later.
+    /// A move that a test ordered for later.
     Ordered(Move),
     /// A webhook is sent.
     Deliver(Delivery),
 }
 
-/// Something that a bank, a payer or Stripe's staff does.
+/// An action of a bank, a payer or Stripe's staff.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Move {
     /// A payout takes a step, failing with this code.
@@ -53,36 +53,36 @@ pub(crate) struct NewDispute {
     pub(crate) funds: DisputedFunds,
 }
 
-/// What a dispute's step does to the balance. Stripe tells of both for themselves: `charge.dispute.closed` and
+/// The effect of a dispute's step on the balance. Stripe reports both separately: `charge.dispute.closed` and
 /// `charge.dispute.funds_withdrawn`, `funds_reinstated` (<https://docs.stripe.com/api/events/types#event_types-charge.dispute.closed>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) enum DisputedFunds {
-    /// What usually goes with the status.
+    /// The money movement that usually goes with the status.
     #[default]
     Move,
-    /// Nothing, not yet or never: a payment that was refunded before is not taken once more, for example.
+    /// No movement, now or ever: for example, a payment that was already refunded is not withdrawn again.
     Stay,
 }
 
-/// One sending of one event.
+/// One sending of one event's webhook.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     pub(crate) event: Id<Event>,
-    /// Counts from 0.
+    /// The number of the attempt, from 0.
     pub(crate) attempt: u32,
     /// Whether it is sent again when it fails; extra copies are not.
     pub(crate) retried: bool,
     pub(crate) bad_signature: bool,
 }
 
-/// What became of one sending.
+/// The result of one sending.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Attempt {
     pub(crate) event: String,
     pub(crate) kind: String,
     pub(crate) attempt: u32,
     pub(crate) time: String,
-    /// The endpoint's status; absent when there was no answer.
+    /// The endpoint's status; absent when it did not respond.
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
     pub(crate) millis: u64,

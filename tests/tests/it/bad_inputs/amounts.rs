@@ -1,4 +1,4 @@
-//! Amounts and currencies that cannot be meant.
+//! Invalid amounts and currencies.
 
 use serde_json::{Value, json};
 use wallet_tests::app::id_of;
@@ -13,7 +13,7 @@ const TRANSFER: &str =
     "mutation($w: String!, $i: TransferInput!) { transfer(fromWalletId: $w, input: $i) { id } }";
 const CREATE: &str = "mutation($i: CreateWalletInput!) { createWallet(input: $i) { id } }";
 
-/// What is no amount of US dollars, as JSON.
+/// Values that are no amount of US dollars, as JSON.
 fn no_amounts() -> Vec<Value> {
     let texts = [
         "0",

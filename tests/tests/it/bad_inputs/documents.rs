@@ -1,4 +1,4 @@
-//! GraphQL documents and HTTP bodies that are bombs, mistakes or attempts to get around.
+//! GraphQL documents and HTTP bodies that are bombs, mistakes or attempts to circumvent a check.
 
 use reqwest::Method;
 use serde_json::json;

@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wallet_tests::{Answer, TestApp};
 
-/// One wrong request to the GraphQL route and what it deserves.
+/// One wrong request to the GraphQL route and the expected answer.
 struct Wrong {
     what: String,
     method: Method,
@@ -25,7 +25,7 @@ struct Wrong {
 }
 
 impl Wrong {
-    /// A wrong operation of somebody with a good token: refused as a result of GraphQL.
+    /// A wrong operation with a good token: refused as a result of GraphQL.
     fn operation(what: impl Into<String>, token: &str, query: &str, variables: Value) -> Self {
         Self::body(
             what,
@@ -34,7 +34,7 @@ impl Wrong {
         )
     }
 
-    /// A wrong body of somebody with a good token.
+    /// A wrong body with a good token.
     fn body(what: impl Into<String>, token: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             what: what.into(),
@@ -84,7 +84,7 @@ impl Wrong {
     }
 }
 
-/// Sends every row and compares; tells all that went wrong, not only the first.
+/// Sends every row and compares; reports everything that went wrong, not only the first.
 async fn assert_refused(app: &TestApp, rows: &[Wrong]) {
     let before = app.db.digest().await;
     let mut complaints = Vec::new();
@@ -130,7 +130,7 @@ async fn assert_refused(app: &TestApp, rows: &[Wrong]) {
     );
 }
 
-/// A refusal of ours begins with the name of the field and goes on with what is wrong with it, without naming it twice. (The engine's
+/// A refusal of ours begins with the name of the field and continues with what is wrong with it, without naming it twice. (The engine's
 /// own refusals have texts of their own.)
 fn reads_well(answer: &Answer) -> bool {
     let field = answer.field().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Payments, refunds, cancellations and onboardings that cannot be meant.
+//! Invalid payments, refunds, cancellations and onboardings.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ const CANCEL: &str = "mutation($t: String!) { cancelTransaction(transactionId: $
 const ONBOARD: &str =
     "mutation($w: String!, $i: OnboardPayoutsInput!) { onboardPayouts(walletId: $w, input: $i) { url } }";
 
-/// What is no amount of US dollars; [`super::amounts`] has all of them.
+/// A value that is no amount of US dollars; [`super::amounts`] has all of them.
 const NO_AMOUNTS: [&str; 6] = ["0", "-1", "0.001", "1e3", "NaN", "10000000000000"];
 
 fn operation(what: &str, user: &User, query: &str, variables: Value) -> Wrong {

@@ -1,4 +1,4 @@
-//! Requests while the database or Redis is away.
+//! Requests while the database or Redis is unavailable.
 
 use serde_json::{Value, json};
 use wallet_tests::app::{Options, id_of};

@@ -1,4 +1,4 @@
-//! What is whose, and who may see and make it.
+//! Ownership: who may see and create what.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

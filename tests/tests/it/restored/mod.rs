@@ -1,4 +1,4 @@
-//! After a backup was restored, these books know nothing of calls that were made since; Stripe remembers keys for a day, and objects for ever.
+//! After a restore the database knows nothing of calls that were made since the backup; Stripe remembers keys for a day, and objects for ever.
 
 mod payouts;
 mod refunds;
@@ -17,7 +17,7 @@ async fn money_out(app: &TestApp, what: &[&str]) {
     assert_eq!(done.code, Some(0), "{done:?}");
 }
 
-/// What the lost books had sent for a withdrawal.
+/// What the lost database had sent for a withdrawal.
 async fn sent_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
     let account = app.account_of(wallet).await;
     let params = [
@@ -31,7 +31,7 @@ async fn sent_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> St
     id_of(&app.stripe.form("/v1/transfers", &params).await)
 }
 
-/// Takes all of a transfer of 50.00 back, as somebody does in the dashboard.
+/// Reverses a whole transfer of 50.00, as in the dashboard.
 async fn taken_back(app: &TestApp, transfer: &str) {
     app.stripe
         .form(
@@ -98,7 +98,7 @@ async fn what_was_sent_after_the_backup_is_found_at_stripe_also_when_its_key_is_
     }
 }
 
-/// What Stripe has paid is not given back to its wallet, whoever asks for that: its owner, an operator, or Stripe, which no longer pays the account out.
+/// What Stripe has paid is not returned to its wallet, whoever asks for that: its owner, an operator, or Stripe, which no longer pays the account out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_after_the_backup_is_not_given_back() {
     for way in ["cancelled", "deactivated", "disabled"] {
@@ -148,7 +148,7 @@ async fn what_was_sent_after_the_backup_is_not_given_back() {
     }
 }
 
-/// A withdrawal that is not held yet by these books, and was sent by the lost ones: it is not failed for want of funds, or for its wallet, as if nothing
+/// A withdrawal that is not held yet here, and was sent by the lost database: it does not fail for lack of funds or because of its wallet as if nothing
 /// had left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
@@ -176,7 +176,7 @@ async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
         app.start_worker();
         eventually("a person to be called", async || {
             let parked = format!(
-                "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%sent by books that are lost%{why}%'"
+                "jobs WHERE parked_at IS NOT NULL AND last_error LIKE '%sent before the backup was restored%{why}%'"
             );
             app.db.count(&parked).await == 1
         })
@@ -203,7 +203,7 @@ async fn what_was_sent_after_the_backup_is_held_or_a_person_is_called() {
     }
 }
 
-/// What the lost books had sent and taken back again has left nothing: it is cancelled.
+/// What the lost database had sent and reversed has left nothing: it is cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_and_taken_back_after_the_backup_can_be_cancelled() {
     let app = TestApp::start().await;
@@ -219,7 +219,7 @@ async fn what_was_sent_and_taken_back_after_the_backup_can_be_cancelled() {
     app.abandon().await;
 }
 
-/// What is to be taken back and is not yet, because its account has not the money, has left
+/// What is to be reversed and is not yet, because its account lacks the money, has left
 /// (<https://docs.stripe.com/connect/pending-transfer-reversals>).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_after_the_backup_and_is_not_taken_back_yet_is_not_given_back() {
@@ -247,7 +247,7 @@ async fn what_was_sent_after_the_backup_and_is_not_taken_back_yet_is_not_given_b
     app.abandon().await;
 }
 
-/// A person is told that Stripe has more than one object for a transaction.
+/// An alarm reports that Stripe has more than one object for a transaction.
 async fn told_of_several(app: &TestApp, id: &str, other: &str) {
     let message: String = app
         .db
@@ -259,7 +259,7 @@ async fn told_of_several(app: &TestApp, id: &str, other: &str) {
     assert!(message.contains(other), "{message}");
 }
 
-/// What a look-up finds, and was taken back at Stripe, is not paid out: other money may lie on the account.
+/// What a look-up finds, and was reversed at Stripe, is not paid out: other money may be on the account.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_and_taken_back_after_the_backup_is_not_paid_out() {
     let app = TestApp::start().await;
@@ -278,7 +278,7 @@ async fn what_was_sent_and_taken_back_after_the_backup_is_not_paid_out() {
     app.abandon().await;
 }
 
-/// What was paid out is not given back, also when somebody has taken the transfer back from the other money of its account.
+/// What was paid out is not returned, even if the transfer was reversed from the other money of its account.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_out_and_then_taken_back_from_other_money_after_the_backup_is_paid() {
     let app = TestApp::start().await;
@@ -304,7 +304,7 @@ async fn what_was_paid_out_and_then_taken_back_from_other_money_after_the_backup
     app.abandon().await;
 }
 
-/// A withdrawal that was sent and cannot be held waits for a person, who may as well take the transfer back: then it fails.
+/// A withdrawal that was sent and cannot be held waits for an operator, who may also reverse the transfer: then it fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_held_and_was_taken_back_fails() {
     let mut app = TestApp::start().await;
@@ -337,7 +337,7 @@ async fn what_cannot_be_held_and_was_taken_back_fails() {
     app.abandon().await;
 }
 
-/// A card that was saved is charged once, also when the charge was made by books that are lost.
+/// A card that was saved is charged once, even if the charge was made by the lost database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_saved_card_that_was_charged_after_the_backup_is_not_charged_again() {
     let mut app = TestApp::start().await;
@@ -375,7 +375,7 @@ async fn a_saved_card_that_was_charged_after_the_backup_is_not_charged_again() {
     app.abandon().await;
 }
 
-/// Whether anything was sent is asked at Stripe; while Stripe is away the wish waits, and nothing is sent before it is carried out.
+/// Stripe is asked whether anything was sent; while Stripe is unavailable the cancellation waits, and nothing is sent before it is carried out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_to_be_cancelled_is_not_sent_when_stripe_comes_back() {
     for is_withdrawal in [true, false] {

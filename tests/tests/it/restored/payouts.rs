@@ -1,4 +1,4 @@
-//! Payouts that were made by books that are lost.
+//! Payouts that were made by the lost database.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -8,7 +8,7 @@ use wallet_tests::{TestApp, User, eventually};
 
 use super::{money_out, taken_back, told_of_several};
 
-/// What the lost books had paid out for a withdrawal.
+/// What the lost database had paid out for a withdrawal.
 pub(super) async fn paid_out_by_lost_books(app: &TestApp, wallet: &str, withdrawal: &str) -> String {
     let account = app.account_of(wallet).await;
     let params = [
@@ -51,7 +51,7 @@ async fn told_of_another(app: &TestApp) {
     .await;
 }
 
-/// A payout that the lost books had made has the money at the bank: it is not taken back from the account, where other money may lie.
+/// A payout that the lost database had made has brought the money to the bank: it is not reversed from the account, where other money may be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
     let app = TestApp::start().await;
@@ -92,7 +92,7 @@ async fn what_was_paid_out_after_the_backup_is_not_taken_back() {
     app.abandon().await;
 }
 
-/// What the lost books paid out is found whatever an operator has decided about it without knowing, and its state decides: paid, or back after days.
+/// What the lost database paid out is found whatever an operator has decided without knowing of it, and its state decides: paid, or back after days.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_out_after_the_backup_ends_as_stripe_says_whatever_was_decided() {
     for (decision, becomes, ends, left) in [
@@ -162,7 +162,7 @@ async fn a_withdrawal_that_was_paid_out_twice_after_the_backup_ends_as_paid() {
     }
 }
 
-/// The same when no answer came to our own call for a day, and its key is forgotten: what was paid counts, and not what has failed.
+/// The same if our own call got no answer for a day, and its key is forgotten: what was paid counts, and not what has failed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payout_that_is_looked_up_among_several_is_the_one_that_was_paid() {
     for of_first in ["pending", "failed"] {
@@ -196,7 +196,7 @@ async fn a_payout_that_is_looked_up_among_several_is_the_one_that_was_paid() {
     }
 }
 
-/// The payout of lost books is asked for also when somebody has taken the transfer back from other money of the account.
+/// The payout of the lost database is looked up even if the transfer was reversed from other money of the account.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_out_and_then_taken_back_from_other_money_is_not_given_back() {
     let mut app = TestApp::start().await;
@@ -258,7 +258,7 @@ async fn a_payout_that_was_found_and_not_put_on_record_is_recorded_by_the_decisi
     }
 }
 
-/// What the books have on a connected account is asked for, also when no worker of these books has sent it.
+/// What the ledger has on a connected account is compared, even if no worker of this database has sent it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_of_the_books_is_asked_what_it_holds_whoever_has_paid_it() {
     let app = TestApp::start().await;

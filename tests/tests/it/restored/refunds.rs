@@ -1,4 +1,4 @@
-//! Refunds of deposits that were made by books that are lost.
+//! Refunds of deposits that were made by the lost database.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -8,7 +8,7 @@ use wallet_tests::programs::run;
 
 use super::{money_out, told_of_several};
 
-/// What the lost books had given back for a refund of 20.00.
+/// What the lost database had returned for a refund of 20.00.
 async fn refunded_by_lost_books(app: &TestApp, wallet: &str, deposit: &str, refund: &str) -> String {
     let intent = app.stripe_id(deposit, "stripe_payment_intent_id").await;
     let params = [
@@ -47,7 +47,7 @@ async fn is_booked_as_made_by_others(app: &TestApp) {
     assert_eq!(app.db.count("alarms WHERE kind = 'contradiction'").await, 0);
 }
 
-/// A refund that lost books have made, and that cannot be held here, fails as what was asked for; what has left is booked as made by others.
+/// A refund that the lost database made, and that cannot be held here, fails as requested; what has left is booked as made by others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_made_after_the_backup_that_cannot_be_granted_is_booked_by_its_event() {
     for why in ["DISPUTED: ", "WALLET_INACTIVE: ", "INSUFFICIENT_FUNDS: "] {
@@ -89,7 +89,7 @@ async fn a_refund_made_after_the_backup_that_cannot_be_granted_is_booked_by_its_
     }
 }
 
-/// Its owner wanted to cancel it, which has found the refund at Stripe before it was held; then it cannot be held any more.
+/// Its owner asked to cancel it, which found the refund at Stripe before it was held; then it can no longer be held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_was_found_and_cannot_be_granted_is_booked_as_made_by_others() {
     for is_told in [true, false] {
@@ -167,7 +167,7 @@ async fn a_refund_that_was_made_twice_after_the_backup_is_booked_twice() {
     }
 }
 
-/// What was given back to the payer is not given back to the wallet, also when its owner asks for that.
+/// What was returned to the payer is not returned to the wallet, even if its owner asks for that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_made_after_the_backup_is_not_given_back() {
     let app = TestApp::start().await;

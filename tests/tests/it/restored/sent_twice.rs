@@ -1,4 +1,4 @@
-//! Withdrawals that were sent twice by books that are lost.
+//! Withdrawals that were sent twice by the lost database.
 
 use chrono::TimeDelta;
 use wallet_tests::TestApp;
@@ -6,7 +6,7 @@ use wallet_tests::programs::run;
 
 use super::{held, money_out, sent_by_lost_books, taken_back, told_of_several};
 
-/// Of two transfers for one withdrawal the first is its own; a person is told of the other one.
+/// Of two transfers for one withdrawal the first is its own; an alarm reports the other one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_that_was_sent_twice_after_the_backup_goes_on_with_the_first() {
     for is_cancelled in [true, false] {
@@ -38,7 +38,7 @@ async fn a_withdrawal_that_was_sent_twice_after_the_backup_goes_on_with_the_firs
     }
 }
 
-/// When the transfer on record is taken back while another one is there, a person takes that one back as well.
+/// When the transfer on record is reversed while another one exists, an operator reverses that one as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_that_was_sent_twice_after_the_backup_fails_when_both_are_back() {
     let app = TestApp::start().await;

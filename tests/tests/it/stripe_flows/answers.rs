@@ -1,12 +1,12 @@
-//! When Stripe answers again, and when an answer is lost: work goes on, sooner than by its back-off.
+//! When Stripe answers again, and when an answer is lost: work continues, sooner than by its back-off.
 
 use serde_json::json;
 use wallet_core::clock::{Clock, SystemClock};
-use wallet_core::jobs::{self, Forward, QueueName, WaitsFor};
+use wallet_core::jobs::{self, Expedite, QueueName, WaitsFor};
 use wallet_tests::app::{id_of, uuid};
 use wallet_tests::{TestApp, eventually};
 
-/// From here on a job that waits says so once and is not tried again for an hour.
+/// From this attempt on a waiting job writes one line and is not tried again for an hour.
 const LONG_BACK_OFF: &str = "CREATE FUNCTION long_back_off() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN NEW.run_at = NEW.run_at + interval '1 hour'; RETURN NEW; END $$;
     CREATE TRIGGER long_back_off BEFORE UPDATE OF last_error ON jobs
@@ -54,13 +54,17 @@ async fn a_job_that_fails_again_and_again_keeps_its_back_off() {
                   WHERE transaction_id = $1";
     assert_eq!(app.db.execute(waits, &[&uuid(&id)]).await, 1);
     let db = app.db.pool().await;
-    let all = Forward::all(QueueName::Withdrawals, &WaitsFor::STRIPE);
+    let all = Expedite::all(QueueName::Withdrawals, &WaitsFor::STRIPE);
     for (attempts, brought) in [(7, 0), (8, 1), (8, 0)] {
-        let forward = Forward { attempts, ..all };
+        let forward = Expedite { attempts, ..all };
         let conn = &mut db.conn().await.unwrap();
-        let found = jobs::bring_forward(conn, forward, SystemClock.now()).await;
+        let found = jobs::expedite(conn, forward, SystemClock.now()).await;
         assert_eq!(found.unwrap(), brought, "with at most {attempts} attempts");
     }
+    let before = "UPDATE jobs SET waits_for = NULL, run_at = clock_timestamp() + interval '1 hour' WHERE transaction_id = $1";
+    assert_eq!(app.db.execute(before, &[&uuid(&id)]).await, 1);
+    let found = jobs::expedite(&mut db.conn().await.unwrap(), all, SystemClock.now()).await;
+    assert_eq!(found.unwrap(), 1, "the version before names no reason");
     app.abandon().await;
 }
 

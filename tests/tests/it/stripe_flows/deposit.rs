@@ -14,7 +14,7 @@ async fn intent_of(app: &TestApp, deposit: &str) -> Value {
 }
 
 /// Row `payment_intent.created/requires_action/processing` and row `amount_capturable_updated`: medusa #14205 acted on early events and
-/// made orders that nobody had paid. Here even one that claims the money credits nothing.
+/// created orders that had not been paid. Here even one that claims the money credits nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn created_requires_action_processing_and_amount_capturable_updated_credit_nothing() {
     let app = TestApp::start().await;
@@ -63,7 +63,7 @@ async fn created_requires_action_processing_and_amount_capturable_updated_credit
 }
 
 /// Row `succeeded`, and the race of webhook and answer (medusa #13301, #11090, #4798, #2948, civicrm #36426): the answer of the confirming
-/// call, three copies of the event and our own question all tell of one payment, and it is credited once.
+/// call, three copies of the event and our own poll all report one payment, and it is credited once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn succeeded_told_by_answer_and_webhook_at_once_credits_once() {
     let app = TestApp::with(Options {
@@ -155,8 +155,8 @@ async fn a_bank_debit_that_fails_after_days_in_processing_credits_nothing() {
     app.finish().await;
 }
 
-/// lago #3703: a top-up that had settled was told to have failed, then to be voided, and the balance was doubled. Here the first end
-/// stands, whatever is told after it and however often.
+/// lago #3703: a top-up that had settled was reported as failed, then as voided, and the balance was doubled. Here the first end
+/// stands, whatever is reported after it and however often.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deposit_that_settled_then_failed_then_was_voided_is_credited_once() {
     let app = TestApp::start().await;
@@ -188,7 +188,7 @@ async fn a_deposit_that_settled_then_failed_then_was_voided_is_credited_once() {
     app.finish().await;
 }
 
-/// Row `canceled`, with "already succeeded": the payer pays in the moment in which our cancelling reaches Stripe.
+/// Row `canceled`, with "already succeeded": the payer pays at the moment at which our cancellation reaches Stripe.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn canceled_by_us_while_the_payer_pays_is_booked() {
     let app = TestApp::start().await;
@@ -212,7 +212,7 @@ async fn canceled_by_us_while_the_payer_pays_is_booked() {
 }
 
 /// Row `charge.updated`/`balance.available`: the fee is often not known when the payment succeeds (stripe-node #2266, polar #6144,
-/// gumroad #4505). The gross amount is credited at once, and the fee is booked once, for the platform, whatever is told of it later.
+/// gumroad #4505). The gross amount is credited at once, and the fee is booked once, for the platform, whatever is reported of it later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn charge_updated_and_balance_available_book_the_fee_once_and_credit_nothing() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! A dispute: its state comes from its status, its money from its movements, and it ends though nobody tells of it.
+//! A dispute: its state comes from its status, its money from its movements, and it ends even if nothing reports it.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use wallet_tests::{TestApp, User, eventually};
 
 use super::{awaiting, event, understood};
 
-/// A dispute of all of a deposit that has frozen its amount: the Stripe object, and our transaction.
+/// A dispute of all of a deposit that has held its amount: the Stripe object, and our transaction.
 async fn disputed(app: &TestApp, user: &User, deposit: &str) -> (String, String) {
     let intent = app.stripe_id(deposit, "stripe_payment_intent_id").await;
     let dispute = app
@@ -64,7 +64,7 @@ async fn no_name_of_a_dispute_event_decides_anything() {
 }
 
 /// Bullet "a refund during a dispute must be refused" (gumroad #4372: deducted twice): also one that was accepted before the dispute was
-/// heard of, and one that nothing of it has reached Stripe yet.
+/// reported, and one of which nothing has reached Stripe yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_accepted_before_the_dispute_was_heard_of_is_refused_and_deducted_once() {
     let mut app = TestApp::start().await;
@@ -82,11 +82,8 @@ async fn a_refund_accepted_before_the_dispute_was_heard_of_is_refused_and_deduct
         .stripe
         .control("disputes", json!({ "payment_intent": intent }))
         .await;
-    let frozen = "wallet_transactions WHERE flow = 'dispute' AND stage = 'disputed'";
-    eventually("the dispute to be frozen", async || {
-        app.db.count(frozen).await == 1
-    })
-    .await;
+    let held = "wallet_transactions WHERE flow = 'dispute' AND stage = 'disputed'";
+    eventually("the dispute to be held", async || app.db.count(held).await == 1).await;
     app.start_worker();
     let failed = app.failed(&alice, &refund).await;
     let reason = failed["failureReason"].as_str().unwrap();
@@ -95,14 +92,14 @@ async fn a_refund_accepted_before_the_dispute_was_heard_of_is_refused_and_deduct
     assert_eq!(again.code(), Some("INVALID_STATE"), "{again:?}");
     assert_eq!(app.balances(&alice, &wallet).await, (10_000, 10_000));
     decided(&app, &id_of(&dispute), "lost").await;
-    eventually("the dispute to end", async || app.db.count(frozen).await == 0).await;
+    eventually("the dispute to end", async || app.db.count(held).await == 0).await;
     assert_eq!(app.balances(&alice, &wallet).await, (10_000, 0));
     assert_eq!(app.stripe.effects("refund.create").await, Vec::<Value>::new());
     app.finish().await;
 }
 
-/// Bullet "missed webhooks strand disputes for months" (gumroad #6852, liberapay #1421): nobody tells of the decision, and Stripe's list
-/// of events forgets it after thirty days. An open dispute is asked about all the same.
+/// Bullet "missed webhooks strand disputes for months" (gumroad #6852, liberapay #1421): the decision is not reported, and Stripe's list
+/// of events forgets it after thirty days. An open dispute is still polled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dispute_whose_end_nobody_told_of_is_asked_about_after_months() {
     let mut app = TestApp::start().await;

@@ -10,9 +10,9 @@ use wallet_tests::{TestApp, User, eventually};
 enum End {
     /// Paid, by this attempt.
     Paid(i32),
-    /// Failed with this word.
+    /// Failed with this code.
     Failed(&'static str),
-    /// Held, for a person.
+    /// Held, until an operator decides.
     Parked,
 }
 
@@ -80,7 +80,7 @@ async fn withdrawn(app: &TestApp, user: &User, wallet: &str) -> String {
     )
 }
 
-/// Where a withdrawal has come to, if anywhere.
+/// How a withdrawal has ended, if it has.
 async fn end_of(app: &TestApp, user: &User, id: &str) -> Option<End> {
     let row = app.transaction(user, id).await;
     let one = async |sql: &str| -> Option<i32> { app.db.value(sql, &[&uuid(id)]).await };
@@ -102,7 +102,7 @@ async fn end_of(app: &TestApp, user: &User, id: &str) -> Option<End> {
 }
 
 /// Network, 409, 429, 424, 5xx: the same key until there is an answer. `balance_insufficient`: later, under a new attempt. Another
-/// 400: failed, and the money is back. `idempotency_error` and 404: a person, with the money held. 401: everybody waits. 403: this one is tried again, a few times.
+/// 400: failed, and the money is back. `idempotency_error`, 404: an operator, with the money held. 401: all wait. 403: only this one is tried again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_class_of_error_comes_to_its_own_end() {
     let app = TestApp::start().await;
@@ -167,7 +167,7 @@ async fn each_class_of_error_comes_to_its_own_end() {
     .await;
 }
 
-/// The same for money on its way in: nobody is charged twice, and what is refused is told.
+/// The same for money on its way in: nobody is charged twice, and what is refused is reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deposit_meets_the_same_errors_and_ends_alike() {
     let app = TestApp::start().await;
@@ -202,7 +202,7 @@ async fn a_deposit_meets_the_same_errors_and_ends_alike() {
     app.finish().await;
 }
 
-/// 429: the whole lane slows down, and nobody fails for it.
+/// 429: the whole lane slows down, and nothing fails because of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_429_pauses_everybody_who_calls_and_fails_nobody() {
     let app = TestApp::start().await;
@@ -234,7 +234,7 @@ async fn a_storm_of_429_pauses_everybody_who_calls_and_fails_nobody() {
     app.finish().await;
 }
 
-/// After the budget a person is told; what may have happened is not undone, nor done again.
+/// When the attempts are used up an alarm is raised; what may have happened is not undone, nor done again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spent_budget_calls_a_person_and_leaves_the_money_held() {
     let app = TestApp::start().await;

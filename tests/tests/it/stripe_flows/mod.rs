@@ -1,4 +1,4 @@
-//! Stripe's money flows as its documentation and other people's issues tell them: a test for each thing that can happen.
+//! Stripe's money flows as its documentation and other projects' issues describe them: a test for each thing that can happen.
 //!
 //! What another test shows in full is not repeated:
 //!

@@ -53,7 +53,7 @@ async fn of_a_hundred_parallel_refunds_of_sixty_on_a_deposit_of_a_hundred_one_su
     app.finish().await;
 }
 
-/// Bullet "a succeeded refund can later fail", and "Σ(non-failed)": what came back counts no more, so it can be refunded again.
+/// Bullet "a succeeded refund can later fail", and "Σ(non-failed)": a refund that came back no longer counts, so the amount can be refunded again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_that_failed_days_after_it_had_succeeded_can_be_asked_for_again() {
     let app = TestApp::start().await;
@@ -112,7 +112,7 @@ async fn pending_for_insufficient_funds_is_not_done_until_stripe_has_paid() {
     app.finish().await;
 }
 
-/// Row "`charge.refunded` and `charge.refund.updated` are older twins": told by both families, in any order, a refund is booked once.
+/// Row "`charge.refunded` and `charge.refund.updated` are older twins": reported by both families, in any order, a refund is booked once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_older_twins_of_refund_events_book_nothing_twice() {
     let app = TestApp::start().await;
@@ -157,7 +157,7 @@ async fn the_older_twins_of_refund_events_book_nothing_twice() {
 }
 
 /// Bullet "a refund of a charge whose money was transferred does not pull back the transfer": GOV.UK Pay #1792 reversed first, #1809 took
-/// that back because the platform's account was in debt. Here what is no more in the wallet is not refunded, and nobody's money is
+/// that back because the platform's account was in debt. Here what is no longer in the wallet is not refunded, and nobody's money is
 /// touched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_of_money_that_was_sent_on_is_refused_and_pulls_nothing_back() {
@@ -183,7 +183,7 @@ async fn a_refund_of_money_that_was_sent_on_is_refused_and_pulls_nothing_back() 
     app.finish().await;
 }
 
-/// Bullet "freeze the wallet first, call Stripe, post on success": a refund that Stripe refuses gives back what was frozen.
+/// Bullet "freeze the wallet first, call Stripe, post on success": a refund that Stripe refuses releases what was held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_is_frozen_first_and_given_back_when_stripe_refuses() {
     let app = TestApp::start().await;
@@ -209,7 +209,7 @@ async fn a_refund_is_frozen_first_and_given_back_when_stripe_refuses() {
 }
 
 /// Bullet "reconcile by listing refunds before any retry" (ai-shifu #2901): once Stripe has forgotten the key, sending it again would
-/// refund once more. The payment's refunds are listed instead: one that is there counts, and only for one that is not there is it asked.
+/// refund once more. The payment's refunds are listed instead: one that exists counts, and only if none exists is one requested.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refunds_are_listed_before_one_whose_key_is_forgotten_is_asked_for_again() {
     for first in ["drop_after", "drop_before"] {

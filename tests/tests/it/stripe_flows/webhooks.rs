@@ -1,4 +1,4 @@
-//! Events are hints: they come late, twice, under other ids, in shapes of tomorrow, or not at all.
+//! Events are hints: they come late, twice, under other ids, in future formats, or not at all.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use wallet_tests::{TestApp, eventually, until};
 use super::{awaiting, event, understood};
 
 /// Dedupe on the event's id and on its effect (pollinations #10621, opencode #28402, open-saas #688, llmgateway #1713): two events
-/// with ids of their own tell of one payment, and "Resend" tells of it again.
+/// with ids of their own report one payment, and "Resend" reports it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn different_events_with_one_effect_credit_once() {
     let app = TestApp::start().await;
@@ -44,7 +44,7 @@ async fn different_events_with_one_effect_credit_once() {
     app.finish().await;
 }
 
-/// The same for money on its way out and back: a payout paid, then returned, told of twice under other ids.
+/// The same for money on its way out and back: a payout paid, then returned, reported twice under other ids.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn different_events_of_one_payout_complete_and_return_it_once() {
     let app = TestApp::start().await;
@@ -108,7 +108,7 @@ async fn an_event_in_a_shape_of_tomorrow_is_credited_all_the_same() {
     app.finish().await;
 }
 
-/// An event is a hint: its object is fetched, so what it says of the object does not count, and an old one cannot turn anything back.
+/// An event is a hint: its object is fetched, so what the event says of the object does not count, and an old one cannot reverse anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_contradicts_its_object_changes_nothing() {
     let app = TestApp::start().await;
@@ -138,7 +138,7 @@ async fn an_event_that_contradicts_its_object_changes_nothing() {
     app.finish().await;
 }
 
-/// Retried for three days, then lost; but listed for thirty: what came while the endpoint was down for a week is read from the list.
+/// Retried for three days, then lost, but listed for thirty: what was sent while the endpoint was down for a week is read from the list.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_while_the_endpoint_was_down_for_a_week_is_read_from_stripes_list() {
     let mut app = TestApp::start().await;

@@ -13,13 +13,13 @@ async fn withdrawn(app: &TestApp, user: &User, wallet: &str, amount: &str) -> St
     )
 }
 
-/// Somebody with access to the connected account pays its money out.
+/// The holder of a key of the connected account pays its money out.
 async fn drained(app: &TestApp, account: &str, amount: &str) -> String {
     let params = [("amount", amount), ("currency", "usd")];
     id_of(&app.stripe.form_as(account, "/v1/payouts", &params).await)
 }
 
-/// A transfer has no status. `transfer.paid` and `transfer.failed` are of an API before 2017: whoever waits for them waits for ever.
+/// A transfer has no status. `transfer.paid` and `transfer.failed` belong to an API before 2017: a program that waits for them waits for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_has_no_status_and_events_of_transfers_decide_nothing() {
     let app = TestApp::start().await;
@@ -129,7 +129,7 @@ async fn a_bank_account_disabled_after_a_failure_brings_the_next_withdrawal_back
     app.finish().await;
 }
 
-/// A payout may fail long after it was paid: the way back is open for at least thirty days.
+/// A payout may fail long after it was paid: its return is possible for at least thirty days.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payout_that_fails_a_month_after_it_was_paid_is_credited_again() {
     let app = TestApp::start().await;
@@ -191,7 +191,7 @@ async fn a_payout_waits_for_money_that_is_not_available_on_the_connected_account
     app.finish().await;
 }
 
-/// What never comes is told to a person: the money stays held, nothing is tried for ever.
+/// Money that never comes is reported to an operator: the money stays held, nothing is tried for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn money_that_does_not_come_for_weeks_is_told_to_a_person_and_stays_held() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! From a change in the database to whoever watches.
+//! From a change in the database to the subscribers.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -11,7 +11,7 @@ use wallet_tests::{TestApp, eventually};
 
 use super::{never_looking, next, watch_transaction, watch_wallet};
 
-/// The connections by which APIs hear of changes.
+/// The connections by which APIs receive changes.
 const LISTENING: &str =
     "pg_stat_activity WHERE datname = current_database() AND application_name = 'wallet-api-feed'";
 

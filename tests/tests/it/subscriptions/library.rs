@@ -16,7 +16,7 @@ use wallet_tests::system::Api;
 const WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Starts an API anew at the same address once the file is there.
+/// Restarts an API at the same address once the file exists.
 async fn restarted(app: &TestApp, api: Api, file: &Path) -> Api {
     while !file.exists() {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -41,7 +41,7 @@ async fn installed(library: &Library) -> Option<PathBuf> {
     }
 }
 
-/// The library's script, for somebody with 10.00 in a wallet.
+/// Runs the library's script, for a person with 10.00 in a wallet.
 async fn script(library: &Library, packages: &Path, app: &TestApp) -> Command {
     let (alice, hers) = app.owner(1_000).await;
     let (_, his) = app.owner(0).await;

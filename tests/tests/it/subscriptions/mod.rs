@@ -1,4 +1,4 @@
-//! Subscriptions: whoever watches hears of every change, whoever made it, and of nothing that is somebody else's.
+//! Subscriptions: a subscriber receives every change, whoever made it, and nothing that belongs to others.
 
 mod changes;
 mod library;
@@ -10,7 +10,7 @@ use wallet_tests::app::Options;
 use wallet_tests::socket::Socket;
 use wallet_tests::{TestApp, User};
 
-/// A system in which nothing is found by looking again: what reaches a subscriber was announced.
+/// A system in which no change is found by polling: what reaches a subscriber was announced.
 async fn never_looking() -> TestApp {
     TestApp::with(Options {
         workers: 0,
@@ -20,14 +20,14 @@ async fn never_looking() -> TestApp {
     .await
 }
 
-/// Watches a transaction over a websocket of its own; gives it with the first result.
+/// Watches a transaction over a websocket of its own, and returns the websocket with the first result.
 async fn watch_transaction(base: &str, user: &User, id: &str) -> (Socket, Value) {
     let query =
         "subscription($id: String!) { transactionUpdated(id: $id) { id status timeline { kind message } } }";
     watch(base, user, query, id).await
 }
 
-/// Watches a wallet over a websocket of its own; gives it with the first result.
+/// Watches a wallet over a websocket of its own, and returns the websocket with the first result.
 async fn watch_wallet(base: &str, user: &User, id: &str) -> (Socket, Value) {
     let query = "subscription($id: String!) { walletUpdated(id: $id) { balance frozenBalance isActive } }";
     watch(base, user, query, id).await

@@ -1,4 +1,4 @@
-//! What one person may hold, and that others find their place.
+//! What one person may hold, and that others get their share.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn a_thousand_websockets_of_one_person_lock_nobody_out_greeted_or_not() {
     app.abandon().await;
 }
 
-/// Ten people have all the subscriptions that they may have, of rows that are looked at every two seconds; who asks for a thousand gets a hundred of
+/// Ten people have all the subscriptions that they may have, of rows that are read every two seconds; who requests a thousand gets a hundred of
 /// them. The database is left to others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_people_with_all_the_subscriptions_that_they_may_have_leave_the_database_to_others() {

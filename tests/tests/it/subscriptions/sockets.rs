@@ -1,4 +1,4 @@
-//! Who may open a websocket, what may be asked over it, and when it ends.
+//! Who may open a websocket, what may be requested over it, and when it ends.
 
 use std::time::Duration;
 

@@ -14,14 +14,14 @@ use crate::context::ContextExt;
 use crate::errors::ApiError;
 use crate::graphql::scalars::{DateTime, Decimal};
 
-/// What the caller is to a transaction.
+/// The caller's relation to a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
-    /// Asked for it: sees everything.
+    /// The caller owns it and sees everything.
     Owner,
-    /// Support and above: everything but what only its owner may use.
+    /// The caller is support or above and sees everything but what only the owner may use.
     Staff,
-    /// Owns the other wallet: the row, without what is the owner's own business.
+    /// The caller owns the other wallet and sees the row without what is private to the owner.
     Counterparty,
 }
 
@@ -31,12 +31,12 @@ pub(crate) struct WalletTransaction {
     row: Transaction,
     seen_from: WalletId,
     relation: Relation,
-    /// What was read of its timeline with its page; none when that is read by itself.
+    /// The part of its timeline that was read with its page, or `None` if the timeline is read separately.
     timeline: Option<Vec<TimelineEntry>>,
 }
 
 impl WalletTransaction {
-    /// A transaction as it stands in the history of `wallet`, which `caller` may see; `timeline` when that was read with the page.
+    /// Creates a transaction of the history of `wallet`, which `caller` may see, with its `timeline` if that was read with the page.
     pub(crate) fn in_wallet(
         row: Transaction,
         wallet: WalletId,
@@ -52,7 +52,7 @@ impl WalletTransaction {
         }
     }
 
-    /// A transaction by itself: seen from the caller's own wallet, or from the owner's for staff.
+    /// Creates a single transaction: seen from the caller's own wallet, or for staff from the owner's.
     pub(crate) fn alone(row: Transaction, caller: &Caller) -> Self {
         let relation = relation(&row, caller);
         let seen_from = match (relation, row.counterparty_wallet_id) {
@@ -67,12 +67,12 @@ impl WalletTransaction {
         }
     }
 
-    /// Whether this caller reads the timeline of a transaction.
+    /// Returns whether this caller may read the timeline of a transaction.
     pub(crate) fn shows_timeline(row: &Transaction, caller: &Caller) -> bool {
         relation(row, caller) != Relation::Counterparty
     }
 
-    /// What kind of movement it is.
+    /// Returns its type.
     pub(crate) const fn kind(&self) -> wallet_core::transactions::TransactionType {
         self.row.transaction_type
     }
@@ -91,13 +91,13 @@ impl WalletTransaction {
             | Flow::Dispute
             | Flow::DisputeLoss
             | Flow::DebtPayment => Direction::Out,
-            // From the wallet that asked for it, or gives it back, to the other one.
+            // From the wallet that requested it, or that refunds it, to the other one.
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund if from_owner => Direction::Out,
             Flow::Transfer | Flow::Payment | Flow::PaymentRefund => Direction::In,
         }
     }
 
-    /// A sealed detail of this row.
+    /// Returns a sealed detail of this row.
     fn detail<'a>(&self, column: &'static str, sealed: Option<&'a str>) -> Detail<'a> {
         Detail {
             table: "wallet_transactions",
@@ -110,7 +110,7 @@ impl WalletTransaction {
         }
     }
 
-    /// The sealed secret, if the payer still needs it and the caller is the payer.
+    /// Returns the sealed client secret, if the payer still needs it and the caller is the payer.
     fn sealed_secret(&self) -> Option<&str> {
         let waits = self.row.flow == Flow::Deposit && self.row.stage == Stage::AwaitingPayment;
         let sealed = self.row.encrypted_client_secret.as_deref();
@@ -136,7 +136,7 @@ impl WalletTransaction {
         self.row.id.to_string()
     }
 
-    /// The wallet that asked for it: the payer, the payee of a deposit, or the one that gives a refund.
+    /// The wallet that requested it: the payer, the payee of a deposit, or the one that gives a refund.
     async fn wallet_id(&self) -> String {
         self.row.wallet_id.to_string()
     }
@@ -146,37 +146,37 @@ impl WalletTransaction {
         self.row.user_id.to_string()
     }
 
-    /// What kind of movement it is.
+    /// The kind of the transaction.
     async fn transaction_type(&self) -> TransactionType {
         self.row.transaction_type.into()
     }
 
-    /// What kind of movement it is, exactly: of a REFUND, whether it is a refund, a dispute, money that came back, or a debt that is paid.
+    /// The exact kind of the transaction: for a REFUND, whether it is a refund, a dispute, money that came back, or a debt that is paid.
     async fn flow(&self) -> TransactionFlow {
         self.row.flow.into()
     }
 
-    /// How far it is.
+    /// How far it has progressed.
     async fn status(&self) -> TransactionStatus {
         self.row.status.into()
     }
 
-    /// What leaves the payer; of a payment's refund, what comes back to the payer.
+    /// The amount that leaves the payer; for a payment's refund, the amount that returns to the payer.
     async fn amount(&self) -> Decimal {
         self.row.amount.into()
     }
 
-    /// What was asked for, when something else was received and credited, and is the amount since.
+    /// The requested amount, if a different one was received and credited, which is then the amount.
     async fn requested_amount(&self) -> Option<Decimal> {
         self.row.requested.map(Into::into)
     }
 
-    /// What a dispute takes of the wallet, when that can be another amount than the disputed one: frozen, paid and owed together.
+    /// The amount that a dispute takes from the wallet, if it can differ from the disputed one: held, paid and owed together.
     async fn claimed_amount(&self) -> Option<Decimal> {
         self.row.claimed.map(Into::into)
     }
 
-    /// The part of it that the platform keeps; of a payment's refund, the part of the fee that the platform gives back.
+    /// The part of the amount that the platform keeps; for a payment's refund, the part of the fee that the platform returns.
     async fn fee(&self) -> Option<Decimal> {
         self.row.fee.map(Into::into)
     }
@@ -191,12 +191,12 @@ impl WalletTransaction {
         self.row.reference.as_deref()
     }
 
-    /// The client's own words.
+    /// The description in the client's own words.
     async fn description(&self) -> Option<&str> {
         self.row.description.as_deref()
     }
 
-    /// The client's own data; for the owner only.
+    /// The client's own data; hidden from the counterparty.
     async fn metadata(&self) -> Option<&serde_json::Value> {
         self.row.metadata.as_ref().filter(|_| !self.is_hidden())
     }
@@ -216,7 +216,7 @@ impl WalletTransaction {
         self.row.stripe_transfer_id.as_ref().map(|id| id.as_str())
     }
 
-    /// With it the payer's client confirms a deposit that waits for the payer; for the owner only.
+    /// The secret with which the payer's client confirms a deposit that waits for the payer; for the owner only.
     async fn client_secret(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
         let Some(sealed) = self.sealed_secret() else {
             return Ok(None);
@@ -233,14 +233,14 @@ impl WalletTransaction {
         Ok(Some(secret.expose_secret().to_owned()))
     }
 
-    /// About the sender of a deposit, as its owner gave it; masked in lists. Staff read it of single transactions, on record.
+    /// About the sender of a deposit, as its owner stated it; masked in lists. Staff read it one transaction at a time, on record.
     async fn sender_details(&self, ctx: &Context<'_>) -> Result<Option<serde_json::Value>, ApiError> {
         let sealed = self.row.encrypted_sender_details.as_deref();
         json_of(self.detail("encrypted_sender_details", sealed).open(ctx).await?)
     }
 
-    /// About the receiver of a transfer, as its sender noted it: not for the receiver. Masked in lists. Staff read it of single transactions,
-    /// on record.
+    /// About the receiver of a transfer, as its sender stated it; hidden from the receiver. Masked in lists. Staff read it one
+    /// transaction at a time, on record.
     async fn receiver_details(&self, ctx: &Context<'_>) -> Result<Option<serde_json::Value>, ApiError> {
         let sealed = self.row.encrypted_receiver_details.as_deref();
         json_of(
@@ -250,7 +250,7 @@ impl WalletTransaction {
         )
     }
 
-    /// The holder's name that a withdrawal was asked for with; masked in lists. Staff read it of single transactions, on record.
+    /// The account holder given for a withdrawal; masked in lists. Staff read it one transaction at a time, on record.
     async fn account_name(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
         let sealed = self.row.encrypted_account_name.as_deref();
         let opened = self.detail("encrypted_account_name", sealed).open(ctx).await?;
@@ -260,7 +260,7 @@ impl WalletTransaction {
         }))
     }
 
-    /// The external account that a withdrawal was asked to be paid out to; masked in lists. Staff read it of single transactions, on record.
+    /// The external account given for a withdrawal; masked in lists. Staff read it one transaction at a time, on record.
     async fn bank_id(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
         let sealed = self.row.encrypted_bank_id.as_deref();
         let opened = self.detail("encrypted_bank_id", sealed).open(ctx).await?;
@@ -275,29 +275,29 @@ impl WalletTransaction {
         self.row.counterparty_wallet_id.map(|id| id.to_string())
     }
 
-    /// The transaction whose money this one gives back: refunds, disputes, what came back of those and of payouts, and what was
-    /// taken for a debt: then the transaction that caused it.
+    /// The transaction whose money this one returns: for refunds, disputes, and money that came back of those and of payouts.
+    /// For money taken for a debt, the transaction that caused the debt.
     async fn related_transaction_id(&self) -> Option<String> {
         self.row.related_transaction_id.map(|id| id.to_string())
     }
 
-    /// IN or OUT, seen from the wallet asked about.
+    /// IN or OUT, seen from the wallet in the request.
     async fn direction(&self) -> Direction {
         self.way()
     }
 
-    /// Why it failed or was cancelled, "CODE: sentence"; for the owner only.
+    /// Why it failed or was cancelled, "CODE: sentence"; hidden from the counterparty.
     async fn failure_reason(&self) -> Option<&str> {
         self.row.failure_reason.as_deref().filter(|_| !self.is_hidden())
     }
 
-    /// The code of failureReason; for the owner only.
+    /// The code of failureReason; hidden from the counterparty.
     async fn failure_code(&self) -> Option<FailureCode> {
         let reason = self.row.failure_reason.as_deref().filter(|_| !self.is_hidden())?;
         transactions::FailureCode::of_reason(reason).map(Into::into)
     }
 
-    /// Every step, attempt and answer of Stripe, oldest first; for the owner only.
+    /// Every step, attempt and answer of Stripe, oldest first; empty for the counterparty.
     async fn timeline(&self, ctx: &Context<'_>) -> Result<Vec<TransactionEvent>, ApiError> {
         if self.is_hidden() {
             return Ok(Vec::new());

@@ -1,5 +1,5 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, transaction, usd};
+use crate::flows::testing::{AVAILABLE, HELD, at, entry, transaction, usd};
 use crate::flows::{Command, DisputeCommand, DisputeEnd};
 use crate::ledger::Account;
 use crate::transactions::{Flow, Stage};
@@ -31,22 +31,22 @@ fn while_it_is_open() -> Vec<Case> {
     vec![
         case(Stage::Accepted, open())
             .to(Stage::Disputed)
-            .moves(AVAILABLE, FROZEN, 10_000),
+            .moves(AVAILABLE, HELD, 10_000),
         case(Stage::Accepted, open())
             .when("the wallet has 30.00")
             .has(3_000)
             .to(Stage::Disputed)
-            .moves(AVAILABLE, FROZEN, 3_000)
+            .moves(AVAILABLE, HELD, 3_000)
             .owes(7_000),
         case(Stage::Accepted, open())
             .when("60.00 were refunded before")
             .beside(refund())
             .to(Stage::Disputed)
-            .moves(AVAILABLE, FROZEN, 4_000),
+            .moves(AVAILABLE, HELD, 4_000),
         case(Stage::Accepted, taken(2_500))
             .when("Stripe has taken 25.00")
             .to(Stage::Disputed)
-            .moves(AVAILABLE, FROZEN, 2_500),
+            .moves(AVAILABLE, HELD, 2_500),
         case(
             Stage::Disputed,
             Command::BookDispute(entry("txn_1", usd(-10_000), usd(1_500))),
@@ -78,44 +78,44 @@ fn at_its_end() -> Vec<Case> {
         case(Stage::Disputed, end(DisputeEnd::Won, 0))
             .held(10_000)
             .to(Stage::Cancelled)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
         case(Stage::Disputed, end(DisputeEnd::Won, 0))
-            .when("30.00 are held, 70.00 were caught since")
+            .when("30.00 are held, 70.00 were collected since")
             .held(3_000)
             .to(Stage::Cancelled)
-            .moves(FROZEN, AVAILABLE, 3_000)
+            .moves(HELD, AVAILABLE, 3_000)
             .moves(Account::RECEIVABLE, AVAILABLE, 7_000),
         case(Stage::Disputed, end(DisputeEnd::Won, 10_000))
             .when("won is what is said, and the money is gone")
             .held(10_000)
             .to(Stage::Completed)
-            .moves(FROZEN, Account::RECEIVABLE, 10_000),
+            .moves(HELD, Account::RECEIVABLE, 10_000),
         case(Stage::Disputed, end(DisputeEnd::Lost, 0))
             .when("lost is what is said, and nothing was taken")
             .held(10_000)
             .to(Stage::Cancelled)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
         case(Stage::Disputed, end(DisputeEnd::Lost, 10_000))
             .held(10_000)
             .to(Stage::Completed)
-            .moves(FROZEN, Account::RECEIVABLE, 10_000),
+            .moves(HELD, Account::RECEIVABLE, 10_000),
         case(Stage::Disputed, end(DisputeEnd::Lost, 10_000))
             .when("30.00 are held, 70.00 owed")
             .held(3_000)
             .to(Stage::Completed)
-            .moves(FROZEN, Account::RECEIVABLE, 3_000),
+            .moves(HELD, Account::RECEIVABLE, 3_000),
         case(Stage::Disputed, end(DisputeEnd::Lost, 9_000))
             .when("Stripe took 10.00 less than the amount")
             .held(10_000)
             .to(Stage::Completed)
-            .moves(FROZEN, Account::RECEIVABLE, 9_000)
-            .moves(FROZEN, AVAILABLE, 1_000),
+            .moves(HELD, Account::RECEIVABLE, 9_000)
+            .moves(HELD, AVAILABLE, 1_000),
         case(Stage::Disputed, end(DisputeEnd::Lost, 6_500))
             .when("40.00 were claimed, and 65.00 are gone")
             .claimed(4_000)
             .held(4_000)
             .to(Stage::Completed)
-            .moves(FROZEN, Account::RECEIVABLE, 4_000)
+            .moves(HELD, Account::RECEIVABLE, 4_000)
             .moves(AVAILABLE, Account::RECEIVABLE, 2_500),
     ]
 }

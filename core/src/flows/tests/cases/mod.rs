@@ -1,4 +1,4 @@
-//! A case for each edge: a transaction at its stage, what it is told, and what must come of it.
+//! A case for each edge: a transaction at its stage, a command, and what must come of it.
 
 mod deposit;
 mod dispute;
@@ -11,17 +11,17 @@ use std::collections::HashMap;
 
 use crate::flows::testing::{OTHER, WALLET, at, balance, transaction, usd};
 use crate::flows::{Command, Context, Decision, DepositCommand, Event, decide};
-use crate::ledger::{Account, Books, Leg};
+use crate::ledger::{Account, Leg, LockedBalances};
 use crate::money::Money;
 use crate::transactions::{Flow, RefKind, Stage, Transaction};
 
-/// One case. Without a word to the contrary: 100.00 usd, and the wallets have 500.00 usd to spend.
+/// One case. Unless it says otherwise, the amount is 100.00 usd and the wallets have 500.00 usd to spend.
 pub(super) struct Case {
     pub(super) transaction: Transaction,
     pub(super) command: Command,
-    /// The stage after; none for what moves money beside the stages.
+    /// The stage after; `None` if money moves beside the stages.
     pub(super) to: Option<Stage>,
-    /// What is special about it, in words.
+    /// What is special about the case, in words.
     pub(super) when: &'static str,
     original: Option<Transaction>,
     relatives: Vec<Transaction>,
@@ -29,7 +29,7 @@ pub(super) struct Case {
     available: i64,
     booked: bool,
     known_as: Vec<RefKind>,
-    /// From, to, how many cents.
+    /// From which account, to which one, how many cents.
     moves: Vec<(Account, Account, i64)>,
     pub(super) owes: i64,
 }
@@ -148,18 +148,18 @@ impl Case {
             .collect()
     }
 
-    pub(super) fn books(&self) -> Books {
-        Books::new(HashMap::from([
+    pub(super) fn balances(&self) -> LockedBalances {
+        LockedBalances::new(HashMap::from([
             (WALLET, balance(WALLET, usd(self.available), usd(50_000), usd(0))),
             (OTHER, balance(OTHER, usd(50_000), usd(0), usd(0))),
         ]))
     }
 
-    /// What the flow makes of it.
+    /// The flow's decision.
     pub(super) fn decide(&self) -> Decision {
-        let (books, relatives) = (self.books(), self.relatives.iter().collect::<Vec<_>>());
+        let (balances, relatives) = (self.balances(), self.relatives.iter().collect::<Vec<_>>());
         let context = Context {
-            books: &books,
+            balances: &balances,
             original: self.original.as_ref(),
             relatives: &relatives,
             suspended: &self.suspended,

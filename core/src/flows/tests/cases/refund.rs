@@ -1,5 +1,5 @@
 use super::Case;
-use crate::flows::testing::{AVAILABLE, FROZEN, at, entry, reason, transaction, usd};
+use crate::flows::testing::{AVAILABLE, HELD, at, entry, reason, transaction, usd};
 use crate::flows::{Command, RefundCommand};
 use crate::ledger::Account;
 use crate::transactions::{Canceller, FailureCode, Flow, Stage};
@@ -35,25 +35,25 @@ fn asked_for() -> Vec<Case> {
     let mut cases = vec![
         case(Stage::Accepted, Command::Hold)
             .to(Stage::Held)
-            .moves(AVAILABLE, FROZEN, 10_000),
+            .moves(AVAILABLE, HELD, 10_000),
         case(Stage::Accepted, refuse()).to(Stage::Failed),
         case(Stage::Accepted, Command::Cancel(Canceller::Owner)).to(Stage::Cancelled),
         case(Stage::Held, created()).to(Stage::Refunding),
         case(Stage::Held, refuse())
             .to(Stage::Failed)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
         case(Stage::Held, Command::Cancel(Canceller::Owner))
             .to(Stage::Cancelled)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
     ];
     for from in [Stage::Held, Stage::Refunding] {
         cases.extend([
             case(from, paid())
                 .to(Stage::Completed)
-                .moves(FROZEN, Account::CLEARING, 10_000),
+                .moves(HELD, Account::CLEARING, 10_000),
             case(from, failed())
                 .to(Stage::Failed)
-                .moves(FROZEN, AVAILABLE, 10_000),
+                .moves(HELD, AVAILABLE, 10_000),
         ]);
     }
     for (from, when) in [
@@ -83,12 +83,12 @@ fn found() -> Vec<Case> {
     vec![
         case(Stage::Accepted, created())
             .to(Stage::Refunding)
-            .moves(AVAILABLE, FROZEN, 10_000),
+            .moves(AVAILABLE, HELD, 10_000),
         case(Stage::Accepted, created())
             .when(lacks)
             .has(3_000)
             .to(Stage::Refunding)
-            .moves(AVAILABLE, FROZEN, 3_000)
+            .moves(AVAILABLE, HELD, 3_000)
             .owes(7_000),
         case(Stage::Accepted, paid())
             .to(Stage::Completed)
@@ -104,22 +104,22 @@ fn found() -> Vec<Case> {
         case(Stage::Refunding, paid())
             .held(10_000)
             .to(Stage::Completed)
-            .moves(FROZEN, Account::CLEARING, 10_000),
+            .moves(HELD, Account::CLEARING, 10_000),
         case(Stage::Refunding, paid())
             .when(held)
             .held(3_000)
             .to(Stage::Completed)
-            .moves(FROZEN, Account::CLEARING, 3_000)
+            .moves(HELD, Account::CLEARING, 3_000)
             .moves(Account::RECEIVABLE, Account::CLEARING, 7_000),
         case(Stage::Refunding, failed())
             .held(10_000)
             .to(Stage::Failed)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
         case(Stage::Refunding, failed())
-            .when("30.00 are held, 70.00 were caught since")
+            .when("30.00 are held, 70.00 were collected since")
             .held(3_000)
             .to(Stage::Failed)
-            .moves(FROZEN, AVAILABLE, 3_000)
+            .moves(HELD, AVAILABLE, 3_000)
             .moves(Account::RECEIVABLE, AVAILABLE, 7_000),
         case(Stage::Completed, charged())
             .when("what Stripe charges for the refund becomes known")

@@ -1,6 +1,6 @@
 use super::Case;
 use crate::flows::Command;
-use crate::flows::testing::{AVAILABLE, FROZEN, reason, usd};
+use crate::flows::testing::{AVAILABLE, HELD, reason, usd};
 use crate::ledger::Account;
 use crate::transactions::{FailureCode, Flow, Stage};
 
@@ -13,20 +13,20 @@ pub(super) fn cases() -> Vec<Case> {
             .moves(Account::CLEARING, AVAILABLE, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Accepted, failed)
             .to(Stage::Returning)
-            .moves(Account::IN_TRANSIT, FROZEN, 10_000),
+            .moves(Account::IN_TRANSIT, HELD, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Returning, reversed(10_000))
             .to(Stage::Completed)
             .moves(Account::CLEARING, Account::IN_TRANSIT, 10_000)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Returning, reversed(6_000))
             .when("somebody else took 40.00 before")
             .to(Stage::Completed)
             .moves(Account::CLEARING, Account::IN_TRANSIT, 6_000)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
         Case::new(Flow::PayoutReturn, Stage::Returning, reversed(10_000))
             .when("somebody else's reversal, on the books already")
             .booked()
             .to(Stage::Completed)
-            .moves(FROZEN, AVAILABLE, 10_000),
+            .moves(HELD, AVAILABLE, 10_000),
     ]
 }

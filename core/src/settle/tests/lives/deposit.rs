@@ -62,7 +62,7 @@ impl Teller {
         }
     }
 
-    /// Refunds and disputes of a deposit, together no more than the deposit.
+    /// Adds refunds and disputes of a deposit, together no more than the deposit.
     fn given_back(&mut self, deposit: TransactionId, fate: u8, more: u8, minor: i64) {
         let part = minor / 3;
         if part == 0 {
@@ -118,7 +118,7 @@ impl Teller {
         self.fact(since, end);
     }
 
-    /// The id of a movement of the current transaction.
+    /// Returns the id of a movement of the current transaction.
     fn movement(&self, what: &str) -> String {
         format!("txn_{what}_{}", self.current.uuid().simple())
     }
@@ -150,7 +150,7 @@ impl Teller {
         }
     }
 
-    /// A lost dispute is turned round, and round again.
+    /// Turns a lost dispute round (won after all), and round again.
     fn turned_round(&mut self, minor: i64) {
         let dispute = self.current;
         for (flow, minor) in [(Flow::DisputeReturn, minor), (Flow::DisputeLoss, -minor)] {

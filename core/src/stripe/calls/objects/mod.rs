@@ -1,7 +1,7 @@
-//! One call at a time for each object at Stripe, within this process.
+//! Allows one call at a time for each object at Stripe, within this process.
 //!
-//! Stripe locks the objects that a request touches and refuses whoever comes meanwhile with 429 `lock_timeout`. Waiting here costs less
-//! than being refused there. It is a courtesy, not a safeguard: other processes call too, and their 429s are retried.
+//! Stripe locks the objects that a request touches, and refuses a second request for them with 429 `lock_timeout`. Waiting here costs less
+//! than being refused there. This is an optimisation, not a safeguard: other processes send calls too, and their 429s are retried.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,24 +9,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-/// The objects that calls touch or wait for now.
+/// The objects that calls touch now or wait for.
 #[derive(Default)]
 pub(super) struct Objects {
     entries: Mutex<HashMap<String, Entry>>,
 }
 
-/// An object, kept for as long as anybody touches it or waits for it.
+/// One object, kept as long as any call touches it or waits for it.
 struct Entry {
     turn: Arc<Turn<()>>,
     users: usize,
 }
 
 impl Objects {
-    /// Waits until no other call touches the object; it is this call's until the answer is dropped. Without an object there is
-    /// nothing to wait for.
+    /// Waits until no other call touches the object, and reserves it for this call until the returned guard is dropped. Without an
+    /// object there is nothing to wait for.
     pub(super) async fn alone(self: &Arc<Self>, object: Option<String>) -> Option<Alone> {
         let object = object?;
-        // Counted before the wait, so that a wait that is given up is uncounted as well.
+        // Counted before the wait, so that a wait that is abandoned is uncounted as well.
         let (turn, place) = self.enter(object);
         let turn = turn.lock_owned().await;
         Some(Alone {
@@ -62,16 +62,16 @@ impl fmt::Debug for Objects {
     }
 }
 
-/// The right to touch an object.
+/// The exclusive right to touch an object.
 #[derive(Debug)]
 #[must_use = "the object is everybody's again when this is dropped"]
 pub(super) struct Alone {
-    // Dropped in this order: first the next call gets its turn, then the place is given up.
+    // Dropped in this order: the next call gets its turn first, then this call is uncounted.
     _turn: OwnedMutexGuard<()>,
     _place: Place,
 }
 
-/// A call that touches an object or waits for it.
+/// The count of one call that touches an object or waits for it.
 #[derive(Debug)]
 struct Place {
     objects: Arc<Objects>,

@@ -25,16 +25,16 @@ const REFUSAL: &str = concat!(
     r#"{"error":{"type":"invalid_request_error","code":"parameter_missing","message":"no"}}"#,
 );
 
-/// What a server does with a request before it refuses it.
+/// What a server does with a request before it refuses the request.
 #[derive(Clone)]
 enum Answers {
-    /// Holds it for a while.
+    /// Holds the request for a while.
     Slowly,
-    /// Holds it until there are two.
+    /// Holds the request until there are two.
     InPairs(Arc<Barrier>),
 }
 
-/// A server, and the most requests that it held at once.
+/// A server, and the maximum number of requests that it held at a time.
 async fn server(answers: Answers) -> (StripeClient, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -94,7 +94,7 @@ fn refund_of(payment: &str) -> CreateRefund {
     }
 }
 
-/// Sends refunds of these payments at once, as runs of one process do.
+/// Sends refunds of these payments at the same time, as several runs of one process do.
 async fn refund_all(client: &StripeClient, objects: &Arc<Objects>, payments: &[&str]) {
     let sends = payments.iter().enumerate().map(async |(number, payment)| {
         let call = refund_of(payment);
@@ -117,7 +117,7 @@ async fn calls_on_one_object_never_overlap() {
 
 #[tokio::test]
 async fn calls_on_different_objects_overlap() {
-    // Neither is answered before both have come: waiting for one another they would run into the time limit.
+    // Neither request is answered before both have arrived: if they waited for each other, they would time out.
     let (client, most) = server(Answers::InPairs(Arc::new(Barrier::new(2)))).await;
     let objects = Arc::new(Objects::default());
     refund_all(&client, &objects, &["pi_1", "pi_2"]).await;

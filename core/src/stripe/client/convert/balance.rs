@@ -1,4 +1,4 @@
-//! Balances, their movements, and charges.
+//! Converts balances, their movements, and charges.
 
 use stripe_shared::BalanceTransactionBalanceType;
 use stripe_types::Expandable;
@@ -10,7 +10,7 @@ use crate::stripe::types::{Balance, BalanceTransaction, Charge};
 pub(in crate::stripe::client) fn balance_transaction(
     row: stripe_shared::BalanceTransaction,
 ) -> Result<BalanceTransaction, Unfit> {
-    // What Stripe keeps beside the balance (a reserve, cards' money) is moved in lists of its own.
+    // What Stripe keeps beside the balance (a reserve, money of issued cards) has separate movements.
     if !matches!(row.balance_type, BalanceTransactionBalanceType::Payments) {
         return Err(Unfit::Foreign);
     }
@@ -30,7 +30,7 @@ pub(in crate::stripe::client) fn charge(charge: stripe_shared::Charge) -> Result
     let amount = money(charge.amount, &charge.currency)?;
     let balance_transaction = match charge.balance_transaction {
         None => None,
-        // A movement that cannot be read must not look like one that has not happened.
+        // A movement that cannot be read must not be taken for one that has not happened.
         Some(Expandable::Object(row)) => Some(balance_transaction(*row).map_err(|_| Unfit::Malformed)?),
         Some(Expandable::Id(_)) => return Err(Unfit::Malformed),
     };
@@ -45,7 +45,7 @@ pub(in crate::stripe::client) fn charge(charge: stripe_shared::Charge) -> Result
     })
 }
 
-/// Currencies that we never use are left out.
+/// Converts a balance, leaving out currencies that we never use.
 pub(in crate::stripe::client) fn balance(balance: stripe_core::Balance) -> Result<Balance, StripeError> {
     let amount = |held: stripe_core::BalanceAmount| money(held.amount, &held.currency);
     Ok(Balance {
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(read.payment_intent.unwrap().as_str(), "pi_1");
         assert_eq!(read.balance_transaction.unwrap().id.as_str(), "txn_1");
         assert!(read_charge(&Value::Null).unwrap().balance_transaction.is_none());
-        // Named only, or in a currency that we cannot hold: not the same as none.
+        // Only its id, or in a currency that we cannot hold: this is not the same as no movement.
         for unread in [json!("txn_1"), row("kwd", "charge", &json!("ch_1"))] {
             assert_eq!(read_charge(&unread).unwrap_err(), Unfit::Malformed, "{unread}");
         }

@@ -1,4 +1,4 @@
-//! The library's objects as ours.
+//! Converts the library's objects into ours.
 
 mod balance;
 mod next_action;
@@ -23,21 +23,21 @@ use crate::stripe::types::{
     Transfer,
 };
 
-/// Why an object of Stripe is none of ours.
+/// Why an object of Stripe's cannot be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// In a currency that we never use, so made by somebody else on the same account.
+    /// Made by others who share our account, as its currency is one we never use; or a movement beside the balance.
     Foreign,
-    /// Not as its type promises.
+    /// It does not have the shape that its type promises.
     Malformed,
 }
 
-/// A status, or another word of Stripe's, as ours; one that we do not know is kept as it is, so that this fails for none.
+/// Parses a status or another word of Stripe's. The enums keep unknown words, so this fails for none of them.
 fn word<W: FromStr>(word: &str) -> Result<W, Unfit> {
     word.parse().map_err(|_| Unfit::Malformed)
 }
 
-/// The one object of an answer.
+/// Returns the single object of an answer.
 pub(super) fn one<T>(converted: Result<T, Unfit>) -> Result<T, StripeError> {
     converted.map_err(|unfit| match unfit {
         Unfit::Foreign => StripeError::new(ErrorClass::Foreign),
@@ -45,8 +45,8 @@ pub(super) fn one<T>(converted: Result<T, Unfit>) -> Result<T, StripeError> {
     })
 }
 
-/// The object that a call made, if it is what the call asked for. Another one says that the answer, or the key, belongs to another request:
-/// nothing may be settled by it, and a person has to look.
+/// Returns the object that a call made, if it is what the call asked for. A different object means that the answer, or the key, belongs to another
+/// request: nothing may be settled by it, and an operator must decide.
 pub(super) fn asked_for<T>(object: T, fits: impl FnOnce(&T) -> bool) -> Result<T, StripeError> {
     if fits(&object) {
         return Ok(object);
@@ -57,7 +57,7 @@ pub(super) fn asked_for<T>(object: T, fits: impl FnOnce(&T) -> bool) -> Result<T
     })
 }
 
-/// The objects of a page that can be ours.
+/// Converts the objects of a page and leaves out those that cannot be ours.
 pub(super) fn ours<S, T>(
     page: Vec<S>,
     convert: impl Fn(S) -> Result<T, Unfit>,
@@ -71,20 +71,20 @@ pub(super) fn ours<S, T>(
         .collect()
 }
 
-/// The library's currency of ours.
+/// Converts a currency into the library's.
 pub(super) fn wire_currency(currency: Currency) -> stripe_types::Currency {
     let Ok(currency) = currency.code().parse();
     currency
 }
 
-/// The library's minor units of ours.
+/// Converts an amount into the library's minor units.
 pub(super) fn wire_amount(money: Money) -> Result<i64, StripeError> {
     money
         .minor()
         .map_err(|_| StripeError::refused_here("amount_too_large", "the amount is too large"))
 }
 
-/// `metadata` of an object made for a transaction.
+/// Returns the `metadata` for an object that is made for a transaction.
 pub(super) fn wire_tags(tags: Tags) -> HashMap<String, String> {
     HashMap::from([
         ("transaction_id".to_owned(), tags.transaction_id.to_string()),
@@ -166,7 +166,7 @@ pub(super) fn account(account: stripe_shared::Account) -> Result<Account, Unfit>
     })
 }
 
-/// Each currency once; those that we never use are left out.
+/// Returns each currency once, leaving out those that we never use.
 fn bank_currencies(banks: stripe_types::List<stripe_shared::ExternalAccount>) -> Vec<Currency> {
     let mut currencies: Vec<Currency> = banks
         .data

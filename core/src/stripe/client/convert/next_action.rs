@@ -1,10 +1,10 @@
-//! What a payer has to do, from the library's many shapes.
+//! Converts the action that a payer has to take, from the library's many shapes.
 
 use chrono::DateTime;
 
 use crate::stripe::types::NextAction;
 
-/// Words of actions that are done at once. Those that Stripe adds are given time until somebody has looked at them.
+/// The types of actions that are done at once. New types that Stripe adds get the longest time until they are listed here.
 const IN_PERSON: [&str; 16] = [
     "redirect_to_url",
     "use_stripe_sdk",

@@ -1,4 +1,4 @@
-//! Refunds and disputes.
+//! Converts refunds and disputes.
 
 use stripe_types::{Expandable, Object};
 
@@ -30,7 +30,7 @@ pub(in crate::stripe::client) fn dispute(dispute: stripe_shared::Dispute) -> Res
         payment_intent: named(dispute.payment_intent),
         charge: id(dispute.charge.id().as_str())?,
         reason: dispute.reason,
-        // All or nothing: their sum says which money is gone. The dispute is ours, so a movement that is not is no foreign one.
+        // All or none, since their sum shows which money is gone. The dispute is ours, so a movement that cannot be converted is not foreign.
         balance_transactions: dispute
             .balance_transactions
             .into_iter()
@@ -40,7 +40,7 @@ pub(in crate::stripe::client) fn dispute(dispute: stripe_shared::Dispute) -> Res
     })
 }
 
-/// The id of an object that is named or shown whole.
+/// Returns the id of an object, whether the answer has only its id or the whole object.
 fn named<S, T>(object: Option<Expandable<S>>) -> Option<T>
 where
     S: Object,

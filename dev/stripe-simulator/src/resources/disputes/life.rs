@@ -1,4 +1,4 @@
-//! How a dispute is opened, moves and ends, and the money it takes and gives back.
+//! How a dispute is opened, changes its status and ends, and the money that it withdraws and reinstates.
 
 use super::super::balance::{Posting, post};
 use crate::effects::{NewEffect, transaction_of};
@@ -40,8 +40,8 @@ pub(crate) fn open(state: &mut State, new: NewDispute) -> Option<Id<Dispute>> {
     Some(id)
 }
 
-/// Moves a dispute to `next`. Money goes out when an inquiry becomes a dispute or a decision is turned against us, and comes back
-/// when it is won. Says whether that was possible.
+/// Moves a dispute to `next`. Money goes out when an inquiry becomes a dispute or a decision is reversed to our disadvantage, and
+/// is returned when the dispute is won. Returns whether the move was possible.
 pub(crate) fn step(
     state: &mut State,
     origin: &Origin,
@@ -85,8 +85,8 @@ pub(crate) fn step(
     true
 }
 
-/// Moves `amount` of a dispute's money back to us, or out if it is negative, whatever the dispute's status is: banks do so before they
-/// decide, and in part. `currency` is the platform's when it settles in another one than the payment's
+/// Moves `amount` of a dispute's money back to us, or out if it is negative, whatever the dispute's status: banks do so before they
+/// decide, and in part. `currency` is the platform's settlement currency, if it differs from the payment's
 /// (<https://docs.stripe.com/currencies/conversions>).
 pub(crate) fn move_funds(state: &mut State, id: &Id<Dispute>, amount: i64, currency: Option<Currency>) {
     let kind = if amount < 0 {
@@ -104,7 +104,7 @@ pub(crate) fn move_funds(state: &mut State, id: &Id<Dispute>, amount: i64, curre
     announce_funds(state, &Origin::default(), id, change);
 }
 
-/// What a dispute has taken so far, less what it has given back: amount and fee.
+/// Returns what a dispute has withdrawn so far, less what it has reinstated: amount and fee.
 fn outstanding(state: &State, dispute: &Dispute) -> (i64, i64) {
     dispute
         .balance_transactions
@@ -113,13 +113,13 @@ fn outstanding(state: &State, dispute: &Dispute) -> (i64, i64) {
         .fold((0, 0), |(amount, fee), row| (amount - row.amount, fee + row.fee))
 }
 
-/// Takes the disputed money out, with Stripe's fee unless that has been taken before. Returns the balance's change.
+/// Withdraws the disputed money, with Stripe's fee unless that has been taken before. Returns the balance's change.
 fn withdraw(state: &mut State, id: &Id<Dispute>) -> i64 {
     let Some(dispute) = state.disputes.get(id.as_str()) else {
         return 0;
     };
     let (taken, fee_taken) = outstanding(state, dispute);
-    // What was refunded during an inquiry is not withdrawn once more
+    // What was refunded during an inquiry is not withdrawn again
     // (https://docs.stripe.com/api/disputes/object#dispute_object-is_charge_refundable).
     let charge = state.charges.get(dispute.charge.as_str());
     let refunded = match charge {
@@ -138,7 +138,7 @@ fn withdraw(state: &mut State, id: &Id<Dispute>) -> i64 {
     book(state, id, TransactionKind::Dispute, (amount, fee), None)
 }
 
-/// Puts back what a dispute has taken; the fee too, if the settings say so. Returns the balance's change.
+/// Reinstates what a dispute has withdrawn; the fee too, if the settings say so. Returns the balance's change.
 fn reinstate(state: &mut State, id: &Id<Dispute>) -> i64 {
     let Some(dispute) = state.disputes.get(id.as_str()) else {
         return 0;
@@ -152,7 +152,7 @@ fn reinstate(state: &mut State, id: &Id<Dispute>) -> i64 {
     book(state, id, TransactionKind::DisputeReversal, (taken, fee), None)
 }
 
-/// Books a movement of a dispute's money, unless it is nothing. Returns the balance's change.
+/// Records a movement of a dispute's money, unless it is zero. Returns the balance's change.
 fn book(
     state: &mut State,
     id: &Id<Dispute>,
@@ -185,7 +185,7 @@ fn book(
     amount - fee
 }
 
-/// Tells that money went out or came back.
+/// Emits the event that money was withdrawn or reinstated.
 fn announce_funds(state: &mut State, origin: &Origin, id: &Id<Dispute>, change: i64) {
     let Some(owner) = state
         .disputes

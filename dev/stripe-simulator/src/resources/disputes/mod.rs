@@ -1,4 +1,4 @@
-//! `/v1/disputes`: reading them, handing in evidence, giving in.
+//! `/v1/disputes`: reading them, submitting evidence, conceding.
 
 mod life;
 

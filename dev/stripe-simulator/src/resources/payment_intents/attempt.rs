@@ -1,4 +1,4 @@
-//! What happens when a payment method is charged: money, a decline, a question to the payer, or days of waiting.
+//! What happens when a payment method is charged: money, a decline, an authentication by the payer, or days of waiting.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::objects::{
 };
 use crate::state::{Origin, State, Timer};
 
-/// How the payer's authentication ended.
+/// The result of the payer's authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Authentication {
     Passed,
@@ -30,7 +30,7 @@ const AUTHENTICATION_FAILED: Decline = Decline {
     message: "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
 };
 
-/// Charges the intent's payment method. A decline is returned and noted on the intent; all else shows in its status.
+/// Charges the intent's payment method. A decline is returned and recorded on the intent; its status shows every other outcome.
 pub(super) fn attempt(
     state: &mut State,
     origin: &Origin,
@@ -73,7 +73,7 @@ pub(super) fn attempt(
     }
 }
 
-/// The payer answers the question that a card asked. Does nothing unless the intent waits for that.
+/// Completes the authentication that a card required of the payer. Does nothing unless the intent waits for it.
 pub(crate) fn authenticate(
     state: &mut State,
     origin: &Origin,
@@ -98,7 +98,7 @@ pub(crate) fn authenticate(
     }
 }
 
-/// Ends a bank debit as its test payment method says.
+/// Ends a bank debit as its test payment method determines.
 pub(crate) fn settle_by_fate(state: &mut State, id: &Id<PaymentIntent>) {
     let Some(intent) = state.payment_intents.get(id.as_str()) else {
         return;
@@ -176,7 +176,7 @@ fn start_debit(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, metho
     }
 }
 
-/// The attempt failed: the intent waits for another payment method.
+/// Records that the attempt failed: the intent waits for another payment method.
 fn decline(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, why: Decline) -> Decline {
     let Some(intent) = state.payment_intents.get(id.as_str()).cloned() else {
         return why;
@@ -224,7 +224,7 @@ fn decline(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, why: Decl
     why
 }
 
-/// Makes a charge for the intent's whole amount.
+/// Creates a charge for the intent's whole amount.
 pub(super) fn charge(
     state: &mut State,
     id: &Id<PaymentIntent>,

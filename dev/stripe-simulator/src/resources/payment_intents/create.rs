@@ -1,4 +1,4 @@
-//! Making and changing payment intents.
+//! Creates and changes payment intents.
 
 use super::super::{Answer, Call, payment_methods};
 use super::{attempt, declined, log, unexpected};
@@ -193,9 +193,9 @@ fn customer(state: &State, call: &Call) -> Result<Option<Id<Customer>>, ApiError
     Ok(Some(customer.id.clone()))
 }
 
-/// The payment method types of a new intent, and whether they come from the dashboard (with or without redirects).
+/// Returns the payment method types of a new intent, and whether they come from the dashboard (with or without redirects).
 fn method_types(params: &Params, currency: Currency) -> Result<(Vec<String>, Option<bool>), ApiError> {
-    // API versions from 2026-09-30 on say `allowed_payment_method_types`, the older ones `payment_method_types`.
+    // API versions from 2026-09-30 on have `allowed_payment_method_types`, the older ones `payment_method_types`.
     let mut named = params.list("payment_method_types");
     named.extend(params.list("allowed_payment_method_types"));
     let automatic = params.boolean("automatic_payment_methods[enabled]")?;
@@ -226,7 +226,7 @@ fn method_types(params: &Params, currency: Currency) -> Result<(Vec<String>, Opt
     Ok((named.into_iter().map(str::to_owned).collect(), None))
 }
 
-/// Canadian debits need to be told what the payer agrees to (<https://docs.stripe.com/payments/acss-debit/accept-a-payment>).
+/// Requires the terms of the mandate that Canadian debits need (<https://docs.stripe.com/payments/acss-debit/accept-a-payment>).
 fn require_mandate(params: &Params, types: &[String]) -> Result<(), ApiError> {
     if !types.iter().any(|kind| kind == "acss_debit") || params.has("automatic_payment_methods") {
         return Ok(());
@@ -240,7 +240,7 @@ fn require_mandate(params: &Params, types: &[String]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Payment methods from the dashboard may redirect the payer: they need somewhere to come back to.
+/// Requires a `return_url` if payment methods from the dashboard may redirect the payer.
 pub(super) fn require_return_url(state: &State, params: &Params, redirects: bool) -> Result<(), ApiError> {
     if !state.settings.require_return_url || !redirects || params.has("return_url") {
         return Ok(());
@@ -251,10 +251,10 @@ pub(super) fn require_return_url(state: &State, params: &Params, redirects: bool
     ))
 }
 
-/// The payment method that a request brings for an existing intent.
+/// Returns the payment method that a request names for an existing intent.
 ///
 /// # Errors
-/// One that is unknown, another customer's, or of a type or for a currency that the intent does not take.
+/// When it is unknown, another customer's, or of a type or for a currency that the intent does not accept.
 pub(super) fn method_for(
     state: &mut State,
     call: &Call,
@@ -269,7 +269,7 @@ pub(super) fn method_for(
     Ok(Some(method))
 }
 
-/// The payment method called `token`, if `intent` takes it.
+/// Returns the payment method called `token`, if `intent` accepts it.
 ///
 /// # Errors
 /// As [`method_for`].

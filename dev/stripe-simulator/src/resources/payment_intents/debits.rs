@@ -1,4 +1,4 @@
-//! What a bank debit moves: pending from the moment it is submitted, until the bank has paid or has not
+//! The movements of a bank debit, which are pending from its submission until the bank has paid or refused
 //! (<https://support.stripe.com/questions/changes-to-balance-transaction-behavior-for-debit-payment-methods>).
 
 use super::super::balance::{Posting, UNTIL_SETTLED, mature, post};
@@ -6,7 +6,7 @@ use crate::money::Currency;
 use crate::objects::{BalanceTransaction, Charge, Id, TransactionKind};
 use crate::state::{State, Timer};
 
-/// The debit is on its way to the bank; gives what that changes the balance by.
+/// Records that the debit was submitted to the bank; returns the balance's change.
 pub(super) fn submitted(state: &mut State, id: &Id<Charge>) -> i64 {
     let Some(charge) = state.charges.get(id.as_str()).cloned() else {
         return 0;
@@ -27,7 +27,7 @@ pub(super) fn submitted(state: &mut State, id: &Id<Charge>) -> i64 {
     charge.amount - fee
 }
 
-/// The bank has paid this: the movement of the debit, which becomes available later. Otherwise what taking it back changes the balance by.
+/// Returns the debit's movement if the bank paid exactly that, which becomes available later; otherwise the change from reversing it, if any.
 pub(super) fn succeeded(
     state: &mut State,
     id: &Id<Charge>,
@@ -50,7 +50,7 @@ pub(super) fn succeeded(
     Ok(submitted)
 }
 
-/// The bank has not paid: gives what that changes the balance by. Nothing was submitted of what is no debit.
+/// Reverses the debit that the bank has not paid; returns the balance's change, which is zero for a charge that is no debit.
 pub(super) fn taken_back(state: &mut State, id: &Id<Charge>) -> i64 {
     let Some(charge) = state.charges.get(id.as_str()).cloned() else {
         return 0;

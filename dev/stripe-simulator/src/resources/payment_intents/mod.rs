@@ -1,4 +1,4 @@
-//! `/v1/payment_intents`: attempts to be paid, from creation to money.
+//! `/v1/payment_intents`: payments, from their creation to the money.
 
 mod attempt;
 mod create;
@@ -64,7 +64,7 @@ fn retrieve(state: &mut State, call: &Call) -> Answer {
     Ok(render_for(state, call, intent))
 }
 
-/// The intent in the path. A client with a publishable key must also know its secret.
+/// Returns the intent in the path. A client with a publishable key must also know its secret.
 fn find<'a>(state: &'a State, call: &Call) -> Result<&'a PaymentIntent, ApiError> {
     let intent = state.find::<PaymentIntent>(&call.owner, call.id())?;
     let secret = call.params.text("client_secret");
@@ -150,10 +150,10 @@ fn confirm(state: &mut State, call: &Call) -> Answer {
     }
 }
 
-/// Confirms an intent as its payer would in a browser, by a test's order: with `method`, passing the authentication.
+/// Confirms an intent with `method` as its payer would in a browser, at a test's request, passing the authentication.
 ///
 /// # Errors
-/// As the API: an unknown intent or payment method, a wrong status, a decline.
+/// Those of the API: an unknown intent or payment method, a wrong status, a decline.
 pub(crate) fn confirm_as_payer(state: &mut State, id: &str, method: &str) -> Answer {
     let intent = state
         .payment_intents
@@ -247,12 +247,12 @@ fn capture(state: &mut State, call: &Call) -> Answer {
     Ok(state.rendered(&intent.id))
 }
 
-/// A 400 that shows the intent as it is.
+/// Returns a 400 that shows the intent as it is.
 fn unexpected(state: &State, id: &Id<PaymentIntent>, message: String) -> ApiError {
     ApiError::refused("payment_intent_unexpected_state", message).with("payment_intent", state.rendered(id))
 }
 
-/// A 402 that shows the intent, the payment method and the failed charge.
+/// Returns a 402 that shows the intent, the payment method and the failed charge.
 fn declined(state: &State, id: &Id<PaymentIntent>, decline: Decline) -> ApiError {
     let intent = state.rendered(id);
     let mut error = ApiError::card(decline.code, decline.decline_code, decline.message);

@@ -1,4 +1,4 @@
-//! Money that arrives otherwise than the intent asked for it: less, more, in another currency.
+//! Money that arrives differently from the intent's request: less, more, or in another currency.
 
 use super::super::Answer;
 use super::{create, take, unexpected};
@@ -7,21 +7,21 @@ use crate::money::Currency;
 use crate::objects::{IntentStatus, PaymentIntent, Resource};
 use crate::state::{Origin, State};
 
-/// What arrived.
+/// The money that arrived.
 #[derive(Debug)]
 pub(crate) struct Received<'a> {
     /// In minor units of `currency`.
     pub(crate) amount: i64,
-    /// The intent's own when absent; otherwise the intent and its charge have this one from now on.
+    /// The intent's own when absent; otherwise the intent and its charge change to this one.
     pub(crate) currency: Option<Currency>,
-    /// What was paid with, if the intent has no payment method yet.
+    /// The method of payment, if the intent has none yet.
     pub(crate) method: &'a str,
 }
 
-/// Ends an intent with what really arrived, by a test's order. `amount` stays what was asked for, `amount_received` is what came.
+/// Ends an intent with what arrived, at a test's request. `amount` stays as requested, `amount_received` is what arrived.
 ///
 /// # Errors
-/// An unknown intent, one that is over, or a payment method that it does not take.
+/// When the intent is unknown or has ended, or does not accept the payment method.
 pub(crate) fn receive(state: &mut State, id: &str, received: &Received<'_>) -> Answer {
     let intent = state
         .payment_intents

@@ -1,4 +1,4 @@
-//! Money that arrives for an intent, and the dispute that some payment methods bring after it.
+//! Receives the money of an intent, and opens the dispute that some payment methods cause.
 
 use super::super::balance::{Posting, post};
 use super::attempt::{announce, announce_charge, charge, method_of};
@@ -9,7 +9,7 @@ use crate::objects::{
 };
 use crate::state::{DisputedFunds, Move, NewDispute, Origin, State, Timer};
 
-/// The payer's money arrives: the intent succeeds, the balance grows by the amount less Stripe's fee.
+/// Receives the payer's money: the intent succeeds, and the balance grows by the amount less Stripe's fee.
 pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentIntent>, amount: i64) {
     let Some(intent) = state.payment_intents.get(id.as_str()).cloned() else {
         return;
@@ -26,7 +26,7 @@ pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentInte
     let fee = state.settings.fee(amount);
     let (transaction, change) = match debits::succeeded(state, &charge, amount, intent.currency) {
         Ok(submitted) => (submitted, 0),
-        // What was submitted and comes otherwise is taken back first.
+        // A submitted debit that was paid differently has been reversed first.
         Err(taken_back) => {
             let posting = Posting {
                 owner: &intent.owner,
@@ -80,7 +80,7 @@ pub(super) fn take_money(state: &mut State, origin: &Origin, id: &Id<PaymentInte
     dispute(state, &charge, behaviour);
 }
 
-/// Disputes a payment whose payment method does that, at once or as much later as the settings say.
+/// Disputes a payment whose payment method causes that, after the delay in the settings.
 fn dispute(state: &mut State, charge: &Id<Charge>, behaviour: Behaviour) {
     let (reason, status) = match behaviour {
         Behaviour::Disputed(reason) => (reason, DisputeStatus::NeedsResponse),

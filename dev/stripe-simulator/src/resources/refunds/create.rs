@@ -1,4 +1,4 @@
-//! Making a refund: asked for by the API, or in the dashboard.
+//! Creates refunds, requested through the API or in the dashboard.
 
 use serde_json::json;
 
@@ -15,16 +15,16 @@ use crate::state::{Origin, State, Timer};
 
 const REASONS: [&str; 3] = ["duplicate", "fraudulent", "requested_by_customer"];
 
-/// A refund to be made.
+/// A refund that is to be created.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// Whose charge it is.
+    /// The owner of the charge.
     pub(crate) owner: Owner,
-    /// The charge, or …
+    /// The charge's id, or …
     pub(crate) charge: Option<String>,
-    /// … the intent whose charge it is.
+    /// … the id of the intent whose charge it is.
     pub(crate) payment_intent: Option<String>,
-    /// In minor units; all that is left when absent.
+    /// In minor units; the whole remainder when absent.
     pub(crate) amount: Option<i64>,
     pub(crate) reason: Option<String>,
     pub(crate) metadata: Metadata,
@@ -52,10 +52,10 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     make(state, &call.origin, order)
 }
 
-/// Makes a refund. It succeeds at once, or is pending: by its payment method, or until there is money for it.
+/// Creates a refund. It succeeds at once or is pending, because of its payment method or until there is money for it.
 ///
 /// # Errors
-/// As the API: an unknown charge, one that was not paid, is disputed or has not so much left.
+/// Those of the API: a charge that is unknown, unpaid or disputed, or has less than the amount left.
 pub(crate) fn make(state: &mut State, origin: &Origin, order: Order) -> Answer {
     if let Some(reason) = order.reason.as_deref().filter(|reason| !REASONS.contains(reason)) {
         let message = format!(
@@ -125,7 +125,7 @@ pub(crate) fn make(state: &mut State, origin: &Origin, order: Order) -> Answer {
     Ok(rendered)
 }
 
-/// What is to be refunded of a charge, once nothing speaks against it.
+/// Returns the amount to refund of a charge, if it may be refunded.
 fn refundable_amount(state: &State, charge: &Charge, asked: Option<i64>) -> Result<i64, ApiError> {
     let left = charge.refundable();
     let amount = asked.unwrap_or(left);
@@ -160,7 +160,7 @@ fn refundable_amount(state: &State, charge: &Charge, asked: Option<i64>) -> Resu
     Ok(amount)
 }
 
-/// The charge to refund, named itself or by its payment intent.
+/// Returns the charge to refund, named by its own id or by its payment intent's.
 fn charge_of(state: &State, order: &Order) -> Result<Charge, ApiError> {
     let charge = match (&order.charge, &order.payment_intent) {
         (Some(id), _) => state.find_param::<Charge>(&order.owner, id, "charge")?,
@@ -191,7 +191,7 @@ fn charge_of(state: &State, order: &Order) -> Result<Charge, ApiError> {
     Ok(charge.clone())
 }
 
-/// Takes a refund's money, and the fee for it, out of the balance.
+/// Takes a refund's money, and its fee, from the balance.
 pub(super) fn debit(
     state: &mut State,
     charge: &Charge,

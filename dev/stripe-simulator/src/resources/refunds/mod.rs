@@ -1,4 +1,4 @@
-//! `/v1/refunds`: money back to the payer, and what happens to a refund afterwards.
+//! `/v1/refunds`: refunds to payers, and what happens to a refund afterwards.
 
 mod create;
 
@@ -68,12 +68,12 @@ fn cancel(state: &mut State, call: &Call) -> Answer {
     Ok(state.rendered(&refund.id))
 }
 
-/// A pending refund reaches the payer.
+/// Completes a pending refund: it reaches the payer.
 pub(crate) fn complete(state: &mut State, id: &Id<Refund>) {
     step(state, &Origin::default(), id, RefundStatus::Succeeded, None);
 }
 
-/// A succeeded refund comes back, as `pm_card_refundFail` does.
+/// Fails a succeeded refund, as `pm_card_refundFail` does.
 pub(crate) fn fail_later(state: &mut State, id: &Id<Refund>) {
     step(
         state,
@@ -102,7 +102,7 @@ pub(crate) fn retry_waiting(state: &mut State) {
     }
 }
 
-/// Moves a refund to `next`; money comes back when it failed or was cancelled. Says whether that was possible.
+/// Moves a refund to `next`; its money is returned if it failed or was cancelled. Returns whether the move was possible.
 pub(crate) fn step(
     state: &mut State,
     origin: &Origin,

@@ -1,5 +1,5 @@
--- Removes a worker that is no more. What it had fetched goes back to the active list, except tasks that it had begun (their
--- handlers still run in its process, or the jobs are handed over again from PostgreSQL) and tasks without data, which would
+-- Removes a worker that has ended. What it had fetched goes back to the active list, except tasks that it had begun (their
+-- handlers still run in its process, or the jobs are dispatched again from PostgreSQL) and tasks without data, which would
 -- end every worker that fetches them.
 --
 -- KEYS[1]: workers   KEYS[2]: members   KEYS[3]: active list   KEYS[4]: payloads by id
@@ -12,7 +12,7 @@ for i = 5, #ARGV do
 end
 
 local inflight = ARGV[1] .. ':' .. ARGV[4]
--- What Redis holds is input: a key of another kind goes without a look.
+-- What Redis holds is input: a key of another kind is removed unread.
 if redis.call('TYPE', inflight).ok ~= 'set' then
     redis.call('UNLINK', inflight)
 end

@@ -1,9 +1,9 @@
-//! In which currencies the platform is paid.
+//! The currencies in which the platform is paid.
 //!
 //! A payment in a currency in which Stripe does not pay the platform is converted when it arrives
-//! (<https://docs.stripe.com/currencies/conversions>). A credit in the payment's currency would be of money that is not there: its transfer
-//! would be refused for ever. So where it is not known that a currency is settled in itself, Stripe is asked what came before anything is
-//! credited; what came in another currency goes to suspense, in that currency.
+//! (<https://docs.stripe.com/currencies/conversions>). A credit in the payment's currency would promise money that is
+//! not there: its transfer would always be refused. So unless a currency is known to be settled in itself, Stripe is
+//! asked what arrived before anything is credited; what arrived in another currency goes to suspense, in that currency.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,22 +12,22 @@ use wallet_core::config::SettlementCurrencies;
 use wallet_core::money::{Currency, Money};
 use wallet_core::stripe::{Account, Balance};
 
-/// What is known of it, by this process.
+/// What this process knows about the platform's settlement currencies.
 #[derive(Debug)]
-pub(crate) struct Settlement {
+pub(crate) struct SettledCurrencies {
     configured: SettlementCurrencies,
     seen: Mutex<Seen>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// What Stripe says, or has done.
+    /// The currencies that Stripe names, or in which a payment arrived unconverted.
     settled: BTreeSet<Currency>,
-    /// What came converted, whatever Stripe says.
+    /// The currencies in which a payment was converted, whatever Stripe says.
     converted: BTreeSet<Currency>,
 }
 
-impl Settlement {
+impl SettledCurrencies {
     pub(crate) fn new(configured: SettlementCurrencies) -> Self {
         Self {
             configured,
@@ -35,12 +35,12 @@ impl Settlement {
         }
     }
 
-    /// Whether payments in `currency` come as they are.
+    /// Whether payments in `currency` are known to arrive unconverted.
     pub(crate) fn is_known(&self, currency: Currency) -> bool {
         self.with(|seen| seen.settled.contains(&currency) && !seen.converted.contains(&currency))
     }
 
-    /// Takes in what a payment of `paid` has done to the platform's balance.
+    /// Records what a payment of `paid` added to the platform's balance.
     pub(crate) fn learn(&self, paid: Money, came: Money) {
         let currency = paid.currency();
         self.with(|seen| {
@@ -53,8 +53,8 @@ impl Settlement {
         });
     }
 
-    /// Takes in what Stripe says of the platform's account, and gives what is configured and not among it: the default currency, those of the
-    /// bank accounts, and those in which the account holds a balance.
+    /// Records the currencies that Stripe shows for the platform's account: the default currency, those of the bank
+    /// accounts, and those in which the account holds a balance. Returns the configured currencies that are not among them.
     pub(crate) fn confirm(&self, platform: &Account, balance: Option<&Balance>) -> Vec<Currency> {
         let banks = platform.bank_currencies.iter().flatten().copied();
         let held = balance.into_iter().flat_map(Balance::all);
@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn a_currency_is_known_by_what_payments_in_it_have_done_and_no_longer_when_one_was_converted() {
-        let settlement = Settlement::new(SettlementCurrencies::default());
+        let settled = SettledCurrencies::new(SettlementCurrencies::default());
         let (usd, eur) = (money(Currency::USD), money(Currency::EUR));
-        assert!(!settlement.is_known(Currency::EUR));
-        settlement.learn(eur, eur);
-        assert!(settlement.is_known(Currency::EUR) && !settlement.is_known(Currency::USD));
-        settlement.learn(eur, usd);
-        assert!(!settlement.is_known(Currency::EUR), "the account has changed");
-        settlement.learn(eur, eur);
-        assert!(settlement.is_known(Currency::EUR), "and back");
+        assert!(!settled.is_known(Currency::EUR));
+        settled.learn(eur, eur);
+        assert!(settled.is_known(Currency::EUR) && !settled.is_known(Currency::USD));
+        settled.learn(eur, usd);
+        assert!(!settled.is_known(Currency::EUR), "the account has changed");
+        settled.learn(eur, eur);
+        assert!(settled.is_known(Currency::EUR), "and back");
     }
 }

@@ -1,4 +1,4 @@
-//! What a balance cannot cover: frozen in part, owed for the rest, caught from later credits, forgiven and returned.
+//! What a balance cannot cover: held in part, owed for the rest, collected from later credits, forgiven and returned.
 
 use super::lives::Teller;
 use super::world::World;
@@ -10,10 +10,10 @@ use crate::money::Currency;
 use crate::settle::Outcome;
 use crate::transactions::{Canceller, Flow, Stage};
 
-/// The bank disputes, and nothing has moved yet.
+/// The bank has opened a dispute, and no money has moved yet.
 const OPEN: DisputeCommand = DisputeCommand::Open(None);
 
-/// A wallet with 30.00 to spend and disputes of so many cents.
+/// A wallet with 30.00 to spend, and disputes of these amounts in cents.
 fn disputes<const N: usize>(amounts: [i64; N]) -> (World, [TransactionId; N]) {
     let mut teller = Teller::new(Currency::USD);
     let mut world = World::new(Currency::USD, [3_000, 0]);
@@ -90,7 +90,7 @@ fn several_debts_are_paid_as_one_and_forgiven_each_for_itself() {
     assert_eq!(world.balance(WALLET), [0, 3_000, 11_000]);
     credit(&mut world, 1, 9_000);
     assert_eq!(world.balance(WALLET), [0, 3_000, 2_000]);
-    // 40.00 were owed for it, of which 20.00 still are: the others were paid.
+    // 40.00 were owed for it, of which 20.00 are still owed: the rest was paid.
     win(&mut world, second);
     assert_eq!(world.balance(WALLET), [2_000, 3_000, 0]);
     win(&mut world, first);
@@ -102,7 +102,7 @@ fn several_debts_are_paid_as_one_and_forgiven_each_for_itself() {
 fn what_one_dispute_gives_back_pays_what_another_still_asks() {
     let (mut world, [first, second]) = disputes([5_000, 10_000]);
     assert_eq!(world.balance(WALLET), [0, 3_000, 12_000]);
-    // 20.00 of the debt were for it; its 30.00 come back and pay for the other.
+    // 20.00 of the debt were for it; its 30.00 come back and pay for the other dispute.
     win(&mut world, first);
     assert_eq!(world.balance(WALLET), [0, 0, 7_000]);
     lose(&mut world, second, 10_000);

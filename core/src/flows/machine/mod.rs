@@ -11,7 +11,7 @@ use crate::transactions::{Flow, Stage};
 pub struct Edge {
     /// The stage before.
     pub from: Stage,
-    /// What happens.
+    /// The event.
     pub event: Event,
     /// The stage after.
     pub to: Stage,
@@ -21,7 +21,7 @@ const fn edge(from: Stage, event: Event, to: Stage) -> Edge {
     Edge { from, event, to }
 }
 
-/// Deposits. An event of Stripe may come before our own record of the intent, hence the edges that leave from `Accepted`.
+/// Deposits. An event from Stripe may arrive before our own record of the intent, hence the edges that leave `Accepted`.
 const DEPOSIT: &[Edge] = &[
     edge(Stage::Accepted, Event::IntentCreated, Stage::AwaitingPayment),
     edge(Stage::Accepted, Event::PaymentSucceeded, Stage::Completed),
@@ -37,7 +37,7 @@ const DEPOSIT: &[Edge] = &[
     edge(Stage::InReview, Event::ReviewReturned, Stage::Failed),
 ];
 
-/// Withdrawals. A payout may be told of before our own record of it, hence the edges that leave from `Transferred`.
+/// Withdrawals. A payout may be reported before our own record of it, hence the edges that leave `Transferred`.
 const WITHDRAWAL: &[Edge] = &[
     edge(Stage::Accepted, Event::HoldPlaced, Stage::Held),
     edge(Stage::Accepted, Event::Refused, Stage::Failed),
@@ -60,7 +60,7 @@ const TRANSFER: &[Edge] = &[
     edge(Stage::Accepted, Event::Cancelled, Stage::Cancelled),
 ];
 
-/// Refunds of a deposit, asked for by the wallet's owner. Stripe may tell of the end before our own record of the refund.
+/// Refunds of a deposit that were requested here. Stripe may report the end before our own record of the refund.
 const DEPOSIT_REFUND: &[Edge] = &[
     edge(Stage::Accepted, Event::HoldPlaced, Stage::Held),
     edge(Stage::Accepted, Event::Refused, Stage::Failed),
@@ -74,7 +74,7 @@ const DEPOSIT_REFUND: &[Edge] = &[
     edge(Stage::Refunding, Event::RefundFailed, Stage::Failed),
 ];
 
-/// Refunds made at Stripe by somebody else than this system: found, not asked for, so nothing can refuse them.
+/// Refunds made at Stripe by somebody other than this system: they are found, not requested, so nothing can refuse them.
 const OUTSIDE_REFUND: &[Edge] = &[
     edge(Stage::Accepted, Event::RefundCreated, Stage::Refunding),
     edge(Stage::Accepted, Event::RefundSucceeded, Stage::Completed),
@@ -86,19 +86,19 @@ const OUTSIDE_REFUND: &[Edge] = &[
 /// A refund that failed after it had succeeded: the money is the wallet's again.
 const REFUND_RETURN: &[Edge] = &[edge(Stage::Accepted, Event::Executed, Stage::Completed)];
 
-/// A payout that failed after it had been paid: the transfer behind it is taken back.
+/// A payout that failed after it had been paid: the transfer behind it is reversed.
 const PAYOUT_RETURN: &[Edge] = &[
     edge(Stage::Accepted, Event::PayoutFailed, Stage::Returning),
     edge(Stage::Returning, Event::TransferReversed, Stage::Completed),
 ];
 
-/// What a dispute moved after its end: its movement has been made, so it is only booked.
+/// What a dispute moved after its end: the movement has already been made, so it is only booked.
 const DISPUTE_TURN: &[Edge] = &[edge(Stage::Accepted, Event::Executed, Stage::Completed)];
 
-/// What is taken for a debt: opened and completed by the settlement that makes the money spendable.
+/// What is collected for a debt: opened and completed by the settlement that makes the money spendable.
 const DEBT_PAYMENT: &[Edge] = &[edge(Stage::Accepted, Event::Executed, Stage::Completed)];
 
-/// Disputes. An inquiry stays `Accepted`: nothing is withdrawn, so nothing is frozen.
+/// Disputes. An inquiry stays `Accepted`: nothing is withdrawn, so nothing is held.
 const DISPUTE: &[Edge] = &[
     edge(Stage::Accepted, Event::DisputeOpened, Stage::Disputed),
     edge(Stage::Accepted, Event::DisputeWon, Stage::Cancelled),
@@ -107,7 +107,7 @@ const DISPUTE: &[Edge] = &[
     edge(Stage::Disputed, Event::DisputeLost, Stage::Completed),
 ];
 
-/// The table of a flow.
+/// Returns the table of a flow.
 #[must_use]
 pub const fn edges(flow: Flow) -> &'static [Edge] {
     match flow {
@@ -124,18 +124,18 @@ pub const fn edges(flow: Flow) -> &'static [Edge] {
     }
 }
 
-/// What an event means at a stage.
+/// The meaning of an event at a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// The edge to take.
     To(Stage),
     /// The event has happened before: nothing to do.
     Already,
-    /// The event cannot follow: somebody has to look.
+    /// The event cannot follow: an operator must decide.
     Contradiction,
 }
 
-/// What `event` means at `stage`: the edge of the table; or nothing, if the stage is one that follows from the event; or a contradiction.
+/// Returns what `event` means at `stage`: the edge of the table; [`Next::Already`], if the stage follows from the event; or a contradiction.
 #[must_use]
 pub fn next(table: &[Edge], stage: Stage, event: Event) -> Next {
     if let Some(edge) = table

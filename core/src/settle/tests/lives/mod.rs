@@ -1,4 +1,4 @@
-//! Lives of transactions: what is told of each, in order, by Stripe and by our own jobs.
+//! Lives of transactions: the commands that Stripe's reports and our own jobs bring for each, in order.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -14,14 +14,14 @@ use crate::ids::stripe::{PayoutId, ReversalId};
 use crate::money::{Currency, Money};
 use crate::transactions::{Canceller, FailureCode, Flow, Stage, Transaction};
 
-/// When something can be told.
+/// When a command can be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
-    /// What a job of ours does only while its transaction is at this stage.
+    /// A job of ours does it, only while its transaction is at this stage.
     At(Stage),
-    /// What happens outside, and may be told at any time once its transaction has been at this stage.
+    /// It happens outside, and may be reported at any time once its transaction has been at this stage.
     Since(Stage),
-    /// What is told together with so many movements of Stripe's balance, after them.
+    /// It is reported together with this many movements of Stripe's balance, after them.
     With(usize),
 }
 
@@ -29,19 +29,19 @@ pub(super) enum When {
 pub(super) struct Act {
     pub(super) transaction: TransactionId,
     pub(super) when: When,
-    /// The transaction that has to be completed before there can be this one.
+    /// The transaction that has to be completed before this one can exist.
     pub(super) after: Option<TransactionId>,
     pub(super) command: Command,
 }
 
-/// Everything that happens, in order.
+/// Everything that happens in one test case, in order.
 #[derive(Debug, Default)]
 pub(super) struct Story {
     pub(super) transactions: Vec<Transaction>,
     pub(super) acts: Vec<Act>,
 }
 
-/// What a life is made of; what it means depends on the life.
+/// The random numbers from which a life is made; their meaning depends on the life.
 pub(super) type Seed = (u8, u8, u8, i64, bool);
 
 /// Names Stripe objects and makes amounts for one story.
@@ -66,7 +66,7 @@ impl Teller {
         Money::from_minor(minor, self.currency).unwrap()
     }
 
-    /// Begins the life of a transaction, which gives back `original`.
+    /// Begins the life of a transaction, which gives back `original` if there is one.
     pub(super) fn begin(&mut self, flow: Flow, minor: i64, original: Option<TransactionId>) -> TransactionId {
         let n = 100 + u128::try_from(self.story.transactions.len()).unwrap();
         let mut new = transaction(n, flow, self.money(minor));
@@ -81,7 +81,7 @@ impl Teller {
         self.story.transactions.last_mut().unwrap()
     }
 
-    /// An id of a Stripe object of the current transaction.
+    /// Returns an id for a Stripe object of the current transaction.
     pub(super) fn id<Id: FromStr<Err: Debug>>(&self, prefix: &str) -> Id {
         format!("{prefix}_{}", self.current.uuid().simple())
             .parse()
@@ -105,7 +105,7 @@ impl Teller {
         });
     }
 
-    /// One life with everything that follows from it.
+    /// Adds one life with everything that follows from it.
     pub(super) fn live(&mut self, (life, fate, more, minor, turned): Seed) {
         match life % 4 {
             0 => self.deposit(fate, more, minor),
@@ -143,7 +143,7 @@ impl Teller {
         self.job(Stage::Accepted, Command::Execute);
         let parts = i64::from(parts % 5);
         for n in 0..parts {
-            // The last takes what is left of the payment, if anything.
+            // The last refund takes what is left of the payment, if anything.
             let part = minor / 4;
             let amount = if n == 3 { minor - part * 3 } else { part };
             if amount > 0 {

@@ -1,4 +1,4 @@
-//! Transactions that nobody asked us for: Stripe tells of money that moved, and it is booked as a transaction of its own.
+//! External movements: money that moved at Stripe without our request is booked as a transaction of its own.
 
 use serde_json::json;
 
@@ -11,47 +11,47 @@ use crate::money::Money;
 use crate::transactions::{self, ExternalRef, Flow, TimelineKind, Transaction};
 use chrono::{DateTime, Utc};
 
-/// What was found.
+/// A movement of money at Stripe that we did not request.
 #[derive(Debug, Clone)]
-pub struct Found<'a> {
-    /// Which kind of movement it is.
+pub struct ExternalMovement<'a> {
+    /// The flow of its transaction.
     pub flow: Flow,
-    /// The transaction it gives back.
+    /// The earlier transaction that it follows, such as the deposit that it refunds.
     pub original: &'a Transaction,
-    /// The Stripe object that it is booked for, once.
+    /// The Stripe object for which it is booked, only once.
     pub reference: ExternalRef,
-    /// A second object that leads to the same transaction in the same way, when Stripe names one by now.
+    /// A second object that leads to the same transaction in the same way, if Stripe already names one.
     pub also: Option<ExternalRef>,
-    /// How much, in the wallet's currency.
+    /// The amount, in the wallet's currency.
     pub amount: Money,
     /// What happened, for the owner: a line on the timeline of both transactions.
     pub words: String,
 }
 
-/// Stores the pending transaction of what was found, with its job, once; gives the id of the one that is there.
+/// Stores the pending transaction of `movement` with its job, unless it is stored already, and returns its id.
 ///
 /// # Errors
-/// When the database cannot be reached.
-pub async fn open_found(
+/// If the database cannot be reached.
+pub async fn open_external_movement(
     db: &Db,
     ids: &dyn IdSource,
     clock: &dyn Clock,
     actor: &Actor,
-    found: &Found<'_>,
+    movement: &ExternalMovement<'_>,
 ) -> Result<TransactionId, DbError> {
     let (new, now) = (
-        pending(found, TransactionId::from_uuid(ids.next()), clock),
+        pending(movement, TransactionId::from_uuid(ids.next()), clock),
         clock.now(),
     );
-    let (kind, external_id) = (found.reference.kind().as_str(), found.reference.id());
+    let (kind, external_id) = (movement.reference.kind().as_str(), movement.reference.id());
     in_transaction!(db, conn => {
-        if let Some(known) = take_references(conn, found, new.id, now).await? {
+        if let Some(known) = take_references(conn, movement, new.id, now).await? {
             return Ok(known);
         }
         transactions::insert(conn, &new).await?;
-        jobs::insert(conn, &NewJob::for_transaction(job_of(found.flow), new.id, new.wallets(), now)).await?;
+        jobs::insert(conn, &NewJob::for_transaction(job_of(movement.flow), new.id, new.wallets(), now)).await?;
         let detail = Some(json!({ kind: external_id, "transaction": new.id.to_string() }));
-        let (words, original) = (found.words.as_str(), found.original.id);
+        let (words, original) = (movement.words.as_str(), movement.original.id);
         transactions::record(conn, new.id, ids.next(), now, TimelineKind::Accepted, words, detail.clone()).await?;
         transactions::record(conn, original, ids.next(), now, TimelineKind::StripeEvent, words, detail).await?;
         let entry = AuditRecord {
@@ -65,57 +65,57 @@ pub async fn open_found(
     })
 }
 
-/// Takes the references for `new`, or gives the transaction that one of them leads to already; then both lead there.
+/// Takes the references for `new`. If one of them already leads to another transaction, makes both lead to that one and returns it.
 async fn take_references(
     conn: &mut PgConn,
-    found: &Found<'_>,
+    movement: &ExternalMovement<'_>,
     new: TransactionId,
     now: DateTime<Utc>,
 ) -> Result<Option<TransactionId>, DbError> {
-    let also = match &found.also {
+    let also = match &movement.also {
         Some(also) => transactions::find_by_external_ref(conn, also).await?,
         None => None,
     };
-    let holder = transactions::take_reference(conn, &found.reference, also.unwrap_or(new), now).await?;
-    if let Some(also) = &found.also {
+    let holder = transactions::take_reference(conn, &movement.reference, also.unwrap_or(new), now).await?;
+    if let Some(also) = &movement.also {
         let second = transactions::take_reference(conn, also, holder, now).await?;
         if second != holder {
-            // Somebody else has booked it by the second object meanwhile: again, now that both can be seen.
+            // A concurrent caller has booked it by the second object: try again, now that both can be seen.
             return Err(DbError::Overtaken);
         }
     }
     Ok((holder != new).then_some(holder))
 }
 
-/// What carries the transaction on.
+/// The job that continues the transaction.
 const fn job_of(flow: Flow) -> JobKind {
     match flow {
         Flow::RefundReturn => JobKind::Transfer,
         Flow::PayoutReturn => JobKind::WithdrawalReversal,
-        // Also of what a dispute moved after its end: the dispute is looked at again.
+        // Also for what a dispute moved after its end: the dispute is observed again.
         _ => JobKind::AskStripe,
     }
 }
 
-fn pending(found: &Found<'_>, id: TransactionId, clock: &dyn Clock) -> Transaction {
+fn pending(movement: &ExternalMovement<'_>, id: TransactionId, clock: &dyn Clock) -> Transaction {
     let now = clock.now();
-    let original = found.original;
+    let original = movement.original;
     Transaction {
         related_transaction_id: Some(original.id),
-        stripe_refund_id: match &found.reference {
+        stripe_refund_id: match &movement.reference {
             ExternalRef::Refund(id) => Some(id.clone()),
             _ => None,
         },
-        stripe_dispute_id: match &found.reference {
+        stripe_dispute_id: match &movement.reference {
             ExternalRef::Dispute(id) => Some(id.clone()),
             _ => None,
         },
         ..Transaction::accepted(
             id,
-            found.flow,
+            movement.flow,
             original.wallet_id,
             original.user_id,
-            found.amount,
+            movement.amount,
             now,
         )
     }

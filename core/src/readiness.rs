@@ -1,44 +1,43 @@
-//! What has to be true of its database before a program may work on it.
+//! Checks whether a database is fit for a program to work on.
 
 use std::fmt::Write as _;
 
-use diesel::QueryableByName;
 use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use crate::config::ConfigError;
 use crate::crypto::{Covered, CryptoError, Fingerprint, Vault};
-use crate::db::{self, Db, DbError, SchemaState, sql};
+use crate::db::{self, Db, DbError, Only, SchemaState, sql};
 
-/// Why a program does no work on a database, in words for an operator.
+/// The reason why a program does not work on a database, in words for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It has no tables.
+    /// The database has no tables.
     #[error("the database is empty; run wallet-worker migrate")]
     Empty,
-    /// It is older than this program.
+    /// The schema is older than this program.
     #[error("the database lacks {0} migrations; run wallet-worker migrate")]
     Behind(usize),
-    /// Its data keys are under a key that is not configured.
+    /// The data keys are under a key that is not configured.
     #[error(transparent)]
     WrongKey(#[from] ConfigError),
 }
 
-/// A database as a program finds it.
+/// The result of the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Readiness {
     /// Work may begin.
     Fit,
-    /// Work may begin, and what belongs to some persons cannot be opened: their data keys are under these keys, which are not configured.
+    /// Work may begin, but the data of some persons cannot be opened: their data keys are under these keys, which are not configured.
     RotationHalfDone(Vec<Fingerprint>),
-    /// No work.
+    /// Work must not begin.
     Unfit(Unfit),
 }
 
-/// Why it could not be found out.
+/// The reason why the check itself failed.
 #[derive(Debug, thiserror::Error)]
-pub enum StandingError {
-    /// The database could not be asked.
+pub enum ReadinessError {
+    /// The database could not be queried.
     #[error("the database cannot be asked")]
     Db(#[from] DbError),
     /// The data keys could not be read.
@@ -46,10 +45,10 @@ pub enum StandingError {
     Crypto(#[from] CryptoError),
 }
 
-/// What is wrong with the schema, if anything.
+/// Checks the schema alone; the inner error is what is wrong with it.
 ///
 /// # Errors
-/// When the database cannot be asked.
+/// When the database cannot be queried.
 pub async fn schema(db: &Db) -> Result<Result<(), Unfit>, DbError> {
     Ok(match db::schema_state(db).await? {
         SchemaState::Current => Ok(()),
@@ -58,13 +57,13 @@ pub async fn schema(db: &Db) -> Result<Result<(), Unfit>, DbError> {
     })
 }
 
-/// Looks at the schema, then at the keys.
+/// Checks the schema, then the keys. Unsafe settings of PostgreSQL are only logged.
 ///
 /// # Errors
-/// When the database cannot be asked.
-pub async fn look(db: &Db, vault: &Vault) -> Result<Standing, StandingError> {
+/// When the database cannot be queried, or the data keys cannot be read.
+pub async fn check(db: &Db, vault: &Vault) -> Result<Readiness, ReadinessError> {
     if let Err(unfit) = schema(db).await? {
-        return Ok(Standing::Unfit(unfit));
+        return Ok(Readiness::Unfit(unfit));
     }
     if let Some(settings) = unsafe_settings(db).await? {
         tracing::warn!(
@@ -72,45 +71,40 @@ pub async fn look(db: &Db, vault: &Vault) -> Result<Standing, StandingError> {
         );
     }
     Ok(match vault.covered().await? {
-        Covered::Wholly => Standing::Fit,
+        Covered::Wholly => Readiness::Fit,
         Covered::Partly(missing) => {
             tracing::warn!("{}", half_done(&missing));
-            Standing::RotationHalfDone(missing)
+            Readiness::RotationHalfDone(missing)
         }
-        Covered::Not(needed) => Standing::Unfit(Unfit::WrongKey(wrong_key(&needed))),
+        Covered::Not(needed) => Readiness::Unfit(Unfit::WrongKey(wrong_key(&needed))),
     })
 }
 
-#[derive(QueryableByName)]
-struct Names {
-    #[diesel(sql_type = Nullable<Text>)]
-    names: Option<String>,
-}
-
-/// What a session cannot set for itself and no answered commit survives without (<https://www.postgresql.org/docs/15/runtime-config-wal.html>).
+/// Names settings without which commits can be lost, and that no session can set (<https://www.postgresql.org/docs/15/runtime-config-wal.html>).
 async fn unsafe_settings(db: &Db) -> Result<Option<String>, DbError> {
-    let row: Names = sql("SELECT string_agg(name || '=off', ', ') AS names FROM pg_settings
+    let row: Only<Nullable<Text>, Option<String>> =
+        sql("SELECT string_agg(name || '=off', ', ') AS names FROM pg_settings
                            WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'")
-    .get_result(&mut db.conn().await?)
-    .await?;
-    Ok(row.names)
+        .get_result(&mut db.conn().await?)
+        .await?;
+    Ok(row.value)
 }
 
 fn wrong_key(needed: &Fingerprint) -> ConfigError {
     ConfigError {
         variable: "ENCRYPTION_SECRET_KEY",
         problem: format!("is not the key of this database, whose data keys are under the key {needed}"),
-        mend: "set it to that key; a key that was retired belongs into ENCRYPTION_PREVIOUS_KEYS until rotate-keys is done".to_owned(),
+        fix: "set it to that key; a key that was retired belongs into ENCRYPTION_PREVIOUS_KEYS until rotate-keys is done".to_owned(),
     }
 }
 
-/// What an operator reads of a rotation that is half done.
+/// Returns the message to an operator about a rotation that is half done.
 #[must_use]
 pub fn half_done(missing: &[Fingerprint]) -> String {
     let mut names = String::new();
     for key in missing {
         let comma = if names.is_empty() { "" } else { ", " };
-        // A text takes everything.
+        // Writing to a `String` cannot fail.
         let _ = write!(names, "{comma}{key}");
     }
     format!(

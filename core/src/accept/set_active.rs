@@ -1,15 +1,15 @@
-//! An operator's wish to deactivate a wallet, or to activate it again.
+//! An operator's request to deactivate a wallet, or to activate it again.
 
 use super::{AcceptError, Acceptor, Caller, checks};
 use crate::audit::Actor;
 use crate::reason::{NoReason, Reason};
-use crate::wallets::{self, Wallet, Wish};
+use crate::wallets::{self, ActivityChange, Wallet};
 
 impl Acceptor {
-    /// Deactivates `wallet`, or activates it, for operators, who say why.
+    /// Deactivates `wallet`, or activates it again. Only operators may do so, and they must give a reason.
     ///
     /// # Errors
-    /// Every reason of [`AcceptError`]; nothing is stored then.
+    /// Any [`AcceptError`]; nothing is stored in that case.
     pub async fn set_active(
         &self,
         caller: &Caller,
@@ -26,13 +26,13 @@ impl Acceptor {
         let reason: Reason = reason
             .parse()
             .map_err(|refused: NoReason| AcceptError::validation("reason", refused.to_string()))?;
-        let wish = Wish {
+        let change = ActivityChange {
             active,
             reason: &reason,
             actor: &Actor::User(caller.user_id),
             request_id: caller.request_id.as_deref(),
         };
-        wallets::set_active(&self.db, id, &wish, self.clock.now())
+        wallets::set_active(&self.db, id, &change, self.clock.now())
             .await?
             .ok_or(AcceptError::WalletNotFound)
     }

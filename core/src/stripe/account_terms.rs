@@ -1,16 +1,16 @@
-//! In which country a connected account is opened, and what it has to agree to.
+//! The country in which a connected account is opened, and the agreement that it has to accept.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A country by its two letters (ISO 3166-1), in capitals.
+/// A country by its two-letter code (ISO 3166-1), in capitals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Country(String);
 
-/// A text that is no country code.
+/// A text that is not a country code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a country code of two letters")]
 pub struct InvalidCountry;
@@ -46,26 +46,26 @@ impl fmt::Display for Country {
     }
 }
 
-/// Where transfers of a platform in the region reach accounts under the full agreement: the European Economic Area and Switzerland
+/// The European Economic Area and Switzerland: within this region a platform's transfers reach accounts under the full agreement
 /// (<https://docs.stripe.com/connect/account-capabilities#transfers-cross-border>).
 const ONE_REGION: [&str; 31] = [
     "AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS",
     "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 ];
 
-/// The countries outside of it between which, and with which, Stripe pays across borders.
+/// The countries outside that region that Stripe pays across borders, among themselves and with the region.
 const OTHERS_PAID: [&str; 3] = ["CA", "GB", "US"];
 
 impl Country {
-    /// The two letters.
+    /// Returns the two-letter code.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.0
     }
 
-    /// Whether Stripe pays from the one to the other under the full agreement: within a country, and between the United States, the United Kingdom,
-    /// Canada, Switzerland and the European Economic Area, where accounts under the recipient agreement cannot be paid across borders
-    /// (<https://docs.stripe.com/connect/cross-border-payouts#availability>).
+    /// Returns whether Stripe pays from `platform` to this country under the full agreement: within one country, and between the United States,
+    /// the United Kingdom, Canada, Switzerland and the European Economic Area, where accounts under the recipient agreement cannot be paid across
+    /// borders (<https://docs.stripe.com/connect/cross-border-payouts#availability>).
     fn is_paid_in_full_from(&self, platform: &Self) -> bool {
         let is_in =
             |country: &Self| ONE_REGION.contains(&country.code()) || OTHERS_PAID.contains(&country.code());
@@ -73,31 +73,31 @@ impl Country {
     }
 }
 
-/// What an account asks to be able to do, and under which agreement.
+/// The capabilities that an account requests, and the agreement it accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Terms {
-    /// `transfers` alone under the full agreement: in the United States, for platforms there.
+    /// `transfers` alone under the full agreement: for accounts in the United States.
     Payee,
-    /// `transfers` together with `card_payments` under the full agreement: elsewhere `transfers` alone needs Stripe's approval of the platform
-    /// (<https://docs.stripe.com/connect/account-capabilities>).
+    /// `transfers` together with `card_payments` under the full agreement: outside the United States, `transfers` alone needs Stripe's approval of
+    /// the platform (<https://docs.stripe.com/connect/account-capabilities>).
     Merchant,
-    /// `transfers` alone under the recipient agreement, which is for payees in countries between which and the platform's Stripe pays by arrangement
-    /// only, and it excludes `card_payments` (<https://docs.stripe.com/connect/service-agreement-types>).
+    /// `transfers` alone under the recipient agreement, which excludes `card_payments`. It is for payees whose country Stripe pays from the
+    /// platform's only by special arrangement (<https://docs.stripe.com/connect/service-agreement-types>).
     Recipient,
 }
 
-/// How an account is opened.
+/// The country and the terms under which an account is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
-    /// Where its person lives. It cannot be changed later.
+    /// The country in which its owner lives. It cannot be changed later.
     pub country: Country,
-    /// What it agrees to.
+    /// The terms that it accepts.
     pub terms: Terms,
 }
 
 impl Opening {
-    /// An account of somebody in `country`, for a platform in another or the same.
+    /// Returns how an account of a person in `country` is opened for a platform in the same or another one.
     #[must_use]
     pub fn of(platform: &Country, country: Country) -> Self {
         let terms = if !country.is_paid_in_full_from(platform) {

@@ -1,8 +1,8 @@
-//! What was ordered for this process, by its environment.
+//! The faults that were ordered for this process, in its environment.
 //!
-//! `FAILPOINTS=CallBeforeSend:abort@0.05,CallAnswered:stop#2`: a point, what happens there, and how often: with a probability, the n-th time only, or always.
-//! `FAILPOINTS_SEED` seeds the draws, `FAILPOINTS_LOG` names the file to which every action is written before it is taken,
-//! `FAILPOINTS_OFF` a file whose existence ends them all while the process runs on.
+//! `FAILPOINTS=CallBeforeSend:abort@0.05,CallAnswered:stop#2`: a point, the action, and when: with a probability, only the n-th time, or always.
+//! `FAILPOINTS_SEED` seeds the random choice, `FAILPOINTS_LOG` names the file in which every action is recorded before it is taken, and
+//! `FAILPOINTS_OFF` a file whose existence ends all orders while the process keeps running.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -25,19 +25,19 @@ use crate::config::{Env, ProcessEnv};
 pub enum Action {
     /// The process ends at once, as if killed.
     Abort,
-    /// The process stops until somebody continues it.
+    /// The process stops until it is continued from outside.
     Stop,
     /// The task panics.
     Panic,
-    /// The task goes round for ever and never yields, so that nothing can drop it.
+    /// The task loops for ever and never yields, so that nothing can drop it.
     Spin,
     /// The task waits.
     Sleep(Duration),
-    /// Nothing; only the file tells.
+    /// Nothing happens; the point is only recorded in the log file.
     Count,
 }
 
-/// How often it happens.
+/// When an action happens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum When {
     Always,
@@ -45,7 +45,7 @@ enum When {
     Nth(u64),
 }
 
-/// One order.
+/// What happens at one point, and when.
 #[derive(Debug)]
 pub struct Order {
     action: Action,
@@ -53,19 +53,19 @@ pub struct Order {
     reached: AtomicU64,
 }
 
-/// An order that cannot be read.
+/// An order that cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no order: write POINT:abort|stop|panic|spin|count|sleep-MILLISECONDS, then @SHARE or #NTH")]
 pub struct OrderError(String);
 
-/// How often it is looked whether the orders are called off.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often it is checked whether the orders are called off.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
-/// The file whose existence calls all orders off, for good.
+/// The file whose existence calls off all orders, permanently.
 #[derive(Debug)]
 struct Off {
     file: PathBuf,
-    /// When it was looked last, and what was seen.
+    /// When the file was last checked, and whether it existed.
     seen: Mutex<Option<(Instant, bool)>>,
 }
 
@@ -74,7 +74,7 @@ impl Off {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match *seen {
             Some((_, true)) => true,
-            Some((looked, false)) if looked.elapsed() < LOOK_EVERY => false,
+            Some((looked, false)) if looked.elapsed() < CHECK_EVERY => false,
             _ => {
                 let called = self.file.exists();
                 *seen = Some((Instant::now(), called));
@@ -127,10 +127,10 @@ impl FromStr for Order {
 }
 
 impl Orders {
-    /// The orders in a process's environment.
+    /// Reads the orders from a process's environment.
     ///
     /// # Errors
-    /// When one cannot be read.
+    /// When an order cannot be parsed.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, OrderError> {
         let mut points = HashMap::new();
         for text in variable("FAILPOINTS").unwrap_or_default().split(',') {
@@ -162,7 +162,7 @@ impl Orders {
         })
     }
 
-    /// The orders of this process; it ends when they cannot be read.
+    /// Returns the orders of this process; the process exits if they cannot be parsed.
     #[expect(
         clippy::print_stderr,
         reason = "a campaign without its orders would prove nothing"
@@ -179,7 +179,7 @@ impl Orders {
         })
     }
 
-    /// What happens this time.
+    /// Returns the action to take this time, if any.
     fn draw(&self, point: Point) -> Option<Action> {
         let order = self.points.get(&point)?;
         if self.off.as_ref().is_some_and(Off::is_called) {
@@ -211,7 +211,7 @@ impl Orders {
     }
 }
 
-/// Never ends and never yields: it takes a thread of its program for good, and leaves the processor to the others of this machine.
+/// Never ends and never yields: it occupies a thread of its program for good, but leaves the processor to other programs.
 #[expect(clippy::disallowed_methods, reason = "it is what was ordered")]
 fn spin() -> ! {
     loop {
@@ -274,7 +274,7 @@ mod tests {
         let orders = orders.unwrap();
         assert_eq!(orders.draw(Point::EventBeforeCommit), Some(Action::Abort));
         std::fs::write(&file, "").unwrap();
-        std::thread::sleep(LOOK_EVERY * 2);
+        std::thread::sleep(CHECK_EVERY * 2);
         assert_eq!(orders.draw(Point::EventBeforeCommit), None);
         std::fs::remove_file(&file).unwrap();
         assert_eq!(orders.draw(Point::EventBeforeCommit), None, "it is for good");

@@ -1,4 +1,4 @@
--- Value and time to live of KEYS[1] in ms, -1 when it never expires; nothing when there is no such key.
+-- Returns the value of KEYS[1] and its time to live in ms, -1 if it never expires; nothing if there is no such key.
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then
     return nil

@@ -1,7 +1,7 @@
-//! What a balance cannot cover: money that Stripe takes back from the platform whether the wallet has it or not.
+//! A debt is what a balance cannot cover of money that Stripe takes back from the platform, whether the wallet has it or not.
 //!
-//! What the wallet has is frozen; the rest is owed. Every later credit of any wallet of its owner in that currency pays the debt first
-//! ([`crate::ledger::Books::book`]); if Stripe gives the money back, what is still owed is forgiven and what was caught returned.
+//! What the wallet has is held; the rest is owed. Every later credit of any wallet of its owner in that currency pays the debt first
+//! ([`crate::ledger::LockedBalances::book`]). If Stripe returns the money, the open debt is forgiven, and what was collected is paid back.
 
 use super::decide::Decision;
 use super::{Context, Contradiction};
@@ -9,9 +9,9 @@ use crate::ledger::{Account, Leg};
 use crate::money::{Money, MoneyError};
 use crate::transactions::Transaction;
 
-/// Takes `amount` of the transaction out of what the wallet can spend, as far as that goes, and books it `to` this account; the rest, which
-/// is returned, is owed from now on.
-pub(super) fn take(
+/// Takes `amount` of the transaction out of the wallet's spendable balance, as far as that covers it, and books it `to` this account. The
+/// rest is owed from now on; it is the second value returned.
+pub(super) fn take_or_owe(
     transaction: &Transaction,
     context: Context<'_>,
     decision: Decision,
@@ -20,7 +20,7 @@ pub(super) fn take(
 ) -> Result<(Decision, Money), Contradiction> {
     let wallet = transaction.wallet_id;
     let balance = context
-        .books
+        .balances
         .wallet(wallet)
         .ok_or(Contradiction::NotLocked(wallet))?;
     let held = balance.available.at_most(amount)?;
@@ -32,7 +32,7 @@ pub(super) fn take(
     Ok((decision, owed))
 }
 
-/// What is held of the transaction, and what was owed for it.
+/// Returns what is held for the transaction, and what became owed for it.
 pub(super) fn parts(transaction: &Transaction) -> Result<(Money, Money), MoneyError> {
     let held = transaction
         .held
@@ -44,13 +44,13 @@ pub(super) fn parts(transaction: &Transaction) -> Result<(Money, Money), MoneyEr
     Ok((held, owed))
 }
 
-/// Gives everything back: what is held, what was caught, and the debt.
+/// Releases everything: what is held and what was collected is spendable again, and the open debt is forgiven.
 pub(super) fn release(
     transaction: &Transaction,
     context: Context<'_>,
     decision: Decision,
 ) -> Result<Decision, Contradiction> {
-    lose(
+    book_loss(
         transaction,
         context,
         decision,
@@ -58,9 +58,9 @@ pub(super) fn release(
     )
 }
 
-/// Keeps `loss` of what is held and owed for the receivables and gives the rest back: what is held, what was caught, and the debt. A loss
-/// above both is taken from what the wallet has beside.
-pub(super) fn lose(
+/// Books `loss` of what is held and owed to the receivables, and releases the rest, like [`release`]. A loss above both is taken from the
+/// wallet's other money.
+pub(super) fn book_loss(
     transaction: &Transaction,
     context: Context<'_>,
     decision: Decision,
@@ -74,24 +74,24 @@ pub(super) fn lose(
     let above = rest.checked_sub(still_owed)?;
     let (held, owed) = (held.checked_sub(kept)?, owed.checked_sub(still_owed)?);
     if above.is_positive() {
-        // All that was held and owed is kept, so nothing is given back.
-        let legs = Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept);
+        // All that was held and owed is kept, so nothing is released.
+        let legs = Leg::pair(Account::Held(wallet), Account::RECEIVABLE, kept);
         let decision = decision.legs(legs);
-        let (mut decision, owed) = take(transaction, context, decision, Account::RECEIVABLE, above)?;
+        let (mut decision, owed) = take_or_owe(transaction, context, decision, Account::RECEIVABLE, above)?;
         decision.changes.held = Some(kept.checked_add(above)?.checked_sub(owed)?);
         return Ok(decision);
     }
     let debt = context
-        .books
+        .balances
         .wallet(wallet)
         .ok_or(Contradiction::NotLocked(wallet))?
         .owed;
     let forgiven = owed.at_most(debt)?;
-    let caught = owed.checked_sub(forgiven)?;
+    let collected = owed.checked_sub(forgiven)?;
     let available = Account::Available(wallet);
     Ok(decision
-        .legs(Leg::pair(Account::Frozen(wallet), Account::RECEIVABLE, kept))
-        .legs(Leg::pair(Account::Frozen(wallet), available, held))
-        .legs(Leg::pair(Account::RECEIVABLE, available, caught))
+        .legs(Leg::pair(Account::Held(wallet), Account::RECEIVABLE, kept))
+        .legs(Leg::pair(Account::Held(wallet), available, held))
+        .legs(Leg::pair(Account::RECEIVABLE, available, collected))
         .owes(wallet, forgiven.negated()))
 }

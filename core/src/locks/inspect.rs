@@ -1,7 +1,7 @@
-//! Looking at the locks of wallets from outside: who holds one, for how long still, and whether that can be lawful.
+//! Inspecting the locks of wallets from outside: who holds one, for how much longer, and whether that can be lawful.
 //!
-//! A worker of ours sets a key with a time to live and renews it. A key that never expires, or expires later than any of ours, is somebody
-//! else's: another program's, or an operator's mistake. It keeps a wallet's money waiting until somebody removes it.
+//! Our workers set a key with a time to live and renew it. A key that never expires, or expires later than ours ever do, was set by
+//! another program or by an operator's mistake. It keeps a wallet's money waiting until it is removed.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,86 +15,86 @@ use super::WalletLocks;
 use super::node::Node;
 use crate::ids::WalletId;
 
-/// How long a node may take to be looked at: nobody's work waits for it.
+/// The time limit for inspecting one node; no work waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Keys of one node that are looked at; each is one wallet that is worked on at this moment.
+/// The maximum number of keys per node that are inspected; each is a wallet that is being worked on at this moment.
 const MOST_KEYS: usize = 10_000;
-/// The keys of wallets, and not what else may stand in the same Redis under a name that begins so.
+/// The pattern of the keys of wallets, which excludes other keys in the same Redis that begin in the same way.
 const WALLET_KEYS: &str = "wallet:????????-????-????-????-????????????";
-/// Bytes of a holder's value that are shown.
+/// The number of bytes of a holder's value that are shown.
 const SHOWN: usize = 40;
 
-/// Kind, value and time to live of a key.
-static LOOK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/look.lua")));
-/// Removes a key, unless a worker of ours may hold it and nobody insists.
+/// A script that returns the value of a key, or its kind if it is not a string, and its time to live.
+static INSPECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/inspect.lua")));
+/// A script that removes a key, unless one of our workers may hold it and the caller does not insist.
 static FREE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/free.lua")));
 
-/// What one lock node says about a wallet's key.
+/// The state of a wallet's key on one lock node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySeen {
-    /// Nobody holds it there.
+    /// The node has no such key.
     Free,
-    /// Somebody does.
+    /// The key has a holder.
     Held(Holder),
     /// The node does not answer.
     Unreachable,
 }
 
-/// Somebody who holds a key.
+/// The holder of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The value of the key, cut and made printable.
+    /// The value of the key, shortened and made printable.
     pub value: String,
-    /// When it expires; never without it.
+    /// The time until the key expires; `None` if it never does.
     pub expires_in: Option<Duration>,
 }
 
 impl Holder {
-    /// Whether no worker of ours can hold a key like this: it never expires, or later than `ttl`.
+    /// Whether none of our workers can hold a key like this: it never expires, or expires later than `ttl`.
     #[must_use]
     pub fn is_unlawful(&self, ttl: Duration) -> bool {
         self.expires_in.is_none_or(|left| left > ttl)
     }
 }
 
-/// A key that no worker of ours can hold.
+/// A key that none of our workers can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overdue {
     /// The wallet.
     pub wallet: WalletId,
     /// The node, by its place in the list.
     pub node: usize,
-    /// Who.
+    /// The holder of the key.
     pub holder: Holder,
 }
 
-/// What was seen on all nodes.
+/// The result of an inspection of all nodes.
 #[derive(Debug, Default)]
-pub struct Looked {
-    /// The keys that no worker of ours can hold.
+pub struct Inspection {
+    /// The keys that none of our workers can hold.
     pub overdue: Vec<Overdue>,
     /// Nodes that did not answer.
     pub unreachable: usize,
-    /// Nodes with more keys than are looked at.
+    /// Nodes with more keys than are inspected.
     pub cut: usize,
 }
 
 impl WalletLocks {
-    /// The key of a wallet, the same on every node.
+    /// Returns the key of a wallet, which is the same on every node.
     #[must_use]
     pub fn key(wallet: WalletId) -> String {
         format!("wallet:{wallet}")
     }
 
-    /// What each node says about a wallet's key, in the order of the nodes.
-    pub async fn look(&self, wallet: WalletId) -> Vec<KeySeen> {
+    /// Returns the state of a wallet's key on each node, in the order of the nodes.
+    pub async fn inspect(&self, wallet: WalletId) -> Vec<KeySeen> {
         let key = Self::key(wallet);
-        join_all(self.nodes.iter().map(|node| look(node, &key))).await
+        join_all(self.nodes.iter().map(|node| inspect(node, &key))).await
     }
 
-    /// Looks at all keys on the nodes.
-    pub async fn overdue(&self) -> Looked {
-        let mut looked = Looked::default();
+    /// Inspects all keys on all nodes.
+    pub async fn overdue(&self) -> Inspection {
+        let mut inspection = Inspection::default();
         for node in self.nodes.iter() {
             let asked = timeout(PATIENCE * 5, async {
                 let mut redis = connect(node).await?;
@@ -105,12 +105,12 @@ impl WalletLocks {
                 Ok::<_, RedisError>(seen)
             });
             let Ok(Ok(seen)) = asked.await else {
-                looked.unreachable += 1;
+                inspection.unreachable += 1;
                 continue;
             };
-            looked.cut += usize::from(seen.len() >= MOST_KEYS);
+            inspection.cut += usize::from(seen.len() >= MOST_KEYS);
             for (key, seen) in seen {
-                // In another spelling it is the lock of nobody.
+                // A key in another spelling is not the lock of any wallet.
                 let wallet = key
                     .strip_prefix("wallet:")
                     .and_then(|id| id.parse().ok())
@@ -118,7 +118,7 @@ impl WalletLocks {
                 if let (Some(wallet), KeySeen::Held(holder)) = (wallet, seen)
                     && holder.is_unlawful(self.timing.ttl)
                 {
-                    looked.overdue.push(Overdue {
+                    inspection.overdue.push(Overdue {
                         wallet,
                         node: node.position(),
                         holder,
@@ -126,10 +126,10 @@ impl WalletLocks {
                 }
             }
         }
-        looked
+        inspection
     }
 
-    /// Removes a wallet's key wherever [`Self::overdue`] would list it, and with `insisting` wherever it is. Brings what was removed, by node.
+    /// Removes a wallet's key on nodes where [`Self::overdue`] would list it, with `insisting` on all. Returns what was removed, by node.
     pub async fn free(&self, wallet: WalletId, insisting: bool) -> Vec<KeySeen> {
         let key = Self::key(wallet);
         let ttl = u64::try_from(self.timing.ttl.as_millis()).unwrap_or(u64::MAX);
@@ -152,14 +152,14 @@ impl WalletLocks {
         removed
     }
 
-    /// How long a key of ours lives without being renewed.
+    /// Returns how long a key of ours lives without being renewed.
     #[must_use]
     pub const fn ttl(&self) -> Duration {
         self.timing.ttl
     }
 }
 
-async fn look(node: &Node, key: &str) -> KeySeen {
+async fn inspect(node: &Node, key: &str) -> KeySeen {
     let asked = timeout(PATIENCE, async {
         let mut redis = connect(node).await?;
         ask(&mut redis, key).await
@@ -177,10 +177,10 @@ async fn connect(node: &Node) -> Result<MultiplexedConnection, RedisError> {
 }
 
 async fn ask(redis: &mut MultiplexedConnection, key: &str) -> Result<KeySeen, RedisError> {
-    LOOK.key(key).invoke_async(redis).await.map(seen)
+    INSPECT.key(key).invoke_async(redis).await.map(seen)
 }
 
-/// The keys of wallets on a node, as many as are looked at.
+/// Returns the keys of wallets on a node, up to the maximum that is inspected.
 async fn keys(redis: &mut MultiplexedConnection) -> Result<Vec<String>, RedisError> {
     let mut found = Vec::new();
     let mut cursor = 0_u64;
@@ -210,7 +210,7 @@ fn seen(told: Option<(Vec<u8>, i64)>) -> KeySeen {
     })
 }
 
-/// The start of a value, without what a terminal would act on.
+/// The start of a value, in hexadecimal if it has characters that a terminal could act on.
 fn printable(value: &[u8]) -> String {
     let shown: Vec<u8> = value.iter().copied().take(SHOWN).collect();
     if shown.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {

@@ -1,4 +1,4 @@
-//! Handing over jobs right after their commit.
+//! Dispatching jobs right after their commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{OPEN_BELOW, group_size};
-use crate::chaos::{self, Point};
 use crate::db::{Db, DbError, PgConn};
+use crate::failpoints::{self, Point};
 use crate::ids::JobId;
 use crate::jobs::{self, NewJob, QueueName};
-use crate::queue::Carrier;
+use crate::queue::QueueTransport;
 
-/// Most ids waiting in this process for the next round trip.
+/// The maximum number of ids that wait in this process for the next round trip.
 const BUFFER: usize = 4_096;
 
-/// How often the window of each queue is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the number of tasks waiting in each queue is read.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
 
-/// A job that a database transaction has queued: to be submitted once that is committed.
+/// A job that a database transaction has queued; it is to be submitted once the transaction is committed.
 #[must_use = "a job that is marked and not submitted waits until a dispatcher finds it lost"]
 #[derive(Debug, Clone, Copy)]
 pub struct Queued {
@@ -30,37 +30,37 @@ pub struct Queued {
     pub queue: QueueName,
     /// The job.
     pub job: JobId,
-    /// Whether it is marked as handed over; one that is not is a dispatcher's.
+    /// Whether it is marked as dispatched; an unmarked one is left to a dispatcher.
     pub is_marked: bool,
 }
 
-/// Collects the ids of freshly committed jobs and pushes them to Redis, all that came during one round trip with the next.
+/// Collects the ids of newly committed jobs and pushes them to Redis: those that arrive during one round trip go with the next.
 #[derive(Debug, Clone)]
-pub struct HandOver {
+pub struct Submitter {
     ids: mpsc::Sender<(QueueName, JobId)>,
     waiting: Arc<[AtomicU64; QueueName::ALL.len()]>,
 }
 
-impl HandOver {
-    /// Starts the task that pushes, until `shutdown`; then it hands over what it was given before, and the handle waits for that.
+impl Submitter {
+    /// Starts the task that pushes until `shutdown`. It still pushes what was submitted before; the handle completes after that.
     #[must_use]
-    pub fn start(db: Db, carrier: Carrier, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
+    pub fn start(db: Db, transport: QueueTransport, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
         let (ids, received) = mpsc::channel(BUFFER);
         let handle = Self {
             ids,
             waiting: Arc::new(std::array::from_fn(|_| AtomicU64::new(u64::MAX))),
         };
-        let watching = tokio::spawn(watch(handle.clone(), carrier.clone(), shutdown.clone()));
-        let pushing = push_all(handle.clone(), db, carrier, received, shutdown);
+        let watching = tokio::spawn(watch(handle.clone(), transport.clone(), shutdown.clone()));
+        let pushing = push_all(handle.clone(), db, transport, received, shutdown);
         let task = tokio::spawn(async move {
             pushing.await;
-            // Only the pushing matters at the end: a Redis that hangs is not waited for twice.
+            // Only the pushing matters on shutdown: a Redis that hangs is not waited for twice.
             watching.abort();
         });
         (handle, task)
     }
 
-    /// Queues a job in the caller's transaction; `None` when one of the same unique key is queued already.
+    /// Queues a job in the caller's transaction. Returns `None` if a job with the same unique key is already queued.
     ///
     /// # Errors
     /// When the database cannot be reached.
@@ -75,7 +75,7 @@ impl HandOver {
         }))
     }
 
-    /// Whether a job of this queue may be marked as handed over: Redis answers and its window has room.
+    /// Whether a job of this queue may be marked as dispatched: Redis answers, and its window and our buffer have room.
     fn is_open(&self, queue: QueueName) -> bool {
         self.ids.capacity() > BUFFER / 2
             && self
@@ -83,8 +83,8 @@ impl HandOver {
                 .is_some_and(|slot| slot.load(Ordering::Relaxed) < OPEN_BELOW)
     }
 
-    /// Hands over a job that was committed, unless it is left to a dispatcher. Never waits: should the buffer be full, the job is found
-    /// again by a dispatcher.
+    /// Dispatches a committed job, unless it is left to a dispatcher. Never waits: if the buffer is full, a dispatcher finds the job
+    /// later.
     pub fn submit(&self, queued: Queued) {
         let Queued {
             queue,
@@ -92,7 +92,7 @@ impl HandOver {
             is_marked,
         } = queued;
         if is_marked && self.ids.try_send((queue, job)).is_err() {
-            tracing::warn!(%queue, %job, "hand-over buffer is full; a dispatcher will find the job");
+            tracing::warn!(%queue, %job, "dispatch buffer is full; a dispatcher will find the job");
         }
     }
 
@@ -110,23 +110,23 @@ impl HandOver {
     }
 }
 
-/// Keeps the picture of how full the windows are; closed while Redis does not answer.
-async fn watch(handle: HandOver, carrier: Carrier, shutdown: CancellationToken) {
+/// Keeps track of how full the windows are; a window counts as full while Redis does not answer.
+async fn watch(handle: Submitter, transport: QueueTransport, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         for &queue in QueueName::ALL {
-            handle.note(queue, carrier.waiting(queue).await.unwrap_or(u64::MAX));
+            handle.note(queue, transport.waiting(queue).await.unwrap_or(u64::MAX));
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(CHECK_EVERY) => {}
         }
     }
 }
 
 async fn push_all(
-    handle: HandOver,
+    handle: Submitter,
     db: Db,
-    carrier: Carrier,
+    transport: QueueTransport,
     mut received: mpsc::Receiver<(QueueName, JobId)>,
     shutdown: CancellationToken,
 ) {
@@ -136,7 +136,7 @@ async fn push_all(
         let count = tokio::select! {
             count = received.recv_many(&mut batch, 512) => count,
             () = shutdown.cancelled() => {
-                // What was accepted before the end is still handed over.
+                // What was submitted before the shutdown is still dispatched.
                 received.close();
                 received.recv_many(&mut batch, BUFFER).await
             }
@@ -149,22 +149,22 @@ async fn push_all(
             queues.entry(*queue).or_default().push(*job);
         }
         for (queue, jobs) in queues {
-            push(&handle, &db, &carrier, queue, &jobs).await;
+            push(&handle, &db, &transport, queue, &jobs).await;
         }
     }
 }
 
-async fn push(handle: &HandOver, db: &Db, carrier: &Carrier, queue: QueueName, jobs: &[JobId]) {
-    chaos::reach(Point::DispatchMarked).await;
+async fn push(handle: &Submitter, db: &Db, transport: &QueueTransport, queue: QueueName, jobs: &[JobId]) {
+    failpoints::reach(Point::DispatchMarked).await;
     let groups: Vec<Vec<JobId>> = jobs.chunks(group_size(queue)).map(<[JobId]>::to_vec).collect();
-    let Err(error) = carrier.push(queue, groups).await else {
-        chaos::reach(Point::DispatchPushed).await;
+    let Err(error) = transport.push(queue, groups).await else {
+        failpoints::reach(Point::DispatchPushed).await;
         return;
     };
     tracing::warn!(%queue, jobs = jobs.len(), %error, "Redis did not take jobs; a dispatcher will hand them over");
     handle.note(queue, u64::MAX);
-    if let Err(error) = jobs::forget_hand_over(db, jobs).await {
-        // Found again by their age.
-        tracing::warn!(%queue, %error, "could not take back the hand-over");
+    if let Err(error) = jobs::forget_dispatch(db, jobs).await {
+        // A dispatcher finds the jobs again by their age.
+        tracing::warn!(%queue, %error, "could not take back the dispatch");
     }
 }

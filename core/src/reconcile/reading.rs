@@ -1,8 +1,8 @@
 //! The platform's balance as of the newest movement that was read.
 //!
-//! On a live system the balance has moved before the last of its movements is read, so a reading of it belongs to a place in their list:
-//! it is taken between two looks at the list's head. When both see the same head it holds exactly the movements up to there. Else it holds
-//! a first part of what lies between, which leaves one sum for each such part.
+//! On a live system the balance has moved again before the last of its movements is read, so a reading of it must be placed in their list: it
+//! is taken between two reads of the list's head. If both show the same head, it contains exactly the movements up to there. Otherwise it
+//! contains only the oldest few of the movements in between, so there is one possible sum for each number of them.
 
 use rust_decimal::Decimal;
 
@@ -11,7 +11,7 @@ use super::ask::{Asker, Patience};
 use crate::money::{Currency, Money};
 use crate::stripe::{Balance, BalanceTransaction, BalanceTransactionPage, BalanceTransactionQuery};
 
-/// How often a quiet moment is looked for.
+/// The maximum number of readings in search of a quiet moment.
 const READINGS: u32 = 5;
 
 /// The balance, and the first page of the movements.
@@ -22,16 +22,16 @@ pub(super) struct Reading {
     pub(super) between: Between,
 }
 
-/// What moved around the moment at which the balance was read.
+/// The movements that were made around the moment at which the balance was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Between {
-    /// These, oldest first: the balance holds a first part of them.
+    /// These, oldest first: the balance contains the first few of them, perhaps none or all.
     These(Vec<Money>),
-    /// More than a page.
+    /// More than a page of movements.
     Many,
 }
 
-/// Reads both, again until nothing moves in between or a few times.
+/// Reads both, and again until nothing moves in between, at most `READINGS` times.
 pub(super) async fn read(
     asker: Asker<'_>,
     newest: &BalanceTransactionQuery,
@@ -57,7 +57,7 @@ pub(super) async fn read(
     }
 }
 
-/// A page of movements.
+/// Reads a page of movements.
 pub(super) async fn page(
     asker: Asker<'_>,
     query: &BalanceTransactionQuery,
@@ -84,7 +84,7 @@ impl Between {
         matches!(self, Self::These(movements) if movements.is_empty())
     }
 
-    /// Whether the balance in this currency is known exactly.
+    /// Returns whether the balance in this currency is known exactly.
     pub(super) fn is_still(&self, currency: Currency) -> bool {
         match self {
             Self::These(movements) => movements.iter().all(|net| net.currency() != currency),
@@ -92,7 +92,7 @@ impl Between {
         }
     }
 
-    /// What the balance may lack of the movements that were read, from nothing to all that lies between.
+    /// Returns the sums by which the balance may fall short of the movements that were read: from nothing to all that lies between.
     pub(super) fn lacks(&self, currency: Currency) -> Vec<Decimal> {
         let mut lacks = vec![Decimal::ZERO];
         let Self::These(movements) = self else {

@@ -1,20 +1,20 @@
-//! How long a text may be that we tell people: the weight of an answer is reckoned with these bounds, so they hold where a text is written.
+//! Size limits of the texts that clients read. The weight of an answer is computed from them, so they are enforced where a text is written.
 
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-/// Bytes of the message of a line of a timeline, as it is written in JSON.
+/// The maximum size of the message of a timeline line, in bytes of JSON.
 pub const MOST_MESSAGE: usize = 512;
-/// Bytes of what such a line holds for support, as JSON.
+/// The maximum size of the detail of a timeline line, which is for support, in bytes of JSON.
 pub const MOST_DETAIL: usize = 1_024;
-/// Bytes of the reason of a failure, as it is written in JSON.
+/// The maximum size of a failure reason, in bytes of JSON.
 pub const MOST_REASON: usize = 1_024;
 
 const ELLIPSIS: char = '…';
 
-/// A text that takes at most `most` bytes in JSON, without its quotes; one that is cut ends in an ellipsis. Much of what we tell is Stripe's or
-/// a bank's own words, which have no bound of ours.
+/// Shortens a text to at most `most` bytes of JSON, not counting its quotes; a text that is cut ends in an ellipsis. Many of the texts that we
+/// pass on are written by Stripe or a bank, and we have no bound on their length.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.chars().fold(0, |sum, char| sum + written(char)) <= most {
@@ -32,7 +32,7 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// What a line holds for support, or, in the place of what is too long, that it was.
+/// Returns the detail of a timeline line, or, if it is too large, a note of its size in its place.
 pub(crate) fn bounded(detail: &Value) -> Cow<'_, Value> {
     let bytes = detail.to_string().len();
     if bytes <= MOST_DETAIL {
@@ -41,7 +41,7 @@ pub(crate) fn bounded(detail: &Value) -> Cow<'_, Value> {
     Cow::Owned(json!({ "leftOut": format!("{bytes} bytes, of which a line holds {MOST_DETAIL}") }))
 }
 
-/// The bytes of a character within a text in JSON (RFC 8259, section 7).
+/// The number of bytes that a character takes within a JSON string (RFC 8259, section 7).
 const fn written(char: char) -> usize {
     match char {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,

@@ -1,4 +1,4 @@
-//! Handing over groups of jobs, and keeping Redis as small as it was.
+//! Dispatching groups of jobs, and removing finished tasks from Redis.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -14,35 +14,35 @@ use super::names::Names;
 use crate::ids::JobId;
 use crate::jobs::QueueName;
 
-/// Groups of one call to Redis: a push of them keeps it busy for some 10 ms.
+/// The maximum number of groups per call to Redis: pushing that many keeps it busy for some 10 ms.
 const PUSHED_AT_ONCE: usize = 500;
-/// Finished tasks removed by one script.
-const SWEPT_AT_ONCE: u32 = 500;
-/// A sign of life that was written stays so long.
+/// The maximum number of finished tasks that one run of the script removes from each set.
+const PURGED_AT_ONCE: u32 = 500;
+/// How long the key that [`QueueTransport::check_writable`] writes stays in Redis.
 const SIGN_KEPT_FOR: Duration = Duration::from_secs(60);
 
 static PROMOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/promote.lua")));
-static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/sweep.lua")));
+static PURGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/purge.lua")));
 
-/// Why Redis could not be used. Nothing is lost by it: what was to be handed over is still due in PostgreSQL.
+/// Why Redis could not be used. Nothing is lost by it: what was to be dispatched is still due in PostgreSQL.
 #[derive(Debug, thiserror::Error)]
-pub enum CarrierError {
-    /// The address is no Redis URL.
+pub enum TransportError {
+    /// The address is not a Redis URL.
     #[error("the queue's address is no Redis URL")]
     InvalidUrl(#[source] redis::RedisError),
-    /// Redis refused, or the connection failed.
+    /// Redis refused a command, or the connection failed.
     #[error("the queue's Redis failed")]
     Redis(#[from] redis::RedisError),
     /// Redis did not answer within a second.
     #[error("the queue's Redis does not answer")]
     Timeout,
-    /// A task could not be written down.
+    /// A task could not be encoded.
     #[error("a task could not be encoded")]
     Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl CarrierError {
-    /// Whether Redis is there and refused a command: what lies under a key is not what it should be.
+impl TransportError {
+    /// Whether Redis is reachable and refused a command, because the value of a key is not what it should be.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Redis(_)) && !self.may_be_the_connection()
     }
@@ -50,7 +50,7 @@ impl CarrierError {
     pub(super) fn may_be_the_connection(&self) -> bool {
         match self {
             Self::Timeout => true,
-            // A node that only reads was the primary before: a new connection may lead to the one that is it now.
+            // A node that is now read-only was the primary before: a new connection may lead to the current primary.
             Self::Redis(error) => {
                 error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY")
             }
@@ -59,7 +59,7 @@ impl CarrierError {
     }
 }
 
-impl From<apalis_redis::Error> for CarrierError {
+impl From<apalis_redis::Error> for TransportError {
     fn from(error: apalis_redis::Error) -> Self {
         match error {
             apalis_redis::Error::Database(error) => Self::Redis(error),
@@ -78,27 +78,27 @@ struct QueueNames {
     maintenance: Names,
 }
 
-/// The way to the queues of one namespace in one Redis; cheap to clone.
+/// Access to the queues of one namespace in one Redis; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Carrier {
+pub struct QueueTransport {
     link: Arc<Link>,
     names: Arc<QueueNames>,
 }
 
-impl Carrier {
-    /// A carrier for the queues of `namespace` in the Redis at `redis_url`.
+impl QueueTransport {
+    /// Creates a transport for the queues of `namespace` in the Redis at `redis_url`.
     ///
-    /// Redis may be away: it is connected to when it is needed, and every call of the carrier fails within a second then.
-    /// `namespace` begins every key, so that several systems (or tests) can share one Redis.
+    /// Redis may be away: the connection is made on demand, and while Redis is away every call fails within a second.
+    /// Every key begins with `namespace`, so that several systems (or tests) can share one Redis.
     ///
     /// # Errors
-    /// [`CarrierError::InvalidUrl`] only.
+    /// [`TransportError::InvalidUrl`] only.
     #[expect(
         clippy::unused_async,
         reason = "part of the interface: callers are ready for a first connection here"
     )]
-    pub async fn connect(redis_url: &str, namespace: &str) -> Result<Self, CarrierError> {
-        let client = redis::Client::open(redis_url).map_err(CarrierError::InvalidUrl)?;
+    pub async fn connect(redis_url: &str, namespace: &str) -> Result<Self, TransportError> {
+        let client = redis::Client::open(redis_url).map_err(TransportError::InvalidUrl)?;
         let names = |queue| Names::new(namespace, queue);
         Ok(Self {
             link: Arc::new(Link::new(client)),
@@ -112,14 +112,14 @@ impl Carrier {
         })
     }
 
-    /// Hands over `groups`, each as one task with a new id, and wakes the workers.
+    /// Dispatches `groups`, each as one task with a new id, and wakes the workers.
     ///
-    /// Bound what [`Carrier::waiting`] shows: Redis holds a window of what is due and PostgreSQL the rest.
+    /// Callers must bound what [`QueueTransport::waiting`] returns: Redis holds a window of what is due, PostgreSQL the rest.
     ///
     /// # Errors
-    /// When Redis fails or takes longer than a second. Some or all groups may have been handed over then; handing them over
+    /// When Redis fails or takes longer than a second. Some or all groups may have been dispatched by then; dispatching them
     /// again does no harm.
-    pub async fn push(&self, queue: QueueName, groups: Vec<Vec<JobId>>) -> Result<(), CarrierError> {
+    pub async fn push(&self, queue: QueueName, groups: Vec<Vec<JobId>>) -> Result<(), TransportError> {
         let names = self.names(queue);
         let encoded = groups
             .iter()
@@ -127,9 +127,9 @@ impl Carrier {
             .map(|jobs| group::encode(jobs));
         let payloads: Vec<Vec<u8>> = encoded
             .collect::<Result<_, _>>()
-            .map_err(|error| CarrierError::Encode(Box::new(error)))?;
+            .map_err(|error| TransportError::Encode(Box::new(error)))?;
         for portion in payloads.chunks(PUSHED_AT_ONCE) {
-            // A task without an id is given a new ULID: an id that Redis has seen before would be dropped without a word.
+            // A task without an id is given a new ULID: an id that Redis has seen before would be dropped silently.
             let tasks: Vec<RedisTask> = portion
                 .iter()
                 .map(|it| TaskBuilder::new(it.clone()).build())
@@ -140,16 +140,16 @@ impl Carrier {
                     Ok(())
                 })
                 .await?;
-            // If this fails, they wait for the next one, or for a worker's own promotion.
+            // If this fails, the tasks wait for the next push, or for a worker to promote them.
             if let Err(error) = self.promote(queue).await {
-                tracing::debug!(%queue, %error, "tasks handed over, but nobody woken");
+                tracing::debug!(%queue, %error, "tasks dispatched, but no consumer was woken");
             }
         }
         Ok(())
     }
 
-    /// Moves what was pushed to the active list and wakes the workers.
-    pub(super) async fn promote(&self, queue: QueueName) -> Result<(), CarrierError> {
+    /// Moves the pushed tasks to the active list and wakes the workers.
+    pub(super) async fn promote(&self, queue: QueueName) -> Result<(), TransportError> {
         let names = self.names(queue);
         self.link
             .call(|mut redis| async move {
@@ -160,11 +160,11 @@ impl Carrier {
             .await
     }
 
-    /// How many tasks no worker has fetched yet.
+    /// Returns how many tasks have not been fetched by a worker yet.
     ///
     /// # Errors
     /// When Redis fails or takes longer than a second.
-    pub async fn waiting(&self, queue: QueueName) -> Result<u64, CarrierError> {
+    pub async fn waiting(&self, queue: QueueName) -> Result<u64, TransportError> {
         let names = self.names(queue);
         self.link
             .call(|mut redis| async move {
@@ -176,12 +176,12 @@ impl Carrier {
             .await
     }
 
-    /// Sets the marker of `queue`, and says whether it was there. If not, Redis has been emptied, or is new: hand everything
-    /// over again. Only one of several callers is told so.
+    /// Sets the marker of `queue` and returns whether it was already there. If not, Redis is new or has been emptied, and everything
+    /// must be dispatched again. Of several callers, only one gets `false`.
     ///
     /// # Errors
     /// When Redis fails or takes longer than a second.
-    pub async fn mark_present(&self, queue: QueueName) -> Result<bool, CarrierError> {
+    pub async fn mark_present(&self, queue: QueueName) -> Result<bool, TransportError> {
         let marker = self.names(queue).marker();
         self.link
             .call(|mut redis| async move {
@@ -195,34 +195,34 @@ impl Carrier {
             .await
     }
 
-    /// Forgets the marker of `queue`: as if Redis had been emptied, everything is handed over anew.
-    pub(super) async fn unmark(&self, queue: QueueName) -> Result<(), CarrierError> {
+    /// Removes the marker of `queue`: everything is then dispatched again, as if Redis had been emptied.
+    pub(super) async fn unmark(&self, queue: QueueName) -> Result<(), TransportError> {
         let marker = self.names(queue).marker();
         self.link
             .call(|mut redis| async move { Ok(redis::cmd("DEL").arg(marker).query_async(&mut redis).await?) })
             .await
     }
 
-    /// Removes all that apalis keeps of finished tasks, and says how many there were. It costs as much as there is to
-    /// remove and touches no task that is waiting or being worked on: only what the acknowledgement put into the sets of
-    /// done and dead tasks goes, out of these sets and with its data.
+    /// Removes all that apalis keeps of finished tasks and returns how many there were. The cost grows only with the number of
+    /// tasks removed, and tasks that are waiting or running are not touched: only those that an acknowledgement put into the
+    /// sets of done and dead tasks are removed, from these sets and with their data.
     ///
     /// # Errors
-    /// When Redis fails or takes longer than a second; what was removed until then is.
-    pub async fn sweep(&self, queue: QueueName) -> Result<u64, CarrierError> {
+    /// When Redis fails or takes longer than a second; what was removed before that stays removed.
+    pub async fn purge(&self, queue: QueueName) -> Result<u64, TransportError> {
         let names = self.names(queue);
         let mut total = 0;
         loop {
             let removed: u64 = self
                 .link
                 .call(|mut redis| async move {
-                    let mut sweep = SWEEP.key(names.done());
-                    sweep
+                    let mut purge = PURGE.key(names.done());
+                    purge
                         .key(names.dead())
                         .key(names.data())
                         .arg(names.meta())
-                        .arg(SWEPT_AT_ONCE);
-                    Ok(sweep.invoke_async(&mut redis).await?)
+                        .arg(PURGED_AT_ONCE);
+                    Ok(purge.invoke_async(&mut redis).await?)
                 })
                 .await?;
             total += removed;
@@ -232,11 +232,11 @@ impl Carrier {
         }
     }
 
-    /// Whether Redis can be used, which is to write: a replica that was not promoted and a Redis that is full answer `PING` too.
+    /// Checks that Redis accepts writes: a replica that was not promoted and a Redis that is full answer `PING` too.
     ///
     /// # Errors
     /// When Redis fails or takes longer than a second.
-    pub async fn ping(&self) -> Result<(), CarrierError> {
+    pub async fn check_writable(&self) -> Result<(), TransportError> {
         let sign = self.names(QueueName::Maintenance).sign_of_life();
         self.link
             .call(|mut redis| async move {

@@ -1,5 +1,5 @@
-//! What was sent by books that are lost: after a backup was restored, Stripe may have a transfer, a payout or a refund of which these books know
-//! nothing. Before anything is given back that may have left, Stripe is asked, and what it has is taken for the answer to our own call.
+//! Finds what was sent before the database was restored from a backup: Stripe may have a transfer, a payout or a refund that this database
+//! does not know. Before money that may have left is released, Stripe is asked, and what it has is taken as the answer to our own call.
 
 use wallet_core::payees;
 use wallet_core::stripe::{CallError, CreateTransfer, Operation, StripeTransferId, made};
@@ -11,7 +11,7 @@ use super::withdrawal_transfer::{account_of, transfer_of};
 use crate::job_error::JobError;
 use crate::worker::Worker;
 
-/// Records what Stripe has for a transaction that has sent nothing by these books; says whether it has something.
+/// Records what Stripe has for a transaction that sent nothing according to this database; returns whether something was found.
 pub(super) async fn adopt_what_was_sent(
     worker: &Worker,
     transaction: &Transaction,
@@ -22,7 +22,7 @@ pub(super) async fn adopt_what_was_sent(
     }
 }
 
-/// Records what Stripe has of one operation for a transaction that has none by these books; says whether it has something.
+/// Records what Stripe has of one operation that this database does not know for a transaction; returns whether something was found.
 pub(super) async fn adopt(
     worker: &Worker,
     transaction: &Transaction,
@@ -36,7 +36,7 @@ pub(super) async fn adopt(
         Operation::Transfer => {
             let object = transfer_that_left(worker, transaction).await?;
             if let Some(object) = &object {
-                // From now on its account is read and asked like any that was paid from here.
+                // From now on the account is polled like any that was paid from this database.
                 let (account, now) = (account_of(transaction)?, worker.clock.now());
                 payees::mark_paid(&mut *worker.db.conn().await?, &account, now).await?;
                 calls.adopt(id, &transfer_of(transaction)?, object).await?;
@@ -61,12 +61,12 @@ pub(super) async fn adopt(
         }
     };
     if let Some(object) = &object {
-        tracing::warn!(transaction_id = %transaction.id, object, "sent by books that are lost");
+        tracing::warn!(transaction_id = %transaction.id, object, "sent before the backup was restored");
     }
     Ok(object.is_some())
 }
 
-/// A transfer of a withdrawal that is there, and was not taken back.
+/// Returns a transfer of the withdrawal that exists at Stripe and was not reversed.
 pub(super) async fn transfer_that_left(
     worker: &Worker,
     transaction: &Transaction,
@@ -76,7 +76,7 @@ pub(super) async fn transfer_that_left(
     Ok(found.await?)
 }
 
-/// A payout of a withdrawal that has not failed.
+/// Returns a payout of the withdrawal that has not failed.
 async fn payout_that_left(worker: &Worker, transaction: &Transaction) -> Result<Option<String>, JobError> {
     let (id, call) = (transaction.id.uuid(), payout_of(worker, transaction).await?);
     match worker
@@ -84,13 +84,13 @@ async fn payout_that_left(worker: &Worker, transaction: &Transaction) -> Result<
         .find_what_left(id, &call, transaction.created_at)
         .await
     {
-        // What is not connected any more cannot be asked: what is there of the transfer can be taken back all the same.
+        // An account that is not connected cannot be asked; what is left of the transfer can still be reversed.
         Err(CallError::Stripe(error)) if payees::is_gone(&error) => Ok(None),
         found => Ok(found?),
     }
 }
 
-/// Whether its money has left, or may have, by these books or by lost ones.
+/// Whether the transaction's money has left, or may have, by the record of this database or before a restore.
 pub(super) async fn was_sent(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     let Some(operation) = sends(transaction) else {
         return Ok(false);
@@ -100,7 +100,7 @@ pub(super) async fn was_sent(worker: &Worker, transaction: &Transaction) -> Resu
     Ok(is_adopted || worker.calls.is_undecided(operation, id).await?)
 }
 
-/// Forgets a transfer of lost books that was taken back at Stripe before its withdrawal could be held here, if nothing has left in another way.
+/// Forgets a transfer from before a restore that was reversed at Stripe before its withdrawal could be held, if nothing has left in another way.
 async fn is_forgotten(worker: &Worker, transaction: &Transaction) -> Result<bool, JobError> {
     if transaction.flow != Flow::Withdrawal || transaction.stage != Stage::Accepted {
         return Ok(false);
@@ -108,7 +108,7 @@ async fn is_forgotten(worker: &Worker, transaction: &Transaction) -> Result<bool
     let id = transaction.id.uuid();
     let made = made::<CreateTransfer>(&mut *worker.db.conn().await?, id).await?;
     let Some(made) = made else { return Ok(false) };
-    let has_left = !is_taken_back(worker, &made).await?
+    let has_left = !is_reversed(worker, &made).await?
         || transfer_that_left(worker, transaction).await?.is_some()
         || payout_that_left(worker, transaction).await?.is_some();
     if !has_left {
@@ -120,18 +120,18 @@ async fn is_forgotten(worker: &Worker, transaction: &Transaction) -> Result<bool
     Ok(!has_left)
 }
 
-/// Whether all of a transfer is back.
-pub(super) async fn is_taken_back(worker: &Worker, transfer: &StripeTransferId) -> Result<bool, JobError> {
+/// Whether all of a transfer was reversed.
+pub(super) async fn is_reversed(worker: &Worker, transfer: &StripeTransferId) -> Result<bool, JobError> {
     let client = worker.calls.client();
     let question = async {
         client
-            .is_taken_back(&client.retrieve_transfer(transfer).await?)
+            .is_reversed(&client.retrieve_transfer(transfer).await?)
             .await
     };
     Ok(worker.calls.ask(Operation::Transfer.lane(), question).await?)
 }
 
-/// The call by which the money of a transaction goes on from where it is.
+/// Returns the call that moves the transaction's money on from its current stage.
 const fn sends(transaction: &Transaction) -> Option<Operation> {
     match (transaction.flow, transaction.stage) {
         (Flow::Withdrawal, Stage::Accepted | Stage::Held) => Some(Operation::Transfer),

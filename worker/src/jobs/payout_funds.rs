@@ -1,10 +1,10 @@
-//! A payout that Stripe refuses for lack of funds on the connected account, although our transfer has brought them.
+//! Handles a payout that Stripe refuses for lack of funds on the connected account, although our transfer brought them.
 //!
-//! The person of the account, or its schedule, can pay it out between our transfer and our payout
-//! (<https://docs.stripe.com/connect/payouts-connected-accounts>): then the money of the withdrawal may have gone by another payout than
-//! ours. Or the account owed something, and the transfer went to that
-//! (<https://docs.stripe.com/connect/account-balances#understanding-negative-balances>). Funds may come yet; whether the bank has the money,
-//! nobody here can tell. Its owner and an operator are told: of payouts at once, of an account in the red when it stays so.
+//! The account's person, or its schedule, can pay the money out between our transfer and our payout
+//! (<https://docs.stripe.com/connect/payouts-connected-accounts>): then the withdrawal's money may have left by another payout than ours. Or
+//! the account owed something, and the transfer covered that
+//! (<https://docs.stripe.com/connect/account-balances#understanding-negative-balances>). Funds may still come; whether the bank has the money
+//! cannot be seen here. The owner and an operator are notified: at once if there are other payouts, otherwise if the lack of funds persists.
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
@@ -22,15 +22,15 @@ use crate::worker::Worker;
 /// What the owner reads when the account has paid itself out.
 const PAID_OUT: &str = "your payout account has paid itself out before our payout was made, so the money of this withdrawal may be with your bank \
                         already; support has been told and will decide";
-/// And when it has not, and does not have the money all the same.
+/// What the owner reads when the account has not paid itself out and still lacks the money.
 const UNFUNDED: &str = "the money was sent to your payout account, which does not have it to pay out, for example because it owed something; \
                         support has been told and will decide";
-/// How long an account may be without the money before somebody is told: a transfer between balances is on the account at once, be it pending.
+/// How long the account may lack the money before an alarm is raised: a transfer between balances arrives at once, if only as pending.
 const UNFUNDED_AFTER: TimeDelta = TimeDelta::hours(6);
-/// Most payouts that are named.
+/// The maximum number of payouts that a message names.
 const MOST_NAMED: usize = 5;
 
-/// Tells, once, why the payout of the withdrawal waits for funds, if it is clear or has lasted.
+/// Notifies the owner and raises an alarm, once, about why the payout waits for funds, if the cause is clear or the lack has lasted.
 pub(super) async fn tell(
     worker: &Worker,
     job: &ClaimedJob,
@@ -80,9 +80,9 @@ pub(super) async fn tell(
     told(worker, withdrawal, AlarmKind::PayoutUnfunded, &message, UNFUNDED).await
 }
 
-/// Whether the account has the money, now or once it is available: a transfer to an account under the recipient agreement, for example, takes a day
-/// longer (<https://docs.stripe.com/connect/service-agreement-types#recipient>). Then the payout is only to be tried again. What later withdrawals have sent
-/// there is theirs: an account that pays itself out pays what has lain there longest.
+/// Whether the account has the money, now or once it is available: a transfer to an account under the recipient agreement, for
+/// example, takes a day longer (<https://docs.stripe.com/connect/service-agreement-types#recipient>). Then the payout only has to
+/// be tried again. What later withdrawals sent there counts as theirs: an account that pays itself out pays its oldest money first.
 pub(super) async fn holds_enough(
     worker: &Worker,
     withdrawal: &Transaction,
@@ -102,7 +102,7 @@ pub(super) async fn holds_enough(
 
 const DECIDE: &str = "`wallet-worker withdrawals paid` or `wallet-worker withdrawals taken-back`";
 
-/// Payouts in words; none of none.
+/// Describes the payouts, or returns `None` if there are none.
 fn words_of(payouts: &[Payout]) -> Option<String> {
     let named = |payout: &Payout| format!("{} of {}", payout.id.as_str(), payout.amount);
     let named: Vec<String> = payouts.iter().take(MOST_NAMED).map(named).collect();
@@ -127,7 +127,7 @@ async fn told(
     Ok(())
 }
 
-/// The payouts of the account in the withdrawal's currency since the transfer that no call of ours has made, and that have not failed.
+/// Returns the account's payouts in the withdrawal's currency since the transfer that we did not make and that have not failed.
 async fn made_by_others(
     worker: &Worker,
     withdrawal: &Transaction,
@@ -154,7 +154,7 @@ async fn made_by_others(
     Ok(others)
 }
 
-/// Whether the payout is, or may be, one of ours: by our own records, whatever it says of itself.
+/// Whether the payout is, or may be, one of ours: our own records decide, whatever its metadata says.
 async fn is_ours(worker: &Worker, payout: &Payout) -> Result<bool, JobError> {
     let known = {
         let conn = &mut worker.db.conn().await?;

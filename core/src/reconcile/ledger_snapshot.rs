@@ -1,4 +1,4 @@
-//! What the ledger says, all of it read in one snapshot.
+//! What the ledger and the transactions contain, all of it read in one snapshot.
 
 use std::collections::HashMap;
 
@@ -14,30 +14,30 @@ use crate::db::{Db, DbError, PgConn, in_transaction, sql};
 use crate::ids::TransactionId;
 use crate::money::Currency;
 
-/// The books at one moment.
-pub(super) struct Books {
-    /// What each transaction of the period, and each that Stripe moved something for, has on the platform's balance.
+/// The ledger at one moment.
+pub(super) struct LedgerSnapshot {
+    /// What each transaction of the period, and each for which Stripe moved something, has booked on the platform's balance.
     pub(super) booked: HashMap<(TransactionId, Currency), Booked>,
-    /// How the transactions of these stand.
+    /// The state of these transactions.
     pub(super) standing: HashMap<TransactionId, Standing>,
-    /// The standing sums.
+    /// The standing sums: of all time, for each currency.
     pub(super) sums: Vec<Sums>,
     /// What connected accounts should hold, and how much of it may be under way.
     pub(super) in_transit: InTransits,
 }
 
-/// What the entries of a transaction say, as Stripe would sign it.
+/// The entries of a transaction, with the signs that Stripe would give them.
 #[derive(Debug, Clone)]
 pub(super) struct Booked {
-    /// What the balance changed by: −Σ `stripe:clearing`.
+    /// The change of the balance: −Σ `stripe:clearing`.
     pub(super) net: Decimal,
-    /// What Stripe kept of it: −Σ `stripe:fees`.
+    /// Stripe's fee in it: −Σ `stripe:fees`.
     pub(super) fee: Decimal,
-    /// The newest entry.
+    /// When the newest entry was written.
     pub(super) last: DateTime<Utc>,
 }
 
-/// How a transaction stands.
+/// The state of a transaction.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
     pub(super) stage: String,
@@ -55,7 +55,7 @@ pub(super) struct Sums {
     pub(super) in_transit: Decimal,
     pub(super) all: Decimal,
     pub(super) own: Decimal,
-    /// What of it moved into a reserve of Stripe's, and back.
+    /// What of `own` moved into a reserve of Stripe's, and back: negative.
     pub(super) reserved: Decimal,
 }
 
@@ -63,14 +63,14 @@ pub(super) struct Sums {
 #[derive(Debug, Clone)]
 pub(super) struct InTransit {
     pub(super) amount: Decimal,
-    /// The sum of the transactions that are open there: Stripe can be ahead of their entries, or behind, by no more.
+    /// The sum of the transactions that are open there: Stripe can be ahead of their entries, or behind, by no more than this.
     pub(super) open: Decimal,
-    /// Σ of what was ever booked there, without signs: it only grows, by what is booked between two looks.
+    /// The sum of all amounts ever booked there, without signs: it only grows, by what is booked between two reads.
     pub(super) turnover: Decimal,
     pub(super) last: DateTime<Utc>,
 }
 
-/// By account and currency.
+/// What connected accounts should hold, by account and currency.
 pub(super) type InTransits = HashMap<(String, Currency), InTransit>;
 
 #[derive(QueryableByName)]
@@ -135,14 +135,14 @@ struct InTransitRow {
     last: DateTime<Utc>,
 }
 
-/// Reads the books. `known` are the transactions that Stripe moved something for since `since`; of others, entries after `now` are not
-/// looked at, since what Stripe moved for them has not been read.
+/// Reads the snapshot. `known` are the transactions for which Stripe moved something since `since`; of others, entries after `now` are ignored,
+/// since what Stripe moved for them has not been read.
 pub(super) async fn read(
     db: &Db,
     known: &[TransactionId],
     since: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<Books, DbError> {
+) -> Result<LedgerSnapshot, DbError> {
     let reports = db.for_reports();
     in_transaction!(reports, conn => {
         sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn).await?;
@@ -150,7 +150,7 @@ pub(super) async fn read(
         let mut ids: Vec<Uuid> = booked.keys().map(|(id, _)| id.uuid()).chain(known.iter().map(|id| id.uuid())).collect();
         ids.sort_unstable();
         ids.dedup();
-        Ok(Books {
+        Ok(LedgerSnapshot {
             standing: standing(conn, &ids, since).await?,
             booked,
             sums: sums(conn, known, now).await?,
@@ -165,7 +165,7 @@ async fn booked(
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<HashMap<(TransactionId, Currency), Booked>, DbError> {
-    // The whole of a transaction that began in the period; of an older one, what was booked in it.
+    // All of a transaction that began in the period; of an older one, what was booked in the period.
     let rows: Vec<BookedRow> = sql(
         "SELECT transaction_id, currency,
                 coalesce(-sum(amount) FILTER (WHERE account = 'stripe:clearing'), 0) AS net,
@@ -254,7 +254,7 @@ async fn sums(conn: &mut PgConn, known: &[TransactionId], now: DateTime<Utc>) ->
         .collect()
 }
 
-/// What connected accounts should hold at this moment.
+/// Reads what connected accounts should hold at this moment.
 pub(super) async fn read_in_transit(db: &Db) -> Result<InTransits, DbError> {
     let reports = db.for_reports();
     in_transaction!(reports, conn => {
@@ -264,7 +264,7 @@ pub(super) async fn read_in_transit(db: &Db) -> Result<InTransits, DbError> {
 }
 
 async fn in_transit(conn: &mut PgConn) -> Result<InTransits, DbError> {
-    // A returned payout names the withdrawal whose account it came back to. What is open counts before its first entry as well: Stripe
+    // A returned payout relates to the withdrawal to whose account it came back. What is open counts before its first entry as well: Stripe
     // may have made the transfer already.
     let rows: Vec<InTransitRow> = sql(
         "SELECT account, currency, sum(amount) AS amount, sum(open) AS open, sum(turnover) AS turnover, max(last) AS last

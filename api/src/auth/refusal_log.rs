@@ -1,5 +1,5 @@
-//! Which refusals of tokens the log tells of. The caller hears only that the token is not believed; whoever has set the keys, `JWT_ISSUER` or
-//! `JWT_AUDIENCE` has to find out why.
+//! The log of refused tokens. The response only says that the token is invalid; an operator who has set the keys, `JWT_ISSUER` or
+//! `JWT_AUDIENCE` must be able to find the reason.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,29 +7,29 @@ use std::time::{Duration, Instant};
 
 use super::token::TokenError;
 
-/// A reason is told no more often: whoever sends bad tokens must not be able to fill the log.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// The minimum interval between two `info` lines for one reason: a sender of bad tokens must not be able to fill the log.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// When each reason was told last.
+/// When each reason was last logged.
 #[derive(Debug, Default)]
-pub(super) struct Told(Mutex<HashMap<TokenError, Instant>>);
+pub(super) struct RefusalLog(Mutex<HashMap<TokenError, Instant>>);
 
-impl Told {
-    /// Tells why a token is refused: the reason, never the token nor what it says.
+impl RefusalLog {
+    /// Logs why a token is refused: the reason, but neither the token nor its contents.
     pub(super) fn tell(&self, reason: TokenError) {
         if may_be_ours(reason) && self.is_due(reason, Instant::now()) {
-            tracing::info!(%reason, "token refused (told every 10 s at most for each reason)");
+            tracing::info!(%reason, "token refused (logged every 10 s at most for each reason)");
         } else {
             tracing::debug!(%reason, "token refused");
         }
     }
 
-    /// Whether it is time to tell of this reason; then it counts as told.
+    /// Returns whether this reason is due to be logged; if so, records it as logged.
     fn is_due(&self, reason: TokenError, now: Instant) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = told
             .get(&reason)
-            .is_none_or(|last| now.duration_since(*last) >= TOLD_EVERY);
+            .is_none_or(|last| now.duration_since(*last) >= LOG_EVERY);
         if is_due {
             told.insert(reason, now);
         }
@@ -37,7 +37,7 @@ impl Told {
     }
 }
 
-/// Whether the issuer or this configuration may have to be mended. The rest is what strangers send, or what time brings.
+/// Returns whether the issuer or this configuration may be at fault. The other reasons are a stranger's input or a token's end.
 const fn may_be_ours(reason: TokenError) -> bool {
     match reason {
         TokenError::Kind
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn each_reason_is_told_every_ten_seconds_at_most() {
-        let (told, start) = (Told::default(), Instant::now());
+        let (told, start) = (RefusalLog::default(), Instant::now());
         let due = |reason, seconds| told.is_due(reason, start + Duration::from_secs(seconds));
         assert!(due(TokenError::Issuer, 0));
         assert!(!due(TokenError::Issuer, 0) && !due(TokenError::Issuer, 9));

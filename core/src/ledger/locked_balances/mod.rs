@@ -13,11 +13,11 @@ pub struct Balance {
     pub user_id: UserId,
     /// Whether it may send and receive.
     pub is_active: bool,
-    /// Spendable.
+    /// The spendable balance.
     pub available: Money,
-    /// Held.
-    pub frozen: Money,
-    /// What its owner owes the platform; caught from whatever becomes spendable.
+    /// The held balance.
+    pub held: Money,
+    /// The debt recorded in this wallet; collected from whatever becomes spendable.
     pub owed: Money,
 }
 
@@ -44,7 +44,7 @@ pub enum PostingError {
     Money {
         /// The wallet.
         wallet: WalletId,
-        /// What is wrong with it.
+        /// The underlying error.
         #[source]
         source: MoneyError,
     },
@@ -58,57 +58,57 @@ pub enum PostingError {
 
 /// A part of a debt that was paid from a wallet of the same person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caught {
+pub struct Collected {
     /// The wallet that paid.
     pub from: WalletId,
     /// The wallet whose debt it was; it can be the same.
     pub debtor: WalletId,
-    /// How much.
+    /// The amount paid.
     pub amount: Money,
 }
 
-impl Caught {
-    /// The legs of the payment.
+impl Collected {
+    /// Returns the legs of the payment.
     #[must_use]
     pub fn legs(&self) -> [Leg; 2] {
         Leg::pair(Account::Available(self.from), Account::RECEIVABLE, self.amount)
     }
 }
 
-/// Whose debts are one: a person's, in a currency.
+/// A person and a currency: all debts of one person in one currency are one debt.
 type Person = (UserId, Currency);
 
 /// The locked wallets of one database transaction.
 #[derive(Debug, Default)]
-pub struct Books {
+pub struct LockedBalances {
     wallets: HashMap<WalletId, Balance>,
     changed: Vec<WalletId>,
-    /// Those who owe anything: nobody else's wallets are looked through.
+    /// The people who owe anything; the wallets of other people are not searched for debts.
     debtors: HashSet<Person>,
 }
 
-impl Books {
-    /// Books of these locked wallets.
+impl LockedBalances {
+    /// Creates the balances of these locked wallets.
     #[must_use]
     pub fn new(wallets: HashMap<WalletId, Balance>) -> Self {
-        let owing = wallets.values().filter(|balance| balance.owed.is_positive());
+        let debtors = wallets.values().filter(|balance| balance.owed.is_positive());
         Self {
-            debtors: owing.map(Balance::person).collect(),
+            debtors: debtors.map(Balance::person).collect(),
             wallets,
             changed: Vec::new(),
         }
     }
 
-    /// A locked wallet as it stands now.
+    /// Returns a locked wallet as it stands now.
     #[must_use]
     pub fn wallet(&self, id: WalletId) -> Option<&Balance> {
         self.wallets.get(&id)
     }
 
-    /// Books all legs of one posting, or none of them, and gives what was paid of debts by it: a person who owes the platform has nothing to
-    /// spend in any locked wallet of that currency, so whatever is spendable after the posting pays the debt. `owes` changes a debt
-    /// before that. A wallet that is not active pays no debt but its own: what another wallet is given back later would have left it. Once it is
-    /// active again, the debt is paid before anything is sent from it.
+    /// Books all legs of one posting, or none of them, and returns the debt payments that this caused. A person who owes the platform has nothing
+    /// to spend in any locked wallet of that currency, so whatever is spendable after the posting pays the debt. `owes` changes a debt before
+    /// that. An inactive wallet pays only its own debt: otherwise its money would end up in the other wallet when that is refunded later. Once
+    /// it is active again, the debt is paid before anything is sent from it.
     ///
     /// # Errors
     /// When a balance would become negative or leave its range, a currency does not fit, a wallet is not locked, or the legs do
@@ -117,15 +117,15 @@ impl Books {
         &mut self,
         legs: &[Leg],
         owes: Option<(WalletId, Money)>,
-    ) -> Result<Vec<Caught>, PostingError> {
+    ) -> Result<Vec<Collected>, PostingError> {
         check_sums(legs)?;
         let mut after: HashMap<WalletId, Balance> = HashMap::new();
-        let mut caught = Vec::new();
+        let mut collected = Vec::new();
         if owes.is_none() {
             for id in legs.iter().filter_map(taken_of) {
                 after.insert(id, self.locked(id)?);
             }
-            caught.extend(self.catch(&mut after)?);
+            collected.extend(self.collect_debts(&mut after)?);
         }
         if let Some((id, debt)) = owes {
             let mut balance = self.locked(id)?;
@@ -135,9 +135,9 @@ impl Books {
         for leg in legs {
             self.apply(&mut after, leg)?;
         }
-        caught.extend(self.catch(&mut after)?);
+        collected.extend(self.collect_debts(&mut after)?);
         for (id, balance) in &after {
-            if balance.available.is_negative() || balance.frozen.is_negative() || balance.owed.is_negative() {
+            if balance.available.is_negative() || balance.held.is_negative() || balance.owed.is_negative() {
                 return Err(PostingError::InsufficientFunds(*id));
             }
         }
@@ -150,7 +150,7 @@ impl Books {
                 self.changed.push(id);
             }
         }
-        Ok(caught)
+        Ok(collected)
     }
 
     fn locked(&self, id: WalletId) -> Result<Balance, PostingError> {
@@ -165,15 +165,15 @@ impl Books {
         let side = if matches!(leg.account, Account::Available(_)) {
             &mut balance.available
         } else {
-            &mut balance.frozen
+            &mut balance.held
         };
         *side = add(id, *side, leg.amount)?;
         after.insert(id, balance);
         Ok(())
     }
 
-    /// Pays the debts of those whose wallets were touched, as far as their locked wallets reach: each wallet its own debt first.
-    fn catch(&self, after: &mut HashMap<WalletId, Balance>) -> Result<Vec<Caught>, PostingError> {
+    /// Pays the debts of the owners of touched wallets, as far as their locked wallets have the money; each wallet pays its own debt first.
+    fn collect_debts(&self, after: &mut HashMap<WalletId, Balance>) -> Result<Vec<Collected>, PostingError> {
         let mut people: Vec<Person> = after
             .values()
             .filter(|balance| balance.owed.is_positive() || self.debtors.contains(&balance.person()))
@@ -181,7 +181,7 @@ impl Books {
             .collect();
         people.sort_unstable();
         people.dedup();
-        let mut caught = Vec::new();
+        let mut collected = Vec::new();
         for person in people {
             let mut theirs: Vec<WalletId> = self
                 .wallets
@@ -193,46 +193,46 @@ impl Books {
             for from in theirs.iter().copied() {
                 let others = theirs.iter().copied().filter(|debtor| *debtor != from);
                 for debtor in std::iter::once(from).chain(others) {
-                    let (payer, owing) = (self.seen(after, from)?, self.seen(after, debtor)?);
+                    let (payer, indebted) = (self.seen(after, from)?, self.seen(after, debtor)?);
                     if !payer.is_active && from != debtor {
                         continue;
                     }
                     let amount = payer
                         .available
-                        .at_most(owing.owed)
+                        .at_most(indebted.owed)
                         .map_err(|source| PostingError::Money { wallet: from, source })?;
                     if !amount.is_positive() {
                         continue;
                     }
-                    let one = Caught { from, debtor, amount };
+                    let one = Collected { from, debtor, amount };
                     for leg in one.legs() {
                         self.apply(after, &leg)?;
                     }
-                    let mut owing = self.seen(after, debtor)?;
-                    owing.owed = add(debtor, owing.owed, amount.negated())?;
-                    after.insert(debtor, owing);
-                    caught.push(one);
+                    let mut indebted = self.seen(after, debtor)?;
+                    indebted.owed = add(debtor, indebted.owed, amount.negated())?;
+                    after.insert(debtor, indebted);
+                    collected.push(one);
                 }
             }
         }
-        Ok(caught)
+        Ok(collected)
     }
 
-    /// A wallet as the posting has left it so far.
+    /// Returns a wallet as the posting has left it so far.
     fn seen(&self, after: &HashMap<WalletId, Balance>, id: WalletId) -> Result<Balance, PostingError> {
         after.get(&id).copied().map_or_else(|| self.locked(id), Ok)
     }
 
-    /// The wallets in which something is owed, and how much.
-    pub fn owing(&self) -> impl Iterator<Item = (WalletId, Money)> {
-        let owing = self
+    /// Returns the wallets in which something is owed, and how much.
+    pub fn debts(&self) -> impl Iterator<Item = (WalletId, Money)> {
+        let debtors = self
             .wallets
             .iter()
             .filter(|(_, balance)| balance.owed.is_positive());
-        owing.map(|(id, balance)| (*id, balance.owed))
+        debtors.map(|(id, balance)| (*id, balance.owed))
     }
 
-    /// The wallets whose balances changed, as they stand now.
+    /// Returns the wallets whose balances changed, as they stand now.
     pub fn changed(&self) -> impl Iterator<Item = (WalletId, &Balance)> {
         self.changed
             .iter()
@@ -240,7 +240,7 @@ impl Books {
     }
 }
 
-/// The wallet of whose spendable money a leg takes.
+/// Returns the wallet from whose spendable balance a leg takes, if it does.
 fn taken_of(leg: &Leg) -> Option<WalletId> {
     match leg.account {
         Account::Available(id) if leg.amount.is_negative() => Some(id),

@@ -9,20 +9,20 @@ use crate::money::Currency;
 
 const NAME: &str = "STRIPE_SETTLEMENT_CURRENCIES";
 
-/// In which currencies the platform's account at Stripe is paid. A payment in another one is converted when it arrives
-/// (<https://docs.stripe.com/currencies/conversions>), so what it credited could never be paid out.
+/// The currencies that Stripe settles to the platform's account. A payment in another one is converted when it arrives
+/// (<https://docs.stripe.com/currencies/conversions>), so that the credited amount could never be paid out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SettlementCurrencies {
-    /// Nobody has said: every currency is offered, and Stripe is asked what came before a payment is credited.
+    /// Not configured: every currency is offered, and what arrived is read at Stripe before a payment is credited.
     #[default]
     Unsaid,
-    /// These, and no others are offered.
+    /// These currencies; no others are offered.
     Only(BTreeSet<Currency>),
 }
 
 impl SettlementCurrencies {
     pub(super) fn read(env: &dyn Env) -> Result<Self, ConfigError> {
-        let mend = "list currency codes such as usd,eur, or remove it to offer every currency";
+        let fix = "list currency codes such as usd,eur, or remove it to offer every currency";
         let Some(text) = optional(env, NAME)? else {
             return Ok(Self::Unsaid);
         };
@@ -30,16 +30,16 @@ impl SettlementCurrencies {
         for item in items(&text) {
             let currency = item
                 .parse()
-                .map_err(|_| ConfigError::new(NAME, format!("names the unknown currency {item:?}"), mend))?;
+                .map_err(|_| ConfigError::new(NAME, format!("names the unknown currency {item:?}"), fix))?;
             named.insert(currency);
         }
         if named.is_empty() {
-            return Err(ConfigError::new(NAME, "names no currency", mend));
+            return Err(ConfigError::new(NAME, "names no currency", fix));
         }
         Ok(Self::Only(named))
     }
 
-    /// Whether wallets and deposits in `currency` are offered.
+    /// Returns whether wallets and deposits in `currency` are offered.
     #[must_use]
     pub fn offer(&self, currency: Currency) -> bool {
         match self {
@@ -48,7 +48,7 @@ impl SettlementCurrencies {
         }
     }
 
-    /// Those that somebody has named.
+    /// Iterates over the currencies that are configured.
     pub fn named(&self) -> impl Iterator<Item = Currency> + '_ {
         match self {
             Self::Unsaid => None,
@@ -59,7 +59,7 @@ impl SettlementCurrencies {
     }
 }
 
-/// The codes that were named, for people.
+/// Lists the configured codes, for people.
 impl fmt::Display for SettlementCurrencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let codes: Vec<&str> = self.named().map(Currency::code).collect();
